@@ -1,0 +1,26 @@
+"""goodricke: light curves in; classes, probabilities, embeddings and physical parameters out."""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# What `import goodricke` offers, imported at first use: `import goodricke` itself costs next to nothing.
+_HOME = {
+    "LightCurves": "goodricke.lightcurves",
+    "Predictions": "goodricke.predictions",
+    "read": "goodricke.readers",
+    "load_model": "goodricke.models.bundle",
+    "classify": "goodricke.inference",
+}
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'goodricke' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,104 @@
+"""Statistics over ragged arrays: many light curves of different length in one flat array.
+
+Light curve ``i`` owns ``values[offsets[i]:offsets[i + 1]]``. Every function is a few whole-array operations, whatever
+the number of light curves; an empty light curve gives NaN (0 for sums).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+def lengths(offsets: Int) -> Int:
+    """Return the number of points of each light curve, (n,)."""
+    return np.diff(offsets)
+
+
+def owner(offsets: Int) -> Int:
+    """Return the index of the light curve each point belongs to, (N,)."""
+    return np.repeat(np.arange(len(offsets) - 1), lengths(offsets))
+
+
+def offsets_of(counts: NDArray[np.integer]) -> Int:
+    """Return offsets (n + 1,) of light curves with the given numbers of points (n,)."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def spread(per_curve: NDArray, offsets: Int) -> NDArray:
+    """Repeat one number per light curve, (n,), over its points, (N,)."""
+    return np.repeat(per_curve, lengths(offsets), axis=0)
+
+
+def total(values: NDArray, offsets: Int) -> Float:
+    """Return the sum of each light curve in float64, (n,)."""
+    counts = lengths(offsets)
+    result = np.zeros(len(counts))
+    filled = counts > 0
+    if filled.any():  # reduceat gives the wrong answer for empty segments, so it sees only the others
+        result[filled] = np.add.reduceat(values.astype(np.float64, copy=False), offsets[:-1][filled])
+    return result
+
+
+def mean(values: NDArray, offsets: Int) -> Float:
+    """Return the mean of each light curve, (n,)."""
+    with np.errstate(invalid="ignore"):
+        return total(values, offsets) / lengths(offsets)
+
+
+def std(values: NDArray, offsets: Int) -> Float:
+    """Return the standard deviation (ddof 0) of each light curve, (n,), computed in two passes."""
+    return np.sqrt(mean((values - spread(mean(values, offsets), offsets)) ** 2, offsets))
+
+
+def extreme(values: NDArray, offsets: Int, ufunc: np.ufunc) -> Float:
+    """Return ``np.minimum`` or ``np.maximum`` over each light curve, (n,)."""
+    filled = lengths(offsets) > 0
+    result = np.full(len(filled), np.nan)
+    if filled.any():
+        result[filled] = ufunc.reduceat(values, offsets[:-1][filled])
+    return result
+
+
+def sort_within(values: NDArray[np.float32], offsets: Int) -> NDArray[np.float32]:
+    """Sort the float32 values of each light curve, (N,).
+
+    One sort of 64-bit keys: the light curve's index in the high half, the value's bits (made monotonic) in the low.
+    NaN sorts last.
+    """
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    flip = np.where(bits >> 31, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
+    keys = owner(offsets).astype(np.uint64) << np.uint64(32) | (bits ^ flip)
+    keys.sort()
+    low = keys.astype(np.uint32)
+    return (low ^ np.where(low >> 31, np.uint32(0x80000000), np.uint32(0xFFFFFFFF))).view(np.float32)
+
+
+def quantile(values: NDArray[np.float32], offsets: Int, q: float) -> Float:
+    """Return the ``q`` quantile (linear interpolation) of each light curve, (n,)."""
+    return sorted_quantile(sort_within(values, offsets), offsets, q)
+
+
+def sorted_quantile(ordered: NDArray[np.float32], offsets: Int, q: float) -> Float:
+    """Return the ``q`` quantile of light curves already sorted by `sort_within`, (n,)."""
+    counts = lengths(offsets)
+    result = np.full(len(counts), np.nan)
+    filled = counts > 0
+    position = q * (counts[filled] - 1)
+    low = np.floor(position).astype(np.int64)
+    high = np.minimum(low + 1, counts[filled] - 1)
+    start = offsets[:-1][filled]
+    below = ordered[start + low].astype(np.float64)
+    result[filled] = below + (position - low) * (ordered[start + high] - below)
+    return result
+
+
+def median(values: NDArray[np.float32], offsets: Int) -> Float:
+    """Return the median of each light curve, (n,)."""
+    return quantile(values, offsets, 0.5)
+
+
+def select(keep: NDArray[np.bool_], offsets: Int) -> Int:
+    """Return the offsets (n + 1,) that remain when only the points in ``keep`` (N,) are kept."""
+    return offsets_of(total(keep, offsets).astype(np.int64))
