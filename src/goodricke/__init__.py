@@ -13,7 +13,7 @@ _HOME = {
     "load_model": "goodricke.models.bundle",
     "classify": "goodricke.inference",
 }
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+__all__ = [*_HOME, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""`LightCurves`: a ragged, columnar batch of light curves, the only thing that the parts of goodricke hand each other."""
+"""`LightCurves`: a ragged, columnar batch of light curves, the one thing that the parts of goodricke hand each other."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ class Fault:
 
     def __str__(self) -> str:
         return (
-            f"{self.object_id}: {self.kind} ({self.count} points)"
-            if self.count
-            else f"{self.object_id}: {self.kind}"
+            f"{self.object_id}: {self.kind} ({self.count} points)" if self.count else f"{self.object_id}: {self.kind}"
         )
 
 
@@ -120,9 +118,7 @@ class LightCurves:
             np.ascontiguousarray(offsets, np.int64),
             time,
             np.ascontiguousarray(value, np.float32),
-            np.full(len(time), np.nan, np.float32)
-            if error is None
-            else np.ascontiguousarray(error, np.float32),
+            np.full(len(time), np.nan, np.float32) if error is None else np.ascontiguousarray(error, np.float32),
             np.zeros(len(time), np.uint8) if band is None else np.ascontiguousarray(band, np.uint8),
             **fields,
         )
@@ -186,9 +182,7 @@ class LightCurves:
             )
         meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         bands, band = _band_codes(fields.get("band"))
-        ids = (
-            table["object_id"] if "object_id" in table.column_names else np.arange(table.num_rows).astype(str)
-        )
+        ids = table["object_id"] if "object_id" in table.column_names else np.arange(table.num_rows).astype(str)
         others = table.drop_columns([c for c in ("object_id", column) if c in table.column_names])
         return cls.from_arrays(
             _string_array(ids),
@@ -216,14 +210,10 @@ class LightCurves:
         if "object_id" not in names:
             arrays.insert(0, pa.chunked_array([_string_array(pa.Array.from_pandas(frame.index))]))
             names.insert(0, "object_id")
-        return cls.from_arrow(
-            pa.table(arrays, names=names).replace_schema_metadata(dict(frame.attrs) or None), column
-        )
+        return cls.from_arrow(pa.table(arrays, names=names).replace_schema_metadata(dict(frame.attrs) or None), column)
 
     @classmethod
-    def from_timeseries(
-        cls, series: Any, object_id: str | None = None, band: str | None = None
-    ) -> LightCurves:
+    def from_timeseries(cls, series: Any, object_id: str | None = None, band: str | None = None) -> LightCurves:
         """Make a batch of one from a lightkurve ``LightCurve``, an astropy ``TimeSeries`` or the like.
 
         Nothing is imported: ``time`` needs a ``jd`` (or plain numbers in days), and the brightness is the ``flux`` or
@@ -254,9 +244,7 @@ class LightCurves:
         meta = dict(getattr(series, "meta", None) or {})
         scale = getattr(time, "format", "unknown").upper()
         offset = {"BTJD": 2457000.0, "BKJD": 2454833.0, "MJD": 2400000.5}.get(scale, 0.0)
-        days = (
-            np.asarray(time.jd) - offset if hasattr(time, "jd") else np.asarray(getattr(time, "value", time))
-        )
+        days = np.asarray(time.jd) - offset if hasattr(time, "jd") else np.asarray(getattr(time, "value", time))
         label = object_id or str(meta.get("OBJECT") or meta.get("TARGETID") or meta.get("LABEL") or "unnamed")
         return cls.from_arrays(
             [label],
@@ -266,9 +254,7 @@ class LightCurves:
             None if error is None else _plain(error),
             bands=(band or str(meta.get("MISSION") or NO_BAND),),
             unit=str(getattr(value, "unit", None) or ("mag" if name != "flux" else "unknown")),
-            time_scale=scale
-            if scale in ("BTJD", "BKJD", "MJD")
-            else ("JD" if hasattr(time, "jd") else "unknown"),
+            time_scale=scale if scale in ("BTJD", "BKJD", "MJD") else ("JD" if hasattr(time, "jd") else "unknown"),
         )
 
     @classmethod
@@ -290,9 +276,7 @@ class LightCurves:
         for name in ("unit", "time_scale"):
             found = {getattr(part, name) for part in parts}
             if len(found) > 1:
-                raise ValueError(
-                    f"light curves with different {name} can't be joined: {', '.join(sorted(found))}"
-                )
+                raise ValueError(f"light curves with different {name} can't be joined: {', '.join(sorted(found))}")
         bands = tuple(dict.fromkeys(name for part in parts for name in part.bands))
         tables = [part.table_of_objects for part in parts]
         return LightCurves(
@@ -301,15 +285,11 @@ class LightCurves:
             np.concatenate([part.time for part in parts]),
             np.concatenate([part.value for part in parts]),
             np.concatenate([part.error for part in parts]),
-            np.concatenate(
-                [np.array([bands.index(b) for b in part.bands], np.uint8)[part.band] for part in parts]
-            ),
+            np.concatenate([np.array([bands.index(b) for b in part.bands], np.uint8)[part.band] for part in parts]),
             bands,
             parts[0].unit,
             parts[0].time_scale,
-            pa.concat_tables(tables, promote_options="permissive")
-            if any(t.num_columns for t in tables)
-            else None,
+            pa.concat_tables(tables, promote_options="permissive") if any(t.num_columns for t in tables) else None,
         )
 
     # ---- giving away ------------------------------------------------------------------------------------------
@@ -328,9 +308,7 @@ class LightCurves:
             "error": pa.array(self.error),
             "band": band,
         }
-        nested = pa.StructArray.from_arrays(
-            [make(offsets, flat) for flat in points.values()], names=list(points)
-        )
+        nested = pa.StructArray.from_arrays([make(offsets, flat) for flat in points.values()], names=list(points))
         table = self.table_of_objects
         table = table.add_column(0, "object_id", self.object_id).append_column(LIGHT_CURVE, nested)
         return table.replace_schema_metadata({"unit": self.unit, "time_scale": self.time_scale})
@@ -365,9 +343,7 @@ class LightCurves:
 
         names = np.array(self.object_id.to_pylist(), dtype=object)
         columns = {"object_id": ragged.spread(names, self.offsets), "time": self.time, "value": self.value}
-        return pd.DataFrame(
-            columns | {"error": self.error, "band": np.array(self.bands, dtype=object)[self.band]}
-        )
+        return pd.DataFrame(columns | {"error": self.error, "band": np.array(self.bands, dtype=object)[self.band]})
 
     def write_parquet(self, path: str | Path) -> None:
         """Write a nested Parquet file that goodricke, nested-pandas, LSDB and DuckDB open."""
@@ -415,9 +391,7 @@ class LightCurves:
             If there is no such column.
         """
         if name not in self.table_of_objects.column_names:
-            raise KeyError(
-                f"no per-object column {name!r}; there are: {', '.join(self.table_of_objects.column_names)}"
-            )
+            raise KeyError(f"no per-object column {name!r}; there are: {', '.join(self.table_of_objects.column_names)}")
         return self.table_of_objects[name].to_numpy()
 
     def with_columns(self, **columns: Any) -> LightCurves:
@@ -484,9 +458,7 @@ class LightCurves:
         if self.is_sorted.all():
             return self
         order = np.lexsort((self.time, ragged.owner(self.offsets)))
-        return replace(
-            self, **{name: getattr(self, name)[order] for name in ("time", "value", "error", "band")}
-        )
+        return replace(self, **{name: getattr(self, name)[order] for name in ("time", "value", "error", "band")})
 
     @property
     def is_sorted(self) -> NDArray[np.bool_]:
@@ -589,9 +561,7 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def _string_array(values: Any) -> pa.Array:
     """Return object ids or band names as one Arrow string array; whole numbers lose a trailing ``.0``."""
-    array = _whole(
-        values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, from_pandas=True)
-    )
+    array = _whole(values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, from_pandas=True))
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_floating(array.type):
@@ -604,7 +574,7 @@ def _floats(values: Any, dtype: type) -> NDArray:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         values = _whole(values).to_numpy(zero_copy_only=False)
     if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(dtype).filled(np.nan)
+        values = np.ma.filled(np.ma.asarray(values, dtype), np.nan)
     return np.ascontiguousarray(values, dtype)
 
 
@@ -624,14 +594,10 @@ def _unnest(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], dict[str, pa.Ar
         flat = array.flatten()
         offsets = ragged.offsets_of(pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False))
         if not pa.types.is_struct(flat.type):
-            raise ValueError(
-                f"the nested column must hold structs of lists or lists of structs, not {array.type}"
-            )
+            raise ValueError(f"the nested column must hold structs of lists or lists of structs, not {array.type}")
         return offsets, dict(zip([f.name for f in flat.type], flat.flatten(), strict=True))
     else:
-        raise ValueError(
-            f"the nested column must hold structs of lists or lists of structs, not {array.type}"
-        )
+        raise ValueError(f"the nested column must hold structs of lists or lists of structs, not {array.type}")
     counts = {name: pc.list_value_length(part).fill_null(0) for name, part in lists.items()}
     first = next(iter(counts.values())).to_numpy(zero_copy_only=False)
     for name, count in counts.items():
@@ -662,4 +628,4 @@ def _plain(quantity: Any) -> NDArray:
     if hasattr(quantity, "unmasked"):
         return np.where(np.asarray(quantity.mask), np.nan, np.asarray(quantity.unmasked.value, np.float64))
     quantity = getattr(quantity, "value", quantity)
-    return np.ma.filled(np.ma.asarray(quantity, np.float64), np.nan)
+    return np.asarray(np.ma.filled(np.ma.asarray(quantity, np.float64), np.nan))
