@@ -1,4 +1,4 @@
-"""`LightCurves`: a ragged, columnar batch of light curves, the one thing that the parts of goodricke hand each other."""
+"""`LightCurves`: a ragged, columnar batch of light curves, the one thing that the parts of goodricke exchange."""
 
 from __future__ import annotations
 

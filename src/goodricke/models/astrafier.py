@@ -1,0 +1,288 @@
+"""ASTRAFier: a BiLSTM, a Transformer encoder and a multi-scale CNN in each of three blocks (Gregory et al., section 3).
+
+Read from the top: configuration, the parts of a block in the order they act, the block, the network. Numbers of
+equations and sections are the paper's. ``compat="published"`` computes what the published code computes, where that
+departs from the paper (positional encoding, normalisation over padding, mixed heads); the default follows the paper.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from einops import rearrange
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from goodricke.models.layers import BiLSTM, Conv, Dropout, MaskedGroupNorm, masked_mean
+
+
+class AstrafierConfig(BaseModel):
+    """Sizes and choices of the network; the defaults are the paper's (8,755,240 parameters)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: int = Field(8, ge=2)
+    embed: int = Field(64, description="embedding width d_emb")
+    heads: int = 8
+    blocks: int = 3
+    hidden: int = Field(256, description="width of the convolutional feed-forward module")
+    kernels: tuple[int, ...] = Field((3, 7, 15, 111), description="of the CNN module, odd")
+    dropout: float = Field(0.2, ge=0, lt=1)
+    channels: int = Field(1, description="numbers per observation: flux alone in the paper")
+    context: int = Field(0, description="numbers per object handed to the head beside the embedding; none in the paper")
+    bilstm: bool = Field(True, description="ablation of Table 6: without it, its CNN projection goes too")
+    attention: bool = Field(True, description="ablation of Table 6: the Transformer encoder")
+    cnn: bool = Field(True, description="ablation of Table 6: the CNN module")
+    encoding: Literal["paper", "fast"] = Field(
+        "paper", description="angular frequencies 10000^(-2i/d) of Eq. 2-3, or 10000^(+2i/d) as in the published code"
+    )
+    projection: Literal["paper", "published"] = Field(
+        "paper", description="norm and ReLU after the first two convolutions, or ReLU; norm, SiLU"
+    )
+    compat: Literal["paper", "published"] = "paper"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AstrafierConfig:
+        if self.embed % self.heads:
+            raise ValueError(f"embed={self.embed} must be a multiple of heads={self.heads}")
+        if any(k % 2 == 0 for k in self.kernels):
+            raise ValueError(f"kernels must be odd, not {self.kernels}")
+        if not (self.bilstm or self.attention or self.cnn):
+            raise ValueError("at least one of bilstm, attention and cnn must stay")
+        return self
+
+
+class Output(NamedTuple):
+    """What the network says of each object."""
+
+    logits: Tensor  # (B, classes)
+    embedding: Tensor  # (B, embed)
+
+
+class GroupNorm(MaskedGroupNorm):
+    """One-group normalisation; as published it counts padding frames as data."""
+
+    def __init__(self, channels: int, config: AstrafierConfig, affine: bool = True) -> None:
+        super().__init__(channels, affine)
+        self.counts_padding = config.compat == "published"
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Normalise ``x`` (B, T, C)."""
+        return super().forward(x, torch.ones_like(mask) if self.counts_padding else mask)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """The published feed-forward module's norm: running statistics at inference."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        """Normalise ``x`` (B, T, C) per channel."""
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class Padding(nn.Module):
+    """Zero the frames outside the mask before a convolution looks at them; as published, leave them."""
+
+    def __init__(self, config: AstrafierConfig) -> None:
+        super().__init__()
+        self.leave = config.compat == "published"
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return ``x`` (B, T, C) with zeros outside ``mask`` (B, T)."""
+        return x if self.leave else x * mask.unsqueeze(2).to(x.dtype)
+
+
+class RecurrentModule(nn.Module):
+    """Two-layer BiLSTM and the CNN projection of its 2 d channels down to d (section 3.3)."""
+
+    def __init__(self, c: AstrafierConfig) -> None:
+        super().__init__()
+        wide = 4 * c.embed
+        self.published = c.compat == "published"
+        self.lstm = BiLSTM(c.embed, c.embed, layers=2, dropout=c.dropout)
+        self.pointwise1 = nn.Linear(2 * c.embed, wide, bias=False)
+        # Without gain and bias of its own: the network keeps the published number of parameters.
+        self.norm1 = GroupNorm(wide, c, affine=False) if c.projection == "paper" else None
+        self.conv = Conv(wide, wide, 3)
+        self.norm2 = GroupNorm(wide, c)
+        self.pointwise2 = nn.Linear(wide, c.embed, bias=False)
+        self.pad, self.dropout1, self.dropout2 = Padding(c), Dropout(c.dropout), Dropout(c.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map ``x`` (B, T, d) to (B, T, d)."""
+        y = self.lstm(x, torch.ones_like(mask) if self.published else mask)  # (B, T, 2d)
+        y = self.pointwise1(self.dropout1(y * mask.unsqueeze(2).to(y.dtype)))  # (B, T, 4d)
+        y = F.relu(y if self.norm1 is None else self.norm1(y, mask))
+        y = self.norm2(self.conv(self.pad(y, mask)), mask)  # (B, T, 4d)
+        y = F.silu(y) if self.norm1 is None else F.relu(y)
+        return self.pointwise2(self.dropout2(y))  # (B, T, d)
+
+
+def positional_encoding(time: Tensor, mask: Tensor, config: AstrafierConfig) -> Tensor:
+    """Encode times [d] from each light curve's start, (B, T) -> (B, T, d) (Eq. 2-3).
+
+    The phase of channel pair i is ``time / 10000^(2i/d) * d / T`` with T the light curve's own number of points;
+    ``encoding="fast"`` multiplies where the paper divides, so that the shortest period is d pi / T / 10^4 days instead
+    of phases that hardly move. As published, T is the padded length.
+    """
+    d = config.embed
+    exponent = torch.arange(0, d, 2, device=time.device, dtype=torch.float32) * (math.log(10000.0) / d)  # (d/2,)
+    if config.compat == "published":  # in the recorded order of operations: another costs up to 7e-4 in a logit
+        phase = (time.unsqueeze(2) / torch.exp(-exponent)) * (d / time.shape[1])  # (B, T, d/2)
+    else:
+        own = d / mask.sum(1).clamp(min=1).float()  # (B,)
+        frequency = torch.exp(exponent if config.encoding == "fast" else -exponent)  # (d/2,)
+        phase = time.unsqueeze(2) * frequency * own[:, None, None]  # (B, T, d/2)
+    return torch.stack([phase.sin(), phase.cos()], 3).flatten(2)  # (B, T, d)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the valid frames (Eq. 1)."""
+
+    def __init__(self, c: AstrafierConfig) -> None:
+        super().__init__()
+        self.heads, self.published = c.heads, c.compat == "published"
+        self.qkv = nn.Linear(c.embed, 3 * c.embed)  # rows ordered head by head: q, k, v of the first head, ...
+        self.out = nn.Linear(c.embed, c.embed)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Attend within ``x`` (B, T, d)."""
+        q, k, v = rearrange(self.qkv(x), "b t (h three c) -> three b h t c", h=self.heads, three=3)
+        empty = ~mask.any(1, keepdim=True)  # (B, 1): a light curve without any point attends to everything, not to NaN
+        keys = rearrange(mask | empty, "b t -> b 1 1 t")
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)  # (B, h, T, c)
+        if not self.published:
+            return self.out(rearrange(y, "b h t c -> b t (h c)"))
+        # The published code reads the (heads, time) memory as if it were (time, heads).
+        y = y * mask[:, None, :, None]
+        return self.out(y.reshape(x.shape))
+
+
+class TransformerModule(nn.Module):
+    """Positional encoding, attention and a convolutional feed-forward module (section 3.4)."""
+
+    def __init__(self, c: AstrafierConfig) -> None:
+        super().__init__()
+        self.config = c
+        self.attention = Attention(c)
+        self.norm1, self.norm2 = nn.LayerNorm(c.embed), nn.LayerNorm(c.embed)
+        self.pointwise1 = nn.Linear(c.embed, c.hidden, bias=False)
+        self.conv = Conv(c.hidden, c.hidden, 3)
+        self.norm = BatchNorm(c.hidden) if c.compat == "published" else GroupNorm(c.hidden, c)
+        self.pointwise2 = nn.Linear(c.hidden, c.embed, bias=False)
+        self.pad = Padding(c)
+        self.dropouts = nn.ModuleList(Dropout(c.dropout) for _ in range(4))
+
+    def forward(self, x: Tensor, time: Tensor, mask: Tensor) -> Tensor:
+        """Map ``x`` (B, T, d), observed at ``time`` (B, T), to (B, T, d)."""
+        x = self.dropouts[0](x + positional_encoding(time, mask, self.config))  # (B, T, d)
+        x = self.norm1(self.dropouts[1](self.attention(x, mask)) + x)
+        return self.norm2(self.dropouts[3](self.feed_forward(x, mask)) + x)
+
+    def feed_forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map ``x`` (B, T, d) to (B, T, d) with a look at the neighbouring frames."""
+        y = F.silu(self.pointwise1(x))  # (B, T, hidden)
+        y = self.norm(self.conv(self.pad(y, mask)), mask)  # (B, T, hidden)
+        return self.pointwise2(self.dropouts[2](F.silu(y)))  # (B, T, d)
+
+
+class ConvolutionModule(nn.Module):
+    """Convolutions of growing reach after a gated linear unit (section 3.5, Fig. 7)."""
+
+    def __init__(self, c: AstrafierConfig) -> None:
+        super().__init__()
+        wide = 2 * c.embed
+        self.pointwise1 = nn.Linear(c.embed, 2 * wide, bias=False)
+        self.convs = nn.ModuleList(Conv(wide, wide, k) for k in c.kernels)
+        self.norms = nn.ModuleList(GroupNorm(wide, c) for _ in c.kernels)
+        self.pointwise2 = nn.Linear(wide, c.embed, bias=False)
+        self.pad, self.dropout1, self.dropout2 = Padding(c), Dropout(c.dropout), Dropout(c.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Map ``x`` (B, T, d) to (B, T, d)."""
+        y = F.glu(self.pointwise1(self.dropout1(x)), dim=2)  # (B, T, 2d), Eq. 5
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            y = F.silu(norm(conv(self.pad(y, mask)), mask))  # (B, T, 2d)
+        return self.pointwise2(self.dropout2(y))  # (B, T, d)
+
+
+class Block(nn.Module):
+    """One ASTRAFier block: recurrent, Transformer and convolution module, the outer two with "add and norm" (Fig. 5)."""
+
+    def __init__(self, c: AstrafierConfig) -> None:
+        super().__init__()
+        self.recurrent = RecurrentModule(c) if c.bilstm else None
+        self.norm1 = nn.LayerNorm(c.embed) if c.bilstm else None
+        self.transformer = TransformerModule(c) if c.attention else None
+        self.convolution = ConvolutionModule(c) if c.cnn else None
+        self.norm2 = nn.LayerNorm(c.embed) if c.cnn else None
+
+    def forward(self, x: Tensor, time: Tensor, mask: Tensor) -> Tensor:
+        """Map ``x`` (B, T, d) to (B, T, d)."""
+        if self.recurrent is not None and self.norm1 is not None:
+            x = self.norm1(self.recurrent(x, mask) + x)
+        if self.transformer is not None:
+            x = self.transformer(x, time, mask)
+        if self.convolution is not None and self.norm2 is not None:
+            x = self.norm2(self.convolution(x, mask) + x)
+        return x
+
+
+class Head(nn.Sequential):
+    """The three-layer perceptron from embedding (and context) to logits (section 3.6)."""
+
+    def __init__(self, c: AstrafierConfig) -> None:
+        super().__init__(
+            nn.Linear(c.embed + c.context, 128),
+            nn.LayerNorm(128),
+            nn.SiLU(),
+            Dropout(c.dropout),
+            nn.Linear(128, 32),
+            nn.SiLU(),
+            Dropout(c.dropout),
+            nn.Linear(32, c.classes),
+        )
+
+
+class Astrafier(nn.Module):
+    """The whole network: light curves in, logits and embeddings out."""
+
+    def __init__(self, config: AstrafierConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = nn.Linear(config.channels, config.embed)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.head = Head(config)
+
+    def forward(self, values: Tensor, time: Tensor, mask: Tensor, context: Tensor | None = None) -> Output:
+        """Classify a padded batch.
+
+        Parameters
+        ----------
+        values : Tensor (B, T, channels)
+            Standardised flux first; zero in padding.
+        time : Tensor (B, T)
+            Days since each light curve's first point; zero in padding.
+        mask : Tensor (B, T), bool
+            True for points, a prefix of each row.
+        context : Tensor (B, context), optional
+            Numbers per object, for networks that take some.
+
+        Returns
+        -------
+        Output
+            Logits (B, classes) and embedding (B, embed): the mean over time of the last block (Eq. 6).
+        """
+        x = self.embed(values)  # (B, T, d)
+        for block in self.blocks:
+            x = block(x, time, mask)  # (B, T, d)
+        embedding = masked_mean(x.float(), mask)  # (B, d)
+        features = embedding if context is None else torch.cat([embedding, context], 1)  # (B, d + context)
+        return Output(self.head(features), embedding)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
