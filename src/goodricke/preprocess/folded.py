@@ -1,0 +1,161 @@
+"""Sparse light curves for a dense network: folded on the period found in the light curve itself, binned in phase.
+
+Ground-based surveys see a star once a night or less, so that neighbouring points of an RR Lyrae star belong to
+different cycles and a convolution over them sees noise. Folded, neighbours in the sequence are neighbours in phase.
+Two cycles are folded because a periodogram finds eclipsing binaries at half their period. The phase bins are spaced in
+"time" as if taken every 30 minutes, the cadence for which the positional encoding was made.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from goodricke import ragged
+from goodricke.lightcurves import LightCurves
+from goodricke.preprocess.cleaning import bin_average, clip_outliers, finite_points, judge
+from goodricke.preprocess.periods import PeriodSearch, find_periods
+from goodricke.preprocess.tensors import Prepared
+
+CADENCE = 1 / 48  # days between phase bins, as the positional encoding sees them
+CONTEXT = (
+    "log10 period [d]",
+    "periodogram power",
+    "log10 amplitude [mag]",
+    "asymmetry",
+    "tail weight",
+    "log10 noise to signal",
+    "folded roughness",
+)
+
+
+class FoldedConfig(BaseModel):
+    """How light curves are folded; part of a model's bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["folded"] = "folded"
+    bins: int = Field(128, ge=8, description="phase bins over two cycles")
+    fewest: int = Field(10, ge=5, description="observations below which an object is TOO_FEW_POINTS")
+    clip_sigma: float = Field(10.0, gt=0)
+    clip_rounds: int = Field(5, ge=0)
+    search: PeriodSearch = PeriodSearch()
+
+    @property
+    def channels(self) -> int:
+        """Numbers per point: standardised brightness and its error."""
+        return 2
+
+    @property
+    def context(self) -> int:
+        """Numbers per object, see `CONTEXT`."""
+        return len(CONTEXT)
+
+
+def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
+    """Clean, fold and standardise light curves.
+
+    Parameters
+    ----------
+    curves : LightCurves
+        In magnitudes or positive flux; bands are taken together.
+    config : FoldedConfig
+
+    Returns
+    -------
+    Prepared
+        Values (M, 2): brightness (up is brighter), median 0 and standard deviation 1 over the observations, and its
+        error in the same unit (0 if unknown). Context (n, 7): see `CONTEXT`.
+    """
+    curves = in_magnitudes(curves)
+    cleaned = clip_outliers(finite_points(curves).sorted(), config.clip_sigma, config.clip_rounds)
+    period, power = find_periods(cleaned, config.search)
+    status = judge(curves, cleaned, config.fewest)
+    status = np.where((status == "OK") & ~np.isfinite(period), "NO_PERIOD", status)
+    cleaned = cleaned.where(ragged.spread(status == "OK", cleaned.offsets))
+
+    centre = ragged.median(cleaned.value, cleaned.offsets)
+    scale = ragged.std(cleaned.value, cleaned.offsets)
+    phase = _phase(cleaned, period)
+    index = np.minimum((phase * config.bins).astype(np.int64), config.bins - 1)
+    index = _from_faintest(cleaned, index, config.bins)
+    offsets, bins, _, value, error = bin_average(cleaned, index)
+    value = -(value - ragged.spread(centre, offsets)) / ragged.spread(scale, offsets)
+    error = np.nan_to_num(error / ragged.spread(scale, offsets))
+    context = np.stack([np.log10(period), power, *_shape(cleaned, centre, scale), _roughness(value, offsets)], 1)
+    return Prepared(
+        curves.object_id,
+        offsets,
+        (bins * CADENCE).astype(np.float32),
+        np.clip(np.stack([value, error], 1), -30, 30).astype(np.float32),
+        np.where((status == "OK")[:, None], np.nan_to_num(context), 0).astype(np.float32),
+        status,
+    )
+
+
+def in_magnitudes(curves: LightCurves) -> LightCurves:
+    """Return the light curves in magnitudes relative to each one's median flux, or as they are if in magnitudes.
+
+    Fluxes that are not positive become NaN: they have no magnitude.
+    """
+    if curves.in_magnitudes:
+        return curves
+    from dataclasses import replace
+
+    finite = np.where(np.isfinite(curves.value), curves.value, np.float32(np.nan))
+    flux = np.where(finite > 0, finite, np.float32(np.nan))
+    usable = np.isfinite(flux)
+    median = np.full(len(curves), np.nan)
+    part = curves.where(usable)
+    median[:] = ragged.median(part.value, part.offsets)
+    with np.errstate(invalid="ignore"):
+        value = -2.5 * np.log10(flux / ragged.spread(median, curves.offsets))
+        error = 2.5 / np.log(10) * curves.error / flux
+    return replace(curves, value=value.astype(np.float32), error=error.astype(np.float32), unit="mag (relative)")
+
+
+def _phase(curves: LightCurves, period: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the phase in [0, 1) over two cycles, (N,)."""
+    zero = ragged.extreme(curves.time, curves.offsets, np.minimum)
+    cycles = (curves.time - ragged.spread(zero, curves.offsets)) / ragged.spread(2 * period, curves.offsets)
+    return cycles - np.floor(cycles)
+
+
+def _from_faintest(curves: LightCurves, index: NDArray[np.int64], bins: int) -> NDArray[np.int64]:
+    """Renumber phase bins so that each light curve starts at its faintest eighth of a cycle, (N,)."""
+    n, eighth = len(curves), max(bins // 16, 1)
+    key = ragged.owner(curves.offsets) * bins + index
+    centred = curves.value - ragged.spread(ragged.mean(curves.value, curves.offsets), curves.offsets)
+    count = np.bincount(key, minlength=n * bins).reshape(n, bins)
+    total = np.bincount(key, centred, n * bins).reshape(n, bins)
+    around = np.arange(-(eighth // 2), eighth - eighth // 2)
+    window = (np.arange(bins)[:, None] + around) % bins  # (bins, eighth)
+    with np.errstate(invalid="ignore"):
+        smooth = total[:, window].sum(2) / count[:, window].sum(2)  # (n, bins)
+    faintest = np.where(np.isnan(smooth), -np.inf, smooth).argmax(1) if n else np.zeros(0, np.int64)
+    return (index - ragged.spread(faintest, curves.offsets)) % bins
+
+
+def _shape(
+    curves: LightCurves, centre: NDArray[np.float64], scale: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Return log amplitude [mag], asymmetry, tail weight and log noise to signal, each (n,)."""
+    ordered = ragged.sort_within(curves.value, curves.offsets)
+    q02, q10, q90, q98 = (ragged.sorted_quantile(ordered, curves.offsets, q) for q in (0.02, 0.1, 0.9, 0.98))
+    noise = ragged.median(curves.error, curves.offsets)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        asymmetry = (q98 + q02 - 2 * centre) / (q98 - q02)
+        ratio = np.where(noise > 0, noise / scale, np.nan)
+        return np.log10(q98 - q02), asymmetry, (q98 - q02) / (q90 - q10), np.log10(ratio)
+
+
+def _roughness(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean squared difference of neighbouring phase bins over twice their variance, (n,)."""
+    squares = np.zeros(len(value))
+    squares[1:] = np.square(np.diff(value))
+    squares[offsets[:-1][ragged.lengths(offsets) > 0]] = 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return ragged.mean(squares, offsets) / (2 * np.square(ragged.std(value, offsets)))

@@ -1,0 +1,106 @@
+"""`Prepared`: what preprocessing hands to a network, ragged until a batch is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from goodricke import ragged
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """A padded batch; padding is zero and outside the mask."""
+
+    values: Tensor  # (B, T, channels) float32
+    time: Tensor  # (B, T) float32 [d]
+    mask: Tensor  # (B, T) bool
+    context: Tensor | None  # (B, context) float32
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Preprocessed light curves, ``n`` objects with ``N`` points in all.
+
+    Parameters
+    ----------
+    object_id : pyarrow string array (n,)
+    offsets : int64 (n + 1,)
+    time : float32 (N,)
+        Days since each light curve's first point (or what stands for them, see `goodricke.preprocess.folded`).
+    values : float32 (N, channels)
+        Standardised brightness first.
+    context : float32 (n, context)
+        Numbers per object; no column if the network takes none.
+    status : str (n,)
+        ``"OK"`` or why the object can't be classified; such an object has no points.
+    """
+
+    object_id: pa.Array
+    offsets: NDArray[np.int64]
+    time: NDArray[np.float32]
+    values: NDArray[np.float32]
+    context: NDArray[np.float32]
+    status: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.object_id)
+
+    @property
+    def n_points(self) -> NDArray[np.int64]:
+        """Number of points per object, (n,)."""
+        return ragged.lengths(self.offsets)
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Which objects a network may be asked about, (n,)."""
+        return self.status == "OK"
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """Return the objects in ``rows`` (B,) as tensors padded to the longest of them."""
+        import torch
+
+        counts = self.n_points[rows]
+        mask = np.arange(max(counts.max(initial=0), 1)) < counts[:, None]
+        offsets = ragged.offsets_of(counts)
+        points = np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets)
+        values = np.zeros((*mask.shape, self.values.shape[1]), np.float32)
+        time = np.zeros(mask.shape, np.float32)
+        values[mask], time[mask] = self.values[points], self.time[points]
+        context = torch.from_numpy(self.context[rows]) if self.context.shape[1] else None
+        return Batch(torch.from_numpy(values), torch.from_numpy(time), torch.from_numpy(mask), context)
+
+    def take(self, rows: NDArray[np.int64]) -> Prepared:
+        """Return the objects in ``rows`` (n',), in that order."""
+        offsets = ragged.offsets_of(self.n_points[rows])
+        points = np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets)
+        return replace(
+            self,
+            object_id=self.object_id.take(pa.array(rows)),
+            offsets=offsets,
+            time=self.time[points],
+            values=self.values[points],
+            context=self.context[rows],
+            status=self.status[rows],
+        )
+
+
+def length_buckets(counts: NDArray[np.int64], points: int, rows: int) -> Iterator[NDArray[np.int64]]:
+    """Yield batches of indices of about equal length: at most ``points`` padded points and ``rows`` objects each.
+
+    Memory is bounded by points, not by objects, and little of it is padding. A light curve longer than ``points``
+    makes a batch of its own.
+    """
+    order = np.argsort(counts, kind="stable")[::-1]  # longest first: running out of memory shows at once
+    start = 0
+    while start < len(order):
+        fit = max(int(points // max(counts[order[start]], 1)), 1)
+        yield order[start : start + min(fit, rows)]
+        start += min(fit, rows)
