@@ -209,7 +209,7 @@ class ConvolutionModule(nn.Module):
 
 
 class Block(nn.Module):
-    """One ASTRAFier block: recurrent, Transformer and convolution module, the outer two with "add and norm" (Fig. 5)."""
+    """A block: recurrent, Transformer and convolution module, the outer two with "add and norm" (Fig. 5)."""
 
     def __init__(self, c: AstrafierConfig) -> None:
         super().__init__()
@@ -249,12 +249,18 @@ class Head(nn.Sequential):
 class Astrafier(nn.Module):
     """The whole network: light curves in, logits and embeddings out."""
 
+    context_mean: Tensor
+    context_std: Tensor
+
     def __init__(self, config: AstrafierConfig) -> None:
         super().__init__()
         self.config = config
         self.embed = nn.Linear(config.channels, config.embed)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.head = Head(config)
+        if config.context:  # of the training objects; set by the fit, kept with the weights
+            self.register_buffer("context_mean", torch.zeros(config.context))
+            self.register_buffer("context_std", torch.ones(config.context))
 
     def forward(self, values: Tensor, time: Tensor, mask: Tensor, context: Tensor | None = None) -> Output:
         """Classify a padded batch.
@@ -279,7 +285,9 @@ class Astrafier(nn.Module):
         for block in self.blocks:
             x = block(x, time, mask)  # (B, T, d)
         embedding = masked_mean(x.float(), mask)  # (B, d)
-        features = embedding if context is None else torch.cat([embedding, context], 1)  # (B, d + context)
+        features = embedding  # (B, d)
+        if context is not None:
+            features = torch.cat([features, (context - self.context_mean) / self.context_std], 1)  # (B, d + context)
         return Output(self.head(features), embedding)
 
     @property

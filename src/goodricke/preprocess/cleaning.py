@@ -1,4 +1,4 @@
-"""Steps that every preprocessing shares: drop what is not finite, clip outliers, average in bins, judge what is left."""
+"""Steps that every preprocessing shares: drop what is not finite, clip outliers, average in bins, judge the rest."""
 
 from __future__ import annotations
 

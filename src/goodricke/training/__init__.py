@@ -1,0 +1,1 @@
+"""Training: splits by star, configurations, and one fit per family of networks on one small loop."""

@@ -1,0 +1,216 @@
+"""One small training loop for every network: gradient steps, validation, checkpoints, log, early stopping.
+
+A run is a folder. Kill it at any moment and start it again: it goes on from the last finished epoch and ends with the
+same weights as a run without interruption, because all randomness of an epoch derives from (seed, epoch).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class LoopConfig(BaseModel):
+    """Optimiser, schedule and stopping; the defaults are the paper's (section 5) and the published code's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(250, ge=1)
+    batch: int = Field(128, ge=1, description="light curves per gradient step")
+    points: int = Field(16384, ge=1, description="padded points computed at once; smaller needs less memory")
+    rate: float = Field(1e-4, gt=0, description="learning rate of the network")
+    head_rate: float = Field(1e-3, gt=0, description="learning rate of the head")
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(1e-5, ge=0)
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    warmup: float = Field(5.0, ge=0, description="epochs of rising learning rate")
+    schedule: Literal["constant", "cosine"] = "constant"
+    patience: int = Field(250, ge=1, description="epochs without a better validation score before stopping")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 42
+
+
+class Task(Protocol):
+    """What the loop trains: a loss summed over some objects, and a validation score."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The network whose parameters are trained."""
+
+    def loss(self, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
+        """Return the summed loss of the training objects ``rows`` and the weight to divide by."""
+
+    def pieces(self, rows: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
+        """Cut a batch into pieces that fit in memory."""
+
+    def validate(self) -> dict[str, float]:
+        """Return validation figures; ``score`` decides which epoch is best (higher is better)."""
+
+
+@dataclass
+class Run:
+    """A training run in its folder: ``checkpoint.pt``, ``log.jsonl`` and the best weights ``best.pt``."""
+
+    folder: Path
+    epoch: int = 0
+    step: int = 0
+    best: float = -math.inf
+    best_epoch: int = -1
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def rank_and_world() -> tuple[int, int]:
+    """Return this process's number and how many train together (started by ``torchrun``), 0 and 1 otherwise."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def train(
+    task: Task,
+    rows: NDArray[np.int64],
+    groups: list[dict[str, Any]],
+    config: LoopConfig,
+    folder: Path,
+    report: Callable[[dict[str, float]], None] = lambda figures: None,
+    tick: Callable[[int], None] = lambda objects: None,
+) -> Run:
+    """Train until the epochs are done or patience ends, and leave the best epoch's weights in the network.
+
+    Parameters
+    ----------
+    task : Task
+    rows : int64 (n,)
+        The training objects.
+    groups : list of dict
+        Parameter groups of the optimiser, each with its learning rate ``lr``.
+    config : LoopConfig
+    folder : Path
+        Of the run; an earlier, interrupted run in it is taken up.
+    report : callable
+        Gets the figures of each epoch.
+    tick : callable
+        Gets the number of objects after each gradient step.
+
+    Returns
+    -------
+    Run
+    """
+    optimiser = torch.optim.AdamW(groups, betas=config.betas, weight_decay=config.weight_decay, eps=1e-8)
+    steps = math.ceil(len(rows) / config.batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps, config))
+    run = _take_up(folder, task.network, optimiser, schedule)
+    while run.epoch < config.epochs and run.epoch - run.best_epoch <= config.patience:
+        start = time.perf_counter()
+        loss = _epoch(task, rows, optimiser, schedule, config, run, tick)
+        figures = {"epoch": run.epoch, "loss": loss, "rate": optimiser.param_groups[0]["lr"]} | task.validate()
+        run.epoch += 1
+        if figures["score"] > run.best:
+            run.best, run.best_epoch = figures["score"], run.epoch - 1
+        run.history.append(figures | {"seconds": time.perf_counter() - start})
+        _save(run, task.network, optimiser, schedule)
+        report(run.history[-1])
+    task.network.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
+    return run
+
+
+def _rate(step: int, steps: int, config: LoopConfig) -> float:
+    """Return the factor on the learning rate at a step."""
+    warm = max(int(config.warmup * steps), 1)
+    if step < warm:
+        return (step + 1) / warm
+    if config.schedule == "constant":
+        return 1.0
+    done = (step - warm) / max(config.epochs * steps - warm, 1)
+    return max(0.5 * (1 + math.cos(math.pi * min(done, 1.0))), 1e-3)
+
+
+def _epoch(
+    task: Task, rows: NDArray[np.int64], optimiser: Any, schedule: Any, config: LoopConfig, run: Run, tick: Any
+) -> float:
+    """Make one pass over the training objects; return the mean loss."""
+    rank, world = rank_and_world()
+    torch.manual_seed(config.seed * 1_000_003 + run.epoch * 1_009 + rank)
+    order = np.random.default_rng([config.seed, run.epoch]).permutation(rows)
+    task.network.train()
+    total = weight = 0.0
+    for start in range(0, len(order), config.batch):
+        batch = order[start : start + config.batch]
+        loss, norm = _step(task, batch[rank::world], optimiser, config)
+        schedule.step()
+        run.step += 1
+        total, weight = total + loss, weight + norm
+        tick(len(batch))
+    return total / max(weight, 1e-12)
+
+
+def _step(task: Task, batch: NDArray[np.int64], optimiser: Any, config: LoopConfig) -> tuple[float, float]:
+    """Make one gradient step, computed in pieces; return the summed loss and its weight over all processes."""
+    optimiser.zero_grad(set_to_none=True)
+    sums = torch.zeros(2, dtype=torch.float64)
+    device = next(task.network.parameters()).device.type
+    for piece in task.pieces(batch) if len(batch) else ():
+        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            loss, weight = task.loss(piece)
+        loss.backward()
+        sums += torch.tensor([loss.item(), weight], dtype=torch.float64)
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    _add_over_processes(parameters, sums)
+    for p in parameters:
+        if p.grad is not None:
+            p.grad /= sums[1].item()
+    torch.nn.utils.clip_grad_norm_(parameters, config.clip)
+    optimiser.step()
+    return sums[0].item(), sums[1].item()
+
+
+def _add_over_processes(parameters: list[nn.Parameter], sums: Tensor) -> None:
+    """Sum gradients and loss over the processes that train together."""
+    if not dist.is_initialized():
+        return
+    dist.all_reduce(sums.to(parameters[0].device)) if dist.get_backend() == "nccl" else dist.all_reduce(sums)
+    for p in parameters:
+        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        dist.all_reduce(p.grad)
+
+
+def _take_up(folder: Path, network: nn.Module, optimiser: Any, schedule: Any) -> Run:
+    """Return the run in the folder, restored into network, optimiser and schedule, or a new one."""
+    file = folder / "checkpoint.pt"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        return Run(folder)
+    kept = torch.load(file, map_location=next(network.parameters()).device, weights_only=True)
+    network.load_state_dict(kept["network"])
+    optimiser.load_state_dict(kept["optimiser"])
+    schedule.load_state_dict(kept["schedule"])
+    return Run(folder, **kept["run"])
+
+
+def _save(run: Run, network: nn.Module, optimiser: Any, schedule: Any) -> None:
+    """Write checkpoint, best weights and log, each under another name first: a kill leaves the old or the new one."""
+    if rank_and_world()[0]:
+        return
+    state = {k: v for k, v in vars(run).items() if k != "folder"}
+    if run.best_epoch == run.epoch - 1:
+        _write(run.folder / "best.pt", network.state_dict())
+    kept = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+    _write(run.folder / "checkpoint.pt", kept | {"run": state})
+    lines = "".join(json.dumps(figures) + "\n" for figures in run.history)
+    (run.folder / "log.jsonl").write_text(lines)
+
+
+def _write(path: Path, content: Any) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.replace(path)

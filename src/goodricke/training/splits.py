@@ -1,0 +1,92 @@
+"""Training, validation and test sets that share no star."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SAME_STAR = 5.0  # arcsec
+
+
+def split_by_star(
+    star: Sequence[str] | NDArray,
+    label: Sequence[str] | NDArray,
+    test: float = 0.2,
+    validation: float = 0.1,
+    seed: int = 42,
+) -> NDArray[np.str_]:
+    """Assign every light curve to ``train``, ``validation`` or ``test``, all those of one star to the same.
+
+    Parameters
+    ----------
+    star : (n,)
+        Which star each light curve is of; see `stars`.
+    label : (n,)
+        Stratified on each star's most frequent label.
+    test : float
+        Fraction of the stars held out (section 5: 0.2).
+    validation : float
+        Fraction of the remaining stars (section 5: 0.1).
+
+    Raises
+    ------
+    ValueError
+        If a class has fewer than three stars: it can't be in all three sets.
+    """
+    names, index = np.unique(np.asarray(star).astype(str), return_inverse=True)
+    classes, code = np.unique(np.asarray(label).astype(str), return_inverse=True)
+    votes = np.zeros((len(names), len(classes)), np.int64)
+    np.add.at(votes, (index, code), 1)
+    main = votes.argmax(1)  # (stars,)
+    members = np.bincount(main, minlength=len(classes))
+    if members.min() < 3:
+        few = ", ".join(f"{classes[c]} ({members[c]})" for c in np.flatnonzero(members < 3))
+        raise ValueError(f"too few stars for a split in three: {few}. Merge or drop these classes ([data] merge, drop)")
+    rng = np.random.default_rng(seed)
+    part = np.empty(len(names), dtype="<U10")
+    for c in range(len(classes)):
+        of_class = rng.permutation(np.flatnonzero(main == c))
+        n_test = max(round(test * len(of_class)), 1)
+        n_validation = max(round(validation * (len(of_class) - n_test)), 1)
+        part[of_class] = TRAIN
+        part[of_class[:n_test]] = TEST
+        part[of_class[n_test : n_test + n_validation]] = VALIDATION
+    return part[index]
+
+
+def stars(
+    object_id: Sequence[str] | NDArray, ra: NDArray | None = None, dec: NDArray | None = None
+) -> NDArray[np.int64]:
+    """Give each star a number; light curves with one id, or with positions within 5 arcsec, are of the same star.
+
+    Surveys list a star under several ids (overlapping fields, re-observations); split by id alone, its light curves
+    would end on both sides.
+
+    Parameters
+    ----------
+    object_id : (n,)
+    ra, dec : (n,), optional
+        In degrees; NaN where unknown.
+
+    Returns
+    -------
+    int64 (n,)
+    """
+    _, index = np.unique(np.asarray(object_id).astype(str), return_inverse=True)
+    if ra is None or dec is None:
+        return index
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    lon, lat = np.radians(np.asarray(ra, float)[known]), np.radians(np.asarray(dec, float)[known])
+    xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], 1)
+    pairs = known[cKDTree(xyz).query_pairs(np.radians(SAME_STAR / 3600), output_type="ndarray")]
+    links = index[pairs.reshape(-1, 2)]
+    size = int(index.max(initial=-1)) + 1
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))
+    return connected_components(graph, directed=False)[1][index].astype(np.int64)
