@@ -8,6 +8,7 @@ Two cycles are folded because a periodogram finds eclipsing binaries at half the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -103,14 +104,11 @@ def in_magnitudes(curves: LightCurves) -> LightCurves:
     """
     if curves.in_magnitudes:
         return curves
-    from dataclasses import replace
-
     finite = np.where(np.isfinite(curves.value), curves.value, np.float32(np.nan))
     flux = np.where(finite > 0, finite, np.float32(np.nan))
     usable = np.isfinite(flux)
-    median = np.full(len(curves), np.nan)
     part = curves.where(usable)
-    median[:] = ragged.median(part.value, part.offsets)
+    median = ragged.median(part.value, part.offsets)
     with np.errstate(invalid="ignore"):
         value = -2.5 * np.log10(flux / ragged.spread(median, curves.offsets))
         error = 2.5 / np.log(10) * curves.error / flux

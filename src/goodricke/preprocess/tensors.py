@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,6 +41,8 @@ class Prepared:
         Numbers per object; no column if the network takes none.
     status : str (n,)
         ``"OK"`` or why the object can't be classified; such an object has no points.
+    frames : int, optional
+        Length to pad every batch to, for networks whose answer depends on it (the published ASTRAFier).
     """
 
     object_id: pa.Array
@@ -49,6 +51,7 @@ class Prepared:
     values: NDArray[np.float32]
     context: NDArray[np.float32]
     status: NDArray[np.str_]
+    frames: int | None = None
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -68,7 +71,7 @@ class Prepared:
         import torch
 
         counts = self.n_points[rows]
-        mask = np.arange(max(counts.max(initial=0), 1)) < counts[:, None]
+        mask = np.arange(self.frames or max(counts.max(initial=0), 1)) < counts[:, None]
         offsets = ragged.offsets_of(counts)
         points = np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets)
         values = np.zeros((*mask.shape, self.values.shape[1]), np.float32)
@@ -76,6 +79,21 @@ class Prepared:
         values[mask], time[mask] = self.values[points], self.time[points]
         context = torch.from_numpy(self.context[rows]) if self.context.shape[1] else None
         return Batch(torch.from_numpy(values), torch.from_numpy(time), torch.from_numpy(mask), context)
+
+    @staticmethod
+    def concat(parts: Sequence[Prepared]) -> Prepared:
+        """Join what was prepared in pieces."""
+        if len(parts) == 1:
+            return parts[0]
+        return replace(
+            parts[0],
+            object_id=pa.concat_arrays([part.object_id for part in parts]),
+            offsets=ragged.offsets_of(np.concatenate([part.n_points for part in parts])),
+            time=np.concatenate([part.time for part in parts]),
+            values=np.concatenate([part.values for part in parts]),
+            context=np.concatenate([part.context for part in parts]),
+            status=np.concatenate([part.status for part in parts]),
+        )
 
     def take(self, rows: NDArray[np.int64]) -> Prepared:
         """Return the objects in ``rows`` (n',), in that order."""
