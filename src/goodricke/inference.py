@@ -1,0 +1,126 @@
+"""Classify light curves: preprocess, length-bucketed batches, Monte-Carlo passes, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from goodricke.lightcurves import LightCurves
+from goodricke.models.bundle import Model, load_model
+from goodricke.predictions import Predictions
+from goodricke.preprocess import prepare
+from goodricke.preprocess.tensors import Prepared, length_buckets
+from goodricke.uncertainty.mc_dropout import ObjectMasks, dropout_from, streams, summarise
+
+POINTS = 32768  # padded points in one call of the network: bounds memory whatever the light curves
+
+
+class Answers(NamedTuple):
+    """What a network says of n objects; NaN for those it can't be asked about."""
+
+    probabilities: NDArray[np.float64]  # (n, C)
+    spread: NDArray[np.float64] | None  # (n, C)
+    mutual_information: NDArray[np.float64] | None  # (n,)
+    embedding: NDArray[np.float32]  # (n, d)
+
+
+def classify(
+    curves: LightCurves,
+    model: Model | str,
+    passes: int = 20,
+    seed: int = 0,
+    workers: int = 1,
+    tick: Callable[[int], None] = lambda objects: None,
+) -> Predictions:
+    """Classify light curves.
+
+    Parameters
+    ----------
+    curves : LightCurves
+    model : Model or str
+        Or the name or folder of one, see `goodricke.load_model`.
+    passes : int
+        Monte-Carlo passes with dropout on (section 3.6: 20), whose mean is the probability; 0 for one pass without.
+    seed : int
+        Of the dropout masks. Same seed, same answer, whatever the batch.
+    workers : int
+        Processes for preprocessing.
+    tick : callable
+        Gets the number of objects after each batch, for a progress bar.
+
+    Returns
+    -------
+    Predictions
+        One row per light curve, in order.
+    """
+    model = load_model(model) if isinstance(model, str) else model
+    prepared = prepare(curves, model.preprocessing, workers)
+    answers = ask(model, prepared, passes, seed, tick)
+    return Predictions.build(
+        curves.object_id,
+        prepared.status,
+        model.classes,
+        answers.probabilities,
+        prepared.n_points,
+        answers.spread,
+        answers.mutual_information,
+        answers.embedding,
+        model.name,
+        model.hash,
+        curves.objects,
+    )
+
+
+def ask(
+    model: Model,
+    prepared: Prepared,
+    passes: int = 20,
+    seed: int = 0,
+    tick: Callable[[int], None] = lambda objects: None,
+) -> Answers:
+    """Put prepared light curves to a network; see `classify` for the parameters."""
+    n, classes = len(prepared), len(model.classes)
+    mean, spread = np.full((2, n, classes), np.nan)
+    information, embedding = np.full(n, np.nan), None
+    usable = np.flatnonzero(prepared.usable)
+    for piece in length_buckets(prepared.n_points[usable], POINTS // max(passes, 1), len(usable)):
+        rows = usable[piece]
+        logits, vectors = model.logits(prepared, rows)
+        embedding = np.full((n, vectors.shape[1]), np.nan, np.float32) if embedding is None else embedding
+        embedding[rows] = vectors
+        samples = monte_carlo(model, prepared, rows, passes, seed) if passes else logits[None]
+        probabilities = softmax(samples.astype(np.float64) / model.temperature, axis=2)  # (S, B, C)
+        mean[rows], spread[rows], information[rows] = summarise(probabilities)
+        tick(len(rows))
+    tick(n - len(usable))
+    embedding = np.zeros((n, 0), np.float32) if embedding is None else embedding
+    return Answers(mean, spread if passes else None, information if passes else None, embedding)
+
+
+@torch.inference_mode()
+def monte_carlo(
+    model: Model, prepared: Prepared, rows: NDArray[np.int64], passes: int, seed: int
+) -> NDArray[np.float32]:
+    """Return the logits (S, B, C) of ``passes`` passes with dropout on, computed as enlarged batches.
+
+    A light curve so long that its passes don't fit in `POINTS` together is passed in several calls; the masks are the
+    same.
+    """
+    batch = prepared.batch(rows)
+    width = batch.mask.shape[1]
+    at_once = int(np.clip(POINTS // (width * len(rows)), 1, passes))
+    names = prepared.object_id.take(rows).to_pylist()
+    results = []
+    for first in range(0, passes, at_once):
+        some = range(first, min(first + at_once, passes))
+        enlarged = [None if x is None else x.repeat_interleave(len(some), 0).to(model.device) for x in batch]
+        lengths = np.repeat(prepared.n_points[rows], len(some))
+        with dropout_from(model.network, ObjectMasks(streams(names, some, seed), lengths)):
+            logits = model.network(*enlarged).logits.float().cpu().numpy()  # (B * S', C)
+        results.append(logits.reshape(len(rows), len(some), -1).swapaxes(0, 1))
+    return np.concatenate(results)

@@ -1,0 +1,267 @@
+"""A model is a folder: configuration, weights, calibration, golden outputs and a card. No pickle anywhere.
+
+::
+
+    config.json          family, sizes, preprocessing, classes, where it comes from
+    model.safetensors    weights, float16 or float32
+    calibration.json     temperature fitted on validation objects
+    golden.npz           inputs and outputs, to check a copy or a platform against (``verify``)
+    README.md            the model card: data, split, metrics, licence
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from goodricke.models.astrafier import Astrafier, AstrafierConfig
+from goodricke.preprocess import DenseConfig, FoldedConfig, Preprocessing
+from goodricke.preprocess.tensors import Prepared
+
+FORMAT = 1
+SHIPPED = Path(__file__).parent / "shipped"
+FAMILIES: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {"astrafier": (AstrafierConfig, Astrafier)}
+GOLDEN_TOLERANCE = 2e-4  # of a logit: the same weights in float32 on another processor
+
+
+class BundleConfig(BaseModel):
+    """The contents of ``config.json``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int = FORMAT
+    name: str
+    family: str = "astrafier"
+    summary: str = ""
+    classes: tuple[str, ...]
+    network: dict[str, Any]
+    preprocessing: Preprocessing
+    trained_on: str = "unknown"
+    simulated: bool = False
+    metrics: dict[str, Any] = {}
+    version: str = ""
+
+
+@dataclass
+class Model:
+    """A network with everything needed to use it.
+
+    Parameters
+    ----------
+    config : BundleConfig
+    network : torch.nn.Module
+        In evaluation mode.
+    temperature : float
+        Logits are divided by it before the softmax; 1 if nothing was fitted.
+    hash : str
+        First 12 digits of the SHA-256 of configuration, weights and calibration; empty if never saved.
+    """
+
+    config: BundleConfig
+    network: nn.Module
+    temperature: float = 1.0
+    hash: str = ""
+    folder: Path | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Identifier of the model."""
+        return self.config.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the logits."""
+        return self.config.classes
+
+    @property
+    def preprocessing(self) -> DenseConfig | FoldedConfig:
+        """What light curves go through before the network."""
+        return self.config.preprocessing
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    @torch.inference_mode()
+    def logits(self, prepared: Prepared, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits (B, C) and embeddings (B, d) of some prepared objects, one deterministic pass."""
+        batch = prepared.batch(rows)
+        output = self.network(*(None if x is None else x.to(self.device) for x in batch))
+        return output.logits.float().cpu().numpy(), output.embedding.float().cpu().numpy()
+
+    def save(self, folder: str | Path, card: str, golden: Prepared | None = None, half: bool = True) -> Model:
+        """Write the bundle and return the model as it will be loaded.
+
+        Parameters
+        ----------
+        folder : path
+        card : str
+            Text of ``README.md``.
+        golden : Prepared, optional
+            A few objects whose outputs are recorded.
+        half : bool
+            Store weights in float16 (half the size); arithmetic stays float32.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = {k: v.detach().cpu() for k, v in self.network.state_dict().items()}
+        if half:
+            kept = {k: v.half() if v.is_floating_point() and k not in _FULL else v for k, v in kept.items()}
+        save_file({k: v.contiguous() for k, v in kept.items()}, folder / "model.safetensors")
+        (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
+        (folder / "calibration.json").write_text(json.dumps({"temperature": self.temperature}) + "\n")
+        (folder / "README.md").write_text(card)
+        saved = load_model(folder)
+        if golden is not None:
+            _record(saved, golden, folder / "golden.npz")
+        return saved
+
+
+_FULL = ("context_mean", "context_std")  # a few numbers whose rounding would move every answer
+
+
+def load_model(name: str | Path, device: str = "cpu", verify: bool = False) -> Model:
+    """Load a model from a folder, from the package or from a hub.
+
+    Parameters
+    ----------
+    name : str or Path
+        A folder; the name of a shipped model (`shipped_models`); or ``owner/name`` on the Hugging Face hub (needs
+        ``pip install huggingface_hub`` and network).
+    device : str
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... or ``"auto"`` (a GPU if there is one).
+    verify : bool
+        Recompute the golden outputs and compare.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such model.
+    ValueError
+        If the bundle is damaged or of a newer format, or ``verify`` fails.
+    RuntimeError
+        If the device is not there: a slow run in silence would be worse.
+    """
+    folder = find_model(name)
+    config = _read_config(folder)
+    kind, make = FAMILIES[config.family]
+    network = make(TypeAdapter(kind).validate_python(config.network))
+    weights = {k: v.float() if v.is_floating_point() else v for k, v in load_file(folder / "model.safetensors").items()}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{folder}: model.safetensors doesn't fit config.json ({error}). Copy the folder anew"
+        ) from error
+    calibration = json.loads((folder / "calibration.json").read_text())
+    model = Model(config, network.eval().to(resolve_device(device)), calibration["temperature"], _hash(folder), folder)
+    if verify:
+        verify_model(model)
+    return model
+
+
+def find_model(name: str | Path) -> Path:
+    """Return the folder of a model given by path, shipped name or hub id; see `load_model`."""
+    for folder in (Path(name), SHIPPED / str(name)):
+        if (folder / "config.json").exists():
+            return folder
+    if isinstance(name, str) and name.count("/") == 1 and not Path(name).exists():
+        return _from_hub(name)
+    known = ", ".join(shipped_models()) or "none"
+    raise FileNotFoundError(
+        f"no model {str(name)!r}: neither a folder with a config.json nor a shipped model ({known})"
+    )
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+
+
+def read_config(name: str | Path) -> BundleConfig:
+    """Return the configuration of a model without loading its weights."""
+    return _read_config(find_model(name))
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the torch device, refusing one that isn't there.
+
+    Raises
+    ------
+    RuntimeError
+        If a GPU is asked for and none can be used.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise RuntimeError(
+            f"--device {device}: PyTorch {torch.__version__} sees no usable GPU here. "
+            "Install a CUDA build of torch and a driver, or use --device cpu (or auto)"
+        )
+    return torch.device(device)
+
+
+def verify_model(model: Model) -> float:
+    """Recompute the golden outputs of a loaded model; return the largest difference of a logit.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they differ by more than `GOLDEN_TOLERANCE`.
+    """
+    path = (model.folder or Path()) / "golden.npz"
+    if not path.exists():
+        raise ValueError(f"{model.folder}: the bundle has no golden.npz to verify against")
+    with np.load(path) as kept:
+        names = pa.array(kept["object_id"].tolist())
+        status = np.full(len(names), "OK")
+        inputs = (kept[k] for k in ("offsets", "time", "values", "context"))
+        prepared = Prepared(names, *inputs, status, getattr(model.preprocessing, "frames", None))
+        logits, _ = model.logits(prepared, np.arange(len(names)))
+        worst = float(np.abs(logits - kept["logits"]).max())
+    if not worst < GOLDEN_TOLERANCE:
+        raise ValueError(f"{model.folder}: recorded logits differ by {worst:.2g} (tolerance {GOLDEN_TOLERANCE:g})")
+    return worst
+
+
+def _record(model: Model, golden: Prepared, path: Path) -> None:
+    logits, embedding = model.logits(golden, np.arange(len(golden)))
+    arrays = {k: getattr(golden, k) for k in ("offsets", "time", "values", "context")}
+    ids = np.array(golden.object_id.to_pylist(), dtype=str)
+    np.savez_compressed(path, allow_pickle=False, object_id=ids, **arrays, logits=logits, embedding=embedding)
+
+
+def _read_config(folder: Path) -> BundleConfig:
+    content = json.loads((folder / "config.json").read_text())
+    if content.get("format", FORMAT) > FORMAT:
+        raise ValueError(f"{folder}: format {content['format']} is newer than this goodricke ({FORMAT}); upgrade it")
+    return BundleConfig.model_validate(content)
+
+
+def _hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("config.json", "model.safetensors", "calibration.json"):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise FileNotFoundError(
+            f"no folder {name!r}; as a hub id it needs huggingface_hub: pip install huggingface_hub"
+        ) from error
+    return Path(snapshot_download(name))

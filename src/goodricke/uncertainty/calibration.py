@@ -1,0 +1,33 @@
+"""Temperature scaling (Guo et al. 2017) and the expected calibration error."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+
+def fit_temperature(logits: NDArray[np.floating], label: NDArray[np.integer]) -> float:
+    """Return the temperature that minimises the negative log-likelihood of validation objects.
+
+    Parameters
+    ----------
+    logits : (n, C)
+    label : (n,)
+        Index of the true class.
+    """
+    rows = np.arange(len(label))
+
+    def loss(log_temperature: float) -> float:
+        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, label].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
+
+
+def calibration_error(probabilities: NDArray[np.floating], label: NDArray[np.integer], bins: int = 15) -> float:
+    """Return the expected calibration error: mean gap of confidence and accuracy over equal-width confidence bins."""
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == label
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = np.bincount(index, confidence - right, bins)
+    return float(np.abs(gap).sum() / len(label))
