@@ -1,0 +1,92 @@
+"""From what a user gives (file, folder, pattern, list) to the paths of the files to read, in a stable order."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from goodricke.readers.options import Unreadable
+
+FORMATS = ("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl")
+SUFFIXES = (*(f".{name}{packed}" for name in FORMATS for packed in ("", ".gz")), ".parquet", ".pq")
+LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
+
+Given = str | Path | Sequence[str | Path]
+
+
+def find(source: Given, *, recursive: bool = False) -> list[str]:
+    """Return the paths of the files to read.
+
+    Parameters
+    ----------
+    source : path, str or sequence of them
+        A file (always taken, whatever its suffix), a folder (its files with one of `SUFFIXES`, sorted by name; hidden
+        ones and those beginning with an underscore are left out), a pattern with ``*``, ``?`` or ``[]`` (``**`` for
+        any depth), or a text file with one path per line, relative to itself or to the working folder.
+    recursive : bool
+        Whether folders are searched with all their subfolders.
+
+    Raises
+    ------
+    Unreadable
+        If a pattern matches nothing or a folder holds no such file.
+    """
+    return list(each(source, recursive=recursive))
+
+
+def each(source: Given, *, recursive: bool = False) -> Iterator[str]:
+    """Give the paths of `find` one by one."""
+    if not isinstance(source, str | Path):
+        for item in source:
+            yield from each(item, recursive=recursive)
+        return
+    path = os.fspath(source)
+    if os.path.isdir(path):
+        yield from _filled(path, _in_folder(path, recursive), "holds no file that could be a light curve", recursive)
+    elif glob.has_magic(path) and not os.path.exists(path):
+        matches = sorted(name for name in glob.iglob(path, recursive=True) if os.path.isfile(name))
+        yield from _filled(path, matches, "matches no file", True)
+    else:
+        yield from _listed(path) or [path]
+
+
+def _filled(path: str, found: Iterable[str], empty: str, deep: bool) -> Iterator[str]:
+    count = 0
+    for count, name in enumerate(found, 1):  # noqa: B007  the last number is the count
+        yield name
+    if not count:
+        raise Unreadable(
+            path, empty, "check the path" if deep else "check the path, or search subfolders with --recursive"
+        )
+
+
+def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        found = sorted((entry for entry in entries if entry.name[0] not in "._"), key=lambda entry: entry.name)
+    for entry in found:
+        if entry.is_dir():
+            if recursive:
+                yield from _in_folder(entry.path, recursive)
+        elif entry.name.lower().endswith(SUFFIXES):
+            yield entry.path
+
+
+def _listed(path: str) -> list[str]:
+    """Return the paths that a text file lists; none if it isn't such a list."""
+    if not path.lower().endswith(LISTS) or os.path.splitext(path)[1].lower() not in LISTS or not os.path.isfile(path):
+        return []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        first = next((line.strip() for line in file if line.strip() and not line.startswith("#")), "")
+        if "\x00" in first or not _resolve(first, path):
+            return []
+        file.seek(0)
+        lines = [line.strip() for line in file if line.strip() and not line.startswith("#")]
+    return [_resolve(line, path) or line for line in lines]
+
+
+def _resolve(line: str, list_path: str) -> str | None:
+    """Return the existing file that a line of a list names, None if there is none."""
+    places = (os.path.join(os.path.dirname(list_path), line), line) if 0 < len(line) < 4096 else ()
+    return next((place for place in places if os.path.isfile(place)), None)

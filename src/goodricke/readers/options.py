@@ -1,0 +1,81 @@
+"""What a reader is asked for, `ReadOptions`, and how it says no, `Unreadable`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+QUALITY = ("default", "bitmask", "hard", "none")
+ROLES = ("object_id", "time", "value", "error", "band", "quality")
+
+
+class Unreadable(ValueError):  # noqa: N818  a status as much as an error: "unreadable" is what the catalog says
+    """A file that gives no light curve: which, why, and what to do about it.
+
+    Parameters
+    ----------
+    path : path or str
+        The file, folder or pattern.
+    reason : str
+        What is wrong with it, as the end of a sentence whose subject is the file.
+    mend : str
+        What the user can do.
+    """
+
+    def __init__(self, path: Path | str, reason: str, mend: str = "leave the file out") -> None:
+        super().__init__(str(path), reason, mend)  # all three as args, so that it survives pickling between processes
+        self.path, self.reason, self.mend = str(path), reason, mend
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}. Mend: {self.mend}."
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Options common to all readers.
+
+    Parameters
+    ----------
+    quality : {"default", "bitmask", "hard", "none"}
+        Which flagged cadences are left out. ``"default"`` is what the product's makers (for QLP: the ASTRAFier paper)
+        recommend, see each reader; ``"bitmask"`` leaves out cadences with a severe flag, bit by bit; ``"hard"`` those
+        with any flag; ``"none"`` keeps all. The flags of a plain table have no known meaning: there only ``"hard"``
+        leaves something out.
+    flux : str, optional
+        Flux column, e.g. ``"SAP_FLUX"``; case doesn't matter.
+    columns : mapping, optional
+        Columns of a table by role (object_id, time, value, error, band, quality), over the known aliases:
+        ``{"time": "HJD", "value": "Vmag"}``.
+    unit, time_scale : str, optional
+        Said of the light curves instead of what the file tells; no number is converted.
+    band : str, optional
+        Name given to the band of every observation.
+    recursive : bool
+        Whether folders are searched with all their subfolders.
+
+    Raises
+    ------
+    ValueError
+        If the quality or a role is none of the known ones.
+    """
+
+    quality: str = "default"
+    flux: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    unit: str | None = None
+    time_scale: str | None = None
+    band: str | None = None
+    recursive: bool = False
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """The columns of a table named outright; ``flux`` is its brightness unless `columns` says otherwise."""
+        return ({"value": self.flux} if self.flux else {}) | dict(self.columns)
+
+    def __post_init__(self) -> None:
+        if self.quality not in QUALITY:
+            raise ValueError(f"quality is one of {', '.join(QUALITY)}, not {self.quality!r}")
+        unknown = [role for role in self.columns if role not in ROLES]
+        if unknown:
+            raise ValueError(f"no role {', '.join(map(repr, unknown))}; columns are named for {', '.join(ROLES)}")

@@ -1,0 +1,183 @@
+"""`read` and `read_batches`: many files, one after the other, into light curves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from goodricke.lightcurves import LightCurves
+from goodricke.readers import finding
+from goodricke.readers.opened import Opened
+from goodricke.readers.options import ReadOptions, Unreadable
+from goodricke.readers.registry import reader_of
+
+logger = logging.getLogger("goodricke")
+
+Key = tuple[str, str, str]  # unit, time scale and reader: what one batch has in common
+
+
+def read(source: finding.Given, *, errors: str = "raise", **options: Any) -> LightCurves:
+    """Read light curves from files of any known product.
+
+    Parameters
+    ----------
+    source : path, str or sequence of them
+        A file, a folder, a pattern, a text file with one path per line, or several of these; see `find`.
+    errors : {"raise", "skip"}
+        What to do about a file that can't be read: stop, or log a warning and go on.
+    **options
+        See `ReadOptions`.
+
+    Returns
+    -------
+    LightCurves
+        In the order of the files. `LightCurves.objects` tells source, mission, product, sector, position and the
+        number of cadences read and flagged of each.
+
+    Raises
+    ------
+    Unreadable
+        On the first file that can't be read, or if none can.
+    ValueError
+        If files differ in unit or time scale, which no batch may.
+    """
+    if errors not in ("raise", "skip"):
+        raise ValueError(f"errors is 'raise' or 'skip', not {errors!r}")
+    settings, parts, last = ReadOptions(**options), list[LightCurves](), None
+    for path in finding.each(source, recursive=settings.recursive):
+        try:
+            parts.append(_read_file(path, settings))
+        except Unreadable as error:
+            if errors == "raise":
+                raise
+            logger.warning("skipped %s", error)
+            last = error
+            continue
+        _check_alike(parts[0], parts[-1], path)
+    if not parts:
+        raise last or Unreadable(str(source), "names no file", "give a file or folder")
+    return _join(parts)
+
+
+def read_batches(
+    source: finding.Given, *, max_points: int = 2_000_000, **options: Any
+) -> Iterator[tuple[LightCurves | None, list[Unreadable]]]:
+    """Read light curves batch by batch, in bounded memory however many there are.
+
+    Parameters
+    ----------
+    source : path, str or sequence of them
+        As for `read`.
+    max_points : int
+        Observations held at once, and so the most in a batch, unless a single light curve or a plain table has more;
+        nested Parquet files are read a few rows at a time, plain tables whole.
+    **options
+        See `ReadOptions`.
+
+    Yields
+    ------
+    batch : LightCurves or None
+        All of one unit and time scale, from one reader. Objects are whole, and in the order of the files among
+        those of a kind. None if there are only failures left to tell.
+    failures : list of Unreadable
+        Files that couldn't be read since the last batch. They never stop the run.
+
+    Raises
+    ------
+    Unreadable
+        If the source itself names no file.
+    """
+    settings, waiting, failures = ReadOptions(**options), dict[Key, list[LightCurves]](), list[Unreadable]()
+    held = dict[Key, int]()
+    for path in finding.each(source, recursive=settings.recursive):
+        pieces = _pieces(path, settings, max_points)
+        while True:
+            try:
+                key, piece = next(pieces)
+            except StopIteration:
+                break
+            except Unreadable as error:
+                failures.append(error)
+                break
+            if key in held and held[key] + len(piece.time) > max_points:
+                yield _join(waiting.pop(key)), failures
+                failures, _ = [], held.pop(key)
+            waiting.setdefault(key, []).append(piece)
+            held[key] = held.get(key, 0) + len(piece.time)
+            while sum(held.values()) > max_points and len(held) > 1:
+                fullest = max(held, key=lambda each: held[each])
+                yield _join(waiting.pop(fullest)), failures
+                failures, _ = [], held.pop(fullest)
+    for parts in waiting.values():
+        yield _join(parts), failures
+        failures = []
+    if failures:
+        yield None, failures
+
+
+def _read_file(path: str, options: ReadOptions) -> LightCurves:
+    """Read one file; anything that goes wrong inside is the file's fault, and says which."""
+    try:
+        file = Opened(path)
+        return reader_of(file).read(file, options)
+    except Unreadable:
+        raise
+    except Exception as error:  # one odd file among a million must not stop the others
+        raise _unexpected(path, error) from error
+
+
+def _unexpected(path: str, error: Exception) -> Unreadable:
+    reason = f"can't be read ({type(error).__name__}: {error})"
+    return Unreadable(path, reason, "look at it with `goodricke inspect`, and report it if it seems whole")
+
+
+def _pieces(path: str, options: ReadOptions, max_points: int) -> Iterator[tuple[Key, LightCurves]]:
+    """Give a file's light curves in pieces of at most ``max_points``, unless one light curve has more."""
+    try:
+        file = Opened(path)
+        reader = reader_of(file)
+        stream = getattr(reader, "stream", None)
+        for curves in stream(file, options, max_points) if stream else (reader.read(file, options),):
+            for piece in split(curves, max_points):
+                yield (piece.unit, piece.time_scale, reader.NAME), piece
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise _unexpected(path, error) from error
+
+
+def split(curves: LightCurves, max_points: int) -> Iterator[LightCurves]:
+    """Cut a batch between light curves into slices of at most ``max_points`` observations, where one allows it."""
+    if len(curves.time) <= max_points:
+        yield curves
+        return
+    start = 0
+    for stop in range(1, len(curves) + 1):
+        if stop == len(curves) or curves.offsets[stop + 1] - curves.offsets[start] > max_points:
+            yield curves[start:stop]
+            start = stop
+
+
+def _check_alike(one: LightCurves, other: LightCurves, path: str) -> None:
+    for name in ("unit", "time_scale"):
+        if getattr(one, name) != getattr(other, name):
+            first = one.table_of_objects["source"][0].as_py() if len(one) else "the first file"
+            raise ValueError(
+                f"{first} is in {name} {getattr(one, name)}, {path} in {getattr(other, name)}; read them apart, "
+                f"use read_batches, or say what is right with {name}="
+            )
+
+
+def _join(parts: list[LightCurves]) -> LightCurves:
+    """Join pieces, the per-object columns in one chunk each: ten thousand chunks would slow down every slice."""
+    if len(parts) == 1:
+        return parts[0]
+    joined = LightCurves.concat(parts)
+    table: pa.Table = joined.table_of_objects.combine_chunks()
+    return LightCurves(
+        joined.object_id, joined.offsets, joined.time, joined.value, joined.error, joined.band,
+        joined.bands, joined.unit, joined.time_scale, table if table.num_columns else None,
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""Plain tables with one row per observation: CSV, blank-separated text, ECSV, VOTable, Parquet, any FITS table.
+
+Columns are found by the aliases in `columns`, or as `ReadOptions.columns` names them. A table without an object column
+is one object, named after the file (a FITS table: after its header). Text without a line of names and with two or
+three columns is time, brightness, uncertainty. The unit is ``"mag"`` for magnitudes, else what the file tells, else
+``"flux"``, or ``"unknown"`` if the column's name doesn't even say that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from goodricke import ragged
+from goodricke.lightcurves import NO_BAND, LightCurves
+from goodricke.readers import building, columns, tabular
+from goodricke.readers.columns import Match
+from goodricke.readers.opened import Opened
+from goodricke.readers.options import ReadOptions, Unreadable
+
+NAME = "table"
+UNITS = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
+
+
+def recognises(file: Opened) -> bool:
+    """Tell whether the file is any table at all; the last reader to be asked."""
+    return file.kind in ("text", "votable", "parquet", "fits")
+
+
+def read(file: Opened, options: ReadOptions) -> LightCurves:
+    """Read all the light curves of a table.
+
+    Raises
+    ------
+    Unreadable
+        If it is no table, is empty, or a column is missing or ambiguous.
+    """
+    source = tabular.open_table(file, [options.columns["object_id"]] if "object_id" in options.columns else ())
+    found = columns.match(source.names, options.chosen, file.path)
+    data, file.noted = source.load(found.used), found.used
+    time = numbers(data[found.time], found.time, file.path) + found.offset
+    if not len(time):
+        raise Unreadable(file.path, "is a table without rows", tabular.NO_TABLE)
+    ids, codes = _objects(file, data, found, source.object_id, len(time))
+    # a table sorted by object, the usual case, is taken as it is; else rows are gathered, objects as they come first
+    order = slice(None) if (np.diff(codes) >= 0).all() else np.argsort(codes, kind="stable")
+    bands, band = bands_of(data[found.band] if found.band else None, found.band, options, file.path)
+    offsets, time = ragged.offsets_of(np.bincount(codes, minlength=len(ids))), time[order]
+    keep, n_flagged = _kept(file, options, data, found, order, time, offsets)
+    curves = LightCurves.from_arrays(
+        ids,
+        offsets,
+        time,
+        numbers(data[found.value], found.value, file.path, np.float32)[order],
+        numbers(data[found.error], found.error, file.path, np.float32)[order] if found.error else None,
+        None if band is None else band[order],
+        bands=bands,
+        unit=options.unit or unit_of(found.kind, source.units.get(found.value)),
+        time_scale=options.time_scale or source.time_scale or columns.named_scale(found.time_scale, time),
+        objects=building.about(
+            len(ids),
+            source=file.path,
+            mission=source.mission,
+            product=source.product,
+            n_read=np.diff(offsets),
+            n_flagged=n_flagged,
+            ra=_position(data, found.ra, order, offsets, source.ra),
+            dec=_position(data, found.dec, order, offsets, source.dec),
+        ),
+    )
+    return curves if keep.all() else curves.where(keep)
+
+
+def _kept(
+    file: Opened,
+    options: ReadOptions,
+    data: Mapping[str, Any],
+    found: Match,
+    order: Any,
+    time: NDArray,
+    offsets: NDArray,
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return which observations (N,) stay, and how many of each object (n,) went for their flags."""
+    timed = np.isfinite(time)
+    good = np.ones(len(time), bool)
+    if found.quality and options.quality == "hard":
+        good = building.unflagged(numbers(data[found.quality], found.quality, file.path)[order], 0, "hard")
+    return timed & good, ragged.total(timed & ~good, offsets).astype(np.int64)
+
+
+def _objects(
+    file: Opened, data: Mapping[str, Any], found: Match, name: str | None, n: int
+) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Return the identifiers in order of appearance and the index of each row's, (n,)."""
+    if found.object_id is None:
+        return pa.array([name or file.stem]), np.zeros(n, np.int64)
+    ids = identifiers(data[found.object_id], found.object_id)
+    if ids.null_count:
+        mend = "fill the column, or leave these rows out"
+        raise Unreadable(file.path, f"has {ids.null_count} rows without {found.object_id}", mend)
+    encoded = ids.dictionary_encode()
+    return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def identifiers(values: Any, name: str) -> pa.Array:
+    """Return object identifiers as text: whole numbers without ``.0``, the number of a catalogue with its prefix."""
+    if not isinstance(values, pa.Array | pa.ChunkedArray):
+        values = pa.array(values, from_pandas=True)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_floating(values.type):
+        values = values.cast(pa.int64())
+    values = values.cast(pa.string())
+    prefix = columns.PREFIXES.get(columns.normal(name))
+    if prefix is None:
+        return values
+    encoded = values.dictionary_encode()
+    named = pa.array([f"{prefix} {i}" if i.isdigit() else i for i in encoded.dictionary.to_pylist()], pa.string())
+    return named.take(encoded.indices)
+
+
+def numbers(values: Any, name: str, path: str, dtype: type = np.float64) -> NDArray:
+    """Return a column as floating-point numbers (N,), missing ones as NaN.
+
+    Raises
+    ------
+    Unreadable
+        If the column holds text, naming the first.
+    """
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        values = values.to_pandas() if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
+    try:
+        return np.ascontiguousarray(pd.to_numeric(values), dtype)
+    except (ValueError, TypeError):
+        series = pd.Series(values)
+        bad = series[pd.to_numeric(series, errors="coerce").isna() & series.notna()]
+        reason = f"holds text in column {name}: {str(bad.iloc[0])!r} in row {bad.index[0] + 1}"
+        raise Unreadable(path, reason, "leave such rows out or name another column") from None
+
+
+def bands_of(
+    values: Any, name: str | None, options: ReadOptions, path: str
+) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
+    """Return the names of the bands and the index of each observation's.
+
+    Raises
+    ------
+    Unreadable
+        If there are more than 256 bands: then the column is none.
+    """
+    if options.band or values is None or name is None:
+        return (options.band or NO_BAND,), None
+    numbered = columns.NUMBERED.get(columns.normal(name))
+    names = identifiers(values, "").fill_null(NO_BAND).dictionary_encode()
+    bands = [str(band).strip() for band in names.dictionary.to_pylist()]
+    if numbered and all(band.isdigit() and int(band) in numbered for band in bands):
+        bands = [numbered[int(band)] for band in bands]
+    if len(bands) > 256:
+        raise Unreadable(
+            path, f"has {len(bands)} different bands in column {name}", "--column band=NAME, or --band NAME"
+        )
+    return tuple(bands) or (NO_BAND,), names.indices.to_numpy(zero_copy_only=False).astype(np.uint8)
+
+
+def unit_of(kind: str, stated: str | None) -> str:
+    """Return the unit of a brightness column from what its name says and what the file states."""
+    if kind == "mag":
+        return "mag"
+    if stated is not None:
+        return UNITS.get(stated, stated)
+    return "flux" if kind == "flux" else "unknown"
+
+
+def _position(
+    data: Mapping[str, Any], name: str | None, order: Any, offsets: NDArray, stated: float | None
+) -> NDArray[np.float64] | float | None:
+    """Return the coordinate of each object (n,), that of its first row; None if it isn't in degrees."""
+    if name is None:
+        return stated
+    try:
+        return numbers(data[name], name, "")[order][offsets[:-1]]
+    except Unreadable:  # sexagesimal: not worth losing the light curves for
+        return None

@@ -1,0 +1,103 @@
+import logging
+
+import numpy as np
+import pytest
+
+from goodricke.lightcurves import LightCurves
+from goodricke.readers import Unreadable, read, read_batches
+from goodricke.readers.streaming import split
+
+
+def csv(path, n=3, unit="mag", first=59000.0):
+    path.write_text(f"mjd,{unit}\n" + "".join(f"{first + i},{10 + i}\n" for i in range(n)))
+    return path
+
+
+def test_errors_raise_or_skip(tmp_path, caplog):
+    csv(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_bytes(b"")
+    csv(tmp_path / "c.csv")
+    with pytest.raises(Unreadable, match=r"b\.csv: is empty"):
+        read(tmp_path)
+    with caplog.at_level(logging.WARNING, logger="goodricke"):
+        assert read(tmp_path, errors="skip").ids == ["a", "c"]
+    assert "b.csv: is empty" in caplog.text
+    with pytest.raises(Unreadable):
+        read(tmp_path / "b.csv", errors="skip")
+    with pytest.raises(ValueError, match="'raise' or 'skip'"):
+        read(tmp_path, errors="ignore")
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="quality is one of"):
+        read("x", quality="best")
+    with pytest.raises(ValueError, match="no role 'flux'"):
+        read("x", columns={"flux": "a"})
+    with pytest.raises(TypeError):
+        read("x", colour="red")
+
+
+def test_batches_never_stop_and_never_mix(tmp_path):
+    for i in range(6):
+        csv(tmp_path / f"{i}.csv", unit=("mag", "flux")[i % 2])
+    (tmp_path / "3b.csv").write_text("nothing here")
+    (tmp_path / "9.csv").write_bytes(b"\x00\x01")
+    batches = list(read_batches(tmp_path, max_points=6))
+    curves = [batch for batch, _ in batches if batch is not None]
+    assert all(len(batch.time) <= 6 for batch in curves)
+    assert {batch.unit for batch in curves} == {"mag", "flux"}
+    assert sorted(name for batch in curves for name in batch.ids) == list("012345")
+    assert sorted(error.path[-6:] for _, errors in batches for error in errors) == ["/9.csv", "3b.csv"]
+    assert all(str(error).endswith(".") and "Mend:" in str(error) for _, errors in batches for error in errors)
+
+
+def test_only_failures(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"")
+    assert [(batch, len(errors)) for batch, errors in read_batches(tmp_path)] == [(None, 1)]
+
+
+def test_missing_folder_of_a_batch_run_is_an_error(tmp_path):
+    with pytest.raises(Unreadable):
+        list(read_batches(tmp_path))
+
+
+def test_memory_is_bounded_over_kinds(tmp_path):
+    for i in range(40):
+        csv(
+            tmp_path / f"{i:02d}.csv",
+            n=10,
+            unit=("mag", "flux", "Vmag", "Bflux")[i % 4],
+            first=(59000, 100)[i // 20 % 2],
+        )
+    seen = []
+    for batch, errors in read_batches(tmp_path, max_points=45):
+        assert not errors
+        assert len(batch.time) <= 45
+        assert len(set(batch.column("n_read"))) == 1
+        seen += batch.ids
+    assert sorted(seen) == [f"{i:02d}" for i in range(40)]
+
+
+def test_whole_light_curves_only():
+    curves = LightCurves.from_arrays(list("abcd"), [0, 2, 2, 10, 12], np.arange(12.0), np.arange(12.0))
+    pieces = list(split(curves, 4))
+    assert [piece.ids for piece in pieces] == [["a", "b"], ["c"], ["d"]]
+    assert [len(piece.time) for piece in pieces] == [2, 8, 2]
+
+
+def test_a_folder_of_thousands_of_files(tmp_path, qlp_file):
+    """A survey's folder: a name each, one file's bytes behind all of them."""
+    import os
+
+    first = qlp_file(n=30)
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for i in range(3_000):
+        os.link(first, folder / f"{i:05d}.fits")
+    (folder / "01000x.fits").write_text("<html>404</html>")
+    objects, failures, most = 0, [], 0
+    for batch, errors in read_batches(folder, max_points=50_000):
+        objects, failures, most = objects + len(batch), failures + errors, max(most, len(batch.time))
+    assert (objects, most) == (3_000, 49_980)
+    assert len(failures) == 1
+    assert failures[0].reason.startswith("is a web page")
