@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -182,6 +182,14 @@ class Predictions:
         """Return a pandas table."""
         return self.table.to_pandas()
 
+    @staticmethod
+    def check_format(path: str | Path) -> Callable[[Predictions, Path], None]:
+        """Return the function that writes the format named by a file's suffix; see `write`."""
+        suffix = Path(path).suffix.lower()
+        if suffix not in _WRITERS:
+            raise ValueError(f"{path}: can't write {suffix or 'a file without suffix'}; use {', '.join(_WRITERS)}")
+        return _WRITERS[suffix]
+
     def write(self, path: str | Path) -> None:
         """Write to a file whose suffix names the format: .parquet, .csv, .ecsv, .fits or .vot.
 
@@ -193,9 +201,7 @@ class Predictions:
             If the suffix is none of these.
         """
         path = Path(path)
-        writer = _WRITERS.get(path.suffix.lower())
-        if writer is None:
-            raise ValueError(f"{path}: can't write {path.suffix or 'a file without suffix'}; use {', '.join(_WRITERS)}")
+        writer = self.check_format(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.stem}.partial{path.suffix}")
         writer(self, partial)
@@ -262,4 +268,10 @@ def describe(column: str) -> str:
     return DESCRIPTIONS.get(column, "")
 
 
-_WRITERS = {".parquet": _parquet, ".csv": _csv, ".ecsv": _astropy, ".fits": _astropy, ".vot": _astropy}
+_WRITERS: dict[str, Callable[[Predictions, Path], None]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".ecsv": _astropy,
+    ".fits": _astropy,
+    ".vot": _astropy,
+}

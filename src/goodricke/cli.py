@@ -1,0 +1,227 @@
+"""The command ``goodricke``: parses, calls, prints. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="goodricke",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Turn light curves into classes, probabilities and embeddings.\n\n"
+    "Start with [bold]goodricke demo[/], then [bold]goodricke inspect YOUR_FILES[/] and "
+    "[bold]goodricke classify YOUR_FILES[/].",
+)
+models = typer.Typer(no_args_is_help=True, help="List, show, verify and import models.")
+app.add_typer(models, name="models")
+
+DONE, SOME_FAILED, USAGE = 0, 3, 2
+
+Sources = Annotated[
+    list[str], typer.Argument(help="Files, folders, globs or text files that list paths", show_default=False)
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="Name a column that isn't recognised: time=HJD, value=Vmag, error=e, object_id=star"),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto; an absent GPU is an error")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from goodricke import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _setup(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell more in the log; errors with traceback")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("goodricke").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+@app.command()
+def inspect(
+    sources: Sources,
+    plot: Annotated[Path | None, typer.Option(help="Write a PNG per light curve into this folder")] = None,
+    quality: Annotated[str, typer.Option(help="Quality cut: default (the mission's), hard or none")] = "default",
+    flux: Annotated[str | None, typer.Option(help="Flux column of a FITS product, e.g. PDCSAP_FLUX")] = None,
+    column: Columns = None,
+) -> None:
+    """Show what is recognised in files: mission, columns, cadence, gaps, faults, and a small plot."""
+    from goodricke.inspection import inspect as look
+
+    raise typer.Exit(look(sources, plot=plot, **_options(quality, flux, column)))
+
+
+@app.command()
+def classify(
+    sources: Sources,
+    model: Annotated[str, typer.Option(help="Shipped model (see `goodricke models list`), folder or hub id")],
+    out: Annotated[Path | None, typer.Option(help="Results: .parquet, .csv, .ecsv, .fits or .vot")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a figure per object into this folder")] = None,
+    mc: Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")] = 0,
+    quality: Annotated[str, typer.Option(help="Quality cut: default (the mission's), hard or none")] = "default",
+    flux: Annotated[str | None, typer.Option(help="Flux column of a FITS product, e.g. PDCSAP_FLUX")] = None,
+    column: Columns = None,
+    device: Device = "cpu",
+    workers: Annotated[int, typer.Option(min=1, help="Processes for preprocessing")] = 1,
+) -> None:
+    """Classify light curves: a table on the terminal, one row per light curve in --out, figures with --plot.
+
+    A file that can't be read costs its row (status UNREADABLE) and a line in the log, never the run.
+    Exit code: 0 all classified, 3 some were not, 2 wrong usage.
+    """
+    from goodricke.pipeline import classify_files
+
+    options = _options(quality, flux, column)
+    raise typer.Exit(_guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options))
+
+
+@app.command()
+def demo(
+    plot: Annotated[Path | None, typer.Option(help="Write a figure per star into this folder")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the results to this file")] = None,
+) -> None:
+    """Classify twelve real variable stars (ASAS survey) that come with the package; no network."""
+    from goodricke.pipeline import DEMO_MODEL, classify_files, demo_files
+
+    raise typer.Exit(_guarded(classify_files, demo_files(), DEMO_MODEL, out, plot))
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path | None, typer.Argument(help="TOML file; see --example", show_default=False)] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print a commented recipe to start from")] = False,
+    device: Device = "cpu",
+) -> None:
+    """Train a model on your own labels. Interrupted, the same command goes on from the last finished epoch.
+
+    Several GPUs: torchrun --nproc-per-node 4 -m goodricke train RECIPE --device cuda
+    """
+    from goodricke.training.recipe import example as example_text
+
+    if example or recipe is None:
+        typer.echo(example_text(), nl=False)
+        raise typer.Exit(DONE if example else USAGE)
+
+    def run() -> int:
+        from goodricke.training.recipe import read_recipe
+        from goodricke.training.run import run_recipe
+
+        run_recipe(read_recipe(recipe), device)
+        return DONE
+
+    raise typer.Exit(_guarded(run))
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the models that come with the package, with their scores on held-out stars."""
+    from goodricke.pipeline import table_of_models
+
+    _console().print(table_of_models())
+
+
+@models.command("show")
+def show_model(model: Annotated[str, typer.Argument(help="Shipped model, folder or hub id")]) -> None:
+    """Print a model's card."""
+    from rich.markdown import Markdown
+
+    from goodricke.models.bundle import find_model
+
+    def run() -> int:
+        _console().print(Markdown((find_model(model) / "README.md").read_text()))
+        return DONE
+
+    raise typer.Exit(_guarded(run))
+
+
+@models.command("verify")
+def verify(
+    model: Annotated[str, typer.Argument(help="Shipped model, folder or hub id")], device: Device = "cpu"
+) -> None:
+    """Recompute a model's recorded outputs on this machine and compare."""
+
+    def run() -> int:
+        from goodricke.models.bundle import load_model, verify_model
+
+        loaded = load_model(model, device)
+        worst = verify_model(loaded)
+        _console().print(f"{loaded.name} {loaded.hash}: recorded logits reproduced to {worst:.1e}")
+        return DONE
+
+    raise typer.Exit(_guarded(run))
+
+
+@models.command("import")
+def import_published(
+    checkpoint: Annotated[Path, typer.Argument(help="A published ASTRAFier checkpoint (.ckpt or .safetensors)")],
+    out: Annotated[Path, typer.Option(help="Folder of the new model")],
+    name: Annotated[str, typer.Option(help="Name of the new model")] = "astrafier-published",
+) -> None:
+    """Make a model of a published ASTRAFier checkpoint, quirks included (compat="published")."""
+
+    def run() -> int:
+        from goodricke.pipeline import import_checkpoint
+
+        model = import_checkpoint(checkpoint, out, name)
+        _console().print(f"{model.name} {model.hash} written to {out}: {', '.join(model.classes)}")
+        return DONE
+
+    raise typer.Exit(_guarded(run))
+
+
+def _options(quality: str, flux: str | None, column: list[str] | None) -> dict[str, Any]:
+    """Return reader options from the command line."""
+    pairs = [item.partition("=") for item in column or []]
+    wrong = [name for name, equals, _ in pairs if not equals]
+    if wrong:
+        raise typer.BadParameter(f"--column {wrong[0]}: write it as KIND=NAME, e.g. time=HJD")
+    return {"quality": quality, "flux": flux, "columns": {kind: name for kind, _, name in pairs}}
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _guarded(action: Any, *arguments: Any) -> int:
+    """Run a command; what the user can mend is told in a line, without a traceback."""
+    try:
+        return action(*arguments)
+    except (ValueError, FileNotFoundError, RuntimeError, KeyError) as error:
+        if logging.getLogger("goodricke").isEnabledFor(logging.INFO):
+            raise
+        print(f"goodricke: {error}", file=sys.stderr)
+        return USAGE
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

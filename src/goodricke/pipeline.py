@@ -1,0 +1,201 @@
+"""What the command line does between reading and printing: files in, predictions and figures out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from goodricke.inference import classify
+from goodricke.lightcurves import LightCurves
+from goodricke.models.bundle import BundleConfig, Model, load_model, read_config, shipped_models
+from goodricke.predictions import MEANING, Predictions, Status
+from goodricke.readers import Unreadable, read_batches
+
+log = logging.getLogger("goodricke")
+
+DEMO_MODEL = "asas-v"
+DONE, SOME_FAILED = 0, 3
+SHOWN = 25  # rows of the table on the terminal
+
+
+def classify_files(
+    sources: Sequence[str],
+    model: str,
+    out: Path | None = None,
+    plot: Path | None = None,
+    passes: int = 20,
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int = 1,
+    options: dict[str, Any] | None = None,
+    console: Console | None = None,
+) -> int:
+    """Classify all light curves in files, batch by batch; print a table and write what is asked for.
+
+    Parameters
+    ----------
+    sources : list of str
+        Whatever `goodricke.readers.find` takes.
+    model : str
+    out : Path, optional
+        File for the predictions; its suffix names the format.
+    plot : Path, optional
+        Folder for a figure per object.
+    passes, seed, device, workers
+        See `goodricke.classify`.
+    options : dict, optional
+        Of the readers, see `goodricke.readers.ReadOptions`.
+
+    Returns
+    -------
+    int
+        0 if every light curve was classified, 3 if some were not.
+    """
+    console = console or Console()
+    if out is not None:
+        Predictions.check_format(out)  # before the work, not after
+    loaded = load_model(model, device)
+    parts: list[Predictions] = []
+    unread: list[Unreadable] = []
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,} light curves"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=None)
+        for curves, failures in read_batches(list(sources), **(options or {})):
+            for failure in failures:
+                log.warning("%s", failure)
+            unread += failures
+            if curves is None:
+                continue
+            parts.append(classify(curves, loaded, passes, seed, workers, lambda n: progress.advance(bar, n)))
+            if plot is not None:
+                _plot(curves, parts[-1], plot)
+    result = _joined(parts, unread, loaded)
+    _report(result, loaded, console)
+    if out is not None:
+        result.write(out)
+        console.print(f"{len(result):,} rows written to {out}")
+    return DONE if result.ok.all() else SOME_FAILED
+
+
+def _joined(parts: list[Predictions], unread: list[Unreadable], model: Model) -> Predictions:
+    """Join the batches and add a row for each file that couldn't be read."""
+    if not parts:
+        parts = [classify(_no_light_curves(), model, passes=0)]
+    if unread:
+        names = [Path(failure.path).name for failure in unread]
+        failed = Predictions.failed(names, Status.UNREADABLE, parts[0])
+        paths = pa.array([failure.path for failure in unread])
+        table = failed.table
+        if "source" in table.column_names:
+            table = table.set_column(table.column_names.index("source"), "source", paths)
+        else:
+            table = table.append_column("source", paths)
+        parts = [*parts, Predictions(table, failed.classes)]
+    return Predictions.concat(parts)
+
+
+def _no_light_curves() -> LightCurves:
+    return LightCurves.from_arrays(pa.array([], pa.string()), [0], [], [])
+
+
+def _plot(curves: LightCurves, predictions: Predictions, folder: Path) -> None:
+    from goodricke.evaluation.figures import figure_name, plot_object
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(len(curves)):
+        row = Predictions(predictions.table.slice(i, 1), predictions.classes)
+        plot_object(curves[i], row, folder / figure_name(curves.ids[i]))
+
+
+def _report(predictions: Predictions, model: Model, console: Console) -> None:
+    """Print a table of the first rows, and counts of classes and failures."""
+    table = Table(title=f"{model.name} ({model.hash})", title_justify="left")
+    for name, justify in (("object", "left"), ("class", "left"), ("probability", "right"), ("", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("next", justify="left", style="dim")
+    table.add_column("points", justify="right", style="dim")
+    spread = predictions.spread if "std_" + predictions.classes[0] in predictions.table.column_names else None
+    p = predictions.probabilities
+    ids, status, n_obs = (predictions.table[c].to_pylist() for c in ("object_id", "status", "n_obs"))
+    for i in range(min(len(predictions), SHOWN)):
+        if status[i] != Status.OK:
+            table.add_row(ids[i], f"[red]{status[i]}[/]", "", "", MEANING.get(status[i], ""), str(n_obs[i]))
+            continue
+        first, second = np.argsort(-p[i])[:2]
+        error = "" if spread is None else f" ± {spread[i, first]:.2f}"
+        bar = "█" * round(10 * float(p[i, first]))
+        runner_up = f"{predictions.classes[second]} {p[i, second]:.2f}"
+        table.add_row(ids[i], predictions.classes[first], f"{p[i, first]:.2f}{error}", bar, runner_up, str(n_obs[i]))
+    console.print(table)
+    if len(predictions) > SHOWN:
+        console.print(f"... and {len(predictions) - SHOWN:,} more rows (all of them with --out)")
+    counts = {str(k): int(v) for k, v in zip(*np.unique(predictions.column("status"), return_counts=True), strict=True)}
+    classes = predictions.column("class")[predictions.ok].astype(str)
+    found = ", ".join(f"{k} {v:,}" for k, v in zip(*np.unique(classes, return_counts=True), strict=True))
+    console.print(f"{counts.get('OK', 0):,} of {len(predictions):,} classified" + (f": {found}" if found else ""))
+    for name, count in counts.items():
+        if name != Status.OK:
+            console.print(f"[red]{count:,} {name}[/]: {MEANING[Status(name)]}")
+
+
+def demo_files() -> list[str]:
+    """Return the light curves that come with the package."""
+    folder = Path(str(files("goodricke").joinpath("examples", "asas")))
+    return sorted(str(path) for path in folder.glob("*.csv"))
+
+
+def table_of_models() -> Table:
+    """Return a table of the shipped models with their scores on held-out stars."""
+    table = Table(title="Models that come with goodricke", title_justify="left")
+    for name in ("model", "classes", "trained on", "accuracy", "macro F1", "forest"):
+        table.add_column(name)
+    for name in shipped_models():
+        config = read_config(name)
+        best = config.metrics.get("monte_carlo", config.metrics.get("deterministic", {}))
+        forest = config.metrics.get("forest", {})
+        source = f"[bold red]simulations[/] ({config.trained_on})" if config.simulated else config.trained_on
+        figures = (_figure(best.get("accuracy")), _figure(best.get("macro_f1")), _figure(forest.get("accuracy")))
+        table.add_row(name, " ".join(config.classes), source, *figures)
+    return table
+
+
+def _figure(value: Any) -> str:
+    """Return a score, with its interval if it has one."""
+    if isinstance(value, dict):
+        return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
+    return "" if value is None else f"{value:.3f}"
+
+
+def import_checkpoint(checkpoint: Path, out: Path, name: str) -> Model:
+    """Make a bundle of a published ASTRAFier checkpoint; see `goodricke.models.published`."""
+    from goodricke.models.published import load_published, published_classes
+    from goodricke.preprocess.dense import published
+
+    network = load_published(checkpoint)
+    config = BundleConfig(
+        name=name,
+        summary="Published ASTRAFier weights, run as the published code runs them",
+        classes=tuple(published_classes()),
+        network=network.config.model_dump(),
+        preprocessing=published(),
+        trained_on="Kepler and TESS (published weights)",
+    )
+    return Model(config, network).save(out, _IMPORTED.format(name=name, checkpoint=checkpoint.name), half=False)
+
+
+_IMPORTED = """# {name}
+
+Imported from `{checkpoint}`, a checkpoint in the format of the published ASTRAFier code (Gregory et al.). The network
+runs with `compat="published"`: it repeats the published code's behaviour, including where that departs from the paper,
+and pads every light curve to 1,171 points as the weights were trained. Accuracy: see the paper; nothing was measured
+here.
+"""

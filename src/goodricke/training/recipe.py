@@ -1,0 +1,165 @@
+"""A training run from one TOML file: what the file may say, and the data it names."""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from goodricke.lightcurves import LightCurves
+from goodricke.preprocess import FoldedConfig, Preprocessing
+from goodricke.readers import read, read_labels
+from goodricke.training.loop import LoopConfig
+from goodricke.training.splits import stars
+
+log = logging.getLogger("goodricke")
+
+
+class DataConfig(BaseModel):
+    """The ``[data]`` section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    light_curves: str | list[str]
+    labels: str
+    label: str | None = None
+    object_id: str | None = None
+    columns: dict[str, str] = {}
+    merge: dict[str, list[str]] = {}
+    drop: list[str] = []
+    fewest: int = Field(30, ge=3)
+    test: float = Field(0.2, gt=0, lt=1)
+    validation: float = Field(0.1, gt=0, lt=1)
+    seed: int = 42
+
+
+class TrainingConfig(LoopConfig):
+    """The ``[training]`` section: the loop's settings and the loss."""
+
+    weight_power: float = Field(1.0, ge=0)
+    score: Literal["accuracy", "macro_recall"] = "accuracy"
+    passes: int = Field(20, ge=0, description="Monte-Carlo passes for the scores on held-out objects")
+    workers: int = Field(1, ge=1, description="processes for preprocessing")
+    init: str | None = Field(None, description="model to start from, name or folder; from scratch without")
+
+
+class Recipe(BaseModel):
+    """A whole training run; see ``goodricke train --example``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    run: Path
+    summary: str = ""
+    simulated: bool = Field(False, description="whether the light curves are simulations; the card says so")
+    data: DataConfig
+    preprocessing: Preprocessing = FoldedConfig()
+    network: dict[str, Any] = {}
+    training: TrainingConfig = TrainingConfig()
+
+    @field_validator("preprocessing", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        """Read the word "none" as TOML's missing null."""
+        return {k: None if v == "none" else v for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def example() -> str:
+    """Return a commented recipe."""
+    return files("goodricke.training").joinpath("example.toml").read_text()
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe; paths in it are relative to the recipe's folder.
+
+    Raises
+    ------
+    ValueError
+        Naming every key that is missing, unknown or wrong.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text())
+        recipe = Recipe.model_validate(content)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: not valid TOML: {error}. Start from `goodricke train --example`") from error
+    except ValidationError as error:
+        wrong = "\n".join(f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"{path}:\n{wrong}\nSee `goodricke train --example` for every key") from error
+    home = path.resolve().parent
+    given = recipe.data.light_curves
+    curves = [str(home / x) for x in ([given] if isinstance(given, str) else given)]
+    data = recipe.data.model_copy(update={"light_curves": curves, "labels": str(home / recipe.data.labels)})
+    return recipe.model_copy(update={"data": data, "run": home / recipe.run})
+
+
+class Labelled(NamedTuple):
+    """Light curves with their classes."""
+
+    curves: LightCurves  # n
+    label: NDArray[np.int64]  # (n,) index into classes
+    classes: tuple[str, ...]
+    star: NDArray[np.int64]  # (n,) which star each is of
+
+
+def read_labelled(config: DataConfig) -> Labelled:
+    """Read light curves and labels, join them by object id and merge classes.
+
+    Raises
+    ------
+    ValueError
+        If no light curve has a label, or fewer than two classes remain.
+    """
+    curves = read(config.light_curves, columns=config.columns or None)
+    table = read_labels(config.labels, config.label, config.object_id).drop_duplicates("object_id")
+    joined = table.set_index("object_id").reindex(curves.ids)
+    name = merged(joined["label"], config)
+    keep = np.flatnonzero(name.notna().to_numpy())
+    if not len(keep):
+        raise ValueError(
+            f"none of the {len(curves)} light curves has a label. Their ids look like {curves.ids[:3]}, those of "
+            f"{config.labels} like {table['object_id'].tolist()[:3]}; name the right column with [data] object_id"
+        )
+    log.info("%d of %d light curves have a label that is used", len(keep), len(curves))
+    curves, rows = curves[keep], joined.iloc[keep]
+    classes, label = np.unique(name.iloc[keep].to_numpy(str), return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"only one class remains ({classes[0]}); see [data] drop, merge and fewest")
+    return Labelled(curves, label, tuple(classes.tolist()), stars(curves.ids, *_position(rows)))
+
+
+def merged(label: pd.Series, config: DataConfig) -> pd.Series:
+    """Return the class of each object: labels merged, dropped ones and too small classes missing."""
+    into = {old: new for new, olds in config.merge.items() for old in olds}
+    absent = sorted((set(into) | set(config.drop)) - set(label.dropna().astype(str)))
+    if absent:
+        log.warning("labels named in [data] that no light curve has: %s", ", ".join(absent))
+    name = label.astype("string").map(lambda x: into.get(x, x), na_action="ignore")
+    name = name.where(~name.isin(config.drop))
+    counts = name.value_counts()
+    rare = counts.index[counts < config.fewest].tolist()
+    if rare:
+        named = ", ".join(f"{c} ({counts[c]})" for c in rare)
+        log.warning(
+            "classes with fewer than %d objects left out: %s; [data] merge could keep them", config.fewest, named
+        )
+    return name.where(~name.isin(rare))
+
+
+def _position(rows: pd.DataFrame) -> tuple[NDArray | None, NDArray | None]:
+    """Return right ascension and declination [deg] if the labels have them: they tell which stars are the same."""
+    found: Mapping[str, str] = {str(c).lower(): str(c) for c in rows.columns}
+    pairs = (("ra", "dec"), ("raj2000", "dej2000"), ("ra_deg", "dec_deg"))
+    for ra, dec in pairs:
+        if ra in found and dec in found:
+            numbers = (pd.to_numeric(rows[found[x]], errors="coerce").to_numpy(float) for x in (ra, dec))
+            return next(numbers), next(numbers)
+    return None, None
