@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.special import softmax
 
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import Model, load_model
-from goodricke.predictions import Predictions
+from goodricke.predictions import Predictions, Status
 from goodricke.preprocess import prepare
 from goodricke.preprocess.tensors import Prepared, length_buckets
 from goodricke.uncertainty.mc_dropout import ObjectMasks, dropout_from, streams, summarise
@@ -31,7 +32,7 @@ class Answers(NamedTuple):
 
 def classify(
     curves: LightCurves,
-    model: Model | str,
+    model: Model | str | Path,
     passes: int = 20,
     seed: int = 0,
     workers: int = 1,
@@ -42,7 +43,7 @@ def classify(
     Parameters
     ----------
     curves : LightCurves
-    model : Model or str
+    model : Model, str or Path
         Or the name or folder of one, see `goodricke.load_model`.
     passes : int
         Monte-Carlo passes with dropout on (section 3.6: 20), whose mean is the probability; 0 for one pass without.
@@ -58,12 +59,13 @@ def classify(
     Predictions
         One row per light curve, in order.
     """
-    model = load_model(model) if isinstance(model, str) else model
+    model = model if isinstance(model, Model) else load_model(model)
     prepared = prepare(curves, model.preprocessing, workers)
     answers = ask(model, prepared, passes, seed, tick)
+    broken = prepared.usable & ~np.isfinite(answers.probabilities).all(1)
     return Predictions.build(
         curves.object_id,
-        prepared.status,
+        np.where(broken, Status.NON_FINITE, prepared.status),
         model.classes,
         answers.probabilities,
         prepared.n_points,
@@ -86,19 +88,17 @@ def ask(
     """Put prepared light curves to a network; see `classify` for the parameters."""
     n, classes = len(prepared), len(model.classes)
     mean, spread = np.full((2, n, classes), np.nan)
-    information, embedding = np.full(n, np.nan), None
+    information = np.full(n, np.nan)
+    embedding = np.full((n, model.network.config.embed), np.nan, np.float32)  # type: ignore[union-attr,type-var]
     usable = np.flatnonzero(prepared.usable)
-    for piece in length_buckets(prepared.n_points[usable], POINTS // max(passes, 1), len(usable)):
+    for piece in length_buckets(prepared.padded[usable], POINTS // max(passes, 1), len(usable)):
         rows = usable[piece]
-        logits, vectors = model.logits(prepared, rows)
-        embedding = np.full((n, vectors.shape[1]), np.nan, np.float32) if embedding is None else embedding
-        embedding[rows] = vectors
+        logits, embedding[rows] = model.logits(prepared, rows)
         samples = monte_carlo(model, prepared, rows, passes, seed) if passes else logits[None]
         probabilities = softmax(samples.astype(np.float64) / model.temperature, axis=2)  # (S, B, C)
         mean[rows], spread[rows], information[rows] = summarise(probabilities)
         tick(len(rows))
     tick(n - len(usable))
-    embedding = np.zeros((n, 0), np.float32) if embedding is None else embedding
     return Answers(mean, spread if passes else None, information if passes else None, embedding)
 
 
@@ -119,7 +119,7 @@ def monte_carlo(
     for first in range(0, passes, at_once):
         some = range(first, min(first + at_once, passes))
         enlarged = [None if x is None else x.repeat_interleave(len(some), 0).to(model.device) for x in batch]
-        lengths = np.repeat(prepared.n_points[rows], len(some))
+        lengths = np.repeat(prepared.padded[rows], len(some))
         with dropout_from(model.network, ObjectMasks(streams(names, some, seed), lengths)):
             logits = model.network(*enlarged).logits.float().cpu().numpy()  # (B * S', C)
         results.append(logits.reshape(len(rows), len(some), -1).swapaxes(0, 1))

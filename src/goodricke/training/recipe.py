@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -118,7 +119,7 @@ def read_labelled(config: DataConfig) -> Labelled:
     ValueError
         If no light curve has a label, or fewer than two classes remain.
     """
-    curves = read(config.light_curves, columns=config.columns or None)
+    curves = read(config.light_curves, columns=config.columns)
     table = read_labels(config.labels, config.label, config.object_id).drop_duplicates("object_id")
     joined = table.set_index("object_id").reindex(curves.ids)
     name = merged(joined["label"], config)
@@ -130,7 +131,7 @@ def read_labelled(config: DataConfig) -> Labelled:
         )
     log.info("%d of %d light curves have a label that is used", len(keep), len(curves))
     curves, rows = curves[keep], joined.iloc[keep]
-    classes, label = np.unique(name.iloc[keep].to_numpy(str), return_inverse=True)
+    classes, label = np.unique(name.iloc[keep].to_numpy().astype(str), return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"only one class remains ({classes[0]}); see [data] drop, merge and fewest")
     return Labelled(curves, label, tuple(classes.tolist()), stars(curves.ids, *_position(rows)))
@@ -142,16 +143,14 @@ def merged(label: pd.Series, config: DataConfig) -> pd.Series:
     absent = sorted((set(into) | set(config.drop)) - set(label.dropna().astype(str)))
     if absent:
         log.warning("labels named in [data] that no light curve has: %s", ", ".join(absent))
-    name = label.astype("string").map(lambda x: into.get(x, x), na_action="ignore")
-    name = name.where(~name.isin(config.drop))
-    counts = name.value_counts()
-    rare = counts.index[counts < config.fewest].tolist()
+    unused = {*config.drop, None}
+    names = [None if pd.isna(x) or str(x) in unused else into.get(str(x), str(x)) for x in label]
+    counts = Counter(name for name in names if name is not None)
+    rare = {name for name, count in counts.items() if count < config.fewest}
     if rare:
-        named = ", ".join(f"{c} ({counts[c]})" for c in rare)
-        log.warning(
-            "classes with fewer than %d objects left out: %s; [data] merge could keep them", config.fewest, named
-        )
-    return name.where(~name.isin(rare))
+        named = ", ".join(f"{name} ({counts[name]})" for name in sorted(rare))
+        log.warning("classes with fewer than %d objects are left out: %s (see [data] merge)", config.fewest, named)
+    return pd.Series([None if name in rare else name for name in names], label.index, dtype=object)
 
 
 def _position(rows: pd.DataFrame) -> tuple[NDArray | None, NDArray | None]:

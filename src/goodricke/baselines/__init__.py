@@ -1,0 +1,1 @@
+"""What a network has to beat: statistics of light curves, and forests on them."""

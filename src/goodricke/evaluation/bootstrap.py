@@ -1,0 +1,74 @@
+"""Bootstrap over stars: resample whole stars, because the light curves of one star are not independent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+AT_ONCE = 5_000_000  # weights in memory together
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A figure and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if np.isnan(self.value):
+            return "-"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def star_sums(star: NDArray, columns: list[tuple[NDArray[np.int64], NDArray]], width: int) -> Any:
+    """Return what each star adds to sums over light curves, a sparse array (stars, width).
+
+    Parameters
+    ----------
+    star : (n,)
+    columns : list of pairs (column (n,), amount (n,))
+        Each light curve adds ``amount`` to ``column`` of its star's row.
+    width : int
+    """
+    from scipy.sparse import coo_array
+
+    _, index = np.unique(star, return_inverse=True)
+    rows = np.tile(index, len(columns))
+    column = np.concatenate([c for c, _ in columns])
+    amount = np.concatenate([a for _, a in columns]).astype(np.float64)
+    return coo_array((amount, (rows, column)), shape=(int(index.max()) + 1, width)).tocsr()
+
+
+def resampled(sums: Any, resamples: int, seed: int) -> Float:
+    """Return the column sums of ``resamples`` bootstrap samples of the rows (stars), (resamples, width).
+
+    A sample of S stars with replacement is how often each was drawn, a row of weights; the sums are weights @ sums.
+    """
+    stars, width = sums.shape
+    parts = [weights @ sums for weights in _weights(stars, resamples, np.random.default_rng(seed))]
+    return np.concatenate(parts) if parts else np.zeros((0, width))
+
+
+def _weights(stars: int, resamples: int, rng: np.random.Generator) -> Iterator[Float]:
+    """Yield how often each star is drawn, (r, stars), for some resamples at a time."""
+    step = max(AT_ONCE // stars, 1)
+    for done in range(0, resamples, step):
+        rows = min(step, resamples - done)
+        drawn = rng.integers(stars, size=(rows, stars)) + stars * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * stars).reshape(rows, stars).astype(np.float64)
+
+
+def interval(samples: Float) -> Float:
+    """Return the central 95 % of bootstrap samples (R, ...), as (2, ...): low and high, NaN where all are NaN."""
+    tail = (1 - LEVEL) / 2
+    result = np.full((2, *samples.shape[1:]), np.nan)
+    some = ~np.isnan(samples).all(axis=0)  # nanquantile would warn of the others
+    if len(samples):
+        result[:, some] = np.nanquantile(samples[:, some], [tail, 1 - tail], axis=0)
+    return result

@@ -1,0 +1,210 @@
+"""Figures of objects and of a classifier's scores, as PNG or whatever the file's suffix names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goodricke.evaluation.metrics import BINS, Scores
+from goodricke.evaluation.panels import (
+    draw_folded,
+    draw_light_curve,
+    draw_periodogram,
+    draw_probabilities,
+    in_days,
+    periodogram,
+)
+from goodricke.evaluation.style import ACCENT, COLOURS, GREY, canvas, figure_name, say, shorten, thin
+from goodricke.lightcurves import LightCurves
+from goodricke.predictions import Predictions, Status
+from goodricke.preprocess.cleaning import finite_points
+from goodricke.uncertainty.calibration import calibration_error
+
+__all__ = ["figure_name", "plot_confusion", "plot_history", "plot_object", "plot_overview", "plot_reliability"]
+
+WIDTH = 10.0  # inches: 1200 pixels
+LONGEST_FOLDED = 20.0  # days; slower variables are recognised unfolded
+MOST_SHOWN, ACROSS = 12, 4
+
+
+def plot_object(curve: LightCurves, predictions: Predictions, path: str | Path) -> None:
+    """Draw one object: light curve, periodogram, light curve folded on the highest peak, class probabilities.
+
+    Nothing is detrended or clipped; observations that are not finite are left out. Whatever is missing is said in
+    its panel: an object without a single observation gets a figure too.
+
+    Parameters
+    ----------
+    curve : LightCurves
+        Of one object, in magnitudes or flux.
+    predictions : Predictions
+        One row; unless its status is OK, the status and its meaning stand in place of the probabilities.
+    path : path
+        See `figure_name` for a safe name.
+
+    Raises
+    ------
+    ValueError
+        If there is not exactly one light curve and one prediction.
+    """
+    if len(curve) != 1 or len(predictions) != 1:
+        raise ValueError(f"one light curve and one prediction make a figure, not {len(curve)} and {len(predictions)}")
+    spectrum = periodogram(curve)
+    with canvas(path, WIDTH, 6) as figure:
+        grid = figure.add_gridspec(2, 3)
+        figure.suptitle(f"{shorten(curve.ids[0])}:  {_verdict(predictions, 0)}", parse_math=False, fontsize=12)
+        draw_light_curve(figure.add_subplot(grid[0, :]), curve)
+        draw_periodogram(figure.add_subplot(grid[1, 0]), spectrum)
+        draw_folded(figure.add_subplot(grid[1, 1]), curve, spectrum.best if spectrum else None)
+        draw_probabilities(figure.add_subplot(grid[1, 2]), predictions)
+
+
+def plot_overview(curves: LightCurves, predictions: Predictions, path: str | Path) -> None:
+    """Draw the first 12 light curves in a grid, each with its class and probability.
+
+    They are folded on the highest peak of the periodogram, two cycles; those slower than 20 d, or without a period,
+    are shown against time.
+
+    Parameters
+    ----------
+    curves : LightCurves (n,)
+    predictions : Predictions (n rows)
+        In the same order.
+    path : path
+
+    Raises
+    ------
+    ValueError
+        If the numbers differ or there is nothing to show.
+    """
+    if len(curves) != len(predictions) or not len(curves):
+        raise ValueError(f"{len(curves)} light curves and {len(predictions)} predictions: need as many, at least one")
+    shown = min(len(curves), MOST_SHOWN)
+    rows = -(-shown // ACROSS)
+    with canvas(path, WIDTH, 2.3 * rows) as figure:
+        for i in range(shown):
+            axes = figure.add_subplot(rows, ACROSS, i + 1)
+            where = _overview_panel(axes, curves[i])
+            title = f"{shorten(curves.ids[i], 22)}, {where}\n{_verdict(predictions, i)}"
+            axes.set_title(title, parse_math=False, fontsize=8.5)
+            axes.set(xlabel="", ylabel="")
+            if legend := axes.get_legend():
+                legend.remove()
+            axes.tick_params(labelsize=7)
+            axes.locator_params(axis="x", nbins=3)
+
+
+def plot_confusion(scores: Scores, path: str | Path) -> None:
+    """Draw the confusion matrix: how many percent of each true class (row) got each answer, and how many those are."""
+    count = len(scores.classes)
+    share = 100 * scores.confusion / np.maximum(scores.n, 1)[:, None]
+    side = float(np.clip(0.75 * count + 1.8, 4.5, 16))
+    with canvas(path, side + 0.6, side) as figure:
+        axes = figure.add_subplot()
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+        size = float(np.clip(300 / count, 4, 9))  # fits "100 %" into a cell
+        for (i, j), number in np.ndenumerate(scores.confusion):
+            if number:
+                colour = "white" if share[i, j] > 55 else "#333333"
+                text = f"{share[i, j]:.0f} %\n{number}" if share[i, j] >= 0.5 else f"<1 %\n{number}"
+                axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
+        names = [shorten(name, 18) for name in scores.classes]
+        rows = [f"{name} ({n})" for name, n in zip(names, scores.n, strict=True)]
+        axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+        axes.set_yticks(range(count), rows, parse_math=False)
+        axes.tick_params(length=0)
+        title = f"accuracy {scores.accuracy.value:.3f}, balanced accuracy {scores.balanced_accuracy.value:.3f}"
+        axes.set(xlabel="most probable class", ylabel="true class", title=title)
+
+
+def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> None:
+    """Draw training and validation loss, accuracy and macro recall against the epoch.
+
+    Parameters
+    ----------
+    history : list of dict
+        One per epoch, as in a run's ``log.jsonl``: ``epoch``, ``loss``, ``validation_loss``, ``accuracy``,
+        ``macro_recall`` and ``score``, by whose highest value the best epoch is marked. Missing ones are left out.
+    path : path
+    """
+    with canvas(path, WIDTH, 3.6) as figure:
+        left, right = (thin(axes) for axes in figure.subplots(1, 2))
+        _lines(left, history, {"loss": "training loss", "validation_loss": "validation loss"})
+        _lines(right, history, {"accuracy": "accuracy", "macro_recall": "macro recall"})
+
+
+def plot_reliability(label: NDArray[np.integer], probabilities: NDArray[np.floating], path: str | Path) -> None:
+    """Draw how often answers of a given confidence are right, with 95 % Wilson intervals, and how many there are.
+
+    Parameters
+    ----------
+    label : int (n,)
+        Index of the true class.
+    probabilities : (n, C)
+    path : path
+    """
+    label, probabilities = np.asarray(label), np.asarray(probabilities, np.float64)
+    with canvas(path, 5, 5.6) as figure:
+        upper, lower = (thin(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
+        upper.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls="--")
+        upper.set(ylabel="fraction right", xlim=(0, 1), ylim=(0, 1.02), title="no classified object")
+        lower.set(xlabel="probability of the most probable class", ylabel="objects")
+        if len(label):
+            upper.set_title(f"expected calibration error {calibration_error(probabilities, label, BINS):.3f}")
+            _reliability(upper, lower, probabilities.max(1), probabilities.argmax(1) == label)
+
+
+def _overview_panel(axes: Any, curve: LightCurves) -> str:
+    """Draw one light curve of the overview; return how."""
+    spectrum = periodogram(curve)
+    if spectrum is None or spectrum.best > LONGEST_FOLDED:
+        draw_light_curve(axes, curve)
+        time = finite_points(curve).time
+        return f"{np.ptp(time):.0f} d" if len(time) else "no observation"
+    draw_folded(axes, curve, spectrum.best)
+    return f"P = {in_days(spectrum.best)}"
+
+
+def _verdict(predictions: Predictions, row: int) -> str:
+    """Return class and probability of one object, or its status."""
+    status = str(predictions.column("status")[row])
+    if status != Status.OK:
+        return status
+    name, p = predictions.column("class")[row], float(predictions.column("p_max")[row])
+    return f"{shorten(str(name), 24)}, p = {p:.2f}"
+
+
+def _lines(axes: Any, history: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> None:
+    """Draw figures of the history against the epoch, the best epoch marked."""
+    for colour, (key, text) in zip(COLOURS, names.items(), strict=False):
+        points = [(row.get("epoch", i), row[key]) for i, row in enumerate(history) if key in row]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, lw=1.2, marker="o", ms=2.5, label=text)
+    if not axes.lines:
+        say(axes, "nothing recorded")
+        return
+    rated = [(row["score"], row.get("epoch", i)) for i, row in enumerate(history) if "score" in row]
+    if rated:
+        axes.axvline(max(rated, key=lambda pair: pair[0])[1], color=GREY, lw=0.8, ls=":", label="best epoch")
+    axes.legend()
+    axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _reliability(upper: Any, lower: Any, confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> None:
+    """Draw the points and the histogram of a reliability diagram."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    n = np.bincount(bins, minlength=BINS)
+    some = n > 0
+    count = n[some]
+    x, rate = (np.bincount(bins, weight, BINS)[some] / count for weight in (confidence, right))
+    z = 1.96  # of the Wilson interval, which stays within 0 and 1
+    centre = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
+    spread = np.maximum([rate - centre + half, centre + half - rate], 0)
+    upper.errorbar(x, rate, spread, fmt="o", ms=4, color=ACCENT, elinewidth=0.8)
+    lower.bar((np.arange(BINS) + 0.5) / BINS, n, 0.9 / BINS, color=ACCENT)

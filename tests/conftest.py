@@ -1,0 +1,65 @@
+"""What all tests share: one thread, example light curves, a tiny untrained model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from goodricke.lightcurves import LightCurves
+from goodricke.models.astrafier import Astrafier, AstrafierConfig
+from goodricke.models.bundle import BundleConfig, Model
+from goodricke.pipeline import demo_files
+from goodricke.preprocess import DenseConfig, FoldedConfig, prepare
+from goodricke.readers import read
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of survey data and fixtures beside the checkout; skip where there is none."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.exists():
+        pytest.skip("no ../shared with survey data and fixtures on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stars() -> LightCurves:
+    """Return the twelve ASAS light curves that come with the package."""
+    return read(demo_files())
+
+
+def tiny_model(folder: Path, preprocessing: DenseConfig | FoldedConfig, stars: LightCurves) -> Model:
+    """Save an untrained, narrow network as a bundle and load it."""
+    torch.manual_seed(1)
+    sizes = {"channels": preprocessing.channels, "context": preprocessing.context}
+    network = Astrafier(AstrafierConfig(classes=3, embed=8, heads=2, hidden=16, blocks=1, kernels=(3, 7), **sizes))
+    config = BundleConfig(
+        name="tiny",
+        classes=("ECL", "PULS", "ROT"),
+        network=network.config.model_dump(),
+        preprocessing=preprocessing,
+    )
+    few = prepare(stars[:3], preprocessing)
+    return Model(config, network.eval()).save(folder, "# tiny\n\nUntrained, for tests.\n", few)
+
+
+@pytest.fixture(scope="session")
+def folded_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -> Model:
+    """Return an untrained model for sparse light curves."""
+    return tiny_model(tmp_path_factory.mktemp("models") / "folded", FoldedConfig(bins=32), stars)
+
+
+@pytest.fixture(scope="session")
+def dense_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -> Model:
+    """Return an untrained model for dense light curves."""
+    return tiny_model(tmp_path_factory.mktemp("models") / "dense", DenseConfig(), stars)
+
+
+def sine(n: int = 200, period: float = 0.7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return times [d] and magnitudes of a noisy sine."""
+    rng = np.random.default_rng(seed)
+    time = np.sort(rng.uniform(0, 100, n)) + 55000
+    return time, 12 + 0.3 * np.sin(2 * np.pi * time / period) + rng.normal(0, 0.02, n)

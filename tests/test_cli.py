@@ -1,0 +1,190 @@
+"""The command line as a user meets it: real files, bad files, exit codes, messages."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from typer.testing import CliRunner
+
+from conftest import sine
+from goodricke.cli import app
+from goodricke.models.bundle import Model
+
+runner = CliRunner()
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = runner.invoke(app, [str(a) for a in arguments])
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with three good light curves and everything that can be wrong with a file."""
+    for k in range(3):
+        time, mag = sine(seed=k, period=0.4 + 0.3 * k)
+        pd.DataFrame({"hjd": time, "mag": mag, "mag_err": 0.02}).to_csv(tmp_path / f"good{k}.csv", index=False)
+    time, mag = sine()
+    (tmp_path / "text.fits").write_text("this is no FITS file")
+    (tmp_path / "empty.csv").write_text("hjd,mag,mag_err\n")
+    (tmp_path / "nothing.csv").write_text("")
+    pd.DataFrame({"flux": mag, "mag_err": 0.1}).to_csv(tmp_path / "timeless.csv", index=False)
+    pd.DataFrame({"hjd": time, "mag": np.nan}).to_csv(tmp_path / "nan.csv", index=False)
+    pd.DataFrame({"hjd": time[:1], "mag": mag[:1]}).to_csv(tmp_path / "one.csv", index=False)
+    pd.DataFrame({"hjd": time, "mag": 12.0}).to_csv(tmp_path / "constant.csv", index=False)
+    whole = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(Table({"TIME": time, "FLUX": mag}))])
+    whole.writeto(tmp_path / "cut.fits")
+    (tmp_path / "cut.fits").write_bytes((tmp_path / "cut.fits").read_bytes()[:3000])
+    return tmp_path
+
+
+def test_every_good_file_is_classified_and_every_bad_one_has_a_row(folder: Path, folded_model: Model) -> None:
+    code, _ = run("classify", folder, "--model", folded_model.folder, "--out", folder / "out.parquet", "--mc", 3)
+    assert code == 3
+    table = pd.read_parquet(folder / "out.parquet").set_index("object_id")
+    status = table["status"].to_dict()
+    assert {k: v for k, v in status.items() if k.startswith("good")} == dict.fromkeys(("good0", "good1", "good2"), "OK")
+    assert status["nan"] == "NON_FINITE"
+    assert status["one"] == "TOO_FEW_POINTS"
+    assert status["constant"] == "CONSTANT"
+    for name in ("text.fits", "nothing.csv", "timeless.csv", "cut.fits", "empty.csv"):
+        assert status[name] == "UNREADABLE"
+    bad = table[table["status"] != "OK"]
+    assert bad[["class", "p_ECL", "p_max", "entropy"]].isna().all().all()
+    good = table[table["status"] == "OK"]
+    assert np.allclose(good[["p_ECL", "p_PULS", "p_ROT"]].sum(axis=1), 1, atol=1e-5)
+
+
+def test_log_names_the_file_and_the_mend(folder: Path, folded_model: Model) -> None:
+    command = [sys.executable, "-m", "goodricke", "classify", str(folder / "timeless.csv"), "--mc", "0"]
+    done = subprocess.run([*command, "--model", str(folded_model.folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    told = " ".join(done.stderr.split())
+    assert "timeless.csv" in told.replace(" ", "")
+    assert "Mend" in told
+    assert "time" in told
+
+
+def test_all_good_exits_with_zero(folder: Path, folded_model: Model) -> None:
+    files = sorted(folder.glob("good*.csv"))
+    code, text = run("classify", *files, "--model", folded_model.folder, "--mc", 0)
+    assert code == 0
+    assert "3 of 3 classified" in text
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".ecsv", ".fits", ".vot"])
+def test_output_formats(folder: Path, folded_model: Model, suffix: str) -> None:
+    out = folder / f"out{suffix}"
+    assert run("classify", folder / "good0.csv", "--model", folded_model.folder, "--mc", 0, "--out", out)[0] == 0
+    if suffix in (".parquet", ".csv"):
+        table = Table.from_pandas((pd.read_parquet if suffix == ".parquet" else pd.read_csv)(out))
+    else:
+        table = Table.read(out)
+    assert len(table) == 1
+    assert str(table["status"][0]) == "OK"
+    assert 0 <= float(table["p_max"][0]) <= 1
+
+
+def test_unknown_output_format_is_refused_before_the_work(folder: Path, folded_model: Model) -> None:
+    code, _ = run("classify", folder / "good0.csv", "--model", folded_model.folder, "--out", folder / "out.docx")
+    assert code == 2
+
+
+def test_figures_are_written(folder: Path, folded_model: Model) -> None:
+    code, _ = run("classify", folder, "--model", folded_model.folder, "--mc", 2, "--plot", folder / "figures")
+    assert code == 3
+    assert len(list((folder / "figures").glob("*.png"))) == 6  # the light curves that could be read, classified or not
+
+
+def test_same_seed_same_answer(folder: Path, folded_model: Model) -> None:
+    for out in ("a.csv", "b.csv"):
+        run("classify", folder / "good0.csv", "--model", folded_model.folder, "--mc", 4, "--out", folder / out)
+    assert (folder / "a.csv").read_text() == (folder / "b.csv").read_text()
+
+
+def test_unknown_model_names_the_shipped_ones(folder: Path) -> None:
+    command = [sys.executable, "-m", "goodricke", "classify", str(folder), "--model", "nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no model 'nonsense'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_absent_gpu_is_an_error(folder: Path, folded_model: Model) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    code, _ = run("classify", folder / "good0.csv", "--model", folded_model.folder, "--device", "cuda")
+    assert code == 2
+
+
+def test_million_points_and_many_files(tmp_path: Path, folded_model: Model) -> None:
+    rng = np.random.default_rng(0)
+    time = np.sort(rng.uniform(0, 30, 1_000_000))
+    long = pd.DataFrame({"time": time, "flux": 1 + 0.01 * np.sin(5 * time) + rng.normal(0, 0.01, len(time))})
+    long.to_parquet(tmp_path / "long.parquet")
+    for k in range(300):
+        time, mag = sine(30, seed=k)
+        pd.DataFrame({"hjd": time, "mag": mag}).to_csv(tmp_path / f"{k:03d}.csv", index=False)
+        if k % 10 == 0:
+            (tmp_path / f"{k:03d}.csv").write_text("broken")
+    code, text = run("classify", tmp_path, "--model", folded_model.folder, "--mc", 0, "--out", tmp_path / "o.csv")
+    assert code == 3
+    table = pd.read_csv(tmp_path / "o.csv")
+    assert table["status"].value_counts().to_dict() == {"OK": 271, "UNREADABLE": 30}
+    assert "271 of 301 classified" in text
+
+
+def test_inspect_shows_what_was_recognised(folder: Path) -> None:
+    code, text = run("inspect", folder / "good0.csv")
+    assert code == 0
+    assert "200" in text
+    assert "mag" in text
+
+
+def test_dense_model_on_real_tess(shared: Path, dense_model: Model) -> None:
+    files = sorted((shared / "data/formats/kepler_tess").glob("tess*.fits"))
+    code, text = run("classify", *files, "--model", dense_model.folder, "--mc", 2)
+    assert code == 0
+    assert "TIC 358108509" in text
+
+
+def test_models_list_show_verify(folded_model: Model) -> None:
+    assert run("models", "list")[0] == 0
+    assert "Untrained" in run("models", "show", folded_model.folder)[1]
+    code, text = run("models", "verify", folded_model.folder)
+    assert code == 0
+    assert "reproduced" in text
+
+
+def test_import_of_a_published_checkpoint(shared: Path, tmp_path: Path) -> None:
+    checkpoint = shared / "fixtures/astrafier/one.ckpt"
+    code, text = run("models", "import", checkpoint, "--out", tmp_path / "published")
+    assert code == 0
+    assert "SOLARLIKE" in text
+    files = sorted((shared / "data/formats/tglc").glob("*s0007*v1*.fits"))
+    assert run("classify", *files, "--model", tmp_path / "published", "--mc", 2)[0] == 0
+
+
+def test_version_and_example() -> None:
+    assert run("--version")[1].strip() == "0.1.0"
+    code, text = run("train", "--example")
+    assert code == 0
+    assert "[data]" in text
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import time; t = time.process_time(); import goodricke; print(time.process_time() - t); import sys; "
+        "print(any(m in sys.modules for m in ('torch', 'numpy', 'pandas', 'astropy')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds, heavy = done.stdout.split()
+    assert heavy == "False"
+    assert float(seconds) < 0.5
