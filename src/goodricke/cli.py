@@ -31,6 +31,12 @@ Columns = Annotated[
     list[str] | None,
     typer.Option("--column", help="Name a column that isn't recognised: time=HJD, value=Vmag, error=e, object_id=star"),
 ]
+Quality = Annotated[
+    str, typer.Option(help="Flagged cadences: default (the product's makers' cut), bitmask, hard or none")
+]
+Flux = Annotated[str | None, typer.Option(help="Flux column, e.g. PDCSAP_FLUX", show_default=False)]
+Band = Annotated[str | None, typer.Option(help="Name of the band, where the files don't tell", show_default=False)]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders with all their subfolders")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto; an absent GPU is an error")]
 
 
@@ -63,14 +69,17 @@ def _setup(
 def inspect(
     sources: Sources,
     plot: Annotated[Path | None, typer.Option(help="Write a PNG per light curve into this folder")] = None,
-    quality: Annotated[str, typer.Option(help="Quality cut: default (the mission's), hard or none")] = "default",
-    flux: Annotated[str | None, typer.Option(help="Flux column of a FITS product, e.g. PDCSAP_FLUX")] = None,
+    quality: Quality = "default",
+    flux: Flux = None,
     column: Columns = None,
+    band: Band = None,
+    recursive: Recursive = False,
 ) -> None:
     """Show what is recognised in files: mission, columns, cadence, gaps, faults, and a small plot."""
     from goodricke.inspection import inspect as look
 
-    raise typer.Exit(look(sources, plot=plot, **_options(quality, flux, column)))
+    options = _options(quality, flux, column, band, recursive)
+    raise typer.Exit(_guarded(lambda: look(sources, plot=plot, **options)))
 
 
 @app.command()
@@ -81,9 +90,11 @@ def classify(
     plot: Annotated[Path | None, typer.Option(help="Write a figure per object into this folder")] = None,
     mc: Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")] = 20,
     seed: Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")] = 0,
-    quality: Annotated[str, typer.Option(help="Quality cut: default (the mission's), hard or none")] = "default",
-    flux: Annotated[str | None, typer.Option(help="Flux column of a FITS product, e.g. PDCSAP_FLUX")] = None,
+    quality: Quality = "default",
+    flux: Flux = None,
     column: Columns = None,
+    band: Band = None,
+    recursive: Recursive = False,
     device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=1, help="Processes for preprocessing")] = 1,
 ) -> None:
@@ -94,7 +105,7 @@ def classify(
     """
     from goodricke.pipeline import classify_files
 
-    options = _options(quality, flux, column)
+    options = _options(quality, flux, column, band, recursive)
     raise typer.Exit(_guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options))
 
 
@@ -192,13 +203,16 @@ def import_published(
     raise typer.Exit(_guarded(run))
 
 
-def _options(quality: str, flux: str | None, column: list[str] | None) -> dict[str, Any]:
+def _options(
+    quality: str, flux: str | None, column: list[str] | None, band: str | None, recursive: bool
+) -> dict[str, Any]:
     """Return reader options from the command line."""
     pairs = [item.partition("=") for item in column or []]
     wrong = [name for name, equals, _ in pairs if not equals]
     if wrong:
         raise typer.BadParameter(f"--column {wrong[0]}: write it as KIND=NAME, e.g. time=HJD")
-    return {"quality": quality, "flux": flux, "columns": {kind: name for kind, _, name in pairs}}
+    columns = {kind: name for kind, _, name in pairs}
+    return {"quality": quality, "flux": flux, "columns": columns, "band": band, "recursive": recursive}
 
 
 def _console() -> Any:

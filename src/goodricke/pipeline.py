@@ -75,6 +75,7 @@ def classify_files(
             unread += failures
             if curves is None:
                 continue
+            _warn_of_other_data(curves, loaded.config)
             parts.append(classify(curves, loaded, passes, seed, workers, lambda n: progress.advance(bar, n)))
             if plot is not None:
                 _plot(curves, parts[-1], plot)
@@ -84,6 +85,16 @@ def classify_files(
         result.write(out)
         console.print(f"{len(result):,} rows written to {out}")
     return DONE if result.ok.all() else SOME_FAILED
+
+
+def _warn_of_other_data(curves: LightCurves, config: BundleConfig) -> None:
+    """Say so where light curves are plainly not of the kind that a model was trained on."""
+    magnitudes = config.unit.startswith("mag")
+    if config.unit != "unknown" and curves.unit != "unknown" and magnitudes != curves.in_magnitudes:
+        log.warning(
+            "%s was trained on %s (%s, band %s), and these light curves are in %s: its probabilities may not hold",
+            *(config.name, config.trained_on, config.unit, "/".join(config.bands), curves.unit),
+        )
 
 
 def _joined(parts: list[Predictions], unread: list[Unreadable], model: Model) -> Predictions:

@@ -33,7 +33,11 @@ class DataConfig(BaseModel):
     labels: str
     label: str | None = None
     object_id: str | None = None
+    id_prefix: str = Field("", description='put before the labels\' ids, e.g. "KIC "')
     columns: dict[str, str] = {}
+    quality: str = "default"
+    flux: str | None = None
+    recursive: bool = False
     merge: dict[str, list[str]] = {}
     drop: list[str] = []
     fewest: int = Field(30, ge=3)
@@ -119,8 +123,10 @@ def read_labelled(config: DataConfig) -> Labelled:
     ValueError
         If no light curve has a label, or fewer than two classes remain.
     """
-    curves = read(config.light_curves, columns=config.columns)
-    table = read_labels(config.labels, config.label, config.object_id).drop_duplicates("object_id")
+    chosen = {"columns": config.columns, "quality": config.quality, "flux": config.flux}
+    curves = read(config.light_curves, errors="skip", recursive=config.recursive, **chosen)
+    table = read_labels(config.labels, config.label, config.object_id, id_prefix=config.id_prefix)
+    table = table.drop_duplicates("object_id")
     joined = table.set_index("object_id").reindex(curves.ids)
     name = merged(joined["label"], config)
     keep = np.flatnonzero(name.notna().to_numpy())

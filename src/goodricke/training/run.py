@@ -60,7 +60,7 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     run = _fit(recipe, network, prepared, data, parts, console)
     if not first:
         return recipe.run / "model"
-    model = Model(_bundle_config(recipe, data.classes, network), network.eval())
+    model = Model(_bundle_config(recipe, data, network), network.eval())
     logits = _logits(model, prepared, parts[VALIDATION])
     model.temperature = fit_temperature(logits, data.label[parts[VALIDATION]])
     scores = _score(model, prepared, data, parts, recipe)
@@ -153,14 +153,16 @@ def _fit(
         )
 
 
-def _bundle_config(recipe: Recipe, classes: tuple[str, ...], network: Astrafier) -> BundleConfig:
+def _bundle_config(recipe: Recipe, data: Labelled, network: Astrafier) -> BundleConfig:
     return BundleConfig(
         name=recipe.name,
         summary=recipe.summary,
-        classes=classes,
+        classes=data.classes,
         network=network.config.model_dump(),
         preprocessing=recipe.preprocessing,
         trained_on=Path(recipe.data.labels).parent.name,
+        unit=data.curves.unit,
+        bands=data.curves.bands,
         simulated=recipe.simulated,
         version=__version__,
     )
