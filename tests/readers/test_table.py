@@ -1,3 +1,4 @@
+import logging
 import time as clock
 
 import numpy as np
@@ -165,6 +166,20 @@ def test_faults_are_kept_as_found(tmp_path):
     assert curves.time.tolist() == [59002, 59001, 59001, 59001]
     assert np.isinf(curves.value[0])
     assert curves.value[2] == -5
+
+
+@pytest.mark.parametrize(
+    ("unit", "dummies"), [(None, [False, True, True, True, True, False, False]), ("flux", [False] * 7)]
+)
+def test_dummy_magnitudes_become_nan(tmp_path, caplog, unit, dummies):
+    values = ("12", "99.99", "-99", "50", "-50", "49.9", "-49.9")
+    rows = "\n".join(f"{59000 + i},{values[i]},-99" for i in range(7))
+    path = write(tmp_path / "a.csv", "mjd,mag,magerr\n" + rows)
+    with caplog.at_level(logging.INFO, logger="goodricke"):
+        curves = read(path, unit=unit)
+    assert np.isnan(curves.value).tolist() == dummies
+    assert curves.error.tolist() == [-99] * 7
+    assert ("4 dummy magnitudes" in caplog.text) == any(dummies)
 
 
 def test_missing_ids_and_too_many_bands(tmp_path):

@@ -1,7 +1,8 @@
-"""What every reader ends with: quality cuts, the time's zero point, and the per-object columns."""
+"""What every reader ends with: quality cuts, the time's zero point, dummies, and the per-object columns."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from goodricke.lightcurves import LightCurves
 from goodricke.readers.fits import FitsFile, FitsTable
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
+
+logger = logging.getLogger("goodricke")
 
 Mask = NDArray[np.bool_]
 
@@ -41,6 +44,8 @@ KEPLER_BITS = 1130799
 # mode 2, coarse point 4, Earth point 8, Argabrightening 16, desaturation 32, manual exclude 128, impulsive outlier 512,
 # bad calibration 2^14. Cosmic rays and stray light are kept.
 TESS_BITS = 17087
+
+NO_MAGNITUDE = 50.0  # no star is that faint: surveys write 99.99, -99, -999 and the like for no measurement
 
 ZERO_POINTS = {2457000.0: "BTJD", 2454833.0: "BKJD", 0.0: "BJD"}
 
@@ -88,6 +93,18 @@ def flux_name(table: FitsTable, wanted: str | None, default: str) -> str:
         return name
     others = [n for n in table.plain_names if "FLUX" in n.upper() and "ERR" not in n.upper()]
     raise Unreadable(table.path, f"has no flux column {name}", f"choose one of {', '.join(others)} with --flux")
+
+
+def without_dummies(value: NDArray[np.float32], unit: str, path: str) -> NDArray[np.float32]:
+    """Return brightnesses (N,) with the dummies of a survey as NaN, so that preprocessing drops them; log how many.
+
+    Dummies are magnitudes of `NO_MAGNITUDE` and more either way; in other units every number may be a measurement.
+    """
+    dummy = np.abs(value) >= NO_MAGNITUDE if unit == "mag" else np.zeros(0, bool)
+    if not dummy.any():
+        return value
+    logger.info("%s: %d dummy magnitudes (%g or more either way) made NaN", path, dummy.sum(), NO_MAGNITUDE)
+    return np.where(dummy, np.float32(np.nan), value)
 
 
 def whole_number(value: Any) -> int | None:

@@ -2,7 +2,7 @@
 
 The light curve is a ``struct<list>`` or ``list<struct>`` column of any name, or several plain list columns side by side
 (time, mag, ...); the names inside are found by the aliases in `columns`. Columns beside it become per-object columns.
-A file of any size is read a few rows at a time.
+A file of any size is read a few rows at a time. Dummy magnitudes such as 99.99 become NaN.
 """
 
 from __future__ import annotations
@@ -87,17 +87,18 @@ def _batch(
     good = np.ones(len(time), bool)
     if "quality" in flat and options.quality == "hard":
         good = building.unflagged(numbers(flat["quality"], match.quality or "", file.path), 0, "hard")
-    unit = meta.get(b"unit", b"").decode() or unit_of(match.kind, None)
+    unit = options.unit or meta.get(b"unit", b"").decode() or unit_of(match.kind, None)
+    value = numbers(flat["value"], match.value, file.path, np.float32)
     stated = meta.get(b"time_scale", b"").decode() or scale or columns.named_scale(match.time_scale, time)
     curves = LightCurves.from_arrays(
         ids,
         offsets,
         time,
-        numbers(flat["value"], match.value, file.path, np.float32),
+        building.without_dummies(value, unit, file.path),
         numbers(flat["error"], match.error or "", file.path, np.float32) if "error" in flat else None,
         band,
         bands=bands,
-        unit=options.unit or unit,
+        unit=unit,
         time_scale=options.time_scale or stated,
         objects=_objects(file, table, column, offsets, ragged.total(timed & ~good, offsets)),
     )

@@ -3,7 +3,7 @@
 Columns are found by the aliases in `columns`, or as `ReadOptions.columns` names them. A table without an object column
 is one object, named after the file (a FITS table: after its header). Text without a line of names and with two or
 three columns is time, brightness, uncertainty. The unit is ``"mag"`` for magnitudes, else what the file tells, else
-``"flux"``, or ``"unknown"`` if the column's name doesn't even say that.
+``"flux"``, or ``"unknown"`` if the column's name doesn't even say that. Dummy magnitudes such as 99.99 become NaN.
 """
 
 from __future__ import annotations
@@ -52,15 +52,17 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     bands, band = bands_of(data[found.band] if found.band else None, found.band, options, file.path)
     offsets, time = ragged.offsets_of(np.bincount(codes, minlength=len(ids))), time[order]
     keep, n_flagged = _kept(file, options, data, found, order, time, offsets)
+    unit = options.unit or unit_of(found.kind, source.units.get(found.value))
+    value = building.without_dummies(numbers(data[found.value], found.value, file.path, np.float32), unit, file.path)
     curves = LightCurves.from_arrays(
         ids,
         offsets,
         time,
-        numbers(data[found.value], found.value, file.path, np.float32)[order],
+        value[order],
         numbers(data[found.error], found.error, file.path, np.float32)[order] if found.error else None,
         None if band is None else band[order],
         bands=bands,
-        unit=options.unit or unit_of(found.kind, source.units.get(found.value)),
+        unit=unit,
         time_scale=options.time_scale or source.time_scale or columns.named_scale(found.time_scale, time),
         objects=building.about(
             len(ids),
