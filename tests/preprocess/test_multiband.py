@@ -1,0 +1,120 @@
+"""Steps of multi-band light curves: a toy worked by hand, causality, company, and what the reference got wrong."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goodricke.lightcurves import LightCurves
+from goodricke.preprocess.multiband import MultibandConfig, steps
+
+GR = MultibandConfig(bands=("g", "r"))
+
+
+def curves(*objects: list[tuple[float, float, str]], unit: str = "mag") -> LightCurves:
+    """Make light curves from lists of (time, magnitude, band); errors 0.1."""
+    bands = ("g", "r", "x")
+    points = [p for o in objects for p in o]
+    return LightCurves.from_arrays(
+        [str(i) for i in range(len(objects))],
+        np.cumsum([0, *map(len, objects)]),
+        [p[0] for p in points],
+        [p[1] for p in points],
+        np.full(len(points), 0.1),
+        [bands.index(p[2]) for p in points],
+        bands=bands,
+        unit=unit,
+    )
+
+
+def test_a_toy_worked_by_hand() -> None:
+    star = [(0, 10, "g"), (1, 11, "g"), (3, 13, "g"), (4, 20, "r"), (14, 21, "r"), (114, 19, "r"), (115, 12, "g")]
+    found = steps(curves(star), GR)
+    assert found.time.tolist() == [3, 114, 115]
+    assert found.band.tolist() == [0, 1, 0]
+    assert np.allclose(found.window[0], [0, np.log10(2), 1, 2])
+    assert np.allclose(found.window[1], [1, 2, 1, -2])
+    assert np.allclose(found.window[2], [np.log10(2), np.log10(112), 2, -1])
+    assert np.allclose(found.colour[:, 0], [np.nan, 34 / 3 - 20, 46 / 4 - 20], equal_nan=True)
+    assert np.allclose(found.wait, [np.log10(2), 2, 0])
+    assert np.allclose(found.error, 0.1)
+
+
+def test_late_band_and_times_over_a_thousand_days() -> None:
+    g = [(t, 15.0 + 0.1 * t, "g") for t in (0, 1, 2, 3, 4, 3000)]
+    r = [(t, 16.0, "r") for t in (10, 11, 12, 13)]
+    found = steps(curves(g + r), GR)
+    assert found.time.tolist() == [2, 3, 4, 12, 13, 3000]
+    assert np.allclose(10**found.wait, [1, 1, 1, 1, 1, 2987], rtol=1e-5)
+    assert np.isnan(found.colour[:3]).all()  # no colour before both bands have a step, never a magnitude of zero
+    assert np.isfinite(found.colour[3:]).all()
+
+
+def test_more_than_a_thousand_observations() -> None:
+    found = steps(curves([(0.5 * k, 15.0 + k % 7, "gr"[k % 2]) for k in range(2500)]), GR)
+    assert len(found.time) == 2496
+    assert (np.diff(found.time) > 0).all()
+
+
+def test_equal_times_and_zero_errors_stay_finite() -> None:
+    star = curves([(1, 15, "g")] * 4 + [(1, 15, "r")] * 4)
+    found = steps(LightCurves(**{**vars(star), "error": np.zeros(8, np.float32)}), GR)
+    assert np.isfinite(found.window).all()
+    assert np.allclose(found.window[:, :2], -5)
+    assert (found.error > 0).all()
+
+
+def test_statuses() -> None:
+    enough = [(float(k), 15.0, "g") for k in range(3)]
+    few, other = enough[:2], [(float(k), 15.0, "x") for k in range(9)]
+    nan = [(float(k), np.nan, "g") for k in range(9)]
+    found = steps(curves(enough, few, other, [], nan), GR)
+    assert found.status.tolist() == ["OK", "TOO_FEW_POINTS", "UNKNOWN_BAND", "EMPTY", "NON_FINITE"]
+
+
+def test_negative_fluxes_become_asinh_magnitudes() -> None:
+    flux = curves([(float(k), f, "g") for k, f in enumerate((-500.0, -5.0, 0.0, 5.0, 5000.0))], unit="nJy")
+    found = steps(flux, MultibandConfig(bands=("g",), brightness="asinh"))
+    assert np.isfinite(found.window).all()
+    assert (found.window[:, 3] < 0).all()  # brighter is smaller
+    # where flux is much larger than the softening, a plain magnitude difference
+    bright = curves([(0.0, 1e5, "g"), (1.0, 1e6, "g"), (2.0, 1e5, "g")], unit="nJy")
+    assert np.allclose(steps(bright, MultibandConfig(bands=("g",), brightness="asinh")).window[0, 2:], [-2.5, 2.5])
+
+
+def test_magnitudes_and_fluxes_are_not_mixed_up() -> None:
+    with pytest.raises(ValueError, match="takes magnitudes"):
+        steps(curves([(0.0, 1.0, "g")], unit="nJy"), GR)
+    with pytest.raises(ValueError, match="takes fluxes"):
+        steps(curves([(0.0, 1.0, "g")]), MultibandConfig(bands=("g",), brightness="asinh"))
+
+
+star_strategy = st.lists(
+    st.tuples(st.floats(0, 2000), st.floats(10, 25), st.sampled_from(["g", "r", "x"])), max_size=30
+).map(sorted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(star_strategy, min_size=1, max_size=4), st.integers(0, 30))
+def test_cut_light_curves_give_the_same_steps_cut_short(stars: list, k: int) -> None:
+    whole, short = steps(curves(*stars), GR), steps(curves(*(s[:k] for s in stars)), GR)
+    for i, star in enumerate(stars):
+        mine, cut = slice(*whole.offsets[i : i + 2]), slice(*short.offsets[i : i + 2])
+        n = cut.stop - cut.start
+        tied = 0 < k < len(star) and star[k - 1][0] == star[k][0]
+        if tied:
+            continue  # the cut falls between observations of one instant
+        for name in ("window", "colour", "wait", "error"):
+            a, b = getattr(whole, name)[mine][:n], getattr(short, name)[cut]
+            assert np.allclose(a, b, atol=2e-5, equal_nan=True), name
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(star_strategy, min_size=2, max_size=5))
+def test_alone_as_in_company(stars: list) -> None:
+    together = steps(curves(*stars), GR)
+    for i, star in enumerate(stars):
+        alone, mine = steps(curves(star), GR), slice(*together.offsets[i : i + 2])
+        for name in ("window", "colour", "wait", "error"):
+            assert np.allclose(getattr(together, name)[mine], getattr(alone, name), atol=2e-5, equal_nan=True), name
+        assert together.status[i] == alone.status[0]
