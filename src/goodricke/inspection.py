@@ -34,6 +34,7 @@ IN_FULL, FIRST = 5, 3  # objects shown one by one; shown of a file that has more
 MAX_PICTURES = 100  # PNG files written for one input file
 GAPS = 3
 PLOT_WIDTH, PLOT_HEIGHT = 72, 10  # in characters, each of 2 x 4 dots
+BESIDE_PLOT = 14  # columns for the frame and the scale
 BRAILLE = 0x2800
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # bit of each dot, by row and column
 
@@ -126,7 +127,8 @@ def _inspect_file(path: str, options: ReadOptions, plot: Path | None, drawn: set
     for i in range(shown):
         parts += [Text(f"\n{curves.ids[i]}", style="bold cyan"), _detail(curves, found, i)]
         if plot is None:
-            parts.append(Text("\n".join(sketch(curves[i]))))
+            width = min(PLOT_WIDTH, console.width - BESIDE_PLOT)
+            parts.append(Text("\n".join(sketch(curves[i], width)), no_wrap=True))
     if plot is not None:
         written = [write_png(curves[i], plot, drawn) for i in range(min(len(curves), MAX_PICTURES))]
         parts.append(Text(f"\n{len(written)} of {len(curves)} light curves drawn in {plot}"))
