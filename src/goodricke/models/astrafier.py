@@ -16,7 +16,7 @@ from einops import rearrange
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from goodricke.models.layers import BiLSTM, Conv, Dropout, MaskedGroupNorm, masked_mean
+from goodricke.models.layers import BiLSTM, Conv, Dropout, MaskedGroupNorm, at_least_float32, masked_mean
 
 
 class AstrafierConfig(BaseModel):
@@ -101,7 +101,7 @@ class RecurrentModule(nn.Module):
         super().__init__()
         wide = 4 * c.embed
         self.published = c.compat == "published"
-        self.lstm = BiLSTM(c.embed, c.embed, layers=2, dropout=c.dropout)
+        self.lstm = BiLSTM(c.embed, c.embed, 2, c.dropout, monte_carlo=not self.published)
         self.pointwise1 = nn.Linear(2 * c.embed, wide, bias=False)
         # Without gain and bias of its own: the network keeps the published number of parameters.
         self.norm1 = GroupNorm(wide, c, affine=False) if c.projection == "paper" else None
@@ -268,9 +268,9 @@ class Astrafier(nn.Module):
         Parameters
         ----------
         values : Tensor (B, T, channels)
-            Standardised flux first; zero in padding.
+            Standardised flux first; anything in padding.
         time : Tensor (B, T)
-            Days since each light curve's first point; zero in padding.
+            Days since each light curve's first point; anything in padding.
         mask : Tensor (B, T), bool
             True for points, a prefix of each row.
         context : Tensor (B, context), optional
@@ -281,10 +281,12 @@ class Astrafier(nn.Module):
         Output
             Logits (B, classes) and embedding (B, embed): the mean over time of the last block (Eq. 6).
         """
+        values = values.masked_fill(~mask.unsqueeze(2), 0)  # (B, T, channels): a NaN in padding would survive a product
+        time = time.masked_fill(~mask, 0)  # (B, T)
         x = self.embed(values)  # (B, T, d)
         for block in self.blocks:
             x = block(x, time, mask)  # (B, T, d)
-        embedding = masked_mean(x.float(), mask)  # (B, d)
+        embedding = masked_mean(at_least_float32(x), mask)  # (B, d)
         features = embedding  # (B, d)
         if context is not None:
             features = torch.cat([features, (context - self.context_mean) / self.context_std], 1)  # (B, d + context)

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -48,6 +49,8 @@ class BundleConfig(BaseModel):
     network: dict[str, Any]
     preprocessing: Preprocessing
     trained_on: str = "unknown"
+    unit: str = "unknown"
+    bands: tuple[str, ...] = ()
     simulated: bool = False
     metrics: dict[str, Any] = {}
     version: str = ""
@@ -123,6 +126,7 @@ class Model:
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
         (folder / "calibration.json").write_text(json.dumps({"temperature": self.temperature}) + "\n")
         (folder / "README.md").write_text(card)
+        (folder / "golden.npz").unlink(missing_ok=True)  # of what was here before
         saved = load_model(folder)
         if golden is not None:
             _record(saved, golden, folder / "golden.npz")
@@ -156,17 +160,13 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False) -> M
     """
     folder = find_model(name)
     config = _read_config(folder)
-    kind, make = FAMILIES[config.family]
-    network = make(TypeAdapter(kind).validate_python(config.network))
-    weights = {k: v.float() if v.is_floating_point() else v for k, v in load_file(folder / "model.safetensors").items()}
+    where = resolve_device(device)
+    network = _network(folder, config)
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{folder}: model.safetensors doesn't fit config.json ({error}). Copy the folder anew"
-        ) from error
-    calibration = json.loads((folder / "calibration.json").read_text())
-    model = Model(config, network.eval().to(resolve_device(device)), calibration["temperature"], _hash(folder), folder)
+        temperature = float(json.loads((folder / "calibration.json").read_text())["temperature"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder}: calibration.json is damaged ({error!r}). Copy the folder anew") from error
+    model = Model(config, network.eval().to(where), temperature, _hash(folder), folder)
     if verify:
         verify_model(model)
     return model
@@ -227,8 +227,9 @@ def verify_model(model: Model) -> float:
     with np.load(path) as kept:
         names = pa.array(kept["object_id"].tolist())
         status = np.full(len(names), "OK")
-        inputs = (kept[k] for k in ("offsets", "time", "values", "context"))
-        prepared = Prepared(names, *inputs, status, getattr(model.preprocessing, "frames", None))
+        offsets, time, values, context = (kept[k] for k in ("offsets", "time", "values", "context"))
+        frames = getattr(model.preprocessing, "frames", None)
+        prepared = Prepared(names, offsets, time, values, context, status, frames)
         logits, _ = model.logits(prepared, np.arange(len(names)))
         worst = float(np.abs(logits - kept["logits"]).max())
     if not worst < GOLDEN_TOLERANCE:
@@ -244,10 +245,32 @@ def _record(model: Model, golden: Prepared, path: Path) -> None:
 
 
 def _read_config(folder: Path) -> BundleConfig:
-    content = json.loads((folder / "config.json").read_text())
+    try:
+        content = json.loads((folder / "config.json").read_text())
+    except ValueError as error:
+        raise ValueError(f"{folder}: config.json is damaged ({error}). Copy the folder anew") from error
     if content.get("format", FORMAT) > FORMAT:
         raise ValueError(f"{folder}: format {content['format']} is newer than this goodricke ({FORMAT}); upgrade it")
-    return BundleConfig.model_validate(content)
+    if content.get("family", "astrafier") not in FAMILIES:
+        raise ValueError(f"{folder}: unknown family {content['family']!r}; this goodricke has {', '.join(FAMILIES)}")
+    try:
+        return BundleConfig.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(f"{folder}: config.json is not a model's configuration: {error}") from error
+
+
+def _network(folder: Path, config: BundleConfig) -> nn.Module:
+    """Return the network with the weights of its folder."""
+    kind, make = FAMILIES[config.family]
+    try:
+        network = make(TypeAdapter(kind).validate_python(config.network))
+        weights = load_file(folder / "model.safetensors")
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    except (OSError, RuntimeError, SafetensorError, ValidationError) as error:
+        raise ValueError(
+            f"{folder}: model.safetensors is damaged or doesn't fit config.json ({error}). Copy the folder anew"
+        ) from error
+    return network
 
 
 def _hash(folder: Path) -> str:

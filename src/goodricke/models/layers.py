@@ -24,11 +24,18 @@ class DropoutMasks(Protocol):
 
 
 class Dropout(nn.Module):
-    """Dropout in training; at inference the identity, unless a source of masks is set (Monte-Carlo dropout)."""
+    """Dropout in training; at inference the identity, unless a source of masks is set (Monte-Carlo dropout).
 
-    def __init__(self, rate: float) -> None:
+    Parameters
+    ----------
+    rate : float
+    monte_carlo : bool
+        Whether Monte-Carlo passes may switch it on.
+    """
+
+    def __init__(self, rate: float, monte_carlo: bool = True) -> None:
         super().__init__()
-        self.rate = rate
+        self.rate, self.monte_carlo = rate, monte_carlo
         self.source: DropoutMasks | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,11 +77,16 @@ def fft_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     T, K = x.shape[1], weight.shape[2]
     n = _fast_length(T + K - 1)
-    spectrum = torch.fft.rfft(x.float(), n, dim=1)  # (B, F, C)
-    kernel = torch.fft.rfft(weight.float().flip(2), n, dim=2)  # (C', C, F)
+    spectrum = torch.fft.rfft(at_least_float32(x), n, dim=1)  # (B, F, C)
+    kernel = torch.fft.rfft(at_least_float32(weight).flip(2), n, dim=2)  # (C', C, F)
     product = torch.einsum("bfc,ocf->bfo", spectrum, kernel)  # (B, F, C')
     y = torch.fft.irfft(product, n, dim=1)[:, K // 2 : K // 2 + T]  # (B, T, C')
     return (y if bias is None else y + bias).to(x.dtype)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Widen half precision to float32, in which sums over a light curve keep their digits; leave float64 as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _fast_length(n: int) -> int:
@@ -109,9 +121,9 @@ class MaskedGroupNorm(nn.Module):
         """Normalise ``x`` (B, T, C) over its frames in ``mask`` (B, T) and all channels."""
         kept = mask.unsqueeze(2).float()  # (B, T, 1)
         count = (kept.sum(1, keepdim=True) * x.shape[2]).clamp(min=1)  # (B, 1, 1)
-        x32 = x.float()
-        mean = (x32 * kept).sum((1, 2), keepdim=True) / count  # (B, 1, 1)
-        centred = x32 - mean  # (B, T, C)
+        wide = at_least_float32(x)
+        mean = (wide * kept).sum((1, 2), keepdim=True) / count  # (B, 1, 1)
+        centred = wide - mean  # (B, T, C)
         variance = (centred.square() * kept).sum((1, 2), keepdim=True) / count  # (B, 1, 1)
         y = centred * torch.rsqrt(variance + self.eps)  # (B, T, C)
         if self.weight is not None and self.bias is not None:
@@ -131,14 +143,16 @@ class BiLSTM(nn.Module):
     layers : int
     dropout : float
         Between layers.
+    monte_carlo : bool
+        Whether Monte-Carlo passes drop between layers too (the published code's don't).
     """
 
-    def __init__(self, channels: int, hidden: int, layers: int, dropout: float) -> None:
+    def __init__(self, channels: int, hidden: int, layers: int, dropout: float, monte_carlo: bool = True) -> None:
         super().__init__()
         sizes = [channels] + [2 * hidden] * (layers - 1)
         self.forwards = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
         self.backwards = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(dropout, monte_carlo)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Read ``x`` (B, T, C), valid in ``mask`` (B, T), both ways; return (B, T, 2 hidden).

@@ -166,9 +166,10 @@ def rename(state_dict: Mapping[str, Tensor], require_head: bool = True) -> dict[
 
 def _names(blocks: int, head: bool) -> dict[str, str]:
     """Return every published key with its name here."""
-    modules = [("model.classifier.embed1", "embed", _WB)]
+    modules: list[tuple[str, str, tuple[str, ...]]] = [("model.classifier.embed1", "embed", _WB)]
     modules += [(f"head.head.{k}", f"head.{k}", _WB) for k in (0, 1, 4, 7) if head]
-    modules += [(f"{_BLOCKS}{b}.{old}", f"blocks.{b}.{new}", kinds) for b in range(blocks) for old, new, kinds in _MODULES]
+    for b in range(blocks):
+        modules += [(f"{_BLOCKS}{b}.{old}", f"blocks.{b}.{new}", kinds) for old, new, kinds in _MODULES]
     names = {f"{old}.{kind}": f"{new}.{kind}" for old, new, kinds in modules for kind in kinds}
     return names | {old: new for b in range(blocks) for old, new in _lstm_names(b)}
 
@@ -223,8 +224,10 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
             "code, which goodricke never does. Save its state_dict as .safetensors and load that. "
             f"torch says: {_first_line(error)}"
         ) from error
-    except (RuntimeError, EOFError) as error:
-        raise CheckpointError(f"unreadable, perhaps truncated. torch says: {_first_line(error)}") from error
+    except OSError:  # no such file, no permission: says so itself
+        raise
+    except Exception as error:  # damaged files fail inside torch in whatever way
+        raise CheckpointError(f"not a checkpoint, or truncated. torch says: {_first_line(error)}") from error
     return _parts(checkpoint)
 
 
