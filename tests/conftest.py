@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -56,10 +55,3 @@ def folded_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -
 def dense_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -> Model:
     """Return an untrained model for dense light curves."""
     return tiny_model(tmp_path_factory.mktemp("models") / "dense", DenseConfig(), stars)
-
-
-def sine(n: int = 200, period: float = 0.7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return times [d] and magnitudes of a noisy sine."""
-    rng = np.random.default_rng(seed)
-    time = np.sort(rng.uniform(0, 100, n)) + 55000
-    return time, 12 + 0.3 * np.sin(2 * np.pi * time / period) + rng.normal(0, 0.02, n)

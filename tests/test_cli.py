@@ -11,9 +11,9 @@ from astropy.io import fits
 from astropy.table import Table
 from typer.testing import CliRunner
 
-from conftest import sine
 from goodricke.cli import app
 from goodricke.models.bundle import Model
+from making import sine
 
 runner = CliRunner()
 

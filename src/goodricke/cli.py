@@ -36,6 +36,13 @@ Quality = Annotated[
 ]
 Flux = Annotated[str | None, typer.Option(help="Flux column, e.g. PDCSAP_FLUX", show_default=False)]
 Band = Annotated[str | None, typer.Option(help="Name of the band, where the files don't tell", show_default=False)]
+Unit = Annotated[
+    str | None,
+    typer.Option(help="Unit of the brightness, where the files don't tell: mag, nJy, ...", show_default=False),
+]
+TimeScale = Annotated[
+    str | None, typer.Option(help="Time scale, where the files don't tell: MJD, BTJD, HJD, ...", show_default=False)
+]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders with all their subfolders")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto; an absent GPU is an error")]
 
@@ -73,12 +80,15 @@ def inspect(
     flux: Flux = None,
     column: Columns = None,
     band: Band = None,
+    unit: Unit = None,
+    time_scale: TimeScale = None,
     recursive: Recursive = False,
 ) -> None:
     """Show what is recognised in files: mission, columns, cadence, gaps, faults, and a small plot."""
     from goodricke.inspection import inspect as look
 
-    options = _options(quality, flux, column, band, recursive)
+    options = _columns(column) | {"quality": quality, "flux": flux, "band": band, "unit": unit}
+    options |= {"time_scale": time_scale, "recursive": recursive}
     raise typer.Exit(_guarded(lambda: look(sources, plot=plot, **options)))
 
 
@@ -94,6 +104,8 @@ def classify(
     flux: Flux = None,
     column: Columns = None,
     band: Band = None,
+    unit: Unit = None,
+    time_scale: TimeScale = None,
     recursive: Recursive = False,
     device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=1, help="Processes for preprocessing")] = 1,
@@ -105,7 +117,8 @@ def classify(
     """
     from goodricke.pipeline import classify_files
 
-    options = _options(quality, flux, column, band, recursive)
+    options = _columns(column) | {"quality": quality, "flux": flux, "band": band, "unit": unit}
+    options |= {"time_scale": time_scale, "recursive": recursive}
     raise typer.Exit(_guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options))
 
 
@@ -137,8 +150,8 @@ def train(
         raise typer.Exit(DONE if example else USAGE)
 
     def run() -> int:
+        from goodricke.experiment import run_recipe
         from goodricke.training.recipe import read_recipe
-        from goodricke.training.run import run_recipe
 
         run_recipe(read_recipe(recipe), device)
         return DONE
@@ -203,16 +216,13 @@ def import_published(
     raise typer.Exit(_guarded(run))
 
 
-def _options(
-    quality: str, flux: str | None, column: list[str] | None, band: str | None, recursive: bool
-) -> dict[str, Any]:
-    """Return reader options from the command line."""
+def _columns(column: list[str] | None) -> dict[str, Any]:
+    """Return the columns named on the command line, as an option of the readers."""
     pairs = [item.partition("=") for item in column or []]
     wrong = [name for name, equals, _ in pairs if not equals]
     if wrong:
         raise typer.BadParameter(f"--column {wrong[0]}: write it as KIND=NAME, e.g. time=HJD")
-    columns = {kind: name for kind, _, name in pairs}
-    return {"quality": quality, "flux": flux, "columns": columns, "band": band, "recursive": recursive}
+    return {"columns": {kind: name for kind, _, name in pairs}}
 
 
 def _console() -> Any:
@@ -225,7 +235,7 @@ def _guarded(action: Any, *arguments: Any) -> int:
     """Run a command; what the user can mend is told in a line, without a traceback."""
     try:
         return action(*arguments)
-    except (ValueError, FileNotFoundError, RuntimeError, KeyError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         if logging.getLogger("goodricke").isEnabledFor(logging.INFO):
             raise
         print(f"goodricke: {error}", file=sys.stderr)

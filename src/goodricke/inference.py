@@ -90,12 +90,13 @@ def ask(
     mean, spread = np.full((2, n, classes), np.nan)
     information = np.full(n, np.nan)
     embedding = np.full((n, model.network.config.embed), np.nan, np.float32)  # type: ignore[union-attr,type-var]
+    temperature = model.mc_temperature if passes else model.temperature
     usable = np.flatnonzero(prepared.usable)
     for piece in length_buckets(prepared.padded[usable], POINTS // max(passes, 1), len(usable)):
         rows = usable[piece]
         logits, embedding[rows] = model.logits(prepared, rows)
         samples = monte_carlo(model, prepared, rows, passes, seed) if passes else logits[None]
-        probabilities = softmax(samples.astype(np.float64) / model.temperature, axis=2)  # (S, B, C)
+        probabilities = softmax(samples.astype(np.float64) / temperature, axis=2)  # (S, B, C)
         mean[rows], spread[rows], information[rows] = summarise(probabilities)
         tick(len(rows))
     tick(n - len(usable))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 POINT_FIELDS = {"time": np.float64, "value": np.float32, "error": np.float32}
 LIGHT_CURVE = "lightcurve"  # name of the nested column in Arrow tables and Parquet files
 NO_BAND = "none"  # the band of light curves whose source names none
+MOST_BANDS = 256  # that an 8-bit index can tell apart
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class LightCurves:
     Raises
     ------
     ValueError
-        If the shapes disagree or a band index has no band.
+        If the shapes disagree, a band index has no band, or a per-object column has a reserved name.
     """
 
     object_id: pa.Array
@@ -94,6 +95,12 @@ class LightCurves:
             raise ValueError(f"band index {self.band.max()} has no name in bands {self.bands}")
         if self.objects is not None and self.objects.num_rows != n:
             raise ValueError(f"objects has {self.objects.num_rows} rows for {n} light curves")
+        for name in {"object_id", LIGHT_CURVE}.intersection(self.table_of_objects.column_names):
+            raise ValueError(f"a per-object column can't be called {name!r}: the batch has its own; rename it")
+        for name in ("offsets", *POINT_FIELDS, "band"):  # a view: the caller's own array stays as it is
+            view = getattr(self, name).view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
 
     # ---- making -----------------------------------------------------------------------------------------------
 
@@ -119,7 +126,7 @@ class LightCurves:
             time,
             np.ascontiguousarray(value, np.float32),
             np.full(len(time), np.nan, np.float32) if error is None else np.ascontiguousarray(error, np.float32),
-            np.zeros(len(time), np.uint8) if band is None else np.ascontiguousarray(band, np.uint8),
+            np.zeros(len(time), np.uint8) if band is None else _small(band),
             **fields,
         )
 
@@ -133,28 +140,24 @@ class LightCurves:
         Raises
         ------
         ValueError
-            If a column is missing.
+            If a column is missing, an observation has no object id or there are more than 256 bands.
         """
         columns = _columns(table)
         missing = [name for name in ("object_id", "time", "value") if name not in columns]
         if missing:
             raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(columns)}")
-        ids = _string_array(columns["object_id"]).dictionary_encode()
+        ids = _string_array(columns["object_id"])
+        if ids.null_count:
+            raise ValueError(f"{ids.null_count} observations have no object_id; drop them or name their object")
+        ids = ids.dictionary_encode()
         codes = ids.indices.to_numpy(zero_copy_only=False)
         order = np.argsort(codes, kind="stable")
-        bands, band = (NO_BAND,), None
-        if "band" in columns:
-            encoded = _string_array(columns["band"]).fill_null(NO_BAND).dictionary_encode()
-            if len(encoded.dictionary) > 256:
-                raise ValueError(
-                    f"the band column holds {len(encoded.dictionary)} different names; at most 256 are kept"
-                )
-            bands = tuple(encoded.dictionary.to_pylist()) or bands
-            band = encoded.indices.to_numpy(zero_copy_only=False)[order]
+        bands, band = _band_codes(_string_array(columns["band"]) if "band" in columns else None)
         error = _floats(columns["error"], np.float32)[order] if "error" in columns else None
         counts = np.bincount(codes, minlength=len(ids.dictionary))
         time = _floats(columns["time"], np.float64)[order]
         value = _floats(columns["value"], np.float32)[order]
+        band = None if band is None else band[order]
         return cls.from_arrays(
             ids.dictionary, ragged.offsets_of(counts), time, value, error, band, **{"bands": bands} | fields
         )
@@ -202,15 +205,14 @@ class LightCurves:
         """Make a batch from a nested-pandas ``NestedFrame`` (also an LSDB partition) with a nested ``column``."""
         arrays, names = [], []
         for name in frame.columns:
-            if hasattr(frame[name], "nest"):
-                arrays.append(pa.chunked_array(frame[name].array.chunked_array))
-            else:
-                arrays.append(pa.chunked_array([pa.Array.from_pandas(frame[name])]))
+            nested = hasattr(frame[name], "nest")  # gives itself to Arrow as a list of structs
+            arrays.append(pa.array(frame[name].array) if nested else pa.Array.from_pandas(frame[name]))
             names.append(name)
         if "object_id" not in names:
-            arrays.insert(0, pa.chunked_array([_string_array(pa.Array.from_pandas(frame.index))]))
+            arrays.insert(0, _string_array(pa.Array.from_pandas(frame.index)))
             names.insert(0, "object_id")
-        return cls.from_arrow(pa.table(arrays, names=names).replace_schema_metadata(dict(frame.attrs) or None), column)
+        meta = {name: str(frame.attrs[name]) for name in ("unit", "time_scale") if name in frame.attrs}
+        return cls.from_arrow(pa.table(arrays, names=names).replace_schema_metadata(meta or None), column)
 
     @classmethod
     def from_timeseries(cls, series: Any, object_id: str | None = None, band: str | None = None) -> LightCurves:
@@ -278,6 +280,7 @@ class LightCurves:
             if len(found) > 1:
                 raise ValueError(f"light curves with different {name} can't be joined: {', '.join(sorted(found))}")
         bands = tuple(dict.fromkeys(name for part in parts for name in part.bands))
+        _check_bands(bands)
         tables = [part.table_of_objects for part in parts]
         return LightCurves(
             pa.concat_arrays([part.object_id for part in parts]),
@@ -420,7 +423,13 @@ class LightCurves:
                 return self._contiguous(start, max(start, stop))
             which = np.arange(start, stop, step)
         rows = np.asarray(which)
-        return self._take(np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64))
+        if rows.dtype == bool:
+            if rows.shape != (len(self),):
+                raise IndexError(f"a mask of shape {rows.shape} for {len(self)} light curves")
+            rows = np.flatnonzero(rows)
+        if rows.size and not np.issubdtype(rows.dtype, np.integer):
+            raise IndexError(f"light curves are chosen by whole numbers, a mask or a slice, not by {rows.dtype}")
+        return self._take(rows.astype(np.int64))
 
     def __iter__(self) -> Iterator[LightCurves]:
         return (self[i] for i in range(len(self)))
@@ -462,11 +471,14 @@ class LightCurves:
 
     @property
     def is_sorted(self) -> NDArray[np.bool_]:
-        """Whether the times of each light curve never decrease, (n,)."""
-        falls = np.zeros(len(self.time), bool)
-        falls[1:] = np.diff(self.time) < 0
-        falls[self.offsets[:-1][self.n_obs > 0]] = False
-        return ragged.total(falls, self.offsets) == 0
+        """Whether the times of each light curve never decrease, NaN passed over, (n,)."""
+        time, offsets, known = self.time, self.offsets, ~np.isnan(self.time)
+        if not known.all():
+            time, offsets = time[known], ragged.select(known, offsets)
+        falls = np.zeros(len(time), bool)
+        falls[1:] = time[1:] < time[:-1]
+        falls[offsets[:-1][ragged.lengths(offsets) > 0]] = False
+        return ragged.total(falls, offsets) == 0
 
     def fold(self, period: ArrayLike, epoch: ArrayLike | None = None) -> LightCurves:
         """Return the light curves folded: ``time`` becomes the phase in [0, 1), sorted.
@@ -486,7 +498,7 @@ class LightCurves:
         period = np.broadcast_to(np.asarray(period, np.float64), len(self))
         if not (np.isfinite(period) & (period > 0)).all():
             raise ValueError("periods must be positive and finite")
-        start = ragged.extreme(self.time, self.offsets, np.minimum) if epoch is None else epoch
+        start = ragged.extreme(self.time, self.offsets, np.fmin) if epoch is None else epoch  # NaN is no first time
         zero = np.broadcast_to(np.asarray(start, np.float64), len(self))
         cycles = (self.time - ragged.spread(zero, self.offsets)) / ragged.spread(period, self.offsets)
         phase = cycles - np.floor(cycles)
@@ -573,6 +585,8 @@ def _floats(values: Any, dtype: type) -> NDArray:
     """Return numbers as a contiguous NumPy array, nulls and masked entries as NaN; no copy if the type is right."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         values = _whole(values).to_numpy(zero_copy_only=False)
+    if getattr(getattr(values, "dtype", None), "kind", "") in ("M", "m"):
+        raise ValueError("dates are no numbers of days; convert them, as with astropy.time.Time(dates).mjd")
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(np.ma.asarray(values, dtype), np.nan)
     return np.ascontiguousarray(values, dtype)
@@ -610,10 +624,24 @@ def _band_codes(band: pa.Array | None) -> tuple[tuple[str, ...], NDArray[np.uint
     """Return the names of the bands and the index of each observation's."""
     if band is None:
         return (NO_BAND,), None
-    if not pa.types.is_dictionary(band.type):
+    if not pa.types.is_dictionary(band.type) or band.null_count or band.dictionary.null_count:
         band = _string_array(band).fill_null(NO_BAND).dictionary_encode()
-    names = tuple(band.dictionary.to_pylist()) or (NO_BAND,)
+    names = tuple(map(str, band.dictionary.to_pylist())) or (NO_BAND,)
+    _check_bands(names)
     return names, np.ascontiguousarray(band.indices.to_numpy(zero_copy_only=False), np.uint8)
+
+
+def _check_bands(names: tuple[str, ...]) -> None:
+    if len(names) > MOST_BANDS:
+        raise ValueError(f"{len(names)} different bands; at most {MOST_BANDS} are kept")
+
+
+def _small(band: ArrayLike) -> NDArray[np.uint8]:
+    """Return band indices in 8 bits, refusing those that don't fit rather than wrapping them around."""
+    band = np.asarray(band)
+    if band.size and (band.min() < 0 or band.max() >= MOST_BANDS):
+        raise ValueError(f"band indices must be from 0 to {MOST_BANDS - 1}, not {band.min()} to {band.max()}")
+    return np.ascontiguousarray(band, np.uint8)
 
 
 def _part(series: Any, name: str) -> Any:

@@ -66,6 +66,7 @@ def classify_files(
     loaded = load_model(model, device)
     parts: list[Predictions] = []
     unread: list[Unreadable] = []
+    drawn: set[Path] = set()
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} light curves"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
@@ -78,7 +79,7 @@ def classify_files(
             _warn_of_other_data(curves, loaded.config)
             parts.append(classify(curves, loaded, passes, seed, workers, lambda n: progress.advance(bar, n)))
             if plot is not None:
-                _plot(curves, parts[-1], plot)
+                _plot(curves, parts[-1], plot, drawn)
     result = _joined(parts, unread, loaded)
     _report(result, loaded, console)
     if out is not None:
@@ -118,13 +119,22 @@ def _no_light_curves() -> LightCurves:
     return LightCurves.from_arrays(pa.array([], pa.string()), [0], [], [])
 
 
-def _plot(curves: LightCurves, predictions: Predictions, folder: Path) -> None:
+def _plot(curves: LightCurves, predictions: Predictions, folder: Path, drawn: set[Path]) -> None:
+    """Draw a figure per light curve; the same star a second time gets a number, and no failure stops the others."""
     from goodricke.evaluation.figures import figure_name, plot_object
 
     folder.mkdir(parents=True, exist_ok=True)
-    for i in range(len(curves)):
-        row = Predictions(predictions.table.slice(i, 1), predictions.classes)
-        plot_object(curves[i], row, folder / figure_name(curves.ids[i]))
+    for i, name in enumerate(curves.ids):
+        path = first = folder / figure_name(name)
+        count = 1
+        while path in drawn:
+            count += 1
+            path = first.with_stem(f"{first.stem}_{count}")
+        drawn.add(path)
+        try:
+            plot_object(curves[i], Predictions(predictions.table.slice(i, 1), predictions.classes), path)
+        except Exception as error:  # a picture is not worth the run
+            log.warning("%s: no figure (%s: %s)", name, type(error).__name__, error)
 
 
 def _report(predictions: Predictions, model: Model, console: Console) -> None:

@@ -33,10 +33,10 @@ class Status(StrEnum):
 MEANING = {
     Status.OK: "classified",
     Status.EMPTY: "the light curve has no observation, or the quality cut removed them all (see --quality)",
-    Status.NON_FINITE: "every brightness is NaN or infinite",
+    Status.NON_FINITE: "every brightness is NaN or infinite, or the numbers are too large to compute with",
     Status.TOO_FEW_POINTS: "fewer usable observations than the model needs",
     Status.CONSTANT: "all observations have the same brightness",
-    Status.NO_PERIOD: "no period can be searched: the observations span too little time",
+    Status.NO_PERIOD: "no period can be searched: the observations span too little time, or centuries",
     Status.UNKNOWN_BAND: "no observation is in a band that the model knows",
     Status.OUT_OF_ORDER: "an observation is older than the object's state",
     Status.UNREADABLE: "the file can't be read; the log tells why",
@@ -111,7 +111,8 @@ class Predictions:
 
         best = probabilities.argmax(1) if len(ok) else np.zeros(0, int)
         names = np.array([str(c) for c in classes], dtype=object)
-        columns: dict[str, Any] = {"object_id": object_id, "status": pa.array(np.asarray(status).astype(str).tolist())}
+        columns: dict[str, Any] = {"object_id": object_id}
+        columns["status"] = pa.array(np.asarray(status).astype(str).tolist(), pa.string())
         columns["class"] = pa.array(names[best], pa.string(), mask=~ok)
         columns |= {f"p_{c}": numbers(probabilities[:, k]) for k, c in enumerate(classes)}
         columns["p_max"] = numbers(probabilities.max(1, initial=0))
@@ -120,11 +121,12 @@ class Predictions:
         columns["entropy"] = numbers(entropy(probabilities))
         if mutual_information is not None:
             columns["mutual_information"] = numbers(mutual_information)
-        if embedding is not None:
+        if embedding is not None and embedding.shape[1]:
             flat = pa.array(np.ascontiguousarray(embedding, np.float32).ravel())
             columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1], mask=pa.array(~ok))
         columns["n_obs"] = pa.array(np.asarray(n_obs), pa.int32())
-        columns["model"], columns["model_hash"] = pa.array([model] * len(ok)), pa.array([model_hash] * len(ok))
+        columns["model"] = pa.array([model] * len(ok), pa.string())
+        columns["model_hash"] = pa.array([model_hash] * len(ok), pa.string())
         if objects is not None:
             columns |= {n: objects[n] for n in objects.column_names if n not in columns}
         return cls(pa.table(columns), tuple(classes))
@@ -204,8 +206,11 @@ class Predictions:
         writer = self.check_format(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-        writer(self, partial)
-        partial.replace(path)
+        try:
+            writer(self, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -227,36 +232,55 @@ def _csv(predictions: Predictions, path: Path) -> None:
     import pyarrow.csv
 
     table = predictions.table
-    nested = [f.name for f in table.schema if pa.types.is_nested(f.type)]
-    pyarrow.csv.write_csv(table.drop_columns(nested), path)
+    kept = [name for name in table.column_names if not pa.types.is_nested(table[name].type)]
+    pyarrow.csv.write_csv(pa.table({name: _plain(table[name]) for name in kept}), path)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as numbers, truth values or text: what every format can hold."""
+    whole = column.combine_chunks()
+    if pa.types.is_dictionary(whole.type):
+        whole = whole.dictionary_decode()
+    if pa.types.is_float16(whole.type):
+        return whole.cast(pa.float32())
+    if pa.types.is_nested(whole.type) or pa.types.is_integer(whole.type) or pa.types.is_floating(whole.type):
+        return whole
+    return whole if pa.types.is_boolean(whole.type) else whole.cast(pa.string())
 
 
 def _astropy(predictions: Predictions, path: Path) -> None:
     from astropy.table import Column, MaskedColumn, Table
 
-    result = Table(meta={"MODEL": str((predictions.column("model").tolist() or [""])[0])})
+    kind = {".fits": "fits", ".vot": "votable", ".ecsv": "ascii.ecsv"}[path.suffix.lower()]
+    text = _ascii if kind == "fits" else str
+    result = Table(meta={"MODEL": text((predictions.column("model").tolist() or [""])[0])})
     for field in predictions.table.schema:
-        column = predictions.table[field.name].combine_chunks()
-        if pa.types.is_fixed_size_list(field.type):
+        name, column = text(field.name), _plain(predictions.table[field.name])
+        if pa.types.is_fixed_size_list(field.type) and pa.types.is_floating(field.type.value_type):
             width = field.type.list_size
             data = np.full((len(column), width), np.nan, np.float32)
             valid = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
             data[valid] = column.drop_null().flatten().to_numpy().reshape(-1, width)
-            result[field.name] = Column(data)
-        elif pa.types.is_string(field.type) or pa.types.is_null(field.type):
-            result[field.name] = Column(np.array([x or "" for x in column.to_pylist()], dtype=str))
-        elif pa.types.is_floating(field.type):
-            result[field.name] = Column(column.to_numpy(zero_copy_only=False))
-        elif not pa.types.is_nested(field.type):
+            result[name] = Column(data)
+        elif pa.types.is_string(column.type):
+            result[name] = Column(np.array([text(x or "") for x in column.to_pylist()], dtype=str))
+        elif pa.types.is_floating(column.type):
+            result[name] = Column(column.to_numpy(zero_copy_only=False))
+        elif not pa.types.is_nested(column.type):
             mask = column.is_null().to_numpy(zero_copy_only=False)
-            result[field.name] = MaskedColumn(column.fill_null(0).to_numpy(zero_copy_only=False), mask=mask)
-        if field.name in result.colnames:
-            result[field.name].description = describe(field.name)
-    kind = {".fits": "fits", ".vot": "votable", ".ecsv": "ascii.ecsv"}[path.suffix.lower()]
+            nothing = pa.scalar(0).cast(column.type)
+            result[name] = MaskedColumn(column.fill_null(nothing).to_numpy(zero_copy_only=False), mask=mask)
+        if name in result.colnames:
+            result[name].description = text(describe(field.name))
     if kind == "ascii.ecsv":
         for name in [n for n in result.colnames if result[n].ndim > 1]:
             result.remove_column(name)
     result.write(path, format=kind, overwrite=True)
+
+
+def _ascii(text: str) -> str:
+    r"""Return text as FITS can hold it: anything but ASCII as an escape, such as ``\u03b4`` for a delta."""
+    return str(text).encode("ascii", "backslashreplace").decode()
 
 
 def describe(column: str) -> str:

@@ -65,9 +65,10 @@ def sort_within(values: NDArray[np.float32], offsets: Int) -> NDArray[np.float32
     """Sort the float32 values of each light curve, (N,).
 
     One sort of 64-bit keys: the light curve's index in the high half, the value's bits (made monotonic) in the low.
-    NaN sorts last.
+    NaN sorts last, whatever its sign.
     """
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    values = np.ascontiguousarray(values, np.float32)
+    bits = np.where(np.isnan(values), np.uint32(0x7FC00000), values.view(np.uint32))
     flip = np.where(bits >> 31, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))
     keys = owner(offsets).astype(np.uint64) << np.uint64(32) | (bits ^ flip)
     keys.sort()
@@ -90,7 +91,9 @@ def sorted_quantile(ordered: NDArray[np.float32], offsets: Int, q: float) -> Flo
     high = np.minimum(low + 1, counts[filled] - 1)
     start = offsets[:-1][filled]
     below = ordered[start + low].astype(np.float64)
-    result[filled] = below + (position - low) * (ordered[start + high] - below)
+    between = position - low
+    with np.errstate(invalid="ignore"):  # exactly on a point nothing is added, not 0 times an infinite neighbour
+        result[filled] = below + np.where(between > 0, between * (ordered[start + high] - below), 0.0)
     return result
 
 

@@ -17,7 +17,7 @@ from goodricke.evaluation.figures import (
     plot_reliability,
 )
 from goodricke.evaluation.metrics import score
-from goodricke.evaluation.panels import draw_light_curve, draw_probabilities, in_days, periodogram
+from goodricke.evaluation.panels import draw_light_curve, draw_probabilities, in_days, spectrum_of
 from goodricke.evaluation.style import shorten
 from goodricke.lightcurves import LightCurves
 from goodricke.predictions import Predictions, Status
@@ -147,14 +147,14 @@ def test_bands_are_named_if_there_are_several():
 @pytest.mark.parametrize("period", [0.31, 5.2, 60.0])
 def test_periodogram_is_that_of_the_network(period):
     curve = star(period=period)
-    spectrum, found = periodogram(curve), find_periods(curve)
+    spectrum, found = spectrum_of(curve), find_periods(curve)
     assert spectrum.best == pytest.approx(found.period[0], rel=1e-9)
     assert spectrum.power.max() == pytest.approx(found.power[0], rel=1e-4)  # float32 values less their median
     assert spectrum.best == pytest.approx(period, rel=0.02)
 
 
 def test_bands_of_different_brightness_do_not_hide_the_period():
-    assert periodogram(star(bands=("g", "r", "i"))).best == pytest.approx(0.61, rel=1e-3)
+    assert spectrum_of(star(bands=("g", "r", "i"))).best == pytest.approx(0.61, rel=1e-3)
 
 
 def test_outlier_does_not_hide_the_period():
@@ -162,11 +162,11 @@ def test_outlier_does_not_hide_the_period():
     value = curve.value.copy()
     value[7] += 100
     spoiled = LightCurves.from_arrays(["x"], curve.offsets, curve.time, value, curve.error, unit="mag")
-    assert periodogram(spoiled).best == pytest.approx(0.61, rel=1e-3)
+    assert spectrum_of(spoiled).best == pytest.approx(0.61, rel=1e-3)
 
 
 def test_no_periodogram():
-    assert all(periodogram(BAD[what]) is None for what in ("empty", "one point", "same time", "constant", "all NaN"))
+    assert all(spectrum_of(BAD[what]) is None for what in ("empty", "one point", "same time", "constant", "all NaN"))
 
 
 def test_one_object_at_a_time(tmp_path):

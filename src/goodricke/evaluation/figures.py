@@ -16,7 +16,7 @@ from goodricke.evaluation.panels import (
     draw_periodogram,
     draw_probabilities,
     in_days,
-    periodogram,
+    spectrum_of,
 )
 from goodricke.evaluation.style import ACCENT, COLOURS, GREY, canvas, figure_name, say, shorten, thin
 from goodricke.lightcurves import LightCurves
@@ -53,7 +53,7 @@ def plot_object(curve: LightCurves, predictions: Predictions, path: str | Path) 
     """
     if len(curve) != 1 or len(predictions) != 1:
         raise ValueError(f"one light curve and one prediction make a figure, not {len(curve)} and {len(predictions)}")
-    spectrum = periodogram(curve)
+    spectrum = spectrum_of(curve)
     with canvas(path, WIDTH, 6) as figure:
         grid = figure.add_gridspec(2, 3)
         figure.suptitle(f"{shorten(curve.ids[0])}:  {_verdict(predictions, 0)}", parse_math=False, fontsize=12)
@@ -160,7 +160,7 @@ def plot_reliability(label: NDArray[np.integer], probabilities: NDArray[np.float
 
 def _overview_panel(axes: Any, curve: LightCurves) -> str:
     """Draw one light curve of the overview; return how."""
-    spectrum = periodogram(curve)
+    spectrum = spectrum_of(curve)
     if spectrum is None or spectrum.best > LONGEST_FOLDED:
         draw_light_curve(axes, curve)
         time = finite_points(curve).time

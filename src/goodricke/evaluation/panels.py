@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 from goodricke.evaluation.style import ACCENT, COLOURS, GREY, PALE, say, shorten, thin
 from goodricke.lightcurves import LightCurves
 from goodricke.predictions import MEANING, Predictions, Status
-from goodricke.preprocess.cleaning import clip_outliers, finite_points
-from goodricke.preprocess.periods import PeriodSearch
+from goodricke.preprocess.cleaning import align_bands, clip_outliers, finite_points
+from goodricke.preprocess.periods import Periodogram, PeriodSearch, periodogram
 
 MARKERS = "osD^v"
 MOST_ERROR_BARS = 2000  # observations above which error bars only hide the points
@@ -22,40 +21,10 @@ COLUMNS = 1500  # steps of a drawn periodogram
 Float = NDArray[np.float64]
 
 
-class Periodogram(NamedTuple):
-    """Lomb-Scargle power (F,) at periods (F,) [d], the longest first."""
-
-    period: Float
-    power: Float
-
-    @property
-    def best(self) -> float:
-        """The period of the highest peak [d]."""
-        return float(self.period[self.power.argmax()])
-
-
-def periodogram(curve: LightCurves, search: PeriodSearch | None = None) -> Periodogram | None:
-    """Return the periodogram of one light curve, None if it has none (fewer than five points, no spread).
-
-    The grid is that of `goodricke.preprocess.periods.find_periods`, and with one band so is the highest peak. Each
-    band's median is taken away first: bands differ in brightness, and observations change band at random phases.
-    Points beyond 10 standard deviations are left out of the search, as they are for the networks.
-    """
-    from nifty_ls import lombscargle
-
-    search = search or PeriodSearch()
-    curve = clip_outliers(_without_median(finite_points(curve).sorted()), sigma=10, rounds=5)
-    time, value, error = curve.time, curve.value.astype(np.float64), curve.error.astype(np.float64)
-    span = np.ptp(time) if len(time) else 0.0
-    if len(time) < 5 or span <= search.shortest or np.ptp(value) == 0:
-        return None
-    known = np.isfinite(error).all() and (error > 0).all()
-    step = 1 / (search.oversampling * span)
-    count = max(int((1 / search.shortest - 1 / span) / step), 3)
-    frequency = 1 / span + step * np.arange(count)
-    limits = {"fmin": frequency[0], "fmax": frequency[-1], "Nf": count, "nthreads": 1}
-    power = lombscargle(time - time.min(), value, error if known else None, **limits).power
-    return Periodogram(1 / frequency, np.asarray(power, np.float64)) if np.isfinite(power).any() else None
+def spectrum_of(curve: LightCurves, search: PeriodSearch | None = None) -> Periodogram | None:
+    """Return the periodogram of one light curve as the networks see it: cleaned, bands on one level."""
+    cleaned = clip_outliers(align_bands(finite_points(curve)).sorted(), sigma=10, rounds=5)
+    return periodogram(cleaned.time, cleaned.value, cleaned.error, search or PeriodSearch())
 
 
 def draw_light_curve(axes: Any, curve: LightCurves) -> None:
@@ -153,18 +122,10 @@ def _brightness_axis(axes: Any, curve: LightCurves) -> None:
     axes.set_ylabel(f"{kind} [{curve.unit}]" if curve.unit not in ("mag", "unknown") else kind)
 
 
-def _without_median(curve: LightCurves) -> LightCurves:
-    """Return the light curve with the median of each band taken away."""
-    value = curve.value.astype(np.float64)
-    for b in np.unique(curve.band):
-        value[curve.band == b] -= np.median(value[curve.band == b])
-    return replace(curve, value=value.astype(np.float32))
-
-
 def _thinned(spectrum: Periodogram) -> tuple[Float, Float]:
     """Return the highest power in each of `COLUMNS` steps of log period: what a line of all points would show."""
     if len(spectrum.period) <= 2 * COLUMNS:
-        return spectrum
+        return spectrum.period, spectrum.power
     log = np.log(spectrum.period[0] / spectrum.period)
     step = np.minimum((log / log[-1] * COLUMNS).astype(int), COLUMNS - 1)
     first = np.flatnonzero(np.diff(step, prepend=-1))

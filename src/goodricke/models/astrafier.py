@@ -274,7 +274,7 @@ class Astrafier(nn.Module):
         mask : Tensor (B, T), bool
             True for points, a prefix of each row.
         context : Tensor (B, context), optional
-            Numbers per object, for networks that take some.
+            Numbers per object, for networks that take some; NaN where unknown, which counts as average.
 
         Returns
         -------
@@ -289,7 +289,8 @@ class Astrafier(nn.Module):
         embedding = masked_mean(at_least_float32(x), mask)  # (B, d)
         features = embedding  # (B, d)
         if context is not None:
-            features = torch.cat([features, (context - self.context_mean) / self.context_std], 1)  # (B, d + context)
+            standardised = (context - self.context_mean) / self.context_std  # (B, context)
+            features = torch.cat([features, torch.nan_to_num(standardised).clamp(-10, 10)], 1)  # (B, d + context)
         return Output(self.head(features), embedding)
 
     @property

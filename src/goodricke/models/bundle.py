@@ -4,7 +4,7 @@
 
     config.json          family, sizes, preprocessing, classes, where it comes from
     model.safetensors    weights, float16 or float32
-    calibration.json     temperature fitted on validation objects
+    calibration.json     temperatures fitted on validation objects
     golden.npz           inputs and outputs, to check a copy or a platform against (``verify``)
     README.md            the model card: data, split, metrics, licence
 """
@@ -65,8 +65,8 @@ class Model:
     config : BundleConfig
     network : torch.nn.Module
         In evaluation mode.
-    temperature : float
-        Logits are divided by it before the softmax; 1 if nothing was fitted.
+    temperature, mc_temperature : float
+        Logits are divided by it before the softmax, in one pass and in Monte-Carlo passes; 1 if nothing was fitted.
     hash : str
         First 12 digits of the SHA-256 of configuration, weights and calibration; empty if never saved.
     """
@@ -76,6 +76,7 @@ class Model:
     temperature: float = 1.0
     hash: str = ""
     folder: Path | None = field(default=None, repr=False)
+    mc_temperature: float = 1.0
 
     @property
     def name(self) -> str:
@@ -124,7 +125,8 @@ class Model:
             kept = {k: v.half() if v.is_floating_point() and k not in _FULL else v for k, v in kept.items()}
         save_file({k: v.contiguous() for k, v in kept.items()}, folder / "model.safetensors")
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
-        (folder / "calibration.json").write_text(json.dumps({"temperature": self.temperature}) + "\n")
+        temperatures = {"temperature": self.temperature, "mc_temperature": self.mc_temperature}
+        (folder / "calibration.json").write_text(json.dumps(temperatures) + "\n")
         (folder / "README.md").write_text(card)
         (folder / "golden.npz").unlink(missing_ok=True)  # of what was here before
         saved = load_model(folder)
@@ -163,10 +165,11 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False) -> M
     where = resolve_device(device)
     network = _network(folder, config)
     try:
-        temperature = float(json.loads((folder / "calibration.json").read_text())["temperature"])
+        kept = json.loads((folder / "calibration.json").read_text())
+        temperature, mc_temperature = float(kept["temperature"]), float(kept["mc_temperature"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder}: calibration.json is damaged ({error!r}). Copy the folder anew") from error
-    model = Model(config, network.eval().to(where), temperature, _hash(folder), folder)
+    model = Model(config, network.eval().to(where), temperature, _hash(folder), folder, mc_temperature)
     if verify:
         verify_model(model)
     return model

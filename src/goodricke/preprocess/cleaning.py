@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,41 @@ def finite_points(curves: LightCurves) -> LightCurves:
     """Return the light curves without observations whose time or value is not finite."""
     good = np.isfinite(curves.time) & np.isfinite(curves.value)
     return curves if good.all() else curves.where(good)
+
+
+def distinct_points(curves: LightCurves) -> LightCurves:
+    """Drop observations that repeat another one of the same light curve: same band, time and value.
+
+    Archives list observations twice (overlapping fields, merged tables); taken as independent they would make errors
+    of averages too small. The first one stays.
+    """
+    keys = (curves.value, curves.time, curves.band, ragged.owner(curves.offsets))
+    order = np.lexsort(keys)
+    same = np.ones(max(len(order) - 1, 0), bool)
+    for key in keys:
+        same &= key[order][1:] == key[order][:-1]
+    if not same.any():
+        return curves
+    keep = np.ones(len(order), bool)
+    keep[order[1:][same]] = False
+    return curves.where(keep)
+
+
+def align_bands(curves: LightCurves) -> LightCurves:
+    """Return light curves of several bands with each band's median subtracted, so that they can be taken together.
+
+    Light curves of one band are left as they are.
+    """
+    bands = len(curves.bands)
+    if bands == 1 or not len(curves.time):
+        return curves
+    series = ragged.owner(curves.offsets) * bands + curves.band
+    order = np.argsort(series, kind="stable")
+    offsets = ragged.offsets_of(np.bincount(series, minlength=len(curves) * bands))
+    level = ragged.median(curves.value[order], offsets)
+    several = ragged.total(np.diff(offsets) > 0, bands * np.arange(len(curves) + 1)) > 1
+    shift = np.where(ragged.spread(several, curves.offsets), level[series], 0.0)
+    return replace(curves, value=(curves.value - shift).astype(np.float32))
 
 
 def clip_outliers(curves: LightCurves, sigma: float, rounds: int) -> LightCurves:
@@ -73,13 +110,17 @@ def bin_average(
     known = np.isfinite(error) & (error > 0)
     whole = ragged.spread(ragged.total(~known, curves.offsets) == 0, curves.offsets)
     weight = np.where(whole, 1 / np.square(np.where(known, error, 1.0)), 1.0)
-    width = int(index.max(initial=0)) + 1
+    width, levels = int(index.max(initial=0)) + 1, None
+    if width > 2**62 // max(len(curves), 1):  # a stray time far away: number the bins anew, lest the keys overflow
+        levels, index = np.unique(index, return_inverse=True)
+        width = len(levels)
     keys, inverse = np.unique(ragged.owner(curves.offsets) * width + index, return_inverse=True)
     weights = np.bincount(inverse, weight, len(keys))
     averages = [np.bincount(inverse, weight * x, len(keys)) / weights for x in (curves.time, curves.value)]
     unknown = np.bincount(inverse, ~whole, len(keys)) > 0
     counts = np.bincount(keys // width, minlength=len(curves))
-    return ragged.offsets_of(counts), keys % width, *averages, np.where(unknown, np.nan, 1 / np.sqrt(weights))
+    bins = keys % width if levels is None else levels[keys % width]
+    return ragged.offsets_of(counts), bins, *averages, np.where(unknown, np.nan, 1 / np.sqrt(weights))
 
 
 def judge(read: LightCurves, cleaned: LightCurves, fewest: int) -> NDArray[np.str_]:

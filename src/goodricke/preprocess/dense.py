@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves
-from goodricke.preprocess.cleaning import bin_average, clip_outliers, finite_points, judge
+from goodricke.preprocess.cleaning import align_bands, bin_average, clip_outliers, distinct_points, finite_points, judge
 from goodricke.preprocess.tensors import Prepared
 
 SIXTY_ONE = 61 / 48  # days: the paper's 61 samples of 30 minutes
@@ -27,7 +27,8 @@ class DenseConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["dense"] = "dense"
-    fewest: int = Field(10, ge=1, description="observations below which an object is TOO_FEW_POINTS")
+    fewest: int = Field(10, ge=1, description="points below which an object is TOO_FEW_POINTS")
+    distinct: bool = Field(True, description="drop observations that repeat another one")
     clip_sigma: float | None = Field(10.0, gt=0, description="standard deviations from the median; null: no clipping")
     clip_rounds: int = Field(5, ge=1)
     detrend: float | None = Field(SIXTY_ONE, gt=0, description="sigma of the Gaussian filter [d]; null: no detrending")
@@ -56,7 +57,13 @@ def kepler() -> DenseConfig:
 def published() -> DenseConfig:
     """Return what the published code does to every light curve, for weights trained with it."""
     return DenseConfig(
-        fewest=1, detrend_samples=61, cadence=None, frames=1171, constant="zeros", single_precision_time=True
+        fewest=1,
+        distinct=False,
+        detrend_samples=61,
+        cadence=None,
+        frames=1171,
+        constant="zeros",
+        single_precision_time=True,
     )
 
 
@@ -67,7 +74,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
     ----------
     curves : LightCurves
         In flux of any unit, quality flags applied by the reader; magnitudes are turned over so that up is brighter.
-        Bands are taken together.
+        Several bands are taken together, each less its median.
     config : DenseConfig
 
     Returns
@@ -75,15 +82,18 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
     Prepared
         Values (M, 1): flux with median 0 and standard deviation 1; times in days from each light curve's first point.
     """
-    cleaned = finite_points(curves).sorted()
+    cleaned = finite_points(curves)
+    if config.distinct:
+        cleaned = distinct_points(cleaned)
+    cleaned = align_bands(cleaned).sorted()
     if config.clip_sigma is not None:
         cleaned = clip_outliers(cleaned, config.clip_sigma, config.clip_rounds)
+    if config.cadence is not None:
+        cleaned = to_cadence(cleaned, config.cadence)
     status = judge(curves, cleaned, config.fewest)
     if config.constant == "zeros":
         status = np.where(status == "CONSTANT", "OK", status)
     cleaned = cleaned.where(ragged.spread(status == "OK", cleaned.offsets))
-    if config.cadence is not None:
-        cleaned = to_cadence(cleaned, config.cadence)
     if config.frames is not None:
         cleaned = _cut(cleaned, config.frames)
     flux = -cleaned.value if cleaned.in_magnitudes else cleaned.value
@@ -108,7 +118,8 @@ def to_cadence(curves: LightCurves, cadence: float) -> LightCurves:
         return curves
     part = curves.where(ragged.spread(fast, curves.offsets))
     zero = ragged.spread(ragged.extreme(part.time, part.offsets, np.minimum), part.offsets)
-    offsets, _, time, value, error = bin_average(part, ((part.time - zero) / cadence).astype(np.int64))
+    index = np.minimum((part.time - zero) / cadence, 2.0**62).astype(np.int64)
+    offsets, _, time, value, error = bin_average(part, index)
     averaged = replace(
         part,
         offsets=offsets,
@@ -129,7 +140,8 @@ def median_cadence(curves: LightCurves) -> NDArray[np.float64]:
     """Return the median time between neighbouring points [d], (n,), NaN below two points; times must be sorted."""
     inside = np.ones(len(curves.time), bool)
     inside[curves.offsets[:-1][curves.n_obs > 0]] = False
-    steps = np.diff(curves.time, prepend=curves.time[:1]).astype(np.float32)[inside]
+    with np.errstate(over="ignore"):
+        steps = np.diff(curves.time, prepend=curves.time[:1]).astype(np.float32)[inside]
     return ragged.median(steps, ragged.select(inside, curves.offsets))
 
 
@@ -185,4 +197,5 @@ def _from_zero(curves: LightCurves, single: bool) -> NDArray[np.float32]:
     first = np.zeros(len(curves), time.dtype)
     filled = curves.n_obs > 0
     first[filled] = time[curves.offsets[:-1][filled]]
-    return (time - ragged.spread(first, curves.offsets)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        return (time - ragged.spread(first, curves.offsets)).astype(np.float32)

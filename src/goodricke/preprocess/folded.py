@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves
-from goodricke.preprocess.cleaning import bin_average, clip_outliers, finite_points, judge
+from goodricke.preprocess.cleaning import align_bands, bin_average, clip_outliers, distinct_points, finite_points, judge
 from goodricke.preprocess.periods import PeriodSearch, find_periods
 from goodricke.preprocess.tensors import Prepared
 
@@ -62,17 +62,20 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
     Parameters
     ----------
     curves : LightCurves
-        In magnitudes or positive flux; bands are taken together.
+        In magnitudes or positive flux; several bands are taken together, each less its
+        median.
     config : FoldedConfig
 
     Returns
     -------
     Prepared
         Values (M, 2): brightness (up is brighter), median 0 and standard deviation 1 over the observations, and its
-        error in the same unit (0 if unknown). Context (n, 7): see `CONTEXT`.
+        error in the same unit (0 if unknown). Context (n, 7): see `CONTEXT`, NaN where unknown.
     """
     curves = in_magnitudes(curves)
-    cleaned = clip_outliers(finite_points(curves).sorted(), config.clip_sigma, config.clip_rounds)
+    cleaned = clip_outliers(
+        align_bands(distinct_points(finite_points(curves))).sorted(), config.clip_sigma, config.clip_rounds
+    )
     period, power = find_periods(cleaned, config.search)
     status = judge(curves, cleaned, config.fewest)
     status = np.where((status == "OK") & ~np.isfinite(period), "NO_PERIOD", status)
@@ -87,12 +90,14 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
     value = -(value - ragged.spread(centre, offsets)) / ragged.spread(scale, offsets)
     error = np.nan_to_num(error / ragged.spread(scale, offsets))
     context = np.stack([np.log10(period), power, *_shape(cleaned, centre, scale), _roughness(value, offsets)], 1)
+    # without errors there is no noise, and quantised magnitudes have quantiles that coincide: unknown is NaN
+    context = np.where(np.isfinite(context), context, np.nan)
     return Prepared(
         curves.object_id,
         offsets,
         (bins * CADENCE).astype(np.float32),
         np.clip(np.stack([value, error], 1), -30, 30).astype(np.float32),
-        np.where((status == "OK")[:, None], np.nan_to_num(context), 0).astype(np.float32),
+        np.where((status == "OK")[:, None], context, 0).astype(np.float32),
         status,
     )
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from goodricke.lightcurves import LightCurves
 
+MOST_FREQUENCIES = 5_000_000  # two centuries of observations; beyond, a stray time would ask for all the memory
+
 
 class PeriodSearch(BaseModel):
     """Where to look for periods: from ``shortest`` to the light curve's whole span."""
@@ -33,8 +35,8 @@ def find_periods(curves: LightCurves, search: PeriodSearch | None = None) -> Per
     Parameters
     ----------
     curves : LightCurves
-        Finite times and values; fewer than five points or no spread in time or value give NaN. Bands are taken
-        together.
+        Finite times and values; fewer than five points, no spread in time or value, or times so far apart that more
+        than `MOST_FREQUENCIES` would have to be tried give NaN. Bands are taken together.
     search : PeriodSearch, optional
 
     Returns
@@ -54,26 +56,53 @@ def find_periods(curves: LightCurves, search: PeriodSearch | None = None) -> Per
     return Periods(period, power)
 
 
-def _highest_peak(
+class Periodogram(NamedTuple):
+    """Lomb-Scargle power (F,) at evenly spaced frequencies (F,) [1/d]."""
+
+    frequency: NDArray[np.float64]
+    power: NDArray[np.float64]
+
+    @property
+    def period(self) -> NDArray[np.float64]:
+        """The periods (F,) [d], the longest first."""
+        return 1 / self.frequency
+
+    @property
+    def best(self) -> float:
+        """The period of the highest peak [d]."""
+        return float(1 / self.frequency[self.power.argmax()])
+
+
+def periodogram(
     time: NDArray[np.float64], value: NDArray[np.float32], error: NDArray[np.float32], search: PeriodSearch
-) -> tuple[float, float]:
-    """Return period [d] and power of the highest peak of one light curve's periodogram."""
+) -> Periodogram | None:
+    """Return the periodogram of one light curve, None if nothing can be searched; see `find_periods`."""
     from nifty_ls import lombscargle
 
     span = np.ptp(time) if len(time) else 0.0
     if len(time) < 5 or span <= search.shortest or np.ptp(value) == 0:
-        return np.nan, np.nan
-    known = np.isfinite(error).all() and (error > 0).all()
+        return None
     step = 1 / (search.oversampling * span)
+    if (1 / search.shortest - 1 / span) / step > MOST_FREQUENCIES:
+        return None
     count = max(int((1 / search.shortest - 1 / span) / step), 3)
+    known = np.isfinite(error).all() and (error > 0).all()
+    frequency = np.asarray(1 / span + step * np.arange(count), np.float64)
     power = lombscargle(
         time - time.min(),
         value.astype(np.float64),
         error.astype(np.float64) if known else None,
-        fmin=1 / span,
-        fmax=1 / span + step * (count - 1),
+        fmin=frequency[0],
+        fmax=frequency[-1],
         Nf=count,
         nthreads=1,
     ).power
-    best = int(power.argmax())
-    return 1 / (1 / span + step * best), float(power[best])
+    return Periodogram(frequency, np.nan_to_num(power)) if np.isfinite(power).any() else None
+
+
+def _highest_peak(
+    time: NDArray[np.float64], value: NDArray[np.float32], error: NDArray[np.float32], search: PeriodSearch
+) -> tuple[float, float]:
+    """Return period [d] and power of the highest peak of one light curve's periodogram, NaN without one."""
+    spectrum = periodogram(time, value, error, search)
+    return (np.nan, np.nan) if spectrum is None else (spectrum.best, float(np.clip(spectrum.power.max(), 0, 1)))

@@ -62,6 +62,11 @@ class Prepared:
         return ragged.lengths(self.offsets)
 
     @property
+    def padded(self) -> NDArray[np.int64]:
+        """Number of points that each object takes in a batch of its like, (n,): ``frames``, or its own."""
+        return self.n_points if self.frames is None else np.full(len(self), self.frames)
+
+    @property
     def usable(self) -> NDArray[np.bool_]:
         """Which objects a network may be asked about, (n,)."""
         return self.status == "OK"

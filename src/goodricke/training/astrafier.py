@@ -55,7 +55,7 @@ class Classification:
 
     def pieces(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Cut a batch into pieces of about equal length that fit in memory."""
-        for piece in length_buckets(self.prepared.n_points[rows], self.points, len(rows)):
+        for piece in length_buckets(self.prepared.padded[rows], self.points, len(rows)):
             yield rows[piece]
 
     def logits(self, rows: NDArray[np.int64]) -> Tensor:
@@ -113,9 +113,15 @@ def fit(
     """Train a network in place; see `Classification` and `goodricke.training.loop.train` for the parameters."""
     classes = network.config.classes
     if network.config.context:
-        known = prepared.context[training]
-        network.context_mean.copy_(torch.from_numpy(known.mean(0)))
-        network.context_std.copy_(torch.from_numpy(known.std(0) + 1e-6))
+        _standardise_context(network, prepared.context[training])
     weights = class_weights(label[training], classes, weight_power)
     task = Classification(network, prepared, label, validation, weights, config.points, score)
     return train(task, training, parameter_groups(network, config), config, folder, report, tick)
+
+
+def _standardise_context(network: Astrafier, known: NDArray[np.float32]) -> None:
+    """Let the network standardise its context by the training objects'; a number they don't vary in counts little."""
+    values = np.ma.masked_invalid(known.astype(np.float64))
+    mean, std = values.mean(0).filled(0), values.std(0).filled(0)
+    network.context_mean.copy_(torch.from_numpy(mean))
+    network.context_std.copy_(torch.from_numpy(np.where(std > 1e-3, std, 1.0)))

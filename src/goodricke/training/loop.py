@@ -113,14 +113,17 @@ def train(
     while run.epoch < config.epochs and run.epoch - run.best_epoch <= config.patience:
         start = time.perf_counter()
         loss = _epoch(task, rows, optimiser, schedule, config, run, tick)
-        figures = {"epoch": run.epoch, "loss": loss, "rate": optimiser.param_groups[0]["lr"]} | task.validate()
+        figures = {"epoch": run.epoch, "loss": loss, "rate": optimiser.param_groups[0]["lr"]} | _from_first(
+            task.validate()
+        )
         run.epoch += 1
         if figures["score"] > run.best:
             run.best, run.best_epoch = figures["score"], run.epoch - 1
         run.history.append(figures | {"seconds": time.perf_counter() - start})
         _save(run, task.network, optimiser, schedule)
         report(run.history[-1])
-    task.network.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
+    device = next(task.network.parameters()).device
+    task.network.load_state_dict(torch.load(folder / "best.pt", map_location=device, weights_only=True))
     return run
 
 
@@ -178,10 +181,21 @@ def _add_over_processes(parameters: list[nn.Parameter], sums: Tensor) -> None:
     """Sum gradients and loss over the processes that train together."""
     if not dist.is_initialized():
         return
-    dist.all_reduce(sums.to(parameters[0].device)) if dist.get_backend() == "nccl" else dist.all_reduce(sums)
+    moved = sums.to(parameters[0].device) if dist.get_backend() == "nccl" else sums
+    dist.all_reduce(moved)
+    sums.copy_(moved)
     for p in parameters:
         p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         dist.all_reduce(p.grad)
+
+
+def _from_first(figures: dict[str, float]) -> dict[str, float]:
+    """Return the first process's figures in every process, so that all agree on when to stop."""
+    if not dist.is_initialized():
+        return figures
+    shared = [figures]
+    dist.broadcast_object_list(shared, src=0)
+    return shared[0]
 
 
 def _take_up(folder: Path, network: nn.Module, optimiser: Any, schedule: Any) -> Run:
@@ -199,8 +213,13 @@ def _take_up(folder: Path, network: nn.Module, optimiser: Any, schedule: Any) ->
 
 def _save(run: Run, network: nn.Module, optimiser: Any, schedule: Any) -> None:
     """Write checkpoint, best weights and log, each under another name first: a kill leaves the old or the new one."""
-    if rank_and_world()[0]:
-        return
+    if not rank_and_world()[0]:
+        _save_all(run, network, optimiser, schedule)
+    if dist.is_initialized():
+        dist.barrier()  # nobody reads best.pt before it is whole
+
+
+def _save_all(run: Run, network: nn.Module, optimiser: Any, schedule: Any) -> None:
     state = {k: v for k, v in vars(run).items() if k != "folder"}
     if run.best_epoch == run.epoch - 1:
         _write(run.folder / "best.pt", network.state_dict())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from goodricke.lightcurves import LightCurves
+from goodricke.models.astrafier import AstrafierConfig
 from goodricke.preprocess import FoldedConfig, Preprocessing
 from goodricke.readers import read, read_labels
+from goodricke.readers.columns import POSITION, by_normal_name, first
 from goodricke.training.loop import LoopConfig
 from goodricke.training.splits import stars
 
@@ -29,10 +31,14 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    name: str = Field("own data", description="of the data set, for the model's card")
     light_curves: str | list[str]
     labels: str
     label: str | None = None
     object_id: str | None = None
+    unit: str | None = None
+    time_scale: str | None = None
+    band: str | None = None
     id_prefix: str = Field("", description='put before the labels\' ids, e.g. "KIC "')
     columns: dict[str, str] = {}
     quality: str = "default"
@@ -44,6 +50,7 @@ class DataConfig(BaseModel):
     test: float = Field(0.2, gt=0, lt=1)
     validation: float = Field(0.1, gt=0, lt=1)
     seed: int = 42
+    same_star: float = Field(5.0, gt=0, description="positions within this many arcsec are of one star")
 
 
 class TrainingConfig(LoopConfig):
@@ -102,8 +109,21 @@ def read_recipe(path: str | Path) -> Recipe:
     home = path.resolve().parent
     given = recipe.data.light_curves
     curves = [str(home / x) for x in ([given] if isinstance(given, str) else given)]
+    _check_network(path, recipe)
     data = recipe.data.model_copy(update={"light_curves": curves, "labels": str(home / recipe.data.labels)})
     return recipe.model_copy(update={"data": data, "run": home / recipe.run})
+
+
+def _check_network(path: Path, recipe: Recipe) -> None:
+    """Raise now what the network would only find wrong after the preprocessing."""
+    fixed = sorted({"classes", "channels", "context"} & set(recipe.network))
+    if fixed:
+        raise ValueError(f"{path}: [network] {', '.join(fixed)} follow from data and preprocessing; leave them out")
+    try:
+        AstrafierConfig.model_validate(recipe.network)
+    except ValidationError as error:
+        wrong = "\n".join(f"  network.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"{path}:\n{wrong}") from error
 
 
 class Labelled(NamedTuple):
@@ -123,9 +143,10 @@ def read_labelled(config: DataConfig) -> Labelled:
     ValueError
         If no light curve has a label, or fewer than two classes remain.
     """
-    chosen = {"columns": config.columns, "quality": config.quality, "flux": config.flux}
-    curves = read(config.light_curves, errors="skip", recursive=config.recursive, **chosen)
+    names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
+    curves = read(config.light_curves, errors="skip", **{name: getattr(config, name) for name in names})
     table = read_labels(config.labels, config.label, config.object_id, id_prefix=config.id_prefix)
+    _refuse_conflicts(table, config.labels)
     table = table.drop_duplicates("object_id")
     joined = table.set_index("object_id").reindex(curves.ids)
     name = merged(joined["label"], config)
@@ -140,7 +161,15 @@ def read_labelled(config: DataConfig) -> Labelled:
     classes, label = np.unique(name.iloc[keep].to_numpy().astype(str), return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"only one class remains ({classes[0]}); see [data] drop, merge and fewest")
-    return Labelled(curves, label, tuple(classes.tolist()), stars(curves.ids, *_position(rows)))
+    return Labelled(curves, label, tuple(classes.tolist()), _stars(curves, rows, config.same_star))
+
+
+def _refuse_conflicts(table: pd.DataFrame, path: str) -> None:
+    """Raise if an object has two different labels: neither can be trusted."""
+    several = table.groupby("object_id")["label"].nunique() > 1
+    ids = several.index[several].tolist()
+    if ids:
+        raise ValueError(f"{path}: {len(ids)} objects have several different labels, e.g. {ids[:5]}; keep one of each")
 
 
 def merged(label: pd.Series, config: DataConfig) -> pd.Series:
@@ -159,12 +188,20 @@ def merged(label: pd.Series, config: DataConfig) -> pd.Series:
     return pd.Series([None if name in rare else name for name in names], label.index, dtype=object)
 
 
-def _position(rows: pd.DataFrame) -> tuple[NDArray | None, NDArray | None]:
-    """Return right ascension and declination [deg] if the labels have them: they tell which stars are the same."""
-    found: Mapping[str, str] = {str(c).lower(): str(c) for c in rows.columns}
-    pairs = (("ra", "dec"), ("raj2000", "dej2000"), ("ra_deg", "dec_deg"))
-    for ra, dec in pairs:
-        if ra in found and dec in found:
-            numbers = (pd.to_numeric(rows[found[x]], errors="coerce").to_numpy(float) for x in (ra, dec))
-            return next(numbers), next(numbers)
-    return None, None
+def _stars(curves: LightCurves, labels: pd.DataFrame, within: float) -> NDArray[np.int64]:
+    """Return which star each light curve is of, by id and, where the labels or the files tell it, by position."""
+    for table in (labels, curves.table_of_objects.to_pandas()):
+        ra, dec = (_degrees(table, aliases) for aliases in POSITION.values())
+        if ra is not None and dec is not None and np.isfinite(ra).any():
+            star = stars(curves.ids, ra, dec, within)
+            joined = len(set(curves.ids)) - len(np.unique(star))
+            log.info("%d ids are of a star that has another id too (positions within %g arcsec)", joined, within)
+            return star
+    log.warning("no positions (ra, dec in degrees) in labels or light curves: stars are told apart by their ids alone")
+    return stars(curves.ids)
+
+
+def _degrees(table: pd.DataFrame, aliases: Sequence[str]) -> NDArray | None:
+    """Return a coordinate [deg] of a table with one row per light curve, None if it has none."""
+    name = first(by_normal_name([str(column) for column in table.columns]), aliases)
+    return None if name is None else pd.to_numeric(table[name], errors="coerce").to_numpy(float)

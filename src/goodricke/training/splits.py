@@ -49,8 +49,8 @@ def split_by_star(
     part = np.empty(len(names), dtype="<U10")
     for c in range(len(classes)):
         of_class = rng.permutation(np.flatnonzero(main == c))
-        n_test = max(round(test * len(of_class)), 1)
-        n_validation = max(round(validation * (len(of_class) - n_test)), 1)
+        n_test = np.clip(round(test * len(of_class)), 1, len(of_class) - 2)  # leave one for each of the others
+        n_validation = np.clip(round(validation * (len(of_class) - n_test)), 1, len(of_class) - n_test - 1)
         part[of_class] = TRAIN
         part[of_class[:n_test]] = TEST
         part[of_class[n_test : n_test + n_validation]] = VALIDATION
@@ -58,9 +58,12 @@ def split_by_star(
 
 
 def stars(
-    object_id: Sequence[str] | NDArray, ra: NDArray | None = None, dec: NDArray | None = None
+    object_id: Sequence[str] | NDArray,
+    ra: NDArray | None = None,
+    dec: NDArray | None = None,
+    within: float = SAME_STAR,
 ) -> NDArray[np.int64]:
-    """Give each star a number; light curves with one id, or with positions within 5 arcsec, are of the same star.
+    """Give each star a number; light curves with one id, or with positions that agree, are of the same star.
 
     Surveys list a star under several ids (overlapping fields, re-observations); split by id alone, its light curves
     would end on both sides.
@@ -70,13 +73,15 @@ def stars(
     object_id : (n,)
     ra, dec : (n,), optional
         In degrees; NaN where unknown.
+    within : float
+        Arcseconds between positions of one star: more than a survey's rounding of positions, less than its neighbours.
 
     Returns
     -------
     int64 (n,)
     """
     _, index = np.unique(np.asarray(object_id).astype(str), return_inverse=True)
-    if ra is None or dec is None:
+    if ra is None or dec is None or not len(index):
         return index
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -85,7 +90,7 @@ def stars(
     known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
     lon, lat = np.radians(np.asarray(ra, float)[known]), np.radians(np.asarray(dec, float)[known])
     xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], 1)
-    pairs = known[cKDTree(xyz).query_pairs(np.radians(SAME_STAR / 3600), output_type="ndarray")]
+    pairs = known[cKDTree(xyz).query_pairs(np.radians(within / 3600), output_type="ndarray")]
     links = index[pairs.reshape(-1, 2)]
     size = int(index.max(initial=-1)) + 1
     graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))

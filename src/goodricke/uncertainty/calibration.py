@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 
 
 def fit_temperature(logits: NDArray[np.floating], label: NDArray[np.integer]) -> float:
@@ -13,14 +13,16 @@ def fit_temperature(logits: NDArray[np.floating], label: NDArray[np.integer]) ->
 
     Parameters
     ----------
-    logits : (n, C)
+    logits : (S, n, C)
+        Of S passes, whose mean probability is the answer; one pass without dropout, or Monte-Carlo passes.
     label : (n,)
         Index of the true class.
     """
     rows = np.arange(len(label))
 
     def loss(log_temperature: float) -> float:
-        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, label].mean())
+        each = log_softmax(logits / np.exp(log_temperature), axis=2)[:, rows, label]  # (S, n)
+        return -float((logsumexp(each, axis=0) - np.log(len(each))).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 

@@ -26,7 +26,8 @@ class ObjectMasks:
     streams : list of numpy Generator (R,)
         One per row.
     lengths : int64 (R,)
-        Valid frames of each row; padding gets no random numbers, so that its amount changes nothing.
+        Frames of each row that get random numbers: not the padding, so that its amount changes nothing, unless it is
+        always the same (the published ASTRAFier, which reads it).
     """
 
     def __init__(self, streams: list[np.random.Generator], lengths: NDArray[np.int64]) -> None:
@@ -45,7 +46,7 @@ class ObjectMasks:
 
 def streams(object_id: Sequence[str], passes: Sequence[int], seed: int) -> list[np.random.Generator]:
     """Return a random stream for each object and pass, objects outermost, (len(object_id) * len(passes),)."""
-    keys = [int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") for name in object_id]
+    keys = [int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), "little") for name in object_id]
     return [np.random.Generator(np.random.SFC64([seed, key, k])) for key in keys for k in passes]
 
 

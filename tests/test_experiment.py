@@ -107,8 +107,8 @@ def test_taken_up_after_an_interruption(home: Path) -> None:
 
 
 def test_fine_tuning_starts_from_a_model(home: Path) -> None:
+    from goodricke.experiment import build_network
     from goodricke.models.bundle import load_model
-    from goodricke.training.run import build_network
 
     train(home, 1)
     recipe = read_recipe(home / "toy.toml")

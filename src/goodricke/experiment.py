@@ -1,0 +1,335 @@
+"""Carry a training recipe out: read, prepare, fit, calibrate, score on held-out stars, write the model and its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from goodricke import __version__
+from goodricke.baselines.features import simple_statistics
+from goodricke.baselines.forest import fit_forest
+from goodricke.card import BASELINES, model_card
+from goodricke.evaluation.figures import plot_confusion, plot_history, plot_reliability
+from goodricke.evaluation.metrics import Scores, score
+from goodricke.inference import Answers, ask, monte_carlo
+from goodricke.models.astrafier import Astrafier, AstrafierConfig
+from goodricke.models.bundle import BundleConfig, Model, load_model, resolve_device
+from goodricke.predictions import Predictions
+from goodricke.preprocess import Prepared, prepare
+from goodricke.training import loop
+from goodricke.training.astrafier import fit
+from goodricke.training.recipe import Labelled, Recipe, read_labelled
+from goodricke.training.splits import TEST, TRAIN, VALIDATION, split_by_star
+from goodricke.uncertainty.calibration import fit_temperature
+
+ENOUGH = 1000  # validation objects that go through Monte-Carlo passes to fit one temperature
+GOLDEN = 8  # objects whose outputs are recorded in the bundle
+
+Parts = dict[str, NDArray[np.int64]]  # rows to train, to validate and to test
+
+
+class Result(NamedTuple):
+    """What the held-out stars say of a model."""
+
+    label: NDArray[np.int64]
+    answers: dict[str, Answers]  # one deterministic pass, and Monte-Carlo passes
+    probabilities: dict[str, NDArray]  # of these and of the forests, each (n, C)
+    scores: dict[str, Scores]
+
+
+def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = None) -> Path:
+    """Train a model as a recipe says; return the folder of the finished bundle, ``run/model``.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    device : str
+        As in `goodricke.load_model`. Under ``torchrun`` every process takes its own GPU and its share of each batch.
+    console : rich Console, optional
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a run with other settings, data or split.
+    """
+    where = join_processes(device)
+    first = loop.rank_and_world()[0] == 0
+    console = (console or Console()) if first else Console(quiet=True)
+    recipe.run.mkdir(parents=True, exist_ok=True)
+    data = read_labelled(recipe.data)
+    prepared = _prepared(recipe, data, console)
+    parts = _split(recipe, data, prepared)
+    _check_same_run(recipe, data, parts)
+    console.print(f"{len(data.classes)} classes, " + ", ".join(f"{len(rows):,} to {k}" for k, rows in parts.items()))
+    network = build_network(recipe, data.classes).to(where)
+    run = _fit(recipe, network, prepared, data, parts, console)
+    if first:
+        _finish(recipe, network.cpu().eval(), prepared, data, parts, run, console)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return recipe.run / "model"
+
+
+def join_processes(device: str) -> torch.device:
+    """Join the processes started by ``torchrun``, if any; return this process's device."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return resolve_device(device)
+    gpu = device.startswith("cuda")
+    where = resolve_device(f"cuda:{os.environ['LOCAL_RANK']}" if gpu else device)
+    if gpu:
+        torch.cuda.set_device(where)
+    if not torch.distributed.is_initialized():  # the first process preprocesses while the others wait
+        torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(hours=12))
+    return where
+
+
+def build_network(recipe: Recipe, classes: tuple[str, ...]) -> Astrafier:
+    """Return the network of a recipe, freshly initialised or with the weights of ``[training] init``.
+
+    From another model everything is taken that has the same shape: with other classes, all but the last layer.
+    """
+    sizes = {"channels": recipe.preprocessing.channels, "context": recipe.preprocessing.context}
+    config = TypeAdapter(AstrafierConfig).validate_python(recipe.network | sizes | {"classes": len(classes)})
+    torch.manual_seed(recipe.training.seed)
+    network = Astrafier(config)
+    if recipe.training.init is not None:
+        ours, theirs = network.state_dict(), load_model(recipe.training.init).network.state_dict()
+        network.load_state_dict(ours | {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape})
+    return network
+
+
+# ---- data ---------------------------------------------------------------------------------------------------------
+
+
+def _prepared(recipe: Recipe, data: Labelled, console: Console) -> Prepared:
+    """Preprocess, or take what an interrupted run has left in its folder if it is of the same light curves."""
+    file = recipe.run / "prepared.npz"
+    key = _digest(data) + recipe.preprocessing.model_dump_json()
+    names = ("offsets", "time", "values", "context", "status")
+    if loop.rank_and_world()[0] == 0 and not _has_key(file, key):
+        with console.status(f"Preprocessing {len(data.curves):,} light curves"):
+            made = prepare(data.curves, recipe.preprocessing, recipe.training.workers)
+        partial = file.with_suffix(".partial.npz")
+        np.savez(partial, allow_pickle=False, key=np.array(key), **{k: getattr(made, k) for k in names})
+        partial.replace(file)
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+    with np.load(file) as kept:
+        arrays = {k: kept[k] for k in names}
+    return Prepared(data.curves.object_id, **arrays, frames=getattr(recipe.preprocessing, "frames", None))
+
+
+def _digest(data: Labelled) -> str:
+    """Return a hash of the light curves, observation by observation."""
+    digest = hashlib.sha256("\n".join(data.curves.ids).encode())
+    for x in (data.curves.offsets, data.curves.time, data.curves.value, data.curves.error, data.curves.band):
+        digest.update(x.tobytes())
+    return digest.hexdigest()
+
+
+def _has_key(file: Path, key: str) -> bool:
+    if not file.exists():
+        return False
+    with np.load(file) as kept:
+        return str(kept["key"]) == key
+
+
+def _split(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
+    """Return the rows to train, to validate and to test; those that can't be classified are in none."""
+    part = np.full(len(prepared), "", "<U10")
+    ok, config = prepared.usable, recipe.data
+    part[ok] = split_by_star(data.star[ok], data.label[ok], config.test, config.validation, config.seed)
+    return {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}
+
+
+def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
+    """Refuse to go on with a run that was started with other settings, labels or split: its test stars may leak."""
+    split = hashlib.sha256(np.concatenate([data.label, *parts.values()]).tobytes()).hexdigest()
+    free = {"training": {"epochs", "patience", "passes", "workers"}, "run": True, "summary": True, "name": True}
+    settings = json.loads(recipe.model_dump_json(exclude=free)) | {"labels and split": split}  # type: ignore[arg-type]
+    settings["data"] = {k: v for k, v in settings["data"].items() if k not in ("light_curves", "labels", "name")}
+    file = recipe.run / "settings.json"
+    if (recipe.run / "checkpoints" / "checkpoint.pt").exists() and file.exists():
+        old = json.loads(file.read_text())
+        changed = sorted(k for k in settings if settings[k] != old.get(k))
+        if changed:
+            raise ValueError(
+                f"{recipe.run} holds a run with other {', '.join(changed)}. Choose another run folder, or delete it"
+            )
+    elif loop.rank_and_world()[0] == 0:
+        file.write_text(json.dumps(settings, indent=2))
+
+
+# ---- fitting ------------------------------------------------------------------------------------------------------
+
+
+def _fit(
+    recipe: Recipe, network: Astrafier, prepared: Prepared, data: Labelled, parts: Parts, console: Console
+) -> loop.Run:
+    """Train with a progress bar and a line per epoch."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    settings = recipe.training
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("light curves", total=len(parts[TRAIN]) * settings.epochs)
+
+        def report(figures: dict[str, float]) -> None:
+            progress.update(bar, completed=len(parts[TRAIN]) * (figures["epoch"] + 1))
+            progress.console.print(
+                f"epoch {figures['epoch'] + 1:3d}  loss {figures['loss']:.3f}"
+                f"  validation {figures['validation_loss']:.3f}  accuracy {figures['accuracy']:.3f}"
+                f"  macro recall {figures['macro_recall']:.3f}  {figures['seconds']:.0f} s"
+            )
+
+        return fit(
+            network,
+            prepared,
+            data.label,
+            parts[TRAIN],
+            parts[VALIDATION],
+            settings,
+            recipe.run / "checkpoints",
+            settings.weight_power,
+            settings.score,
+            report,
+            lambda objects: progress.advance(bar, objects),
+        )
+
+
+# ---- what comes after the fit -------------------------------------------------------------------------------------
+
+
+def _finish(
+    recipe: Recipe,
+    network: Astrafier,
+    prepared: Prepared,
+    data: Labelled,
+    parts: Parts,
+    run: loop.Run,
+    console: Console,
+) -> None:
+    """Calibrate and score the model as it is saved, weights rounded and all; write everything a reader may ask for."""
+    config = BundleConfig(
+        name=recipe.name,
+        summary=recipe.summary,
+        classes=data.classes,
+        network=network.config.model_dump(),
+        preprocessing=recipe.preprocessing,
+        trained_on=recipe.data.name,
+        unit=data.curves.unit,
+        bands=data.curves.bands,
+        simulated=recipe.simulated,
+        version=__version__,
+    )
+    folder = recipe.run / "model"
+    model = Model(config, network).save(folder, "")
+    with console.status("Calibrating on the validation objects, scoring the held-out stars"):
+        _calibrate(model, prepared, data, parts[VALIDATION], recipe.training.passes)
+        result = _score(model, prepared, data, parts, recipe.training.passes)
+    figures = {name: scores.to_dict()["headline"] for name, scores in result.scores.items()}
+    model.config = config.model_copy(update={"metrics": figures})
+    few = parts[TEST][np.linspace(0, len(parts[TEST]) - 1, min(GOLDEN, len(parts[TEST]))).astype(int)]
+    card = model_card(recipe, model, result.label, result.probabilities, result.scores, data, parts, run)
+    model = model.save(folder, card, prepared.take(few))
+    _write(recipe, model, prepared.take(parts[TEST]), data, parts, result, run)
+    _tell(model, result, folder, console)
+
+
+def _calibrate(model: Model, prepared: Prepared, data: Labelled, rows: NDArray[np.int64], passes: int) -> None:
+    """Fit a temperature for the one pass, and one for the mean of Monte-Carlo passes."""
+    logits = ask_logits(model, prepared, rows)
+    model.temperature = fit_temperature(logits[None], data.label[rows])
+    if passes:
+        few = np.random.default_rng(0).permutation(rows)[:ENOUGH]
+        samples = [monte_carlo(model, prepared, part, passes, seed=0) for part in _pieces(few)]
+        model.mc_temperature = fit_temperature(np.concatenate(samples, 1), data.label[few])
+
+
+def ask_logits(model: Model, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the logits (n, C) of one deterministic pass."""
+    return np.concatenate([model.logits(prepared, part)[0] for part in _pieces(rows)])
+
+
+def _pieces(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return np.array_split(rows, max(len(rows) // 32, 1))
+
+
+def _score(model: Model, prepared: Prepared, data: Labelled, parts: Parts, passes: int) -> Result:
+    """Score held-out stars: one deterministic pass, Monte-Carlo passes, and the forests."""
+    rows = parts[TEST]
+    held_out = prepared.take(rows)
+    answers = {"deterministic": ask(model, held_out, 0)}
+    if passes:
+        answers["monte_carlo"] = ask(model, held_out, passes)
+    probabilities = {name: a.probabilities for name, a in answers.items()} | _forests(prepared, data, parts)
+    label, star = data.label[rows], data.star[rows]
+    return Result(
+        label, answers, probabilities, {k: score(label, p, data.classes, star) for k, p in probabilities.items()}
+    )
+
+
+def _forests(prepared: Prepared, data: Labelled, parts: Parts) -> dict[str, NDArray]:
+    """Return the held-out probabilities (n, C) of forests without and with what the network knows of the period."""
+    known = np.concatenate([parts[TRAIN], parts[VALIDATION]])
+    inputs = {"forest": simple_statistics(data.curves)[0]}
+    if prepared.context.shape[1]:
+        inputs["forest_period"] = np.hstack([inputs["forest"], np.nan_to_num(prepared.context, nan=-999)])
+    forests = {name: fit_forest(x[known], data.label[known], data.classes) for name, x in inputs.items()}
+    return {name: forest.probabilities(inputs[name][parts[TEST]]) for name, forest in forests.items()}
+
+
+def _write(
+    recipe: Recipe, model: Model, held_out: Prepared, data: Labelled, parts: Parts, result: Result, run: loop.Run
+) -> None:
+    """Write metrics, figures, split and held-out predictions into the run folder."""
+    best = list(result.answers)[-1]
+    metrics = {name: scores.to_dict() for name, scores in result.scores.items()}
+    (recipe.run / "metrics.json").write_text(json.dumps(metrics, indent=2))
+    plot_history(run.history, recipe.run / "history.png")
+    plot_confusion(result.scores[best], recipe.run / "confusion.png")
+    plot_reliability(result.label, result.probabilities[best], recipe.run / "reliability.png")
+    names = np.array(data.classes)
+    part = np.full(len(data.label), "", dtype=object)
+    for name, members in parts.items():
+        part[members] = name
+    split = {"object_id": data.curves.ids, "label": names[data.label], "part": part}
+    pd.DataFrame(split).to_csv(recipe.run / "split.csv", index=False)
+    true = pa.table({"label": pa.array(names[result.label].tolist())})
+    _predictions(model, held_out, result.answers[best], true).write(recipe.run / "test_predictions.parquet")
+
+
+def _predictions(model: Model, prepared: Prepared, answers: Answers, objects: pa.Table) -> Predictions:
+    return Predictions.build(
+        prepared.object_id,
+        prepared.status,
+        model.classes,
+        answers.probabilities,
+        prepared.n_points,
+        answers.spread,
+        answers.mutual_information,
+        answers.embedding,
+        model.name,
+        model.hash,
+        objects,
+    )
+
+
+def _tell(model: Model, result: Result, folder: Path, console: Console) -> None:
+    console.print(result.scores[list(result.answers)[-1]].table())
+    for name, title in BASELINES.items():
+        if name in result.scores:
+            s: Any = result.scores[name]
+            console.print(f"{title}: accuracy {s.accuracy}, macro F1 {s.macro_f1}")
+    console.print(f"Model {model.name} {model.hash} written to {folder}")

@@ -1,0 +1,212 @@
+"""`classify` from end to end: an object's answer is its own, and a bad one disturbs nobody (promises 2 and 9)."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goodricke import LightCurves, Predictions, classify, inference
+from goodricke.models.astrafier import Astrafier, AstrafierConfig
+from goodricke.models.bundle import BundleConfig, Model
+from goodricke.preprocess import DenseConfig, FoldedConfig, Prepared, prepare
+from goodricke.preprocess.dense import published
+
+SIZES = {"classes": 3, "embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 65)}
+NUMBERS = ("p_A", "p_B", "p_C", "std_A", "entropy", "mutual_information")
+
+
+def make(preprocessing=None, **sizes) -> Model:
+    preprocessing = preprocessing or DenseConfig(fewest=5)
+    config = AstrafierConfig(**SIZES, channels=preprocessing.channels, context=preprocessing.context, **sizes)
+    torch.manual_seed(0)
+    network = Astrafier(config).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    about = BundleConfig(name="tiny", classes=("A", "B", "C"), network=config.model_dump(), preprocessing=preprocessing)
+    return Model(about, network, 1.3, "0123456789ab")
+
+
+def star(n: int, name: str | None = None) -> LightCurves:
+    rng = np.random.default_rng(n)
+    time = np.sort(rng.uniform(0, n / 48, n))
+    value = 100 + np.sin(time * 9) + 0.1 * rng.normal(size=n)
+    return LightCurves.from_arrays([name or f"star{n}"], [0, n], time, value, np.full(n, 0.1), unit="electron / s")
+
+
+STARS = LightCurves.concat([star(n) for n in (60, 11, 200, 12, 90, 37)])
+MODEL = make()
+MODELS = {
+    "dense": MODEL,
+    "folded": make(FoldedConfig()),
+    "fast": make(encoding="fast"),
+    "published": make(published().model_copy(update={"frames": 100}), compat="published"),
+}
+each_model = pytest.mark.parametrize("kind", MODELS)
+
+
+def numbers(found: Predictions) -> np.ndarray:
+    """Return probabilities, spread, entropies and embedding as one array (n, ...)."""
+    embedding = [x if x is not None else [np.nan] * 8 for x in found.table["embedding"].to_pylist()]
+    columns = [found.column(k) for k in NUMBERS if k in found.table.column_names]
+    return np.concatenate([np.stack(columns, 1), np.reshape(embedding, (-1, 8))], 1)
+
+
+def close(a: Predictions, b: Predictions) -> None:
+    np.testing.assert_allclose(numbers(a), numbers(b), atol=2e-6)
+    assert a.column("class").tolist() == b.column("class").tolist()
+
+
+@each_model
+@pytest.mark.parametrize("passes", [0, 3])
+def test_alone_in_company_reversed_and_in_small_pieces_the_answer_is_the_same(kind, passes, monkeypatch):
+    model = MODELS[kind]
+    together = classify(STARS, model, passes)
+    assert together.ok.all()
+    close(Predictions.concat([classify(one, model, passes) for one in STARS]), together)
+    backwards = classify(STARS[::-1], model, passes)
+    close(Predictions(backwards.table.take(np.arange(6)[::-1]), backwards.classes), together)
+    for points in (1, 150, 10**9):
+        monkeypatch.setattr(inference, "POINTS", points)
+        close(classify(STARS, model, passes), together)
+
+
+def test_one_pass_without_dropout_is_the_network_s_own_answer():
+    found = classify(STARS, MODEL, 0)
+    prepared = prepare(STARS, MODEL.preprocessing)
+    for k in range(len(STARS)):
+        logits, embedding = MODEL.logits(prepared, np.array([k]))
+        expected = np.exp(logits[0] / 1.3)
+        np.testing.assert_allclose(found.probabilities[k], expected / expected.sum(), atol=1e-5)
+        np.testing.assert_allclose(found.table["embedding"][k].as_py(), embedding[0], atol=1e-5)
+    assert "std_A" not in found.table.column_names
+    assert "mutual_information" not in found.table.column_names
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.permutations(range(6)), st.integers(1, 6), st.sampled_from([1, 300, 32768]))
+def test_any_company_in_any_order_changes_nothing(order, count, points):
+    expected = numbers(classify(STARS, MODEL, 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "POINTS", points)
+        found = classify(STARS[list(order[:count])], MODEL, 2)
+    np.testing.assert_allclose(numbers(found), expected[list(order[:count])], atol=2e-6)
+
+
+def test_the_seed_changes_the_answers_a_little_and_repeats_them():
+    a, b, again = (classify(STARS, MODEL, 5, seed) for seed in (0, 1, 0))
+    np.testing.assert_array_equal(numbers(a), numbers(again))
+    change = np.abs(a.probabilities - b.probabilities).max(1)
+    assert (change > 1e-5).all()
+    assert a.spread.min() > 0
+
+
+def test_more_passes_keep_the_first_ones_masks(monkeypatch):
+    prepared, rows = prepare(STARS, MODEL.preprocessing), np.arange(6)
+    few = inference.monte_carlo(MODEL, prepared, rows, 2, 0)
+    many = inference.monte_carlo(MODEL, prepared, rows, 5, 0)
+    np.testing.assert_allclose(many[:2], few, atol=1e-5)
+    monkeypatch.setattr(inference, "POINTS", 3 * 200 * 6)  # five passes in pieces of three and two
+    np.testing.assert_allclose(inference.monte_carlo(MODEL, prepared, rows, 5, 0), many, atol=1e-5)
+    assert many.std(0).min() > 1e-4
+
+
+BAD = {
+    "EMPTY": ([], []),
+    "NON_FINITE": (np.arange(20.0), np.full(20, np.nan)),
+    "TOO_FEW_POINTS": ([1.0, 2.0], [1.0, 2.0]),
+    "CONSTANT": (np.arange(20.0), np.full(20, 7.0)),
+}
+
+
+@each_model
+def test_bad_objects_get_a_status_and_nulls_and_disturb_nobody(kind):
+    model = make(DenseConfig(fewest=5)) if kind == "published" else MODELS[kind]
+    bad = [LightCurves.from_arrays([s], [0, len(t)], t, v, unit="electron / s") for s, (t, v) in BAD.items()]
+    mixed = LightCurves.concat([bad[0], STARS[:2], bad[1], bad[2], STARS[2:], bad[3]])
+    found = classify(mixed, model, 2)
+    status = found.column("status")
+    assert [s for i, s in zip(mixed.ids, status, strict=True) if i in BAD] == list(BAD)
+    assert found.ok.tolist() == [i not in BAD for i in mixed.ids]
+    for name in (*NUMBERS, "class", "p_max", "embedding"):
+        assert found.table[name].is_null().to_pylist() == [i in BAD for i in mixed.ids], name
+    np.testing.assert_allclose(numbers(found)[found.ok], numbers(classify(STARS, model, 2)), atol=2e-6)
+    assert found.column("object_id").tolist() == mixed.ids
+    assert found.column("n_obs")[~found.ok].tolist() == [0] * 4
+
+
+def test_only_bad_objects_and_no_object_are_answered_too(tmp_path):
+    t, v = BAD["CONSTANT"]
+    for curves in (LightCurves.from_arrays(["x"], [0, 20], t, v, unit="electron / s"), STARS[:0]):
+        found = classify(curves, MODEL, 2)
+        assert len(found) == len(curves)
+        assert not found.ok.any()
+        joined = Predictions.concat([found, classify(STARS, MODEL, 2)])
+        assert joined.ok.sum() == 6
+        found.write(tmp_path / "p.parquet")
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_numbers_too_large_to_compute_with_are_a_status_and_no_answer():
+    good = star(60)
+    time = good.time.copy()
+    time[-1] = 1e300
+    broken = LightCurves.from_arrays(["far"], [0, 60], time, good.value, unit="electron / s")
+    found = classify(LightCurves.concat([broken, STARS]), MODEL, 2)
+    assert found.column("status").tolist() == ["NON_FINITE"] + ["OK"] * 6
+    assert found.table["p_A"][0].as_py() is None
+    np.testing.assert_allclose(numbers(found)[1:], numbers(classify(STARS, MODEL, 2)), atol=2e-6)
+
+
+def test_per_object_columns_ride_along():
+    curves = STARS.with_columns(label=list("abcdef"), ra=np.arange(6.0))
+    found = classify(curves, MODEL, 0)
+    assert found.column("label").tolist() == list("abcdef")
+    assert found.column("ra").tolist() == list(range(6))
+    assert found.column("model").tolist() == ["tiny"] * 6
+    assert found.column("model_hash").tolist() == ["0123456789ab"] * 6
+    assert found.column("n_obs").tolist() == prepare(STARS, MODEL.preprocessing).n_points.tolist()
+
+
+def test_columns_do_not_change_the_answer():
+    curves = STARS.with_columns(label=list("abcdef"), period=np.arange(6.0))
+    np.testing.assert_array_equal(numbers(classify(curves, MODEL, 2)), numbers(classify(STARS, MODEL, 2)))
+
+
+def test_the_progress_adds_up_to_the_objects(monkeypatch):
+    monkeypatch.setattr(inference, "POINTS", 400)
+    ticks = []
+    t, v = BAD["CONSTANT"]
+    bad = LightCurves.from_arrays(["x"], [0, 20], t, v, unit="electron / s")
+    classify(LightCurves.concat([STARS, bad]), MODEL, 2, tick=ticks.append)
+    assert sum(ticks) == 7
+    assert len(ticks) > 3
+
+
+def test_a_model_may_be_given_by_its_folder(tmp_path):
+    saved = MODEL.save(tmp_path / "m", "card", half=False)
+    expected = numbers(classify(STARS, saved, 2))
+    for folder in (tmp_path / "m", str(tmp_path / "m")):
+        np.testing.assert_allclose(numbers(classify(STARS, folder, 2)), expected, atol=1e-6)
+
+
+def test_a_batch_padded_to_frames_is_bounded_by_its_padded_points(monkeypatch):
+    sizes = []
+    batch = Prepared.batch
+
+    def record(self, rows):
+        made = batch(self, rows)
+        sizes.append(made.mask.numel())
+        return made
+
+    monkeypatch.setattr(Prepared, "batch", record)
+    monkeypatch.setattr(inference, "POINTS", 400)
+    classify(LightCurves.concat([star(10, f"s{k}") for k in range(20)]), MODELS["published"], 2)
+    assert max(sizes) <= 200
+
+
+def test_two_light_curves_of_one_id_are_both_answered():
+    found = classify(LightCurves.concat([star(60, "same"), star(90, "same")]), MODEL, 2)
+    np.testing.assert_allclose(numbers(found)[0], numbers(classify(star(60, "same"), MODEL, 2))[0], atol=2e-6)
+    assert found.ok.all()

@@ -1,0 +1,263 @@
+"""The loop: resumed as if never interrupted, pieces as one, several processes as one, the best epoch kept."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from goodricke.training import loop
+from goodricke.training.loop import LoopConfig, _rate, train
+
+
+class Regression:
+    """Least squares on fixed numbers through dropout, with scores as they are told."""
+
+    def __init__(self, scores=None, piece=1000, dropout=0.3, n=40, seed=0) -> None:
+        torch.manual_seed(seed)
+        self.network = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1))
+        generator = torch.Generator().manual_seed(1)
+        self.x = torch.randn(n, 3, generator=generator)
+        self.y = self.x.sum(1, keepdim=True) + 0.1 * torch.randn(n, 1, generator=generator)
+        self.weight = torch.linspace(0.5, 2, n)
+        self.scores, self.piece, self.epochs, self.seen = scores, piece, 0, []
+
+    def pieces(self, rows):
+        return [rows[i : i + self.piece] for i in range(0, len(rows), self.piece)]
+
+    def loss(self, rows):
+        self.seen.append(rows)
+        squares = (self.network(self.x[rows]) - self.y[rows]).square()[:, 0]
+        return (self.weight[rows] * squares).sum(), float(self.weight[rows].sum())
+
+    def validate(self):
+        self.network.eval()
+        with torch.inference_mode():
+            error = float((self.network(self.x) - self.y).square().mean())
+        self.epochs += 1
+        return {"score": -error if self.scores is None else self.scores[self.epochs - 1]}
+
+    def fit(self, folder, **settings):
+        config = LoopConfig(**{"epochs": 4, "batch": 8, "rate": 1e-2, "head_rate": 1e-2, "warmup": 1.0} | settings)
+        groups = [{"params": list(self.network.parameters()), "lr": config.rate}]
+        return train(self, np.arange(len(self.x)), groups, config, folder)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {k: v.clone() for k, v in self.network.state_dict().items()}
+
+
+def equal(a: dict, b: dict, atol: float = 0.0) -> bool:
+    return all(torch.allclose(a[k], b[k], rtol=0, atol=atol) for k in a)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_a_resumed_run_ends_as_one_without_interruption_bit_for_bit(tmp_path, schedule):
+    whole = Regression()
+    expected = whole.fit(tmp_path / "whole", epochs=4, schedule=schedule)
+
+    def kill(figures):
+        if figures["epoch"] == 1:
+            raise KeyboardInterrupt
+
+    first = Regression()
+    config = LoopConfig(epochs=4, batch=8, rate=1e-2, head_rate=1e-2, warmup=1.0, schedule=schedule)
+    groups = [{"params": list(first.network.parameters()), "lr": 1e-2}]
+    with pytest.raises(KeyboardInterrupt):
+        train(first, np.arange(40), groups, config, tmp_path / "cut", kill)
+    torch.manual_seed(99)
+    second = Regression(seed=7)  # other initial weights, which must not matter
+    found = second.fit(tmp_path / "cut", epochs=4, schedule=schedule)
+    assert equal(second.weights(), whole.weights())
+    assert (found.epoch, found.step, found.best, found.best_epoch) == (4, 20, expected.best, expected.best_epoch)
+    assert [h["loss"] for h in found.history] == [h["loss"] for h in expected.history]
+    a, b = (torch.load(tmp_path / k / "checkpoint.pt", weights_only=True) for k in ("whole", "cut"))
+    assert equal(a["network"], b["network"])
+    assert a["schedule"] == b["schedule"]
+
+
+def test_two_and_two_epochs_are_four(tmp_path):
+    whole, half, rest = Regression(), Regression(), Regression(seed=3)
+    whole.fit(tmp_path / "whole", epochs=4)
+    half.fit(tmp_path / "cut", epochs=2)
+    assert rest.fit(tmp_path / "cut", epochs=4).epoch == 4
+    assert rest.epochs == 2
+    assert equal(whole.weights(), rest.weights())
+
+
+@pytest.mark.parametrize("name", ["best.pt", "checkpoint.pt"])
+def test_a_kill_between_or_amid_the_writes_leaves_a_run_that_goes_on(tmp_path, monkeypatch, name):
+    whole = Regression()
+    whole.fit(tmp_path / "whole", epochs=4)
+    real = torch.save
+
+    def half_way(content, path):
+        real(content, path)
+        if path.name.startswith(name.removesuffix(".pt")) and victim.epochs == 3:
+            path.write_bytes(path.read_bytes()[:200])
+            raise KeyboardInterrupt
+
+    victim = Regression()
+    monkeypatch.setattr(torch, "save", half_way)
+    with pytest.raises(KeyboardInterrupt):
+        victim.fit(tmp_path / "cut", epochs=4)
+    monkeypatch.undo()
+    kept = torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)
+    assert kept["run"]["epoch"] == 2
+    rest = Regression(seed=3)
+    rest.fit(tmp_path / "cut", epochs=4)
+    assert equal(whole.weights(), rest.weights())
+
+
+def test_a_finished_run_is_taken_as_it_is(tmp_path):
+    first, again = Regression(), Regression(seed=3)
+    first.fit(tmp_path)
+    run = again.fit(tmp_path)
+    assert again.epochs == 0
+    assert run.epoch == 4
+    assert equal(first.weights(), again.weights())
+
+
+@pytest.mark.parametrize("piece", [1, 3, 8])
+def test_gradients_in_pieces_are_those_of_the_whole_batch(tmp_path, piece):
+    one, pieces = Regression(dropout=0), Regression(dropout=0, piece=piece)
+    runs = [r.fit(tmp_path / str(k), batch=16) for k, r in enumerate((one, pieces))]
+    assert equal(one.weights(), pieces.weights(), atol=1e-5)
+    assert [h["loss"] for h in runs[0].history] == pytest.approx([h["loss"] for h in runs[1].history], rel=1e-5)
+    assert not equal(one.weights(), Regression(dropout=0).weights(), atol=1e-3)
+
+
+def test_each_epoch_sees_every_object_once_in_an_order_of_its_own(tmp_path):
+    task = Regression()
+    task.fit(tmp_path, epochs=2)
+    first, second = np.concatenate(task.seen[:5]), np.concatenate(task.seen[5:])
+    assert sorted(first) == sorted(second) == list(range(40))
+    assert first.tolist() != second.tolist()
+    assert [len(rows) for rows in task.seen] == [8] * 10
+
+
+def test_one_step_is_adamw_on_the_clipped_weighted_mean(tmp_path):
+    task, plain = Regression(dropout=0), Regression(dropout=0)
+    task.fit(tmp_path, epochs=1, batch=40, warmup=0, clip=0.1, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(plain.network.parameters(), 1e-2, (0.9, 0.95), 1e-8, 0.01)
+    loss, weight = plain.loss(np.arange(40))
+    (loss / weight).backward()
+    nn.utils.clip_grad_norm_(plain.network.parameters(), 0.1)
+    optimiser.step()
+    assert equal(task.weights(), plain.weights(), atol=1e-6)
+
+
+def test_the_best_epoch_is_restored(tmp_path):
+    task = Regression(scores=[0.1, 0.9, 0.3, 0.9])
+    kept = []
+    config = LoopConfig(epochs=4, batch=8, rate=1e-2, warmup=0)
+    groups = [{"params": list(task.network.parameters()), "lr": 1e-2}]
+    run = train(task, np.arange(40), groups, config, tmp_path, lambda figures: kept.append(task.weights()))
+    assert (run.best, run.best_epoch) == (0.9, 1)
+    assert equal(task.weights(), kept[1])
+    assert not equal(task.weights(), kept[3])
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_patience_stops_after_so_many_epochs_without_a_better_score(tmp_path, patience):
+    task = Regression(scores=[0.1, 0.9, 0.3, 0.9, 0.2, 0.1, 1.0])
+    run = task.fit(tmp_path, epochs=7, patience=patience)
+    assert run.epoch == 2 + patience
+    assert run.best_epoch == 1
+    assert Regression(scores=[]).fit(tmp_path, epochs=7, patience=patience).epoch == 2 + patience
+
+
+def test_the_log_has_a_line_per_epoch(tmp_path):
+    run = Regression().fit(tmp_path, epochs=3)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines == run.history
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    assert {"loss", "rate", "score", "seconds"} <= set(lines[0])
+
+
+def test_the_rate_rises_then_stays_or_falls_as_a_cosine():
+    config = LoopConfig(epochs=10, warmup=2)
+    assert [_rate(s, 5, config) for s in (0, 4, 9, 10, 49)] == pytest.approx([0.1, 0.5, 1, 1, 1])
+    cosine = config.model_copy(update={"schedule": "cosine"})
+    assert _rate(10, 5, cosine) == 1
+    assert _rate(30, 5, cosine) == pytest.approx(0.5)
+    assert _rate(50, 5, cosine) == pytest.approx(1e-3)
+    assert all(_rate(s, 5, cosine) >= _rate(s + 1, 5, cosine) for s in range(10, 60))
+
+
+def test_the_learning_rate_of_each_group_is_scaled(tmp_path):
+    task = Regression()
+    first, last = task.network[0], task.network[3]
+    groups = [{"params": list(first.parameters()), "lr": 1e-3}, {"params": list(last.parameters()), "lr": 1e-2}]
+    run = train(task, np.arange(40), groups, LoopConfig(epochs=2, batch=8, warmup=4), tmp_path)
+    assert [h["rate"] for h in run.history] == pytest.approx([1e-3 * 6 / 20, 1e-3 * 11 / 20])
+
+
+def test_other_dropout_in_every_epoch_and_the_same_in_every_run(tmp_path):
+    runs = [Regression().fit(tmp_path / str(k)) for k in range(2)]
+    assert [h["loss"] for h in runs[0].history] == [h["loss"] for h in runs[1].history]
+    other = Regression().fit(tmp_path / "other", seed=1)
+    assert other.history[0]["loss"] != runs[0].history[0]["loss"]
+
+
+def test_negative_scores_have_a_best_epoch_too(tmp_path):
+    run = Regression(scores=[-5.0, -4.0]).fit(tmp_path, epochs=2)
+    assert run.best == -4
+
+
+WORKER = """
+import sys, torch, torch.distributed as dist
+sys.path.insert(0, sys.argv[4])
+from test_loop import Regression
+rank, world, folder = int(sys.argv[1]), 2, sys.argv[3]
+dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=world)
+from pathlib import Path
+task = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
+run = task.fit(Path(folder), epochs=3, batch=8)
+torch.save([task.weights(), [h["loss"] for h in run.history]], f"{sys.argv[2]}.{rank}")
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_end_with_the_weights_of_one(tmp_path):
+    """33 objects in batches of 8: the last batch leaves the second process without any."""
+    alone = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
+    run = alone.fit(tmp_path / "one", epochs=3, batch=8)
+    command = [sys.executable, "-c", WORKER]
+    meeting, here = tmp_path / "meeting", str(Path(__file__).parent)
+    workers = [subprocess.Popen([*command, str(k), meeting, tmp_path / "two", here]) for k in range(2)]
+    try:
+        assert [worker.wait(300) for worker in workers] == [0, 0]
+    finally:
+        for worker in workers:
+            worker.kill()
+    for rank in range(2):
+        weights, losses = torch.load(f"{meeting}.{rank}", weights_only=True)
+        assert equal(weights, alone.weights(), atol=1e-5)
+        assert losses == pytest.approx([h["loss"] for h in run.history], rel=1e-5)
+
+
+def test_sums_over_processes_come_back_from_the_gpu(monkeypatch):
+    """NCCL reduces on the device: the sums must be copied there and back, or each process divides by its own weight."""
+    device = []
+
+    class Elsewhere(torch.Tensor):
+        def to(self, *args, **kwargs):
+            device.append(self.clone())
+            return device[-1]
+
+    def reduce(tensor):
+        tensor *= 2
+
+    monkeypatch.setattr(loop.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(loop.dist, "get_backend", lambda: "nccl")
+    monkeypatch.setattr(loop.dist, "all_reduce", reduce)
+    parameter = nn.Parameter(torch.ones(2))
+    sums = torch.tensor([3.0, 4.0]).as_subclass(Elsewhere)
+    loop._add_over_processes([parameter], sums)
+    assert len(device) == 1
+    assert sums.tolist() == [6, 8]
+    assert parameter.grad.tolist() == [0, 0]
