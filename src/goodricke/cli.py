@@ -128,9 +128,9 @@ def demo(
     out: Annotated[Path | None, typer.Option(help="Also write the results to this file")] = None,
 ) -> None:
     """Classify twelve real variable stars (ASAS survey) that come with the package; no network."""
-    from goodricke.pipeline import DEMO_MODEL, classify_files, demo_files
+    from goodricke.pipeline import run_demo
 
-    raise typer.Exit(_guarded(classify_files, demo_files(), DEMO_MODEL, out, plot))
+    raise typer.Exit(_guarded(run_demo, out, plot))
 
 
 @app.command()

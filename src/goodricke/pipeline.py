@@ -18,7 +18,7 @@ from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model, load_model, read_config, shipped_models
 from goodricke.predictions import MEANING, Predictions, Status
-from goodricke.readers import Unreadable, read_batches
+from goodricke.readers import Unreadable, read, read_batches
 
 log = logging.getLogger("goodricke")
 
@@ -166,6 +166,23 @@ def _report(predictions: Predictions, model: Model, console: Console) -> None:
     for name, count in counts.items():
         if name != Status.OK:
             console.print(f"[red]{count:,} {name}[/]: {MEANING[Status(name)]}")
+
+
+def run_demo(out: Path | None = None, plot: Path | None = None, console: Console | None = None) -> int:
+    """Classify the light curves that come with the package; see `classify_files` for parameters and return."""
+    console = console or Console()
+    code = classify_files(demo_files(), DEMO_MODEL, out, plot, console=console)
+    console.print(
+        "Known before: 217801, 232798, 247327 are Miras, 243412 and 257141 contact binaries (EC). 224635 and 235913 are"
+        " classical Cepheids, a class that this model does not know: it answers all the same."
+    )
+    if plot is not None:
+        from goodricke.evaluation.figures import plot_overview
+
+        stars = read(demo_files())
+        plot_overview(stars, classify(stars, DEMO_MODEL), plot / "overview.png")
+        console.print(f"Figures written to {plot}")
+    return code
 
 
 def demo_files() -> list[str]:

@@ -25,6 +25,8 @@ class Status(StrEnum):
     TOO_FEW_POINTS = "TOO_FEW_POINTS"
     CONSTANT = "CONSTANT"
     NO_PERIOD = "NO_PERIOD"
+    NOT_POSITIVE = "NOT_POSITIVE"
+    TOO_SPARSE = "TOO_SPARSE"
     UNKNOWN_BAND = "UNKNOWN_BAND"
     OUT_OF_ORDER = "OUT_OF_ORDER"
     UNREADABLE = "UNREADABLE"
@@ -37,6 +39,8 @@ MEANING = {
     Status.TOO_FEW_POINTS: "fewer usable observations than the model needs",
     Status.CONSTANT: "all observations have the same brightness",
     Status.NO_PERIOD: "no period can be searched: the observations span too little time, or centuries",
+    Status.NOT_POSITIVE: "a fifth or more of the fluxes are zero or negative and have no magnitude",
+    Status.TOO_SPARSE: "sampled too sparsely for the detrending of a model of dense light curves",
     Status.UNKNOWN_BAND: "no observation is in a band that the model knows",
     Status.OUT_OF_ORDER: "an observation is older than the object's state",
     Status.UNREADABLE: "the file can't be read; the log tells why",

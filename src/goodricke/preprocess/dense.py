@@ -14,6 +14,7 @@ from goodricke.lightcurves import LightCurves
 from goodricke.preprocess.cleaning import align_bands, bin_average, clip_outliers, distinct_points, finite_points, judge
 from goodricke.preprocess.tensors import Prepared
 
+FEWEST_SAMPLES = 3  # in the detrending's sigma: with fewer the trend is the light curve itself
 SIXTY_ONE = 61 / 48  # days: the paper's 61 samples of 30 minutes
 
 
@@ -91,6 +92,9 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
     if config.cadence is not None:
         cleaned = to_cadence(cleaned, config.cadence)
     status = judge(curves, cleaned, config.fewest)
+    if config.detrend is not None and config.detrend_samples is None:
+        sparse = config.detrend < FEWEST_SAMPLES * median_cadence(cleaned)
+        status = np.where((status == "OK") & sparse, "TOO_SPARSE", status)
     if config.constant == "zeros":
         status = np.where(status == "CONSTANT", "OK", status)
     cleaned = cleaned.where(ragged.spread(status == "OK", cleaned.offsets))

@@ -22,6 +22,7 @@ from goodricke.preprocess.periods import PeriodSearch, find_periods
 from goodricke.preprocess.tensors import Prepared
 
 CADENCE = 1 / 48  # days between phase bins, as the positional encoding sees them
+MOST_LOST = 0.2  # fraction of fluxes without magnitude from which on the rest says little
 CONTEXT = (
     "log10 period [d]",
     "periodogram power",
@@ -72,12 +73,14 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
         Values (M, 2): brightness (up is brighter), median 0 and standard deviation 1 over the observations, and its
         error in the same unit (0 if unknown). Context (n, 7): see `CONTEXT`, NaN where unknown.
     """
+    lost = _without_magnitude(curves)
     curves = in_magnitudes(curves)
     cleaned = clip_outliers(
         align_bands(distinct_points(finite_points(curves))).sorted(), config.clip_sigma, config.clip_rounds
     )
     period, power = find_periods(cleaned, config.search)
     status = judge(curves, cleaned, config.fewest)
+    status = np.where((status == "OK") & (lost >= MOST_LOST), "NOT_POSITIVE", status)
     status = np.where((status == "OK") & ~np.isfinite(period), "NO_PERIOD", status)
     cleaned = cleaned.where(ragged.spread(status == "OK", cleaned.offsets))
 
@@ -100,6 +103,16 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
         np.where((status == "OK")[:, None], context, 0).astype(np.float32),
         status,
     )
+
+
+def _without_magnitude(curves: LightCurves) -> NDArray[np.float64]:
+    """Return the fraction of each light curve's finite fluxes that are not positive, (n,); 0 for magnitudes."""
+    if curves.in_magnitudes:
+        return np.zeros(len(curves))
+    finite = np.isfinite(curves.value)
+    with np.errstate(invalid="ignore"):
+        lost = ragged.total(finite & (curves.value <= 0), curves.offsets) / ragged.total(finite, curves.offsets)
+    return np.nan_to_num(lost)
 
 
 def in_magnitudes(curves: LightCurves) -> LightCurves:
