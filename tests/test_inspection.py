@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from goodricke.inspection import duration, inspect, numbers, sketch
+from goodricke.evaluation.style import figure_name
+from goodricke.inspection import duration, inspect, numbers, sketch, write_png
 from goodricke.lightcurves import LightCurves
+from goodricke.readers import building, table
 
 
 @pytest.fixture
@@ -61,8 +63,44 @@ def test_pictures(tmp_path, console):
     csv(tmp_path / "a.csv", [("x/1", 59000 + i, 12 + i, "g") for i in range(5)], "id,mjd,mag,band")
     csv(tmp_path / "b.csv", [("x/1", 59000 + i, 12 + i, "gr"[i % 2]) for i in range(5)], "id,mjd,mag,band")
     assert inspect(tmp_path, plot=tmp_path / "plots", console=console) == 0
-    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["x_1-2.png", "x_1.png"]
-    assert (tmp_path / "plots" / "x_1.png").read_bytes()[:4] == b"\x89PNG"
+    first = figure_name("x/1")
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == sorted([first, first.replace(".", "-2.")])
+    assert (tmp_path / "plots" / first).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_pictures_of_a_star_in_two_sectors(tmp_path):
+    curve = LightCurves.from_arrays(["TIC 1"], [0, 3], [1, 2, 3], [1, 2, 3], unit="relative")
+    taken = set()
+    for sector in (1, 2, 2):
+        write_png(curve.with_columns(sector=[sector]), tmp_path, taken)
+    stem = figure_name("TIC 1").removesuffix(".png")
+    assert taken == {tmp_path / f"{stem}_{end}.png" for end in ("sector1", "sector2", "sector2-2")}
+    assert all(path.stat().st_size > 1000 for path in taken)
+
+
+def test_a_pattern_without_a_file_leaves_the_others_alone(tmp_path, console):
+    good = csv(tmp_path / "good.csv", [(59000, 12)], "mjd,mag")
+    assert inspect([str(tmp_path / "nope*.csv"), good], console=console) == 3
+    text = console.export_text()
+    assert "Can't be read: it matches no file" in text
+    assert "brightness in  mag" in text
+
+
+def test_any_exception_in_a_file_is_its_failure(tmp_path, console, monkeypatch):
+    csv(tmp_path / "a.csv", [(59000, 12)], "mjd,mag")
+    csv(tmp_path / "b.csv", [(59000, 12)], "mjd,mag")
+
+    def read(file, options):
+        if file.stem == "a":
+            raise IndexError("list index out of range")
+        return read_table(file, options)
+
+    read_table = table.read
+    monkeypatch.setattr(table, "read", read)
+    assert inspect(tmp_path, console=console) == 3
+    text = console.export_text()
+    assert "IndexError: list index out of range" in text
+    assert "brightness in  mag" in text
 
 
 def test_mission_file(data_of_missions, console):
@@ -141,3 +179,11 @@ def test_bright_is_up(unit, rises):
 def test_sketch_of_nearly_nothing(value):
     curves = LightCurves.from_arrays(["a"], [0, len(value)], np.arange(len(value)), value, unit="mag")
     assert sketch(curves)
+
+
+@pytest.mark.parametrize("unit", ["mag", "mag(AB)"])
+def test_dummies_are_the_readers_dummies(unit):
+    """A value just beyond the readers' limit is not drawn, one just below is."""
+    for value, drawn in ((building.NO_MAGNITUDE, False), (building.NO_MAGNITUDE - 1, True)):
+        curves = LightCurves.from_arrays(["a"], [0, 1], [1.0], [value], unit=unit)
+        assert (sketch(curves) != ["(no finite value to draw)"]) == drawn

@@ -151,7 +151,8 @@ def _split(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
     """Return the rows to train, to validate and to test; those that can't be classified are in none."""
     part = np.full(len(prepared), "", "<U10")
     ok, config = prepared.usable, recipe.data
-    part[ok] = split_by_star(data.star[ok], data.label[ok], config.test, config.validation, config.seed)
+    name = np.array(data.classes)[data.label]
+    part[ok] = split_by_star(data.star[ok], name[ok], config.test, config.validation, config.seed)
     return {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}
 
 

@@ -7,7 +7,6 @@ few light curves in detail.
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,10 +23,12 @@ from rich.text import Text
 
 from goodricke import ragged
 from goodricke.lightcurves import NO_BAND, Fault, LightCurves
+from goodricke.readers.building import dummies
 from goodricke.readers.finding import Given, each
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
 from goodricke.readers.registry import reader_of
+from goodricke.readers.streaming import blaming
 
 OK, SOME_FAILED = 0, 3  # exit codes of the command
 IN_FULL, FIRST = 5, 3  # objects shown one by one; shown of a file that has more
@@ -102,38 +103,43 @@ def inspect(paths: Given, *, plot: Path | None = None, console: Console | None =
         Exit code: 0 if every file was read, 3 if some weren't.
     """
     console, settings, failed, drawn = console or Console(), ReadOptions(**options), 0, set[Path]()
-    try:
-        for path in each(paths, recursive=settings.recursive):
-            failed += not _inspect_file(path, settings, plot, drawn, console)
-    except Unreadable as error:  # the folder or pattern itself
-        console.print(_failure(error))
-        failed += 1
+    if plot is not None:
+        plot.mkdir(parents=True, exist_ok=True)  # a fault of the folder is no file's
+    for path in each(paths, recursive=settings.recursive):
+        shown = path if isinstance(path, Unreadable) else _panel(path, settings, plot, drawn, console.width)
+        failed += isinstance(shown, Unreadable)
+        console.print(_failure(shown) if isinstance(shown, Unreadable) else shown)
     return SOME_FAILED if failed else OK
 
 
-def _inspect_file(path: str, options: ReadOptions, plot: Path | None, drawn: set[Path], console: Console) -> bool:
-    """Print one file; tell whether it could be read."""
+def _panel(path: str, options: ReadOptions, plot: Path | None, drawn: set[Path], width: int) -> Panel | Unreadable:
+    """Return what is in one file, or why it can't be read."""
     try:
-        file = Opened(path)
-        reader = reader_of(file)
-        curves = reader.read(file, options)
+        with blaming(path):
+            file = Opened(path)
+            reader = reader_of(file)
+            parts = _parts(reader.read(file, options), file, reader.NAME, plot, drawn, width)
+            return Panel(Group(*parts), title=escape(Path(path).name), title_align="left")
     except Unreadable as error:
-        console.print(_failure(error))
-        return False
+        return error
+
+
+def _parts(
+    curves: LightCurves, file: Opened, reader: str, plot: Path | None, drawn: set[Path], width: int
+) -> list[RenderableType]:
+    """Return the header, the summary of many objects, and the first ones in detail."""
     found, shown = numbers(curves), len(curves) if len(curves) <= IN_FULL else FIRST
-    parts: list[RenderableType] = [_header(curves, found, file, reader.NAME)]
+    parts: list[RenderableType] = [_header(curves, found, file, reader)]
     if len(curves) > IN_FULL:
         parts += [_summary(curves, found), Text(f"\nThe first {shown}:", style="bold")]
     for i in range(shown):
         parts += [Text(f"\n{curves.ids[i]}", style="bold cyan"), _detail(curves, found, i)]
         if plot is None:
-            width = min(PLOT_WIDTH, console.width - BESIDE_PLOT)
-            parts.append(Text("\n".join(sketch(curves[i], width)), no_wrap=True))
+            parts.append(Text("\n".join(sketch(curves[i], min(PLOT_WIDTH, width - BESIDE_PLOT))), no_wrap=True))
     if plot is not None:
         written = [write_png(curves[i], plot, drawn) for i in range(min(len(curves), MAX_PICTURES))]
         parts.append(Text(f"\n{len(written)} of {len(curves)} light curves drawn in {plot}"))
-    console.print(Panel(Group(*parts), title=escape(Path(path).name), title_align="left"))
-    return True
+    return parts
 
 
 def _failure(error: Unreadable) -> Panel:
@@ -214,15 +220,8 @@ def _detail(curves: LightCurves, found: Numbers, i: int) -> Table:
         where.append(f"RA {row['ra']:.5f}, Dec {row['dec']:+.5f}")
     rows += [("observed", ", ".join(where))] if where else []
     faults = [f"{fault.kind} ({fault.count:,})" if fault.count else fault.kind for fault in one.faults()]
-    if dummies := int(_dummies(one).sum()):
-        faults.append(f"magnitude of 90 or more, which stands for no measurement ({dummies:,})")
     rows.append(("faults", "; ".join(faults) or "none"))
     return _grid(rows)
-
-
-def _dummies(curves: LightCurves) -> NDArray[np.bool_]:
-    """Mark the observations (N,) whose magnitude is a code like 99.99."""
-    return np.abs(curves.value) >= 90 if curves.in_magnitudes else np.zeros(len(curves.value), bool)
 
 
 def _gaps(found: Numbers, i: int) -> str:
@@ -257,7 +256,7 @@ def sketch(curve: LightCurves, width: int = PLOT_WIDTH, height: int = PLOT_HEIGH
     width, height : int
         Size in characters, without the scale at the left.
     """
-    known = np.isfinite(curve.value) & np.isfinite(curve.time) & ~_dummies(curve)
+    known = np.isfinite(curve.value) & np.isfinite(curve.time) & ~dummies(curve.value, curve.unit)
     if not known.any():
         return ["(no finite value to draw)"]
     time, value = curve.time[known], curve.value[known].astype(np.float64)
@@ -284,29 +283,20 @@ def _cells(values: NDArray[np.float64], first: float, last: float, n: int) -> ND
 
 
 def write_png(curve: LightCurves, folder: Path, taken: set[Path]) -> Path:
-    """Draw one light curve, a colour per band, into a PNG file named after it; return the file.
+    """Draw one light curve into a PNG file named after it and its sector; return the file.
 
     ``taken`` are the files that are not to be written over: the same star may come twice.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from goodricke.evaluation.panels import draw_light_curve
+    from goodricke.evaluation.style import canvas, figure_name, shorten
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for code in np.unique(curve.band):
-        mine = curve.band == code
-        axes.plot(curve.time[mine], curve.value[mine], ".", ms=3, label=curve.bands[code])
-    if curve.in_magnitudes:
-        axes.invert_yaxis()
-    if len(np.unique(curve.band)) > 1:
-        axes.legend(markerscale=3)
-    axes.set(title=curve.ids[0], xlabel=f"time [{curve.time_scale}, d]", ylabel=f"brightness [{curve.unit}]")
-    folder.mkdir(parents=True, exist_ok=True)
     row = curve.table_of_objects.to_pylist()[0] if curve.objects is not None else {}
     place = next((f"_{k}{row[k]}" for k in ("sector", "quarter", "campaign") if row.get(k) is not None), "")
-    stem = re.sub(r"[^A-Za-z0-9.+-]+", "_", curve.ids[0]) + place
+    stem = figure_name(curve.ids[0]).removesuffix(".png") + place
     names = (folder / f"{stem}{f'-{again}' if again > 1 else ''}.png" for again in itertools.count(1))
     path = next(name for name in names if name not in taken)
     taken.add(path)
-    FigureCanvasAgg(figure).print_png(str(path))
+    with canvas(path, 10, 4) as figure:
+        figure.suptitle(shorten(curve.ids[0]), parse_math=False)
+        draw_light_curve(figure.add_subplot(), curve)
     return path

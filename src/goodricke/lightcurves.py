@@ -218,45 +218,35 @@ class LightCurves:
     def from_timeseries(cls, series: Any, object_id: str | None = None, band: str | None = None) -> LightCurves:
         """Make a batch of one from a lightkurve ``LightCurve``, an astropy ``TimeSeries`` or the like.
 
-        Nothing is imported: ``time`` needs a ``jd`` (or plain numbers in days), and the brightness is the ``flux`` or
-        ``mag`` attribute or column, with ``flux_err`` / ``mag_err`` beside it; units are kept.
+        Nothing is imported: ``time`` needs a ``jd``, or is a quantity or plain numbers in days; the brightness is the
+        ``flux`` or ``mag`` attribute or column, with ``flux_err`` / ``mag_err`` beside it. Times in other units come
+        out in days, mmag in mag; units of flux are kept.
 
         Raises
         ------
         ValueError
-            If there is neither flux nor magnitude.
+            If there is neither flux nor magnitude, or the times are in no unit of time.
         """
         name = next((c for c in ("flux", "mag", "magnitude") if _part(series, c) is not None), None)
         if name is None:
             raise ValueError(
                 f"{type(series).__name__} has neither flux nor mag; rename the brightness column to one of them"
             )
-        value, error = (
-            _part(series, name),
-            next(
-                (
-                    e
-                    for e in (_part(series, f"{name}{suffix}") for suffix in ("_err", "_error", "err"))
-                    if e is not None
-                ),
-                None,
-            ),
-        )
-        time = _part(series, "time")
+        errors = (_part(series, f"{name}{suffix}") for suffix in ("_err", "_error", "err"))
+        error = next((e for e in errors if e is not None), None)
+        value, error, unit = _in_magnitudes(_part(series, name), error)
+        days, time_scale = _days(_part(series, "time"))
         meta = dict(getattr(series, "meta", None) or {})
-        scale = getattr(time, "format", "unknown").upper()
-        offset = {"BTJD": 2457000.0, "BKJD": 2454833.0, "MJD": 2400000.5}.get(scale, 0.0)
-        days = np.asarray(time.jd) - offset if hasattr(time, "jd") else np.asarray(getattr(time, "value", time))
         label = object_id or str(meta.get("OBJECT") or meta.get("TARGETID") or meta.get("LABEL") or "unnamed")
         return cls.from_arrays(
             [label],
             [0, len(days)],
             days,
-            _plain(value),
-            None if error is None else _plain(error),
+            value,
+            error,
             bands=(band or str(meta.get("MISSION") or NO_BAND),),
-            unit=str(getattr(value, "unit", None) or ("mag" if name != "flux" else "unknown")),
-            time_scale=scale if scale in ("BTJD", "BKJD", "MJD") else ("JD" if hasattr(time, "jd") else "unknown"),
+            unit=unit or ("mag" if name != "flux" else "unknown"),
+            time_scale=time_scale,
         )
 
     @classmethod
@@ -649,6 +639,42 @@ def _part(series: Any, name: str) -> Any:
     if name in getattr(series, "colnames", ()):
         return series[name]
     return getattr(series, name, None)
+
+
+def factor_to(unit: Any, wanted: str) -> float | None:
+    """Return what numbers in an astropy unit are multiplied by to be in ``wanted``, None if they can't be.
+
+    A magnitude of any system is a magnitude; dB and dex, which grow with the flux, are none.
+    """
+    try:
+        factor = float(getattr(unit, "function_unit", unit).to(wanted))
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return factor if factor > 0 else None
+
+
+def _in_magnitudes(value: Any, error: Any) -> tuple[NDArray, NDArray | None, str]:
+    """Return brightnesses, uncertainties and unit, in mag if the unit is some other part or multiple of it."""
+    unit = getattr(value, "unit", None)
+    factor = factor_to(unit, "mag")
+    name = "mag" if factor not in (None, 1.0) else str(unit or "")
+    if error is None:
+        return _plain(value) * (factor or 1.0), None, name
+    own = factor_to(getattr(error, "unit", None), "mag") if factor is not None else None
+    return _plain(value) * (factor or 1.0), _plain(error) * (own or factor or 1.0), name
+
+
+def _days(time: Any) -> tuple[NDArray, str]:
+    """Return the times of a series in days, and their scale."""
+    scale = str(getattr(time, "format", None) or "").upper()
+    offset = {"BTJD": 2457000.0, "BKJD": 2454833.0, "MJD": 2400000.5}.get(scale)
+    if hasattr(time, "jd"):
+        return np.asarray(time.jd) - (offset or 0.0), scale if offset else "JD"
+    unit = getattr(time, "unit", None)
+    factor = factor_to(unit, "d") if str(unit or "") else 1.0
+    if factor is None:
+        raise ValueError(f"the times are in {unit}, which is no unit of time; convert them to days")
+    return _plain(time) * factor, scale if offset else "unknown"
 
 
 def _plain(quantity: Any) -> NDArray:

@@ -1,6 +1,8 @@
 import logging
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from goodricke.lightcurves import LightCurves
@@ -101,3 +103,47 @@ def test_a_folder_of_thousands_of_files(tmp_path, qlp_file):
     assert (objects, most) == (3_000, 49_980)
     assert len(failures) == 1
     assert failures[0].reason.startswith("is a web page")
+
+
+def test_a_pattern_without_a_file_leaves_the_others_alone(tmp_path):
+    good, nothing = csv(tmp_path / "good.csv"), str(tmp_path / "nope*.csv")
+    for source in ([good, nothing], [nothing, good]):
+        batches = list(read_batches(source))
+        assert [name for batch, _ in batches if batch is not None for name in batch.ids] == ["good"]
+        failures = [error for _, errors in batches for error in errors]
+        assert [(error.path, error.reason) for error in failures] == [(nothing, "matches no file")]
+        assert read(source, errors="skip").ids == ["good"]
+        with pytest.raises(Unreadable, match="matches no file"):
+            read(source)
+
+
+def test_a_source_that_names_nothing_at_all_is_an_error(tmp_path):
+    with pytest.raises(Unreadable, match=r"a\*: matches no file"):
+        list(read_batches([str(tmp_path / "a*"), str(tmp_path / "b*")]))
+    with pytest.raises(Unreadable, match="names no file"):
+        list(read_batches([]))
+
+
+def nested(path, **columns):
+    light_curves = [[{"mjd": 59000.0, "mag": 15.0}]]
+    pq.write_table(pa.table({"id": [path.stem], "lc": light_curves} | columns), path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (pa.array([1]), pa.array(["RR"]), ["1", "RR"]),
+        (pa.array([2**60 + 1]), pa.array([0.5]), [str(2**60 + 1), "0.5"]),
+        (pa.array(["a"]).dictionary_encode(), pa.array([True]), ["a", "True"]),
+        (pa.array([1], pa.int32()), pa.array([2.5]), [1.0, 2.5]),
+        (pa.nulls(1), pa.array([3]), [None, 3]),
+    ],
+)
+def test_columns_of_one_name_and_several_types(tmp_path, first, second, expected):
+    nested(tmp_path / "a.parquet", kind=first, same=[1])
+    nested(tmp_path / "b.parquet", kind=second)
+    [(batch, failures)] = read_batches(tmp_path)
+    assert not failures
+    assert batch.objects["kind"].to_pylist() == expected
+    assert batch.objects["same"].to_pylist() == [1, None]
+    assert read(tmp_path).objects["kind"].to_pylist() == expected

@@ -95,12 +95,17 @@ def flux_name(table: FitsTable, wanted: str | None, default: str) -> str:
     raise Unreadable(table.path, f"has no flux column {name}", f"choose one of {', '.join(others)} with --flux")
 
 
-def without_dummies(value: NDArray[np.float32], unit: str, path: str) -> NDArray[np.float32]:
-    """Return brightnesses (N,) with the dummies of a survey as NaN, so that preprocessing drops them; log how many.
+def dummies(value: NDArray[np.float32], unit: str) -> Mask:
+    """Mark the brightnesses (N,) that stand for no measurement: magnitudes of `NO_MAGNITUDE` and more either way.
 
-    Dummies are magnitudes of `NO_MAGNITUDE` and more either way; in other units every number may be a measurement.
+    In other units every number may be a measurement.
     """
-    dummy = np.abs(value) >= NO_MAGNITUDE if unit == "mag" else np.zeros(0, bool)
+    return np.abs(value) >= NO_MAGNITUDE if unit.lower().startswith("mag") else np.zeros(len(value), bool)
+
+
+def without_dummies(value: NDArray[np.float32], unit: str, path: str) -> NDArray[np.float32]:
+    """Return brightnesses (N,) with the `dummies` as NaN, so that preprocessing drops them; log how many."""
+    dummy = dummies(value, unit)
     if not dummy.any():
         return value
     logger.info("%s: %d dummy magnitudes (%g or more either way) made NaN", path, dummy.sum(), NO_MAGNITUDE)

@@ -33,16 +33,27 @@ def find(source: Given, *, recursive: bool = False) -> list[str]:
     Unreadable
         If a pattern matches nothing or a folder holds no such file.
     """
-    return list(each(source, recursive=recursive))
+    paths = list[str]()
+    for found in each(source, recursive=recursive):
+        if isinstance(found, Unreadable):
+            raise found
+        paths.append(found)
+    return paths
 
 
-def each(source: Given, *, recursive: bool = False) -> Iterator[str]:
-    """Give the paths of `find` one by one."""
-    if not isinstance(source, str | Path):
-        for item in source:
-            yield from each(item, recursive=recursive)
-        return
-    path = os.fspath(source)
+def each(source: Given, *, recursive: bool = False) -> Iterator[str | Unreadable]:
+    """Give the paths of `find` one by one; in place of an item of the source that names no file, why not."""
+    for item in [source] if isinstance(source, str | Path) else source:
+        path = os.fspath(item)
+        try:
+            yield from _named_by(path, recursive)
+        except Unreadable as refusal:
+            yield refusal
+        except OSError as error:
+            yield Unreadable(error.filename or path, f"can't be searched ({error.strerror})", "check the permissions")
+
+
+def _named_by(path: str, recursive: bool) -> Iterator[str]:
     if os.path.isdir(path):
         yield from _filled(path, _in_folder(path, recursive), "holds no file that could be a light curve", recursive)
     elif glob.has_magic(path) and not os.path.exists(path):

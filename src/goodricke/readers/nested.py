@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from goodricke import ragged
 from goodricke.lightcurves import NO_BAND, LightCurves
-from goodricke.readers import building, columns
+from goodricke.readers import building, columns, units
 from goodricke.readers.fits import CUT_SHORT
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
-from goodricke.readers.table import bands_of, identifiers, numbers, unit_of
+from goodricke.readers.table import bands_of, identifiers, numbers
 
 NAME = "nested"
 SIDE_BY_SIDE = ""  # stands for plain list columns beside each other instead of one nested column
@@ -87,15 +87,16 @@ def _batch(
     good = np.ones(len(time), bool)
     if "quality" in flat and options.quality == "hard":
         good = building.unflagged(numbers(flat["quality"], match.quality or "", file.path), 0, "hard")
-    unit = options.unit or meta.get(b"unit", b"").decode() or unit_of(match.kind, None)
-    value = numbers(flat["value"], match.value, file.path, np.float32)
+    value, error, unit = _brightness(file, options, flat, match, meta.get(b"unit", b"").decode() or None)
+    if not first:
+        units.warn_if_unknown(unit, options, file.path)
     stated = meta.get(b"time_scale", b"").decode() or scale or columns.named_scale(match.time_scale, time)
     curves = LightCurves.from_arrays(
         ids,
         offsets,
         time,
-        building.without_dummies(value, unit, file.path),
-        numbers(flat["error"], match.error or "", file.path, np.float32) if "error" in flat else None,
+        value,
+        error,
         band,
         bands=bands,
         unit=unit,
@@ -103,6 +104,20 @@ def _batch(
         objects=_objects(file, table, column, offsets, ragged.total(timed & ~good, offsets)),
     )
     return curves.where(timed & good) if not (timed & good).all() else curves
+
+
+def _brightness(
+    file: Opened, options: ReadOptions, flat: Mapping[str, pa.Array], match: columns.Match, stated: str | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, str]:
+    """Return the brightnesses (N,), their uncertainties and the unit, which the file's metadata may state."""
+    unit, factor = units.brightness_unit("" if stated else match.kind, stated)
+    if options.unit:
+        unit, factor = options.unit, 1.0
+    value = units.scaled(numbers(flat["value"], match.value, file.path, np.float32), factor)
+    value = building.without_dummies(value, unit, file.path)
+    if "error" not in flat:
+        return value, None, unit
+    return value, units.scaled(numbers(flat["error"], match.error or "", file.path, np.float32), factor), unit
 
 
 # ---- finding the light curve --------------------------------------------------------------------------------------

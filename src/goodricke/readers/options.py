@@ -48,7 +48,8 @@ class ReadOptions:
         Columns of a table by role (object_id, time, value, error, band, quality), over the known aliases:
         ``{"time": "HJD", "value": "Vmag"}``.
     unit, time_scale : str, optional
-        Said of the light curves instead of what the file tells; no number is converted.
+        Said of the light curves instead of what the file tells; then no brightness is converted. Times always are,
+        to days, if the file states another unit of time.
     band : str, optional
         Name given to the band of every observation.
     recursive : bool

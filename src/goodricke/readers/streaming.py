@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -48,15 +50,15 @@ def read(source: finding.Given, *, errors: str = "raise", **options: Any) -> Lig
         raise ValueError(f"errors is 'raise' or 'skip', not {errors!r}")
     settings, parts, last = ReadOptions(**options), list[LightCurves](), None
     for path in finding.each(source, recursive=settings.recursive):
-        try:
-            parts.append(_read_file(path, settings))
-        except Unreadable as error:
-            if errors == "raise":
-                raise
-            logger.warning("skipped %s", error)
-            last = error
+        found = path if isinstance(path, Unreadable) else _read_or_refuse(path, settings)
+        if isinstance(found, LightCurves):
+            parts.append(found)
+            _check_alike(parts[0], found, str(path))
             continue
-        _check_alike(parts[0], parts[-1], path)
+        if errors == "raise":
+            raise found
+        logger.warning("skipped %s", found)
+        last = found
     if not parts:
         raise last or Unreadable(str(source), "names no file", "give a file or folder")
     return _join(parts)
@@ -83,34 +85,30 @@ def read_batches(
         All of one unit and time scale, from one reader. Objects are whole, and in the order of the files among
         those of a kind. None if there are only failures left to tell.
     failures : list of Unreadable
-        Files that couldn't be read since the last batch. They never stop the run.
+        Files that couldn't be read since the last batch, and patterns and folders that name none. They never stop
+        the run.
 
     Raises
     ------
     Unreadable
-        If the source itself names no file.
+        If the source as a whole names no file.
     """
     settings, waiting, failures = ReadOptions(**options), dict[Key, list[LightCurves]](), list[Unreadable]()
     held = dict[Key, int]()
-    for path in finding.each(source, recursive=settings.recursive):
-        pieces = _pieces(path, settings, max_points)
-        while True:
-            try:
-                key, piece = next(pieces)
-            except StopIteration:
-                break
-            except Unreadable as error:
-                failures.append(error)
-                break
-            if key in held and held[key] + len(piece.time) > max_points:
-                yield _join(waiting.pop(key)), failures
-                failures, _ = [], held.pop(key)
-            waiting.setdefault(key, []).append(piece)
-            held[key] = held.get(key, 0) + len(piece.time)
-            while sum(held.values()) > max_points and len(held) > 1:
-                fullest = max(held, key=lambda each: held[each])
-                yield _join(waiting.pop(fullest)), failures
-                failures, _ = [], held.pop(fullest)
+    for found in _all_pieces(source, settings, max_points):
+        if isinstance(found, Unreadable):
+            failures.append(found)
+            continue
+        key, piece = found
+        if key in held and held[key] + len(piece.time) > max_points:
+            yield _join(waiting.pop(key)), failures
+            failures, _ = [], held.pop(key)
+        waiting.setdefault(key, []).append(piece)
+        held[key] = held.get(key, 0) + len(piece.time)
+        while sum(held.values()) > max_points and len(held) > 1:
+            fullest = max(held, key=lambda each: held[each])
+            yield _join(waiting.pop(fullest)), failures
+            failures, _ = [], held.pop(fullest)
     for parts in waiting.values():
         yield _join(parts), failures
         failures = []
@@ -118,35 +116,68 @@ def read_batches(
         yield None, failures
 
 
-def _read_file(path: str, options: ReadOptions) -> LightCurves:
-    """Read one file; anything that goes wrong inside is the file's fault, and says which."""
+@contextmanager
+def blaming(path: str) -> Iterator[None]:
+    """Make whatever goes wrong inside the file's fault: one odd file among a million must not stop the others.
+
+    Raises
+    ------
+    Unreadable
+        In place of any exception.
+    """
     try:
-        file = Opened(path)
-        return reader_of(file).read(file, options)
+        yield
     except Unreadable:
         raise
-    except Exception as error:  # one odd file among a million must not stop the others
-        raise _unexpected(path, error) from error
+    except Exception as error:
+        reason = f"can't be read ({type(error).__name__}: {error})"
+        raise Unreadable(path, reason, "look at the file, and report it if it seems whole") from error
 
 
-def _unexpected(path: str, error: Exception) -> Unreadable:
-    reason = f"can't be read ({type(error).__name__}: {error})"
-    return Unreadable(path, reason, "look at it with `goodricke inspect`, and report it if it seems whole")
+def _read_or_refuse(path: str, options: ReadOptions) -> LightCurves | Unreadable:
+    """Read one file, or tell why it can't be."""
+    try:
+        with blaming(path):
+            file = Opened(path)
+            return reader_of(file).read(file, options)
+    except Unreadable as error:
+        return error
+
+
+def _all_pieces(
+    source: finding.Given, options: ReadOptions, max_points: int
+) -> Iterator[tuple[Key, LightCurves] | Unreadable]:
+    """Give the light curves of all files in pieces; in place of what can't be read, why not.
+
+    Raises
+    ------
+    Unreadable
+        If the source names no file at all.
+    """
+    named, refusals = False, list[Unreadable]()
+    for path in finding.each(source, recursive=options.recursive):
+        if isinstance(path, Unreadable):
+            refusals.append(path)
+            yield path
+            continue
+        named = True
+        try:
+            yield from _pieces(path, options, max_points)
+        except Unreadable as error:
+            yield error
+    if not named:
+        raise refusals[0] if refusals else Unreadable(str(source), "names no file", "give a file or folder")
 
 
 def _pieces(path: str, options: ReadOptions, max_points: int) -> Iterator[tuple[Key, LightCurves]]:
     """Give a file's light curves in pieces of at most ``max_points``, unless one light curve has more."""
-    try:
+    with blaming(path):
         file = Opened(path)
         reader = reader_of(file)
         stream = getattr(reader, "stream", None)
         for curves in stream(file, options, max_points) if stream else (reader.read(file, options),):
             for piece in split(curves, max_points):
                 yield (piece.unit, piece.time_scale, reader.NAME), piece
-    except Unreadable:
-        raise
-    except Exception as error:
-        raise _unexpected(path, error) from error
 
 
 def split(curves: LightCurves, max_points: int) -> Iterator[LightCurves]:
@@ -175,9 +206,38 @@ def _join(parts: list[LightCurves]) -> LightCurves:
     """Join pieces, the per-object columns in one chunk each: ten thousand chunks would slow down every slice."""
     if len(parts) == 1:
         return parts[0]
-    joined = LightCurves.concat(parts)
+    joined = LightCurves.concat(_reconciled(parts))
     table: pa.Table = joined.table_of_objects.combine_chunks()
     return LightCurves(
         joined.object_id, joined.offsets, joined.time, joined.value, joined.error, joined.band,
         joined.bands, joined.unit, joined.time_scale, table if table.num_columns else None,
     )  # fmt: skip
+
+
+def _reconciled(parts: list[LightCurves]) -> list[LightCurves]:
+    """Return the pieces with per-object columns whose types don't go together as text in all of them."""
+    tables = [part.table_of_objects for part in parts]
+    if all(table.schema.equals(tables[0].schema) for table in tables):
+        return parts
+    names = dict.fromkeys(name for table in tables for name in table.column_names)
+    at_odds = [name for name in names if not _go_together([t.select([name]) for t in tables if name in t.column_names])]
+    if not at_odds:
+        return parts
+    return [replace(part, objects=_with_text(table, at_odds)) for part, table in zip(parts, tables, strict=True)]
+
+
+def _go_together(tables: list[pa.Table]) -> bool:
+    try:
+        pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException:
+        return False
+    return True
+
+
+def _with_text(table: pa.Table, names: list[str]) -> pa.Table:
+    """Return a table with some columns, where it has them, as text."""
+    for name in names:
+        if name in table.column_names:
+            texts = pa.array([None if x is None else str(x) for x in table[name].to_pylist()], pa.string())
+            table = table.set_column(table.column_names.index(name), name, texts)
+    return table

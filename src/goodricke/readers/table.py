@@ -2,8 +2,9 @@
 
 Columns are found by the aliases in `columns`, or as `ReadOptions.columns` names them. A table without an object column
 is one object, named after the file (a FITS table: after its header). Text without a line of names and with two or
-three columns is time, brightness, uncertainty. The unit is ``"mag"`` for magnitudes, else what the file tells, else
-``"flux"``, or ``"unknown"`` if the column's name doesn't even say that. Dummy magnitudes such as 99.99 become NaN.
+three columns is time, brightness, uncertainty. The unit is ``"mag"`` for magnitudes (mmag are converted), else what the
+file tells, else ``"flux"``, or ``"unknown"`` with a warning if the column's name doesn't even say that. Times whose
+column has a unit are converted to days. Dummy magnitudes such as 99.99 become NaN.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from numpy.typing import NDArray
 
 from goodricke import ragged
 from goodricke.lightcurves import NO_BAND, LightCurves
-from goodricke.readers import building, columns, tabular
+from goodricke.readers import building, columns, tabular, units
 from goodricke.readers.columns import Match
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
 
 NAME = "table"
-UNITS = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
 
 
 def recognises(file: Opened) -> bool:
@@ -43,7 +43,8 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     source = tabular.open_table(file, [options.columns["object_id"]] if "object_id" in options.columns else ())
     found = columns.match(source.names, options.chosen, file.path)
     data, file.noted = source.load(found.used), found.used
-    time = numbers(data[found.time], found.time, file.path) + found.offset
+    length = units.days_per(source.units.get(found.time), found.time, options, file.path)
+    time = units.scaled(numbers(data[found.time], found.time, file.path), length) + found.offset
     if not len(time):
         raise Unreadable(file.path, "is a table without rows", tabular.NO_TABLE)
     ids, codes = _objects(file, data, found, source.object_id, len(time))
@@ -52,14 +53,13 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     bands, band = bands_of(data[found.band] if found.band else None, found.band, options, file.path)
     offsets, time = ragged.offsets_of(np.bincount(codes, minlength=len(ids))), time[order]
     keep, n_flagged = _kept(file, options, data, found, order, time, offsets)
-    unit = options.unit or unit_of(found.kind, source.units.get(found.value))
-    value = building.without_dummies(numbers(data[found.value], found.value, file.path, np.float32), unit, file.path)
+    value, error, unit = _brightness(file, options, source, data, found)
     curves = LightCurves.from_arrays(
         ids,
         offsets,
         time,
         value[order],
-        numbers(data[found.error], found.error, file.path, np.float32)[order] if found.error else None,
+        None if error is None else error[order],
         None if band is None else band[order],
         bands=bands,
         unit=unit,
@@ -76,6 +76,22 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         ),
     )
     return curves if keep.all() else curves.where(keep)
+
+
+def _brightness(
+    file: Opened, options: ReadOptions, source: tabular.Tabular, data: Mapping[str, Any], found: Match
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, str]:
+    """Return the brightnesses (N,), their uncertainties and the unit; as they are if the options say the unit."""
+    unit, factor = units.brightness_unit(found.kind, source.units.get(found.value))
+    units.warn_if_unknown(unit, options, file.path)
+    if options.unit:
+        unit, factor = options.unit, 1.0
+    value = units.scaled(numbers(data[found.value], found.value, file.path, np.float32), factor)
+    value = building.without_dummies(value, unit, file.path)
+    if not found.error:
+        return value, None, unit
+    own = factor if options.unit else units.error_factor(source.units.get(found.error), factor, unit)
+    return value, units.scaled(numbers(data[found.error], found.error, file.path, np.float32), own), unit
 
 
 def _kept(
@@ -169,15 +185,6 @@ def bands_of(
             path, f"has {len(bands)} different bands in column {name}", "--column band=NAME, or --band NAME"
         )
     return tuple(bands) or (NO_BAND,), names.indices.to_numpy(zero_copy_only=False).astype(np.uint8)
-
-
-def unit_of(kind: str, stated: str | None) -> str:
-    """Return the unit of a brightness column from what its name says and what the file states."""
-    if kind == "mag":
-        return "mag"
-    if stated is not None:
-        return UNITS.get(stated, stated)
-    return "flux" if kind == "flux" else "unknown"
 
 
 def _position(

@@ -1,0 +1,81 @@
+"""Units as files write them: times to days, thousandths of a magnitude to magnitudes, names for the rest."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from astropy import units
+from numpy.typing import NDArray
+
+from goodricke.lightcurves import factor_to
+from goodricke.readers.options import ReadOptions, Unreadable
+
+logger = logging.getLogger("goodricke")
+
+NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
+# Whatever zero point is told after it, a Julian date is in days: "BJD - 2457000, days".
+JULIAN = re.compile(r"^\W*([a-z]{0,2}jd(tdb|utc|tai|tt)?(?![a-z])|julian|days?\b)", re.IGNORECASE)
+SPELLED_OUT = {"sec": "s", "secs": "s", "mins": "min", "hrs": "h", "yrs": "yr"}  # beyond those that astropy knows
+
+
+def brightness_unit(kind: str, stated: str | None) -> tuple[str, float]:
+    """Return the unit of a brightness column, and what its numbers are multiplied by to be in it.
+
+    Parameters
+    ----------
+    kind : {"mag", "flux", ""}
+        What the column's name says.
+    stated : str, optional
+        Its unit as the file writes it.
+    """
+    factor = _factor(stated, "mag") if stated else None
+    if kind == "mag" or (factor is not None and factor != 1):
+        return "mag", factor or 1.0
+    if stated is not None:
+        return NAMES.get(stated, stated), 1.0
+    return ("flux" if kind == "flux" else "unknown"), 1.0
+
+
+def error_factor(stated: str | None, of_value: float, unit: str) -> float:
+    """Return what an uncertainty is multiplied by, by its own unit if that is one of magnitude, else as the value."""
+    own = _factor(stated, "mag") if stated and unit == "mag" else None
+    return of_value if own is None else own
+
+
+def days_per(stated: str | None, column: str, options: ReadOptions, path: str) -> float:
+    """Return the length in days of the unit that times are stated in; without one they are in days.
+
+    Raises
+    ------
+    Unreadable
+        If it is no unit of time, and no time scale is given to say that the numbers are days all the same.
+    """
+    if not stated or JULIAN.match(stated):
+        return 1.0
+    lower = stated.strip().lower()
+    for text in (stated, lower, SPELLED_OUT.get(lower, lower), lower.removesuffix("s") if len(lower) > 3 else lower):
+        if (factor := _factor(text, "d")) is not None:
+            return factor
+    if options.time_scale:
+        return 1.0
+    mend = "mend the unit (s, min, h, d and yr are known), or, if the times are in days, say their --time-scale"
+    raise Unreadable(path, f"has times in the unknown unit {stated!r} (column {column})", mend)
+
+
+def scaled(values: NDArray, factor: float) -> NDArray:
+    """Return numbers times a factor, themselves if it is 1."""
+    return values if factor == 1 else (values * factor).astype(values.dtype)
+
+
+def warn_if_unknown(unit: str, options: ReadOptions, path: str) -> None:
+    """Say that a brightness without a unit will be taken as flux, which turns magnitudes upside down."""
+    if unit == "unknown" and options.unit is None:
+        logger.warning(
+            "the brightness of %s has no known unit and is taken as flux; if it is in magnitudes, say --unit mag", path
+        )
+
+
+def _factor(stated: str, wanted: str) -> float | None:
+    """Return what numbers in a unit are multiplied by to be in ``wanted``, None if they can't be."""
+    return factor_to(units.Unit(stated.strip(), parse_strict="silent"), wanted)
