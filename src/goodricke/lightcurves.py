@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from goodricke import ragged
+from goodricke.tables import join
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -282,7 +283,7 @@ class LightCurves:
             bands,
             parts[0].unit,
             parts[0].time_scale,
-            pa.concat_tables(tables, promote_options="permissive") if any(t.num_columns for t in tables) else None,
+            join(tables) if any(t.num_columns for t in tables) else None,
         )
 
     # ---- giving away ------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from goodricke.tables import join
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -151,7 +153,7 @@ class Predictions:
     def concat(parts: Sequence[Predictions]) -> Predictions:
         """Join predictions of one model."""
         tables = [part.table for part in parts]
-        return Predictions(pa.concat_tables(tables, promote_options="permissive"), parts[0].classes)
+        return Predictions(join(tables), parts[0].classes)
 
     def __len__(self) -> int:
         return self.table.num_rows

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-
 from goodricke.lightcurves import LightCurves
 from goodricke.readers import finding
 from goodricke.readers.opened import Opened
@@ -206,38 +204,5 @@ def _join(parts: list[LightCurves]) -> LightCurves:
     """Join pieces, the per-object columns in one chunk each: ten thousand chunks would slow down every slice."""
     if len(parts) == 1:
         return parts[0]
-    joined = LightCurves.concat(_reconciled(parts))
-    table: pa.Table = joined.table_of_objects.combine_chunks()
-    return LightCurves(
-        joined.object_id, joined.offsets, joined.time, joined.value, joined.error, joined.band,
-        joined.bands, joined.unit, joined.time_scale, table if table.num_columns else None,
-    )  # fmt: skip
-
-
-def _reconciled(parts: list[LightCurves]) -> list[LightCurves]:
-    """Return the pieces with per-object columns whose types don't go together as text in all of them."""
-    tables = [part.table_of_objects for part in parts]
-    if all(table.schema.equals(tables[0].schema) for table in tables):
-        return parts
-    names = dict.fromkeys(name for table in tables for name in table.column_names)
-    at_odds = [name for name in names if not _go_together([t.select([name]) for t in tables if name in t.column_names])]
-    if not at_odds:
-        return parts
-    return [replace(part, objects=_with_text(table, at_odds)) for part, table in zip(parts, tables, strict=True)]
-
-
-def _go_together(tables: list[pa.Table]) -> bool:
-    try:
-        pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException:
-        return False
-    return True
-
-
-def _with_text(table: pa.Table, names: list[str]) -> pa.Table:
-    """Return a table with some columns, where it has them, as text."""
-    for name in names:
-        if name in table.column_names:
-            texts = pa.array([None if x is None else str(x) for x in table[name].to_pylist()], pa.string())
-            table = table.set_column(table.column_names.index(name), name, texts)
-    return table
+    joined = LightCurves.concat(parts)
+    return replace(joined, objects=None if joined.objects is None else joined.objects.combine_chunks())
