@@ -1,4 +1,4 @@
-"""goodricke: light curves in; classes, probabilities, embeddings and physical parameters out."""
+"""goodricke: astronomical light curves in; classes, calibrated probabilities and embeddings out."""
 
 from importlib import import_module
 from typing import Any

@@ -318,7 +318,7 @@ class LightCurves:
         try:
             from nested_pandas import NestedDtype, NestedFrame
         except ImportError as error:
-            raise ImportError("to_nested_pandas needs nested-pandas: pip install nested-pandas") from error
+            raise ImportError("to_nested_pandas needs nested-pandas: pip install 'goodricke[survey]'") from error
         table = self.to_arrow()
         # bands as plain text: nested-pandas has no dictionary inside a list
         fields = [f.field(i) for f in [table.schema.field(LIGHT_CURVE).type] for i in range(f.num_fields)]

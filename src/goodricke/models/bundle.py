@@ -145,7 +145,7 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False) -> M
     ----------
     name : str or Path
         A folder; the name of a shipped model (`shipped_models`); or ``owner/name`` on the Hugging Face hub (needs
-        ``pip install huggingface_hub`` and network).
+        ``pip install goodricke[hub]`` and network).
     device : str
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... or ``"auto"`` (a GPU if there is one).
     verify : bool
@@ -288,6 +288,6 @@ def _from_hub(name: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise FileNotFoundError(
-            f"no folder {name!r}; as a hub id it needs huggingface_hub: pip install huggingface_hub"
+            f"no folder {name!r}; as a hub id it needs huggingface_hub: pip install 'goodricke[hub]'"
         ) from error
     return Path(snapshot_download(name))
