@@ -124,8 +124,8 @@ def positional_encoding(time: Tensor, mask: Tensor, config: AstrafierConfig) -> 
     """Encode times [d] from each light curve's start, (B, T) -> (B, T, d) (Eq. 2-3).
 
     The phase of channel pair i is ``time / 10000^(2i/d) * d / T`` with T the light curve's own number of points;
-    ``encoding="fast"`` multiplies where the paper divides: the shortest period is then about ``2 pi T / (10^4 d)`` days,
-    where the paper's phases hardly move. As published, T is the padded length.
+    ``encoding="fast"`` multiplies where the paper divides: the shortest period is then about ``2 pi T / (10^4 d)``
+    days, where the paper's phases hardly move. As published, T is the padded length.
     """
     d = config.embed
     exponent = torch.arange(0, d, 2, device=time.device, dtype=torch.float32) * (math.log(10000.0) / d)  # (d/2,)
