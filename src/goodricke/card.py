@@ -58,7 +58,8 @@ def model_card(
 - Preprocessing: {recipe.preprocessing.kind}, see `config.json`.
 - Data: {recipe.data.name}; {len(parts[TRAIN]):,} light curves to train,
   {len(parts[VALIDATION]):,} to choose the best epoch and the temperatures, {len(parts[TEST]):,} held out; split by star
-  (ids, and positions within {recipe.data.same_star:g} arcsec), stratified by class, seed {recipe.data.seed}.
+  (ids, and positions within {recipe.data.same_star:g} arcsec), stratified by class, seed {recipe.data.seed};
+  held-out stars within {max(recipe.data.guard, recipe.data.same_star):g} arcsec of another part's are left out.
 - Merged labels: {json.dumps(recipe.data.merge)}; dropped: {json.dumps(recipe.data.drop)}.
 - Training: {run.epoch} epochs (best: {run.best_epoch + 1}), batch {settings.batch}, learning rate {settings.rate:g}
   ({settings.schedule}), class weights (N / N_c)^{settings.weight_power:g}, seed {settings.seed},

@@ -118,7 +118,7 @@ def _prepared(recipe: Recipe, data: Labelled, console: Console) -> Prepared:
     """Preprocess, or take what an interrupted run has left in its folder if it is of the same light curves."""
     file = recipe.run / "prepared.npz"
     key = _digest(data) + recipe.preprocessing.model_dump_json()
-    names = ("offsets", "time", "values", "context", "status")
+    names = ("offsets", "time", "values", "context", "status", "n_obs")
     if loop.rank_and_world()[0] == 0 and not _has_key(file, key):
         with console.status(f"Preprocessing {len(data.curves):,} light curves"):
             made = prepare(data.curves, recipe.preprocessing, recipe.training.workers)
@@ -128,8 +128,9 @@ def _prepared(recipe: Recipe, data: Labelled, console: Console) -> Prepared:
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
     with np.load(file) as kept:
-        arrays = {k: kept[k] for k in names}
-    return Prepared(data.curves.object_id, **arrays, frames=getattr(recipe.preprocessing, "frames", None))
+        offsets, time, values, context, status, n_obs = (kept[k] for k in names)
+    frames = getattr(recipe.preprocessing, "frames", None)
+    return Prepared(data.curves.object_id, offsets, time, values, context, status, frames, n_obs)
 
 
 def _digest(data: Labelled) -> str:
@@ -148,11 +149,18 @@ def _has_key(file: Path, key: str) -> bool:
 
 
 def _split(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
-    """Return the rows to train, to validate and to test; those that can't be classified are in none."""
+    """Return the rows to train, to validate and to test.
+
+    In none of them are light curves that can't be classified, and held-out ones so near to another's position that
+    they may be of the same star (``[data] guard``).
+    """
     part = np.full(len(prepared), "", "<U10")
     ok, config = prepared.usable, recipe.data
     name = np.array(data.classes)[data.label]
-    part[ok] = split_by_star(data.star[ok], name[ok], config.test, config.validation, config.seed)
+    _, star = np.unique(data.star[ok], return_inverse=True)  # numbered anew: the others must not move the split
+    part[ok] = split_by_star(star, name[ok], config.test, config.validation, config.seed)
+    seen = np.isin(data.neighbourhood, data.neighbourhood[np.isin(part, (TRAIN, VALIDATION))])
+    part[(part == TEST) & seen] = ""
     return {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}
 
 
@@ -317,7 +325,7 @@ def _predictions(model: Model, prepared: Prepared, answers: Answers, objects: pa
         prepared.status,
         model.classes,
         answers.probabilities,
-        prepared.n_points,
+        prepared.n_obs,
         answers.spread,
         answers.mutual_information,
         answers.embedding,

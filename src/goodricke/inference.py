@@ -68,7 +68,7 @@ def classify(
         np.where(broken, Status.NON_FINITE, prepared.status),
         model.classes,
         answers.probabilities,
-        prepared.n_points,
+        prepared.n_obs,
         answers.spread,
         answers.mutual_information,
         answers.embedding,

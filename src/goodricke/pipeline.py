@@ -143,7 +143,7 @@ def _report(predictions: Predictions, model: Model, console: Console) -> None:
     for name, justify in (("object", "left"), ("class", "left"), ("probability", "right"), ("", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     table.add_column("next", justify="left", style="dim")
-    table.add_column("points", justify="right", style="dim")
+    table.add_column("obs", justify="right", style="dim")
     spread = predictions.spread if "std_" + predictions.classes[0] in predictions.table.column_names else None
     p = predictions.probabilities
     ids, status, n_obs = (predictions.table[c].to_pylist() for c in ("object_id", "status", "n_obs"))

@@ -55,7 +55,7 @@ DESCRIPTIONS = {
     "p_max": "Probability of the most probable class",
     "entropy": "Entropy of the mean probabilities [nat]",
     "mutual_information": "Part of the entropy due to the model's own uncertainty, over Monte-Carlo passes [nat]",
-    "n_obs": "Observations the network saw, after cleaning and binning",
+    "n_obs": "Observations used, after quality cuts and cleaning",
     "model": "Identifier of the model",
     "model_hash": "SHA-256 of the model's weights and configuration, first 12 digits",
 }

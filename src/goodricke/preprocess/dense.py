@@ -89,6 +89,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
     cleaned = align_bands(cleaned).sorted()
     if config.clip_sigma is not None:
         cleaned = clip_outliers(cleaned, config.clip_sigma, config.clip_rounds)
+    observations = cleaned.n_obs
     if config.cadence is not None:
         cleaned = to_cadence(cleaned, config.cadence)
     status = judge(curves, cleaned, config.fewest)
@@ -111,6 +112,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
         np.zeros((len(curves), 0), np.float32),
         status,
         config.frames,
+        observations,
     )
 
 

@@ -79,6 +79,7 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
         align_bands(distinct_points(finite_points(curves))).sorted(), config.clip_sigma, config.clip_rounds
     )
     period, power = find_periods(cleaned, config.search)
+    observations = cleaned.n_obs
     status = judge(curves, cleaned, config.fewest)
     status = np.where((status == "OK") & (lost >= MOST_LOST), "NOT_POSITIVE", status)
     status = np.where((status == "OK") & ~np.isfinite(period), "NO_PERIOD", status)
@@ -102,6 +103,7 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
         np.clip(np.stack([value, error], 1), -30, 30).astype(np.float32),
         np.where((status == "OK")[:, None], context, 0).astype(np.float32),
         status,
+        observations=observations,
     )
 
 

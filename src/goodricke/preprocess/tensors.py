@@ -43,6 +43,8 @@ class Prepared:
         ``"OK"`` or why the object can't be classified; such an object has no points.
     frames : int, optional
         Length to pad every batch to, for networks whose answer depends on it (the published ASTRAFier).
+    observations : int64 (n,), optional
+        Observations left of each light curve after cleaning, before averaging; its points by default.
     """
 
     object_id: pa.Array
@@ -52,6 +54,7 @@ class Prepared:
     context: NDArray[np.float32]
     status: NDArray[np.str_]
     frames: int | None = None
+    observations: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -60,6 +63,11 @@ class Prepared:
     def n_points(self) -> NDArray[np.int64]:
         """Number of points per object, (n,)."""
         return ragged.lengths(self.offsets)
+
+    @property
+    def n_obs(self) -> NDArray[np.int64]:
+        """Number of observations that the points stand for, (n,), counted for unusable objects too."""
+        return self.n_points if self.observations is None else self.observations
 
     @property
     def padded(self) -> NDArray[np.int64]:
@@ -98,6 +106,7 @@ class Prepared:
             values=np.concatenate([part.values for part in parts]),
             context=np.concatenate([part.context for part in parts]),
             status=np.concatenate([part.status for part in parts]),
+            observations=np.concatenate([part.n_obs for part in parts]),
         )
 
     def take(self, rows: NDArray[np.int64]) -> Prepared:
@@ -112,6 +121,7 @@ class Prepared:
             values=self.values[points],
             context=self.context[rows],
             status=self.status[rows],
+            observations=self.n_obs[rows],
         )
 
 

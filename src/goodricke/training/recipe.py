@@ -46,11 +46,15 @@ class DataConfig(BaseModel):
     recursive: bool = False
     merge: dict[str, list[str]] = {}
     drop: list[str] = []
+    exclude: list[str] = Field([], description="ids of objects to leave out")
     fewest: int = Field(30, ge=3)
     test: float = Field(0.2, gt=0, lt=1)
     validation: float = Field(0.1, gt=0, lt=1)
     seed: int = 42
     same_star: float = Field(5.0, gt=0, description="positions within this many arcsec are of one star")
+    guard: float = Field(
+        0.0, ge=0, description="held-out stars within this many arcsec of a training star are not scored"
+    )
 
 
 class TrainingConfig(LoopConfig):
@@ -133,6 +137,7 @@ class Labelled(NamedTuple):
     label: NDArray[np.int64]  # (n,) index into classes
     classes: tuple[str, ...]
     star: NDArray[np.int64]  # (n,) which star each is of
+    neighbourhood: NDArray[np.int64]  # (n,) the same at the guard's distance
 
 
 def read_labelled(config: DataConfig) -> Labelled:
@@ -150,7 +155,7 @@ def read_labelled(config: DataConfig) -> Labelled:
     table = table.drop_duplicates("object_id")
     joined = table.set_index("object_id").reindex(curves.ids)
     name = merged(joined["label"], config)
-    keep = np.flatnonzero(name.notna().to_numpy())
+    keep = np.flatnonzero(name.notna().to_numpy() & ~np.isin(curves.ids, config.exclude))
     if not len(keep):
         raise ValueError(
             f"none of the {len(curves)} light curves has a label. Their ids look like {curves.ids[:3]}, those of "
@@ -161,7 +166,8 @@ def read_labelled(config: DataConfig) -> Labelled:
     classes, label = np.unique(name.iloc[keep].to_numpy().astype(str), return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"only one class remains ({classes[0]}); see [data] drop, merge and fewest")
-    return Labelled(curves, label, tuple(classes.tolist()), _stars(curves, rows, config.same_star))
+    star, near = (_stars(curves, rows, within) for within in (config.same_star, max(config.same_star, config.guard)))
+    return Labelled(curves, label, tuple(classes.tolist()), star, near)
 
 
 def _refuse_conflicts(table: pd.DataFrame, path: str) -> None:
