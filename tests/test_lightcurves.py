@@ -307,7 +307,7 @@ def test_without_nested_pandas_the_error_names_it(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "nested_pandas", None)
-    with pytest.raises(ImportError, match="pip install nested-pandas"):
+    with pytest.raises(ImportError, match=r"goodricke\[survey\]"):
         make().to_nested_pandas()
 
 
