@@ -67,6 +67,7 @@ def classify_files(
     parts: list[Predictions] = []
     unread: list[Unreadable] = []
     drawn: set[Path] = set()
+    told: set[str] = set()  # units that were judged
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} light curves"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
@@ -76,7 +77,9 @@ def classify_files(
             unread += failures
             if curves is None:
                 continue
-            _warn_of_other_data(curves, loaded.config)
+            if curves.unit not in told:
+                _warn_of_other_data(curves, loaded.config)
+            told.add(curves.unit)
             parts.append(classify(curves, loaded, passes, seed, workers, lambda n: progress.advance(bar, n)))
             if plot is not None:
                 _plot(curves, parts[-1], plot, drawn)
@@ -207,9 +210,9 @@ def table_of_models() -> Table:
 
 
 def _figure(value: Any) -> str:
-    """Return a score, with its interval if it has one."""
+    """Return a score, its interval on a second line."""
     if isinstance(value, dict):
-        return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
+        return f"{value['value']:.3f}\n{value['low']:.3f}-{value['high']:.3f}"
     return "" if value is None else f"{value:.3f}"
 
 
