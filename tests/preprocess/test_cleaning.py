@@ -1,4 +1,4 @@
-"""Clipping, binning and judging, held against a loop over the light curves."""
+"""Clipping, binning, thinning and judging, held against a loop over the light curves."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke import LightCurves
-from goodricke.preprocess.cleaning import align_bands, bin_average, clip_outliers, distinct_points, finite_points, judge
+from goodricke.preprocess.cleaning import (
+    align_bands,
+    alternate_bands,
+    bin_average,
+    clip_outliers,
+    distinct_points,
+    enough_per_band,
+    finite_points,
+    flux_to_ab,
+    judge,
+    significant_flux,
+)
 
 value_lists = st.lists(
     st.lists(st.sampled_from([0.0, 1.0, 1.5, 2.0, 3.0, 30.0, 1e3, 1e4]), max_size=25), min_size=1, max_size=5
@@ -131,3 +142,103 @@ def test_the_status_tells_the_first_reason():
     curves = batch(values)
     found = judge(curves, finite_points(curves), 3)
     assert found.tolist() == ["EMPTY", "NON_FINITE", "TOO_FEW_POINTS", "CONSTANT", "OK"]
+
+
+def in_unit(unit: str, values: list, errors: list) -> LightCurves:
+    flat = [np.concatenate(xs) for xs in (values, errors)]
+    offsets = np.concatenate([[0], np.cumsum([len(v) for v in values])])
+    return LightCurves.from_arrays(
+        [str(i) for i in range(len(values))], offsets, np.arange(len(flat[0])), *flat, unit=unit
+    )
+
+
+def test_fluxes_above_their_error_and_zero_are_significant():
+    values, errors = [[2, 1, -2, 0], [3, 3, np.nan, 3, 3]], [[1, 1, 1, -1], [0, np.nan, 1, -1, 2.9]]
+    curves = in_unit("nJy", values, errors)
+    found = significant_flux(curves)
+    assert [c.value.tolist() for c in found] == [[2], [3]]
+    assert found.error == pytest.approx([1, 2.9])
+    assert significant_flux(found) is found
+    with pytest.raises(ValueError, match="in magnitudes"):
+        significant_flux(in_unit("mag", values, errors))
+
+
+@pytest.mark.parametrize(("unit", "jansky"), [("Jy", 1.0), ("mJy", 1e-3), ("uJy", 1e-6), ("nJy", 1e-9)])
+def test_ab_magnitudes(unit, jansky):
+    """A flux of 3631 Jy is magnitude 0, 3631e-10 Jy 25; one percent of error is 0.010857 mag."""
+    flux = np.array([3631, 36.31, 3631e-10]) / jansky
+    found = flux_to_ab(in_unit(unit, [flux, [-1.0, 0.0]], [flux / 100, [1.0, 1.0]]))
+    assert found.unit == "mag"
+    assert found.value[:3] == pytest.approx([0, 5, 25], abs=1e-5)
+    assert found.error[:3] == pytest.approx([0.01 * 2.5 / np.log(10)] * 3, rel=1e-5)
+    assert np.isnan(found.value[3:]).all()
+    assert np.isnan(found.error[3:]).all()
+
+
+@pytest.mark.parametrize("unit", ["mag", "electron / s", "relative", "unknown", "d"])
+def test_no_ab_magnitudes_without_a_zero_point(unit):
+    with pytest.raises(ValueError, match="unit='nJy'"):
+        flux_to_ab(in_unit(unit, [[1.0]], [[0.1]]))
+
+
+def of_gaia(*curves: list) -> LightCurves:
+    """Return light curves of (minutes, band) each."""
+    offsets = np.concatenate([[0], np.cumsum([len(c) for c in curves], dtype=int)])
+    points = [p for c in curves for p in c]
+    time, band = (np.array([p[i] for p in points], float) for i in (0, 1))
+    ids, bands = [str(i) for i in range(len(curves))], ("G", "BP", "RP")
+    return LightCurves.from_arrays(ids, offsets, 2457000 + time / 1440, time, band=band.astype(int), bands=bands)
+
+
+def kept(curves: LightCurves) -> list:
+    return ["".join("GBR"[b] for b in c.band) for c in alternate_bands(curves)]
+
+
+def test_bands_observed_together_take_turns():
+    G, B, R = 0, 1, 2
+    visits = [(start + minute, band) for start in (0, 106, 1000, 1106) for minute, band in ((0, G), (0.6, B), (0.7, R))]
+    single = [(0, B), (0.5, R), (106, R), (212, B), (212.5, R), (318, R), (319, B), (500, B), (700, B), (700.1, R)]
+    far = [(0, B), (15.5, R), (31, B)]
+    near = [(0, R), (14.5, B)]
+    assert kept(of_gaia(visits, single, [], far, near, [(0, G)])) == ["GBGRGBGR", "BRBRBR", "", "BRB", "B", "G"]
+
+
+def test_thinning_needs_order_in_time():
+    with pytest.raises(ValueError, match="sort them first"):
+        alternate_bands(of_gaia([(10, 1), (0, 2)]))
+
+
+even_minutes = st.integers(0, 100).map(lambda half: 2 * half)  # never 15 apart, which rounding decides
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.tuples(even_minutes, st.integers(0, 2)), max_size=12), min_size=1, max_size=3))
+def test_no_two_bands_within_fifteen_minutes(curves):
+    curves = of_gaia(*[sorted(set(c)) for c in curves])
+    found = alternate_bands(curves)
+    for one, before in zip(found, curves, strict=True):
+        minutes, band, state = one.value[one.band > 0], one.band[one.band > 0], 2
+        gaps = np.abs(minutes[:, None] - minutes)[band[:, None] != band]
+        assert not (gaps <= 14.99).any()
+        assert (one.band == 0).sum() == (before.band == 0).sum()
+        visits, last = [], -np.inf
+        for time, b in zip(before.value[before.band > 0], before.band[before.band > 0], strict=True):
+            if time - last > 15.01:
+                visits.append([])
+            visits[-1].append(b)
+            last = time
+        expected = []
+        for visit in visits:
+            state = 3 - state if len(set(visit)) > 1 else visit[0]
+            expected += [state] * visit.count(state)
+        assert band.tolist() == expected
+    assert alternate_bands(found) is found
+
+
+def test_enough_observations_in_every_band():
+    curves = of_gaia([(0, 1), (1, 2)], [(0, 1), (1, 1)], [], [(0, 1), (1, 1), (2, 2), (3, 2), (4, 0)])
+    assert enough_per_band(curves, 1).tolist() == [False, False, False, True]
+    assert enough_per_band(curves, 1, ("BP", "RP")).tolist() == [True, False, False, True]
+    assert enough_per_band(curves, 2, ("BP",)).tolist() == [False, True, False, True]
+    assert enough_per_band(curves, 1, ("V",)).tolist() == [False] * 4
+    assert enough_per_band(curves, 0).all()

@@ -110,14 +110,6 @@ def test_no_or_several_light_curves(tmp_path):
         read(tmp_path / "b.parquet")
 
 
-def test_alerts_of_fink(data):
-    """Broker tables hold the history as a list of structs."""
-    curves = read(data / "formats" / "fink" / "ztf_alerts.parquet")
-    assert len(curves) == 51
-    assert curves.ids[0].startswith("ZTF")
-    assert set(curves.bands) <= {"g", "r", "i"}
-
-
 def test_a_plain_table_with_a_stray_list_stays_a_table(tmp_path):
     table = pa.table({"id": [1, 1], "mjd": [59000.0, 59001.0], "mag": [1.0, 2.0], "tags": [["a"], ["b"]]})
     pq.write_table(table, tmp_path / "a.parquet")

@@ -1,14 +1,19 @@
-"""Steps that every preprocessing shares: drop what is not finite, clip outliers, average in bins, judge the rest."""
+"""Steps that every preprocessing shares, and the cuts and conversions of Becker et al. (2025, section 2).
+
+Drop what is not finite or not significant, clip outliers, average in bins, thin out, judge the rest.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+from astropy import units as u
 from numpy.typing import NDArray
 
 from goodricke import ragged
-from goodricke.lightcurves import LightCurves
+from goodricke.lightcurves import LightCurves, factor_to
+from goodricke.readers import units
 
 
 def finite_points(curves: LightCurves) -> LightCurves:
@@ -33,6 +38,120 @@ def distinct_points(curves: LightCurves) -> LightCurves:
     keep = np.ones(len(order), bool)
     keep[order[1:][same]] = False
     return curves.where(keep)
+
+
+def significant_flux(curves: LightCurves) -> LightCurves:
+    """Return the light curves with only the observations whose flux is above 0 and above its error, itself above 0.
+
+    Not for difference photometry, where a source fainter than its reference is no less a measurement.
+
+    Raises
+    ------
+    ValueError
+        If they are in magnitudes.
+
+    Notes
+    -----
+    Section 2 of the paper says the opposite ("any flux values that exceeded their associated uncertainties were
+    discarded") by a slip; its appendix A says psfFlux > psfFluxErr.
+    """
+    if curves.in_magnitudes:
+        raise ValueError("significant_flux is for fluxes, and these light curves are in magnitudes; leave the cut out")
+    good = (curves.value > 0) & (curves.error > 0) & (curves.value > curves.error)
+    return curves if good.all() else curves.where(good)
+
+
+def flux_to_ab(curves: LightCurves) -> LightCurves:
+    """Return light curves in Jy, nJy or another multiple of them in AB magnitudes, their errors too.
+
+    Fluxes that are not above 0 have no magnitude: they become NaN. `significant_flux` leaves them out.
+
+    Raises
+    ------
+    ValueError
+        If the unit is no flux density: counts and relative fluxes have no zero point.
+
+    Notes
+    -----
+    m = -2.5 log10(F / 3631 Jy) (Eq. 1 of the paper), sigma_m = 2.5 / ln 10 * sigma_F / F.
+    """
+    factor = factor_to(u.Unit(curves.unit, parse_strict="silent"), "nJy")
+    if factor is None:
+        mend = "say the right one when reading, unit='nJy', or leave the conversion out"
+        raise ValueError(f"light curves in {curves.unit} can't be turned into AB magnitudes, Jy and nJy can; {mend}")
+    flux, error = (np.asarray(part, np.float64) * factor for part in (curves.value, curves.error))
+    magnitude, sigma = units.ab_magnitudes(flux, error)
+    return replace(curves, value=magnitude.astype(np.float32), error=sigma.astype(np.float32), unit="mag")
+
+
+def alternate_bands(
+    curves: LightCurves, pair: tuple[str, str] = ("BP", "RP"), within: float = 15 / 1440
+) -> LightCurves:
+    """Thin out two bands observed at the same time, as Gaia's BP and RP, so that they take turns.
+
+    Parameters
+    ----------
+    curves : LightCurves
+        In order of time (`LightCurves.sorted`).
+    pair : tuple of str
+        The two bands. Observations in other bands stay as they are (the paper leaves G out altogether).
+    within : float
+        Observations at most this far apart, 15 minutes in the paper, are of one visit [d].
+
+    Raises
+    ------
+    ValueError
+        If a light curve isn't in order of time.
+
+    Notes
+    -----
+    The paper (section 2.1) removes one of two observations in different bands within 15 minutes, "to maintain the
+    alternating cadence", and doesn't say which one. Here: the observations in the two bands fall into visits, broken
+    where a gap is longer than ``within``. A visit with one band stays. Of a visit with both, the band stays that the
+    visit before didn't leave last; the first band of the pair if there was none before. So no two observations left
+    are of different bands and within 15 minutes, and doing it again changes nothing.
+    """
+    if not curves.is_sorted.all():
+        raise ValueError("alternate_bands needs light curves in order of time; sort them first, curves.sorted()")
+    which = np.array([pair.index(name) if name in pair else -1 for name in curves.bands])[curves.band]
+    points = np.flatnonzero(which >= 0)
+    if not len(points):
+        return curves
+    owner = ragged.owner(curves.offsets)[points]
+    new_curve = np.append(True, owner[1:] != owner[:-1])
+    new_visit = new_curve | np.append(True, np.diff(curves.time[points]) > within)
+    visit, begin = np.cumsum(new_visit) - 1, np.flatnonzero(new_visit)
+    seconds, counts = np.add.reduceat(which[points], begin), np.diff(np.append(begin, len(points)))
+    chosen = _take_turns(seconds, counts, new_curve[begin])
+    keep = np.ones(len(curves.time), bool)
+    keep[points] = which[points] == chosen[visit]
+    return curves if keep.all() else curves.where(keep)
+
+
+def _take_turns(seconds: NDArray[np.int64], counts: NDArray[np.int64], first: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the band, 0 or 1, that stays of each visit (V,).
+
+    Parameters
+    ----------
+    seconds, counts : int64 (V,)
+        How many observations are in band 1, and in either.
+    first : bool (V,)
+        Whether the visit is the first of its light curve.
+    """
+    mixed = (seconds > 0) & (seconds < counts)
+    start = np.where(mixed, 0, seconds > 0)  # what stays where a row of mixed visits begins, or the one band there is
+    index = np.arange(len(counts))
+    anchor = np.maximum.accumulate(np.where(first | ~mixed, index, 0))
+    return (start[anchor] + index - anchor) % 2
+
+
+def enough_per_band(curves: LightCurves, fewest: int, bands: tuple[str, ...] | None = None) -> NDArray[np.bool_]:
+    """Return which objects (n,) have at least ``fewest`` observations in every band of ``bands``, or of the batch."""
+    wanted = curves.bands if bands is None else bands
+    counts = [
+        ragged.total(np.array([name == band for name in curves.bands])[curves.band], curves.offsets) for band in wanted
+    ]
+    return np.all([count >= fewest for count in counts], axis=0) if wanted else np.ones(len(curves), bool)
 
 
 def align_bands(curves: LightCurves) -> LightCurves:

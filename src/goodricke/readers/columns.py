@@ -51,15 +51,29 @@ VALUE = (
 )
 SINGLE_BAND = re.compile(r"^([a-cf-z](mag|flux)|(mag|flux)[a-cf-z])$")  # Vmag, mag_g, fluxr, equals; e and d are errors
 
-BAND = ("band", "passband", "filter", "filtername", "filtercode", "filt", "flt", "fid", "bandpass", "photometricband")
+BAND = (
+    *("band", "passband", "filter", "filtername", "filtercode", "filt", "flt", "fid", "filterid", "bandpass"),
+    *("photometricband",),
+)
 QUALITY = (
     *("quality", "sapquality", "qualityflag", "qflag", "flags", "flag", "tessflags", "catflags", "photflag"),
     *("infobitssci",),
 )
-POSITION = {"ra": ("ra", "raj2000", "radeg", "alpha"), "dec": ("dec", "decl", "dej2000", "decdeg", "delta")}
+# Severe flags of quality columns whose name tells the survey: bit 15 of ZTF's catflags marks measurements spoilt by
+# clouds, the Moon or bad pixels (IRSA's ZTF Lightcurve Queries filter by it, BAD_CATFLAGS_MASK=32768).
+SEVERE = {"catflags": 1 << 15}
+POSITION = {
+    "ra": ("ra", "raj2000", "radeg", "alpha", "objra"),
+    "dec": ("dec", "decl", "dej2000", "decdeg", "delta", "objdec"),
+}
 
 # Surveys that number their bands: the column's alias and the names in order.
-NUMBERED = {"passband": dict(enumerate("ugrizy")), "fid": {1: "g", 2: "r", 3: "i"}}  # PLAsTiCC; ZTF
+NUMBERED = {
+    "passband": dict(enumerate("ugrizy")),  # PLAsTiCC
+    "fid": dict(enumerate("gri", 1)),  # ZTF's alerts
+    "filterid": dict(enumerate("grizy", 1)),  # Pan-STARRS, and the first three ZTF's public data releases
+}
+SPELLED = {f"{mark}{name}": name for name in "gri" for mark in ("z", "ZTF_", "ztf_", "ztf")}  # how ZTF writes g, r, i
 
 ERROR = {
     "mag": ("magerr", "magerror", "emag", "sigmamag", "magsigma", "dmag", "merr", "magnitudeerror"),

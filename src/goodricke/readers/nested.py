@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from goodricke import ragged
 from goodricke.lightcurves import NO_BAND, LightCurves
 from goodricke.readers import building, columns, units
+from goodricke.readers.arrays import is_list
 from goodricke.readers.fits import CUT_SHORT
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
@@ -85,8 +86,9 @@ def _batch(
     ids = _ids(file, table, options, first)
     timed = np.isfinite(time)
     good = np.ones(len(time), bool)
-    if "quality" in flat and options.quality == "hard":
-        good = building.unflagged(numbers(flat["quality"], match.quality or "", file.path), 0, "hard")
+    severe = columns.SEVERE.get(columns.normal(match.quality or ""), 0)
+    if "quality" in flat and (severe or options.quality == "hard"):
+        good = building.unflagged(numbers(flat["quality"], match.quality or "", file.path), severe, options.quality)
     value, error, unit = _brightness(file, options, flat, match, meta.get(b"unit", b"").decode() or None)
     if not first:
         units.warn_if_unknown(unit, options, file.path)
@@ -126,7 +128,7 @@ def _brightness(
 def _candidates(schema: pa.Schema) -> dict[str, list[str]]:
     """Return the columns that could hold a light curve, and the names inside each."""
     found = {f.name: [inner.name for inner in _inside(f.type)] for f in schema if _inside(f.type)}
-    plain = [f.name for f in schema if _is_list(f.type) and not pa.types.is_nested(f.type.value_type)]
+    plain = [f.name for f in schema if is_list(f.type) and not pa.types.is_nested(f.type.value_type)]
     return found | ({SIDE_BY_SIDE: plain} if len(plain) > 1 else {})
 
 
@@ -150,22 +152,18 @@ def _choose(file: Opened, options: ReadOptions) -> tuple[str, columns.Match]:
     return next(iter(fitting.items()))
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
 def _inside(kind: pa.DataType) -> list[pa.Field]:
     """Return the fields of a ``struct<list>`` or ``list<struct>`` type, none for any other."""
-    if pa.types.is_struct(kind) and kind.num_fields and all(_is_list(f.type) for f in kind):
+    if pa.types.is_struct(kind) and kind.num_fields and all(is_list(f.type) for f in kind):
         return list(kind)
-    if _is_list(kind) and pa.types.is_struct(kind.value_type):
+    if is_list(kind) and pa.types.is_struct(kind.value_type):
         return list(kind.value_type)
     return []
 
 
 def _is_wanted(field: pa.Field, column: str) -> bool:
     """Whether to load a column: the light curve, and whatever is one number or text per object."""
-    if field.name == column or (column == SIDE_BY_SIDE and _is_list(field.type)):
+    if field.name == column or (column == SIDE_BY_SIDE and is_list(field.type)):
         return True
     return not pa.types.is_nested(field.type) and not pa.types.is_binary(field.type)
 
@@ -188,7 +186,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 def _lists(table: pa.Table, column: str) -> dict[str, pa.Array]:
     """Return the light curves' fields as list arrays (n,)."""
     if column == SIDE_BY_SIDE:
-        return {name: _whole(table[name]) for name in table.column_names if _is_list(table[name].type)}
+        return {name: _whole(table[name]) for name in table.column_names if is_list(table[name].type)}
     array = _whole(table[column])
     names = [field.name for field in _inside(array.type)]
     if pa.types.is_struct(array.type):

@@ -6,6 +6,7 @@ import gzip
 import zlib
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,6 +29,7 @@ class Opened:
     def __init__(self, path: Path | str) -> None:
         self.path = str(path)
         self.noted: list[str] = []  # columns that a reader of tables used
+        self.found: dict[Any, Any] = {}  # what one reader found out while recognising, for the others to use
         plain = Path(path)
         if plain.is_dir():
             raise Unreadable(path, "is a folder", "give the files in it, or the folder to `goodricke.readers.read`")

@@ -40,8 +40,8 @@ class ReadOptions:
     quality : {"default", "bitmask", "hard", "none"}
         Which flagged cadences are left out. ``"default"`` is what the product's makers (for QLP: the ASTRAFier paper)
         recommend, see each reader; ``"bitmask"`` leaves out cadences with a severe flag, bit by bit; ``"hard"`` those
-        with any flag; ``"none"`` keeps all. The flags of a plain table have no known meaning: there only ``"hard"``
-        leaves something out.
+        with any flag; ``"none"`` keeps all. The flags of a plain table have no known meaning, ZTF's catflags apart:
+        there only ``"hard"`` leaves something out.
     flux : str, optional
         Flux column, e.g. ``"SAP_FLUX"``; case doesn't matter.
     columns : mapping, optional

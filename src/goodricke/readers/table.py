@@ -4,7 +4,8 @@ Columns are found by the aliases in `columns`, or as `ReadOptions.columns` names
 is one object, named after the file (a FITS table: after its header). Text without a line of names and with two or
 three columns is time, brightness, uncertainty. The unit is ``"mag"`` for magnitudes (mmag are converted), else what the
 file tells, else ``"flux"``, or ``"unknown"`` with a warning if the column's name doesn't even say that. Times whose
-column has a unit are converted to days. Dummy magnitudes such as 99.99 become NaN.
+column has a unit are converted to days. Dummy magnitudes such as 99.99 become NaN. Of flags, only ZTF's catflags have
+a meaning that is known here: rows with a severe one are left out.
 """
 
 from __future__ import annotations
@@ -106,8 +107,10 @@ def _kept(
     """Return which observations (N,) stay, and how many of each object (n,) went for their flags."""
     timed = np.isfinite(time)
     good = np.ones(len(time), bool)
-    if found.quality and options.quality == "hard":
-        good = building.unflagged(numbers(data[found.quality], found.quality, file.path)[order], 0, "hard")
+    severe = columns.SEVERE.get(columns.normal(found.quality or ""), 0)
+    if found.quality and (severe or options.quality == "hard"):
+        flags = numbers(data[found.quality], found.quality, file.path)[order]
+        good = building.unflagged(flags, severe, options.quality)
     return timed & good, ragged.total(timed & ~good, offsets).astype(np.int64)
 
 
@@ -177,14 +180,17 @@ def bands_of(
         return (options.band or NO_BAND,), None
     numbered = columns.NUMBERED.get(columns.normal(name))
     names = identifiers(values, "").fill_null(NO_BAND).dictionary_encode()
-    bands = [str(band).strip() for band in names.dictionary.to_pylist()]
-    if numbered and all(band.isdigit() and int(band) in numbered for band in bands):
-        bands = [numbered[int(band)] for band in bands]
+    spelled = [str(band).strip() for band in names.dictionary.to_pylist()]
+    spelled = [columns.SPELLED.get(band, band) for band in spelled]
+    if numbered and all(band.isdigit() and int(band) in numbered for band in spelled):
+        spelled = [numbered[int(band)] for band in spelled]
+    bands = list(dict.fromkeys(spelled))
     if len(bands) > 256:
         raise Unreadable(
             path, f"has {len(bands)} different bands in column {name}", "--column band=NAME, or --band NAME"
         )
-    return tuple(bands) or (NO_BAND,), names.indices.to_numpy(zero_copy_only=False).astype(np.uint8)
+    codes = np.array([bands.index(band) for band in spelled], np.uint8)
+    return tuple(bands) or (NO_BAND,), codes[names.indices.to_numpy(zero_copy_only=False)]
 
 
 def _position(

@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from astropy.table import Table
 from astropy.time import Time
 
-from goodricke.readers import building, columns
+from goodricke.readers import arrays, building, columns
 from goodricke.readers.fits import CUT_SHORT
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import Unreadable
@@ -24,6 +23,15 @@ NO_TABLE = "check that it is a table of observations with a line of column names
 HEADERLESS = {2: ["time", "value"], 3: ["time", "value", "error"]}
 COMMENT = ("#", "%", "!", "\\", "//")
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?(nan|inf|null|none|-+)$|^$", re.IGNORECASE)
+
+# Text in which astropy knows its way: ECSV, and IPAC tables, whose names and types stand between bars.
+SELF_DESCRIBING = {
+    "ascii.ecsv": re.compile(rb"# %ECSV"),
+    "ascii.ipac": re.compile(
+        rb"(\\[^\n]*\n)*\|[^\n]*\|\s*\n(\|\s*(c|char|i|int|l|long|f|float|d|double|r|real|date)\s*)+\|\s*\n"
+    ),
+}
+PRODUCTS = {"votable": "VOTable", "ascii.ecsv": "ECSV", "ascii.ipac": "IPAC table"}
 
 Load = Callable[[Sequence[str]], Mapping[str, Any]]
 
@@ -42,6 +50,8 @@ class Tabular:
         What the file says of itself, where it does.
     units : mapping of str
         Units of the columns that have one, as written.
+    lists : sequence of str
+        Columns with an array per row, which ``load`` gives as Arrow lists.
     ra, dec : float, optional
         Position of the one object [deg].
     """
@@ -55,6 +65,19 @@ class Tabular:
     mission: str | None = None
     ra: float | None = None
     dec: float | None = None
+    lists: Sequence[str] = ()
+
+
+def names_of(file: Opened) -> frozenset[str]:
+    """Return the normal names of a table's columns, those with lists too; none if it can't be opened as a table."""
+    if "names" not in file.found:
+        try:
+            table = open_table(file) if file.kind in ("text", "votable", "parquet", "fits") else None
+        except Unreadable:  # whoever reads it in the end tells why
+            table = None
+        names = [*table.names, *table.lists] if table else []
+        file.found["names"] = frozenset(columns.normal(name) for name in names)
+    return file.found["names"]
 
 
 def open_table(file: Opened, text_columns: Sequence[str] = ()) -> Tabular:
@@ -65,8 +88,16 @@ def open_table(file: Opened, text_columns: Sequence[str] = ()) -> Tabular:
     Unreadable
         If it is no table or has no row.
     """
+    key = ("table", *text_columns)
+    if key not in file.found:
+        file.found[key] = _open(file, text_columns)
+    return file.found[key]
+
+
+def _open(file: Opened, text_columns: Sequence[str]) -> Tabular:
     if file.kind == "text":
-        return _ecsv(file) if file.head.startswith(b"# %ECSV") else _text(file, text_columns)
+        form = next((form for form, mark in SELF_DESCRIBING.items() if mark.match(file.head)), None)
+        return _astropy(file, form) if form else _text(file, text_columns)
     if file.kind == "votable":
         return _astropy(file, "votable")
     return _parquet(file) if file.kind == "parquet" else _fits(file)
@@ -177,37 +208,24 @@ def _unique(names: Sequence[str]) -> list[str]:
 # ---- self-describing formats --------------------------------------------------------------------------------------
 
 
-def _ecsv(file: Opened) -> Tabular:
-    return _astropy(file, "ascii.ecsv")
-
-
 def _astropy(file: Opened, form: str) -> Tabular:
-    """Open an ECSV or VOTable file by astropy."""
+    """Open an ECSV, IPAC table or VOTable file by astropy."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             table = Table.read(io.BytesIO(file.raw), format=form)
     except Exception as error:  # astropy raises whatever its parsers raise
-        name = "VOTable" if form == "votable" else "ECSV"
-        raise Unreadable(file.path, f"is a damaged {name} file ({error})", CUT_SHORT) from error
+        raise Unreadable(file.path, f"is a damaged {PRODUCTS[form]} file ({error})", CUT_SHORT) from error
     times = [name for name in table.colnames if isinstance(table[name], Time)]
-    plain = [name for name in table.colnames if name in times or getattr(table[name], "ndim", 1) == 1]
+    lists = [name for name in table.colnames if name not in times and arrays.holds_arrays(table[name])]
+    plain = [name for name in table.colnames if name not in lists]
 
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
-        return {name: table[name].mjd if name in times else _unmasked(table[name]) for name in wanted}
+        how = dict.fromkeys(times, lambda column: column.mjd) | dict.fromkeys(lists, arrays.of_astropy)
+        return {name: how.get(name, arrays.unmasked)(table[name]) for name in wanted}
 
     units = {name: str(table[name].unit) for name in plain if getattr(table[name], "unit", None)}
-    product = "VOTable" if form == "votable" else "ECSV"
-    return Tabular(plain, load, product, units, "MJD" if times else None)
-
-
-def _unmasked(column: Any) -> Any:
-    """Return the numbers of an astropy column or quantity, masked ones as NaN."""
-    values = getattr(column, "unmasked", getattr(column, "value", column))
-    values = np.ma.asarray(getattr(values, "value", values))
-    if values.dtype.kind in "iuf":
-        return np.ma.filled(values.astype(np.float64), np.nan) if np.ma.is_masked(values) else np.asarray(values)
-    return np.asarray(values.astype(str))
+    return Tabular(plain, load, PRODUCTS[form], units, "MJD" if times else None, lists=lists)
 
 
 def _parquet(file: Opened) -> Tabular:
@@ -224,7 +242,8 @@ def _parquet(file: Opened) -> Tabular:
     units = {f.name: f.metadata[b"unit"].decode() for f in plain if f.metadata and b"unit" in f.metadata}
     meta = schema.metadata or {}
     scale = meta.get(b"time_scale", b"").decode() or None
-    return Tabular([f.name for f in plain], load, "Parquet table", units, scale)
+    lists = [f.name for f in schema if arrays.is_list(f.type)]
+    return Tabular([f.name for f in plain], load, "Parquet table", units, scale, lists=lists)
 
 
 def _fits(file: Opened) -> Tabular:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
+import numpy as np
 from astropy import units
 from numpy.typing import NDArray
 
@@ -12,6 +13,9 @@ from goodricke.lightcurves import factor_to
 from goodricke.readers.options import ReadOptions, Unreadable
 
 logger = logging.getLogger("goodricke")
+
+AB_ZERO = 3631e9  # nJy, the flux of a source of AB magnitude 0 (Oke & Gunn 1983; Tonry et al. 2012)
+MAGNITUDES_PER_E = 2.5 / np.log(10)  # of magnitude per relative change of flux
 
 NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
 # Whatever zero point is told after it, a Julian date is in days: "BJD - 2457000, days".
@@ -66,6 +70,27 @@ def days_per(stated: str | None, column: str, options: ReadOptions, path: str) -
 def scaled(values: NDArray, factor: float) -> NDArray:
     """Return numbers times a factor, themselves if it is 1."""
     return values if factor == 1 else (values * factor).astype(values.dtype)
+
+
+def ab_magnitudes(
+    flux: NDArray[np.floating], error: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return AB magnitudes (N,) and their uncertainties of fluxes in nJy; where there is no flux above 0, NaN.
+
+    Notes
+    -----
+    m = -2.5 log10(F / 3631 Jy) (Becker et al. 2025, Eq. 1), sigma_m = 2.5 / ln 10 * sigma_F / F.
+    """
+    positive = np.where(flux > 0, flux, np.nan).astype(np.float64)
+    return -2.5 * np.log10(positive / AB_ZERO), MAGNITUDES_PER_E * error / positive
+
+
+def nanojansky(
+    magnitude: NDArray[np.floating], error: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return fluxes (N,) in nJy and their uncertainties of AB magnitudes: `ab_magnitudes` the other way round."""
+    flux = AB_ZERO * 10 ** (-0.4 * np.asarray(magnitude, np.float64))
+    return flux, flux * error / MAGNITUDES_PER_E
 
 
 def warn_if_unknown(unit: str, options: ReadOptions, path: str) -> None:
