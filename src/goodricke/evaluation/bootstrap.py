@@ -21,9 +21,15 @@ class Estimate(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        if np.isnan(self.value):
-            return "-"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return self.text()
+
+    def text(self, form: str = ".3f") -> str:
+        """Return value and interval as text, each number in a format such as ``.3f`` or ``.4g``."""
+        return "-" if np.isnan(self.value) else f"{self.value:{form}} [{self.low:{form}}, {self.high:{form}}]"
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return the numbers by name for JSON; NaN becomes None."""
+        return {name: None if np.isnan(x) else x for name, x in self._asdict().items()}
 
 
 def star_sums(star: NDArray, columns: list[tuple[NDArray[np.int64], NDArray]], width: int) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from goodricke.evaluation.folds import FoldSummary, Quartiles
 from goodricke.evaluation.metrics import BINS, Scores
 from goodricke.evaluation.panels import (
     draw_folded,
@@ -24,7 +25,15 @@ from goodricke.predictions import Predictions, Status
 from goodricke.preprocess.cleaning import finite_points
 from goodricke.uncertainty.calibration import calibration_error
 
-__all__ = ["figure_name", "plot_confusion", "plot_history", "plot_object", "plot_overview", "plot_reliability"]
+__all__ = [
+    "figure_name",
+    "plot_confusion",
+    "plot_fold_confusion",
+    "plot_history",
+    "plot_object",
+    "plot_overview",
+    "plot_reliability",
+]
 
 WIDTH = 10.0  # inches: 1200 pixels
 LONGEST_FOLDED = 20.0  # days; slower variables are recognised unfolded
@@ -100,25 +109,33 @@ def plot_overview(curves: LightCurves, predictions: Predictions, path: str | Pat
 
 def plot_confusion(scores: Scores, path: str | Path) -> None:
     """Draw the confusion matrix: how many percent of each true class (row) got each answer, and how many those are."""
-    count = len(scores.classes)
     share = 100 * scores.confusion / np.maximum(scores.n, 1)[:, None]
-    side = float(np.clip(0.75 * count + 1.8, 4.5, 16))
-    with canvas(path, side + 0.6, side) as figure:
-        axes = figure.add_subplot()
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
-        size = float(np.clip(300 / count, 4, 9))  # fits "100 %" into a cell
-        for (i, j), number in np.ndenumerate(scores.confusion):
-            if number:
-                colour = "white" if share[i, j] > 55 else "#333333"
-                text = f"{share[i, j]:.0f} %\n{number}" if share[i, j] >= 0.5 else f"<1 %\n{number}"
-                axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
-        names = [shorten(name, 18) for name in scores.classes]
-        rows = [f"{name} ({n})" for name, n in zip(names, scores.n, strict=True)]
-        axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
-        axes.set_yticks(range(count), rows, parse_math=False)
-        axes.tick_params(length=0)
-        title = f"accuracy {scores.accuracy.value:.3f}, balanced accuracy {scores.balanced_accuracy.value:.3f}"
-        axes.set(xlabel="most probable class", ylabel="true class", title=title)
+
+    def text(i: int, j: int) -> str:
+        number = scores.confusion[i, j]
+        percent = f"{share[i, j]:.0f} %" if share[i, j] >= 0.5 else "<1 %"
+        return f"{percent}\n{number}" if number else ""
+
+    title = f"accuracy {scores.accuracy.value:.3f}, balanced accuracy {scores.balanced_accuracy.value:.3f}"
+    _matrix(path, scores.classes, scores.n, share, text, title)
+
+
+def plot_fold_confusion(summary: FoldSummary, path: str | Path) -> None:
+    """Draw the confusion matrix of several models on one test set, as Figs. 5-7 of Becker et al. (2025).
+
+    Each cell tells how many percent of the true class (row) got the answer: the median over the models, with the 25th
+    percentile as its subscript and the 75th as its superscript. Cells whose 75th percentile rounds to 0 stay blank.
+    """
+    share = 100 * np.nan_to_num(summary.confusion)
+
+    def text(i: int, j: int) -> str:
+        median, low, high = (f"{x:.0f}" for x in share[:, i, j])
+        return f"${median}_{{\\,{low}}}^{{\\,{high}}}$" if share[2, i, j] >= 0.5 else ""
+
+    recall, accuracy = summary.macro_recall, summary.accuracy
+    title = f"percent, median of {summary.folds} models and 25th to 75th percentile\n"
+    title += f"macro recall {_quartiles(recall)}, accuracy {_quartiles(accuracy)}"
+    _matrix(path, summary.classes, summary.n, share[0], text, title, largest=11)
 
 
 def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> None:
@@ -156,6 +173,37 @@ def plot_reliability(label: NDArray[np.integer], probabilities: NDArray[np.float
         if len(label):
             upper.set_title(f"expected calibration error {calibration_error(probabilities, label, BINS):.3f}")
             _reliability(upper, lower, probabilities.max(1), probabilities.argmax(1) == label)
+
+
+def _matrix(
+    path: str | Path,
+    classes: Sequence[str],
+    n: NDArray[np.int64],
+    share: NDArray[np.floating],
+    text: Callable[[int, int], str],
+    title: str,
+    largest: float = 9,
+) -> None:
+    """Draw a confusion matrix of ``share`` (C, C) in percent of the true class, ``text(i, j)`` in each cell."""
+    count = len(classes)
+    side = float(np.clip(0.75 * count + 1.8, 4.5, 16))
+    size = float(np.clip(300 / count, 4, largest))  # fits "100 %" into a cell
+    with canvas(path, side + 0.6, side) as figure:
+        axes = figure.add_subplot()
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=100)
+        for i, j in np.ndindex(count, count):
+            colour = "white" if share[i, j] > 55 else "#333333"
+            axes.text(j, i, text(i, j), ha="center", va="center", fontsize=size, color=colour)
+        names = [shorten(name, 18) for name in classes]
+        rows = [f"{name} ({k})" for name, k in zip(names, n, strict=True)]
+        axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+        axes.set_yticks(range(count), rows, parse_math=False)
+        axes.tick_params(length=0)
+        axes.set(xlabel="most probable class", ylabel="true class", title=title)
+
+
+def _quartiles(q: Quartiles) -> str:
+    return f"{q.median:.3f} ({q.low:.3f}\u2013{q.high:.3f})"
 
 
 def _overview_panel(axes: Any, curve: LightCurves) -> str:

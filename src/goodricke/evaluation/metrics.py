@@ -88,10 +88,10 @@ class Scores:
         return {
             "n": int(self.n.sum()),
             "stars": self.stars,
-            "headline": {name: _plain(figure) for name, figure in self.headline.items()},
+            "headline": {name: figure.to_dict() for name, figure in self.headline.items()},
             "per_class": {
                 name: {"n": int(n), "counts": counts}
-                | {key: _plain(figure) for key, figure in zip(PER_CLASS, figures, strict=True)}
+                | {key: figure.to_dict() for key, figure in zip(PER_CLASS, figures, strict=True)}
                 for name, n, counts, *figures in rows
             },
             "classes": list(self.classes),
@@ -160,8 +160,8 @@ def score(
     ValueError
         If there is no light curve, shapes disagree, a label has no class, or rows are no probabilities.
     """
-    label, probabilities = _checked(label, probabilities, len(classes))
-    sums = _sums(label, probabilities, _stars(star, len(label)))
+    label, probabilities = check_answers(label, probabilities, len(classes))
+    sums = _sums(label, probabilities, stars_of(star, len(label)))
     whole = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1), len(classes))
     samples = _figures(resampled(sums, resamples, seed), len(classes))
     whole["calibration_error"][0] = calibration_error(probabilities, label, BINS)
@@ -198,7 +198,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain lists and numbers for JSON."""
-        figures = {"accuracy": _plain(self.accuracy), "macro_f1": _plain(self.macro_f1)}
+        figures = {"accuracy": self.accuracy.to_dict(), "macro_f1": self.macro_f1.to_dict()}
         return figures | {"only_a": self.only_a, "only_b": self.only_b, "p_value": self.p_value}
 
 
@@ -215,9 +215,9 @@ def compare(
     Parameters and errors are those of `score`.
     """
     count = np.shape(probabilities_a)[-1]
-    _, a = _checked(label, probabilities_a, count)
-    label, b = _checked(label, probabilities_b, count)
-    star = _stars(star, len(label))
+    _, a = check_answers(label, probabilities_a, count)
+    label, b = check_answers(label, probabilities_b, count)
+    star = stars_of(star, len(label))
     sums = [_sums(label, p, star) for p in (a, b)]
     whole = [_figures(np.asarray(s.sum(axis=0)).reshape(1, -1), count) for s in sums]
     samples = [_figures(resampled(s, resamples, seed), count) for s in sums]  # one seed: the same stars
@@ -256,33 +256,47 @@ def _sums(label: NDArray[np.int64], probabilities: Float, star: NDArray) -> Any:
 def _figures(sums: Float, count: int) -> dict[str, Float]:
     """Return all figures of samples whose sums (R, C * C + 2 + BINS) are given: headline (R,), per class (R, C)."""
     confusion = sums[:, : count**2].reshape(-1, count, count)
-    n, answers = confusion.sum(2), confusion.sum(1)
-    right = np.diagonal(confusion, axis1=1, axis2=2)
-    total = n.sum(1)
+    total = confusion.sum((1, 2))
+    return confusion_figures(confusion) | {
+        "negative_log_likelihood": sums[:, count**2] / total,
+        "brier": sums[:, count**2 + 1] / total,
+        "calibration_error": np.abs(sums[:, count**2 + 2 :]).sum(1) / total,
+    }
+
+
+def confusion_figures(confusion: NDArray) -> dict[str, Float]:
+    """Return the figures that confusion matrices hold, NaN where there is no light curve; see `Scores`.
+
+    Parameters
+    ----------
+    confusion : (..., C, C)
+        Light curves by true class (second last axis) and answer (last).
+
+    Returns
+    -------
+    dict
+        ``accuracy``, ``balanced_accuracy``, ``macro_precision`` and ``macro_f1`` (...), ``recall``, ``precision`` and
+        ``f1`` (..., C).
+    """
+    n, answers = confusion.sum(-1), confusion.sum(-2)
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
     present = n > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = np.where(present, right / n, np.nan)
         precision = np.where(answers > 0, right / answers, np.where(present, 0.0, np.nan))
         f1 = np.where(present, 2 * right / (n + answers), np.nan)
 
-    def macro(figure: Float) -> Float:
-        return np.where(present, figure, 0).sum(1) / present.sum(1)
+    def mean(figure: Float) -> Float:
+        with np.errstate(invalid="ignore"):
+            return np.where(present, figure, 0).sum(-1) / present.sum(-1)
 
-    return {
-        "accuracy": right.sum(1) / total,
-        "balanced_accuracy": macro(recall),
-        "macro_precision": macro(precision),
-        "macro_f1": macro(f1),
-        "negative_log_likelihood": sums[:, count**2] / total,
-        "brier": sums[:, count**2 + 1] / total,
-        "calibration_error": np.abs(sums[:, count**2 + 2 :]).sum(1) / total,
-        "recall": recall,
-        "precision": precision,
-        "f1": f1,
-    }
+    with np.errstate(invalid="ignore"):
+        accuracy = right.sum(-1) / n.sum(-1)
+    macro = {"balanced_accuracy": mean(recall), "macro_precision": mean(precision), "macro_f1": mean(f1)}
+    return {"accuracy": accuracy} | macro | {"recall": recall, "precision": precision, "f1": f1}
 
 
-def _checked(label: Any, probabilities: Any, count: int) -> tuple[NDArray[np.int64], Float]:
+def check_answers(label: Any, probabilities: Any, count: int) -> tuple[NDArray[np.int64], Float]:
     """Return labels (n,) and probabilities (n, C) as arrays, or say what is wrong with them."""
     label, probabilities = np.asarray(label), np.asarray(probabilities, np.float64)
     if probabilities.shape != (len(label), count) or not len(label):
@@ -296,13 +310,9 @@ def _checked(label: Any, probabilities: Any, count: int) -> tuple[NDArray[np.int
     return label.astype(np.int64), probabilities
 
 
-def _stars(star: Any, n: int) -> NDArray:
+def stars_of(star: Any, n: int) -> NDArray:
     """Return which star each light curve is of, by default each of its own."""
     star = np.arange(n) if star is None else np.asarray(star)
     if len(star) != n:
         raise ValueError(f"{len(star)} stars for {n} light curves")
     return star
-
-
-def _plain(figure: Estimate) -> dict[str, float | None]:
-    return {name: None if np.isnan(x) else x for name, x in figure._asdict().items()}

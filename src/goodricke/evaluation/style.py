@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from textwrap import fill
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY, ACCENT, PALE = "#666666", COLOURS[0], "#B7C9D6"
 DPI = 120
+LABEL = 8.5  # points, of labels at lines
 _DRAWING = Lock()
 LONGEST_NAME = 120  # characters; file systems end at 255 bytes, and a suffix must fit
 STYLE: Any = {
@@ -87,6 +91,60 @@ def thin(axes: Any) -> Any:
     """Take the upper and right frame away and return the axes."""
     axes.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def label_ends(axes: Any, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Name lines at the right edge of the axes, in their colours, instead of in a legend.
+
+    Call it when the limits are final. Labels of lines that end close together are moved apart, as little as possible.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    ends : list of (y, text, colour)
+        Where each line meets the edge, in data coordinates; those that are NaN get no label.
+    """
+    ends = [end for end in ends if np.isfinite(end[0])]
+    if not ends:
+        return
+    heights = [axes.transAxes.inverted().transform(axes.transData.transform((0, y)))[1] for y, _, _ in ends]
+    points = axes.get_window_extent().height / axes.figure.dpi * 72
+    places = move_apart(np.clip(heights, 0, 1), 1.25 * LABEL / points)
+    for place, height, (_, text, colour) in zip(places, heights, ends, strict=True):
+        look = {"color": colour, "fontsize": LABEL, "va": "center", "annotation_clip": False, "parse_math": False}
+        leader = {"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 2, "shrinkB": 0, "relpos": (0, 0.5)}
+        where = {"xycoords": "axes fraction", "textcoords": "axes fraction", "arrowprops": leader}
+        axes.annotate(text, (1, height), (1.03, place), **where, **look)
+
+
+def move_apart(places: ArrayLike, gap: float) -> NDArray[np.float64]:
+    """Return places (n,) within 0 to 1 moved so that all are ``gap`` apart, with the least sum of squared moves.
+
+    In order of place, less ``gap`` for each one before it, they must not decrease: an isotonic regression.
+
+    Examples
+    --------
+    >>> move_apart([0.5, 0.52, 0.9], 0.1).round(2).tolist()
+    [0.46, 0.56, 0.9]
+    """
+    from scipy.optimize import isotonic_regression
+
+    wanted = np.asarray(places, np.float64)
+    order, n = np.argsort(wanted, kind="stable"), len(wanted)
+    gap = min(gap, 1 / max(n - 1, 1))
+    steps = gap * np.arange(n)
+    result = np.empty(n)
+    result[order] = np.clip(isotonic_regression(wanted[order] - steps).x, 0, 1 - steps[-1]) + steps
+    return result
+
+
+def count_axis(axis: Any) -> None:
+    """Give a logarithmic axis ticks at 1, 2, 5, 10, ... in plain numbers."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def say(axes: Any, text: str) -> None:

@@ -1,0 +1,145 @@
+"""Scores of regressed physical parameters with 95 % intervals (Becker et al. 2025, section 5.2, Tables 8-10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
+from goodricke.evaluation.metrics import stars_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Float = NDArray[np.float64]
+FIGURES = {"r2": "R²", "rmse": "RMSE", "mape": "MAPE [%]", "mae": "MAE"}
+WITH_UNIT = ("rmse", "mae")
+ROUNDING = 1e-12  # a variance smaller than this part of the sum of squares is what rounding leaves of zero
+
+
+@dataclass(frozen=True)
+class RegressionScores:
+    """How well a parameter of n measured light curves was predicted; each figure with its 95 % bootstrap interval.
+
+    Parameters
+    ----------
+    n : int
+        Light curves whose parameter is measured.
+    missing : int
+        Light curves whose parameter is not, left out.
+    stars : int
+        How many stars the measured light curves are of.
+    r2 : Estimate
+        Coefficient of determination: 1 is perfect, 0 as good as the mean of the truths, below 0 worse than that. NaN
+        if all truths are equal.
+    rmse, mae : Estimate
+        Root mean squared and mean absolute error, in the unit of the parameter.
+    mape : Estimate
+        Mean absolute error in percent of the truth. Truths of zero have none and are left out of it.
+    """
+
+    n: int
+    missing: int
+    stars: int
+    r2: Estimate
+    rmse: Estimate
+    mape: Estimate
+    mae: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain numbers for JSON; NaN becomes None."""
+        counts = {"n": self.n, "missing": self.missing, "stars": self.stars}
+        return counts | {name: getattr(self, name).to_dict() for name in FIGURES}
+
+    def table(self, name: str = "parameter", unit: str = "") -> Table:
+        """Return the scores as a rich table for the terminal, with the parameter's name and unit."""
+        from rich.table import Table
+        from rich.text import Text
+
+        result = Table(title=Text(f"{name}: {self.n} light curves of {self.stars} stars, 95 % intervals"))
+        result.add_column("score")
+        result.add_column("value", justify="right")
+        for key, text in FIGURES.items():
+            label = f"{text} [{unit}]" if unit and key in WITH_UNIT else text
+            form = ".3f" if key == "r2" else "#.4g"
+            result.add_row(Text(label), Text(getattr(self, key).text(form)))
+        return result
+
+
+def score_regression(
+    truth: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    star: NDArray | Sequence | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> RegressionScores:
+    r"""Score a predicted parameter against the measured one.
+
+    Parameters
+    ----------
+    truth : (n,)
+        In any one unit; NaN where it is not measured: those light curves are left out.
+    predicted : (n,)
+        In the same unit.
+    star : (n,), optional
+        Which star each light curve is of; by default each of its own. The bootstrap draws stars.
+    resamples : int
+        Bootstrap samples.
+    seed : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, nothing is measured, a truth is infinite, or a prediction of a measured one is not finite.
+
+    Notes
+    -----
+    With errors :math:`e_i = \hat y_i - y_i`,
+    :math:`R^2 = 1 - \sum e_i^2 / \sum (y_i - \bar y)^2`, :math:`\mathrm{RMSE} = \sqrt{\overline{e^2}}`,
+    :math:`\mathrm{MAPE} = 100\ \overline{|e / y|}` and :math:`\mathrm{MAE} = \overline{|e|}`.
+    """
+    truth, predicted, known = _checked(truth, predicted)
+    star = stars_of(star, len(known))[known]
+    sums = _sums(truth, predicted, star)
+    whole = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1))
+    bounds = {name: interval(figure) for name, figure in _figures(resampled(sums, resamples, seed)).items()}
+    figures = {name: Estimate(float(whole[name][0]), *map(float, bounds[name])) for name in FIGURES}
+    return RegressionScores(len(truth), int((~known).sum()), sums.shape[0], **figures)
+
+
+def _checked(truth: Any, predicted: Any) -> tuple[Float, Float, NDArray[np.bool_]]:
+    """Return the measured truths and their predictions (m,), and which of all (n,) are measured."""
+    truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
+    if truth.ndim != 1 or truth.shape != predicted.shape:
+        raise ValueError(f"truths of shape {truth.shape} and predictions of {predicted.shape}: need (n,) of both")
+    known = ~np.isnan(truth)
+    if not known.any():
+        raise ValueError(f"none of {len(truth)} light curves has a measured parameter")
+    if np.isinf(truth).any():
+        raise ValueError("some truths are infinite; make those that are not measured NaN")
+    if not np.isfinite(predicted[known]).all():
+        raise ValueError("some predictions are not finite: leave out the objects whose status is not OK")
+    return truth[known], predicted[known], known
+
+
+def _sums(truth: Float, predicted: Float, star: NDArray) -> Any:
+    """Return each star's sums (stars, 7): n, y, y², e², |e|, |e / y| and how many y are not zero."""
+    y, e, some = truth - truth.mean(), predicted - truth, truth != 0  # about the mean: squares of T_eff lose digits
+    relative = np.divide(np.abs(e), np.abs(truth), out=np.zeros(len(e)), where=some)
+    amounts = (np.ones(len(y)), y, y**2, e**2, np.abs(e), relative, some)
+    return star_sums(star, [(np.full(len(y), i), amount) for i, amount in enumerate(amounts)], len(amounts))
+
+
+def _figures(sums: Float) -> dict[str, Float]:
+    """Return the figures (R,) of samples whose sums (R, 7) are given."""
+    n, y, squares, wrong, absolute, relative, some = sums.T
+    variance = squares - y**2 / n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r2 = np.where(variance > ROUNDING * squares, 1 - wrong / variance, np.nan)
+        mape = 100 * relative / some
+    return {"r2": r2, "rmse": np.sqrt(wrong / n), "mape": mape, "mae": absolute / n}
