@@ -1,15 +1,18 @@
 """A newcomer's path: own light curves and labels in CSV files, a recipe, a trained model that classifies."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.training.recipe import DataConfig, example, merged, read_recipe
+from goodricke.training.labelled import merged
+from goodricke.training.recipe import DataConfig, example, read_recipe
 
 runner = CliRunner()
 RECIPE = """
@@ -107,8 +110,8 @@ def test_taken_up_after_an_interruption(home: Path) -> None:
 
 
 def test_fine_tuning_starts_from_a_model(home: Path) -> None:
-    from goodricke.experiment import build_network
     from goodricke.models.bundle import load_model
+    from goodricke.training.families import build_network
 
     train(home, 1)
     recipe = read_recipe(home / "toy.toml")
@@ -120,8 +123,9 @@ def test_fine_tuning_starts_from_a_model(home: Path) -> None:
     assert new["head.7.weight"].shape == (3, 32)
 
 
-def test_example_recipe_is_valid(tmp_path: Path) -> None:
-    (tmp_path / "my.toml").write_text(example())
+@pytest.mark.parametrize("kind", ["folded", "multiband"])
+def test_example_recipe_is_valid(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "my.toml").write_text(example(kind))
     recipe = read_recipe(tmp_path / "my.toml")
     assert recipe.run == tmp_path.resolve() / "runs/my-model"
 
@@ -148,3 +152,98 @@ def test_labels_that_fit_no_light_curve(home: Path) -> None:
     (home / "toy.toml").write_text(RECIPE.format(epochs=1))
     result = runner.invoke(app, ["train", str(home / "toy.toml")])
     assert result.exit_code == 2
+
+
+MULTIBAND = """
+name = "two-bands"
+run = "run"
+[data]
+light_curves = "curves.csv"
+labels = "labels.csv"
+split = "part"
+fewest = 10
+[data.targets.period]
+column = "P"
+log = true
+unit = "d"
+[preprocessing]
+kind = "multiband"
+bands = ["g", "r"]
+columns = ["photoz"]
+[network]
+hidden = 8
+head = [16]
+[training]
+epochs = {epochs}
+batch = 16
+[training.ensemble]
+warmup_batches = 3
+thin = 0.2
+noise = 1.0
+"""
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Path:
+    """Write slow and fast sines in three bands, labels with an official split, a period and a number to be told."""
+    rng = np.random.default_rng(1)
+    rows, labels = [], []
+    for k in range(100):
+        slow, n = k % 2, rng.integers(25, 45)
+        time, period = np.sort(rng.uniform(0, 100, n)), (30.0 if slow else 3.0) * rng.uniform(0.9, 1.1)
+        mag = 15 + np.sin(2 * np.pi * time / period) * (1 if slow else 0.3)
+        bands = rng.choice(["g", "r", "i"], n)
+        rows.append(pd.DataFrame({"oid": f"s{k}", "mjd": 58000 + time, "band": bands, "mag": mag, "magerr": 0.02}))
+        part = "test" if k % 5 == 0 else "train"
+        labels.append((f"s{k}", "slow" if slow else "fast", part, period if k % 3 else None, 0.1 * slow))
+    pd.concat(rows).to_csv(tmp_path / "curves.csv", index=False)
+    names = ["oid", "class", "part", "P", "photoz"]
+    pd.DataFrame(labels, columns=names).to_csv(tmp_path / "labels.csv", index=False)
+    return tmp_path
+
+
+def train_bands(survey: Path, epochs: int, *more: str) -> str:
+    (survey / "toy.toml").write_text(MULTIBAND.format(epochs=epochs))
+    result = runner.invoke(app, ["train", str(survey / "toy.toml"), *more])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_two_bands_from_recipe_to_answers(survey: Path) -> None:
+    from goodricke import classify
+    from goodricke.models.bundle import load_model
+    from goodricke.readers import read
+
+    train_bands(survey, 12)
+    metrics = json.loads((survey / "run/metrics.json").read_text())
+    assert metrics["deterministic"]["n"] == 20  # the official split
+    assert metrics["deterministic"]["headline"]["accuracy"]["value"] > 0.8
+    assert {"forest", "forest_features", "balanced_forest", "period"} <= set(metrics)
+    assert metrics["period"]["network"]["missing"] == 7  # not measured
+    model = load_model(survey / "run/model", verify=True)
+    with pytest.raises(ValueError, match="photoz"):
+        classify(read(survey / "curves.csv"), model)
+    curves, labels = read(survey / "curves.csv"), pd.read_csv(survey / "labels.csv").set_index("oid")
+    told = replace(curves, objects=pa.table({"photoz": labels["photoz"].loc[curves.ids].to_numpy()}))
+    answers = classify(told, model).to_pandas().set_index("object_id")
+    held_out = pd.read_parquet(survey / "run/test_predictions.parquet").set_index("object_id")
+    assert np.allclose(answers["p_slow"].loc[held_out.index], held_out["p_slow"], atol=1e-4)
+    assert (answers["pred_period"] > 0).all()
+
+
+def test_a_new_band_leaves_the_old_ones_as_they_are(survey: Path) -> None:
+    from goodricke.models.bundle import load_model
+
+    train_bands(survey, 2)
+    (survey / "run").rename(survey / "old")
+    output = train_bands(survey, 2, "--add-band", "i", "--from", str(survey / "old/model"))
+    assert "Bands g, r: bit for bit those of two-bands" in output.replace("\n", " ")
+    old, new = load_model(survey / "old/model"), load_model(survey / "run/model")
+    assert new.preprocessing.bands == ("g", "r", "i")
+    for name, weight in old.network.bands.state_dict().items():
+        assert (new.network.bands.state_dict()[name] == weight).all()
+    result = runner.invoke(
+        app, ["train", str(survey / "toy.toml"), "--add-band", "g", "--from", str(survey / "old/model")]
+    )
+    assert result.exit_code == 2
+    assert runner.invoke(app, ["train", str(survey / "toy.toml"), "--add-band", "i"]).exit_code == 2

@@ -5,7 +5,8 @@ import numpy as np
 from goodricke.experiment import _split
 from goodricke.lightcurves import LightCurves
 from goodricke.preprocess import FoldedConfig, Prepared
-from goodricke.training.recipe import DataConfig, Labelled, Recipe, _stars
+from goodricke.training.labelled import Labelled, _stars
+from goodricke.training.recipe import DataConfig, Recipe
 
 N = 200
 
@@ -25,7 +26,7 @@ def labelled(dec: np.ndarray, same_star: float, guard: float) -> tuple[Recipe, L
     config = DataConfig(light_curves="", labels="", same_star=same_star, guard=guard)
     recipe = Recipe(name="x", run="x", data=config, preprocessing=FoldedConfig())
     label = np.arange(N) // 2 % 2
-    return recipe, Labelled(curves, label, ("a", "b"), star, near), prepared
+    return recipe, Labelled(curves, label, ("a", "b"), star, near, np.zeros((N, 0)), None), prepared
 
 
 def test_pairs_of_one_star_stay_together_and_the_unusable_are_nowhere() -> None:

@@ -9,20 +9,20 @@ import torch
 from numpy.typing import NDArray
 
 from goodricke import __version__
+from goodricke.baselines.suite import BASELINES
 from goodricke.evaluation.metrics import Scores, compare
+from goodricke.evaluation.regression import RegressionScores
 from goodricke.models.bundle import Model
+from goodricke.training.labelled import Labelled
 from goodricke.training.loop import Run
-from goodricke.training.recipe import Labelled, Recipe
+from goodricke.training.recipe import Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 
-BASELINES = {
-    "forest": "Random forest on simple statistics, same split",
-    "forest_period": "Random forest on simple statistics and the network's own period features, same split",
-}
 TITLES = {
     "deterministic": "One pass without dropout",
     "monte_carlo": "Mean of Monte-Carlo passes (the default)",
-} | {name: f"Baseline: {title[0].lower()}{title[1:]}" for name, title in BASELINES.items()}
+} | {name: f"Baseline: {title}, same split" for name, title in BASELINES.items()}
+NETWORKS = {"astrafier": "ASTRAFier", "multiband": "one recurrent network per band and a central one"}
 
 
 def model_card(
@@ -31,6 +31,7 @@ def model_card(
     label: NDArray[np.int64],
     probabilities: dict[str, NDArray],
     scores: dict[str, Scores],
+    regression: dict[str, dict[str, RegressionScores]],
     data: Labelled,
     parts: dict[str, NDArray[np.int64]],
     run: Run,
@@ -45,34 +46,41 @@ def model_card(
         Of the held-out light curves.
     probabilities, scores : dict
         Of one pass, of Monte-Carlo passes and of the forests, on the held-out light curves.
+    regression : dict
+        Of each physical parameter, by the network and by a forest.
     """
     settings = recipe.training
     source = "**Trained on simulated light curves.**\n\n" if recipe.simulated else ""
     sections = "\n".join(f"## {TITLES[name]}\n\n{s.markdown()}" for name, s in scores.items())
+    split = (
+        f"the survey's own split (column {recipe.data.split})"
+        if recipe.data.split
+        else f"split by star, stratified by class, seed {recipe.data.seed}"
+    )
+    monte_carlo = f", {model.mc_temperature:.3f} (mean of Monte-Carlo passes)" if "monte_carlo" in scores else ""
     hours = sum(h["seconds"] for h in run.history) / 3600
     return f"""# {recipe.name}
 
 {source}{recipe.summary}
 
-- Network: ASTRAFier, {model.network.n_parameters:,} parameters ({json.dumps(recipe.network)}).
+- Network: {NETWORKS[model.config.family]}, {model.network.n_parameters:,} parameters ({json.dumps(recipe.network)}).
 - Preprocessing: {recipe.preprocessing.kind}, see `config.json`.
 - Data: {recipe.data.name}; {len(parts[TRAIN]):,} light curves to train,
-  {len(parts[VALIDATION]):,} to choose the best epoch and the temperatures, {len(parts[TEST]):,} held out; split by star
-  (ids, and positions within {recipe.data.same_star:g} arcsec), stratified by class, seed {recipe.data.seed};
-  held-out stars within {max(recipe.data.guard, recipe.data.same_star):g} arcsec of another part's are left out.
+  {len(parts[VALIDATION]):,} to choose the best epoch and the temperatures, {len(parts[TEST]):,} held out; {split};
+  a star is known by its id, and by positions within {recipe.data.same_star:g} arcsec where there are any; held-out
+  stars within {max(recipe.data.guard, recipe.data.same_star):g} arcsec of another part's are left out.
 - Merged labels: {json.dumps(recipe.data.merge)}; dropped: {json.dumps(recipe.data.drop)}.
 - Training: {run.epoch} epochs (best: {run.best_epoch + 1}), batch {settings.batch}, learning rate {settings.rate:g}
   ({settings.schedule}), class weights (N / N_c)^{settings.weight_power:g}, seed {settings.seed},
   {hours:.2f} h, {torch.get_num_threads()} threads.
-- Temperatures, fitted on validation objects: {model.temperature:.3f} (one pass), {model.mc_temperature:.3f} (mean of
-  Monte-Carlo passes).
+- Temperatures, fitted on validation objects: {model.temperature:.3f} (one pass){monte_carlo}.
 - goodricke {__version__}, BSD-3-Clause.
 
 All scores are on the held-out stars, with 95 % bootstrap intervals over stars.
 
 {_against_forests(label, probabilities, data, parts)}
 {sections}
-## Beware
+{_regressed(regression, model)}## Beware
 
 Light curves of another survey, cadence or brightness range, and classes that are not listed, get an answer all the
 same: the probabilities hold for objects like those it was trained on.
@@ -88,5 +96,17 @@ def _against_forests(
     for name, title in BASELINES.items():
         if name in probabilities:
             c = compare(label, probabilities[name], probabilities[ours], data.star[parts[TEST]])
-            lines.append(f"| {title[0].lower()}{title[1:]} | {c.accuracy} | {c.macro_f1} | {c.p_value:.1g} |")
+            lines.append(f"| {title} | {c.accuracy} | {c.macro_f1} | {c.p_value:.1g} |")
     return "\n".join(lines) + "\n"
+
+
+def _regressed(regression: dict[str, dict[str, RegressionScores]], model: Model) -> str:
+    """Return a table of how well physical parameters are regressed; nothing if there are none."""
+    if not regression:
+        return ""
+    lines = ["## Physical parameters", "", "| parameter | by | n | R2 | RMSE | MAE |", "|---|---|---|---|---|---|"]
+    for target in model.config.targets:
+        for kind, s in regression[target.name].items():
+            name = f"{target.name} [{target.unit}]" if target.unit else target.name
+            lines.append(f"| {name} | {kind} | {s.n:,} | {s.r2} | {s.rmse} | {s.mae} |")
+    return "\n".join(lines) + "\n\n"

@@ -137,23 +137,33 @@ def demo(
 def train(
     recipe: Annotated[Path | None, typer.Argument(help="TOML file; see --example", show_default=False)] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a commented recipe to start from")] = False,
+    multiband: Annotated[bool, typer.Option("--multiband", help="With --example: for several bands")] = False,
+    add_band: Annotated[
+        str | None, typer.Option(help="Add this band to the model --from; its other bands stay as they are")
+    ] = None,
+    source: Annotated[str | None, typer.Option("--from", help="Model to add a band to")] = None,
     device: Device = "cpu",
 ) -> None:
     """Train a model on your own labels. Interrupted, the same command goes on from the last finished epoch.
 
+    Light curves in one band, or dense ones: goodricke train --example > my.toml
+    Sparse light curves in several bands:    goodricke train --example --multiband > my.toml
     Several GPUs: torchrun --nproc-per-node 4 -m goodricke train RECIPE --device cuda
     """
+    if (add_band is None) != (source is None):
+        raise typer.BadParameter("--add-band and --from go together: --add-band i --from MODEL")
     from goodricke.training.recipe import example as example_text
 
     if example or recipe is None:
-        typer.echo(example_text(), nl=False)
+        typer.echo(example_text("multiband" if multiband else "folded"), nl=False)
         raise typer.Exit(DONE if example else USAGE)
 
     def run() -> int:
         from goodricke.experiment import run_recipe
-        from goodricke.training.recipe import read_recipe
+        from goodricke.training.recipe import read_recipe, with_new_band
 
-        run_recipe(read_recipe(recipe), device)
+        told = read_recipe(recipe)
+        run_recipe(told if add_band is None else with_new_band(told, add_band, str(source)), device)
         return DONE
 
     raise typer.Exit(_guarded(run))

@@ -14,25 +14,31 @@ import pandas as pd
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from goodricke import __version__
-from goodricke.baselines.features import simple_statistics
-from goodricke.baselines.forest import fit_forest
-from goodricke.card import BASELINES, model_card
+from goodricke.baselines.suite import BASELINES, forest_probabilities, forest_regressions
+from goodricke.card import model_card
 from goodricke.evaluation.figures import plot_confusion, plot_history, plot_reliability
 from goodricke.evaluation.metrics import Scores, score
-from goodricke.inference import Answers, ask, monte_carlo
-from goodricke.models.astrafier import Astrafier, AstrafierConfig
+from goodricke.evaluation.regression import RegressionScores, score_regression
+from goodricke.inference import Answers, ask, monte_carlo, predictions
 from goodricke.models.bundle import BundleConfig, Model, load_model, resolve_device
-from goodricke.predictions import Predictions
-from goodricke.preprocess import Prepared, prepare
+from goodricke.models.multiband import Multiband
+from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare, restore
 from goodricke.training import loop
-from goodricke.training.astrafier import fit
-from goodricke.training.recipe import Labelled, Recipe, read_labelled
-from goodricke.training.splits import TEST, TRAIN, VALIDATION, split_by_star
+from goodricke.training.families import (
+    Network,
+    build_network,
+    family,
+    fit_network,
+    learned_targets,
+    unchanged_bands,
+)
+from goodricke.training.labelled import Labelled, read_labelled
+from goodricke.training.recipe import Recipe
+from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split, split_by_star
 from goodricke.uncertainty.calibration import fit_temperature
 
 ENOUGH = 1000  # validation objects that go through Monte-Carlo passes to fit one temperature
@@ -48,6 +54,7 @@ class Result(NamedTuple):
     answers: dict[str, Answers]  # one deterministic pass, and Monte-Carlo passes
     probabilities: dict[str, NDArray]  # of these and of the forests, each (n, C)
     scores: dict[str, Scores]
+    regression: dict[str, dict[str, RegressionScores]]  # by parameter, of the network and of a forest
 
 
 def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = None) -> Path:
@@ -69,7 +76,10 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     first = loop.rank_and_world()[0] == 0
     console = (console or Console()) if first else Console(quiet=True)
     recipe.run.mkdir(parents=True, exist_ok=True)
-    data = read_labelled(recipe.data)
+    told = recipe.preprocessing.columns if isinstance(recipe.preprocessing, MultibandConfig) else ()
+    data = read_labelled(recipe.data, told)
+    if isinstance(recipe.preprocessing, MultibandConfig):
+        recipe = recipe.model_copy(update={"preprocessing": recipe.preprocessing.resolved(data.curves)})
     prepared = _prepared(recipe, data, console)
     parts = _split(recipe, data, prepared)
     _check_same_run(recipe, data, parts)
@@ -77,6 +87,7 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     network = build_network(recipe, data.classes).to(where)
     run = _fit(recipe, network, prepared, data, parts, console)
     if first:
+        _tell_of_frozen_bands(recipe, network, console)
         _finish(recipe, network.cpu().eval(), prepared, data, parts, run, console)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
@@ -96,41 +107,25 @@ def join_processes(device: str) -> torch.device:
     return where
 
 
-def build_network(recipe: Recipe, classes: tuple[str, ...]) -> Astrafier:
-    """Return the network of a recipe, freshly initialised or with the weights of ``[training] init``.
-
-    From another model everything is taken that has the same shape: with other classes, all but the last layer.
-    """
-    sizes = {"channels": recipe.preprocessing.channels, "context": recipe.preprocessing.context}
-    config = TypeAdapter(AstrafierConfig).validate_python(recipe.network | sizes | {"classes": len(classes)})
-    torch.manual_seed(recipe.training.seed)
-    network = Astrafier(config)
-    if recipe.training.init is not None:
-        ours, theirs = network.state_dict(), load_model(recipe.training.init).network.state_dict()
-        network.load_state_dict(ours | {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape})
-    return network
-
-
 # ---- data ---------------------------------------------------------------------------------------------------------
 
 
-def _prepared(recipe: Recipe, data: Labelled, console: Console) -> Prepared:
+def _prepared(recipe: Recipe, data: Labelled, console: Console) -> Prepared | Steps:
     """Preprocess, or take what an interrupted run has left in its folder if it is of the same light curves."""
+    if isinstance(recipe.preprocessing, MultibandConfig):
+        return prepare(data.curves, recipe.preprocessing)
     file = recipe.run / "prepared.npz"
-    key = _digest(data) + recipe.preprocessing.model_dump_json()
-    names = ("offsets", "time", "values", "context", "status", "n_obs")
+    key = f"{__version__} {_digest(data)} {recipe.preprocessing.model_dump_json()}"
     if loop.rank_and_world()[0] == 0 and not _has_key(file, key):
         with console.status(f"Preprocessing {len(data.curves):,} light curves"):
             made = prepare(data.curves, recipe.preprocessing, recipe.training.workers)
         partial = file.with_suffix(".partial.npz")
-        np.savez(partial, allow_pickle=False, key=np.array(key), **{k: getattr(made, k) for k in names})
+        np.savez(partial, allow_pickle=False, key=np.array(key), **made.to_arrays())
         partial.replace(file)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
     with np.load(file) as kept:
-        offsets, time, values, context, status, n_obs = (kept[k] for k in names)
-    frames = getattr(recipe.preprocessing, "frames", None)
-    return Prepared(data.curves.object_id, offsets, time, values, context, status, frames, n_obs)
+        return restore(kept, recipe.preprocessing)
 
 
 def _digest(data: Labelled) -> str:
@@ -148,8 +143,8 @@ def _has_key(file: Path, key: str) -> bool:
         return str(kept["key"]) == key
 
 
-def _split(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
-    """Return the rows to train, to validate and to test.
+def _split(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) -> Parts:
+    """Return the rows to train, to validate and to test, by the survey's own split if ``[data] split`` names one.
 
     In none of them are light curves that can't be classified, and held-out ones so near to another's position that
     they may be of the same star (``[data] guard``).
@@ -158,7 +153,10 @@ def _split(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
     ok, config = prepared.usable, recipe.data
     name = np.array(data.classes)[data.label]
     _, star = np.unique(data.star[ok], return_inverse=True)  # numbered anew: the others must not move the split
-    part[ok] = split_by_star(star, name[ok], config.test, config.validation, config.seed)
+    if data.part is None:
+        part[ok] = split_by_star(star, name[ok], config.test, config.validation, config.seed)
+    else:
+        part[ok] = complete_split(data.part[ok], star, name[ok], config.validation, config.seed)
     seen = np.isin(data.neighbourhood, data.neighbourhood[np.isin(part, (TRAIN, VALIDATION))])
     part[(part == TEST) & seen] = ""
     return {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}
@@ -186,13 +184,12 @@ def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
 
 
 def _fit(
-    recipe: Recipe, network: Astrafier, prepared: Prepared, data: Labelled, parts: Parts, console: Console
+    recipe: Recipe, network: Network, prepared: Prepared | Steps, data: Labelled, parts: Parts, console: Console
 ) -> loop.Run:
     """Train with a progress bar and a line per epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    settings = recipe.training
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("light curves", total=len(parts[TRAIN]) * settings.epochs)
+        bar = progress.add_task("light curves", total=len(parts[TRAIN]) * recipe.training.epochs)
 
         def report(figures: dict[str, float]) -> None:
             progress.update(bar, completed=len(parts[TRAIN]) * (figures["epoch"] + 1))
@@ -202,19 +199,19 @@ def _fit(
                 f"  macro recall {figures['macro_recall']:.3f}  {figures['seconds']:.0f} s"
             )
 
-        return fit(
-            network,
-            prepared,
-            data.label,
-            parts[TRAIN],
-            parts[VALIDATION],
-            settings,
-            recipe.run / "checkpoints",
-            settings.weight_power,
-            settings.score,
-            report,
-            lambda objects: progress.advance(bar, objects),
+        return fit_network(
+            *(recipe, network, prepared, data, parts[TRAIN], parts[VALIDATION], recipe.run / "checkpoints"),
+            *(report, lambda objects: progress.advance(bar, objects)),
         )
+
+
+def _tell_of_frozen_bands(recipe: Recipe, network: Network, console: Console) -> None:
+    """Check that the networks of frozen bands are as they were, and say so."""
+    frozen, config = recipe.training.ensemble.frozen_bands, recipe.preprocessing
+    if frozen and recipe.training.init and isinstance(network, Multiband) and isinstance(config, MultibandConfig):
+        model = load_model(recipe.training.init)
+        unchanged_bands(network.cpu(), config, model, frozen)
+        console.print(f"Bands {', '.join(frozen)}: bit for bit those of {model.name} {model.hash}")
 
 
 # ---- what comes after the fit -------------------------------------------------------------------------------------
@@ -222,8 +219,8 @@ def _fit(
 
 def _finish(
     recipe: Recipe,
-    network: Astrafier,
-    prepared: Prepared,
+    network: Network,
+    prepared: Prepared | Steps,
     data: Labelled,
     parts: Parts,
     run: loop.Run,
@@ -232,10 +229,12 @@ def _finish(
     """Calibrate and score the model as it is saved, weights rounded and all; write everything a reader may ask for."""
     config = BundleConfig(
         name=recipe.name,
+        family=family(network),
         summary=recipe.summary,
         classes=data.classes,
         network=network.config.model_dump(),
         preprocessing=recipe.preprocessing,
+        targets=learned_targets(recipe, data, parts[TRAIN]),
         trained_on=recipe.data.name,
         unit=data.curves.unit,
         bands=data.curves.bands,
@@ -250,61 +249,81 @@ def _finish(
     figures = {name: scores.to_dict()["headline"] for name, scores in result.scores.items()}
     model.config = config.model_copy(update={"metrics": figures})
     few = parts[TEST][np.linspace(0, len(parts[TEST]) - 1, min(GOLDEN, len(parts[TEST]))).astype(int)]
-    card = model_card(recipe, model, result.label, result.probabilities, result.scores, data, parts, run)
+    card = model_card(
+        recipe, model, result.label, result.probabilities, result.scores, result.regression, data, parts, run
+    )
     model = model.save(folder, card, prepared.take(few))
     _write(recipe, model, prepared.take(parts[TEST]), data, parts, result, run)
     _tell(model, result, folder, console)
 
 
-def _calibrate(model: Model, prepared: Prepared, data: Labelled, rows: NDArray[np.int64], passes: int) -> None:
+def _calibrate(model: Model, prepared: Prepared | Steps, data: Labelled, rows: NDArray[np.int64], passes: int) -> None:
     """Fit a temperature for the one pass, and one for the mean of Monte-Carlo passes."""
     logits = ask_logits(model, prepared, rows)
     model.temperature = fit_temperature(logits[None], data.label[rows])
-    if passes:
+    if passes and isinstance(prepared, Prepared):
         few = np.random.default_rng(0).permutation(rows)[:ENOUGH]
         samples = [monte_carlo(model, prepared, part, passes, seed=0) for part in _pieces(few)]
         model.mc_temperature = fit_temperature(np.concatenate(samples, 1), data.label[few])
 
 
-def ask_logits(model: Model, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def ask_logits(model: Model, prepared: Prepared | Steps, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the logits (n, C) of one deterministic pass."""
-    return np.concatenate([model.logits(prepared, part)[0] for part in _pieces(rows)])
+    return np.concatenate([model.answer(prepared, part)[0] for part in _pieces(rows)])
 
 
 def _pieces(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return np.array_split(rows, max(len(rows) // 32, 1))
 
 
-def _score(model: Model, prepared: Prepared, data: Labelled, parts: Parts, passes: int) -> Result:
+def _score(model: Model, prepared: Prepared | Steps, data: Labelled, parts: Parts, passes: int) -> Result:
     """Score held-out stars: one deterministic pass, Monte-Carlo passes, and the forests."""
     rows = parts[TEST]
     held_out = prepared.take(rows)
     answers = {"deterministic": ask(model, held_out, 0)}
-    if passes:
+    if passes and model.stochastic:
         answers["monte_carlo"] = ask(model, held_out, passes)
-    probabilities = {name: a.probabilities for name, a in answers.items()} | _forests(prepared, data, parts)
+    probabilities = {name: a.probabilities for name, a in answers.items()}
+    known = np.concatenate([parts[TRAIN], parts[VALIDATION]])
+    probabilities |= forest_probabilities(data.curves, prepared, data.label, data.classes, known, rows)
     label, star = data.label[rows], data.star[rows]
+    scores = {name: score(label, p, data.classes, star) for name, p in probabilities.items()}
     return Result(
-        label, answers, probabilities, {k: score(label, p, data.classes, star) for k, p in probabilities.items()}
+        label, answers, probabilities, scores, _regressions(model, answers["deterministic"], prepared, data, parts)
     )
 
 
-def _forests(prepared: Prepared, data: Labelled, parts: Parts) -> dict[str, NDArray]:
-    """Return the held-out probabilities (n, C) of forests without and with what the network knows of the period."""
-    known = np.concatenate([parts[TRAIN], parts[VALIDATION]])
-    inputs = {"forest": simple_statistics(data.curves)[0]}
-    if prepared.context.shape[1]:
-        inputs["forest_period"] = np.hstack([inputs["forest"], np.nan_to_num(prepared.context, nan=-999)])
-    forests = {name: fit_forest(x[known], data.label[known], data.classes) for name, x in inputs.items()}
-    return {name: forest.probabilities(inputs[name][parts[TEST]]) for name, forest in forests.items()}
+def _regressions(
+    model: Model, answers: Answers, prepared: Prepared | Steps, data: Labelled, parts: Parts
+) -> dict[str, dict[str, RegressionScores]]:
+    """Score the regressed parameters, those of the network and of forests."""
+    if not isinstance(prepared, Steps) or not model.config.targets:
+        return {}
+    rows, known = parts[TEST], np.concatenate([parts[TRAIN], parts[VALIDATION]])
+    learned = [t.standardised(data.targets[:, k]) for k, t in enumerate(model.config.targets)]
+    forest = model.parameters(forest_regressions(data.curves, prepared, np.stack(learned, 1), known, rows))
+    return {
+        name: {
+            kind: score_regression(data.targets[rows, k], values[name], data.star[rows])
+            for kind, values in (("network", answers.parameters), ("forest", forest))
+        }
+        for k, name in enumerate(t.name for t in model.config.targets)
+    }
 
 
 def _write(
-    recipe: Recipe, model: Model, held_out: Prepared, data: Labelled, parts: Parts, result: Result, run: loop.Run
+    recipe: Recipe,
+    model: Model,
+    held_out: Prepared | Steps,
+    data: Labelled,
+    parts: Parts,
+    result: Result,
+    run: loop.Run,
 ) -> None:
     """Write metrics, figures, split and held-out predictions into the run folder."""
     best = list(result.answers)[-1]
     metrics = {name: scores.to_dict() for name, scores in result.scores.items()}
+    metrics |= {name: {k: s.to_dict() for k, s in both.items()} for name, both in result.regression.items()}
     (recipe.run / "metrics.json").write_text(json.dumps(metrics, indent=2))
     plot_history(run.history, recipe.run / "history.png")
     plot_confusion(result.scores[best], recipe.run / "confusion.png")
@@ -316,22 +335,8 @@ def _write(
     split = {"object_id": data.curves.ids, "label": names[data.label], "part": part}
     pd.DataFrame(split).to_csv(recipe.run / "split.csv", index=False)
     true = pa.table({"label": pa.array(names[result.label].tolist())})
-    _predictions(model, held_out, result.answers[best], true).write(recipe.run / "test_predictions.parquet")
-
-
-def _predictions(model: Model, prepared: Prepared, answers: Answers, objects: pa.Table) -> Predictions:
-    return Predictions.build(
-        prepared.object_id,
-        prepared.status,
-        model.classes,
-        answers.probabilities,
-        prepared.n_obs,
-        answers.spread,
-        answers.mutual_information,
-        answers.embedding,
-        model.name,
-        model.hash,
-        objects,
+    predictions(model, held_out, result.answers[best], held_out.status, true).write(
+        recipe.run / "test_predictions.parquet"
     )
 
 
@@ -340,5 +345,8 @@ def _tell(model: Model, result: Result, folder: Path, console: Console) -> None:
     for name, title in BASELINES.items():
         if name in result.scores:
             s: Any = result.scores[name]
-            console.print(f"{title}: accuracy {s.accuracy}, macro F1 {s.macro_f1}")
+            console.print(f"{title.capitalize()}: accuracy {s.accuracy}, macro F1 {s.macro_f1}")
+    for target in model.config.targets:
+        for kind, regressed in result.regression[target.name].items():
+            console.print(regressed.table(f"{target.name}, {kind}", target.unit))
     console.print(f"Model {model.name} {model.hash} written to {folder}")

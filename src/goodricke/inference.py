@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
@@ -14,8 +15,8 @@ from scipy.special import softmax
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import Model, load_model
 from goodricke.predictions import Predictions, Status
-from goodricke.preprocess import prepare
-from goodricke.preprocess.tensors import Prepared, length_buckets
+from goodricke.preprocess import Prepared, Steps, prepare
+from goodricke.preprocess.tensors import length_buckets
 from goodricke.uncertainty.mc_dropout import ObjectMasks, dropout_from, streams, summarise
 
 POINTS = 32768  # padded points in one call of the network: bounds memory whatever the light curves
@@ -28,6 +29,7 @@ class Answers(NamedTuple):
     spread: NDArray[np.float64] | None  # (n, C)
     mutual_information: NDArray[np.float64] | None  # (n,)
     embedding: NDArray[np.float32]  # (n, d)
+    parameters: dict[str, NDArray[np.float64]]  # each (n,)
 
 
 def classify(
@@ -47,6 +49,7 @@ def classify(
         Or the name or folder of one, see `goodricke.load_model`.
     passes : int
         Monte-Carlo passes with dropout on (section 3.6: 20), whose mean is the probability; 0 for one pass without.
+        Multi-band models have one pass in any case.
     seed : int
         Of the dropout masks. Same seed, same answer, whatever the batch.
     workers : int
@@ -63,9 +66,16 @@ def classify(
     prepared = prepare(curves, model.preprocessing, workers)
     answers = ask(model, prepared, passes, seed, tick)
     broken = prepared.usable & ~np.isfinite(answers.probabilities).all(1)
+    return predictions(model, prepared, answers, np.where(broken, Status.NON_FINITE, prepared.status), curves.objects)
+
+
+def predictions(
+    model: Model, prepared: Prepared | Steps, answers: Answers, status: NDArray, objects: pa.Table | None = None
+) -> Predictions:
+    """Return answers about prepared light curves as predictions."""
     return Predictions.build(
-        curves.object_id,
-        np.where(broken, Status.NON_FINITE, prepared.status),
+        prepared.object_id,
+        status,
         model.classes,
         answers.probabilities,
         prepared.n_obs,
@@ -74,33 +84,38 @@ def classify(
         answers.embedding,
         model.name,
         model.hash,
-        curves.objects,
+        objects,
+        answers.parameters,
     )
 
 
 def ask(
     model: Model,
-    prepared: Prepared,
+    prepared: Prepared | Steps,
     passes: int = 20,
     seed: int = 0,
     tick: Callable[[int], None] = lambda objects: None,
 ) -> Answers:
     """Put prepared light curves to a network; see `classify` for the parameters."""
     n, classes = len(prepared), len(model.classes)
+    passes = passes if model.stochastic else 0
     mean, spread = np.full((2, n, classes), np.nan)
-    information = np.full(n, np.nan)
-    embedding = np.full((n, model.network.config.embed), np.nan, np.float32)  # type: ignore[union-attr,type-var]
+    information, targets = np.full(n, np.nan), np.full((n, len(model.config.targets)), np.nan)
+    embedding = np.full((n, model.embedding_size), np.nan, np.float32)
     temperature = model.mc_temperature if passes else model.temperature
     usable = np.flatnonzero(prepared.usable)
     for piece in length_buckets(prepared.padded[usable], POINTS // max(passes, 1), len(usable)):
         rows = usable[piece]
-        logits, embedding[rows] = model.logits(prepared, rows)
-        samples = monte_carlo(model, prepared, rows, passes, seed) if passes else logits[None]
+        logits, embedding[rows], targets[rows] = model.answer(prepared, rows)
+        samples = logits[None]
+        if passes and isinstance(prepared, Prepared):
+            samples = monte_carlo(model, prepared, rows, passes, seed)
         probabilities = softmax(samples.astype(np.float64) / temperature, axis=2)  # (S, B, C)
         mean[rows], spread[rows], information[rows] = summarise(probabilities)
         tick(len(rows))
     tick(n - len(usable))
-    return Answers(mean, spread if passes else None, information if passes else None, embedding)
+    parameters = model.parameters(targets)
+    return Answers(mean, spread if passes else None, information if passes else None, embedding, parameters)
 
 
 @torch.inference_mode()
@@ -119,7 +134,7 @@ def monte_carlo(
     results = []
     for first in range(0, passes, at_once):
         some = range(first, min(first + at_once, passes))
-        enlarged = [None if x is None else x.repeat_interleave(len(some), 0).to(model.device) for x in batch]
+        enlarged = [None if x is None else x.repeat_interleave(len(some), 0) for x in batch.to(model.device)]
         lengths = np.repeat(prepared.padded[rows], len(some))
         with dropout_from(model.network, ObjectMasks(streams(names, some, seed), lengths)):
             logits = model.network(*enlarged).logits.float().cpu().numpy()  # (B * S', C)

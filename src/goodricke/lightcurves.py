@@ -437,9 +437,7 @@ class LightCurves:
 
     def _take(self, rows: NDArray[np.int64]) -> LightCurves:
         rows = np.where(rows < 0, rows + len(self), rows)
-        counts = self.n_obs[rows]
-        offsets = ragged.offsets_of(counts)
-        points = np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets)
+        points, offsets = ragged.gather(rows, self.offsets)
         return replace(
             self,
             object_id=self.object_id.take(pa.array(rows)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -69,8 +69,9 @@ class Predictions:
     ----------
     table : pyarrow.Table
         Columns ``object_id``, ``status``, ``class``, ``p_<CLASS>`` for each class, ``p_max``, ``std_<CLASS>`` (spread
-        over Monte-Carlo passes), ``entropy``, ``mutual_information``, ``embedding`` (list of float32), ``n_obs``,
-        ``model``, ``model_hash``, and the per-object columns of the light curves. Null wherever ``status`` is not OK.
+        over Monte-Carlo passes), ``entropy``, ``mutual_information``, ``embedding`` (list of float32),
+        ``pred_<NAME>`` (regressed parameters), ``n_obs``, ``model``, ``model_hash``, and the per-object columns of the
+        light curves. Null wherever ``status`` is not OK.
     classes : tuple of str
     """
 
@@ -91,6 +92,7 @@ class Predictions:
         model: str = "",
         model_hash: str = "",
         objects: pa.Table | None = None,
+        parameters: Mapping[str, NDArray[np.floating]] | None = None,
     ) -> Predictions:
         """Make predictions from arrays; rows whose status is not OK are nulled whatever they hold.
 
@@ -109,6 +111,8 @@ class Predictions:
         model, model_hash : str
         objects : pyarrow.Table, optional
             Per-object columns to carry along.
+        parameters : dict of (n,), optional
+            Regressed physical parameters by name.
         """
         ok = np.asarray(status) == Status.OK
 
@@ -130,6 +134,7 @@ class Predictions:
         if embedding is not None and embedding.shape[1]:
             flat = pa.array(np.ascontiguousarray(embedding, np.float32).ravel())
             columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1], mask=pa.array(~ok))
+        columns |= {f"pred_{name}": numbers(value) for name, value in (parameters or {}).items()}
         columns["n_obs"] = pa.array(np.asarray(n_obs), pa.int32())
         columns["model"] = pa.array([model] * len(ok), pa.string())
         columns["model_hash"] = pa.array([model_hash] * len(ok), pa.string())
@@ -295,6 +300,8 @@ def describe(column: str) -> str:
         return f"Probability of class {column[2:]}"
     if column.startswith("std_"):
         return f"Standard deviation of p_{column[4:]} over Monte-Carlo passes"
+    if column.startswith("pred_"):
+        return f"Estimate of {column[5:]}, in the unit of the model's training set"
     return DESCRIPTIONS.get(column, "")
 
 

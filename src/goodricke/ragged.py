@@ -105,3 +105,9 @@ def median(values: NDArray[np.float32], offsets: Int) -> Float:
 def select(keep: NDArray[np.bool_], offsets: Int) -> Int:
     """Return the offsets (n + 1,) that remain when only the points in ``keep`` (N,) are kept."""
     return offsets_of(total(keep, offsets).astype(np.int64))
+
+
+def gather(rows: NDArray[np.integer], offsets: Int) -> tuple[Int, Int]:
+    """Return the points (N',) of the light curves ``rows`` (n',) one after the other, and their offsets (n' + 1,)."""
+    chosen = offsets_of(lengths(offsets)[rows])
+    return np.arange(chosen[-1]) + spread(offsets[rows] - chosen[:-1], chosen), chosen

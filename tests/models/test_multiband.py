@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from goodricke.lightcurves import LightCurves
-from goodricke.models.multiband import Multiband, MultibandNetworkConfig, StepBatch, step_batch
-from goodricke.preprocess.multiband import MultibandConfig, steps
+from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig, Standard
+from goodricke.preprocess.multiband import MultibandConfig, Steps, prepare
 
 PAPER = {
     "Gaia": {"bands": 2, "classes": 6, "raw_input": True},
@@ -24,11 +22,15 @@ PAPER = {
 def test_parameters_are_the_papers(survey: str, band: int, central: int, regression: int) -> None:
     config = MultibandNetworkConfig(**PAPER[survey])
     network = Multiband(config)
-    assert network.n_parameters(network.bands[0]) == band
-    assert network.n_parameters(network.central) == central
-    assert network.n_parameters() == central + config.bands * band
+    assert trainable(network.bands[0]) == band
+    assert trainable(network.central) == central
+    assert network.n_parameters == central + config.bands * band
     both = Multiband(config.model_copy(update={"targets": 2}))
-    assert both.n_parameters(both.central) == regression
+    assert trainable(both.central) == regression
+
+
+def trainable(part: torch.nn.Module) -> int:
+    return sum(p.numel() for p in part.parameters() if p.requires_grad)
 
 
 def network(seed: int = 0, **changes: object) -> Multiband:
@@ -40,86 +42,70 @@ def network(seed: int = 0, **changes: object) -> Multiband:
         if isinstance(module, torch.nn.BatchNorm1d):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
+        if isinstance(module, Standard):
+            module.mean.normal_()
+            module.std.uniform_(0.5, 2)
     return made
 
 
-def batch(seed: int, counts: list[int], bands: int = 2) -> StepBatch:
-    """Return the steps of random light curves: random bands, gaps up to years."""
+def curves(seed: int, counts: list[int], bands: int = 2) -> LightCurves:
+    """Return random light curves: random bands, gaps up to years."""
     rng = np.random.default_rng(seed)
     offsets = np.cumsum([0, *counts])
-    time = np.cumsum(10 ** rng.uniform(-3, 2.5, offsets[-1])) + 58000
-    curves = LightCurves.from_arrays(
+    return LightCurves.from_arrays(
         [str(i) for i in range(len(counts))],
         offsets,
-        time,
-        rng.normal(18, 1, len(time)),
-        rng.uniform(0.01, 0.2, len(time)),
-        rng.integers(0, bands, len(time)),
+        np.cumsum(10 ** rng.uniform(-3, 2.5, offsets[-1])) + 58000,
+        rng.normal(18, 1, offsets[-1]),
+        rng.uniform(0.01, 0.2, offsets[-1]),
+        rng.integers(0, bands, offsets[-1]),
         bands=tuple("grizy"[:bands]),
         unit="mag",
     )
-    return step_batch(steps(curves, MultibandConfig(bands=tuple("grizy"[:bands]))))
 
 
-def stepwise(model: Multiband, whole: StepBatch, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Return the logits (M, classes) from one stateful update per step."""
-    state, logits = model.init_state(whole.size, dtype), torch.zeros(len(whole.band), model.config.classes)
-    for k in range(int(whole.place.max()) + 1 if len(whole.place) else 0):
-        now = (whole.place == k).nonzero()[:, 0]
-        state, answer = model.update(state, *(getattr(whole, f)[now] for f in ("row", "band", "window", "extras")))
-        logits[now] = answer.logits
-    return logits
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.lists(st.integers(0, 25), min_size=1, max_size=5), st.sampled_from([1, 2, 3]))
-def test_stateful_update_equals_the_whole_sequence_at_every_step(seed: int, counts: list[int], bands: int) -> None:
-    model = network(bands=bands, central_layers=3, raw_input=bool(seed % 2))
-    whole = batch(seed, counts, bands)
-    with torch.inference_mode():
-        answer = model(whole)
-    assert torch.allclose(answer.logits, stepwise(model, whole), atol=1e-5)
-
-
-def test_half_precision_state_drifts_little() -> None:
-    model, whole = network(hidden=32), batch(1, [200] * 4)
-    with torch.inference_mode():
-        exact = model(whole).logits.softmax(1)
-    assert (exact - stepwise(model, whole, torch.float16).softmax(1)).abs().max() < 5e-3
+def steps(seed: int, counts: list[int], bands: int = 2) -> Steps:
+    config = MultibandConfig(bands=tuple("grizy"[:bands]), brightness="magnitude")
+    return prepare(curves(seed, counts, bands), config)
 
 
 def test_alone_as_in_company_and_in_any_order() -> None:
-    model = network()
-    counts = [30, 3, 0, 17, 60]
+    model, counts = network(), [30, 3, 0, 17, 60, 1]
+    whole = steps(3, counts)
     with torch.inference_mode():
-        together = model(batch(3, counts))
-    rows = batch(3, counts).row
-    whole = batch(3, counts)
-    for i in range(len(counts)):
-        mine = (rows == i).nonzero()[:, 0]
-        if not len(mine):
-            continue
-        fields = {f: getattr(whole, f)[mine] for f in whole._fields if f not in ("size", "row")}
-        with torch.inference_mode():
-            alone = model(StepBatch(**fields, row=torch.zeros(len(mine), dtype=torch.int64), size=1))
-        assert torch.allclose(together.logits[mine], alone.logits, atol=1e-5)
-        assert torch.allclose(together.targets[mine], alone.targets, atol=1e-5)
+        together = model(whole.batch())
+        shuffled = model.answer(whole.batch(np.array([4, 0, 3])))
+        for i in range(len(counts)):
+            mine = slice(*whole.offsets[i : i + 2])
+            alone = model(whole.batch(np.array([i])))
+            assert torch.allclose(together.logits[mine], alone.logits, atol=1e-5)
+            assert torch.allclose(together.targets[mine], alone.targets, atol=1e-5)
+    last = whole.offsets[1:][[4, 0, 3]] - 1
+    assert torch.allclose(shuffled.logits, together.logits[last], atol=1e-5)
+
+
+def test_the_last_answer_is_that_of_the_last_step() -> None:
+    model, whole = network(), steps(4, [20, 2, 9])
+    with torch.inference_mode():
+        every, last = model(whole.batch()), model.answer(whole.batch())
+    assert torch.allclose(every.logits[whole.batch().last], last.logits, atol=1e-6)
+    assert torch.allclose(every.embedding[whole.batch().last], last.embedding, atol=1e-6)
 
 
 def test_later_observations_change_nothing_before() -> None:
-    model, whole = network(), batch(5, [40])
+    model, whole = network(), steps(5, [40])
     with torch.inference_mode():
-        before = model(whole).logits[:10]
+        before = model(whole.batch()).logits[:10]
         whole.window[20:] = 99.0
-        after = model(whole).logits[:10]
-    assert torch.equal(before, after)
+        after = model(whole.batch()).logits[:10]
+    assert torch.allclose(before, after, atol=1e-6)
 
 
 def test_training_the_central_network_leaves_the_bands_bit_identical() -> None:
     model = network(raw_input=True).train()
     bands = {k: v.clone() for k, v in model.bands.state_dict().items()}
     optimiser = torch.optim.AdamW(model.central.parameters(), lr=0.1)
-    answer = model(batch(7, [30] * 4))
+    answer = model(steps(7, [30] * 4).batch())
     (answer.logits.square().sum() + answer.targets.sum()).backward()
     assert all(p.grad is None for p in model.bands.parameters())
     assert all(p.grad is not None for p in model.central.parameters() if p.requires_grad)
@@ -128,24 +114,52 @@ def test_training_the_central_network_leaves_the_bands_bit_identical() -> None:
 
 
 def test_skip_connections_are_true() -> None:
-    model = network()
-    stack = model.bands[0].recurrent
-    x = torch.randn(2, 5, 4)
-    outputs, _ = stack(x)
+    stack = network().bands[0].recurrent
+    x, sizes = torch.randn(5, 4), torch.ones(5, dtype=torch.int64)  # one sequence of five steps
+    outputs, _ = stack(x, sizes)
     below = stack.norms[0](outputs[0] + stack.project(x))
-    assert torch.allclose(stack.layers[1](below)[0], outputs[1])
-    assert torch.allclose(stack.layers[2](stack.norms[1](outputs[1] + below))[0], outputs[2])
+    assert torch.allclose(stack.layers[1](below)[0], outputs[1], atol=1e-6)
+    assert torch.allclose(stack.layers[2](stack.norms[1](outputs[1] + below))[0], outputs[2], atol=1e-6)
 
 
-def test_an_object_comes_once_per_update() -> None:
-    model, rows = network(), torch.tensor([0, 0])
-    with pytest.raises(ValueError, match="twice"):
-        model.update(model.init_state(1), rows, rows, torch.zeros(2, 4), torch.zeros(2, 2))
+def test_packed_sequences_are_read_like_one_after_the_other() -> None:
+    model, whole = network(), steps(8, [25, 40, 3, 12])
+    batch = whole.batch()
+    for b, series in enumerate(batch.bands):
+        packed, _ = model.bands[b].recurrent(batch.window[series.steps], series.sizes)
+        for i in range(4):
+            mine = np.flatnonzero((whole.band == b) & (np.repeat(np.arange(4), whole.n_points) == i))
+            if not len(mine):
+                continue
+            one, _ = model.bands[b].recurrent(batch.window[mine], torch.ones(len(mine), dtype=torch.int64))
+            at = torch.tensor([int((series.steps == k).nonzero()) for k in mine])
+            assert torch.allclose(packed[2][at], one[2], atol=1e-6)
 
 
-def test_update_leaves_the_given_state_alone() -> None:
-    model, whole = network(), batch(2, [5, 5])
-    state = model.init_state(2)
-    model.update(state, torch.tensor([1]), whole.band[:1], whole.window[:1], whole.extras[:1])
-    assert not state.bands.any()
-    assert not state.central.any()
+def test_statistics_of_the_training_set_are_learned_and_strays_kept_near() -> None:
+    standard = Standard(3)
+    x = torch.tensor([[1.0, 5.0, 2.0], [3.0, 5.0, torch.nan], [5.0, 5.0, 4.0]])
+    standard.learn(x)
+    assert torch.allclose(standard.mean, torch.tensor([3.0, 5.0, 3.0]))
+    assert torch.allclose(standard.std, torch.tensor([(8 / 3) ** 0.5, 1.0, 1.0]))
+    assert standard(torch.tensor([[3.0, 1e9, torch.nan]])).tolist() == [[0.0, 10.0, 0.0]]
+
+
+def test_a_head_learns_from_a_single_step() -> None:
+    head = Head(4, (8,), 2).train()
+    assert torch.isfinite(head(torch.randn(1, 4))).all()
+    assert head.training
+
+
+def test_training_computes_what_inference_computes() -> None:
+    model, whole = network(central_layers=3, raw_input=True), steps(9, [140, 3, 70, 1, 33, 0, 64])
+    with torch.no_grad():
+        packed = model(whole.batch())
+    blocks = model(whole.batch())  # with gradients, sequences are padded in blocks
+    assert blocks.logits.requires_grad
+    assert torch.allclose(packed.logits, blocks.logits, atol=1e-5)
+    series = whole.batch().bands[0]
+    window = whole.batch().window[series.steps]
+    with torch.no_grad():
+        expected = model.bands[0](window, series.sizes)
+    assert torch.allclose(model.bands[0](window, series.sizes), expected, atol=1e-5)

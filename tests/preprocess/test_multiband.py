@@ -1,14 +1,17 @@
 """Steps of multi-band light curves: a toy worked by hand, causality, company, and what the reference got wrong."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke.lightcurves import LightCurves
-from goodricke.preprocess.multiband import MultibandConfig, steps
+from goodricke.preprocess.multiband import MultibandConfig, Steps, prepare
 
-GR = MultibandConfig(bands=("g", "r"))
+GR = MultibandConfig(bands=("g", "r"), brightness="magnitude")
 
 
 def curves(*objects: list[tuple[float, float, str]], unit: str = "mag") -> LightCurves:
@@ -29,7 +32,7 @@ def curves(*objects: list[tuple[float, float, str]], unit: str = "mag") -> Light
 
 def test_a_toy_worked_by_hand() -> None:
     star = [(0, 10, "g"), (1, 11, "g"), (3, 13, "g"), (4, 20, "r"), (14, 21, "r"), (114, 19, "r"), (115, 12, "g")]
-    found = steps(curves(star), GR)
+    found = prepare(curves(star), GR)
     assert found.time.tolist() == [3, 114, 115]
     assert found.band.tolist() == [0, 1, 0]
     assert np.allclose(found.window[0], [0, np.log10(2), 1, 2])
@@ -43,7 +46,7 @@ def test_a_toy_worked_by_hand() -> None:
 def test_late_band_and_times_over_a_thousand_days() -> None:
     g = [(t, 15.0 + 0.1 * t, "g") for t in (0, 1, 2, 3, 4, 3000)]
     r = [(t, 16.0, "r") for t in (10, 11, 12, 13)]
-    found = steps(curves(g + r), GR)
+    found = prepare(curves(g + r), GR)
     assert found.time.tolist() == [2, 3, 4, 12, 13, 3000]
     assert np.allclose(10**found.wait, [1, 1, 1, 1, 1, 2987], rtol=1e-5)
     assert np.isnan(found.colour[:3]).all()  # no colour before both bands have a step, never a magnitude of zero
@@ -51,14 +54,14 @@ def test_late_band_and_times_over_a_thousand_days() -> None:
 
 
 def test_more_than_a_thousand_observations() -> None:
-    found = steps(curves([(0.5 * k, 15.0 + k % 7, "gr"[k % 2]) for k in range(2500)]), GR)
+    found = prepare(curves([(0.5 * k, 15.0 + k % 7, "gr"[k % 2]) for k in range(2500)]), GR)
     assert len(found.time) == 2496
     assert (np.diff(found.time) > 0).all()
 
 
 def test_equal_times_and_zero_errors_stay_finite() -> None:
     star = curves([(1, 15, "g")] * 4 + [(1, 15, "r")] * 4)
-    found = steps(LightCurves(**{**vars(star), "error": np.zeros(8, np.float32)}), GR)
+    found = prepare(LightCurves(**{**vars(star), "error": np.zeros(8, np.float32)}), GR)
     assert np.isfinite(found.window).all()
     assert np.allclose(found.window[:, :2], -5)
     assert (found.error > 0).all()
@@ -68,25 +71,27 @@ def test_statuses() -> None:
     enough = [(float(k), 15.0, "g") for k in range(3)]
     few, other = enough[:2], [(float(k), 15.0, "x") for k in range(9)]
     nan = [(float(k), np.nan, "g") for k in range(9)]
-    found = steps(curves(enough, few, other, [], nan), GR)
+    found = prepare(curves(enough, few, other, [], nan), GR)
     assert found.status.tolist() == ["OK", "TOO_FEW_POINTS", "UNKNOWN_BAND", "EMPTY", "NON_FINITE"]
 
 
 def test_negative_fluxes_become_asinh_magnitudes() -> None:
     flux = curves([(float(k), f, "g") for k, f in enumerate((-500.0, -5.0, 0.0, 5.0, 5000.0))], unit="nJy")
-    found = steps(flux, MultibandConfig(bands=("g",), brightness="asinh"))
+    found = prepare(flux, MultibandConfig(bands=("g",), brightness="asinh", softening=10))
     assert np.isfinite(found.window).all()
     assert (found.window[:, 3] < 0).all()  # brighter is smaller
     # where flux is much larger than the softening, a plain magnitude difference
     bright = curves([(0.0, 1e5, "g"), (1.0, 1e6, "g"), (2.0, 1e5, "g")], unit="nJy")
-    assert np.allclose(steps(bright, MultibandConfig(bands=("g",), brightness="asinh")).window[0, 2:], [-2.5, 2.5])
+    assert np.allclose(
+        prepare(bright, MultibandConfig(bands=("g",), brightness="asinh", softening=10)).window[0, 2:], [-2.5, 2.5]
+    )
 
 
 def test_magnitudes_and_fluxes_are_not_mixed_up() -> None:
     with pytest.raises(ValueError, match="takes magnitudes"):
-        steps(curves([(0.0, 1.0, "g")], unit="nJy"), GR)
+        prepare(curves([(0.0, 1.0, "g")], unit="nJy"), GR)
     with pytest.raises(ValueError, match="takes fluxes"):
-        steps(curves([(0.0, 1.0, "g")]), MultibandConfig(bands=("g",), brightness="asinh"))
+        prepare(curves([(0.0, 1.0, "g")]), MultibandConfig(bands=("g",), brightness="asinh", softening=10))
 
 
 star_strategy = st.lists(
@@ -97,7 +102,7 @@ star_strategy = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(star_strategy, min_size=1, max_size=4), st.integers(0, 30))
 def test_cut_light_curves_give_the_same_steps_cut_short(stars: list, k: int) -> None:
-    whole, short = steps(curves(*stars), GR), steps(curves(*(s[:k] for s in stars)), GR)
+    whole, short = prepare(curves(*stars), GR), prepare(curves(*(s[:k] for s in stars)), GR)
     for i, star in enumerate(stars):
         mine, cut = slice(*whole.offsets[i : i + 2]), slice(*short.offsets[i : i + 2])
         n = cut.stop - cut.start
@@ -112,9 +117,51 @@ def test_cut_light_curves_give_the_same_steps_cut_short(stars: list, k: int) -> 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(star_strategy, min_size=2, max_size=5))
 def test_alone_as_in_company(stars: list) -> None:
-    together = steps(curves(*stars), GR)
+    together = prepare(curves(*stars), GR)
     for i, star in enumerate(stars):
-        alone, mine = steps(curves(star), GR), slice(*together.offsets[i : i + 2])
+        alone, mine = prepare(curves(star), GR), slice(*together.offsets[i : i + 2])
         for name in ("window", "colour", "wait", "error"):
             assert np.allclose(getattr(together, name)[mine], getattr(alone, name), atol=2e-5, equal_nan=True), name
         assert together.status[i] == alone.status[0]
+
+
+def test_what_a_recipe_leaves_open_follows_from_the_light_curves() -> None:
+    star = [(float(k), 15.0, "rx"[k % 2]) for k in range(9)]
+    config = MultibandConfig().resolved(curves(star))
+    assert (config.bands, config.brightness, config.softening) == (("r", "x"), "magnitude", None)
+    config = MultibandConfig(bands=("g",)).resolved(curves(star, unit="nJy"))
+    assert (config.bands, config.brightness, config.softening) == (("g",), "asinh", 0.1)
+
+
+def test_of_one_band_and_instant_the_first_counts() -> None:
+    star = [(0.0, 15.0, "g"), (1.0, 15.5, "g"), (2.0, 16.0, "g"), (2.0, 99.0, "g"), (2.0, 14.0, "r")]
+    assert prepare(curves(star), GR).window[:, 3].tolist() == pytest.approx([0.5])
+    assert prepare(curves(star), GR).n_obs.tolist() == [4]
+
+
+def test_level_adds_the_magnitude_and_its_error() -> None:
+    star = [(float(k), 15.0 + k, "g") for k in range(3)]
+    config = GR.model_copy(update={"level": True})
+    assert prepare(curves(star), config).window[0, 4:].tolist() == pytest.approx([17, -1])
+    assert config.width == prepare(curves(star), config).window.shape[1]
+
+
+def test_columns_are_told_and_missed() -> None:
+    star = curves([(float(k), 15.0, "g") for k in range(3)])
+    config = GR.model_copy(update={"columns": ("photoz",)})
+    with pytest.raises(ValueError, match="photoz"):
+        prepare(star, config)
+    told = replace(star, objects=pa.table({"photoz": [0.5]}))
+    assert prepare(told, config).context.tolist() == [[0.5]]
+    assert prepare(told, config).batch().extras[0, -1] == 0.5
+
+
+def test_taken_saved_and_restored() -> None:
+    star = [(float(k), 15.0 + k % 3, "gr"[k % 2]) for k in range(9)]
+    whole = prepare(curves(star, star[:2], star[:7]), GR)
+    again = Steps.from_arrays(whole.to_arrays())
+    alone = prepare(curves(star[:7]), GR)
+    for name in ("window", "colour", "wait", "rank", "band", "error"):
+        assert np.array_equal(getattr(again, name), getattr(whole, name), equal_nan=True), name
+        assert np.allclose(getattr(whole.take(np.array([2])), name), getattr(alone, name), atol=1e-6, equal_nan=True)
+    assert again.take(np.array([2, 0])).n_points.tolist() == [3, 5]

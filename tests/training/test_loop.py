@@ -29,7 +29,16 @@ class Regression:
     def pieces(self, rows):
         return [rows[i : i + self.piece] for i in range(0, len(rows), self.piece)]
 
-    def loss(self, rows):
+    def begin(self, epoch):
+        self.begun = [*getattr(self, "begun", []), epoch]
+
+    def turns(self, step):
+        return ("all",)
+
+    def trained(self, turn):
+        return [list(self.network.parameters())]
+
+    def loss(self, rows, turn="all"):
         self.seen.append(rows)
         squares = (self.network(self.x[rows]) - self.y[rows]).square()[:, 0]
         return (self.weight[rows] * squares).sum(), float(self.weight[rows].sum())

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from goodricke.models.layers import BiLSTM, Conv, Dropout, MaskedGroupNorm, at_least_float32, masked_mean
+from goodricke.preprocess.tensors import Batch
 
 
 class AstrafierConfig(BaseModel):
@@ -60,6 +61,7 @@ class Output(NamedTuple):
 
     logits: Tensor  # (B, classes)
     embedding: Tensor  # (B, embed)
+    targets: None = None  # no regressed parameters
 
 
 class GroupNorm(MaskedGroupNorm):
@@ -249,6 +251,8 @@ class Head(nn.Sequential):
 class Astrafier(nn.Module):
     """The whole network: light curves in, logits and embeddings out."""
 
+    stochastic = True  # dropout on gives Monte-Carlo passes
+
     context_mean: Tensor
     context_std: Tensor
 
@@ -292,6 +296,15 @@ class Astrafier(nn.Module):
             standardised = (context - self.context_mean) / self.context_std  # (B, context)
             features = torch.cat([features, torch.nan_to_num(standardised).clamp(-10, 10)], 1)  # (B, d + context)
         return Output(self.head(features), embedding)
+
+    def answer(self, batch: Batch) -> Output:
+        """Classify a batch of prepared light curves."""
+        return self(*batch)
+
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in an embedding."""
+        return self.config.embed
 
     @property
     def n_parameters(self) -> int:

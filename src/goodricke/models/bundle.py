@@ -19,21 +19,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from scipy.special import softmax
 from torch import nn
 
+from goodricke.lightcurves import LightCurves
+from goodricke.models import stateful
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.preprocess import DenseConfig, FoldedConfig, Preprocessing
-from goodricke.preprocess.tensors import Prepared
+from goodricke.models.multiband import Multiband, MultibandNetworkConfig
+from goodricke.models.stateful import State
+from goodricke.predictions import Predictions
+from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, Preprocessing, Steps, restore
+from goodricke.preprocess.multiband import context_of
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "shipped"
-FAMILIES: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {"astrafier": (AstrafierConfig, Astrafier)}
+FAMILIES: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {
+    "astrafier": (AstrafierConfig, Astrafier),
+    "multiband": (MultibandNetworkConfig, Multiband),
+}
 GOLDEN_TOLERANCE = 2e-4  # of a logit: the same weights in float32 on another processor
+
+
+class Target(BaseModel):
+    """A physical parameter that a model regresses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    unit: str = ""
+    log: bool = Field(False, description="the network works with the decimal logarithm")
+    mean: float = 0.0
+    std: float = 1.0
+
+    def physical(self, standardised: np.ndarray) -> np.ndarray:
+        """Return values in the parameter's unit of what the network says (n,)."""
+        value = standardised.astype(np.float64) * self.std + self.mean
+        return 10**value if self.log else value
+
+    def standardised(self, physical: np.ndarray) -> np.ndarray:
+        """Return what the network should say of values (n,), NaN where there is none."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value = np.log10(np.where(physical > 0, physical, np.nan)) if self.log else physical
+        return (value - self.mean) / self.std
 
 
 class BundleConfig(BaseModel):
@@ -48,6 +79,7 @@ class BundleConfig(BaseModel):
     classes: tuple[str, ...]
     network: dict[str, Any]
     preprocessing: Preprocessing
+    targets: tuple[Target, ...] = ()
     trained_on: str = "unknown"
     unit: str = "unknown"
     bands: tuple[str, ...] = ()
@@ -89,7 +121,7 @@ class Model:
         return self.config.classes
 
     @property
-    def preprocessing(self) -> DenseConfig | FoldedConfig:
+    def preprocessing(self) -> DenseConfig | FoldedConfig | MultibandConfig:
         """What light curves go through before the network."""
         return self.config.preprocessing
 
@@ -98,14 +130,113 @@ class Model:
         """Where the network is."""
         return next(self.network.parameters()).device
 
-    @torch.inference_mode()
-    def logits(self, prepared: Prepared, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return logits (B, C) and embeddings (B, d) of some prepared objects, one deterministic pass."""
-        batch = prepared.batch(rows)
-        output = self.network(*(None if x is None else x.to(self.device) for x in batch))
-        return output.logits.float().cpu().numpy(), output.embedding.float().cpu().numpy()
+    @property
+    def stochastic(self) -> bool:
+        """Whether Monte-Carlo passes mean anything: whether the network has dropout on the way to its answer."""
+        return bool(self.network.stochastic)
 
-    def save(self, folder: str | Path, card: str, golden: Prepared | None = None, half: bool = True) -> Model:
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in an embedding."""
+        return int(self.network.embedding_size)  # type: ignore[arg-type]
+
+    @torch.inference_mode()
+    def answer(self, prepared: Prepared | Steps, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return logits (B, C), embeddings (B, d) and standardised targets (B, k) of some usable prepared objects.
+
+        One deterministic pass.
+        """
+        output = self.network.answer(prepared.batch(rows).to(self.device))  # type: ignore[operator]
+        targets = np.zeros((len(rows), 0), np.float32) if output.targets is None else output.targets
+        logits, embedding = output.logits.float().cpu().numpy(), output.embedding.float().cpu().numpy()
+        return logits, embedding, np.asarray(targets)
+
+    def parameters(self, standardised: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the regressed parameters by name, each (n,) in its unit, from what the network says (n, k)."""
+        return {t.name: t.physical(standardised[:, k]) for k, t in enumerate(self.config.targets)}
+
+    # ---- state per object (multi-band models) -----------------------------------------------------------------
+
+    def init_state(self, n: int, half: bool = False) -> State:
+        """Return the state of ``n`` objects before their first observation; see `goodricke.models.stateful`.
+
+        Parameters
+        ----------
+        n : int
+        half : bool
+            Keep the recurrent cells in float16: half the size.
+
+        Raises
+        ------
+        TypeError
+            If the model keeps no state: only multi-band models do.
+        """
+        return State.empty(n, self._multiband()[0].config, half)
+
+    def update(
+        self, state: State, observations: LightCurves, rows: np.ndarray | None = None, strict: bool = False
+    ) -> tuple[State, Predictions]:
+        """Take new observations of many objects; see `goodricke.models.stateful`.
+
+        Parameters
+        ----------
+        state : State
+            Of n objects; left as it is.
+        observations : LightCurves
+            New observations of m objects, in order of time or not. One of a band and instant that the object has had
+            last is the same one again and changes nothing.
+        rows : int (m,), optional
+            Which of the n objects each light curve belongs to; one after the other by default.
+        strict : bool
+            Raise at bands that the model doesn't know instead of leaving them out.
+
+        Returns
+        -------
+        State
+            Of the n objects.
+        Predictions
+            Of the m objects, as the whole light curves so far would give. ``OUT_OF_ORDER``: an observation is older
+            than the object's state and was refused; rebuild the object from its history.
+
+        Raises
+        ------
+        TypeError
+            If the model keeps no state.
+        ValueError
+            If an object comes twice, the numbers of objects don't fit, or (strict) a band is unknown.
+        """
+        network, config = self._multiband()
+        rows = np.arange(len(observations)) if rows is None else np.asarray(rows)
+        if len(rows) != len(observations) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(state)):
+            raise ValueError(f"{len(observations)} light curves for rows {rows} of a state of {len(state)} objects")
+        if strict:
+            config.refuse_unknown_bands(observations)
+        state, late = stateful.advance(network, config, state, observations, rows)
+        return state, self._predictions(state[rows], observations, late)
+
+    def _predictions(self, state: State, observations: LightCurves, late: np.ndarray) -> Predictions:
+        """Return what the model says of objects as they stand."""
+        network, config = self._multiband()
+        told = context_of(observations, config)
+        logits, embedding, targets = stateful.read_out(network, config, state, told)
+        return Predictions.build(
+            observations.object_id,
+            stateful.judge(state, config, late),
+            self.classes,
+            softmax(logits.astype(np.float64) / self.temperature, axis=1),
+            state.counts,
+            embedding=embedding,
+            parameters=self.parameters(targets),
+            model=self.name,
+            model_hash=self.hash,
+        )
+
+    def _multiband(self) -> tuple[Multiband, MultibandConfig]:
+        if not isinstance(self.network, Multiband) or not isinstance(self.preprocessing, MultibandConfig):
+            raise TypeError(f"{self.name} is a model of whole light curves: only multi-band models keep a state")
+        return self.network, self.preprocessing
+
+    def save(self, folder: str | Path, card: str, golden: Prepared | Steps | None = None, half: bool = True) -> Model:
         """Write the bundle and return the model as it will be loaded.
 
         Parameters
@@ -122,7 +253,7 @@ class Model:
         folder.mkdir(parents=True, exist_ok=True)
         kept = {k: v.detach().cpu() for k, v in self.network.state_dict().items()}
         if half:
-            kept = {k: v.half() if v.is_floating_point() and k not in _FULL else v for k, v in kept.items()}
+            kept = {k: v.half() if v.is_floating_point() and not k.endswith(_FULL) else v for k, v in kept.items()}
         save_file({k: v.contiguous() for k, v in kept.items()}, folder / "model.safetensors")
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
         temperatures = {"temperature": self.temperature, "mc_temperature": self.mc_temperature}
@@ -135,7 +266,8 @@ class Model:
         return saved
 
 
-_FULL = ("context_mean", "context_std")  # a few numbers whose rounding would move every answer
+# a few numbers whose rounding would move every answer
+_FULL = ("context_mean", "context_std", "standard.mean", "standard.std", "running_mean", "running_var")
 
 
 def load_model(name: str | Path, device: str = "cpu", verify: bool = False) -> Model:
@@ -228,23 +360,17 @@ def verify_model(model: Model) -> float:
     if not path.exists():
         raise ValueError(f"{model.folder}: the bundle has no golden.npz to verify against")
     with np.load(path) as kept:
-        names = pa.array(kept["object_id"].tolist())
-        status = np.full(len(names), "OK")
-        offsets, time, values, context = (kept[k] for k in ("offsets", "time", "values", "context"))
-        frames = getattr(model.preprocessing, "frames", None)
-        prepared = Prepared(names, offsets, time, values, context, status, frames)
-        logits, _ = model.logits(prepared, np.arange(len(names)))
+        prepared = restore(kept, model.preprocessing)
+        logits, *_ = model.answer(prepared, np.arange(len(prepared)))
         worst = float(np.abs(logits - kept["logits"]).max())
     if not worst < GOLDEN_TOLERANCE:
         raise ValueError(f"{model.folder}: recorded logits differ by {worst:.2g} (tolerance {GOLDEN_TOLERANCE:g})")
     return worst
 
 
-def _record(model: Model, golden: Prepared, path: Path) -> None:
-    logits, embedding = model.logits(golden, np.arange(len(golden)))
-    arrays = {k: getattr(golden, k) for k in ("offsets", "time", "values", "context")}
-    ids = np.array(golden.object_id.to_pylist(), dtype=str)
-    np.savez_compressed(path, allow_pickle=False, object_id=ids, **arrays, logits=logits, embedding=embedding)
+def _record(model: Model, golden: Prepared | Steps, path: Path) -> None:
+    logits, embedding, _ = model.answer(golden, np.arange(len(golden)))
+    np.savez_compressed(path, allow_pickle=False, **golden.to_arrays(), logits=logits, embedding=embedding)
 
 
 def _read_config(folder: Path) -> BundleConfig:

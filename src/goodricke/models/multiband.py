@@ -1,23 +1,23 @@
 """The multi-band ensemble: one recurrent network per band and a central one over all (Becker et al. 2025, section 3).
 
-Read from the top: configuration, the recurrent stack, the network of a band, the central network, the ensemble, and
-its stateful update. Each new observation costs one step of its band's network and one of the central network, however
-long the light curve is; the whole sequence and the stepwise update give the same numbers.
+Read from the top: configuration, the recurrent stack, the network of a band, the central network, the ensemble. Each
+new observation costs one step of its band's network and one of the central network, however long the light curve is;
+the whole sequence (`Multiband.forward`) and one step at a time (`Multiband.step`) give the same numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
-from goodricke import ragged
-from goodricke.preprocess.multiband import Steps
+from goodricke.preprocess.multiband import StepBatch
+
+BLOCK = 32  # steps that are padded together in training
 
 Cells = tuple[Tensor, Tensor]  # hidden and cell state of every layer, each (B, L, h)
 
@@ -30,21 +30,24 @@ class MultibandNetworkConfig(BaseModel):
     bands: int = Field(ge=1)
     classes: int = Field(ge=2)
     hidden: int = 128
-    band_layers: int = 3
-    central_layers: int = 2
+    band_layers: int = Field(3, ge=1)
+    central_layers: int = Field(2, ge=1)
     head: tuple[int, ...] = Field((128, 128, 128), description="widths of the classification heads")
     dropout: float = Field(0.3, ge=0, lt=1, description="in the heads of the bands")
+    central_dropout: float = Field(0.0, ge=0, lt=1, description="in the central head, none in the paper")
     raw_input: bool = Field(False, description="the central network also sees the raw window (the paper's Gaia model)")
-    targets: int = Field(0, description="physical parameters regressed from the central state")
+    width: int = Field(4, ge=1, description="numbers per step, 4 in the paper")
+    context: int = Field(0, ge=0, description="numbers per object that the central network is told")
+    targets: int = Field(0, ge=0, description="physical parameters regressed from the central state")
 
     @property
     def extras(self) -> int:
-        """Numbers appended to the central state: colours and the time since the previous observation."""
-        return self.bands * (self.bands - 1) // 2 + 1
+        """Numbers appended to the central state: colours, the time since the previous observation, context."""
+        return self.bands * (self.bands - 1) // 2 + 1 + self.context
 
 
 class Recurrent(nn.Module):
-    """LSTM layers with a skip connection and a LayerNorm between them, and a learned mean of all of them (Eq. 3).
+    """LSTM layers with a skip connection and a LayerNorm between them (Eq. 3).
 
     Layer 2 reads ``LN(h1 + W x)``, layer 3 ``LN(h2 + input of layer 2)``: a true skip in every layer.
 
@@ -58,25 +61,65 @@ class Recurrent(nn.Module):
     def __init__(self, size: int, hidden: int, layers: int, bias: bool) -> None:
         super().__init__()
         sizes = [size] + [hidden] * (layers - 1)
-        self.layers = nn.ModuleList(_single_bias(nn.LSTM(s, hidden, batch_first=True)) for s in sizes)
+        self.layers = nn.ModuleList(_single_bias(nn.LSTM(s, hidden)) for s in sizes)
         self.project = nn.Linear(size, hidden, bias=bias) if layers > 1 else None
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers - 1))
 
-    def forward(self, x: Tensor, cells: Cells | None = None) -> tuple[list[Tensor], Cells]:
-        """Read ``x`` (B, T, size) on from ``cells``; return the layers' outputs, each (B, T, h), and the new cells."""
+    def forward(self, x: Tensor, sizes: Tensor, cells: Cells | None = None) -> tuple[list[Tensor], Cells | None]:
+        """Read sequences on from ``cells``.
+
+        Parameters
+        ----------
+        x : (M, size)
+            Steps in packed order, see `goodricke.preprocess.multiband.Series`.
+        sizes : int64 (T,)
+            How many sequences have a first, second, ... step.
+        cells : two of (B, L, h), optional
+            Zeros by default.
+
+        Returns
+        -------
+        list of Tensor (M, h)
+            The layers' outputs, in packed order.
+        Cells, optional
+            After the last step of each sequence; none where gradients are wanted.
+        """
         outputs: list[Tensor] = []
         hidden, memory = [], []
-        below = x  # (B, T, size), then (B, T, h)
+        below = x  # (M, size), then (M, h)
         for k, layer in enumerate(self.layers):
             before = None if cells is None else tuple(c[:, k].unsqueeze(0).contiguous() for c in cells)
-            y, (h, c) = layer(below, before)  # (B, T, h)
+            if torch.is_grad_enabled() and before is None:
+                y = in_blocks(layer, below, sizes)  # (M, h)
+            else:
+                packed, (h, c) = layer(PackedSequence(below, sizes), before)
+                y = packed.data  # (M, h)
+                hidden.append(h[0])
+                memory.append(c[0])
             outputs.append(y)
-            hidden.append(h[0])
-            memory.append(c[0])
             if k < len(self.norms):
                 skip = self.project(x) if k == 0 and self.project is not None else below
                 below = self.norms[k](y + skip)
-        return outputs, (torch.stack(hidden, 1), torch.stack(memory, 1))
+        return outputs, (torch.stack(hidden, 1), torch.stack(memory, 1)) if hidden else None
+
+
+def in_blocks(lstm: nn.LSTM, x: Tensor, sizes: Tensor) -> Tensor:
+    """Run an LSTM over packed sequences so that its gradient is cheap; return its outputs (M, h), packed.
+
+    Autograd copies the whole gradient of a packed sequence at every step where one ends. Here blocks of `BLOCK` steps
+    are padded to the sequences that are alive at the block's start; as these come longest first, the state goes on by
+    dropping rows.
+    """
+    outputs, start, state = [], 0, None
+    for block in sizes.split(BLOCK):
+        rows, count = int(block[0]), int(block.sum())
+        place = torch.cat([t * rows + torch.arange(int(n)) for t, n in enumerate(block)]).to(x.device)
+        padded = x.new_zeros(len(block) * rows, x.shape[1]).index_copy(0, place, x[start : start + count])
+        state = None if state is None else tuple(s[:, :rows].contiguous() for s in state)
+        y, state = lstm(padded.view(len(block), rows, -1), state)  # (T, B, h)
+        outputs.append(y.reshape(len(block) * rows, -1).index_select(0, place))
+        start += count
+    return torch.cat(outputs)
 
 
 def _single_bias(lstm: nn.LSTM) -> nn.LSTM:
@@ -104,6 +147,34 @@ class Mixture(nn.Module):
         return sum((w * x for w, x in zip(weights, tensors, strict=True)), torch.zeros_like(tensors[0]))
 
 
+class Standard(nn.Module):
+    """Standardise numbers by the training set's mean and standard deviation; an unknown one (NaN) is average.
+
+    Strays are kept within ten standard deviations. Until a fit has set the statistics, numbers pass as they are.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    mean: Tensor
+    std: Tensor
+
+    def learn(self, x: Tensor) -> None:
+        """Take mean and standard deviation of ``x`` (M, size); a number that hardly varies is only centred."""
+        known = x.isfinite()
+        count = known.sum(0).clamp(min=1)
+        mean = torch.where(known, x, 0).double().sum(0) / count
+        spread = (torch.where(known, (x - mean) ** 2, 0).sum(0) / count).sqrt()
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(spread > 1e-3, spread, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise numbers (..., size)."""
+        return torch.nan_to_num((x - self.mean) / self.std, nan=0.0).clamp(-10, 10)
+
+
 class Head(nn.Module):
     """Dense layers with batch normalisation, then ``out`` numbers; rows are steps, never padding.
 
@@ -120,6 +191,11 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows (M, size) to (M, out)."""
+        if self.training and len(x) == 1:  # one row has no batch statistics
+            self.eval()
+            y = self.layers(x)
+            self.train()
+            return y
         return self.layers(x)
 
 
@@ -128,14 +204,15 @@ class BandNetwork(nn.Module):
 
     def __init__(self, c: MultibandNetworkConfig) -> None:
         super().__init__()
-        self.recurrent = Recurrent(4, c.hidden, c.band_layers, bias=True)
+        self.standard = Standard(c.width)
+        self.recurrent = Recurrent(c.width, c.hidden, c.band_layers, bias=True)
         self.mixture = Mixture(c.band_layers)
         self.head = Head(c.hidden, c.head, c.classes, c.dropout)
 
-    def forward(self, window: Tensor, mask: Tensor) -> Tensor:
-        """Return the logits (M, classes) of the steps of ``window`` (B, T, 4) in ``mask`` (B, T), row by row."""
-        outputs, _ = self.recurrent(window)
-        return self.head(self.mixture(outputs)[mask])
+    def forward(self, window: Tensor, sizes: Tensor) -> Tensor:
+        """Return the logits (M, classes) after every step of ``window`` (M, width), in packed order."""
+        outputs, _ = self.recurrent(self.standard(window), sizes)
+        return self.head(self.mixture(outputs))
 
 
 class Translation(nn.Module):
@@ -144,13 +221,13 @@ class Translation(nn.Module):
     def __init__(self, c: MultibandNetworkConfig) -> None:
         super().__init__()
         h = c.hidden
-        self.raw = nn.Linear(4, h) if c.raw_input else None
+        self.raw = nn.Linear(c.width, h) if c.raw_input else None
         self.mixture = Mixture(c.band_layers + c.raw_input)
         self.norm = nn.LayerNorm(h)
         self.dense = nn.Sequential(*[layer for _ in range(3) for layer in (nn.Linear(h, h), nn.ReLU())])
 
     def forward(self, window: Tensor, outputs: Sequence[Tensor]) -> Tensor:
-        """Map a band's windows (..., 4) and layer outputs, each (..., h), to (..., h)."""
+        """Map a band's standardised windows (M, width) and layer outputs, each (M, h), to (M, h)."""
         states = [*outputs] if self.raw is None else [self.raw(window), *outputs]
         return self.dense(self.norm(self.mixture(states)))
 
@@ -164,52 +241,23 @@ class CentralNetwork(nn.Module):
         self.norm = nn.LayerNorm(c.hidden)
         self.recurrent = Recurrent(c.hidden, c.hidden, c.central_layers, bias=False)
         self.mixture = Mixture(c.central_layers)
-        self.head = Head(c.hidden + c.extras, c.head, c.classes)
+        self.standard = Standard(c.extras)
+        self.head = Head(c.hidden + c.extras, c.head, c.classes, c.central_dropout)
         self.regressions = nn.ModuleList(Head(c.hidden + c.extras, (128, 128), 1) for _ in range(c.targets))
-        self.register_buffer("extras_mean", torch.zeros(c.extras))
-        self.register_buffer("extras_std", torch.ones(c.extras))
-
-    extras_mean: Tensor
-    extras_std: Tensor
-
-    def features(self, outputs: Sequence[Tensor], extras: Tensor) -> Tensor:
-        """Join the mixed layer outputs (..., h) and standardised extras (..., extras); an unknown colour is average."""
-        known = torch.nan_to_num((extras - self.extras_mean) / self.extras_std)
-        return torch.cat([self.mixture(outputs), known], -1)  # (..., h + extras)
 
 
 class Answer(NamedTuple):
-    """What the ensemble says after each step."""
+    """What the ensemble says, after each step or after the last."""
 
     logits: Tensor  # (M, classes)
     embedding: Tensor  # (M, hidden + extras)
     targets: Tensor  # (M, targets), standardised
 
 
-class StepBatch(NamedTuple):
-    """Steps of B objects, flat in order of object and time; see `goodricke.preprocess.multiband.Steps`."""
-
-    window: Tensor  # (M, 4)
-    extras: Tensor  # (M, extras): colours, NaN if unknown, then the time since the previous observation
-    band: Tensor  # (M,) int64
-    row: Tensor  # (M,) int64, the object of each step
-    place: Tensor  # (M,) int64, position among the object's steps
-    band_place: Tensor  # (M,) int64, position among the object's steps in the same band
-    size: int  # B
-
-
-def step_batch(steps: Steps) -> StepBatch:
-    """Return the steps of objects as tensors."""
-    row = ragged.owner(steps.offsets)
-    place = np.arange(len(row)) - ragged.spread(steps.offsets[:-1], steps.offsets)
-    extras = np.concatenate([steps.colour, steps.wait[:, None]], 1)
-    arrays = (steps.window, extras, steps.band.astype(np.int64), row, place, steps.rank)
-    window, colours, band, rows, places, band_places = (torch.from_numpy(x) for x in arrays)
-    return StepBatch(window, colours, band, rows, places, band_places, len(steps))
-
-
 class Multiband(nn.Module):
     """The ensemble. Band networks are independent of each other and of the central one: they can be trained alone."""
+
+    stochastic = False  # no Monte-Carlo passes: the central head has no dropout in the paper
 
     def __init__(self, config: MultibandNetworkConfig) -> None:
         super().__init__()
@@ -217,108 +265,88 @@ class Multiband(nn.Module):
         self.bands = nn.ModuleList(BandNetwork(config) for _ in range(config.bands))
         self.central = CentralNetwork(config)
 
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in an embedding."""
+        return self.config.hidden + self.config.extras
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
     def of_band(self, b: int) -> tuple[BandNetwork, Translation]:
         """Return the network of a band and its translation into the central network's language."""
         return cast(BandNetwork, self.bands[b]), cast(Translation, self.central.translations[b])
 
+    # ---- whole light curves -----------------------------------------------------------------------------------
+
     def forward(self, batch: StepBatch) -> Answer:
-        """Answer after every step of whole light curves. No gradient reaches the band networks (section 3.6)."""
-        states = self._translated(batch)  # (M, h)
-        length = int(batch.place.max()) + 1 if len(batch.place) else 1
-        sequence = states.new_zeros(batch.size, length, self.config.hidden)  # (B, D, h)
-        sequence[batch.row, batch.place] = self.central.norm(states)
-        outputs, _ = self.central.recurrent(sequence)
-        return self._answer([y[batch.row, batch.place] for y in outputs], batch.extras)
+        """Answer after every step of whole light curves, in the order of ``batch.window``."""
+        return self.read_out(*self.represent(batch, self.band_states(batch)))
 
-    def _translated(self, batch: StepBatch) -> Tensor:
-        """Return every step's band state in the central network's language, (M, h)."""
-        result = batch.window.new_zeros(len(batch.window), self.config.hidden)
-        for b in range(self.config.bands):
-            network, translation = self.of_band(b)
-            mine = (batch.band == b).nonzero()[:, 0]  # (M_b,)
-            if not len(mine):
-                continue
-            row, place = batch.row[mine], batch.band_place[mine]
-            padded = batch.window.new_zeros(batch.size, int(place.max()) + 1, 4)  # (B, T, 4)
-            padded[row, place] = batch.window[mine]
-            with torch.no_grad():
-                outputs, _ = network.recurrent(padded)
-            result = result.index_copy(0, mine, translation(batch.window[mine], [y[row, place] for y in outputs]))
-        return result
+    def answer(self, batch: StepBatch) -> Answer:
+        """Answer after the last step of each light curve that has one."""
+        hidden, extras = self.represent(batch, self.band_states(batch))
+        return self.read_out([h[batch.last] for h in hidden], extras[batch.last])
 
-    def _answer(self, outputs: Sequence[Tensor], extras: Tensor) -> Answer:
-        features = self.central.features(outputs, extras)  # (M, h + extras)
+    @torch.no_grad()
+    def band_states(self, batch: StepBatch) -> list[list[Tensor]]:
+        """Return the layer outputs of every band, (M_b, h) each, in packed order.
+
+        No gradient reaches the band networks from the central one (section 3.6).
+        """
+        return [
+            self.of_band(b)[0].recurrent(self.of_band(b)[0].standard(batch.window[series.steps]), series.sizes)[0]
+            if len(series.steps)
+            else []
+            for b, series in enumerate(batch.bands)
+        ]
+
+    def represent(self, batch: StepBatch, states: list[list[Tensor]]) -> tuple[list[Tensor], Tensor]:
+        """Run the central network over the bands' states; return its layers' outputs, each (M, h), and the extras."""
+        translated = batch.window.new_zeros(len(batch.window), self.config.hidden)  # (M, h)
+        for b, series in enumerate(batch.bands):
+            if len(series.steps):
+                network, translation = self.of_band(b)
+                mine = translation(network.standard(batch.window[series.steps]), states[b])
+                translated = translated.index_copy(0, series.steps, mine.to(translated.dtype))
+        if not len(translated):
+            return [translated] * self.config.central_layers, batch.extras
+        packed = self.central.norm(translated).index_select(0, batch.objects.steps)
+        outputs, _ = self.central.recurrent(packed, batch.objects.sizes)
+        return [torch.empty_like(y).index_copy(0, batch.objects.steps, y) for y in outputs], batch.extras
+
+    def read_out(self, hidden: Sequence[Tensor], extras: Tensor) -> Answer:
+        """Answer from the central layers' hidden states (M, h) and extras (M, extras)."""
+        known = self.central.standard(extras)
+        features = torch.cat([self.central.mixture(hidden), known], -1)  # (M, h + extras)
         targets = [head(features) for head in self.central.regressions]  # each (M, 1)
         joined = torch.cat(targets, 1) if targets else features[:, :0]
         return Answer(self.central.head(features), features, joined)
 
-    # ---- the stateful update ----------------------------------------------------------------------------------
+    # ---- one step at a time -----------------------------------------------------------------------------------
 
-    def init_state(self, n: int, dtype: torch.dtype = torch.float32) -> MultibandState:
-        """Return the state of ``n`` objects before their first step: zeros."""
-        c = self.config
-        bands = torch.zeros(n, c.bands, 2, c.band_layers, c.hidden, dtype=dtype)
-        return MultibandState(bands, torch.zeros(n, 2, c.central_layers, c.hidden, dtype=dtype))
-
-    @torch.inference_mode()
-    def update(
-        self, state: MultibandState, rows: Tensor, band: Tensor, window: Tensor, extras: Tensor
-    ) -> tuple[MultibandState, Answer]:
-        """Take one new step of each of some objects: one step of each one's band network, one of the central network.
+    def step(self, band: int, window: Tensor, bands: Cells, central: Cells) -> tuple[Cells, Cells]:
+        """Take one step of B objects in one band: one step of the band's network, one of the central network.
 
         Parameters
         ----------
-        state : MultibandState
-            Of n objects; left as it is.
-        rows : int64 (B,)
-            Objects that have a new step, each once.
-        band : int64 (B,)
-        window, extras : (B, 4), (B, extras)
-            As in `StepBatch`.
+        band : int
+        window : (B, width)
+        bands : two of (B, band layers, h)
+            Cells of this band's network.
+        central : two of (B, central layers, h)
 
         Returns
         -------
-        MultibandState
-            Of the n objects.
-        Answer
-            Of the B objects, equal to what `forward` says at the same step.
-
-        Raises
-        ------
-        ValueError
-            If an object comes twice: its second step needs the state after the first.
+        bands, central : Cells
+            After the step. `read_out` answers from ``central[0]``.
         """
-        if len(rows.unique()) < len(rows):
-            raise ValueError("an object comes twice in one update; make one update per step")
-        bands, central = state.bands.clone(), state.central.clone()
-        states = window.new_zeros(len(rows), self.config.hidden)  # (B, h)
-        for b in band.unique().tolist():
-            mine = (band == b).nonzero()[:, 0]
-            cells = bands[rows[mine], b].float()  # (B_b, 2, L, h)
-            network, translation = self.of_band(b)
-            outputs, (h, c) = network.recurrent(window[mine].unsqueeze(1), (cells[:, 0], cells[:, 1]))
-            bands[rows[mine], b] = torch.stack([h, c], 1).to(bands.dtype)
-            states[mine] = translation(window[mine], [y[:, 0] for y in outputs])
-        cells = central[rows].float()  # (B, 2, L, h)
-        outputs, (h, c) = self.central.recurrent(self.central.norm(states).unsqueeze(1), (cells[:, 0], cells[:, 1]))
-        central[rows] = torch.stack([h, c], 1).to(central.dtype)
-        return MultibandState(bands, central), self._answer([y[:, 0] for y in outputs], extras)
-
-    def n_parameters(self, part: nn.Module | None = None) -> int:
-        """Return the number of trainable parameters of the ensemble or of a part of it."""
-        return sum(p.numel() for p in (part or self).parameters() if p.requires_grad)
-
-
-@dataclass(frozen=True)
-class MultibandState:
-    """Recurrent state of n objects; zeros in a band that has no step yet.
-
-    Parameters
-    ----------
-    bands : Tensor (n, bands, 2, band layers, h)
-        Hidden and cell states of the band networks.
-    central : Tensor (n, 2, central layers, h)
-    """
-
-    bands: Tensor
-    central: Tensor
+        network, translation = self.of_band(band)
+        once = torch.tensor([len(window)])
+        standard = network.standard(window)
+        outputs, new_bands = network.recurrent(standard, once, bands)
+        translated = self.central.norm(translation(standard, outputs))
+        _, new_central = self.central.recurrent(translated, once, central)
+        return cast(Cells, new_bands), cast(Cells, new_central)

@@ -7,9 +7,10 @@ Nothing in a step depends on later observations, so a light curve cut short give
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,11 @@ from goodricke import ragged
 from goodricke.lightcurves import LightCurves
 from goodricke.preprocess.cleaning import finite_points
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 WINDOW = 2  # differences per step (w of section 3.1), at stride 1
+MAGNITUDES_PER_E = 2.5 / np.log(10)
 
 
 class MultibandConfig(BaseModel):
@@ -29,13 +34,20 @@ class MultibandConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["multiband"] = "multiband"
-    bands: tuple[str, ...] = Field(
-        min_length=1, description="that the model knows; observations in others are left out"
+    bands: tuple[str, ...] = Field((), description="that the model knows; those of the training light curves if empty")
+    brightness: Literal["magnitude", "asinh"] | None = Field(
+        None, description="asinh magnitudes for fluxes, which may be negative (Lupton et al. 1999); follows the data"
     )
-    brightness: Literal["magnitude", "asinh"] = Field(
-        "magnitude", description="asinh magnitudes for difference fluxes, which may be negative (Lupton et al. 1999)"
+    softening: float | None = Field(
+        None,
+        gt=0,
+        description="flux at which asinh magnitudes turn from linear to logarithmic; the data's median error",
     )
-    softening: float = Field(10.0, gt=0, description="flux at which asinh magnitudes turn from linear to logarithmic")
+    level: bool = Field(
+        False, description="a step also holds the magnitude itself and log10 of its error, not differences alone"
+    )
+    columns: tuple[str, ...] = Field((), description="numbers per object that the central network is told, NaN allowed")
+    fewest: int = Field(1, ge=1, description="steps below which an object is TOO_FEW_POINTS")
     shortest: float = Field(1e-5, gt=0, description="time differences below this [d] count as this")
     smallest_error: float = Field(1e-3, gt=0, description="errors below this [mag] count as this")
 
@@ -43,6 +55,35 @@ class MultibandConfig(BaseModel):
     def pairs(self) -> list[tuple[int, int]]:
         """Pairs of bands that have a colour, in the order of the colours."""
         return list(combinations(range(len(self.bands)), 2))
+
+    @property
+    def width(self) -> int:
+        """Numbers per step that the band networks see."""
+        return 2 * WINDOW + 2 * self.level
+
+    @property
+    def extras(self) -> int:
+        """Numbers per step that only the central network sees: colours, wait, columns."""
+        return len(self.pairs) + 1 + len(self.columns)
+
+    def resolved(self, curves: LightCurves) -> MultibandConfig:
+        """Fill in what was left to follow from the training light curves: bands, brightness and softening."""
+        used = [curves.bands[b] for b in np.unique(curves.band)]
+        changes: dict[str, Any] = {} if self.bands else {"bands": tuple(used)}
+        brightness = self.brightness or ("magnitude" if curves.in_magnitudes else "asinh")
+        if brightness == "asinh" and self.softening is None:
+            good = curves.error[np.isfinite(curves.error) & (curves.error > 0)]
+            changes["softening"] = float(f"{np.median(good):.3g}") if len(good) else 1.0
+        return self.model_copy(update=changes | {"brightness": brightness})
+
+    def refuse_unknown_bands(self, curves: LightCurves) -> None:
+        """Raise ValueError if light curves have observations in a band that the model doesn't know."""
+        unknown = [curves.bands[b] for b in np.unique(curves.band) if curves.bands[b] not in self.bands]
+        if unknown:
+            raise ValueError(
+                f"the model knows the bands {', '.join(self.bands)}, not {', '.join(unknown)}. "
+                "Leave --strict out to do without these observations"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +96,9 @@ class Steps:
     offsets : int64 (n + 1,)
     band : uint8 (M,)
         Index into the configuration's bands.
-    window : float32 (M, 4)
-        Two log10 time differences [d], then two magnitude differences, the older first.
+    window : float32 (M, 4 or 6)
+        Two log10 time differences [d], then two magnitude differences, the older first; with ``level`` also the
+        magnitude and log10 of its error [mag].
     error : float32 (M,)
         In magnitudes.
     colour : float32 (M, pairs)
@@ -66,7 +108,13 @@ class Steps:
     time : float64 (M,)
     rank : int64 (M,)
         Number of earlier steps of the same object and band.
+    context : float32 (n, columns)
+        Numbers per object, NaN where unknown.
     status : str (n,)
+    observations : int64 (n,)
+        Finite ones in known bands, repeated ones once.
+    bands : int
+        How many bands the configuration has.
     """
 
     object_id: pa.Array
@@ -78,56 +126,212 @@ class Steps:
     wait: NDArray[np.float32]
     time: NDArray[np.float64]
     rank: NDArray[np.int64]
+    context: NDArray[np.float32]
     status: NDArray[np.str_]
+    observations: NDArray[np.int64]
+    bands: int
 
     def __len__(self) -> int:
         return len(self.object_id)
 
+    @property
+    def n_points(self) -> NDArray[np.int64]:
+        """Number of steps per object, (n,)."""
+        return ragged.lengths(self.offsets)
 
-def steps(curves: LightCurves, config: MultibandConfig) -> Steps:
+    @property
+    def padded(self) -> NDArray[np.int64]:
+        """Number of steps that each object takes in a batch, (n,): its own, there is no padding."""
+        return self.n_points
+
+    @property
+    def n_obs(self) -> NDArray[np.int64]:
+        """Number of observations used of each object, (n,)."""
+        return self.observations
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Which objects a network may be asked about, (n,)."""
+        return self.status == "OK"
+
+    def take(self, rows: NDArray[np.int64]) -> Steps:
+        """Return the objects in ``rows`` (n',), in that order."""
+        points, offsets = ragged.gather(rows, self.offsets)
+        of_steps = ("band", "window", "error", "colour", "wait", "time", "rank")
+        of_objects = ("context", "status", "observations")
+        return replace(
+            self,
+            object_id=self.object_id.take(pa.array(rows)),
+            offsets=offsets,
+            **{name: getattr(self, name)[points] for name in of_steps},
+            **{name: getattr(self, name)[rows] for name in of_objects},
+        )
+
+    def to_arrays(self) -> dict[str, NDArray]:
+        """Return arrays that `from_arrays` makes the same of, for a file without pickle."""
+        ids = np.array(self.object_id.to_pylist(), dtype=str)
+        return {name: np.asarray(x) for name, x in vars(self).items() if name != "object_id"} | {"object_id": ids}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Steps:
+        """Return what `to_arrays` was made of."""
+        known: dict[str, Any] = {f.name: arrays[f.name] for f in fields(cls)}
+        known["object_id"] = pa.array(known["object_id"].tolist(), pa.string())
+        return cls(**known | {"bands": int(known["bands"])})
+
+    def batch(self, rows: NDArray[np.int64] | None = None) -> StepBatch:
+        """Return the objects in ``rows`` (B,), all by default, as tensors."""
+        return step_batch(self if rows is None else self.take(rows))
+
+
+class Series(NamedTuple):
+    """Sequences of different lengths in the order in which a recurrent network reads them, without padding.
+
+    First the first step of every sequence, the longest sequence first, then the second steps, and so on: the order of
+    `torch.nn.utils.rnn.PackedSequence`.
+    """
+
+    steps: Tensor  # (M_b,) int64, into the steps of the batch
+    sizes: Tensor  # (T,) int64 on the CPU, how many sequences have a first, second, ... step
+
+
+class StepBatch(NamedTuple):
+    """Steps of B objects, M in all, flat in order of object and time."""
+
+    window: Tensor  # (M, width)
+    extras: Tensor  # (M, extras): colours, NaN if unknown, the time since the previous observation, columns
+    bands: tuple[Series, ...]  # the steps of each band
+    objects: Series  # the steps of all bands
+    last: Tensor  # (B',) int64, the last step of each object that has one
+
+    def to(self, device: Any) -> StepBatch:
+        """Return the batch on a device."""
+        moved = [Series(s.steps.to(device), s.sizes) for s in (*self.bands, self.objects)]
+        window, extras, last = (x.to(device) for x in (self.window, self.extras, self.last))
+        return StepBatch(window, extras, tuple(moved[:-1]), moved[-1], last)
+
+
+def step_batch(steps: Steps) -> StepBatch:
+    """Return the steps of objects as tensors."""
+    import torch
+
+    row = ragged.owner(steps.offsets)
+    place = np.arange(len(row)) - ragged.spread(steps.offsets[:-1], steps.offsets)
+    extras = np.concatenate([steps.colour, steps.wait[:, None], steps.context[row]], 1)
+    mine = [np.flatnonzero(steps.band == b) for b in range(steps.bands)]
+    last = steps.offsets[1:][steps.n_points > 0] - 1
+    return StepBatch(
+        torch.from_numpy(steps.window),
+        torch.from_numpy(extras),
+        tuple(_series(m, row[m], steps.rank[m]) for m in mine),
+        _series(np.arange(len(row)), row, place),
+        torch.from_numpy(last),
+    )
+
+
+def _series(index: NDArray[np.int64], row: NDArray[np.int64], place: NDArray[np.int64]) -> Series:
+    """Order steps, each of sequence ``row`` at ``place`` in it, as `Series` says."""
+    import torch
+
+    longest_first = np.argsort(np.argsort(-np.bincount(row), kind="stable"), kind="stable") if len(row) else row
+    order = np.lexsort((longest_first[row], place))
+    return Series(torch.from_numpy(index[order]), torch.from_numpy(np.bincount(place)))
+
+
+def prepare(curves: LightCurves, config: MultibandConfig) -> Steps:
     """Turn light curves into steps, all observations of all objects at once.
 
     Parameters
     ----------
     curves : LightCurves
-        Magnitudes, or fluxes with ``brightness="asinh"``.
+        Magnitudes, or fluxes with ``brightness="asinh"``. Of observations of one band and instant the first counts.
     config : MultibandConfig
+        With all its fields resolved.
 
     Returns
     -------
     Steps
         Status ``EMPTY``, ``NON_FINITE``, ``UNKNOWN_BAND`` if no observation is in a known band, ``TOO_FEW_POINTS``
-        without a step.
+        with fewer steps than ``config.fewest``.
+
+    Raises
+    ------
+    ValueError
+        If fluxes come to a model of magnitudes or the other way round, or if a column that the model needs is missing.
     """
     finite = finite_points(to_magnitudes(curves, config))
-    known = _in_known_bands(finite, config)
-    order = np.lexsort((known.band, known.time, ragged.owner(known.offsets)))
-    owner, band = ragged.owner(known.offsets), known.band[order]
-    time, magnitude = known.time[order], known.value[order].astype(np.float64)
+    known = in_order(in_known_bands(finite, config))
+    owner, band = ragged.owner(known.offsets), known.band
+    time, magnitude = known.time, known.value.astype(np.float64)
     rank, previous = _within_bands(owner, band, len(config.bands))
     since = np.where(rank > 0, time - time[previous], np.nan)
     change = np.where(rank > 0, magnitude - magnitude[previous], np.nan)
     log_since = np.log10(np.maximum(since, config.shortest))
-    window = np.stack([log_since[previous], log_since, change[previous], change], 1)
+    error = usable_error(known.error, config)
+    window = step_window(config, log_since[previous], log_since, change[previous], change, magnitude, error)
     keep = rank >= WINDOW
     means = _running_means(owner, band, magnitude, rank, len(config.bands))
     offsets = ragged.select(keep, known.offsets)
-    return Steps(
-        curves.object_id,
-        offsets,
-        band[keep],
-        window[keep].astype(np.float32),
-        np.maximum(np.nan_to_num(known.error[order][keep], nan=1.0), config.smallest_error).astype(np.float32),
-        colours(means, config)[keep].astype(np.float32),
-        _wait(owner, time, config)[keep].astype(np.float32),
-        time[keep],
-        rank[keep] - WINDOW,
-        np.select(
-            [curves.n_obs == 0, finite.n_obs == 0, known.n_obs == 0, np.diff(offsets) == 0],
-            ["EMPTY", "NON_FINITE", "UNKNOWN_BAND", "TOO_FEW_POINTS"],
-            "OK",
-        ),
+    few = np.diff(offsets) < config.fewest
+    status = np.select(
+        [curves.n_obs == 0, finite.n_obs == 0, known.n_obs == 0, few],
+        ["EMPTY", "NON_FINITE", "UNKNOWN_BAND", "TOO_FEW_POINTS"],
+        "OK",
     )
+    return Steps(
+        object_id=curves.object_id,
+        offsets=offsets,
+        band=band[keep],
+        window=window[keep].astype(np.float32),
+        error=error[keep].astype(np.float32),
+        colour=colours(means, config)[keep].astype(np.float32),
+        wait=_wait(owner, time, config)[keep].astype(np.float32),
+        time=time[keep],
+        rank=rank[keep] - WINDOW,
+        context=context_of(curves, config),
+        status=status,
+        observations=known.n_obs,
+        bands=len(config.bands),
+    )
+
+
+def usable_error(error: NDArray[np.floating], config: MultibandConfig) -> NDArray[np.float64]:
+    """Return errors [mag] that can be divided by: 1 where unknown, not below ``config.smallest_error``."""
+    known = np.nan_to_num(error.astype(np.float64), nan=1.0, posinf=1.0, neginf=1.0)
+    return np.maximum(known, config.smallest_error)
+
+
+def step_window(
+    config: MultibandConfig,
+    log_before: NDArray[np.floating],
+    log_since: NDArray[np.floating],
+    change_before: NDArray[np.floating],
+    change: NDArray[np.floating],
+    magnitude: NDArray[np.floating],
+    error: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """Return what a band network sees of steps, (M, width), from log10 time differences, changes and the rest, (M,)."""
+    level = [magnitude, np.log10(error)] if config.level else []
+    return np.stack([log_before, log_since, change_before, change, *level], 1)
+
+
+def context_of(curves: LightCurves, config: MultibandConfig) -> NDArray[np.float32]:
+    """Return the columns of the light curves' table of objects that the model is told, (n, columns).
+
+    Raises
+    ------
+    ValueError
+        If one is missing.
+    """
+    table = curves.table_of_objects
+    missing = [name for name in config.columns if name not in table.column_names]
+    if missing:
+        raise ValueError(
+            f"the model is told {', '.join(missing)} of each object, and the light curves come without. "
+            f"Add the columns to the table of light curves; it has {', '.join(table.column_names) or 'none'}"
+        )
+    columns = [table[name].to_numpy().astype(np.float32) for name in config.columns]
+    return np.stack(columns, 1) if columns else np.zeros((len(curves), 0), np.float32)
 
 
 def to_magnitudes(curves: LightCurves, config: MultibandConfig) -> LightCurves:
@@ -146,9 +350,9 @@ def to_magnitudes(curves: LightCurves, config: MultibandConfig) -> LightCurves:
         raise ValueError(f"the model takes {wanted}, and the light curves are in {curves.unit}")
     if config.brightness == "magnitude":
         return curves
-    scale, twice = 2.5 / np.log(10), 2 * config.softening
-    value = (-scale * np.arcsinh(curves.value / twice)).astype(np.float32)
-    error = (scale * curves.error / np.hypot(curves.value, twice)).astype(np.float32)
+    twice = 2 * (config.softening or 1.0)
+    value = (-MAGNITUDES_PER_E * np.arcsinh(curves.value / twice)).astype(np.float32)
+    error = (MAGNITUDES_PER_E * curves.error / np.hypot(curves.value, twice)).astype(np.float32)
     return replace(curves, value=value, error=error, unit="mag (asinh)")
 
 
@@ -157,7 +361,7 @@ def colours(means: NDArray[np.float64], config: MultibandConfig) -> NDArray[np.f
     return np.stack([means[:, i] - means[:, j] for i, j in config.pairs], 1) if config.pairs else means[:, :0]
 
 
-def _in_known_bands(curves: LightCurves, config: MultibandConfig) -> LightCurves:
+def in_known_bands(curves: LightCurves, config: MultibandConfig) -> LightCurves:
     """Keep observations in the model's bands, numbered as the model numbers them."""
     unknown = len(config.bands)
     place = [config.bands.index(b) if b in config.bands else unknown for b in curves.bands]
@@ -166,6 +370,18 @@ def _in_known_bands(curves: LightCurves, config: MultibandConfig) -> LightCurves
         keep = band < unknown
         return replace(curves.where(keep), band=band[keep], bands=config.bands)
     return replace(curves, band=band, bands=config.bands)
+
+
+def in_order(curves: LightCurves) -> LightCurves:
+    """Sort each light curve by time, then band, and keep the first of the observations of one band and instant."""
+    owner = ragged.owner(curves.offsets)
+    order = np.lexsort((curves.band, curves.time, owner))
+    time, band = curves.time[order], curves.band[order]
+    again = np.zeros(len(order), bool)
+    again[1:] = (np.diff(time) == 0) & (np.diff(band) == 0) & (np.diff(owner) == 0)
+    value, error = curves.value[order], curves.error[order]
+    ordered = replace(curves, time=time, band=band, value=value, error=error)
+    return ordered.where(~again) if again.any() else ordered
 
 
 class _Ranks(NamedTuple):

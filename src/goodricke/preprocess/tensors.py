@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,10 @@ class Batch(NamedTuple):
     time: Tensor  # (B, T) float32 [d]
     mask: Tensor  # (B, T) bool
     context: Tensor | None  # (B, context) float32
+
+    def to(self, device: Any) -> Batch:
+        """Return the batch on a device."""
+        return Batch(*(None if x is None else x.to(device, non_blocking=True) for x in self))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +89,27 @@ class Prepared:
 
         counts = self.n_points[rows]
         mask = np.arange(self.frames or max(counts.max(initial=0), 1)) < counts[:, None]
-        offsets = ragged.offsets_of(counts)
-        points = np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets)
+        points, _ = ragged.gather(rows, self.offsets)
         values = np.zeros((*mask.shape, self.values.shape[1]), np.float32)
         time = np.zeros(mask.shape, np.float32)
         values[mask], time[mask] = self.values[points], self.time[points]
         context = torch.from_numpy(self.context[rows]) if self.context.shape[1] else None
         return Batch(torch.from_numpy(values), torch.from_numpy(time), torch.from_numpy(mask), context)
+
+    def to_arrays(self) -> dict[str, NDArray]:
+        """Return arrays that `from_arrays` makes the same of, for a file without pickle."""
+        names = ("offsets", "time", "values", "context", "status", "n_obs")
+        ids = np.array(self.object_id.to_pylist(), dtype=str)
+        return {"object_id": ids} | {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray], frames: int | None = None) -> Prepared:
+        """Return what `to_arrays` was made of; without status and numbers of observations, all objects are usable."""
+        ids = pa.array(arrays["object_id"].tolist(), pa.string())
+        offsets, time, values, context = (arrays[k] for k in ("offsets", "time", "values", "context"))
+        status = arrays["status"] if "status" in arrays else np.full(len(ids), "OK")
+        n_obs = arrays.get("n_obs")
+        return cls(ids, offsets, time, values, context, status, frames, n_obs)
 
     @staticmethod
     def concat(parts: Sequence[Prepared]) -> Prepared:
@@ -111,8 +129,7 @@ class Prepared:
 
     def take(self, rows: NDArray[np.int64]) -> Prepared:
         """Return the objects in ``rows`` (n',), in that order."""
-        offsets = ragged.offsets_of(self.n_points[rows])
-        points = np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets)
+        points, offsets = ragged.gather(rows, self.offsets)
         return replace(
             self,
             object_id=self.object_id.take(pa.array(rows)),

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from goodricke.models.astrafier import Astrafier
 from goodricke.preprocess.tensors import Prepared, length_buckets
 from goodricke.training.loop import LoopConfig, Run, train
+from goodricke.training.validation import validation_figures
 
 
 def class_weights(label: NDArray[np.int64], classes: int, power: float) -> NDArray[np.float32]:
@@ -35,7 +36,7 @@ class Classification:
     weights : float32 (classes,)
     points : int
         Padded points computed at once.
-    score : {"accuracy", "macro_recall"}
+    score : {"accuracy", "macro_recall", "macro_f1"}
         The validation figure that decides; the paper's is accuracy.
     """
 
@@ -60,12 +61,20 @@ class Classification:
 
     def logits(self, rows: NDArray[np.int64]) -> Tensor:
         """Return the logits (B, classes) of the objects in ``rows``."""
-        batch = self.prepared.batch(rows)
-        values, time, mask = (x.to(self.device, non_blocking=True) for x in batch[:3])
-        context = None if batch.context is None else batch.context.to(self.device)
-        return self.network(values, time, mask, context).logits.float()
+        return self.network(*self.prepared.batch(rows).to(self.device)).logits.float()
 
-    def loss(self, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
+    def begin(self, epoch: int) -> None:
+        """Do nothing: every epoch is alike."""
+
+    def turns(self, step: int) -> tuple[str]:
+        """Return the one gradient step that a batch is for."""
+        return ("all",)
+
+    def trained(self, turn: str) -> list[list[nn.Parameter]]:
+        """Train and clip all parameters together."""
+        return [list(self.network.parameters())]
+
+    def loss(self, rows: NDArray[np.int64], turn: str = "all") -> tuple[Tensor, float]:
         """Return the weighted cross-entropy summed over ``rows``, and the sum of the weights."""
         target = torch.from_numpy(self.label[rows]).to(self.device)
         weights = self.weights.to(self.device)
@@ -74,18 +83,11 @@ class Classification:
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """Return loss, accuracy and macro recall on the validation objects."""
+        """Return loss, accuracy, macro recall and macro F1 on the validation objects."""
         self.network.eval()
         rows = np.concatenate(list(self.pieces(self.validation)))
         logits = torch.cat([self.logits(piece) for piece in self.pieces(self.validation)]).cpu()
-        target = torch.from_numpy(self.label[rows])
-        right = (logits.argmax(1) == target).numpy()
-        classes = np.unique(self.label[rows])
-        figures = {
-            "validation_loss": float(F.cross_entropy(logits, target, self.weights)),
-            "accuracy": float(right.mean()),
-            "macro_recall": float(np.mean([right[self.label[rows] == c].mean() for c in classes])),
-        }
+        figures = validation_figures(self.label[rows], logits, self.weights)
         return figures | {"score": figures[self.score]}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -36,7 +36,8 @@ class LoopConfig(BaseModel):
     weight_decay: float = Field(1e-5, ge=0)
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     warmup: float = Field(5.0, ge=0, description="epochs of rising learning rate")
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "exponential"] = "constant"
+    decay: float = Field(0.95, gt=0, le=1, description="factor on the rate every 60 steps of an exponential schedule")
     patience: int = Field(250, ge=1, description="epochs without a better validation score before stopping")
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 42
@@ -49,8 +50,17 @@ class Task(Protocol):
     def network(self) -> nn.Module:
         """The network whose parameters are trained."""
 
-    def loss(self, rows: NDArray[np.int64]) -> tuple[Tensor, float]:
+    def begin(self, epoch: int) -> None:
+        """Get ready for an epoch; whatever is random in it follows from the epoch's number."""
+
+    def turns(self, step: int) -> Sequence[str]:
+        """Return the gradient steps to make on a batch, by name, at step ``step`` of the run."""
+
+    def loss(self, rows: NDArray[np.int64], turn: str) -> tuple[Tensor, float]:
         """Return the summed loss of the training objects ``rows`` and the weight to divide by."""
+
+    def trained(self, turn: str) -> Sequence[Sequence[nn.Parameter]]:
+        """Return the parameters that a turn trains, in groups whose gradients are clipped together."""
 
     def pieces(self, rows: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
         """Cut a batch into pieces that fit in memory."""
@@ -134,6 +144,8 @@ def _rate(step: int, steps: int, config: LoopConfig) -> float:
         return (step + 1) / warm
     if config.schedule == "constant":
         return 1.0
+    if config.schedule == "exponential":
+        return config.decay ** ((step - warm) / 60)
     done = (step - warm) / max(config.epochs * steps - warm, 1)
     return max(0.5 * (1 + math.cos(math.pi * min(done, 1.0))), 1e-3)
 
@@ -141,15 +153,17 @@ def _rate(step: int, steps: int, config: LoopConfig) -> float:
 def _epoch(
     task: Task, rows: NDArray[np.int64], optimiser: Any, schedule: Any, config: LoopConfig, run: Run, tick: Any
 ) -> float:
-    """Make one pass over the training objects; return the mean loss."""
+    """Make one pass over the training objects; return the mean loss of each batch's last turn."""
     rank, world = rank_and_world()
     torch.manual_seed(config.seed * 1_000_003 + run.epoch * 1_009 + rank)
     order = np.random.default_rng([config.seed, run.epoch]).permutation(rows)
+    task.begin(run.epoch)
     task.network.train()
     total = weight = 0.0
     for start in range(0, len(order), config.batch):
         batch = order[start : start + config.batch]
-        loss, norm = _step(task, batch[rank::world], optimiser, config)
+        for turn in task.turns(run.step):
+            loss, norm = _step(task, batch[rank::world], turn, optimiser, config)
         schedule.step()
         run.step += 1
         total, weight = total + loss, weight + norm
@@ -157,22 +171,24 @@ def _epoch(
     return total / max(weight, 1e-12)
 
 
-def _step(task: Task, batch: NDArray[np.int64], optimiser: Any, config: LoopConfig) -> tuple[float, float]:
+def _step(task: Task, batch: NDArray[np.int64], turn: str, optimiser: Any, config: LoopConfig) -> tuple[float, float]:
     """Make one gradient step, computed in pieces; return the summed loss and its weight over all processes."""
     optimiser.zero_grad(set_to_none=True)
     sums = torch.zeros(2, dtype=torch.float64)
     device = next(task.network.parameters()).device.type
     for piece in task.pieces(batch) if len(batch) else ():
         with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            loss, weight = task.loss(piece)
+            loss, weight = task.loss(piece, turn)
         loss.backward()
         sums += torch.tensor([loss.item(), weight], dtype=torch.float64)
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    trained = task.trained(turn)
+    parameters = [p for group in trained for p in group]
     _add_over_processes(parameters, sums)
     for p in parameters:
         if p.grad is not None:
-            p.grad /= sums[1].item()
-    torch.nn.utils.clip_grad_norm_(parameters, config.clip)
+            p.grad /= max(sums[1].item(), 1e-12)
+    for group in trained:
+        torch.nn.utils.clip_grad_norm_(group, config.clip)
     optimiser.step()
     return sums[0].item(), sums[1].item()
 

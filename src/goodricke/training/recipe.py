@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 import tomllib
-from collections import Counter
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from goodricke.lightcurves import LightCurves
 from goodricke.models.astrafier import AstrafierConfig
-from goodricke.preprocess import FoldedConfig, Preprocessing
-from goodricke.readers import read, read_labels
-from goodricke.readers.columns import POSITION, by_normal_name, first
+from goodricke.models.bundle import read_config
+from goodricke.models.multiband import MultibandNetworkConfig
+from goodricke.preprocess import FoldedConfig, MultibandConfig, Preprocessing
 from goodricke.training.loop import LoopConfig
-from goodricke.training.splits import stars
+from goodricke.training.multiband import EnsembleConfig
 
-log = logging.getLogger("goodricke")
+
+class TargetConfig(BaseModel):
+    """A physical parameter to regress: ``[data.targets.NAME]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    column: str = Field(description="in the table of labels; empty or NaN where unknown")
+    unit: str = ""
+    log: bool = Field(False, description="learn the decimal logarithm")
+    lowest: float = Field(-np.inf, description="values below it count as unknown")
+    highest: float = Field(np.inf, description="values above it count as unknown")
 
 
 class DataConfig(BaseModel):
@@ -48,6 +52,12 @@ class DataConfig(BaseModel):
     drop: list[str] = []
     exclude: list[str] = Field([], description="ids of objects to leave out")
     fewest: int = Field(30, ge=3)
+    most: int | None = Field(None, ge=1, description="objects kept of each class, drawn at random; all if unset")
+    fewest_per_band: int = Field(0, ge=0, description="light curves with fewer observations in any band are left out")
+    targets: dict[str, TargetConfig] = Field({}, description="physical parameters to regress (multi-band models)")
+    split: str | None = Field(
+        None, description="column of an official split: train, test (and validation), or true for training objects"
+    )
     test: float = Field(0.2, gt=0, lt=1)
     validation: float = Field(0.1, gt=0, lt=1)
     seed: int = 42
@@ -61,10 +71,18 @@ class TrainingConfig(LoopConfig):
     """The ``[training]`` section: the loop's settings and the loss."""
 
     weight_power: float = Field(1.0, ge=0)
-    score: Literal["accuracy", "macro_recall"] = "accuracy"
+    score: Literal["accuracy", "macro_recall", "macro_f1"] = "accuracy"
     passes: int = Field(20, ge=0, description="Monte-Carlo passes for the scores on held-out objects")
     workers: int = Field(1, ge=1, description="processes for preprocessing")
     init: str | None = Field(None, description="model to start from, name or folder; from scratch without")
+    ensemble: EnsembleConfig = Field(EnsembleConfig(), description="what is particular to multi-band models")
+
+
+# Where multi-band models differ from ASTRAFier's defaults: sections 3.5-3.6 of Becker et al., but a cosine schedule.
+MULTIBAND = {
+    **{"epochs": 40, "batch": 128, "points": 65536, "rate": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-2},
+    **{"warmup": 0.2, "schedule": "cosine", "patience": 20, "weight_power": 0.5, "passes": 0},
+}
 
 
 class Recipe(BaseModel):
@@ -87,10 +105,23 @@ class Recipe(BaseModel):
         """Read the word "none" as TOML's missing null."""
         return {k: None if v == "none" else v for k, v in value.items()} if isinstance(value, dict) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _family_defaults(cls, content: Any) -> Any:
+        """Give a multi-band recipe its family's defaults for what it doesn't say."""
+        sections = (
+            [content.get(name, {}) for name in ("preprocessing", "training")] if isinstance(content, dict) else []
+        )
+        if not sections or not all(isinstance(section, dict) for section in sections):
+            return content
+        multiband = sections[0].get("kind") == "multiband"
+        return content | {"training": MULTIBAND | sections[1]} if multiband else content
 
-def example() -> str:
-    """Return a commented recipe."""
-    return files("goodricke.training").joinpath("example.toml").read_text()
+
+def example(kind: str = "folded") -> str:
+    """Return a commented recipe, for ASTRAFier or (``kind="multiband"``) for the multi-band ensemble."""
+    name = "multiband.toml" if kind == "multiband" else "example.toml"
+    return files("goodricke.training").joinpath(name).read_text()
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -118,96 +149,48 @@ def read_recipe(path: str | Path) -> Recipe:
     return recipe.model_copy(update={"data": data, "run": home / recipe.run})
 
 
-def _check_network(path: Path, recipe: Recipe) -> None:
-    """Raise now what the network would only find wrong after the preprocessing."""
-    fixed = sorted({"classes", "channels", "context"} & set(recipe.network))
-    if fixed:
-        raise ValueError(f"{path}: [network] {', '.join(fixed)} follow from data and preprocessing; leave them out")
-    try:
-        AstrafierConfig.model_validate(recipe.network)
-    except ValidationError as error:
-        wrong = "\n".join(f"  network.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ValueError(f"{path}:\n{wrong}") from error
+def with_new_band(recipe: Recipe, band: str, model: str) -> Recipe:
+    """Return the recipe that adds a band to a model: its other bands stay as they are (Promise 5).
 
-
-class Labelled(NamedTuple):
-    """Light curves with their classes."""
-
-    curves: LightCurves  # n
-    label: NDArray[np.int64]  # (n,) index into classes
-    classes: tuple[str, ...]
-    star: NDArray[np.int64]  # (n,) which star each is of
-    neighbourhood: NDArray[np.int64]  # (n,) the same at the guard's distance
-
-
-def read_labelled(config: DataConfig) -> Labelled:
-    """Read light curves and labels, join them by object id and merge classes.
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the data, and of the training.
+    band : str
+    model : str
+        Name or folder of a multi-band model.
 
     Raises
     ------
     ValueError
-        If no light curve has a label, or fewer than two classes remain.
+        If it is no multi-band model, or knows the band already.
     """
-    names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
-    curves = read(config.light_curves, errors="skip", **{name: getattr(config, name) for name in names})
-    table = read_labels(config.labels, config.label, config.object_id, id_prefix=config.id_prefix)
-    _refuse_conflicts(table, config.labels)
-    table = table.drop_duplicates("object_id")
-    joined = table.set_index("object_id").reindex(curves.ids)
-    name = merged(joined["label"], config)
-    keep = np.flatnonzero(name.notna().to_numpy() & ~np.isin(curves.ids, config.exclude))
-    if not len(keep):
-        raise ValueError(
-            f"none of the {len(curves)} light curves has a label. Their ids look like {curves.ids[:3]}, those of "
-            f"{config.labels} like {table['object_id'].tolist()[:3]}; name the right column with [data] object_id"
-        )
-    log.info("%d of %d light curves have a label that is used", len(keep), len(curves))
-    curves, rows = curves[keep], joined.iloc[keep]
-    classes, label = np.unique(name.iloc[keep].to_numpy().astype(str), return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"only one class remains ({classes[0]}); see [data] drop, merge and fewest")
-    star, near = (_stars(curves, rows, within) for within in (config.same_star, max(config.same_star, config.guard)))
-    return Labelled(curves, label, tuple(classes.tolist()), star, near)
+    config = read_config(model)
+    if not isinstance(config.preprocessing, MultibandConfig):
+        raise ValueError(f"{model} is no multi-band model: it has no bands to add to")
+    old = config.preprocessing.bands
+    if band in old:
+        raise ValueError(f"{model} knows the band {band} already; it has {', '.join(old)}")
+    preprocessing = config.preprocessing.model_copy(update={"bands": (*old, band)})
+    follow = {"classes", "bands", "width", "context", "targets"}
+    network = {name: value for name, value in config.network.items() if name not in follow}
+    ensemble = recipe.training.ensemble.model_copy(update={"frozen_bands": old})
+    training = recipe.training.model_copy(update={"init": model, "ensemble": ensemble})
+    return recipe.model_copy(update={"preprocessing": preprocessing, "network": network, "training": training})
 
 
-def _refuse_conflicts(table: pd.DataFrame, path: str) -> None:
-    """Raise if an object has two different labels: neither can be trusted."""
-    several = table.groupby("object_id")["label"].nunique() > 1
-    ids = several.index[several].tolist()
-    if ids:
-        raise ValueError(f"{path}: {len(ids)} objects have several different labels, e.g. {ids[:5]}; keep one of each")
-
-
-def merged(label: pd.Series, config: DataConfig) -> pd.Series:
-    """Return the class of each object: labels merged, dropped ones and too small classes missing."""
-    into = {old: new for new, olds in config.merge.items() for old in olds}
-    absent = sorted((set(into) | set(config.drop)) - set(label.dropna().astype(str)))
-    if absent:
-        log.warning("labels named in [data] that no light curve has: %s", ", ".join(absent))
-    unused = {*config.drop, None}
-    names = [None if pd.isna(x) or str(x) in unused else into.get(str(x), str(x)) for x in label]
-    counts = Counter(name for name in names if name is not None)
-    rare = {name for name, count in counts.items() if count < config.fewest}
-    if rare:
-        named = ", ".join(f"{name} ({counts[name]})" for name in sorted(rare))
-        log.warning("classes with fewer than %d objects are left out: %s (see [data] merge)", config.fewest, named)
-    return pd.Series([None if name in rare else name for name in names], label.index, dtype=object)
-
-
-def _stars(curves: LightCurves, labels: pd.DataFrame, within: float) -> NDArray[np.int64]:
-    """Return which star each light curve is of, by id and, where the labels or the files tell it, by position."""
-    for table in (labels, curves.table_of_objects.to_pandas()):
-        ra, dec = (_degrees(table, aliases) for aliases in POSITION.values())
-        if ra is not None and dec is not None and np.isfinite(ra).any():
-            star = stars(curves.ids, ra, dec, within)
-            joined = len(set(curves.ids)) - len(np.unique(star))
-            log.info("%d ids are of a star that has another id too (positions within %g arcsec)", joined, within)
-            return star
-    log.warning("no positions (ra, dec in degrees) in labels or light curves: stars are told apart by their ids alone")
-    return stars(curves.ids)
-
-
-def _degrees(table: pd.DataFrame, aliases: Sequence[str]) -> NDArray | None:
-    """Return a coordinate [deg] of a table with one row per light curve, None if it has none."""
-    name = first(by_normal_name([str(column) for column in table.columns]), aliases)
-    return None if name is None else pd.to_numeric(table[name], errors="coerce").to_numpy(float)
+def _check_network(path: Path, recipe: Recipe) -> None:
+    """Raise now what the network would only find wrong after the preprocessing."""
+    multiband = isinstance(recipe.preprocessing, MultibandConfig)
+    follow = {"classes", "channels", "context", "bands", "width", "targets"}
+    fixed = sorted(follow & set(recipe.network))
+    if fixed:
+        raise ValueError(f"{path}: [network] {', '.join(fixed)} follow from data and preprocessing; leave them out")
+    try:
+        if multiband:
+            MultibandNetworkConfig.model_validate(recipe.network | {"bands": 1, "classes": 2})
+        else:
+            AstrafierConfig.model_validate(recipe.network)
+    except ValidationError as error:
+        wrong = "\n".join(f"  network.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"{path}:\n{wrong}") from error

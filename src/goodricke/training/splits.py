@@ -57,6 +57,38 @@ def split_by_star(
     return part[index]
 
 
+def complete_split(
+    part: NDArray[np.str_],
+    star: Sequence[str] | NDArray,
+    label: Sequence[str] | NDArray,
+    validation: float = 0.1,
+    seed: int = 42,
+) -> NDArray[np.str_]:
+    """Return an official split with what it lacks: validation objects, and no star on two sides.
+
+    Parameters
+    ----------
+    part : (n,)
+        ``train``, ``validation``, ``test`` or nothing, as a survey has it.
+    star, label : (n,)
+    validation : float
+        Fraction of the training stars, drawn if the split has no validation objects.
+    seed : int
+
+    Notes
+    -----
+    Of a star that is in several parts, only the light curves of the last one (test, then validation) are used.
+    """
+    star, part = np.asarray(star), np.asarray(part).copy()
+    part[(part != TEST) & np.isin(star, star[part == TEST])] = ""
+    if not (part == VALIDATION).any():
+        known = np.flatnonzero(part == TRAIN)
+        drawn = split_by_star(star[known], np.asarray(label)[known], validation, validation, seed)
+        part[known[drawn == TEST]] = VALIDATION
+    part[(part == TRAIN) & np.isin(star, star[part == VALIDATION])] = ""
+    return part
+
+
 def stars(
     object_id: Sequence[str] | NDArray,
     ra: NDArray | None = None,

@@ -1,0 +1,176 @@
+"""Labelled light curves: what a recipe's ``[data]`` section names, read, joined and merged."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from goodricke.lightcurves import LightCurves
+from goodricke.preprocess.cleaning import enough_per_band
+from goodricke.readers import read, read_labels
+from goodricke.readers.columns import POSITION, by_normal_name, first
+from goodricke.training.recipe import DataConfig, TargetConfig
+from goodricke.training.splits import TEST, TRAIN, VALIDATION, stars
+
+log = logging.getLogger("goodricke")
+
+
+class Labelled(NamedTuple):
+    """Light curves with their classes."""
+
+    curves: LightCurves  # n
+    label: NDArray[np.int64]  # (n,) index into classes
+    classes: tuple[str, ...]
+    star: NDArray[np.int64]  # (n,) which star each is of
+    neighbourhood: NDArray[np.int64]  # (n,) the same at the guard's distance
+    targets: NDArray[np.float64]  # (n, k) physical parameters, NaN where unknown
+    part: NDArray[np.str_] | None  # (n,) of the official split: train, validation, test or nothing
+
+
+def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
+    """Read light curves and labels, join them by object id and merge classes.
+
+    Parameters
+    ----------
+    config : DataConfig
+    told : list of str
+        Columns, of the light curves' table of objects or of the labels, that the network is told of each object.
+
+    Raises
+    ------
+    ValueError
+        If no light curve has a label, or fewer than two classes remain.
+    """
+    names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
+    curves = read(config.light_curves, errors="skip", **{name: getattr(config, name) for name in names})
+    table = read_labels(config.labels, config.label, config.object_id, id_prefix=config.id_prefix)
+    _refuse_conflicts(table, config.labels)
+    table = table.drop_duplicates("object_id")
+    joined = table.set_index("object_id").reindex(curves.ids)
+    name = merged(joined["label"], config)
+    usable = name.notna().to_numpy() & ~np.isin(curves.ids, config.exclude)
+    if config.fewest_per_band:
+        usable &= enough_per_band(curves, config.fewest_per_band)
+    keep = np.flatnonzero(usable)
+    if not len(keep):
+        raise ValueError(
+            f"none of the {len(curves)} light curves has a label. Their ids look like {curves.ids[:3]}, those of "
+            f"{config.labels} like {table['object_id'].tolist()[:3]}; name the right column with [data] object_id"
+        )
+    log.info("%d of %d light curves have a label that is used", len(keep), len(curves))
+    keep = _capped(keep, name, config)
+    curves, rows = _with_columns(curves[keep], joined.iloc[keep], told, config.labels), joined.iloc[keep]
+    classes, label = np.unique(name.iloc[keep].to_numpy().astype(str), return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"only one class remains ({classes[0]}); see [data] drop, merge and fewest")
+    star, near = (_stars(curves, rows, within) for within in (config.same_star, max(config.same_star, config.guard)))
+    targets = [_target(rows, target, config.labels) for target in config.targets.values()]
+    return Labelled(
+        *(curves, label, tuple(classes.tolist()), star, near),
+        np.stack(targets, 1) if targets else np.zeros((len(curves), 0)),
+        None if config.split is None else official_split(_column(rows, config.split, config.labels)),
+    )
+
+
+def _capped(keep: NDArray[np.int64], name: pd.Series, config: DataConfig) -> NDArray[np.int64]:
+    """Return at most ``config.most`` of the light curves ``keep`` of each class, drawn at random, in order."""
+    if config.most is None:
+        return keep
+    shuffled = np.random.default_rng(config.seed).permutation(keep)
+    place = pd.Series(shuffled).groupby(name.iloc[shuffled].to_numpy()).cumcount().to_numpy()
+    return np.sort(shuffled[place < config.most])
+
+
+def _column(rows: pd.DataFrame, name: str, path: str) -> pd.Series:
+    """Return a column of the labels, or say that it is missing."""
+    if name not in rows:
+        raise ValueError(f"{path} has no column {name}; it has {', '.join(map(str, rows.columns))}")
+    return rows[name]
+
+
+def _target(rows: pd.DataFrame, target: TargetConfig, path: str) -> NDArray[np.float64]:
+    """Return a physical parameter (n,), NaN where unknown or outside its limits."""
+    value = pd.to_numeric(_column(rows, target.column, path), errors="coerce").to_numpy(float)
+    return np.where((value >= target.lowest) & (value <= target.highest), value, np.nan)
+
+
+def _with_columns(curves: LightCurves, rows: pd.DataFrame, told: Sequence[str], path: str) -> LightCurves:
+    """Return the light curves with the columns that the network is told, taken from the labels if need be."""
+    table = curves.table_of_objects
+    for name in told:
+        if name not in table.column_names:
+            value = pd.to_numeric(_column(rows, name, path), errors="coerce").to_numpy(np.float32)
+            table = table.append_column(name, pa.array(value))
+    return replace(curves, objects=table) if table.num_columns else curves
+
+
+def official_split(column: pd.Series) -> NDArray[np.str_]:
+    """Return the part of each object, (n,), from a survey's own words; nothing where it has none.
+
+    Raises
+    ------
+    ValueError
+        If a word is not understood.
+    """
+    words = column.astype(str).str.strip().str.lower()
+    known = {
+        **dict.fromkeys(("train", "training", "true", "1", "1.0"), TRAIN),
+        **dict.fromkeys(("test", "testing", "false", "0", "0.0"), TEST),
+        **dict.fromkeys(("validation", "val", "valid", "dev"), VALIDATION),
+        **dict.fromkeys(("", "nan", "none", "<na>"), ""),
+    }
+    unknown = sorted(set(words) - set(known))
+    if unknown:
+        raise ValueError(f"[data] split: column {column.name} says {unknown[:5]}; write train, test or validation")
+    return words.map(known).to_numpy().astype("<U10")
+
+
+def _refuse_conflicts(table: pd.DataFrame, path: str) -> None:
+    """Raise if an object has two different labels: neither can be trusted."""
+    several = table.groupby("object_id")["label"].nunique() > 1
+    ids = several.index[several].tolist()
+    if ids:
+        raise ValueError(f"{path}: {len(ids)} objects have several different labels, e.g. {ids[:5]}; keep one of each")
+
+
+def merged(label: pd.Series, config: DataConfig) -> pd.Series:
+    """Return the class of each object: labels merged, dropped ones and too small classes missing."""
+    into = {old: new for new, olds in config.merge.items() for old in olds}
+    absent = sorted((set(into) | set(config.drop)) - set(label.dropna().astype(str)))
+    if absent:
+        log.warning("labels named in [data] that no light curve has: %s", ", ".join(absent))
+    unused = {*config.drop, None}
+    names = [None if pd.isna(x) or str(x) in unused else into.get(str(x), str(x)) for x in label]
+    counts = Counter(name for name in names if name is not None)
+    rare = {name for name, count in counts.items() if count < config.fewest}
+    if rare:
+        named = ", ".join(f"{name} ({counts[name]})" for name in sorted(rare))
+        log.warning("classes with fewer than %d objects are left out: %s (see [data] merge)", config.fewest, named)
+    return pd.Series([None if name in rare else name for name in names], label.index, dtype=object)
+
+
+def _stars(curves: LightCurves, labels: pd.DataFrame, within: float) -> NDArray[np.int64]:
+    """Return which star each light curve is of, by id and, where the labels or the files tell it, by position."""
+    for table in (labels, curves.table_of_objects.to_pandas()):
+        ra, dec = (_degrees(table, aliases) for aliases in POSITION.values())
+        if ra is not None and dec is not None and np.isfinite(ra).any():
+            star = stars(curves.ids, ra, dec, within)
+            joined = len(set(curves.ids)) - len(np.unique(star))
+            log.info("%d ids are of a star that has another id too (positions within %g arcsec)", joined, within)
+            return star
+    log.warning("no positions (ra, dec in degrees) in labels or light curves: stars are told apart by their ids alone")
+    return stars(curves.ids)
+
+
+def _degrees(table: pd.DataFrame, aliases: Sequence[str]) -> NDArray | None:
+    """Return a coordinate [deg] of a table with one row per light curve, None if it has none."""
+    name = first(by_normal_name([str(column) for column in table.columns]), aliases)
+    return None if name is None else pd.to_numeric(table[name], errors="coerce").to_numpy(float)
