@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from goodricke import __version__
+from goodricke.baselines.mixture import MixtureOfExperts, fit_mixture, mixture_probabilities
 from goodricke.baselines.suite import BASELINES, forest_probabilities, forest_regressions
 from goodricke.card import model_card
 from goodricke.evaluation.figures import plot_confusion, plot_history, plot_reliability
@@ -45,6 +47,7 @@ ENOUGH = 1000  # validation objects that go through Monte-Carlo passes to fit on
 GOLDEN = 8  # objects whose outputs are recorded in the bundle
 
 Parts = dict[str, NDArray[np.int64]]  # rows to train, to validate and to test
+Fitted = TypeVar("Fitted")
 
 
 class Result(NamedTuple):
@@ -52,7 +55,7 @@ class Result(NamedTuple):
 
     label: NDArray[np.int64]
     answers: dict[str, Answers]  # one deterministic pass, and Monte-Carlo passes
-    probabilities: dict[str, NDArray]  # of these and of the forests, each (n, C)
+    probabilities: dict[str, NDArray]  # of these and of the baselines, each (n, C)
     scores: dict[str, Scores]
     regression: dict[str, dict[str, RegressionScores]]  # by parameter, of the network and of a forest
 
@@ -78,17 +81,17 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     recipe.run.mkdir(parents=True, exist_ok=True)
     told = recipe.preprocessing.columns if isinstance(recipe.preprocessing, MultibandConfig) else ()
     data = read_labelled(recipe.data, told)
-    if isinstance(recipe.preprocessing, MultibandConfig):
-        recipe = recipe.model_copy(update={"preprocessing": recipe.preprocessing.resolved(data.curves)})
+    recipe = recipe.model_copy(update={"preprocessing": recipe.preprocessing.resolved(data.curves)})
     prepared = _prepared(recipe, data, console)
     parts = _split(recipe, data, prepared)
     _check_same_run(recipe, data, parts)
     console.print(f"{len(data.classes)} classes, " + ", ".join(f"{len(rows):,} to {k}" for k, rows in parts.items()))
     network = build_network(recipe, data.classes).to(where)
     run = _fit(recipe, network, prepared, data, parts, console)
+    beside = _mixture(recipe, prepared, data, parts, where, console)
     if first:
         _tell_of_frozen_bands(recipe, network, console)
-        _finish(recipe, network.cpu().eval(), prepared, data, parts, run, console)
+        _finish(recipe, network.cpu().eval(), prepared, data, parts, run, beside, console)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return recipe.run / "model"
@@ -165,7 +168,12 @@ def _split(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) -> Parts:
 def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
     """Refuse to go on with a run that was started with other settings, labels or split: its test stars may leak."""
     split = hashlib.sha256(np.concatenate([data.label, *parts.values()]).tobytes()).hexdigest()
-    free = {"training": {"epochs", "patience", "passes", "workers"}, "run": True, "summary": True, "name": True}
+    free = {
+        "training": {"epochs", "patience", "passes", "workers", "mixture"},
+        "run": True,
+        "summary": True,
+        "name": True,
+    }
     settings = json.loads(recipe.model_dump_json(exclude=free)) | {"labels and split": split}  # type: ignore[arg-type]
     settings["data"] = {k: v for k, v in settings["data"].items() if k not in ("light_curves", "labels", "name")}
     file = recipe.run / "settings.json"
@@ -186,23 +194,46 @@ def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
 def _fit(
     recipe: Recipe, network: Network, prepared: Prepared | Steps, data: Labelled, parts: Parts, console: Console
 ) -> loop.Run:
+    """Train the network in ``run/checkpoints``."""
+    where = recipe.run / "checkpoints"
+
+    def fit(report: Callable, tick: Callable) -> loop.Run:
+        return fit_network(recipe, network, prepared, data, parts[TRAIN], parts[VALIDATION], where, report, tick)
+
+    return _shown(fit, len(parts[TRAIN]), recipe.training.epochs, console)
+
+
+def _mixture(
+    recipe: Recipe, prepared: Prepared | Steps, data: Labelled, parts: Parts, device: torch.device, console: Console
+) -> dict[str, NDArray]:
+    """Train the mixture of experts in ``run/mixture``, if wanted; return what it says of the held-out light curves."""
+    if not recipe.training.mixture or not isinstance(prepared, Steps):
+        return {}
+    console.print("Mixture of experts, to compare with")
+    where = recipe.run / "mixture"
+
+    def fit(report: Callable, tick: Callable) -> MixtureOfExperts:
+        return fit_mixture(recipe, data, parts[TRAIN], parts[VALIDATION], where, device, report, tick)
+
+    network = _shown(fit, len(parts[TRAIN]), recipe.training.epochs, console)
+    return {"mixture": mixture_probabilities(network, prepared, data.label, parts[VALIDATION], parts[TEST])}
+
+
+def _shown(fit: Callable[[Callable, Callable], Fitted], objects: int, epochs: int, console: Console) -> Fitted:
     """Train with a progress bar and a line per epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("light curves", total=len(parts[TRAIN]) * recipe.training.epochs)
+        bar = progress.add_task("light curves", total=objects * epochs)
 
         def report(figures: dict[str, float]) -> None:
-            progress.update(bar, completed=len(parts[TRAIN]) * (figures["epoch"] + 1))
+            progress.update(bar, completed=objects * (figures["epoch"] + 1))
             progress.console.print(
                 f"epoch {figures['epoch'] + 1:3d}  loss {figures['loss']:.3f}"
                 f"  validation {figures['validation_loss']:.3f}  accuracy {figures['accuracy']:.3f}"
                 f"  macro recall {figures['macro_recall']:.3f}  {figures['seconds']:.0f} s"
             )
 
-        return fit_network(
-            *(recipe, network, prepared, data, parts[TRAIN], parts[VALIDATION], recipe.run / "checkpoints"),
-            *(report, lambda objects: progress.advance(bar, objects)),
-        )
+        return fit(report, lambda objects: progress.advance(bar, objects))
 
 
 def _tell_of_frozen_bands(recipe: Recipe, network: Network, console: Console) -> None:
@@ -224,9 +255,13 @@ def _finish(
     data: Labelled,
     parts: Parts,
     run: loop.Run,
+    beside: dict[str, NDArray],
     console: Console,
 ) -> None:
-    """Calibrate and score the model as it is saved, weights rounded and all; write everything a reader may ask for."""
+    """Calibrate and score the model as it is saved, weights rounded and all; write everything a reader may ask for.
+
+    ``beside`` has what baselines that are trained already say of the held-out light curves, each (n, C).
+    """
     config = BundleConfig(
         name=recipe.name,
         family=family(network),
@@ -245,7 +280,7 @@ def _finish(
     model = Model(config, network).save(folder, "")
     with console.status("Calibrating on the validation objects, scoring the held-out stars"):
         _calibrate(model, prepared, data, parts[VALIDATION], recipe.training.passes)
-        result = _score(model, prepared, data, parts, recipe.training.passes)
+        result = _score(model, prepared, data, parts, recipe.training.passes, beside)
     figures = {name: scores.to_dict()["headline"] for name, scores in result.scores.items()}
     model.config = config.model_copy(update={"metrics": figures})
     few = parts[TEST][np.linspace(0, len(parts[TEST]) - 1, min(GOLDEN, len(parts[TEST]))).astype(int)]
@@ -276,8 +311,15 @@ def _pieces(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return np.array_split(rows, max(len(rows) // 32, 1))
 
 
-def _score(model: Model, prepared: Prepared | Steps, data: Labelled, parts: Parts, passes: int) -> Result:
-    """Score held-out stars: one deterministic pass, Monte-Carlo passes, and the forests."""
+def _score(
+    model: Model,
+    prepared: Prepared | Steps,
+    data: Labelled,
+    parts: Parts,
+    passes: int,
+    beside: dict[str, NDArray],
+) -> Result:
+    """Score held-out stars: one deterministic pass, Monte-Carlo passes, the forests, and what is ``beside``."""
     rows = parts[TEST]
     held_out = prepared.take(rows)
     answers = {"deterministic": ask(model, held_out, 0)}
@@ -285,7 +327,7 @@ def _score(model: Model, prepared: Prepared | Steps, data: Labelled, parts: Part
         answers["monte_carlo"] = ask(model, held_out, passes)
     probabilities = {name: a.probabilities for name, a in answers.items()}
     known = np.concatenate([parts[TRAIN], parts[VALIDATION]])
-    probabilities |= forest_probabilities(data.curves, prepared, data.label, data.classes, known, rows)
+    probabilities |= forest_probabilities(data.curves, prepared, data.label, data.classes, known, rows) | beside
     label, star = data.label[rows], data.star[rows]
     scores = {name: score(label, p, data.classes, star) for name, p in probabilities.items()}
     return Result(

@@ -237,3 +237,35 @@ def test_the_sky_position_and_the_id_are_no_inputs():
     plain = star()
     named = LightCurves.from_arrays(["other"], plain.offsets, plain.time, plain.value, plain.error, unit="mag")
     assert_same(prepare(named.with_columns(ra=[1.0], period=[9.0]), CONFIG), prepare(plain, CONFIG))
+
+
+def two_bands(n: int = 60, seed: int = 0) -> LightCurves:
+    """Return a sine in two bands, half as strong and 0.7 mag fainter in r."""
+    rng = np.random.default_rng(seed)
+    time = np.sort(rng.uniform(0, 50, n))
+    band = np.arange(n) % 2
+    mag = np.where(band == 0, 15.0, 15.7) + np.where(band == 0, 0.4, 0.2) * np.sin(2 * np.pi * time / 0.7)
+    return LightCurves.from_arrays(["s"], [0, n], time, mag, np.full(n, 0.01), band, bands=("g", "r"), unit="mag")
+
+
+def test_colours_and_ratios_of_amplitude_are_told_where_there_are_several_bands() -> None:
+    star = two_bands()
+    config = FoldedConfig().resolved(star)
+    assert config.bands == ("g", "r")
+    told = prepare(star, config).context[0]
+    assert len(told) == config.context == 9
+    assert told[7] == pytest.approx(-0.7, abs=0.15)
+    assert told[8] == pytest.approx(np.log10(2), abs=0.1)
+    # whatever order or company the bands come in
+    swapped = LightCurves.from_arrays(
+        ["s"], [0, 60], star.time, star.value, star.error, 2 - star.band, bands=("x", "r", "g"), unit="mag"
+    )
+    assert np.allclose(prepare(swapped, config).context[0], told, atol=1e-5)
+
+
+def test_a_missing_band_has_no_colour_and_one_band_is_told_none() -> None:
+    config = FoldedConfig(bands=("g", "r"))
+    one = two_bands().where(two_bands().band == 0)
+    assert np.isnan(prepare(one, config).context[0, 7:]).all()
+    assert FoldedConfig().resolved(one).bands is None
+    assert prepare(one, FoldedConfig()).context.shape[1] == FoldedConfig().context == 7

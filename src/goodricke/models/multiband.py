@@ -90,7 +90,7 @@ class Recurrent(nn.Module):
         for k, layer in enumerate(self.layers):
             before = None if cells is None else tuple(c[:, k].unsqueeze(0).contiguous() for c in cells)
             if torch.is_grad_enabled() and before is None:
-                y = in_blocks(layer, below, sizes)  # (M, h)
+                y = in_blocks(cast(nn.LSTM, layer), below, sizes)  # (M, h)
             else:
                 packed, (h, c) = layer(PackedSequence(below, sizes), before)
                 y = packed.data  # (M, h)

@@ -162,13 +162,22 @@ def align_bands(curves: LightCurves) -> LightCurves:
     bands = len(curves.bands)
     if bands == 1 or not len(curves.time):
         return curves
+    level, _ = band_statistics(curves)
+    several = np.isfinite(level).sum(1) > 1
+    owner = ragged.owner(curves.offsets)
+    shift = np.where(several[owner], level[owner, curves.band], 0.0)
+    return replace(curves, value=(curves.value - shift).astype(np.float32))
+
+
+def band_statistics(curves: LightCurves) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return median and standard deviation of the finite values in each band, (n, bands), NaN where there is none."""
+    bands = len(curves.bands)
     series = ragged.owner(curves.offsets) * bands + curves.band
     order = np.argsort(series, kind="stable")
     offsets = ragged.offsets_of(np.bincount(series, minlength=len(curves) * bands))
-    level = ragged.median(curves.value[order], offsets)
-    several = ragged.total(np.diff(offsets) > 0, bands * np.arange(len(curves) + 1)) > 1
-    shift = np.where(ragged.spread(several, curves.offsets), level[series], 0.0)
-    return replace(curves, value=(curves.value - shift).astype(np.float32))
+    values = curves.value[order]
+    shape = (len(curves), bands)
+    return ragged.median(values, offsets).reshape(shape), ragged.std(values, offsets).reshape(shape)
 
 
 def clip_outliers(curves: LightCurves, sigma: float, rounds: int) -> LightCurves:

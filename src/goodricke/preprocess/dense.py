@@ -39,6 +39,10 @@ class DenseConfig(BaseModel):
     constant: Literal["refuse", "zeros"] = Field("refuse", description="what becomes of a light curve without spread")
     single_precision_time: bool = Field(False, description="cast times to 32 bits before they are differenced")
 
+    def resolved(self, curves: LightCurves) -> DenseConfig:
+        """Return the configuration: nothing in it follows from the training light curves."""
+        return self
+
     @property
     def channels(self) -> int:
         """Numbers per point: standardised flux."""

@@ -9,6 +9,7 @@ Two cycles are folded because a periodogram finds eclipsing binaries at half the
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves
-from goodricke.preprocess.cleaning import align_bands, bin_average, clip_outliers, distinct_points, finite_points, judge
+from goodricke.preprocess.cleaning import (
+    align_bands,
+    band_statistics,
+    bin_average,
+    clip_outliers,
+    distinct_points,
+    finite_points,
+    judge,
+)
 from goodricke.preprocess.periods import PeriodSearch, find_periods
 from goodricke.preprocess.tensors import Prepared
 
@@ -45,6 +54,19 @@ class FoldedConfig(BaseModel):
     clip_sigma: float = Field(10.0, gt=0)
     clip_rounds: int = Field(5, ge=0)
     search: PeriodSearch = PeriodSearch()
+    bands: tuple[str, ...] | None = Field(
+        None, description="whose colours and ratios of amplitude the network is told; those of the data if several"
+    )
+
+    def resolved(self, curves: LightCurves) -> FoldedConfig:
+        """Fill in what was left to follow from the training light curves: the bands, if there are several."""
+        used = tuple(curves.bands[b] for b in np.unique(curves.band))
+        return self if self.bands is not None or len(used) < 2 else self.model_copy(update={"bands": used})
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Pairs of bands that have a colour."""
+        return list(combinations(range(len(self.bands or ())), 2))
 
     @property
     def channels(self) -> int:
@@ -53,8 +75,8 @@ class FoldedConfig(BaseModel):
 
     @property
     def context(self) -> int:
-        """Numbers per object, see `CONTEXT`."""
-        return len(CONTEXT)
+        """Numbers per object: `CONTEXT`, then a colour and a ratio of amplitudes for each pair of bands."""
+        return len(CONTEXT) + 2 * len(self.pairs)
 
 
 def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
@@ -71,13 +93,12 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
     -------
     Prepared
         Values (M, 2): brightness (up is brighter), median 0 and standard deviation 1 over the observations, and its
-        error in the same unit (0 if unknown). Context (n, 7): see `CONTEXT`, NaN where unknown.
+        error in the same unit (0 if unknown). Context (n, 7 + 2 pairs): see `FoldedConfig.context`, NaN where unknown.
     """
     lost = _without_magnitude(curves)
     curves = in_magnitudes(curves)
-    cleaned = clip_outliers(
-        align_bands(distinct_points(finite_points(curves))).sorted(), config.clip_sigma, config.clip_rounds
-    )
+    distinct = distinct_points(finite_points(curves))
+    cleaned = clip_outliers(align_bands(distinct).sorted(), config.clip_sigma, config.clip_rounds)
     period, power = find_periods(cleaned, config.search)
     observations = cleaned.n_obs
     status = judge(curves, cleaned, config.fewest)
@@ -93,7 +114,8 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
     offsets, bins, _, value, error = bin_average(cleaned, index)
     value = -(value - ragged.spread(centre, offsets)) / ragged.spread(scale, offsets)
     error = np.nan_to_num(error / ragged.spread(scale, offsets))
-    context = np.stack([np.log10(period), power, *_shape(cleaned, centre, scale), _roughness(value, offsets)], 1)
+    shape = [np.log10(period), power, *_shape(cleaned, centre, scale), _roughness(value, offsets)]
+    context = np.stack([*shape, *_colours(distinct, config)], 1)
     # without errors there is no noise, and quantised magnitudes have quantiles that coincide: unknown is NaN
     context = np.where(np.isfinite(context), context, np.nan)
     return Prepared(
@@ -168,6 +190,24 @@ def _shape(
         asymmetry = (q98 + q02 - 2 * centre) / (q98 - q02)
         ratio = np.where(noise > 0, noise / scale, np.nan)
         return np.log10(q98 - q02), asymmetry, (q98 - q02) / (q90 - q10), np.log10(ratio)
+
+
+def _colours(curves: LightCurves, config: FoldedConfig) -> list[NDArray[np.float64]]:
+    """Return colours [mag], then log10 ratios of standard deviation, of the pairs of bands, each (n,)."""
+    if not config.pairs:
+        return []
+    level, width = (_of_bands(x, curves.bands, config.bands or ()) for x in band_statistics(curves))  # (n, bands)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.log10(width)
+        return [level[:, i] - level[:, j] for i, j in config.pairs] + [
+            ratio[:, i] - ratio[:, j] for i, j in config.pairs
+        ]
+
+
+def _of_bands(x: NDArray[np.float64], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return the columns of the bands ``want``, NaN for those not in ``have``."""
+    missing = np.full(len(x), np.nan)
+    return np.stack([x[:, have.index(band)] if band in have else missing for band in want], 1)
 
 
 def _roughness(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:

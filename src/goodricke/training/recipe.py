@@ -76,6 +76,9 @@ class TrainingConfig(LoopConfig):
     workers: int = Field(1, ge=1, description="processes for preprocessing")
     init: str | None = Field(None, description="model to start from, name or folder; from scratch without")
     ensemble: EnsembleConfig = Field(EnsembleConfig(), description="what is particular to multi-band models")
+    mixture: bool = Field(
+        False, description="also train the paper's baseline, a mixture of experts, to compare with (multi-band models)"
+    )
 
 
 # Where multi-band models differ from ASTRAFier's defaults: sections 3.5-3.6 of Becker et al., but a cosine schedule.
@@ -146,7 +149,10 @@ def read_recipe(path: str | Path) -> Recipe:
     curves = [str(home / x) for x in ([given] if isinstance(given, str) else given)]
     _check_network(path, recipe)
     data = recipe.data.model_copy(update={"light_curves": curves, "labels": str(home / recipe.data.labels)})
-    return recipe.model_copy(update={"data": data, "run": home / recipe.run})
+    training, init = recipe.training, recipe.training.init
+    if init is not None and (home / init).exists():
+        training = training.model_copy(update={"init": str(home / init)})
+    return recipe.model_copy(update={"data": data, "run": home / recipe.run, "training": training})
 
 
 def with_new_band(recipe: Recipe, band: str, model: str) -> Recipe:
@@ -186,6 +192,10 @@ def _check_network(path: Path, recipe: Recipe) -> None:
     fixed = sorted(follow & set(recipe.network))
     if fixed:
         raise ValueError(f"{path}: [network] {', '.join(fixed)} follow from data and preprocessing; leave them out")
+    if recipe.training.mixture and not multiband:
+        raise ValueError(
+            f"{path}: [training] mixture is a baseline for multi-band models (preprocessing.kind); not here"
+        )
     try:
         if multiband:
             MultibandNetworkConfig.model_validate(recipe.network | {"bands": 1, "classes": 2})
