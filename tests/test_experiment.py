@@ -231,6 +231,14 @@ def test_two_bands_from_recipe_to_answers(survey: Path) -> None:
     assert (answers["pred_period"] > 0).all()
 
 
+def test_unknown_bands_are_left_out_or_refused(survey: Path) -> None:
+    (survey / "toy.toml").write_text(MULTIBAND.format(epochs=1).replace('columns = ["photoz"]', ""))
+    assert runner.invoke(app, ["train", str(survey / "toy.toml")]).exit_code == 0
+    asked = ["classify", str(survey / "curves.csv"), "--model", str(survey / "run/model")]
+    assert runner.invoke(app, asked).exit_code == 0
+    assert runner.invoke(app, [*asked, "--strict"]).exit_code == 2  # the light curves have observations in i
+
+
 def test_a_new_band_leaves_the_old_ones_as_they_are(survey: Path) -> None:
     from goodricke.models.bundle import load_model
 

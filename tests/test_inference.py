@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from goodricke import LightCurves, Predictions, classify, inference
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model
-from goodricke.preprocess import DenseConfig, FoldedConfig, Prepared, prepare
+from goodricke.models.multiband import Multiband, MultibandNetworkConfig
+from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, prepare
 from goodricke.preprocess.dense import published
 
 SIZES = {"classes": 3, "embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 65)}
@@ -211,3 +212,48 @@ def test_two_light_curves_of_one_id_are_both_answered():
     found = classify(LightCurves.concat([star(60, "same"), star(90, "same")]), MODEL, 2)
     np.testing.assert_allclose(numbers(found)[0], numbers(classify(star(60, "same"), MODEL, 2))[0], atol=2e-6)
     assert found.ok.all()
+
+
+def multiband_model() -> Model:
+    torch.manual_seed(0)
+    preprocessing = MultibandConfig(bands=("g", "r"), brightness="magnitude", fewest=2)
+    network = Multiband(MultibandNetworkConfig(bands=2, classes=3, hidden=8, head=(8,)))
+    about = BundleConfig(
+        name="bands",
+        family="multiband",
+        classes=("A", "B", "C"),
+        network=network.config.model_dump(),
+        preprocessing=preprocessing,
+    )
+    return Model(about, network.eval(), 1.7)
+
+
+def two_bands(n: int, cut: int | None = None) -> LightCurves:
+    rng = np.random.default_rng(n)
+    time, value, band = np.sort(rng.uniform(0, 50, n)), rng.normal(15, 1, n), rng.integers(0, 2, n)
+    time, value, band = time[:cut], value[:cut], band[:cut]
+    told = {"unit": "mag", "bands": ("g", "r")}
+    return LightCurves.from_arrays([f"star{n}"], [0, len(time)], time, value, np.full(len(time), 0.1), band, **told)
+
+
+@pytest.mark.parametrize("points", [1, 50, 32768])
+def test_the_last_step_is_the_answer_and_each_step_that_of_the_light_curve_so_far(points, monkeypatch):
+    monkeypatch.setattr(inference, "POINTS", points)
+    model, few = multiband_model(), two_bands(4)  # one step at most
+    curves = LightCurves.concat([two_bands(30), few, two_bands(12), two_bands(60)])
+    steps = prepare(curves, model.preprocessing)
+    found = inference.step_probabilities(model, steps)
+    answers = classify(curves, model)
+    assert answers.ok.tolist() == [True, False, True, True]
+    last = found[steps.offsets[1:] - 1]
+    np.testing.assert_allclose(last[answers.ok], answers.probabilities[answers.ok], atol=1e-6)
+    assert np.isnan(found[steps.offsets[1] : steps.offsets[2]]).all()
+    for cut in (10, 20, 29):
+        so_far = classify(two_bands(30, cut), model)
+        step = np.searchsorted(steps.time[: steps.offsets[1]], curves.time[cut - 1], side="right") - 1
+        np.testing.assert_allclose(found[step], so_far.probabilities[0], atol=1e-6)
+
+
+def test_only_multi_band_models_answer_at_every_step():
+    with pytest.raises(TypeError, match="whole light curves"):
+        inference.step_probabilities(MODEL, prepare(STARS, MODEL.preprocessing))

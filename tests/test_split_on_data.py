@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from goodricke.experiment import _split
+from goodricke.experiment import split_objects
 from goodricke.lightcurves import LightCurves
 from goodricke.preprocess import FoldedConfig, Prepared
 from goodricke.training.labelled import Labelled, _stars
@@ -30,7 +30,7 @@ def labelled(dec: np.ndarray, same_star: float, guard: float) -> tuple[Recipe, L
 
 
 def test_pairs_of_one_star_stay_together_and_the_unusable_are_nowhere() -> None:
-    parts = _split(*labelled(np.arange(N) % 2 / 3600, same_star=5, guard=5))
+    parts = split_objects(*labelled(np.arange(N) % 2 / 3600, same_star=5, guard=5))
     where = np.full(N, "", dtype="<U10")
     for name, rows in parts.items():
         where[rows] = name
@@ -42,7 +42,7 @@ def test_pairs_of_one_star_stay_together_and_the_unusable_are_nowhere() -> None:
 def test_held_out_stars_near_a_training_star_are_not_scored() -> None:
     far = labelled(np.arange(N) % 2 * 10 / 3600, same_star=5, guard=5)
     guarded = labelled(np.arange(N) % 2 * 10 / 3600, same_star=5, guard=20)
-    test, kept = _split(*far)["test"], _split(*guarded)["test"]
+    test, kept = split_objects(*far)["test"], split_objects(*guarded)["test"]
     assert set(kept) < set(test)
     near = guarded[1].neighbourhood
     rest = np.setdiff1d(np.arange(1, N), test)

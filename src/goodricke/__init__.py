@@ -12,6 +12,7 @@ _HOME = {
     "read": "goodricke.readers",
     "load_model": "goodricke.models.bundle",
     "classify": "goodricke.inference",
+    "evaluate": "goodricke.assessment",
 }
 __all__ = [*_HOME, "__version__"]
 

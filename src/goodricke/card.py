@@ -45,7 +45,7 @@ def model_card(
     label : int64 (n,)
         Of the held-out light curves.
     probabilities, scores : dict
-        Of one pass, of Monte-Carlo passes and of the forests, on the held-out light curves.
+        Of one pass, of Monte-Carlo passes and of the baselines, on the held-out light curves.
     regression : dict
         Of each physical parameter, by the network and by a forest.
     """
@@ -78,7 +78,7 @@ def model_card(
 
 All scores are on the held-out stars, with 95 % bootstrap intervals over stars.
 
-{_against_forests(label, probabilities, data, parts)}
+{_against_baselines(label, probabilities, data, parts)}
 {sections}
 {_regressed(regression, model)}## Beware
 
@@ -87,10 +87,10 @@ same: the probabilities hold for objects like those it was trained on.
 """
 
 
-def _against_forests(
+def _against_baselines(
     label: NDArray[np.int64], probabilities: dict[str, NDArray], data: Labelled, parts: dict[str, NDArray[np.int64]]
 ) -> str:
-    """Return a table of the network's lead over the forests on the same held-out light curves."""
+    """Return a table of the network's lead over the baselines on the same held-out light curves."""
     ours = "monte_carlo" if "monte_carlo" in probabilities else "deterministic"
     lines = ["| network minus | accuracy | macro F1 | McNemar p |", "|---|---|---|---|"]
     for name, title in BASELINES.items():

@@ -109,6 +109,9 @@ def classify(
     recursive: Recursive = False,
     device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=1, help="Processes for preprocessing")] = 1,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at bands that the model doesn't know instead of leaving them out")
+    ] = False,
 ) -> None:
     """Classify light curves: a table on the terminal, one row per light curve in --out, figures with --plot.
 
@@ -119,7 +122,7 @@ def classify(
 
     options = _columns(column) | {"quality": quality, "flux": flux, "band": band, "unit": unit}
     options |= {"time_scale": time_scale, "recursive": recursive}
-    raise typer.Exit(_guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options))
+    raise typer.Exit(_guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options, strict))
 
 
 @app.command()
@@ -165,6 +168,70 @@ def train(
         told = read_recipe(recipe)
         run_recipe(told if add_band is None else with_new_band(told, add_band, str(source)), device)
         return DONE
+
+    raise typer.Exit(_guarded(run))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        list[str], typer.Argument(help="Models: folders or shipped names; several: folds or rivals", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json, figures and predictions", show_default=False)],
+    recipe: Annotated[
+        Path | None, typer.Option(help="Training recipe: its held-out test objects are scored", show_default=False)
+    ] = None,
+    light_curves: Annotated[
+        list[str] | None, typer.Option(help="Without --recipe: files, as for classify; repeatable", show_default=False)
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="With --light-curves: table with a row per object", show_default=False)
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Column with the class, if not recognised")] = None,
+    object_id: Annotated[str | None, typer.Option(help="Column with the object's id, if not recognised")] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="With --light-curves: a run's split.csv; only its test objects are scored")
+    ] = None,
+    history: Annotated[
+        list[str] | None,
+        typer.Option(help="Draw this object's probabilities step by step (multi-band models); repeatable"),
+    ] = None,
+    mc: Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the dropout masks")] = 0,
+    quality: Quality = "default",
+    flux: Flux = None,
+    column: Columns = None,
+    band: Band = None,
+    unit: Unit = None,
+    time_scale: TimeScale = None,
+    recursive: Recursive = False,
+    device: Device = "cpu",
+    workers: Annotated[int, typer.Option(min=1, help="Processes for preprocessing")] = 1,
+) -> None:
+    """Score models on labelled light curves: tables, metrics.json, figures, and the predictions of each object.
+
+    Held-out objects of a run: goodricke evaluate MODEL --recipe R.toml --out DIR
+    Two on the same objects:   goodricke evaluate A B --recipe R.toml --out DIR
+    New files: goodricke evaluate MODEL --light-curves F --labels L.csv --out DIR
+
+    Several models are scored on the same objects: those whose class all of them
+    know and that all can answer; the others are counted. Two are compared, three
+    or more summarised as folds. Figures have 95 % intervals from resampling stars.
+
+    Exit code: 0 every object was answered, 3 some were not, 2 wrong usage.
+    """
+    read = {"quality": quality, "flux": flux, "band": band, "unit": unit, "time_scale": time_scale}
+    told = {name: value for name, value in read.items() if value not in (None, "default")} | _columns(column)
+    told |= {"recursive": recursive, "label": label, "object_id": object_id}
+
+    def run() -> int:
+        from goodricke.assessment import evaluate as put_to
+        from goodricke.assessment import source
+
+        data = source(recipe, light_curves, labels, split, {name: value for name, value in told.items() if value})
+        options: dict[str, Any] = {"passes": mc, "seed": seed, "workers": workers, "device": device}
+        result = put_to(model, data, out, split=split, history=history or (), **options)
+        return DONE if result.complete else SOME_FAILED
 
     raise typer.Exit(_guarded(run))
 

@@ -83,7 +83,7 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     data = read_labelled(recipe.data, told)
     recipe = recipe.model_copy(update={"preprocessing": recipe.preprocessing.resolved(data.curves)})
     prepared = _prepared(recipe, data, console)
-    parts = _split(recipe, data, prepared)
+    parts = split_objects(recipe, data, prepared)
     _check_same_run(recipe, data, parts)
     console.print(f"{len(data.classes)} classes, " + ", ".join(f"{len(rows):,} to {k}" for k, rows in parts.items()))
     network = build_network(recipe, data.classes).to(where)
@@ -146,7 +146,7 @@ def _has_key(file: Path, key: str) -> bool:
         return str(kept["key"]) == key
 
 
-def _split(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) -> Parts:
+def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) -> Parts:
     """Return the rows to train, to validate and to test, by the survey's own split if ``[data] split`` names one.
 
     In none of them are light curves that can't be classified, and held-out ones so near to another's position that

@@ -12,8 +12,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from goodricke import ragged
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import Model, load_model
+from goodricke.models.multiband import Multiband
 from goodricke.predictions import Predictions, Status
 from goodricke.preprocess import Prepared, Steps, prepare
 from goodricke.preprocess.tensors import length_buckets
@@ -140,3 +142,35 @@ def monte_carlo(
             logits = model.network(*enlarged).logits.float().cpu().numpy()  # (B * S', C)
         results.append(logits.reshape(len(rows), len(some), -1).swapaxes(0, 1))
     return np.concatenate(results)
+
+
+@torch.inference_mode()
+def step_probabilities(model: Model, steps: Steps) -> NDArray[np.float32]:
+    """Return what a multi-band model says after every step, before it sees the rest of the light curve.
+
+    Parameters
+    ----------
+    model : Model
+    steps : Steps
+        Of n objects, M in all.
+
+    Returns
+    -------
+    float32 (M, C)
+        Calibrated class probabilities, in the order of the steps; NaN for objects that can't be classified. The last
+        of an object are its answer (`classify`).
+
+    Raises
+    ------
+    TypeError
+        If it is no multi-band model.
+    """
+    if not isinstance(model.network, Multiband) or not isinstance(steps, Steps):
+        raise TypeError(f"{model.name} is a model of whole light curves: only multi-band models answer at every step")
+    result = np.full((len(steps.window), len(model.classes)), np.nan, np.float32)
+    usable = np.flatnonzero(steps.usable)
+    for piece in length_buckets(steps.padded[usable], POINTS, len(usable)):
+        points, _ = ragged.gather(usable[piece], steps.offsets)
+        logits = model.network(steps.batch(usable[piece]).to(model.device)).logits.double().cpu().numpy()
+        result[points] = softmax(logits / model.temperature, axis=1)
+    return result

@@ -18,6 +18,7 @@ from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model, load_model, read_config, shipped_models
 from goodricke.predictions import MEANING, Predictions, Status
+from goodricke.preprocess import MultibandConfig
 from goodricke.readers import Unreadable, read, read_batches
 
 log = logging.getLogger("goodricke")
@@ -37,6 +38,7 @@ def classify_files(
     device: str = "cpu",
     workers: int = 1,
     options: dict[str, Any] | None = None,
+    strict: bool = False,
     console: Console | None = None,
 ) -> int:
     """Classify all light curves in files, batch by batch; print a table and write what is asked for.
@@ -54,6 +56,8 @@ def classify_files(
         See `goodricke.classify`.
     options : dict, optional
         Of the readers, see `goodricke.readers.ReadOptions`.
+    strict : bool
+        Raise ValueError at bands that a multi-band model doesn't know.
 
     Returns
     -------
@@ -80,6 +84,8 @@ def classify_files(
             if curves.unit not in told:
                 _warn_of_other_data(curves, loaded.config)
             told.add(curves.unit)
+            if strict and isinstance(loaded.preprocessing, MultibandConfig):
+                loaded.preprocessing.refuse_unknown_bands(curves)
             parts.append(classify(curves, loaded, passes, seed, workers, lambda n: progress.advance(bar, n)))
             if plot is not None:
                 _plot(curves, parts[-1], plot, drawn)

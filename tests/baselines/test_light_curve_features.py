@@ -243,6 +243,13 @@ def test_bad_points_count_for_nothing_and_equal_times_are_averaged():
         assert value == pytest.approx(expected[name], rel=1e-4, abs=1e-9), name
 
 
+def test_what_a_forest_can_not_take_is_missing():
+    c = star(13)
+    got = one(replace(c, error=np.full_like(c.error, 1e-25)))
+    assert got["g_chi2"] == MISSING
+    assert np.isfinite(np.array(list(got.values()), np.float32)).all()
+
+
 def test_an_absurd_span_gives_no_period():
     c = star(12, 60)
     time = c.time.copy()

@@ -88,8 +88,11 @@ def test_negative_fluxes_become_asinh_magnitudes() -> None:
 
 
 def test_magnitudes_and_fluxes_are_not_mixed_up() -> None:
-    with pytest.raises(ValueError, match="takes magnitudes"):
-        prepare(curves([(0.0, 1.0, "g")], unit="nJy"), GR)
+    with pytest.raises(ValueError, match="can't be turned into AB magnitudes"):
+        prepare(curves([(0.0, 1.0, "g")], unit="electron / s"), GR)
+    asinh = MultibandConfig(bands=("g",), brightness="asinh", softening=1, unit="nJy")
+    with pytest.raises(ValueError, match="in nJy, and the light curves are in electron"):
+        prepare(curves([(0.0, 1.0, "g")], unit="electron / s"), asinh)
     with pytest.raises(ValueError, match="takes fluxes"):
         prepare(curves([(0.0, 1.0, "g")]), MultibandConfig(bands=("g",), brightness="asinh", softening=10))
 
@@ -165,3 +168,14 @@ def test_taken_saved_and_restored() -> None:
         assert np.array_equal(getattr(again, name), getattr(whole, name), equal_nan=True), name
         assert np.allclose(getattr(whole.take(np.array([2])), name), getattr(alone, name), atol=1e-6, equal_nan=True)
     assert again.take(np.array([2, 0])).n_points.tolist() == [3, 5]
+
+
+def test_fluxes_come_in_any_unit() -> None:
+    flux = [(float(k), f, "g") for k, f in enumerate((3631.0, 36310.0, 3631.0))]
+    config = MultibandConfig(bands=("g",), brightness="asinh", softening=5, unit="nJy")
+    whole = prepare(curves(flux, unit="nJy"), config)
+    micro = prepare(curves([(t, f / 1000, b) for t, f, b in flux], unit="uJy"), config)
+    assert np.allclose(whole.window, micro.window, atol=1e-4)
+    # to a model of magnitudes, flux densities are AB magnitudes, those within their errors left out
+    faint = [(1.5, 0.05, "g"), (1.7, -50.0, "g")]
+    assert prepare(curves(sorted(flux + faint), unit="nJy"), GR).window[0, 2:].tolist() == pytest.approx([-2.5, 2.5])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from goodricke.readers import Unreadable, read, recognise
+from goodricke.readers import Unreadable, read, recognise, snana
 
 from .conftest import write_fits
 
@@ -31,7 +31,7 @@ def test_pair(tmp_path):
     assert curves.time.tolist() == [56000, 56001, 56002, 56003, 56004]
     assert [curves.bands[b] for b in curves.band] == ["g", "r", "g", "z", "z"]
     assert curves.column("dec").tolist() == [-1, -2]
-    assert (curves.unit, curves.time_scale) == ("flux", "MJD")
+    assert (curves.unit, curves.time_scale) == (snana.FLUXCAL, "MJD")
     assert read(path, quality="hard").n_obs.tolist() == [2, 2]
 
 

@@ -230,7 +230,7 @@ def _best_number(
     """Return the number of trees with the highest mean score over folds.
 
     Trees are drawn one after the other from one seed, so a smaller forest is the beginning of a larger one: each
-    fold's largest forest answers for the whole grid, at a tenth of the cost of the paper's search.
+    fold's largest forest answers for the whole grid, at a ninth of the cost of the paper's search.
     """
     numbers = sorted(set(grid or SHORT_GRID))
     if numbers[0] < 1:

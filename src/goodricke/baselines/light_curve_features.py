@@ -66,7 +66,8 @@ def light_curve_features(
     -------
     features : float64 (n, F)
         -999 where a feature does not exist: all of a band with fewer than two observations (a colour needs one in each
-        of its bands), a period for fewer than five, those weighted by errors where one error is unknown, ...
+        of its bands), a period for fewer than five, those weighted by errors where one error is unknown, what 32 bits
+        can not hold, ...
     names : list of str (F,)
         ``g_skew``, colours ``g-r``, the multi-band ``period``, extra columns ``object_0``.
 
@@ -99,7 +100,8 @@ def light_curve_features(
         elif periods == "multi":
             parts += _multi_band(package, seen, series, names, search or PeriodSearch(), jobs)
     values = np.hstack([part.values for part in (*parts, extra)])
-    return np.where(np.isfinite(values), values, MISSING), [name for part in (*parts, extra) for name in part.names]
+    usable = np.abs(values) <= np.finfo(np.float32).max  # forests compute in 32 bits and refuse what doesn't fit
+    return np.where(usable, values, MISSING), [name for part in (*parts, extra) for name in part.names]
 
 
 def _package() -> Any:

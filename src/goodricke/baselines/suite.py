@@ -20,6 +20,7 @@ BASELINES = {
     "forest_period": "random forest on simple statistics and the network's own period features",
     "forest_features": "random forest on light-curve features with single-band periods",
     "balanced_forest": "balanced random forest on light-curve features with single-band periods",
+    "mixture": "mixture of experts: band networks joined by one head, trained end to end",
 }
 TREES = 500
 
@@ -45,7 +46,8 @@ def forest_probabilities(
     Returns
     -------
     dict
-        By the names of `BASELINES`; those of light-curve features only for multi-band models, if it is installed.
+        By the forests' names in `BASELINES`; those of light-curve features only for multi-band models, if the library
+        is installed.
     """
     inputs = {"forest": simple_statistics(curves)[0]}
     if isinstance(prepared, Steps):

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from astropy import units
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from goodricke import ragged
-from goodricke.lightcurves import LightCurves
-from goodricke.preprocess.cleaning import finite_points
+from goodricke.lightcurves import LightCurves, factor_to
+from goodricke.preprocess.cleaning import finite_points, flux_to_ab, significant_flux
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,7 @@ class MultibandConfig(BaseModel):
         gt=0,
         description="flux at which asinh magnitudes turn from linear to logarithmic; the data's median error",
     )
+    unit: str | None = Field(None, description="of the fluxes, if asinh magnitudes are made of them; the data's")
     level: bool = Field(
         False, description="a step also holds the magnitude itself and log10 of its error, not differences alone"
     )
@@ -71,6 +73,8 @@ class MultibandConfig(BaseModel):
         used = [curves.bands[b] for b in np.unique(curves.band)]
         changes: dict[str, Any] = {} if self.bands else {"bands": tuple(used)}
         brightness = self.brightness or ("magnitude" if curves.in_magnitudes else "asinh")
+        if brightness == "asinh" and self.unit is None:
+            changes["unit"] = curves.unit
         if brightness == "asinh" and self.softening is None:
             good = curves.error[np.isfinite(curves.error) & (curves.error > 0)]
             changes["softening"] = float(f"{np.median(good):.3g}") if len(good) else 1.0
@@ -335,25 +339,37 @@ def context_of(curves: LightCurves, config: MultibandConfig) -> NDArray[np.float
 
 
 def to_magnitudes(curves: LightCurves, config: MultibandConfig) -> LightCurves:
-    """Return magnitudes: as they are, or asinh magnitudes of fluxes of any sign.
+    """Return magnitudes as the model takes them: plain ones, or asinh magnitudes of fluxes of any sign.
 
     With softening s the asinh magnitude of flux f is ``-2.5 / ln 10 * asinh(f / 2s)``, which is a logarithm for f >> s
-    and linear through zero; its error is ``2.5 / ln 10 * e / sqrt(f^2 + 4 s^2)``.
+    and linear through zero; its error is ``2.5 / ln 10 * e / sqrt(f^2 + 4 s^2)``. For a model of plain magnitudes,
+    flux densities that are larger than their errors become AB magnitudes, and others are left out.
 
     Raises
     ------
     ValueError
-        If fluxes come to a model of magnitudes, or the other way round.
+        If magnitudes come to a model of fluxes, or the units don't go together.
     """
-    if curves.in_magnitudes == (config.brightness == "asinh") and curves.unit != "unknown":
-        wanted = "fluxes" if config.brightness == "asinh" else "magnitudes"
-        raise ValueError(f"the model takes {wanted}, and the light curves are in {curves.unit}")
     if config.brightness == "magnitude":
-        return curves
+        plain = curves.in_magnitudes or curves.unit == "unknown"
+        return curves if plain else flux_to_ab(significant_flux(curves))
+    if curves.in_magnitudes:
+        raise ValueError(f"the model takes fluxes, and the light curves are in {curves.unit}")
     twice = 2 * (config.softening or 1.0)
-    value = (-MAGNITUDES_PER_E * np.arcsinh(curves.value / twice)).astype(np.float32)
-    error = (MAGNITUDES_PER_E * curves.error / np.hypot(curves.value, twice)).astype(np.float32)
+    flux, error = curves.value * _factor(curves.unit, config.unit), curves.error * _factor(curves.unit, config.unit)
+    value = (-MAGNITUDES_PER_E * np.arcsinh(flux / twice)).astype(np.float32)
+    error = (MAGNITUDES_PER_E * error / np.hypot(flux, twice)).astype(np.float32)
     return replace(curves, value=value, error=error, unit="mag (asinh)")
+
+
+def _factor(unit: str, wanted: str | None) -> float:
+    """Return what fluxes are multiplied by to be in the model's unit; 1 if either doesn't say more than "flux"."""
+    if wanted is None or unit == wanted or {unit, wanted} & {"flux", "unknown"}:
+        return 1.0
+    factor = factor_to(units.Unit(unit, parse_strict="silent"), wanted)
+    if factor is None:
+        raise ValueError(f"the model takes fluxes in {wanted}, and the light curves are in {unit}; give --unit if not")
+    return factor
 
 
 def colours(means: NDArray[np.float64], config: MultibandConfig) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from goodricke.readers.options import ReadOptions, Unreadable
 from goodricke.readers.table import bands_of
 
 NAME = "snana"
+FLUXCAL = "36.3078 nJy"  # SNANA's calibrated fluxes have a zero point of 27.5 mag (AB)
 POINTERS = ("PTROBS_MIN", "PTROBS_MAX")  # first and last row of an object in the PHOT file, counted from 1
 
 
@@ -55,7 +56,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         phot[f"{flux}ERR"][rows],
         band,
         bands=bands,
-        unit=options.unit or "flux",
+        unit=options.unit or FLUXCAL,
         time_scale=options.time_scale or "MJD",
         objects=building.about(
             head.length,

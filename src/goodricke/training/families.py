@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.bundle import Model, Target, load_model
+from goodricke.models.bundle import Model, Target, load_model, read_config
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import MultibandConfig, Prepared, Steps
 from goodricke.training import astrafier, multiband
@@ -32,22 +32,36 @@ def family(network: Network) -> str:
 def build_network(recipe: Recipe, classes: Sequence[str]) -> Network:
     """Return the network of a recipe, freshly initialised or with the weights of ``[training] init``.
 
-    From another model everything is taken that fits: with other classes, all but the last layers; with other bands,
-    the networks of the bands that both have, and the central network.
+    From another model everything is taken that fits: with another number of classes, all but the last layers; with
+    other bands, the networks of the bands that both have, and the central network.
+
+    Raises
+    ------
+    ValueError
+        If bands are to stay as they are (``frozen_bands``) that the initial model doesn't have like this.
     """
     torch.manual_seed(recipe.training.seed)
-    config, given = recipe.preprocessing, recipe.network | {"classes": len(classes)}
+    config = recipe.preprocessing
     network: Network
     if isinstance(config, MultibandConfig):
-        sizes = {"bands": len(config.bands), "width": config.width, "context": len(config.columns)}
-        sizes |= {"targets": len(recipe.data.targets)}
-        network = Multiband(TypeAdapter(MultibandNetworkConfig).validate_python(given | sizes))
+        network = Multiband(multiband_network_config(recipe, classes))
     else:
-        sizes = {"channels": config.channels, "context": config.context}
-        network = Astrafier(TypeAdapter(AstrafierConfig).validate_python(given | sizes))
-    if recipe.training.init is not None:
-        adopt(network, config, load_model(recipe.training.init))
+        sizes = {"classes": len(classes), "channels": config.channels, "context": config.context}
+        network = Astrafier(TypeAdapter(AstrafierConfig).validate_python(recipe.network | sizes))
+    model = None if recipe.training.init is None else load_model(recipe.training.init)
+    if model is not None:
+        adopt(network, config, model)
+    if isinstance(network, Multiband) and isinstance(config, MultibandConfig):
+        _check_frozen(network, config, model, recipe.training.ensemble.frozen_bands)
     return network
+
+
+def multiband_network_config(recipe: Recipe, classes: Sequence[str]) -> MultibandNetworkConfig:
+    """Return the sizes of a multi-band recipe's network: its own, and those that follow from data and preprocessing."""
+    config = cast(MultibandConfig, recipe.preprocessing)
+    sizes = {"classes": len(classes), "bands": len(config.bands), "width": config.width}
+    sizes |= {"context": len(config.columns), "targets": len(recipe.data.targets)}
+    return TypeAdapter(MultibandNetworkConfig).validate_python(recipe.network | sizes)
 
 
 def adopt(network: Network, config: Any, model: Model) -> None:
@@ -55,15 +69,31 @@ def adopt(network: Network, config: Any, model: Model) -> None:
     theirs = dict(model.network.state_dict())
     if isinstance(network, Multiband) and isinstance(model.preprocessing, MultibandConfig):
         theirs = _renamed(theirs, model.preprocessing.bands, config.bands)
-        theirs |= _rearranged(network, theirs, extras_names(model.preprocessing), extras_names(config))
+        theirs |= _rearranged(network, theirs, model.preprocessing, config)
     ours = network.state_dict()
     network.load_state_dict(ours | {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape})
 
 
-def extras_names(config: MultibandConfig) -> list[str]:
-    """Return the names of the numbers that only the central network sees, in order."""
-    pairs = [f"{config.bands[i]}-{config.bands[j]}" for i, j in config.pairs]
-    return [*pairs, "wait", *config.columns]
+def same_extras(old: MultibandConfig, new: MultibandConfig) -> list[tuple[int, int, int]]:
+    """Return which numbers that only the central network sees two models share: place in the old, the new, and sign.
+
+    A colour whose bands are in the other order, as g-r and r-g, is the same number with the other sign.
+    """
+    known = {name: k for k, name in enumerate(_extras(old))}
+    found = []
+    for place, name in enumerate(_extras(new)):
+        turned = ("colour", *name[:0:-1]) if name[0] == "colour" else name
+        if name in known:
+            found.append((known[name], place, 1))
+        elif turned in known:
+            found.append((known[turned], place, -1))
+    return found
+
+
+def _extras(config: MultibandConfig) -> list[tuple[str, ...]]:
+    """Return the names of the numbers that only the central network sees, in order, each with its kind."""
+    pairs = [("colour", config.bands[i], config.bands[j]) for i, j in config.pairs]
+    return [*pairs, ("wait",), *(("column", name) for name in config.columns)]
 
 
 def _renamed(weights: dict[str, Tensor], old: tuple[str, ...], new: tuple[str, ...]) -> dict[str, Tensor]:
@@ -81,22 +111,24 @@ def _renamed(weights: dict[str, Tensor], old: tuple[str, ...], new: tuple[str, .
     return renamed
 
 
-def _rearranged(network: Multiband, weights: dict[str, Tensor], old: list[str], new: list[str]) -> dict[str, Tensor]:
+def _rearranged(
+    network: Multiband, weights: dict[str, Tensor], old: MultibandConfig, new: MultibandConfig
+) -> dict[str, Tensor]:
     """Return the weights that touch the extras, moved to where the new network has each extra."""
     moved, ours, h = {}, network.state_dict(), network.config.hidden
-    common = [name for name in old if name in new]
-    source, place = [old.index(name) for name in common], [new.index(name) for name in common]
-    for name in ("central.standard.mean", "central.standard.std"):
+    source, place, sign = (list(column) for column in zip(*same_extras(old, new), strict=True))  # "wait" at least
+    turn = torch.tensor(sign, dtype=torch.float32)
+    for name, factor in (("central.standard.mean", turn), ("central.standard.std", 1)):
         moved[name] = ours[name].clone()
-        moved[name][place] = weights[name][source]
+        moved[name][place] = weights[name][source] * factor
     heads = [
         n for n in ours if n.endswith(".layers.0.weight") and n.startswith(("central.head", "central.regressions"))
     ]
     for name in heads:
-        if name in weights and len(weights[name]) == len(ours[name]) and weights[name].shape[1] == h + len(old):
+        if name in weights and len(weights[name]) == len(ours[name]) and weights[name].shape[1] == h + old.extras:
             moved[name] = ours[name].clone()
             moved[name][:, :h] = weights[name][:, :h]
-            moved[name][:, [h + k for k in place]] = weights[name][:, [h + k for k in source]]
+            moved[name][:, [h + k for k in place]] = weights[name][:, [h + k for k in source]] * turn
     return moved
 
 
@@ -128,16 +160,22 @@ def fit_network(
         *(network, data.curves, recipe.preprocessing, data.label, targets.astype(np.float32), validation, weights),
         *(settings.ensemble, settings.points, settings.score, settings.seed),
     )
-    return multiband.fit(task, training, settings, folder, new_bands(recipe), report, tick)
+    return multiband.fit(task, training, settings, folder, *to_standardise(recipe), report, tick)
 
 
-def new_bands(recipe: Recipe) -> list[int] | None:
-    """Return the bands whose standardisation is learned: all, or those that the initial model doesn't know."""
+def to_standardise(recipe: Recipe) -> tuple[list[int] | None, list[int] | None]:
+    """Return the bands, and the central network's extras, whose standardisation is learned; None: all.
+
+    What the initial model has learned stays, or its weights would mean something else; but of a band, a colour or a
+    column that it doesn't know, it has learned nothing.
+    """
     config, init = recipe.preprocessing, recipe.training.init
-    if init is None or not isinstance(config, MultibandConfig):
-        return None
-    known = getattr(load_model(init).preprocessing, "bands", ())
-    return [b for b, name in enumerate(config.bands) if name not in known]
+    known = None if init is None else read_config(init).preprocessing
+    if not isinstance(config, MultibandConfig) or not isinstance(known, MultibandConfig):
+        return None, None
+    new = [b for b, name in enumerate(config.bands) if name not in known.bands]
+    shared = {place for _, place, _ in same_extras(known, config)}
+    return new if known.width == config.width else None, [k for k in range(config.extras) if k not in shared]
 
 
 def learned_targets(recipe: Recipe, data: Labelled, training: NDArray[np.int64]) -> tuple[Target, ...]:
@@ -161,9 +199,27 @@ def unchanged_bands(network: Multiband, config: MultibandConfig, model: Model, b
     RuntimeError
         If one is not.
     """
-    old = getattr(model.preprocessing, "bands", ())
     for band in bands:
-        ours = network.of_band(config.bands.index(band))[0].state_dict()
-        theirs = cast(Multiband, model.network).of_band(old.index(band))[0].state_dict()
-        if not all(torch.equal(ours[name], theirs[name]) for name in theirs):
+        if not _same_band(network, config, model, band):
             raise RuntimeError(f"the network of band {band} has changed: this must not happen, please report it")
+
+
+def _same_band(network: Multiband, config: MultibandConfig, model: Model | None, band: str) -> bool:
+    """Return whether the network of a band is there and bit for bit that of a model."""
+    known = () if model is None else getattr(model.preprocessing, "bands", ())
+    if model is None or band not in config.bands or band not in known:
+        return False
+    ours = network.of_band(config.bands.index(band))[0].state_dict()
+    theirs = cast(Multiband, model.network).of_band(known.index(band))[0].state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def _check_frozen(network: Multiband, config: MultibandConfig, model: Model | None, frozen: tuple[str, ...]) -> None:
+    """Raise now what would only be found after the training: bands to stay as they are that are not as they were."""
+    strange = [band for band in frozen if not _same_band(network, config, model, band)]
+    if strange:
+        raise ValueError(
+            f"[training.ensemble] frozen_bands: the network of {', '.join(strange)} can't stay as it is. The recipe "
+            f"must have the band (it has {', '.join(config.bands)}), and [training] init must name a model that has "
+            "it in the same sizes and with as many classes"
+        )

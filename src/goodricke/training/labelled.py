@@ -51,6 +51,7 @@ def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
     """
     names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
     curves = read(config.light_curves, errors="skip", **{name: getattr(config, name) for name in names})
+    curves = with_bands_renamed(curves, config.rename_bands)
     table = read_labels(config.labels, config.label, config.object_id, id_prefix=config.id_prefix)
     _refuse_conflicts(table, config.labels)
     table = table.drop_duplicates("object_id")
@@ -78,6 +79,14 @@ def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
         np.stack(targets, 1) if targets else np.zeros((len(curves), 0)),
         None if config.split is None else official_split(_column(rows, config.split, config.labels)),
     )
+
+
+def with_bands_renamed(curves: LightCurves, names: dict[str, str]) -> LightCurves:
+    """Return the light curves with some bands under other names; two that get one name become one band."""
+    renamed = [names.get(band, band) for band in curves.bands]
+    bands = tuple(dict.fromkeys(renamed))
+    band = np.array([bands.index(name) for name in renamed], np.uint8)[curves.band]
+    return replace(curves, bands=bands, band=band)
 
 
 def _capped(keep: NDArray[np.int64], name: pd.Series, config: DataConfig) -> NDArray[np.int64]:
@@ -120,12 +129,12 @@ def official_split(column: pd.Series) -> NDArray[np.str_]:
     ValueError
         If a word is not understood.
     """
-    words = column.astype(str).str.strip().str.lower()
+    words = column.map(lambda word: "" if pd.isna(word) else str(word).strip().lower())
     known = {
         **dict.fromkeys(("train", "training", "true", "1", "1.0"), TRAIN),
         **dict.fromkeys(("test", "testing", "false", "0", "0.0"), TEST),
         **dict.fromkeys(("validation", "val", "valid", "dev"), VALIDATION),
-        **dict.fromkeys(("", "nan", "none", "<na>"), ""),
+        "": "",
     }
     unknown = sorted(set(words) - set(known))
     if unknown:

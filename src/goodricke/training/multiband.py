@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves
-from goodricke.models.multiband import Multiband
+from goodricke.models.multiband import Multiband, Standard
 from goodricke.preprocess.multiband import MultibandConfig, StepBatch, Steps, prepare
 from goodricke.preprocess.tensors import length_buckets
 from goodricke.training.loop import LoopConfig, Run, train
@@ -45,12 +46,13 @@ class EnsembleConfig(BaseModel):
     frozen_bands: tuple[str, ...] = Field((), description="bands whose networks stay as they are")
 
 
-class Ensemble:
-    """The task that the loop trains: the losses of the bands, and that of the central network.
+class StepTask:
+    """What training on steps has in common, whatever the network: what it sees, and how it is judged.
 
     Parameters
     ----------
     network : Multiband
+        Or another with its ``answer``.
     curves : LightCurves (n)
         Training, validation and other objects.
     preprocessing : MultibandConfig
@@ -71,7 +73,7 @@ class Ensemble:
 
     def __init__(
         self,
-        network: Multiband,
+        network: Any,
         curves: LightCurves,
         preprocessing: MultibandConfig,
         label: NDArray[np.int64],
@@ -88,10 +90,6 @@ class Ensemble:
         self.config, self.points, self.score, self.seed = config, points, score, seed
         self.whole = self.steps = prepare(curves, preprocessing)
         self.device = next(network.parameters()).device
-        self.learning = [b for b, name in enumerate(preprocessing.bands) if name not in config.frozen_bands]
-        self._kept: dict[bytes, tuple[Steps, StepBatch, list[list[Tensor]]]] = {}
-
-    # ---- what the loop asks for -------------------------------------------------------------------------------
 
     def begin(self, epoch: int) -> None:
         """Leave observations out and shift them anew."""
@@ -99,36 +97,10 @@ class Ensemble:
             rng = np.random.default_rng([self.seed, epoch])
             self.steps = prepare(disturbed(self.curves, self.config.thin, self.config.noise, rng), self.preprocessing)
 
-    def turns(self, step: int) -> list[str]:
-        """Return the gradient steps of a batch: the bands', and after the warm-up the central network's."""
-        bands = ["bands"] if self.learning else []
-        return (
-            bands if bands and step < self.config.warmup_batches else bands + ["central"] * self.config.central_updates
-        )
-
-    def trained(self, turn: str) -> list[list[nn.Parameter]]:
-        """Return the parameters of a turn; each network's gradient is clipped by itself."""
-        networks = [self.network.bands[b] for b in self.learning] if turn == "bands" else [self.network.central]
-        return [[p for p in network.parameters() if p.requires_grad] for network in networks]
-
     def pieces(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Cut a batch into pieces that fit in memory."""
         for piece in length_buckets(self.steps.n_points[rows], self.points, len(rows)):
             yield np.sort(rows[piece])
-
-    def loss(self, rows: NDArray[np.int64], turn: str) -> tuple[Tensor, float]:
-        """Return the loss of a turn summed over ``rows``, and the sum of their class weights."""
-        total = float(self.weights[self.label[rows]].sum())
-        if turn == "bands":
-            self._kept.clear()
-            steps = self.steps.take(rows)
-            return self._band_losses(steps, steps.batch().to(self.device), rows), total
-        key = rows.tobytes()
-        if key not in self._kept:
-            steps = self.steps.take(rows)
-            batch = steps.batch().to(self.device)
-            self._kept = {key: (steps, batch, self.network.band_states(batch))}
-        return self._central_loss(*self._kept[key], rows), total
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
@@ -143,6 +115,57 @@ class Ensemble:
             errors.append(answer.targets.float().cpu() - torch.from_numpy(self.targets[rows[piece]]))
         return self._figures(self.label[np.concatenate(order)], torch.cat(logits), torch.cat(errors))
 
+    def _figures(self, label: NDArray[np.int64], logits: Tensor, error: Tensor) -> dict[str, float]:
+        figures = validation_figures(label, logits)
+        if error.shape[1]:
+            figures["target_rmse"] = float(error[error.isfinite()].square().mean().sqrt())
+        return figures | {"score": figures[self.score]}
+
+
+class Ensemble(StepTask):
+    """The task that the loop trains: the losses of the bands, and that of the central network; see `StepTask`."""
+
+    network: Multiband
+    _kept: tuple[bytes, Steps, StepBatch, list[list[Tensor]]] | None = None  # a piece's states, for the next turn
+
+    @property
+    def learning(self) -> list[int]:
+        """Return the bands whose networks are trained."""
+        return [b for b, name in enumerate(self.preprocessing.bands) if name not in self.config.frozen_bands]
+
+    def begin(self, epoch: int) -> None:
+        """Leave observations out and shift them anew."""
+        self._kept = None
+        super().begin(epoch)
+
+    # ---- what the loop asks for -------------------------------------------------------------------------------
+
+    def turns(self, step: int) -> list[str]:
+        """Return the gradient steps of a batch: the bands', and after the warm-up the central network's."""
+        bands = ["bands"] if self.learning else []
+        return (
+            bands if bands and step < self.config.warmup_batches else bands + ["central"] * self.config.central_updates
+        )
+
+    def trained(self, turn: str) -> list[list[nn.Parameter]]:
+        """Return the parameters of a turn; each network's gradient is clipped by itself."""
+        networks = [self.network.bands[b] for b in self.learning] if turn == "bands" else [self.network.central]
+        return [[p for p in network.parameters() if p.requires_grad] for network in networks]
+
+    def loss(self, rows: NDArray[np.int64], turn: str) -> tuple[Tensor, float]:
+        """Return the loss of a turn summed over ``rows``, and the sum of their class weights."""
+        total = float(self.weights[self.label[rows]].sum())
+        if turn == "bands":
+            self._kept = None
+            steps = self.steps.take(rows)
+            return self._band_losses(steps, steps.batch().to(self.device), rows), total
+        key = rows.tobytes()
+        if self._kept is None or self._kept[0] != key:
+            steps = self.steps.take(rows)
+            batch = steps.batch().to(self.device)
+            self._kept = key, steps, batch, self.network.band_states(batch)
+        return self._central_loss(*self._kept[1:], rows), total
+
     # ---- losses -----------------------------------------------------------------------------------------------
 
     def _band_losses(self, steps: Steps, batch: StepBatch, rows: NDArray[np.int64]) -> Tensor:
@@ -151,7 +174,7 @@ class Ensemble:
         series = owner * steps.bands + steps.band
         weight = self._step_weights(steps.error, series, steps.rank) * self.weights[self.label[rows]][owner]
         target, weights = self._tensors(self.label[rows][owner], weight)
-        losses = [batch.window.new_zeros(())]
+        losses = [batch.window.new_zeros((), requires_grad=True)]  # a batch may be without a step in these bands
         for b in self.learning:
             index, sizes = batch.bands[b]
             if len(index):
@@ -194,12 +217,6 @@ class Ensemble:
     def _tensors(self, target: NDArray[np.int64], weight: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(target).to(self.device), torch.from_numpy(weight.astype(np.float32)).to(self.device)
 
-    def _figures(self, label: NDArray[np.int64], logits: Tensor, error: Tensor) -> dict[str, float]:
-        figures = validation_figures(label, logits)
-        if error.shape[1]:
-            figures["target_rmse"] = float(error[error.isfinite()].square().mean().sqrt())
-        return figures | {"score": figures[self.score]}
-
 
 def _shares(weight: NDArray[np.float64], group: NDArray) -> NDArray[np.float64]:
     """Return weights (M,) divided by the sum over their group."""
@@ -232,14 +249,18 @@ def parameter_groups(task: Ensemble, rate: float) -> list[dict]:
     return [group for group in groups if group["params"]]
 
 
-def learn_statistics(network: Multiband, steps: Steps, bands: Sequence[int], central: bool) -> None:
-    """Let the bands' networks standardise what they see, and the central one its extras, by training objects."""
+def learn_statistics(network: Multiband, steps: Steps, bands: Sequence[int], extras: Sequence[int]) -> None:
+    """Let the networks of ``bands`` standardise what they see, the central one its ``extras``, by training objects."""
     window = torch.from_numpy(steps.window)
     for b in bands:
         if (steps.band == b).any():
             network.of_band(b)[0].standard.learn(window[torch.from_numpy(steps.band == b)])
-    if central and len(steps.window):
-        network.central.standard.learn(steps.batch().extras)
+    if len(extras) and len(steps.window):
+        places = torch.as_tensor(extras)
+        learned = Standard(len(extras))
+        learned.learn(steps.batch().extras[:, places])
+        network.central.standard.mean[places] = learned.mean.to(network.central.standard.mean.device)
+        network.central.standard.std[places] = learned.std.to(network.central.standard.std.device)
 
 
 def fit(
@@ -248,6 +269,7 @@ def fit(
     config: LoopConfig,
     folder: Path,
     learn: Sequence[int] | None = None,
+    extras: Sequence[int] | None = None,
     report: Callable[[dict[str, float]], None] = lambda figures: None,
     tick: Callable[[int], None] = lambda objects: None,
 ) -> Run:
@@ -261,10 +283,12 @@ def fit(
     config, folder, report, tick
         See `goodricke.training.loop.train`.
     learn : list of int, optional
-        Bands whose standardisation is learned from the training objects, all by default; the central network's is
-        learned unless the list is empty.
+        Bands whose standardisation is learned from the training objects, all by default.
+    extras : list of int, optional
+        The same of the central network's extras.
     """
     network = task.network
     bands = range(network.config.bands) if learn is None else learn
-    learn_statistics(network, task.whole.take(training), bands, central=len(bands) > 0)
+    places = range(network.config.extras) if extras is None else extras
+    learn_statistics(network, task.whole.take(training), bands, places)
     return train(task, training, parameter_groups(task, config.rate), config, folder, report, tick)

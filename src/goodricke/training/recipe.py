@@ -43,6 +43,7 @@ class DataConfig(BaseModel):
     unit: str | None = None
     time_scale: str | None = None
     band: str | None = None
+    rename_bands: dict[str, str] = Field({}, description='bands under the names that others use, e.g. R = "r"')
     id_prefix: str = Field("", description='put before the labels\' ids, e.g. "KIC "')
     columns: dict[str, str] = {}
     quality: str = "default"

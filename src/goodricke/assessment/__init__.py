@@ -1,0 +1,5 @@
+"""Models put to labelled light curves: the objects (`sample`), their scores (`assess`), tables and figures (`report`)."""
+
+from goodricke.assessment.assess import Assessment, evaluate, number_edges, source
+
+__all__ = ["Assessment", "evaluate", "number_edges", "source"]

@@ -1,0 +1,39 @@
+"""Labelled light curves: bands renamed, classes capped, official splits understood."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from goodricke.lightcurves import LightCurves
+from goodricke.training.labelled import _capped, official_split, with_bands_renamed
+from goodricke.training.recipe import DataConfig
+
+
+def test_bands_renamed_and_joined() -> None:
+    curves = LightCurves.from_arrays(
+        ["a"], [0, 4], range(4), [1.0] * 4, None, [0, 1, 2, 1], bands=("R", "g", "r"), unit="mag"
+    )
+    renamed = with_bands_renamed(curves, {"R": "r"})
+    assert [renamed.bands[b] for b in renamed.band] == ["r", "g", "r", "g"]
+    assert renamed.bands == ("r", "g")
+    assert with_bands_renamed(curves, {}).bands == curves.bands
+
+
+def test_at_most_so_many_of_each_class() -> None:
+    name = pd.Series(["a"] * 50 + ["b"] * 5)
+    config = DataConfig(light_curves="", labels="", most=10)
+    keep = np.arange(55)
+    kept = _capped(keep, name, config)
+    assert (name.iloc[kept] == "a").sum() == 10
+    assert (name.iloc[kept] == "b").sum() == 5
+    assert (np.diff(kept) > 0).all()
+    assert np.array_equal(kept, _capped(keep, name, config))
+    assert np.array_equal(_capped(keep, name, config.model_copy(update={"most": None})), keep)
+
+
+def test_words_of_official_splits() -> None:
+    words = pd.Series([True, "Train", "TEST", "val", None, "0"], name="part")
+    assert official_split(words).tolist() == ["train", "train", "test", "validation", "", "test"]
+    assert official_split(pd.Series([True, False])).tolist() == ["train", "test"]
+    with pytest.raises(ValueError, match="holdout"):
+        official_split(pd.Series(["holdout"], name="part"))
