@@ -53,8 +53,8 @@ def model_card(
     source = "**Trained on simulated light curves.**\n\n" if recipe.simulated else ""
     sections = "\n".join(f"## {TITLES[name]}\n\n{s.markdown()}" for name, s in scores.items())
     split = (
-        f"the survey's own split (column {recipe.data.split})"
-        if recipe.data.split
+        f"the survey's own split ({recipe.data.split or recipe.data.test_labels})"
+        if recipe.data.split or recipe.data.test_labels
         else f"split by star, stratified by class, seed {recipe.data.seed}"
     )
     monte_carlo = f", {model.mc_temperature:.3f} (mean of Monte-Carlo passes)" if "monte_carlo" in scores else ""

@@ -175,7 +175,9 @@ def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
         "name": True,
     }
     settings = json.loads(recipe.model_dump_json(exclude=free)) | {"labels and split": split}  # type: ignore[arg-type]
-    settings["data"] = {k: v for k, v in settings["data"].items() if k not in ("light_curves", "labels", "name")}
+    settings["data"] = {
+        k: v for k, v in settings["data"].items() if k not in ("light_curves", "labels", "test_labels", "name")
+    }
     file = recipe.run / "settings.json"
     if (recipe.run / "checkpoints" / "checkpoint.pt").exists() and file.exists():
         old = json.loads(file.read_text())

@@ -1,11 +1,13 @@
 """Labelled light curves: bands renamed, classes capped, official splits understood."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from goodricke.lightcurves import LightCurves
-from goodricke.training.labelled import _capped, official_split, with_bands_renamed
+from goodricke.training.labelled import _capped, official_split, read_labelled, with_bands_renamed
 from goodricke.training.recipe import DataConfig
 
 
@@ -37,3 +39,20 @@ def test_words_of_official_splits() -> None:
     assert official_split(pd.Series([True, False])).tolist() == ["train", "test"]
     with pytest.raises(ValueError, match="holdout"):
         official_split(pd.Series(["holdout"], name="part"))
+
+
+def test_held_out_objects_in_a_file_of_their_own(tmp_path: Path) -> None:
+    rows = [(f"s{k}", t, 15.0, 0.1) for k in range(8) for t in range(4)]
+    pd.DataFrame(rows, columns=["id", "mjd", "mag", "magerr"]).to_csv(tmp_path / "curves.csv", index=False)
+    for name, ids in (("train.csv", range(6)), ("test.csv", range(5, 8))):
+        frame = pd.DataFrame({"id": [f"s{k}" for k in ids], "class": ["ab"[k % 2] for k in ids]})
+        frame.to_csv(tmp_path / name, index=False)
+    config = DataConfig(
+        light_curves=str(tmp_path / "curves.csv"),
+        labels=str(tmp_path / "train.csv"),
+        test_labels=str(tmp_path / "test.csv"),
+        fewest=3,
+    )
+    data = read_labelled(config)
+    part = dict(zip(data.curves.ids, data.part.tolist(), strict=True))
+    assert part == {f"s{k}": "train" if k < 5 else "test" for k in range(8)}

@@ -1,4 +1,4 @@
-"""Models put to labelled light curves: the objects (`sample`), their scores (`assess`), tables and figures (`report`)."""
+"""Models put to labelled light curves: objects (`sample`), scores (`assess`), tables and figures (`report`)."""
 
 from goodricke.assessment.assess import Assessment, evaluate, number_edges, source
 

@@ -22,6 +22,8 @@ from goodricke.training.splits import TEST, TRAIN, VALIDATION, stars
 
 log = logging.getLogger("goodricke")
 
+PART = "part of the official split"  # a column's name that no file has
+
 
 class Labelled(NamedTuple):
     """Light curves with their classes."""
@@ -52,9 +54,7 @@ def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
     names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
     curves = read(config.light_curves, errors="skip", **{name: getattr(config, name) for name in names})
     curves = with_bands_renamed(curves, config.rename_bands)
-    table = read_labels(config.labels, config.label, config.object_id, id_prefix=config.id_prefix)
-    _refuse_conflicts(table, config.labels)
-    table = table.drop_duplicates("object_id")
+    table = _read_labels(config)
     joined = table.set_index("object_id").reindex(curves.ids)
     name = merged(joined["label"], config)
     usable = name.notna().to_numpy() & ~np.isin(curves.ids, config.exclude)
@@ -77,8 +77,24 @@ def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
     return Labelled(
         *(curves, label, tuple(classes.tolist()), star, near),
         np.stack(targets, 1) if targets else np.zeros((len(curves), 0)),
-        None if config.split is None else official_split(_column(rows, config.split, config.labels)),
+        _official(rows, config),
     )
+
+
+def _read_labels(config: DataConfig) -> pd.DataFrame:
+    """Return the labels, one row per object, with the column `PART` if the held-out objects' are in their own file."""
+    parts = [(config.labels, TRAIN)] + ([(config.test_labels, TEST)] if config.test_labels else [])
+    read = [read_labels(path, config.label, config.object_id, id_prefix=config.id_prefix) for path, _ in parts]
+    table = pd.concat([frame.assign(**{PART: part}) for frame, (_, part) in zip(read, parts, strict=True)])
+    _refuse_conflicts(table, config.labels)
+    return table.drop_duplicates("object_id", keep="last")  # in both files: held out
+
+
+def _official(rows: pd.DataFrame, config: DataConfig) -> NDArray[np.str_] | None:
+    """Return the part of each object by the survey's own split, None if there is no such split."""
+    if config.test_labels is not None:
+        return rows[PART].to_numpy().astype("<U10")
+    return None if config.split is None else official_split(_column(rows, config.split, config.labels))
 
 
 def with_bands_renamed(curves: LightCurves, names: dict[str, str]) -> LightCurves:

@@ -38,6 +38,7 @@ class DataConfig(BaseModel):
     name: str = Field("own data", description="of the data set, for the model's card")
     light_curves: str | list[str]
     labels: str
+    test_labels: str | None = Field(None, description="labels of the held-out objects, if in a file of their own")
     label: str | None = None
     object_id: str | None = None
     unit: str | None = None
@@ -149,7 +150,10 @@ def read_recipe(path: str | Path) -> Recipe:
     given = recipe.data.light_curves
     curves = [str(home / x) for x in ([given] if isinstance(given, str) else given)]
     _check_network(path, recipe)
-    data = recipe.data.model_copy(update={"light_curves": curves, "labels": str(home / recipe.data.labels)})
+    labels = {"labels": str(home / recipe.data.labels)}
+    if recipe.data.test_labels is not None:
+        labels["test_labels"] = str(home / recipe.data.test_labels)
+    data = recipe.data.model_copy(update={"light_curves": curves} | labels)
     training, init = recipe.training, recipe.training.init
     if init is not None and (home / init).exists():
         training = training.model_copy(update={"init": str(home / init)})

@@ -1,0 +1,351 @@
+"""From a recipe to a network: what is taken over from another model, what is learned anew, and who is held out."""
+
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from goodricke.models.bundle import BundleConfig, Model, Target
+from goodricke.models.multiband import Multiband, MultibandNetworkConfig, Standard
+from goodricke.preprocess.multiband import MultibandConfig, prepare
+from goodricke.training.families import (
+    adopt,
+    build_network,
+    family,
+    fit_network,
+    learned_targets,
+    same_extras,
+    to_standardise,
+    unchanged_bands,
+)
+from goodricke.training.labelled import Labelled, official_split
+from goodricke.training.recipe import Recipe
+from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split
+from training.test_multiband import copied, same, sky
+
+SIZES = {"hidden": 6, "head": [5]}
+
+
+def network(seed=0, **sizes) -> Multiband:
+    """Return a network whose norms and statistics are moved off their initial values."""
+    torch.manual_seed(seed)
+    made = Multiband(MultibandNetworkConfig(**{"bands": 2, "classes": 3, "targets": 1} | SIZES | sizes)).eval()
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+        if isinstance(module, Standard):
+            module.mean.normal_()
+            module.std.uniform_(0.5, 2)
+    return made
+
+
+def model(bands=("g", "r"), columns=(), level=False, **sizes) -> Model:
+    config = MultibandConfig(bands=bands, brightness="magnitude", columns=columns, level=level)
+    sizes = {"bands": len(bands), "context": len(columns), "width": config.width} | sizes
+    net = network(**sizes)
+    classes = tuple("ABCDEFG"[: net.config.classes])
+    about = BundleConfig(
+        name="old", family="multiband", classes=classes, network=net.config.model_dump(), preprocessing=config
+    )
+    return Model(about, net)
+
+
+def recipe(bands=("g", "r"), columns=(), init=None, frozen=(), targets=("P",), level=False, **network) -> Recipe:
+    told = {name: {"column": name} for name in targets}
+    preprocessing = {"kind": "multiband", "bands": bands, "columns": columns, "brightness": "magnitude", "level": level}
+    training = {"init": init, "ensemble": {"frozen_bands": frozen}, "epochs": 1, "batch": 8}
+    return Recipe.model_validate(
+        {
+            **{"name": "new", "run": "run", "data": {"light_curves": "x", "labels": "y", "targets": told}},
+            **{"preprocessing": preprocessing, "network": SIZES | network, "training": training},
+        }
+    )
+
+
+# ---- a freshly built network --------------------------------------------------------------------------------------
+
+
+def test_sizes_follow_from_data_and_preprocessing_and_the_seed_decides():
+    made = build_network(recipe(("g", "r", "i"), ("z",), level=True, targets=("P", "T")), ("A", "B"))
+    assert isinstance(made, Multiband)
+    assert family(made) == "multiband"
+    c = made.config
+    assert (c.bands, c.classes, c.width, c.context, c.targets, c.hidden) == (3, 2, 6, 1, 2, 6)
+    again = build_network(recipe(("g", "r", "i"), ("z",), level=True, targets=("P", "T")), ("A", "B"))
+    assert same(copied(made), copied(again))
+
+
+# ---- what is taken over -------------------------------------------------------------------------------------------
+
+
+def answers(net: Multiband, config: MultibandConfig, columns: dict[str, float] | None = None, seed=3):
+    """Return logits and targets of light curves in the bands g, r and i, some of them in one band alone."""
+    curves = sky(12, seed, ("g", "r", "i"), (9, 20))[0]
+    curves = curves.where((curves.band == 0) | (np.repeat(np.arange(12), curves.n_obs) > 2))
+    steps = prepare(curves, config.model_copy(update={"columns": ()}))
+    told = np.array([[np.nan if columns is None else columns.get(name, np.nan) for name in config.columns]], np.float32)
+    object.__setattr__(steps, "context", np.repeat(told, 12, 0))
+    usable = np.flatnonzero(steps.usable)
+    with torch.inference_mode():
+        answer = net.eval().answer(steps.batch(usable))
+    return torch.cat([answer.logits, answer.targets], 1)
+
+
+def adopted(old: Model, bands=None, columns=None, **sizes) -> tuple[Multiband, MultibandConfig]:
+    """Return another network that took over what it could, and its preprocessing."""
+    changes = {"bands": bands or old.preprocessing.bands}
+    changes |= {"columns": old.preprocessing.columns if columns is None else columns}
+    config = old.preprocessing.model_copy(update=changes)
+    sizes = {"bands": len(config.bands), "context": len(config.columns), "width": config.width} | sizes
+    new = network(9, **sizes)
+    adopt(new, config, old)
+    return new, config
+
+
+def test_the_same_bands_are_taken_over_whole():
+    old = model()
+    new, _ = adopted(old)
+    assert same(copied(new), copied(old.network))
+
+
+@pytest.mark.parametrize("order", list(permutations("gri")))
+def test_bands_in_another_order_are_the_same_network(order):
+    """Colours of turned pairs change their sign: the weights that they meet must, too."""
+    old = model(("g", "r", "i"))
+    new, config = adopted(old, order)
+    for b, name in enumerate(order):
+        assert same(copied(new.bands[b]), copied(old.network.bands["gri".index(name)]))
+    torch.testing.assert_close(answers(new, config), answers(old.network, old.preprocessing), atol=1e-5, rtol=1e-5)
+
+
+def test_two_bands_swapped():
+    old = model(("g", "r"))
+    new, config = adopted(old, ("r", "g"))
+    assert new.central.standard.mean[0] == -old.network.central.standard.mean[0]
+    assert new.central.standard.std[0] == old.network.central.standard.std[0]
+    torch.testing.assert_close(answers(new, config), answers(old.network, old.preprocessing), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bands", [("g", "r", "i"), ("i", "g", "r"), ("r", "i", "g")])
+def test_a_new_band_changes_nothing_for_light_curves_without_it(bands):
+    old = model(("g", "r"))
+    new, config = adopted(old, bands)
+    curves = sky(12, 3, ("g", "r", "i"), (9, 20))[0]
+    without = prepare(curves.where(curves.band < 2), config)
+    before = prepare(curves, old.preprocessing)
+    with torch.inference_mode():
+        found, expected = new.answer(without.batch()), old.network.answer(before.batch())
+    torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.targets, expected.targets, atol=1e-5, rtol=1e-5)
+
+
+def test_columns_keep_their_weights_wherever_they_are():
+    old = model(("g", "r"), ("photoz", "g-r"))  # a column may be called like a colour
+    told = {"photoz": 0.4, "g-r": -1.5}
+    expected = answers(old.network, old.preprocessing, told)
+    for columns in (("g-r", "photoz"), ("new", "g-r", "photoz")):
+        new, config = adopted(old, ("r", "g"), columns)
+        torch.testing.assert_close(answers(new, config, told), expected, atol=1e-5, rtol=1e-5)
+    moved = answers(old.network, old.preprocessing, told | {"photoz": 3.0})
+    assert not torch.allclose(moved, expected, atol=1e-3)
+
+
+def test_shared_extras_are_named_with_their_sign():
+    old = MultibandConfig(bands=("g", "r", "i"), columns=("z", "dust"))
+    new = MultibandConfig(bands=("u", "i", "g"), columns=("dust", "wait"))
+    # old: g-r g-i r-i wait z dust; new: u-i u-g i-g wait dust and a column of that name
+    assert same_extras(old, new) == [(1, 2, -1), (3, 3, 1), (5, 4, 1)]
+    assert same_extras(old, old) == [(k, k, 1) for k in range(6)]
+
+
+def test_other_classes_leave_the_last_layers_as_they_are():
+    old, plain = model(classes=3), network(9, classes=4)
+    new, _ = adopted(old, classes=4)
+    kept, fresh, theirs = copied(new), copied(plain), copied(old.network)
+    for name, weight in kept.items():
+        last = name.endswith(("head.layers.4.weight", "head.layers.4.bias"))
+        assert torch.equal(weight, (fresh if last else theirs)[name]), name
+
+
+def test_other_sizes_are_no_error_and_take_what_fits():
+    old = model()
+    new, config = adopted(old, hidden=4)
+    assert torch.equal(new.bands[0].standard.mean, old.network.bands[0].standard.mean)
+    assert torch.equal(new.central.standard.mean, old.network.central.standard.mean)
+    assert torch.isfinite(answers(new, config)).all()
+
+
+# ---- from the recipe ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> str:
+    model(columns=("photoz",)).save(tmp_path / "old", "# old\n", half=False)
+    return str(tmp_path / "old")
+
+
+def test_a_recipe_starts_from_a_model(saved):
+    new = build_network(recipe(("r", "g"), ("photoz",), saved), ("A", "B", "C"))
+    assert torch.equal(new.central.norm.weight, model(columns=("photoz",)).network.central.norm.weight)
+
+
+def test_what_the_initial_model_does_not_know_is_standardised_anew(saved):
+    # extras of two bands and a column: g-r wait photoz
+    assert to_standardise(recipe()) == (None, None)
+    assert to_standardise(recipe(columns=("photoz",), init=saved)) == ([], [])
+    assert to_standardise(recipe(("r", "g"), ("photoz",), saved)) == ([], [])
+    assert to_standardise(recipe(("g", "r", "i"), ("photoz",), saved)) == ([2], [1, 2])
+    assert to_standardise(recipe(columns=("mass", "photoz"), init=saved)) == ([], [2])
+    assert to_standardise(recipe(columns=("photoz",), init=saved, level=True)) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "strange"),
+    [
+        ({"frozen": ("g",)}, "network of g"),  # of no initial model: it would stay as random numbers
+        ({"frozen": ("g", "x"), "init": True}, "network of x"),
+        ({"frozen": ("g", "i"), "init": True, "bands": ("g", "r", "i")}, "network of i"),
+        ({"frozen": ("g",), "init": True, "head": [7]}, "network of g"),
+    ],
+)
+def test_bands_that_cannot_stay_as_they_are_are_named_before_the_training(saved, changes, strange):
+    changes = changes | ({"init": saved} if "init" in changes else {})
+    with pytest.raises(ValueError, match=f"{strange} can't stay"):
+        build_network(recipe(columns=("photoz",), **changes), ("A", "B", "C"))
+
+
+def test_bands_that_have_changed_are_noticed(saved):
+    settings = recipe(("r", "i", "g"), ("photoz",), saved, frozen=("g",))
+    new = build_network(settings, ("A", "B", "C"))
+    old = model(columns=("photoz",))
+    unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
+    new.bands[2].head.layers[1].running_mean += 1e-7  # not a trained weight, but part of the answer
+    unchanged_bands(new, settings.preprocessing, old, ("r",))
+    with pytest.raises(RuntimeError, match="band g has changed"):
+        unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
+
+
+def labelled(n=24, targets=0, bands=("g", "r")) -> Labelled:
+    curves, label = sky(n, bands=bands)
+    truth = np.full((n, targets), np.nan)
+    return Labelled(curves, label, ("A", "B"), np.arange(n), np.arange(n), truth, None)
+
+
+def test_adding_a_band_keeps_old_statistics_and_learns_new_ones(tmp_path):
+    old = model(("g", "r"), classes=2, targets=0)
+    old.save(tmp_path / "old", "# old\n", half=False)
+    settings = recipe(("g", "r", "i"), init=str(tmp_path / "old"), frozen=("g", "r"), targets=())
+    data = labelled(bands=("g", "r", "i"))
+    prepared = prepare(data.curves, settings.preprocessing)
+    new = build_network(settings, data.classes)
+    rows = np.arange(24)
+    fit_network(
+        *(settings, new, prepared, data, rows[:16], rows[16:], tmp_path / "run"), lambda _: None, lambda _: None
+    )
+    unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
+    before, now = old.network.central.standard, new.central.standard
+    assert now.mean[[0, 3]].tolist() == before.mean[[0, 1]].tolist()  # g-r, wait
+    training = prepared.take(rows[:16])
+    np.testing.assert_allclose(now.mean[[1, 2]], np.nanmean(training.colour[:, 1:], 0), rtol=1e-4)
+    window = training.window[training.band == 2]
+    np.testing.assert_allclose(new.bands[2].standard.mean, window.mean(0), atol=1e-5)
+
+
+def test_targets_are_standardised_by_measured_training_objects():
+    data = labelled(8)
+    settings = recipe(targets=("P", "T"))
+    settings.data.targets["P"] = settings.data.targets["P"].model_copy(update={"log": True, "unit": "d"})
+    period = np.array([1, 10, 100, np.nan, -5, 1e9, 1e9, 1e9])  # a period below zero is none
+    data = data._replace(targets=np.stack([period, [5000, 6000, np.nan, 7000, 5000, 9, 9, 9]], 1))
+    training = np.arange(5)
+    p, t = learned_targets(settings, data, training)
+    assert (p.name, p.unit, p.log, t.log) == ("P", "d", True, False)
+    assert (p.mean, p.std) == (pytest.approx(1), pytest.approx(np.sqrt(2 / 3)))
+    for target, k in ((p, 0), (t, 1)):
+        learned = target.standardised(data.targets[training, k])
+        known = learned[np.isfinite(learned)]
+        assert known.mean() == pytest.approx(0)
+        assert known.std() == pytest.approx(1)
+        back = target.physical(learned)
+        np.testing.assert_allclose(back[np.isfinite(back)], data.targets[training, k][np.isfinite(learned)])
+    assert isinstance(p, Target)
+
+
+@pytest.mark.parametrize("values", [[np.nan] * 4, [3, np.nan, np.nan, np.nan], [3, 3, 3, 3]])
+def test_a_target_without_two_values_is_named(values):
+    data = labelled(4)._replace(targets=np.array(values, float)[:, None])
+    with pytest.raises(ValueError, match=r"data.targets.P"):
+        learned_targets(recipe(), data, np.arange(4))
+
+
+def test_the_fit_is_told_standardised_targets_and_class_weights(tmp_path, monkeypatch):
+    data = labelled(24)._replace(label=np.array([0] * 18 + [1] * 6), targets=np.arange(24.0)[:, None])
+    settings, seen = recipe(), []
+    monkeypatch.setattr("goodricke.training.multiband.fit", lambda task, *rest: seen.append((task, *rest)))
+    prepared = prepare(data.curves, settings.preprocessing)
+    training = np.r_[0:9, 18:20]  # another mixture of classes than all objects'
+    net = build_network(settings, data.classes)
+    fit_network(*(settings, net, prepared, data, training, np.arange(20, 24), tmp_path), lambda _: None, lambda _: None)
+    task, rows, *_ = seen[0]
+    assert rows is training
+    np.testing.assert_allclose(task.weights, [(11 / 9) ** 0.5, (11 / 2) ** 0.5])
+    assert task.targets[training].mean() == pytest.approx(0, abs=1e-6)
+    assert task.targets[training].std() == pytest.approx(1)
+    assert task.validation.tolist() == [20, 21, 22, 23]
+
+
+def test_a_network_of_the_other_family_is_refused(tmp_path):
+    data, settings = labelled(4), recipe(targets=())
+    prepared = prepare(data.curves, settings.preprocessing)
+    wrong = settings.model_copy(update={"preprocessing": Recipe.model_fields["preprocessing"].default})
+    net = build_network(settings, data.classes)
+    rows = np.arange(4)
+    with pytest.raises(TypeError, match="multiband network doesn't go with folded"):
+        fit_network(wrong, net, prepared, data, rows, rows, tmp_path, lambda _: None, lambda _: None)
+
+
+# ---- a survey's own split -----------------------------------------------------------------------------------------
+
+
+def test_words_of_a_split_are_understood():
+    words = ["train", " Training", True, "1", 1.0, "TEST", "testing", False, 0, "val", "dev", "Validation", ""]
+    found = official_split(pd.Series(words, dtype=object))
+    assert found.tolist() == [TRAIN] * 5 + [TEST] * 4 + [VALIDATION] * 3 + [""]
+    assert official_split(pd.Series([True, False])).tolist() == [TRAIN, TEST]
+
+
+@pytest.mark.parametrize("column", [["train", None, "test"], [1.0, np.nan, 0.0], [True, np.nan, False]])
+def test_an_object_without_a_part_is_in_none(column):
+    assert official_split(pd.Series(column)).tolist() == [TRAIN, "", TEST]
+
+
+def test_a_strange_word_is_named():
+    with pytest.raises(ValueError, match=r"column part says \['fold3'\]"):
+        official_split(pd.Series(["train", "fold3"], name="part"))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_completed_split_keeps_stars_apart(own):
+    rng = np.random.default_rng(0)
+    star = rng.integers(0, 60, 300)
+    words = [TRAIN, TRAIN, TRAIN, TEST, ""] + [VALIDATION] * own
+    given = rng.choice(words, 300).astype("<U10")
+    given[star >= 20] = np.where(star[star >= 20] % 4 == 0, TEST, TRAIN)  # the first twenty are in several parts
+    before = given.copy()
+    part = complete_split(given, star, star % 2, 0.2, 7)
+    assert (given == before).all()
+    sides = [set(star[part == name].tolist()) for name in (TRAIN, VALIDATION, TEST)]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    assert not sides[0] & sides[2]
+    assert not sides[1] & sides[2]
+    np.testing.assert_array_equal(part == TEST, given == TEST)  # the test set is the survey's own
+    assert not part[given == ""].any()
+    if not own:
+        assert 0.1 < len(sides[1]) / (len(sides[0]) + len(sides[1])) < 0.3
+        assert (complete_split(given, star, star % 2, 0.2, 8) != part).any()
+    np.testing.assert_array_equal(complete_split(given, star, star % 2, 0.2, 7), part)
