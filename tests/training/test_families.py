@@ -102,7 +102,7 @@ def adopted(old: Model, bands=None, columns=None, **sizes) -> tuple[Multiband, M
     config = old.preprocessing.model_copy(update=changes)
     sizes = {"bands": len(config.bands), "context": len(config.columns), "width": config.width} | sizes
     new = network(9, **sizes)
-    adopt(new, config, old)
+    adopt(new, config, old, old.classes)
     return new, config
 
 

@@ -32,8 +32,7 @@ def family(network: Network) -> str:
 def build_network(recipe: Recipe, classes: Sequence[str]) -> Network:
     """Return the network of a recipe, freshly initialised or with the weights of ``[training] init``.
 
-    From another model everything is taken that fits: with another number of classes, all but the last layers; with
-    other bands, the networks of the bands that both have, and the central network.
+    From another model everything is taken that fits: with other classes, all but the last layers; with other bands, the networks of the bands that both have, and the central network.
 
     Raises
     ------
@@ -50,7 +49,7 @@ def build_network(recipe: Recipe, classes: Sequence[str]) -> Network:
         network = Astrafier(TypeAdapter(AstrafierConfig).validate_python(recipe.network | sizes))
     model = None if recipe.training.init is None else load_model(recipe.training.init)
     if model is not None:
-        adopt(network, config, model)
+        adopt(network, config, model, classes)
     if isinstance(network, Multiband) and isinstance(config, MultibandConfig):
         _check_frozen(network, config, model, recipe.training.ensemble.frozen_bands)
     return network
@@ -64,9 +63,12 @@ def multiband_network_config(recipe: Recipe, classes: Sequence[str]) -> Multiban
     return TypeAdapter(MultibandNetworkConfig).validate_python(recipe.network | sizes)
 
 
-def adopt(network: Network, config: Any, model: Model) -> None:
-    """Take over the weights of a model wherever they fit, bands by their names."""
+def adopt(network: Network, config: Any, model: Model, classes: Sequence[str]) -> None:
+    """Take over the weights of a model wherever they fit, bands by their names; last layers for the same classes."""
     theirs = dict(model.network.state_dict())
+    if tuple(classes) != model.classes:  # as many classes are not the same ones
+        last = f"head.layers.{4 * len(network.config.head)}." if isinstance(network, Multiband) else "head.7."
+        theirs = {name: weight for name, weight in theirs.items() if last not in name}
     if isinstance(network, Multiband) and isinstance(model.preprocessing, MultibandConfig):
         theirs = _renamed(theirs, model.preprocessing.bands, config.bands)
         theirs |= _rearranged(network, theirs, model.preprocessing, config)
@@ -221,5 +223,5 @@ def _check_frozen(network: Multiband, config: MultibandConfig, model: Model | No
         raise ValueError(
             f"[training.ensemble] frozen_bands: the network of {', '.join(strange)} can't stay as it is. The recipe "
             f"must have the band (it has {', '.join(config.bands)}), and [training] init must name a model that has "
-            "it in the same sizes and with as many classes"
+            "it in the same sizes and with the same classes"
         )
