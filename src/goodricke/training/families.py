@@ -32,7 +32,8 @@ def family(network: Network) -> str:
 def build_network(recipe: Recipe, classes: Sequence[str]) -> Network:
     """Return the network of a recipe, freshly initialised or with the weights of ``[training] init``.
 
-    From another model everything is taken that fits: with other classes, all but the last layers; with other bands, the networks of the bands that both have, and the central network.
+    From another model everything is taken that fits: with other classes, all but the last layers; with other bands, the
+    networks of the bands that both have, and the central network.
 
     Raises
     ------
