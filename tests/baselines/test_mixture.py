@@ -109,7 +109,7 @@ def test_an_answer_is_made_of_each_bands_last_state_and_the_final_colours():
                 states.append(torch.zeros(8))
                 continue
             expert = model.experts[b]
-            outputs, _ = expert.recurrent(expert.standard(window), torch.ones(len(window), dtype=torch.int64))
+            outputs = expert.recurrent(expert.standard(window), torch.ones(len(window), dtype=torch.int64))
             states.append(expert.mixture([y[-1] for y in outputs]))
         told = torch.tensor([mine.colour[-1, 0], mine.context[0, 0]])
         features = torch.cat([*states, model.standard(told)])

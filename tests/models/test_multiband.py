@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from goodricke.lightcurves import LightCurves
+from goodricke.models import multiband
 from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig, Standard
 from goodricke.preprocess.multiband import MultibandConfig, Steps, prepare
 
@@ -116,7 +117,7 @@ def test_training_the_central_network_leaves_the_bands_bit_identical() -> None:
 def test_skip_connections_are_true() -> None:
     stack = network().bands[0].recurrent
     x, sizes = torch.randn(5, 4), torch.ones(5, dtype=torch.int64)  # one sequence of five steps
-    outputs, _ = stack(x, sizes)
+    outputs = stack(x, sizes)
     below = stack.norms[0](outputs[0] + stack.project(x))
     assert torch.allclose(stack.layers[1](below)[0], outputs[1], atol=1e-6)
     assert torch.allclose(stack.layers[2](stack.norms[1](outputs[1] + below))[0], outputs[2], atol=1e-6)
@@ -126,12 +127,12 @@ def test_packed_sequences_are_read_like_one_after_the_other() -> None:
     model, whole = network(), steps(8, [25, 40, 3, 12])
     batch = whole.batch()
     for b, series in enumerate(batch.bands):
-        packed, _ = model.bands[b].recurrent(batch.window[series.steps], series.sizes)
+        packed = model.bands[b].recurrent(batch.window[series.steps], series.sizes)
         for i in range(4):
             mine = np.flatnonzero((whole.band == b) & (np.repeat(np.arange(4), whole.n_points) == i))
             if not len(mine):
                 continue
-            one, _ = model.bands[b].recurrent(batch.window[mine], torch.ones(len(mine), dtype=torch.int64))
+            one = model.bands[b].recurrent(batch.window[mine], torch.ones(len(mine), dtype=torch.int64))
             at = torch.tensor([int((series.steps == k).nonzero()) for k in mine])
             assert torch.allclose(packed[2][at], one[2], atol=1e-6)
 
@@ -151,15 +152,22 @@ def test_a_head_learns_from_a_single_step() -> None:
     assert head.training
 
 
-def test_training_computes_what_inference_computes() -> None:
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_blocks_of_any_length_compute_the_same(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, whole = network(central_layers=3, raw_input=True), steps(9, [140, 3, 70, 1, 33, 0, 64])
-    with torch.no_grad():
-        packed = model(whole.batch())
-    blocks = model(whole.batch())  # with gradients, sequences are padded in blocks
-    assert blocks.logits.requires_grad
-    assert torch.allclose(packed.logits, blocks.logits, atol=1e-5)
-    series = whole.batch().bands[0]
-    window = whole.batch().window[series.steps]
-    with torch.no_grad():
-        expected = model.bands[0](window, series.sizes)
-    assert torch.allclose(model.bands[0](window, series.sizes), expected, atol=1e-5)
+    expected = model(whole.batch()).logits
+    expected.square().sum().backward()
+    gradient = model.central.recurrent.layers[0].weight_hh_l0.grad.clone()
+    monkeypatch.setattr(multiband, "BLOCK", block)
+    model.zero_grad()
+    found = model(whole.batch()).logits
+    found.square().sum().backward()
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert torch.allclose(model.central.recurrent.layers[0].weight_hh_l0.grad, gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_layers_equal_torch_on_each_sequence() -> None:
+    recurrent = network().bands[0].recurrent
+    x = torch.randn(40, 4)
+    alone = recurrent(x, torch.ones(40, dtype=torch.int64))[0]
+    assert torch.allclose(alone, recurrent.layers[0](x)[0], atol=1e-6)

@@ -44,7 +44,7 @@ class Expert(nn.Module):
 
     def forward(self, window: Tensor, sizes: Tensor, last: Tensor) -> Tensor:
         """Return the state (B, h) at the steps ``last`` (B,) of ``window`` (M, width), in packed order."""
-        outputs, _ = self.recurrent(self.standard(window), sizes)
+        outputs = self.recurrent(self.standard(window), sizes)
         return self.mixture([y.index_select(0, last) for y in outputs])
 
 

@@ -13,11 +13,10 @@ from typing import NamedTuple, cast
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from goodricke.preprocess.multiband import StepBatch
 
-BLOCK = 32  # steps that are padded together in training
+BLOCK = 32  # steps that are padded together
 
 Cells = tuple[Tensor, Tensor]  # hidden and cell state of every layer, each (B, L, h)
 
@@ -65,50 +64,49 @@ class Recurrent(nn.Module):
         self.project = nn.Linear(size, hidden, bias=bias) if layers > 1 else None
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers - 1))
 
-    def forward(self, x: Tensor, sizes: Tensor, cells: Cells | None = None) -> tuple[list[Tensor], Cells | None]:
-        """Read sequences on from ``cells``.
+    def forward(self, x: Tensor, sizes: Tensor) -> list[Tensor]:
+        """Return the layers' outputs, each (M, h), after every step of whole sequences.
 
         Parameters
         ----------
         x : (M, size)
-            Steps in packed order, see `goodricke.preprocess.multiband.Series`.
+            Steps in packed order, see `goodricke.preprocess.multiband.Series`; so are the outputs.
         sizes : int64 (T,)
             How many sequences have a first, second, ... step.
-        cells : two of (B, L, h), optional
-            Zeros by default.
-
-        Returns
-        -------
-        list of Tensor (M, h)
-            The layers' outputs, in packed order.
-        Cells, optional
-            After the last step of each sequence; none where gradients are wanted.
         """
         outputs: list[Tensor] = []
-        hidden, memory = [], []
         below = x  # (M, size), then (M, h)
         for k, layer in enumerate(self.layers):
-            before = None if cells is None else tuple(c[:, k].unsqueeze(0).contiguous() for c in cells)
-            if torch.is_grad_enabled() and before is None:
-                y = in_blocks(cast(nn.LSTM, layer), below, sizes)  # (M, h)
-            else:
-                packed, (h, c) = layer(PackedSequence(below, sizes), before)
-                y = packed.data  # (M, h)
-                hidden.append(h[0])
-                memory.append(c[0])
-            outputs.append(y)
-            if k < len(self.norms):
-                skip = self.project(x) if k == 0 and self.project is not None else below
-                below = self.norms[k](y + skip)
-        return outputs, (torch.stack(hidden, 1), torch.stack(memory, 1)) if hidden else None
+            outputs.append(in_blocks(cast(nn.LSTM, layer), below, sizes))
+            below = self.between(k, x, below, outputs[-1])
+        return outputs
+
+    def step(self, x: Tensor, cells: Cells) -> tuple[list[Tensor], Cells]:
+        """Read one step ``x`` (B, size) on from ``cells``; return the layers' outputs, each (B, h), and new cells."""
+        outputs, hidden, memory = [], [], []
+        below = x
+        for k, layer in enumerate(self.layers):
+            before = tuple(c[:, k].unsqueeze(0).contiguous() for c in cells)
+            y, (h, c) = layer(below.unsqueeze(0), before)
+            outputs.append(y[0])
+            hidden.append(h[0])
+            memory.append(c[0])
+            below = self.between(k, x, below, y[0])
+        return outputs, (torch.stack(hidden, 1), torch.stack(memory, 1))
+
+    def between(self, k: int, x: Tensor, below: Tensor, y: Tensor) -> Tensor:
+        """Return what layer ``k + 1`` reads: the output ``y`` of layer ``k`` and what that one read, normalised."""
+        if k == len(self.norms):  # the last layer
+            return y
+        return self.norms[k](y + (self.project(x) if k == 0 and self.project is not None else below))
 
 
 def in_blocks(lstm: nn.LSTM, x: Tensor, sizes: Tensor) -> Tensor:
-    """Run an LSTM over packed sequences so that its gradient is cheap; return its outputs (M, h), packed.
+    """Run an LSTM over packed sequences; return its outputs (M, h), packed.
 
-    Autograd copies the whole gradient of a packed sequence at every step where one ends. Here blocks of `BLOCK` steps
-    are padded to the sequences that are alive at the block's start; as these come longest first, the state goes on by
-    dropping rows.
+    PyTorch's own way with packed sequences copies the whole gradient at every step where one ends, and is slower
+    forwards too. Here blocks of `BLOCK` steps are padded to the sequences that are alive at the block's start; as these
+    come longest first, the state goes on by dropping rows.
     """
     outputs, start, state = [], 0, None
     for block in sizes.split(BLOCK):
@@ -211,8 +209,7 @@ class BandNetwork(nn.Module):
 
     def forward(self, window: Tensor, sizes: Tensor) -> Tensor:
         """Return the logits (M, classes) after every step of ``window`` (M, width), in packed order."""
-        outputs, _ = self.recurrent(self.standard(window), sizes)
-        return self.head(self.mixture(outputs))
+        return self.head(self.mixture(self.recurrent(self.standard(window), sizes)))
 
 
 class Translation(nn.Module):
@@ -297,7 +294,7 @@ class Multiband(nn.Module):
         No gradient reaches the band networks from the central one (section 3.6).
         """
         return [
-            self.of_band(b)[0].recurrent(self.of_band(b)[0].standard(batch.window[series.steps]), series.sizes)[0]
+            self.of_band(b)[0].recurrent(self.of_band(b)[0].standard(batch.window[series.steps]), series.sizes)
             if len(series.steps)
             else []
             for b, series in enumerate(batch.bands)
@@ -314,7 +311,7 @@ class Multiband(nn.Module):
         if not len(translated):
             return [translated] * self.config.central_layers, batch.extras
         packed = self.central.norm(translated).index_select(0, batch.objects.steps)
-        outputs, _ = self.central.recurrent(packed, batch.objects.sizes)
+        outputs = self.central.recurrent(packed, batch.objects.sizes)
         return [torch.empty_like(y).index_copy(0, batch.objects.steps, y) for y in outputs], batch.extras
 
     def read_out(self, hidden: Sequence[Tensor], extras: Tensor) -> Answer:
@@ -344,9 +341,7 @@ class Multiband(nn.Module):
             After the step. `read_out` answers from ``central[0]``.
         """
         network, translation = self.of_band(band)
-        once = torch.tensor([len(window)])
         standard = network.standard(window)
-        outputs, new_bands = network.recurrent(standard, once, bands)
-        translated = self.central.norm(translation(standard, outputs))
-        _, new_central = self.central.recurrent(translated, once, central)
-        return cast(Cells, new_bands), cast(Cells, new_central)
+        outputs, bands = network.recurrent.step(standard, bands)
+        _, central = self.central.recurrent.step(self.central.norm(translation(standard, outputs)), central)
+        return bands, central
