@@ -138,8 +138,25 @@ def test_no_light_curve_is_no_star():
     assert stars([]).shape == (0,)
 
 
-def test_a_thousand_light_curves_in_one_place_are_one_star():
-    assert len(set(stars([str(k) for k in range(1000)], np.full(1000, 5.0), np.full(1000, 5.0)).tolist())) == 1
+def test_a_hundred_ids_in_one_place_are_one_star_and_a_crowd_is_a_field(caplog):
+    ids, ra, dec = [str(k) for k in range(100)], np.full(101, 5.0), np.full(101, -43.0)
+    assert len(set(stars(ids, ra[:100], dec[:100]).tolist())) == 1
+    assert len(set(stars([*ids, "0"], ra, dec).tolist())) == 1  # a hundred and one light curves, a hundred ids
+    assert not caplog.records
+    assert len(set(stars([*ids, "100"], ra, dec).tolist())) == 101
+    assert "101 light curves have the position of a field" in caplog.text
+
+
+def test_beside_a_field_positions_still_tell_stars():
+    ra, dec = np.append(np.full(500, 5.0), [7.0, 7.0, np.nan]), np.append(np.full(500, 5.0), [1.0, 1.0, np.nan])
+    found = stars([str(k) for k in range(503)], ra, dec)
+    assert len(set(found.tolist())) == 502
+    assert found[500] == found[501]
+
+
+def test_unknown_positions_are_no_crowd(caplog):
+    assert len(set(stars([str(k) for k in range(500)], np.full(500, np.nan), np.full(500, np.nan)).tolist())) == 500
+    assert not caplog.records
 
 
 def test_stars_found_by_position_never_straddle_a_split():

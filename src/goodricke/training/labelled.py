@@ -72,7 +72,8 @@ def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
     classes, label = np.unique(name.iloc[keep].to_numpy().astype(str), return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"only one class remains ({classes[0]}); see [data] drop, merge and fewest")
-    star, near = (_stars(curves, rows, within) for within in (config.same_star, max(config.same_star, config.guard)))
+    star = _stars(curves, rows, config.same_star)
+    near = _stars(curves, rows, config.guard) if config.guard > config.same_star else star
     targets = [_target(rows, target, config.labels) for target in config.targets.values()]
     return Labelled(
         *(curves, label, tuple(classes.tolist()), star, near),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SAME_STAR = 5.0  # arcsec
+CROWD = 100  # ids at one and the same position beyond which it is that of a field
+
+log = logging.getLogger(__name__)
 
 
 def split_by_star(
@@ -111,19 +115,36 @@ def stars(
     Returns
     -------
     int64 (n,)
+
+    Notes
+    -----
+    Simulations give their objects the position of a field. One that more than 100 ids share to the last digit tells
+    nothing about them and counts as unknown.
     """
     _, index = np.unique(np.asarray(object_id).astype(str), return_inverse=True)
     if ra is None or dec is None or not len(index):
         return index
+    ra, dec = _without_fields(index, np.asarray(ra, np.float64), np.asarray(dec, np.float64))
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
 
     known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    lon, lat = np.radians(np.asarray(ra, float)[known]), np.radians(np.asarray(dec, float)[known])
+    lon, lat = np.radians(ra[known]), np.radians(dec[known])
     xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], 1)
     pairs = known[cKDTree(xyz).query_pairs(np.radians(within / 3600), output_type="ndarray")]
     links = index[pairs.reshape(-1, 2)]
     size = int(index.max(initial=-1)) + 1
     graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))
     return connected_components(graph, directed=False)[1][index].astype(np.int64)
+
+
+def _without_fields(index: NDArray, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+    """Return the coordinates (n,) with NaN where a crowd of objects, numbered by ``index``, has the same ones."""
+    objects = np.unique(index, return_index=True)[1]
+    _, place = np.unique(np.stack([ra, dec]), axis=1, return_inverse=True)
+    crowded = np.bincount(place.ravel()[objects], minlength=int(place.max()) + 1)[place.ravel()] > CROWD
+    crowded &= np.isfinite(ra) & np.isfinite(dec)
+    if crowded.any():
+        log.warning("%d light curves have the position of a field, not their own: it is left out", crowded.sum())
+    return np.where(crowded, np.nan, ra), np.where(crowded, np.nan, dec)
