@@ -447,6 +447,39 @@ def test_brightness_is_shifted_by_known_errors_alone():
     np.testing.assert_array_equal(found.error, curves.error)
 
 
+@pytest.mark.parametrize("in_magnitudes", [False, True])
+def test_faded_light_curves_are_fainter_and_as_noisy_as_their_errors_say(in_magnitudes):
+    n, true, sigma = 4000, 100.0, 4.0
+    rng = np.random.default_rng(1)
+    flux = true + sigma * rng.standard_normal(n * 10)
+    value, error, unit = flux, np.full(n * 10, sigma), "nJy"
+    if in_magnitudes:
+        value, error, unit = -2.5 * np.log10(flux), np.full(n * 10, 2.5 / np.log(10) * sigma / true), "mag"
+    curves = LightCurves.from_arrays(
+        [str(k) for k in range(n)], np.arange(n + 1) * 10, np.tile(np.arange(10.0), n), value, error=error, unit=unit
+    )
+    found = disturbed(curves, 0.0, 0.0, np.random.default_rng(0), fade=1.0)
+    assert (found.error > 0).all()
+    level = ragged.spread(np.add.reduceat(found.value, found.offsets[:-1]) / 10, found.offsets)
+    pull = (found.value - level) / found.error / np.sqrt(0.9)
+    assert np.std(pull) == pytest.approx(1, abs=0.03)  # ten points of each: what is seen beside their mean
+    if in_magnitudes:
+        assert 0 < (found.value - curves.value).mean() < 1
+        assert (found.error >= curves.error * (1 - 1e-6)).all()
+    else:
+        assert found.value.mean() == pytest.approx(true * (1 - 10**-0.4) / (0.4 * np.log(10)), rel=0.01)
+        np.testing.assert_array_equal(found.error, curves.error)
+
+
+def test_fading_leaves_unknown_errors_unknown():
+    curves = sky(6)[0]
+    error = curves.error.copy()
+    error[:3] = [np.nan, np.inf, -1]
+    found = disturbed(replace(curves, error=error), 0.0, 0.0, np.random.default_rng(0), fade=1.0)
+    np.testing.assert_array_equal(found.error[:3], error[:3])
+    assert np.isfinite(found.value).all()
+
+
 def test_the_same_seed_and_epoch_give_the_same_and_others_other_light_curves():
     curves, label = sky(10)
     one, two, other = (task(curves, label, thin=0.4, noise=1.0, seed=s) for s in (1, 1, 2))

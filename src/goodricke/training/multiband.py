@@ -42,6 +42,7 @@ class EnsembleConfig(BaseModel):
     last: float = Field(0.0, ge=0, le=1, description="share of the loss that is the last step's alone; the paper: 0")
     thin: float = Field(0.0, ge=0, lt=1, description="up to this fraction of observations is left out, anew each epoch")
     noise: float = Field(0.0, ge=0, description="brightness is shifted by this many of its errors, anew each epoch")
+    fade: float = Field(0.0, ge=0, description="up to this many magnitudes fainter, with the noise of it, each epoch")
     target_weight: float = Field(0.1, ge=0, description="weight of each regressed parameter beside the classification")
     frozen_bands: tuple[str, ...] = Field((), description="bands whose networks stay as they are")
 
@@ -92,10 +93,12 @@ class StepTask:
         self.device = next(network.parameters()).device
 
     def begin(self, epoch: int) -> None:
-        """Leave observations out and shift them anew."""
-        if self.config.thin or self.config.noise:
+        """Leave observations out, shift and fade them anew."""
+        config = self.config
+        if config.thin or config.noise or config.fade:
             rng = np.random.default_rng([self.seed, epoch])
-            self.steps = prepare(disturbed(self.curves, self.config.thin, self.config.noise, rng), self.preprocessing)
+            curves = disturbed(self.curves, config.thin, config.noise, rng, config.fade)
+            self.steps = prepare(curves, self.preprocessing)
 
     def pieces(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Cut a batch into pieces that fit in memory."""
@@ -134,7 +137,7 @@ class Ensemble(StepTask):
         return [b for b, name in enumerate(self.preprocessing.bands) if name not in self.config.frozen_bands]
 
     def begin(self, epoch: int) -> None:
-        """Leave observations out and shift them anew."""
+        """Forget the states of the epoch before."""
         self._kept = None
         super().begin(epoch)
 
@@ -224,8 +227,10 @@ def _shares(weight: NDArray[np.float64], group: NDArray) -> NDArray[np.float64]:
     return np.divide(weight, total, out=np.zeros(len(weight)), where=total > 0)
 
 
-def disturbed(curves: LightCurves, thin: float, noise: float, rng: np.random.Generator) -> LightCurves:
-    """Return the light curves as a poorer survey would have seen them.
+def disturbed(
+    curves: LightCurves, thin: float, noise: float, rng: np.random.Generator, fade: float = 0.0
+) -> LightCurves:
+    """Return the light curves as a poorer survey would have seen them, or the same objects farther away.
 
     Parameters
     ----------
@@ -234,11 +239,24 @@ def disturbed(curves: LightCurves, thin: float, noise: float, rng: np.random.Gen
         Of each light curve a fraction of observations between 0 and this is left out.
     noise : float
         Brightness is shifted by a normal deviate of this many errors, where errors are known.
+    fade : float
+        Each light curve is made fainter by between 0 and this [mag]. What is added is the noise of the sky, which
+        doesn't fade along: fluxes keep their errors, errors in magnitudes grow.
     """
     fraction = ragged.spread(rng.uniform(0, thin, len(curves)), curves.offsets)
     error = np.where(np.isfinite(curves.error) & (curves.error > 0), curves.error, 0)
     value = curves.value + noise * error * rng.standard_normal(len(error))
-    return replace(curves, value=value.astype(np.float32)).where(rng.random(len(error)) >= fraction)
+    if fade:
+        fainter = ragged.spread(rng.uniform(0, fade, len(curves)), curves.offsets)
+        factor = 10 ** (-0.4 * fainter)
+        lost = np.sqrt(1 - factor**2) * rng.standard_normal(len(error))
+        if curves.in_magnitudes:
+            value, error = value + fainter + error / factor * lost, error / factor
+        else:
+            value = value * factor + error * lost
+        error = np.where(np.isfinite(curves.error) & (curves.error > 0), error, curves.error)
+        curves = replace(curves, error=error.astype(np.float32))
+    return replace(curves, value=value.astype(np.float32)).where(rng.random(len(fraction)) >= fraction)
 
 
 def parameter_groups(task: Ensemble, rate: float) -> list[dict]:
