@@ -142,6 +142,20 @@ def test_of_one_band_and_instant_the_first_counts() -> None:
     assert prepare(curves(star), GR).n_obs.tolist() == [4]
 
 
+def test_of_bands_observed_together_one_is_used_in_turns() -> None:
+    """Gaia's BP and RP within a minute, every ten days: each band is left with every other visit."""
+    time = np.repeat(np.arange(12) * 10.0, 2) + np.tile([0, 1 / 1440], 12)
+    curves = LightCurves.from_arrays(
+        ["a"], [0, 24], time, np.arange(24.0), band=np.tile([0, 1], 12), bands=("BP", "RP"), unit="mag"
+    )
+    config = MultibandConfig(bands=("BP", "RP"), alternate=("BP", "RP")).resolved(curves)
+    steps = prepare(curves, config)
+    assert steps.observations.tolist() == [12]
+    assert steps.band.tolist() == [0, 1] * 4
+    np.testing.assert_allclose(np.diff(steps.time), 10, atol=0.01)
+    assert prepare(curves, config.model_copy(update={"alternate": None})).observations.tolist() == [24]
+
+
 def test_level_adds_the_magnitude_and_its_error() -> None:
     star = [(float(k), 15.0 + k, "g") for k in range(3)]
     config = GR.model_copy(update={"level": True})

@@ -184,7 +184,8 @@ class Model:
             Of n objects; left as it is.
         observations : LightCurves
             New observations of m objects, in order of time or not. One of a band and instant that the object has had
-            last is the same one again and changes nothing.
+            last is the same one again and changes nothing. All are taken: where the preprocessing says that bands
+            alternate, give one observation per visit.
         rows : int (m,), optional
             Which of the n objects each light curve belongs to; one after the other by default.
         strict : bool

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves, factor_to
-from goodricke.preprocess.cleaning import finite_points, flux_to_ab, significant_flux
+from goodricke.preprocess.cleaning import alternate_bands, finite_points, flux_to_ab, significant_flux
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +49,9 @@ class MultibandConfig(BaseModel):
         False, description="a step also holds the magnitude itself and log10 of its error, not differences alone"
     )
     columns: tuple[str, ...] = Field((), description="numbers per object that the central network is told, NaN allowed")
+    alternate: tuple[str, str] | None = Field(
+        None, description="two bands observed together, as Gaia's BP and RP: of each visit one is used, in turns"
+    )
     fewest: int = Field(1, ge=1, description="steps below which an object is TOO_FEW_POINTS")
     shortest: float = Field(1e-5, gt=0, description="time differences below this [d] count as this")
     smallest_error: float = Field(1e-3, gt=0, description="errors below this [mag] count as this")
@@ -248,7 +251,8 @@ def prepare(curves: LightCurves, config: MultibandConfig) -> Steps:
     Parameters
     ----------
     curves : LightCurves
-        Magnitudes, or fluxes with ``brightness="asinh"``. Of observations of one band and instant the first counts.
+        Magnitudes, or fluxes with ``brightness="asinh"``. Of observations of one band and instant the first counts,
+        of visits in two bands that ``alternate`` one (section 2.1; see `goodricke.preprocess.cleaning`).
     config : MultibandConfig
         With all its fields resolved.
 
@@ -265,6 +269,7 @@ def prepare(curves: LightCurves, config: MultibandConfig) -> Steps:
     """
     finite = finite_points(to_magnitudes(curves, config))
     known = in_order(in_known_bands(finite, config))
+    known = known if config.alternate is None else alternate_bands(known, config.alternate)
     owner, band = ragged.owner(known.offsets), known.band
     time, magnitude = known.time, known.value.astype(np.float64)
     rank, previous = _within_bands(owner, band, len(config.bands))
