@@ -148,6 +148,26 @@ def test_inspect_shows_what_was_recognised(folder: Path) -> None:
     assert "mag" in text
 
 
+def test_every_command_reads_files_in_the_same_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = ["--quality", "hard", "--flux", "F", "--column", "time=t", "--column", "error=e", "--band", "g"]
+    told += ["--unit", "mJy", "--time-scale", "MJD", "-r"]
+    expected = {"quality": "hard", "flux": "F", "columns": {"time": "t", "error": "e"}, "band": "g"}
+    expected |= {"unit": "mJy", "time_scale": "MJD", "recursive": True}
+    seen = []
+    monkeypatch.setattr("goodricke.inspection.inspect", lambda *_, plot, **options: seen.append(options))
+    monkeypatch.setattr("goodricke.pipeline.classify_files", lambda *arguments: seen.append(arguments[-2]))
+    monkeypatch.setattr("goodricke.assessment.source", lambda *arguments: seen.append(arguments[-1]))
+    evaluated = ["evaluate", "m", "--out", folder, "--light-curves", folder, "--labels", folder / "labels.csv"]
+    monkeypatch.setattr("goodricke.assessment.evaluate", lambda *_, **__: None)
+    for command in (["inspect", folder], ["classify", folder, "--model", "m"], evaluated):
+        run(*command, *told)
+        run(*command)
+    assert [{k: v for k, v in options.items() if v is not None} for options in seen] == [expected, {}] * 3
+    code, text = run("inspect", folder, "--column", "time")
+    assert code == 2
+    assert "write it as KIND=NAME" in text
+
+
 def test_dense_model_on_real_tess(shared: Path, dense_model: Model) -> None:
     files = sorted((shared / "data/formats/kepler_tess").glob("tess*.fits"))
     code, text = run("classify", *files, "--model", dense_model.folder, "--mc", 2)

@@ -114,11 +114,9 @@ def test_fine_tuning_starts_from_a_model(home: Path) -> None:
     from goodricke.training.families import build_network
 
     train(home, 1)
-    recipe = read_recipe(home / "toy.toml")
-    settings = recipe.training.model_copy(update={"init": str(home / "run/model")})
-    network = build_network(recipe.model_copy(update={"training": settings}), ("a", "b", "c"))
-    old = load_model(home / "run/model").network.state_dict()
-    new = network.state_dict()
+    model = load_model(home / "run/model")
+    network = build_network(read_recipe(home / "toy.toml"), ("a", "b", "c"), (), model)
+    old, new = model.network.state_dict(), network.state_dict()
     assert all((new[k] == old[k]).all() for k in old if not k.startswith("head.7"))
     assert new["head.7.weight"].shape == (3, 32)
 
@@ -241,12 +239,15 @@ def test_unknown_bands_are_left_out_or_refused(survey: Path) -> None:
     assert "knows the bands g, r, not i" in refused.output
 
 
-def test_a_new_band_leaves_the_old_ones_as_they_are(survey: Path) -> None:
+def test_a_new_band_leaves_the_old_ones_as_they_are(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from goodricke.models.bundle import load_model
 
     train_bands(survey, 2)
     (survey / "run").rename(survey / "old")
+    loaded = []
+    monkeypatch.setattr("goodricke.experiment.load_model", lambda name: loaded.append(name) or load_model(name))
     output = train_bands(survey, 2, "--add-band", "i", "--from", str(survey / "old/model"))
+    assert loaded == [str(survey / "old/model")]  # once
     assert "Bands g, r: bit for bit those of two-bands" in output.replace("\n", " ")
     old, new = load_model(survey / "old/model"), load_model(survey / "run/model")
     assert new.preprocessing.bands == ("g", "r", "i")

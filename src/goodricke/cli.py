@@ -44,6 +44,8 @@ TimeScale = Annotated[
     str | None, typer.Option(help="Time scale, where the files don't tell: MJD, BTJD, HJD, ...", show_default=False)
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders with all their subfolders")]
+Passes = Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes for preprocessing")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto; an absent GPU is an error")]
 
 
@@ -87,8 +89,7 @@ def inspect(
     """Show what is recognised in files: mission, columns, cadence, gaps, faults, and a small plot."""
     from goodricke.inspection import inspect as look
 
-    options = _columns(column) | {"quality": quality, "flux": flux, "band": band, "unit": unit}
-    options |= {"time_scale": time_scale, "recursive": recursive}
+    options = _reading(quality, flux, column, band, unit, time_scale, recursive)
     raise typer.Exit(_guarded(lambda: look(sources, plot=plot, **options)))
 
 
@@ -98,7 +99,7 @@ def classify(
     model: Annotated[str, typer.Option(help="Shipped model (see `goodricke models list`), folder or hub id")],
     out: Annotated[Path | None, typer.Option(help="Results: .parquet, .csv, .ecsv, .fits or .vot")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure per object into this folder")] = None,
-    mc: Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")] = 20,
+    mc: Passes = 20,
     seed: Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")] = 0,
     quality: Quality = "default",
     flux: Flux = None,
@@ -108,7 +109,7 @@ def classify(
     time_scale: TimeScale = None,
     recursive: Recursive = False,
     device: Device = "cpu",
-    workers: Annotated[int, typer.Option(min=1, help="Processes for preprocessing")] = 1,
+    workers: Workers = 1,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at bands that the model doesn't know instead of leaving them out")
     ] = False,
@@ -120,8 +121,7 @@ def classify(
     """
     from goodricke.pipeline import classify_files
 
-    options = _columns(column) | {"quality": quality, "flux": flux, "band": band, "unit": unit}
-    options |= {"time_scale": time_scale, "recursive": recursive}
+    options = _reading(quality, flux, column, band, unit, time_scale, recursive)
     raise typer.Exit(_guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options, strict))
 
 
@@ -196,7 +196,7 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Draw this object's probabilities step by step (multi-band models); repeatable"),
     ] = None,
-    mc: Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")] = 20,
+    mc: Passes = 20,
     seed: Annotated[int, typer.Option(help="Of the dropout masks")] = 0,
     quality: Quality = "default",
     flux: Flux = None,
@@ -206,7 +206,7 @@ def evaluate(
     time_scale: TimeScale = None,
     recursive: Recursive = False,
     device: Device = "cpu",
-    workers: Annotated[int, typer.Option(min=1, help="Processes for preprocessing")] = 1,
+    workers: Workers = 1,
 ) -> None:
     """Score models on labelled light curves: tables, metrics.json, figures, and the predictions of each object.
 
@@ -220,15 +220,14 @@ def evaluate(
 
     Exit code: 0 every object was answered, 3 some were not, 2 wrong usage.
     """
-    read = {"quality": quality, "flux": flux, "band": band, "unit": unit, "time_scale": time_scale}
-    told = {name: value for name, value in read.items() if value not in (None, "default")} | _columns(column)
-    told |= {"recursive": recursive, "label": label, "object_id": object_id}
+    told = _reading(quality, flux, column, band, unit, time_scale, recursive)
+    told |= {"label": label, "object_id": object_id}
 
     def run() -> int:
         from goodricke.assessment import evaluate as put_to
         from goodricke.assessment import source
 
-        data = source(recipe, light_curves, labels, split, {name: value for name, value in told.items() if value})
+        data = source(recipe, light_curves, labels, split, told)
         options: dict[str, Any] = {"passes": mc, "seed": seed, "workers": workers, "device": device}
         result = put_to(model, data, out, split=split, history=history or (), **options)
         return DONE if result.complete else SOME_FAILED
@@ -293,13 +292,24 @@ def import_published(
     raise typer.Exit(_guarded(run))
 
 
-def _columns(column: list[str] | None) -> dict[str, Any]:
-    """Return the columns named on the command line, as an option of the readers."""
+def _reading(
+    quality: str,
+    flux: str | None,
+    column: list[str] | None,
+    band: str | None,
+    unit: str | None,
+    time_scale: str | None,
+    recursive: bool,
+) -> dict[str, Any]:
+    """Return the readers' options that the command line gives; the others keep the readers' own defaults."""
     pairs = [item.partition("=") for item in column or []]
     wrong = [name for name, equals, _ in pairs if not equals]
     if wrong:
         raise typer.BadParameter(f"--column {wrong[0]}: write it as KIND=NAME, e.g. time=HJD")
-    return {"columns": {kind: name for kind, _, name in pairs}}
+    told: dict[str, Any] = {"quality": None if quality == "default" else quality, "flux": flux, "band": band}
+    told |= {"unit": unit, "time_scale": time_scale, "recursive": recursive or None}
+    told |= {"columns": {kind: name for kind, _, name in pairs} or None}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _console() -> Any:

@@ -26,7 +26,7 @@ from goodricke.evaluation.figures import plot_confusion, plot_history, plot_reli
 from goodricke.evaluation.metrics import Scores, score
 from goodricke.evaluation.regression import RegressionScores, score_regression
 from goodricke.inference import Answers, ask, monte_carlo, predictions
-from goodricke.models.bundle import BundleConfig, Model, load_model, resolve_device
+from goodricke.models.bundle import BundleConfig, Model, Target, load_model, resolve_device
 from goodricke.models.multiband import Multiband
 from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare, restore
 from goodricke.training import loop
@@ -36,10 +36,11 @@ from goodricke.training.families import (
     family,
     fit_network,
     learned_targets,
+    standardised,
     unchanged_bands,
 )
 from goodricke.training.labelled import Labelled, read_labelled
-from goodricke.training.recipe import Recipe
+from goodricke.training.recipe import Recipe, resolved
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split, split_by_star
 from goodricke.uncertainty.calibration import fit_temperature
 
@@ -73,25 +74,27 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     Raises
     ------
     ValueError
-        If the folder holds a run with other settings, data or split.
+        If the folder holds a run with other settings, data or split, or the model to start from doesn't go with it.
     """
     where = join_processes(device)
     first = loop.rank_and_world()[0] == 0
     console = (console or Console()) if first else Console(quiet=True)
     recipe.run.mkdir(parents=True, exist_ok=True)
+    init = None if recipe.training.init is None else load_model(recipe.training.init)
     told = recipe.preprocessing.columns if isinstance(recipe.preprocessing, MultibandConfig) else ()
     data = read_labelled(recipe.data, told)
-    recipe = recipe.model_copy(update={"preprocessing": recipe.preprocessing.resolved(data.curves)})
+    recipe = resolved(recipe, data.curves, None if init is None else init.config)
     prepared = _prepared(recipe, data, console)
     parts = split_objects(recipe, data, prepared)
     _check_same_run(recipe, data, parts)
     console.print(f"{len(data.classes)} classes, " + ", ".join(f"{len(rows):,} to {k}" for k, rows in parts.items()))
-    network = build_network(recipe, data.classes).to(where)
-    run = _fit(recipe, network, prepared, data, parts, console)
+    targets = learned_targets(recipe, data, parts[TRAIN])
+    network = build_network(recipe, data.classes, targets, init).to(where)
+    run = _fit(recipe, network, init, prepared, data, targets, parts, console)
     beside = _mixture(recipe, prepared, data, parts, where, console)
     if first:
-        _tell_of_frozen_bands(recipe, network, console)
-        _finish(recipe, network.cpu().eval(), prepared, data, parts, run, beside, console)
+        _tell_of_frozen_bands(recipe, network, init, console)
+        _finish(recipe, network.cpu().eval(), prepared, data, targets, parts, run, beside, console)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return recipe.run / "model"
@@ -194,13 +197,21 @@ def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
 
 
 def _fit(
-    recipe: Recipe, network: Network, prepared: Prepared | Steps, data: Labelled, parts: Parts, console: Console
+    recipe: Recipe,
+    network: Network,
+    init: Model | None,
+    prepared: Prepared | Steps,
+    data: Labelled,
+    targets: tuple[Target, ...],
+    parts: Parts,
+    console: Console,
 ) -> loop.Run:
     """Train the network in ``run/checkpoints``."""
     where = recipe.run / "checkpoints"
 
     def fit(report: Callable, tick: Callable) -> loop.Run:
-        return fit_network(recipe, network, prepared, data, parts[TRAIN], parts[VALIDATION], where, report, tick)
+        rows = parts[TRAIN], parts[VALIDATION]
+        return fit_network(recipe, network, init, prepared, data, targets, *rows, where, report, tick)
 
     return _shown(fit, len(parts[TRAIN]), recipe.training.epochs, console)
 
@@ -238,13 +249,12 @@ def _shown(fit: Callable[[Callable, Callable], Fitted], objects: int, epochs: in
         return fit(report, lambda objects: progress.advance(bar, objects))
 
 
-def _tell_of_frozen_bands(recipe: Recipe, network: Network, console: Console) -> None:
+def _tell_of_frozen_bands(recipe: Recipe, network: Network, init: Model | None, console: Console) -> None:
     """Check that the networks of frozen bands are as they were, and say so."""
     frozen, config = recipe.training.ensemble.frozen_bands, recipe.preprocessing
-    if frozen and recipe.training.init and isinstance(network, Multiband) and isinstance(config, MultibandConfig):
-        model = load_model(recipe.training.init)
-        unchanged_bands(network.cpu(), config, model, frozen)
-        console.print(f"Bands {', '.join(frozen)}: bit for bit those of {model.name} {model.hash}")
+    if frozen and init is not None and isinstance(network, Multiband) and isinstance(config, MultibandConfig):
+        unchanged_bands(network.cpu(), config, init, frozen)
+        console.print(f"Bands {', '.join(frozen)}: bit for bit those of {init.name} {init.hash}")
 
 
 # ---- what comes after the fit -------------------------------------------------------------------------------------
@@ -255,6 +265,7 @@ def _finish(
     network: Network,
     prepared: Prepared | Steps,
     data: Labelled,
+    targets: tuple[Target, ...],
     parts: Parts,
     run: loop.Run,
     beside: dict[str, NDArray],
@@ -271,7 +282,7 @@ def _finish(
         classes=data.classes,
         network=network.config.model_dump(),
         preprocessing=recipe.preprocessing,
-        targets=learned_targets(recipe, data, parts[TRAIN]),
+        targets=targets,
         trained_on=recipe.data.name,
         unit=data.curves.unit,
         bands=data.curves.bands,
@@ -344,8 +355,8 @@ def _regressions(
     if not isinstance(prepared, Steps) or not model.config.targets:
         return {}
     rows, known = parts[TEST], np.concatenate([parts[TRAIN], parts[VALIDATION]])
-    learned = [t.standardised(data.targets[:, k]) for k, t in enumerate(model.config.targets)]
-    forest = model.parameters(forest_regressions(data.curves, prepared, np.stack(learned, 1), known, rows))
+    learned = standardised(data, model.config.targets)
+    forest = model.parameters(forest_regressions(data.curves, prepared, learned, known, rows))
     return {
         name: {
             kind: score_regression(data.targets[rows, k], values[name], data.star[rows])

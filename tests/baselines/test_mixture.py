@@ -25,22 +25,10 @@ from goodricke.baselines.mixture import (
 from goodricke.lightcurves import LightCurves
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess.multiband import MultibandConfig, Steps, prepare
-from goodricke.ragged import offsets_of
 from goodricke.training.labelled import Labelled
 from goodricke.training.multiband import Ensemble, EnsembleConfig
 from goodricke.training.recipe import Recipe, read_recipe
-
-
-def sky(n=24, seed=0, counts=(14, 30)) -> tuple[LightCurves, np.ndarray]:
-    """Return slow, wide and fast, small sines in two bands: two classes that anyone can tell apart."""
-    rng = np.random.default_rng(seed)
-    label, number = np.arange(n) % 2, rng.integers(*counts, n)
-    time = np.concatenate([np.sort(rng.uniform(0, 60, k)) for k in number])
-    value = 15 + np.where(np.repeat(label, number), np.sin(time / 5), 0.1 * np.sin(9 * time))
-    error, band = rng.uniform(0.005, 0.1, len(time)), rng.integers(0, 2, len(time))
-    ids = [str(k) for k in range(n)]
-    offsets = offsets_of(number)
-    return LightCurves.from_arrays(ids, offsets, time, value, error, band, bands=("g", "r"), unit="mag"), label
+from making import sky
 
 
 def uneven() -> tuple[LightCurves, np.ndarray]:

@@ -1,10 +1,8 @@
-import warnings
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 
+from checking import ink
 from goodricke.evaluation.early import by_number, by_truncation
 from goodricke.evaluation.early_figures import (
     MOST_CLASSES,
@@ -20,22 +18,9 @@ from goodricke.evaluation.regression_figures import plot_regression
 from goodricke.evaluation.style import label_ends, move_apart
 from goodricke.lightcurves import LightCurves
 
+pytestmark = pytest.mark.usefixtures("loud")
+
 CLASSES = ("EA", "EW", "$RR_{")
-
-
-@pytest.fixture(autouse=True)
-def loud():
-    """Turn matplotlib's warnings (clashing limits, squeezed layouts) into failures."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        warnings.simplefilter("error", RuntimeWarning)
-        yield
-
-
-def ink(path):
-    """Return the size of a PNG and the fraction of its pixels that are not white."""
-    image = imread(path)
-    return image.shape[1], image.shape[0], float((image[..., :3].min(2) < 0.95).mean())
 
 
 def star(n=80, bands=("g", "r")):

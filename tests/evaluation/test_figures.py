@@ -1,13 +1,12 @@
 import subprocess
 import sys
-import warnings
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 
+from checking import ink
 from goodricke.evaluation.figures import (
     figure_name,
     plot_confusion,
@@ -23,16 +22,9 @@ from goodricke.lightcurves import LightCurves
 from goodricke.predictions import Predictions, Status
 from goodricke.preprocess.periods import find_periods
 
+pytestmark = pytest.mark.usefixtures("loud")
+
 CLASSES = ("EA", "EW", "RR")
-
-
-@pytest.fixture(autouse=True)
-def loud():
-    """Turn matplotlib's warnings (clashing limits, squeezed layouts) into failures."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        warnings.simplefilter("error", RuntimeWarning)
-        yield
 
 
 def star(n=300, period=0.61, object_id="star", unit="mag", seed=0, bands=("V",), span=400.0):
@@ -48,12 +40,6 @@ def predicted(curves, status="OK", spread=True, classes=CLASSES):
     p = rng.dirichlet(np.ones(len(classes)), len(curves))
     status = np.full(len(curves), str(status), dtype=object)
     return Predictions.build(curves.object_id, status, classes, p, curves.n_obs, p / 5 if spread else None)
-
-
-def ink(path):
-    """Return the size of a PNG and the fraction of its pixels that are not white."""
-    image = imread(path)
-    return image.shape[1], image.shape[0], float((image[..., :3].min(2) < 0.95).mean())
 
 
 def points(x, y=None, error=None, unit="mag", object_id="bad"):

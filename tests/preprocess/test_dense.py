@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
+from checking import assert_same
 from goodricke import LightCurves
 from goodricke.preprocess import DenseConfig, prepare
 from goodricke.preprocess.dense import SIXTY_ONE, gaussian_trend, kepler, median_cadence, published, to_cadence
@@ -22,11 +23,6 @@ def curve(n=200, step=HALF_HOUR, seed=0, unit="electron / s", start=1500.0) -> L
 
 def of(time, value, unit="electron / s") -> LightCurves:
     return LightCurves.from_arrays(["x"], [0, len(time)], time, value, unit=unit)
-
-
-def assert_same(a, b) -> None:
-    for name in ("offsets", "time", "values", "context", "status"):
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 
 
 def recorded_curves(recorded) -> tuple[list[str], LightCurves]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from checking import assert_same
 from goodricke import LightCurves
 from goodricke.preprocess import FoldedConfig, folded, prepare
 from goodricke.preprocess.periods import PeriodSearch, find_periods
@@ -27,11 +28,6 @@ def star(n=300, period=0.7, seed=0, unit="mag", shape="sine", noise=0.01, error=
 
 def of(time, value, error=None, unit="mag") -> LightCurves:
     return LightCurves.from_arrays(["x"], [0, len(time)], time, value, error, unit=unit)
-
-
-def assert_same(a, b) -> None:
-    for name in ("offsets", "time", "values", "context", "status"):
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 
 
 def test_a_star_alone_and_in_company_is_the_same_to_the_bit():

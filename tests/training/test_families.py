@@ -1,7 +1,7 @@
 """From a recipe to a network: what is taken over from another model, what is learned anew, and who is held out."""
 
+from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,15 @@ from goodricke.training.families import (
     fit_network,
     learned_targets,
     same_extras,
+    standardised,
     to_standardise,
     unchanged_bands,
 )
 from goodricke.training.labelled import Labelled, official_split
-from goodricke.training.recipe import Recipe
+from goodricke.training.recipe import Recipe, resolved, with_new_band
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split
-from training.test_multiband import copied, same, sky
+from making import sky
+from training.test_multiband import copied, same
 
 SIZES = {"hidden": 6, "head": [5]}
 
@@ -49,15 +51,16 @@ def model(bands=("g", "r"), columns=(), level=False, **sizes) -> Model:
     net = network(**sizes)
     classes = tuple("ABCDEFG"[: net.config.classes])
     about = BundleConfig(
-        name="old", family="multiband", classes=classes, network=net.config.model_dump(), preprocessing=config
+        **{"name": "old", "family": "multiband", "classes": classes, "network": net.config.model_dump()},
+        **{"preprocessing": config, "targets": [Target(name=name) for name in "PT"[: net.config.targets]]},
     )
     return Model(about, net)
 
 
-def recipe(bands=("g", "r"), columns=(), init=None, frozen=(), targets=("P",), level=False, **network) -> Recipe:
+def recipe(bands=("g", "r"), columns=(), frozen=(), targets=("P",), level=False, **network) -> Recipe:
     told = {name: {"column": name} for name in targets}
     preprocessing = {"kind": "multiband", "bands": bands, "columns": columns, "brightness": "magnitude", "level": level}
-    training = {"init": init, "ensemble": {"frozen_bands": frozen}, "epochs": 1, "batch": 8}
+    training = {"ensemble": {"frozen_bands": frozen}, "epochs": 1, "batch": 8}
     return Recipe.model_validate(
         {
             **{"name": "new", "run": "run", "data": {"light_curves": "x", "labels": "y", "targets": told}},
@@ -70,12 +73,13 @@ def recipe(bands=("g", "r"), columns=(), init=None, frozen=(), targets=("P",), l
 
 
 def test_sizes_follow_from_data_and_preprocessing_and_the_seed_decides():
-    made = build_network(recipe(("g", "r", "i"), ("z",), level=True, targets=("P", "T")), ("A", "B"))
+    settings = recipe(("g", "r", "i"), ("z",), level=True, targets=("P", "T"))
+    made = build_network(settings, ("A", "B"), (), None)
     assert isinstance(made, Multiband)
     assert family(made) == "multiband"
     c = made.config
     assert (c.bands, c.classes, c.width, c.context, c.targets, c.hidden) == (3, 2, 6, 1, 2, 6)
-    again = build_network(recipe(("g", "r", "i"), ("z",), level=True, targets=("P", "T")), ("A", "B"))
+    again = build_network(settings, ("A", "B"), (), None)
     assert same(copied(made), copied(again))
 
 
@@ -95,14 +99,15 @@ def answers(net: Multiband, config: MultibandConfig, columns: dict[str, float] |
     return torch.cat([answer.logits, answer.targets], 1)
 
 
-def adopted(old: Model, bands=None, columns=None, **sizes) -> tuple[Multiband, MultibandConfig]:
+def adopted(old: Model, bands=None, columns=None, targets=None, **sizes) -> tuple[Multiband, MultibandConfig]:
     """Return another network that took over what it could, and its preprocessing."""
     changes = {"bands": bands or old.preprocessing.bands}
     changes |= {"columns": old.preprocessing.columns if columns is None else columns}
     config = old.preprocessing.model_copy(update=changes)
-    sizes = {"bands": len(config.bands), "context": len(config.columns), "width": config.width} | sizes
-    new = network(9, **sizes)
-    adopt(new, config, old, old.classes)
+    targets = old.config.targets if targets is None else targets
+    follow = {"bands": len(config.bands), "context": len(config.columns), "width": config.width}
+    new = network(9, **follow | {"targets": len(targets)} | sizes)
+    adopt(new, config, old, "ABCDEFG"[: new.config.classes], targets)
     return new, config
 
 
@@ -162,9 +167,10 @@ def test_shared_extras_are_named_with_their_sign():
     assert same_extras(old, old) == [(k, k, 1) for k in range(6)]
 
 
-def test_other_classes_leave_the_last_layers_as_they_are():
+def test_other_classes_leave_the_last_layers_as_they_are(caplog):
     old, plain = model(classes=3), network(9, classes=4)
     new, _ = adopted(old, classes=4)
+    assert caplog.messages[0].endswith("they start afresh: bands.g.head, bands.r.head, central.head.layers")
     kept, fresh, theirs = copied(new), copied(plain), copied(old.network)
     for name, weight in kept.items():
         last = name.endswith(("head.layers.4.weight", "head.layers.4.bias"))
@@ -179,49 +185,138 @@ def test_other_sizes_are_no_error_and_take_what_fits():
     assert torch.isfinite(answers(new, config)).all()
 
 
-# ---- from the recipe ----------------------------------------------------------------------------------------------
+# ---- regressed parameters -----------------------------------------------------------------------------------------
+
+PERIOD = Target(name="P", unit="d", log=True, mean=0.7, std=0.5)
+HEAT = Target(name="T", unit="K", mean=6000, std=900)
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> str:
-    model(columns=("photoz",)).save(tmp_path / "old", "# old\n", half=False)
-    return str(tmp_path / "old")
+def hot() -> Model:
+    """Return a model of a period, learned as its logarithm, and a temperature."""
+    made = model(targets=2)
+    made.config = made.config.model_copy(update={"targets": (PERIOD, HEAT)})
+    return made
 
 
-def test_a_recipe_starts_from_a_model(saved):
-    new = build_network(recipe(("r", "g"), ("photoz",), saved), ("A", "B", "C"))
-    assert torch.equal(new.central.norm.weight, model(columns=("photoz",)).network.central.norm.weight)
+def test_parameters_in_another_order_and_standardisation_say_the_same_in_their_units(hot):
+    new = (
+        Target(name="mass", mean=3, std=2),
+        HEAT.model_copy(update={"mean": 5500.0, "std": 40.0}),
+        PERIOD.model_copy(update={"mean": -1.2, "std": 3.0}),
+    )
+    made, config = adopted(hot, targets=new)
+    found, expected = answers(made, config)[:, 3:].numpy(), answers(hot.network, config)[:, 3:].numpy()
+    np.testing.assert_allclose(new[1].physical(found[:, 1]), HEAT.physical(expected[:, 1]), rtol=1e-5)
+    np.testing.assert_allclose(new[2].physical(found[:, 2]), PERIOD.physical(expected[:, 0]), rtol=1e-4)
+    assert np.ptp(expected, 0).min() > 1e-3  # not all the same
+    fresh = network(9, targets=3).central.regressions[0]
+    assert same(copied(made.central.regressions[0]), copied(fresh))
 
 
-def test_what_the_initial_model_does_not_know_is_standardised_anew(saved):
+@pytest.mark.parametrize("change", [{"log": False}, {"unit": "h"}, {"name": "period"}])
+def test_a_parameter_that_is_another_number_starts_afresh(hot, change, caplog):
+    made, _ = adopted(hot, targets=(PERIOD.model_copy(update=change), HEAT))
+    fresh = network(9, targets=2).central.regressions[0]
+    assert same(copied(made.central.regressions[0]), copied(fresh))
+    assert same(copied(made.central.regressions[1]), copied(hot.network.central.regressions[1]))
+    named = {"unit": "d", "log": True, "name": "P"} | change
+    assert caplog.messages == [
+        "old has no fitting weights for these; they start afresh: "
+        f"central.regressions.{'log ' * named['log']}{named['name']} [{named['unit']}]"
+    ]
+
+
+# ---- from the recipe ----------------------------------------------------------------------------------------------
+
+
+TOLD = model(columns=("photoz",))
+
+
+def built(settings: Recipe, init: Model | None = TOLD) -> Multiband:
+    return build_network(settings, ("A", "B", "C"), TOLD.config.targets, init)
+
+
+def test_a_recipe_starts_from_a_model(caplog):
+    new = built(recipe(("r", "g"), ("photoz",)))
+    assert torch.equal(new.central.norm.weight, TOLD.network.central.norm.weight)
+    assert not caplog.messages
+
+
+def test_what_the_initial_model_does_not_know_is_standardised_anew():
+    def learned(init=TOLD, **changes):
+        return to_standardise(recipe(**changes).preprocessing, init)
+
     # extras of two bands and a column: g-r wait photoz
-    assert to_standardise(recipe()) == (None, None)
-    assert to_standardise(recipe(columns=("photoz",), init=saved)) == ([], [])
-    assert to_standardise(recipe(("r", "g"), ("photoz",), saved)) == ([], [])
-    assert to_standardise(recipe(("g", "r", "i"), ("photoz",), saved)) == ([2], [1, 2])
-    assert to_standardise(recipe(columns=("mass", "photoz"), init=saved)) == ([], [2])
-    assert to_standardise(recipe(columns=("photoz",), init=saved, level=True)) == (None, [])
+    assert learned(None) == (None, None)
+    assert learned(columns=("photoz",)) == ([], [])
+    assert learned(bands=("r", "g"), columns=("photoz",)) == ([], [])
+    assert learned(bands=("g", "r", "i"), columns=("photoz",)) == ([2], [1, 2])
+    assert learned(columns=("mass", "photoz")) == ([], [2])
+
+
+def asinh(**changes) -> MultibandConfig:
+    return MultibandConfig(**{"bands": ("g",), "brightness": "asinh", "softening": 2.5, "unit": "nJy"} | changes)
+
+
+def begun(config: MultibandConfig, unit="nJy", known: MultibandConfig | None = None) -> MultibandConfig:
+    """Return the preprocessing of a training that starts from a model, of asinh magnitudes and levels by default."""
+    told = recipe().model_copy(update={"preprocessing": config})
+    about = TOLD.config.model_copy(update={"preprocessing": known or asinh(level=True)})
+    return resolved(told, replace(sky()[0], unit=unit), about).preprocessing
+
+
+def test_what_a_recipe_leaves_open_is_as_the_initial_model_has_it():
+    expected = asinh(level=True, bands=("g", "r"))
+    assert begun(MultibandConfig()) == begun(MultibandConfig(), "mJy") == expected  # bands follow the data
+    assert begun(asinh(level=True, fewest=4)) == asinh(level=True, fewest=4)
+    plain = MultibandConfig(bands=("g",), brightness="magnitude")
+    assert begun(MultibandConfig(bands=("r",)), known=plain) == plain.model_copy(update={"bands": ("r",)})
+    assert resolved(recipe(), sky()[0], None).preprocessing == recipe().preprocessing
 
 
 @pytest.mark.parametrize(
-    ("changes", "strange"),
+    ("told", "message"),
     [
-        ({"frozen": ("g",)}, "network of g"),  # of no initial model: it would stay as random numbers
-        ({"frozen": ("g", "x"), "init": True}, "network of x"),
-        ({"frozen": ("g", "i"), "init": True, "bands": ("g", "r", "i")}, "network of i"),
-        ({"frozen": ("g",), "init": True, "head": [7]}, "network of g"),
+        ({"brightness": "magnitude"}, "brightness is magnitude, .* old, whose weights were trained with asinh"),
+        ({"softening": 3.0}, "softening is 3.0, .* trained with 2.5"),
+        ({"unit": "mJy"}, "unit is mJy, .* trained with nJy"),
+        ({"level": False}, "level is False, .* trained with True. Leave level out"),
     ],
 )
-def test_bands_that_cannot_stay_as_they_are_are_named_before_the_training(saved, changes, strange):
-    changes = changes | ({"init": saved} if "init" in changes else {})
+def test_a_recipe_that_makes_other_numbers_than_the_initial_model_is_refused(told, message):
+    with pytest.raises(ValueError, match=message):
+        begun(MultibandConfig(**told))
+
+
+def test_a_band_is_added_to_numbers_made_as_the_model_has_them(tmp_path):
+    old = model(level=True)
+    old.save(tmp_path, "# old\n")
+    left_open = recipe().model_copy(update={"preprocessing": MultibandConfig()})
+    extended = with_new_band(left_open, "i", str(tmp_path)).preprocessing
+    assert extended == old.preprocessing.model_copy(update={"bands": ("g", "r", "i")})
+    otherwise = recipe().model_copy(update={"preprocessing": MultibandConfig(brightness="asinh")})
+    with pytest.raises(ValueError, match=r"brightness is asinh, .* trained with magnitude"):
+        with_new_band(otherwise, "i", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("init", "changes", "strange"),
+    [
+        (None, {"frozen": ("g",)}, "network of g"),  # it would stay as random numbers
+        (TOLD, {"frozen": ("g", "x")}, "network of x"),
+        (TOLD, {"frozen": ("g", "i"), "bands": ("g", "r", "i")}, "network of i"),
+        (TOLD, {"frozen": ("g",), "head": [7]}, "network of g"),
+    ],
+)
+def test_bands_that_cannot_stay_as_they_are_are_named_before_the_training(init, changes, strange):
     with pytest.raises(ValueError, match=f"{strange} can't stay"):
-        build_network(recipe(columns=("photoz",), **changes), ("A", "B", "C"))
+        built(recipe(columns=("photoz",), **changes), init)
 
 
-def test_bands_that_have_changed_are_noticed(saved):
-    settings = recipe(("r", "i", "g"), ("photoz",), saved, frozen=("g",))
-    new = build_network(settings, ("A", "B", "C"))
-    old = model(columns=("photoz",))
+def test_bands_that_have_changed_are_noticed():
+    settings, old = recipe(("r", "i", "g"), ("photoz",), frozen=("g",)), TOLD
+    new = built(settings)
     unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
     new.bands[2].head.layers[1].running_mean += 1e-7  # not a trained weight, but part of the answer
     unchanged_bands(new, settings.preprocessing, old, ("r",))
@@ -237,15 +332,13 @@ def labelled(n=24, targets=0, bands=("g", "r")) -> Labelled:
 
 def test_adding_a_band_keeps_old_statistics_and_learns_new_ones(tmp_path):
     old = model(("g", "r"), classes=2, targets=0)
-    old.save(tmp_path / "old", "# old\n", half=False)
-    settings = recipe(("g", "r", "i"), init=str(tmp_path / "old"), frozen=("g", "r"), targets=())
+    settings = recipe(("g", "r", "i"), frozen=("g", "r"), targets=())
     data = labelled(bands=("g", "r", "i"))
     prepared = prepare(data.curves, settings.preprocessing)
-    new = build_network(settings, data.classes)
+    new = build_network(settings, data.classes, (), old)
     rows = np.arange(24)
-    fit_network(
-        *(settings, new, prepared, data, rows[:16], rows[16:], tmp_path / "run"), lambda _: None, lambda _: None
-    )
+    parts = rows[:16], rows[16:], tmp_path / "run"
+    fit_network(*(settings, new, old, prepared, data, (), *parts), lambda _: None, lambda _: None)
     unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
     before, now = old.network.central.standard, new.central.standard
     assert now.mean[[0, 3]].tolist() == before.mean[[0, 1]].tolist()  # g-r, wait
@@ -272,7 +365,8 @@ def test_targets_are_standardised_by_measured_training_objects():
         assert known.std() == pytest.approx(1)
         back = target.physical(learned)
         np.testing.assert_allclose(back[np.isfinite(back)], data.targets[training, k][np.isfinite(learned)])
-    assert isinstance(p, Target)
+    np.testing.assert_array_equal(standardised(data, (p, t))[:, 1], t.standardised(data.targets[:, 1]))
+    assert standardised(labelled(8), ()).shape == (8, 0)
 
 
 @pytest.mark.parametrize("values", [[np.nan] * 4, [3, np.nan, np.nan, np.nan], [3, 3, 3, 3]])
@@ -288,8 +382,10 @@ def test_the_fit_is_told_standardised_targets_and_class_weights(tmp_path, monkey
     monkeypatch.setattr("goodricke.training.multiband.fit", lambda task, *rest: seen.append((task, *rest)))
     prepared = prepare(data.curves, settings.preprocessing)
     training = np.r_[0:9, 18:20]  # another mixture of classes than all objects'
-    net = build_network(settings, data.classes)
-    fit_network(*(settings, net, prepared, data, training, np.arange(20, 24), tmp_path), lambda _: None, lambda _: None)
+    targets = learned_targets(settings, data, training)
+    net = build_network(settings, data.classes, targets, None)
+    parts = training, np.arange(20, 24), tmp_path
+    fit_network(*(settings, net, None, prepared, data, targets, *parts), lambda _: None, lambda _: None)
     task, rows, *_ = seen[0]
     assert rows is training
     np.testing.assert_allclose(task.weights, [(11 / 9) ** 0.5, (11 / 2) ** 0.5])
@@ -302,10 +398,10 @@ def test_a_network_of_the_other_family_is_refused(tmp_path):
     data, settings = labelled(4), recipe(targets=())
     prepared = prepare(data.curves, settings.preprocessing)
     wrong = settings.model_copy(update={"preprocessing": Recipe.model_fields["preprocessing"].default})
-    net = build_network(settings, data.classes)
+    net = build_network(settings, data.classes, (), None)
     rows = np.arange(4)
     with pytest.raises(TypeError, match="multiband network doesn't go with folded"):
-        fit_network(wrong, net, prepared, data, rows, rows, tmp_path, lambda _: None, lambda _: None)
+        fit_network(wrong, net, None, prepared, data, (), rows, rows, tmp_path, lambda _: None, lambda _: None)
 
 
 # ---- a survey's own split -----------------------------------------------------------------------------------------

@@ -13,21 +13,7 @@ from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.training.loop import LoopConfig, _step
 from goodricke.training.multiband import Ensemble, EnsembleConfig, disturbed, fit, learn_statistics, parameter_groups
-
-
-def sky(n=24, seed=0, bands=("g", "r"), counts=(14, 30)) -> tuple[LightCurves, np.ndarray]:
-    """Return slow, wide and fast, small sines in random bands: two classes that anyone can tell apart."""
-    rng = np.random.default_rng(seed)
-    label = np.arange(n) % 2
-    number = rng.integers(*counts, n)
-    offsets = ragged.offsets_of(number)
-    time = np.concatenate([np.sort(rng.uniform(0, 60, k)) for k in number])
-    of = np.repeat(label, number)
-    value = 15 + np.where(of, np.sin(time / 5), 0.1 * np.sin(9 * time)) + rng.normal(0, 0.01, len(time))
-    error = rng.uniform(0.005, 0.1, len(time))
-    band = rng.integers(0, len(bands), len(time))
-    ids = [str(k) for k in range(n)]
-    return LightCurves.from_arrays(ids, offsets, time, value, error, band, bands=bands, unit="mag"), label
+from making import sky
 
 
 def by_hand(counts: list[list[int]], error: float | None = None) -> LightCurves:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from goodricke.experiment import split_objects
 from goodricke.lightcurves import LightCurves
-from goodricke.models.bundle import BundleConfig
+from goodricke.models.bundle import BundleConfig, read_config
 from goodricke.preprocess import MultibandConfig, prepare
 from goodricke.readers import read_labels
 from goodricke.training.labelled import Labelled, read_labelled
-from goodricke.training.recipe import DataConfig, Recipe, TargetConfig
+from goodricke.training.recipe import DataConfig, Recipe, TargetConfig, resolved
 from goodricke.training.splits import TEST
 
 Int = NDArray[np.int64]
@@ -82,8 +82,8 @@ def _held_out_by(recipe: Recipe, data: Labelled) -> tuple[Int, str]:
     file = recipe.run / "split.csv"
     if file.exists():
         return _test_rows(data, file), f"held out by the run of recipe {recipe.name} ({file})"
-    config = recipe.preprocessing
-    config = config.resolved(data.curves) if isinstance(config, MultibandConfig) else config
+    init = None if recipe.training.init is None else read_config(recipe.training.init)
+    config = resolved(recipe, data.curves, init).preprocessing
     parts = split_objects(recipe, data, prepare(data.curves, config, recipe.training.workers))
     return parts[TEST], f"held out by the split of recipe {recipe.name}"
 

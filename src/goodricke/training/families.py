@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,13 +14,15 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.bundle import Model, Target, load_model, read_config
-from goodricke.models.multiband import Multiband, MultibandNetworkConfig
-from goodricke.preprocess import MultibandConfig, Prepared, Steps
+from goodricke.models.bundle import Model, Target
+from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig
+from goodricke.preprocess import MultibandConfig, Prepared, Preprocessing, Steps
 from goodricke.training import astrafier, multiband
 from goodricke.training.labelled import Labelled
 from goodricke.training.loop import Run
 from goodricke.training.recipe import Recipe
+
+log = logging.getLogger("goodricke")
 
 Network = Astrafier | Multiband
 
@@ -29,11 +32,21 @@ def family(network: Network) -> str:
     return "multiband" if isinstance(network, Multiband) else "astrafier"
 
 
-def build_network(recipe: Recipe, classes: Sequence[str]) -> Network:
-    """Return the network of a recipe, freshly initialised or with the weights of ``[training] init``.
+def build_network(recipe: Recipe, classes: Sequence[str], targets: Sequence[Target], init: Model | None) -> Network:
+    """Return the network of a recipe, freshly initialised or with the weights of a model to start from.
 
     From another model everything is taken that fits: with other classes, all but the last layers; with other bands, the
-    networks of the bands that both have, and the central network.
+    networks of the bands that both have, and the central network; with other parameters, the heads of those that both
+    have.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    classes : list of str
+    targets : list of Target
+        Regressed parameters as they will be standardised.
+    init : Model, optional
+        The model that ``[training] init`` names.
 
     Raises
     ------
@@ -48,11 +61,10 @@ def build_network(recipe: Recipe, classes: Sequence[str]) -> Network:
     else:
         sizes = {"classes": len(classes), "channels": config.channels, "context": config.context}
         network = Astrafier(TypeAdapter(AstrafierConfig).validate_python(recipe.network | sizes))
-    model = None if recipe.training.init is None else load_model(recipe.training.init)
-    if model is not None:
-        adopt(network, config, model, classes)
+    if init is not None:
+        adopt(network, config, init, classes, targets)
     if isinstance(network, Multiband) and isinstance(config, MultibandConfig):
-        _check_frozen(network, config, model, recipe.training.ensemble.frozen_bands)
+        _check_frozen(network, config, init, recipe.training.ensemble.frozen_bands)
     return network
 
 
@@ -64,17 +76,30 @@ def multiband_network_config(recipe: Recipe, classes: Sequence[str]) -> Multiban
     return TypeAdapter(MultibandNetworkConfig).validate_python(recipe.network | sizes)
 
 
-def adopt(network: Network, config: Any, model: Model, classes: Sequence[str]) -> None:
-    """Take over the weights of a model wherever they fit, bands by their names; last layers for the same classes."""
-    theirs = dict(model.network.state_dict())
+def adopt(
+    network: Network, config: Preprocessing, model: Model, classes: Sequence[str], targets: Sequence[Target]
+) -> None:
+    """Take over the weights of a model wherever they fit; the log names what starts afresh all the same.
+
+    Bands and regressed parameters are known by their names, and the last layers are for the same classes. A parameter
+    is the same one in the same unit, as its logarithm or not; its mean and standard deviation may be others.
+    """
+    theirs, ours = dict(model.network.state_dict()), dict(network.state_dict())
+    names = list(ours)
     if tuple(classes) != model.classes:  # as many classes are not the same ones
         last = f"head.layers.{4 * len(network.config.head)}." if isinstance(network, Multiband) else "head.7."
         theirs = {name: weight for name, weight in theirs.items() if last not in name}
-    if isinstance(network, Multiband) and isinstance(model.preprocessing, MultibandConfig):
-        theirs = _renamed(theirs, model.preprocessing.bands, config.bands)
-        theirs |= _rearranged(network, theirs, model.preprocessing, config)
-    ours = network.state_dict()
-    network.load_state_dict(ours | {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape})
+    old = model.preprocessing
+    if isinstance(network, Multiband) and isinstance(config, MultibandConfig) and isinstance(old, MultibandConfig):
+        ours = _by_name(ours, config.bands, targets)
+        theirs = _by_name(theirs, old.bands, model.config.targets)
+        theirs |= _rearranged(ours, theirs, old, config, network.config.hidden)
+        theirs |= _rescaled(network, theirs, model.config.targets, targets)
+    fitting = {name: w for name, w in theirs.items() if name in ours and w.shape == ours[name].shape}
+    network.load_state_dict(dict(zip(names, (ours | fitting).values(), strict=True)))
+    fresh = dict.fromkeys(".".join(name.split(".")[:-1][:3]) for name in ours if name not in fitting)
+    if fresh:
+        log.warning("%s has no fitting weights for these; they start afresh: %s", model.name, ", ".join(fresh))
 
 
 def same_extras(old: MultibandConfig, new: MultibandConfig) -> list[tuple[int, int, int]]:
@@ -99,26 +124,45 @@ def _extras(config: MultibandConfig) -> list[tuple[str, ...]]:
     return [*pairs, ("wait",), *(("column", name) for name in config.columns)]
 
 
-def _renamed(weights: dict[str, Tensor], old: tuple[str, ...], new: tuple[str, ...]) -> dict[str, Tensor]:
-    """Return weights with the bands' numbers as the new network counts them, those of other bands left out."""
-    renamed = {}
+def _by_name(weights: Mapping[str, Tensor], bands: Sequence[str], targets: Sequence[Target]) -> dict[str, Tensor]:
+    """Return weights, in order, with names of bands and parameters in place of their numbers."""
+    members = {"bands.": bands, "central.translations.": bands, "central.regressions.": [_label(t) for t in targets]}
+    named = {}
     for name, weight in weights.items():
-        for prefix in ("bands.", "central.translations."):
+        for prefix, known in members.items():
             if name.startswith(prefix):
-                number, _, rest = name[len(prefix) :].partition(".")
-                band = old[int(number)]
-                name = f"{prefix}{new.index(band)}.{rest}" if band in new else ""
+                number, _, rest = name.removeprefix(prefix).partition(".")
+                name = f"{prefix}{known[int(number)]}.{rest}"
                 break
-        renamed[name] = weight
-    renamed.pop("", None)
-    return renamed
+        named[name] = weight
+    return named
+
+
+def _label(target: Target) -> str:
+    """Return what two targets have in common whose weights differ by their standardisation alone."""
+    return f"{'log ' * target.log}{target.name} [{target.unit}]"
+
+
+def _rescaled(
+    network: Multiband, weights: dict[str, Tensor], old: Sequence[Target], new: Sequence[Target]
+) -> dict[str, Tensor]:
+    """Return the last layers of parameters that both have, so that in their units they say what they said."""
+    moved, known = {}, {_label(target): target for target in old}
+    for target, head in zip(new, network.central.regressions, strict=True):
+        was = known.get(_label(target))
+        if was is not None:
+            last = f"central.regressions.{_label(target)}.layers.{len(cast(Head, head).layers) - 1}"
+            scale, shift = was.std / target.std, (was.mean - target.mean) / target.std
+            moved[f"{last}.weight"] = weights[f"{last}.weight"] * scale
+            moved[f"{last}.bias"] = weights[f"{last}.bias"] * scale + shift
+    return moved
 
 
 def _rearranged(
-    network: Multiband, weights: dict[str, Tensor], old: MultibandConfig, new: MultibandConfig
+    ours: dict[str, Tensor], weights: dict[str, Tensor], old: MultibandConfig, new: MultibandConfig, h: int
 ) -> dict[str, Tensor]:
-    """Return the weights that touch the extras, moved to where the new network has each extra."""
-    moved, ours, h = {}, network.state_dict(), network.config.hidden
+    """Return the weights that touch the extras, moved to where the new network, ``h`` wide, has each extra."""
+    moved = {}
     source, place, sign = (list(column) for column in zip(*same_extras(old, new), strict=True))  # "wait" at least
     turn = torch.tensor(sign, dtype=torch.float32)
     for name, factor in (("central.standard.mean", turn), ("central.standard.std", 1)):
@@ -138,8 +182,10 @@ def _rearranged(
 def fit_network(
     recipe: Recipe,
     network: Network,
+    init: Model | None,
     prepared: Prepared | Steps,
     data: Labelled,
+    targets: Sequence[Target],
     training: NDArray[np.int64],
     validation: NDArray[np.int64],
     folder: Path,
@@ -156,29 +202,27 @@ def fit_network(
     if not isinstance(network, Multiband) or not isinstance(recipe.preprocessing, MultibandConfig):
         raise TypeError(f"a {family(network)} network doesn't go with {recipe.preprocessing.kind} preprocessing")
     weights = astrafier.class_weights(data.label[training], network.config.classes, settings.weight_power)
-    targets = np.stack(
-        [t.standardised(data.targets[:, k]) for k, t in enumerate(learned_targets(recipe, data, training))], 1
-    ) if data.targets.shape[1] else data.targets  # fmt: skip
+    learned = standardised(data, targets).astype(np.float32)
     task = multiband.Ensemble(
-        *(network, data.curves, recipe.preprocessing, data.label, targets.astype(np.float32), validation, weights),
+        *(network, data.curves, recipe.preprocessing, data.label, learned, validation, weights),
         *(settings.ensemble, settings.points, settings.score, settings.seed),
     )
-    return multiband.fit(task, training, settings, folder, *to_standardise(recipe), report, tick)
+    learn = to_standardise(recipe.preprocessing, init)
+    return multiband.fit(task, training, settings, folder, *learn, report, tick)
 
 
-def to_standardise(recipe: Recipe) -> tuple[list[int] | None, list[int] | None]:
+def to_standardise(config: MultibandConfig, init: Model | None) -> tuple[list[int] | None, list[int] | None]:
     """Return the bands, and the central network's extras, whose standardisation is learned; None: all.
 
     What the initial model has learned stays, or its weights would mean something else; but of a band, a colour or a
     column that it doesn't know, it has learned nothing.
     """
-    config, init = recipe.preprocessing, recipe.training.init
-    known = None if init is None else read_config(init).preprocessing
-    if not isinstance(config, MultibandConfig) or not isinstance(known, MultibandConfig):
+    known = None if init is None else init.preprocessing
+    if not isinstance(known, MultibandConfig):
         return None, None
     new = [b for b, name in enumerate(config.bands) if name not in known.bands]
     shared = {place for _, place, _ in same_extras(known, config)}
-    return new if known.width == config.width else None, [k for k in range(config.extras) if k not in shared]
+    return new, [k for k in range(config.extras) if k not in shared]
 
 
 def learned_targets(recipe: Recipe, data: Labelled, training: NDArray[np.int64]) -> tuple[Target, ...]:
@@ -192,6 +236,11 @@ def learned_targets(recipe: Recipe, data: Labelled, training: NDArray[np.int64])
             raise ValueError(f"[data.targets.{name}]: {len(known)} training objects have a value; need different ones")
         targets.append(plain.model_copy(update={"mean": float(np.mean(known)), "std": float(np.std(known))}))
     return tuple(targets)
+
+
+def standardised(data: Labelled, targets: Sequence[Target]) -> NDArray[np.float64]:
+    """Return the regressed parameters (n, k) as the network should say them, NaN where unknown."""
+    return np.stack([t.standardised(data.targets[:, k]) for k, t in enumerate(targets)], 1) if targets else data.targets
 
 
 def unchanged_bands(network: Multiband, config: MultibandConfig, model: Model, bands: tuple[str, ...]) -> None:

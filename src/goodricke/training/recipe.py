@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from goodricke.lightcurves import LightCurves
 from goodricke.models.astrafier import AstrafierConfig
-from goodricke.models.bundle import read_config
+from goodricke.models.bundle import BundleConfig, read_config
 from goodricke.models.multiband import MultibandNetworkConfig
 from goodricke.preprocess import FoldedConfig, MultibandConfig, Preprocessing
 from goodricke.training.loop import LoopConfig
@@ -160,6 +161,47 @@ def read_recipe(path: str | Path) -> Recipe:
     return recipe.model_copy(update={"data": data, "run": home / recipe.run, "training": training})
 
 
+# What the numbers that a multi-band network sees are made with: its weights mean nothing for others.
+INPUTS = ("brightness", "softening", "unit", "level")
+
+
+def resolved(recipe: Recipe, curves: LightCurves, init: BundleConfig | None) -> Recipe:
+    """Return the recipe with what its preprocessing leaves open: as the initial model has it, or as the data are."""
+    config = recipe.preprocessing if init is None else following(recipe.preprocessing, init)
+    return recipe.model_copy(update={"preprocessing": config.resolved(curves)})
+
+
+def following(config: Preprocessing, init: BundleConfig) -> Preprocessing:
+    """Return preprocessing whose numbers mean to a multi-band model's weights what they have meant in its training.
+
+    Parameters
+    ----------
+    config : Preprocessing
+        Where it is silent on one of `INPUTS`, the model is followed.
+    init : BundleConfig
+        Of the model to start from.
+
+    Raises
+    ------
+    ValueError
+        Where it says otherwise than the model.
+    """
+    known = init.preprocessing
+    if not isinstance(config, MultibandConfig) or not isinstance(known, MultibandConfig):
+        return config
+    changes = {}
+    for name in INPUTS:
+        told, theirs = getattr(config, name), getattr(known, name)
+        if told is None or name not in config.model_fields_set:
+            changes[name] = theirs
+        elif told != theirs:
+            raise ValueError(
+                f"[preprocessing] {name} is {told}, but the training starts from {init.name}, whose weights were "
+                f"trained with {theirs}. Leave {name} out to follow the model, or start from no model"
+            )
+    return config.model_copy(update=changes)
+
+
 def with_new_band(recipe: Recipe, band: str, model: str) -> Recipe:
     """Return the recipe that adds a band to a model: its other bands stay as they are (Promise 5).
 
@@ -174,7 +216,7 @@ def with_new_band(recipe: Recipe, band: str, model: str) -> Recipe:
     Raises
     ------
     ValueError
-        If it is no multi-band model, or knows the band already.
+        If it is no multi-band model, knows the band already, or was trained on other numbers (`following`).
     """
     config = read_config(model)
     if not isinstance(config.preprocessing, MultibandConfig):
@@ -182,6 +224,7 @@ def with_new_band(recipe: Recipe, band: str, model: str) -> Recipe:
     old = config.preprocessing.bands
     if band in old:
         raise ValueError(f"{model} knows the band {band} already; it has {', '.join(old)}")
+    following(recipe.preprocessing, config)
     preprocessing = config.preprocessing.model_copy(update={"bands": (*old, band)})
     follow = {"classes", "bands", "width", "context", "targets"}
     network = {name: value for name, value in config.network.items() if name not in follow}
