@@ -15,6 +15,7 @@ from goodricke.models.layers import (
     MaskedGroupNorm,
     at_least_float32,
     fft_convolution,
+    kernel_spectrum,
     masked_mean,
     reversal,
 )
@@ -52,7 +53,7 @@ class TestConv:
         weight = (torch.randn(4, 5, kernel) / (5 * kernel) ** 0.5).requires_grad_()
         bias = torch.randn(4, requires_grad=True) if with_bias else None
         inputs = [x, weight] + ([bias] if bias is not None else [])
-        fast = fft_convolution(x, weight, bias)
+        fast = fft_convolution(x, kernel_spectrum(weight), bias, kernel)
         plain = F.conv1d(x.transpose(1, 2), weight, bias, padding=kernel // 2).transpose(1, 2)
         pull = torch.randn_like(fast)
         torch.testing.assert_close(fast, plain, atol=1e-5, rtol=0)
@@ -63,8 +64,31 @@ class TestConv:
     def test_fourier_twin_keeps_the_precision_it_is_given(self) -> None:
         x, weight = torch.randn(1, 40, 2, dtype=torch.float64), torch.randn(2, 2, 65, dtype=torch.float64)
         plain = F.conv1d(x.transpose(1, 2), weight, padding=32).transpose(1, 2)
-        torch.testing.assert_close(fft_convolution(x, weight, None), plain, atol=1e-12, rtol=0)
-        assert fft_convolution(x.bfloat16(), weight.float(), None).dtype == torch.bfloat16
+        torch.testing.assert_close(fft_convolution(x, kernel_spectrum(weight), None, 65), plain, atol=1e-12, rtol=0)
+        half = fft_convolution(x.bfloat16(), kernel_spectrum(weight.float()), None, 65)
+        assert half.dtype == torch.bfloat16
+
+    @pytest.mark.parametrize("change", ["in place", "loaded", "trained", "replaced"])
+    def test_changed_weights_are_noticed(self, change: str) -> None:
+        conv, other, x = Conv(2, 2, 15), Conv(2, 2, 15), torch.randn(1, 30, 2)
+        with torch.inference_mode():
+            before = conv(x)
+            assert conv.spectrum() is conv.spectrum()  # computed once
+        match change:
+            case "in place":
+                with torch.no_grad():
+                    conv.weight += 1
+            case "loaded":
+                conv.load_state_dict(other.state_dict())
+            case "trained":
+                conv(x).sum().backward()
+                torch.optim.SGD(conv.parameters(), 1.0).step()
+            case "replaced":
+                conv.weight = nn.Parameter(other.weight.detach().clone())
+        expected = F.conv1d(x.transpose(1, 2), conv.weight, conv.bias, padding=7).transpose(1, 2)
+        with torch.inference_mode():
+            assert not torch.allclose(conv(x), before)
+            torch.testing.assert_close(conv(x), expected, atol=1e-5, rtol=1e-5)
 
 
 class TestMaskedGroupNorm:

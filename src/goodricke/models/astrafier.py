@@ -16,6 +16,7 @@ from einops import rearrange
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from goodricke.models.attention import attend
 from goodricke.models.layers import BiLSTM, Conv, Dropout, MaskedGroupNorm, at_least_float32, masked_mean
 from goodricke.preprocess.tensors import Batch
 
@@ -152,9 +153,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Attend within ``x`` (B, T, d)."""
         q, k, v = rearrange(self.qkv(x), "b t (h three c) -> three b h t c", h=self.heads, three=3)
-        empty = ~mask.any(1, keepdim=True)  # (B, 1): a light curve without any point attends to everything, not to NaN
-        keys = rearrange(mask | empty, "b t -> b 1 1 t")
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)  # (B, h, T, c)
+        y = attend(q, k, v, mask)  # (B, h, T, c)
         if not self.published:
             return self.out(rearrange(y, "b h t c -> b t (h c)"))
         # The published code reads the (heads, time) memory as if it were (time, heads).
