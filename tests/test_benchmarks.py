@@ -1,14 +1,134 @@
-"""The benchmarks run, at toy sizes, and the plain network that they measure against says the same; nothing is timed."""
+"""The benchmarks run, at toy sizes, and the plain networks that they measure against say the same; nothing is timed."""
 
-import math
+import json
+import os
+from pathlib import Path
+from typing import Any
 
-from benchmarks import multiband
+import numpy as np
+import pytest
+import torch
+from benchmarks import __main__ as program
+from benchmarks import astrafier, multiband, reading
+from benchmarks.plain.astrafier import plain_of
+from benchmarks.timing import peak_memory, together, wait_for_others
+from torch.utils.flop_counter import FlopCounterMode
+from typer.testing import CliRunner
+
+from goodricke.models.astrafier import Astrafier, AstrafierConfig
+from goodricke.preprocess.tensors import Batch
+
+
+def finite(figures: dict[str, dict[str, Any]]) -> bool:
+    numbers = [x for case in figures.values() for x in case.values() if isinstance(x, float)]
+    return bool(numbers) and bool(np.isfinite(numbers).all()) and min(numbers) >= 0
 
 
 def test_multiband_benchmarks_run() -> None:
     results = multiband.run(tiny=True)
-    for figures in results.values():
-        assert all(math.isfinite(x) and x >= 0 for x in figures.values() if isinstance(x, float))
+    assert finite(results)
     differences = [f["largest difference of a logit"] for f in results.values() if "largest difference of a logit" in f]
     assert len(differences) == 2
     assert max(differences) < 1e-5
+
+
+@pytest.mark.parametrize("benchmark", [astrafier.forward, astrafier.passes, astrafier.training, astrafier.workers])
+def test_astrafier_benchmarks_run(benchmark: Any) -> None:
+    results = benchmark(tiny=True)
+    assert finite(results)
+    assert {"plain" in name for name in results} == {True, False}
+    for name, figures in results.items():
+        assert figures.get("difference of a logit", 0) < (5e-2 if "bfloat16" in name else 5e-5)
+
+
+def test_the_benchmark_of_gpus_says_if_there_is_none() -> None:
+    results = astrafier.gpu(tiny=True)
+    assert finite(results) if torch.cuda.is_available() else "sees no GPU" in results["none"]["not measured"]
+
+
+def test_reading_benchmarks_run_and_agree() -> None:
+    prepared, files = reading.preprocessing(tiny=True), reading.files(tiny=True)
+    assert finite(prepared)
+    assert finite(files)
+    assert prepared["goodricke"]["largest difference"] < 1e-4
+    assert files["goodricke"]["largest difference"] == 0
+
+
+def test_the_command_writes_json_and_a_table(tmp_path: Path) -> None:
+    app = program.typer.Typer()
+    app.command()(program.main)
+    run = CliRunner().invoke(app, ["--tiny", "--only", "reading", "--out", str(tmp_path)])
+    assert run.exit_code == 0, run.output
+    (result,), (table,) = tmp_path.glob("*.json"), tmp_path.glob("*.md")
+    assert set(json.loads(result.read_text())) == {"machine", "reading"}
+    assert "| goodricke |" in table.read_text()
+    assert CliRunner().invoke(app, ["--only", "writing", "--out", str(tmp_path)]).exit_code == 2
+
+
+def process() -> tuple[int, str | None, float]:
+    wait_for_others()
+    return os.getpid(), os.environ.get("MALLOC_TOP_PAD_"), peak_memory()
+
+
+def test_cases_run_in_processes_of_their_own() -> None:
+    before = dict(os.environ)
+    (one, asked, memory), (other, *_) = together(process, workers=2, variables={"MALLOC_TOP_PAD_": "65536"})
+    assert len({one, other, os.getpid()}) == 3
+    assert asked == "65536"
+    assert dict(os.environ) == before
+    assert 0 < memory < 4
+
+
+# ---- the plain network --------------------------------------------------------------------------------------------
+
+
+def any_weights(config: AstrafierConfig) -> Astrafier:
+    """Return a network none of whose parameters is zero or one, so that each must be copied to its place."""
+    torch.manual_seed(0)
+    network = Astrafier(config).eval()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(torch.randn_like(p), alpha=0.1 if p.ndim == 1 else 0.05)
+    return network
+
+
+def padded(lengths: list[int], dtype: torch.dtype = torch.float32) -> Batch:
+    torch.manual_seed(1)
+    mask = torch.arange(max(lengths) + 3) < torch.tensor(lengths)[:, None]
+    time = torch.rand(mask.shape, dtype=dtype).cumsum(1) / 24
+    return Batch(torch.randn(*mask.shape, 1, dtype=dtype) * mask[:, :, None], time * mask, mask, None)
+
+
+@pytest.mark.parametrize("lengths", [[200, 200], [220, 1, 57, 219, 120]], ids=["equal", "various"])
+def test_the_plain_network_gives_the_same_logits(lengths: list[int]) -> None:
+    network = any_weights(AstrafierConfig())
+    plain = plain_of(network)
+    assert sum(p.numel() for p in plain.parameters()) == network.n_parameters == 8_755_240
+    batch = padded(lengths)
+    with torch.inference_mode():
+        logits = network(*batch).logits
+        torch.testing.assert_close(plain(*batch[:3]), logits, atol=5e-5, rtol=0)
+    assert logits.std(0).max() > 1e-3  # they do depend on the light curve
+
+
+def test_the_plain_network_gives_the_same_logits_and_gradients_in_double_precision() -> None:
+    network = any_weights(AstrafierConfig(embed=32, heads=4, hidden=40, kernels=(3, 7, 65), blocks=2)).double()
+    plain, batch = plain_of(network), padded([90, 31, 0, 64], torch.float64)
+    ours, theirs = network(*batch).logits, plain(*batch[:3])
+    torch.testing.assert_close(theirs, ours, atol=1e-10, rtol=0)
+    ours.square().sum().backward()
+    theirs.square().sum().backward()
+    expected = {n: p.grad for n, p in network.named_parameters()}
+    for name, p in plain.named_parameters():
+        if name in expected:
+            torch.testing.assert_close(p.grad, expected[name].reshape(p.shape), atol=1e-9, rtol=1e-7, msg=name)
+
+
+def test_operations_are_those_that_pytorch_counts() -> None:
+    config = AstrafierConfig()
+    assert astrafier.operations(config, 1171) == pytest.approx(21.49e9, rel=2e-3)  # as the specification has it
+    plain = plain_of(Astrafier(config)).double()  # in single precision the recurrent layers are one call, not counted
+    flux, time, mask = torch.zeros(1, 100, 1).double(), torch.zeros(1, 100).double(), torch.ones(1, 100).bool()
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        plain(flux, time, mask)
+    assert counter.get_total_flops() == pytest.approx(astrafier.operations(config, 100), rel=1e-3)

@@ -109,6 +109,19 @@ def test_taken_up_after_an_interruption(home: Path) -> None:
     assert len(longer.splitlines()) == 2
 
 
+def test_folds_are_trained_beside_each_other_and_evaluated_together(home: Path) -> None:
+    (home / "toy.toml").write_text(RECIPE.format(epochs=1))
+    trained = runner.invoke(app, ["train", str(home / "toy.toml"), "--folds", "2"])
+    assert trained.exit_code == 0, trained.output
+    parts = [pd.read_csv(home / f"run/fold-{k}/split.csv", dtype=str).set_index("object_id")["part"] for k in (1, 2)]
+    assert (parts[0].eq("test") == parts[1].eq("test")).all()
+    assert (parts[0].eq("validation") ^ parts[1].eq("validation") == ~parts[0].eq("test")).all()
+    models = [str(home / f"run/fold-{k}/model") for k in (1, 2)]
+    found = runner.invoke(app, ["evaluate", *models, "--recipe", str(home / "toy.toml"), "--out", str(home / "out")])
+    assert found.exit_code == 0, found.output
+    assert (home / "out/metrics.json").exists()
+
+
 def test_fine_tuning_starts_from_a_model(home: Path) -> None:
     from goodricke.models.bundle import load_model
     from goodricke.training.families import build_network

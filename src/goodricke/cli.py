@@ -145,12 +145,16 @@ def train(
         str | None, typer.Option(help="Add this band to the model --from; its other bands stay as they are")
     ] = None,
     source: Annotated[str | None, typer.Option("--from", help="Model to add a band to")] = None,
+    folds: Annotated[
+        int, typer.Option(min=1, help="Train so many models, each with another part for validation (RUN/fold-1, ...)")
+    ] = 1,
     device: Device = "cpu",
 ) -> None:
     """Train a model on your own labels. Interrupted, the same command goes on from the last finished epoch.
 
     Light curves in one band, or dense ones: goodricke train --example > my.toml
     Sparse light curves in several bands:    goodricke train --example --multiband > my.toml
+    How far the result is luck: --folds 7, then goodricke evaluate RUN/fold-*/model --recipe RECIPE --out DIR
     Several GPUs: torchrun --nproc-per-node 4 -m goodricke train RECIPE --device cuda
     """
     if (add_band is None) != (source is None):
@@ -163,10 +167,12 @@ def train(
 
     def run() -> int:
         from goodricke.experiment import run_recipe
-        from goodricke.training.recipe import read_recipe, with_new_band
+        from goodricke.training.recipe import read_recipe, with_fold, with_new_band
 
         told = read_recipe(recipe)
-        run_recipe(told if add_band is None else with_new_band(told, add_band, str(source)), device)
+        told = told if add_band is None else with_new_band(told, add_band, str(source))
+        for each in [told] if folds == 1 else [with_fold(told, k + 1, folds) for k in range(folds)]:
+            run_recipe(each, device)
         return DONE
 
     raise typer.Exit(_guarded(run))

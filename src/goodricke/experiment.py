@@ -159,10 +159,11 @@ def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) ->
     ok, config = prepared.usable, recipe.data
     name = np.array(data.classes)[data.label]
     _, star = np.unique(data.star[ok], return_inverse=True)  # numbered anew: the others must not move the split
+    fold = None if config.folds is None else (config.fold, config.folds)
     if data.part is None:
-        part[ok] = split_by_star(star, name[ok], config.test, config.validation, config.seed)
+        part[ok] = split_by_star(star, name[ok], config.test, config.validation, config.seed, fold)
     else:
-        part[ok] = complete_split(data.part[ok], star, name[ok], config.validation, config.seed)
+        part[ok] = complete_split(data.part[ok], star, name[ok], config.validation, config.seed, fold)
     seen = np.isin(data.neighbourhood, data.neighbourhood[np.isin(part, (TRAIN, VALIDATION))])
     part[(part == TEST) & seen] = ""
     return {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}

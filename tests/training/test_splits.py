@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke.training.splits import SAME_STAR, TEST, TRAIN, VALIDATION, split_by_star, stars
+from goodricke.training.splits import SAME_STAR, TEST, TRAIN, VALIDATION, complete_split, split_by_star, stars
 
 PARTS = {TRAIN, VALIDATION, TEST}
 
@@ -28,7 +28,7 @@ def sides(star, part) -> dict:
 @settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from("ABCD"), st.integers(3, 30), min_size=1),
-    st.floats(0, 1),
+    st.floats(0, 1, exclude_min=True),
     st.floats(0, 1),
     st.integers(0, 50),
 )
@@ -50,6 +50,26 @@ def test_the_fractions_are_of_the_stars_of_each_class():
         assert of_class.count(TEST) == 0.2 * n
         assert of_class.count(VALIDATION) == 0.08 * n
         assert of_class.count(TRAIN) == 0.72 * n
+
+
+def test_folds_share_the_held_out_stars_and_take_turns_at_validation():
+    star, label = catalogue({"A": 100, "B": 33}, lambda k: 1 + k % 3)
+    parts = [split_by_star(star, label, 0.2, fold=(k, 7)) for k in range(1, 8)]
+    held_out = split_by_star(star, label, 0.2) == TEST
+    turns = np.stack([part == VALIDATION for part in parts])
+    assert all(((part == TEST) == held_out).all() for part in parts)
+    assert (turns.sum(0) == ~held_out).all()  # each of the others once
+    for c, n in (("A", 80), ("B", 26)):
+        of_class = np.array(label) == c
+        for turn in turns:
+            assert len(set(np.array(star)[turn & of_class].tolist())) in (n // 7, n // 7 + 1)
+
+
+def test_folds_of_an_official_split():
+    star, part = np.arange(90), np.repeat([TRAIN, VALIDATION, TEST], 30)
+    parts = [complete_split(part, star, star % 2, fold=(k, 3)) for k in (1, 2, 3)]
+    assert all(((p == TEST) == (part == TEST)).all() for p in parts)
+    assert (np.stack([p == VALIDATION for p in parts]).sum(0) == (part != TEST)).all()
 
 
 def test_a_star_of_two_labels_counts_as_its_most_frequent_one():

@@ -64,6 +64,8 @@ class DataConfig(BaseModel):
     test: float = Field(0.2, gt=0, lt=1)
     validation: float = Field(0.1, gt=0, lt=1)
     seed: int = 42
+    folds: int | None = Field(None, ge=2, description="the objects that aren't held out fall into so many folds, and")
+    fold: int = Field(1, ge=1, description="this one is for validation; see `goodricke train --folds`")
     same_star: float = Field(5.0, gt=0, description="positions within this many arcsec are of one star")
     guard: float = Field(
         0.0, ge=0, description="held-out stars within this many arcsec of a training star are not scored"
@@ -200,6 +202,12 @@ def following(config: Preprocessing, init: BundleConfig) -> Preprocessing:
                 f"trained with {theirs}. Leave {name} out to follow the model, or start from no model"
             )
     return config.model_copy(update=changes)
+
+
+def with_fold(recipe: Recipe, fold: int, folds: int) -> Recipe:
+    """Return the recipe of one fold: the same held-out objects, other ones for validation, a run folder of its own."""
+    data = recipe.data.model_copy(update={"folds": folds, "fold": fold})
+    return recipe.model_copy(update={"data": data, "run": recipe.run / f"fold-{fold}"})
 
 
 def with_new_band(recipe: Recipe, band: str, model: str) -> Recipe:

@@ -21,6 +21,7 @@ def split_by_star(
     test: float = 0.2,
     validation: float = 0.1,
     seed: int = 42,
+    fold: tuple[int, int] | None = None,
 ) -> NDArray[np.str_]:
     """Assign every light curve to ``train``, ``validation`` or ``test``, all those of one star to the same.
 
@@ -31,9 +32,12 @@ def split_by_star(
     label : (n,)
         Stratified on each star's most frequent label.
     test : float
-        Fraction of the stars held out (section 5: 0.2).
+        Fraction of the stars held out (section 5: 0.2), at least one of each class unless it is 0.
     validation : float
         Fraction of the remaining stars (section 5: 0.1).
+    seed : int
+    fold : (int, int), optional
+        As (k, n): the remaining stars fall into n folds, and the k-th, counted from 1, is for validation.
 
     Raises
     ------
@@ -53,11 +57,11 @@ def split_by_star(
     part = np.empty(len(names), dtype="<U10")
     for c in range(len(classes)):
         of_class = rng.permutation(np.flatnonzero(main == c))
-        n_test = np.clip(round(test * len(of_class)), 1, len(of_class) - 2)  # leave one for each of the others
-        n_validation = np.clip(round(validation * (len(of_class) - n_test)), 1, len(of_class) - n_test - 1)
-        part[of_class] = TRAIN
-        part[of_class[:n_test]] = TEST
-        part[of_class[n_test : n_test + n_validation]] = VALIDATION
+        n_test = np.clip(round(test * len(of_class)), 1, len(of_class) - 2) if test else 0  # leave one for the others
+        rest = of_class[n_test:]
+        n_validation = np.clip(round(validation * len(rest)), 1, len(rest) - 1)
+        part[of_class[:n_test]], part[rest] = TEST, TRAIN
+        part[rest[:n_validation] if fold is None else rest[fold[0] - 1 :: fold[1]]] = VALIDATION
     return part[index]
 
 
@@ -67,6 +71,7 @@ def complete_split(
     label: Sequence[str] | NDArray,
     validation: float = 0.1,
     seed: int = 42,
+    fold: tuple[int, int] | None = None,
 ) -> NDArray[np.str_]:
     """Return an official split with what it lacks: validation objects, and no star on two sides.
 
@@ -78,6 +83,8 @@ def complete_split(
     validation : float
         Fraction of the training stars, drawn if the split has no validation objects.
     seed : int
+    fold : (int, int), optional
+        See `split_by_star`; the split's own validation objects are then for training.
 
     Notes
     -----
@@ -85,10 +92,11 @@ def complete_split(
     """
     star, part = np.asarray(star), np.asarray(part).copy()
     part[(part != TEST) & np.isin(star, star[part == TEST])] = ""
+    if fold is not None:
+        part[part == VALIDATION] = TRAIN
     if not (part == VALIDATION).any():
         known = np.flatnonzero(part == TRAIN)
-        drawn = split_by_star(star[known], np.asarray(label)[known], validation, validation, seed)
-        part[known[drawn == TEST]] = VALIDATION
+        part[known] = split_by_star(star[known], np.asarray(label)[known], 0, validation, seed, fold)
     part[(part == TRAIN) & np.isin(star, star[part == VALIDATION])] = ""
     return part
 
