@@ -136,10 +136,10 @@ def monte_carlo(
     results = []
     for first in range(0, passes, at_once):
         some = range(first, min(first + at_once, passes))
-        enlarged = [None if x is None else x.repeat_interleave(len(some), 0) for x in batch.to(model.device)]
         lengths = np.repeat(prepared.padded[rows], len(some))
         with dropout_from(model.network, ObjectMasks(streams(names, some, seed), lengths)):
-            logits = model.network(*enlarged).logits.float().cpu().numpy()  # (B * S', C)
+            answer = model.network(*batch.to(model.device), passes=len(some))
+        logits = answer.logits.float().cpu().numpy()  # (B * S', C)
         results.append(logits.reshape(len(rows), len(some), -1).swapaxes(0, 1))
     return np.concatenate(results)
 

@@ -102,6 +102,8 @@ def test_the_source_is_gone_after_an_exception():
 class Plain(nn.Module):
     """Dropout as torch makes it."""
 
+    monte_carlo = True
+
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
@@ -117,6 +119,26 @@ def with_plain_dropout(module: nn.Module) -> nn.Module:
         else:
             with_plain_dropout(child)
     return module
+
+
+@pytest.mark.parametrize("choice", [{}, {"compat": "published"}, {"bilstm": False}, {"attention": False}])
+def test_passes_that_share_their_beginning_answer_as_passes_on_their_own(choice):
+    torch.manual_seed(0)
+    config = AstrafierConfig(classes=3, embed=8, heads=2, hidden=16, kernels=(3, 15), context=2, **choice)
+    network, passes = Astrafier(config).eval(), 4
+    lengths = torch.tensor([40, 25])
+    mask = torch.arange(40) < lengths[:, None]
+    batch = torch.randn(2, 40, 1), torch.arange(40.0).repeat(2, 1), mask, torch.randn(2, 2)
+    frames = np.repeat([40, 25] if not choice.get("compat") else [40, 40], passes)
+    with torch.no_grad():
+        with dropout_from(network, ObjectMasks(streams(["a", "b"], range(passes), 1), frames)):
+            shared = network(*batch, passes=passes)
+        with dropout_from(network, ObjectMasks(streams(["a", "b"], range(passes), 1), frames)):
+            own = network(*(x.repeat_interleave(passes, 0) for x in batch))
+    assert shared.logits.shape == (8, 3)
+    assert shared.logits[:4].std(0).min() > 1e-4  # the passes differ
+    torch.testing.assert_close(shared.logits, own.logits, atol=1e-5, rtol=0)
+    torch.testing.assert_close(shared.embedding, own.embedding, atol=1e-5, rtol=0)
 
 
 def test_the_answers_are_distributed_as_with_torch_s_own_dropout():

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from goodricke.models.attention import attend
-from goodricke.models.layers import BiLSTM, Conv, Dropout, MaskedGroupNorm, at_least_float32, masked_mean
+from goodricke.models.layers import BiLSTM, Conv, Dropout, MaskedGroupNorm, at_least_float32, masked_mean, repeat
 from goodricke.preprocess.tensors import Batch
 
 
@@ -113,9 +113,10 @@ class RecurrentModule(nn.Module):
         self.pointwise2 = nn.Linear(wide, c.embed, bias=False)
         self.pad, self.dropout1, self.dropout2 = Padding(c), Dropout(c.dropout), Dropout(c.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Map ``x`` (B, T, d) to (B, T, d)."""
-        y = self.lstm(x, torch.ones_like(mask) if self.published else mask)  # (B, T, 2d)
+    def forward(self, x: Tensor, mask: Tensor, passes: int = 1) -> Tensor:
+        """Map ``x`` (B, T, d) to (B passes, T, d)."""
+        y = self.lstm(x, torch.ones_like(mask) if self.published else mask, passes)  # (B, T, 2d)
+        mask = repeat(mask, passes)
         y = self.pointwise1(self.dropout1(y * mask.unsqueeze(2).to(y.dtype)))  # (B, T, 4d)
         y = F.relu(y if self.norm1 is None else self.norm1(y, mask))
         y = self.norm2(self.conv(self.pad(y, mask)), mask)  # (B, T, 4d)
@@ -220,10 +221,12 @@ class Block(nn.Module):
         self.convolution = ConvolutionModule(c) if c.cnn else None
         self.norm2 = nn.LayerNorm(c.embed) if c.cnn else None
 
-    def forward(self, x: Tensor, time: Tensor, mask: Tensor) -> Tensor:
-        """Map ``x`` (B, T, d) to (B, T, d)."""
-        if self.recurrent is not None and self.norm1 is not None:
-            x = self.norm1(self.recurrent(x, mask) + x)
+    def forward(self, x: Tensor, time: Tensor, mask: Tensor, passes: int = 1) -> Tensor:
+        """Map ``x`` (B, T, d) to (B passes, T, d)."""
+        recurrent = None if self.recurrent is None else self.recurrent(x, mask, passes)  # (B, T, d)
+        x, time, mask = repeat(x, passes), repeat(time, passes), repeat(mask, passes)
+        if recurrent is not None and self.norm1 is not None:
+            x = self.norm1(recurrent + x)
         if self.transformer is not None:
             x = self.transformer(x, time, mask)
         if self.convolution is not None and self.norm2 is not None:
@@ -265,7 +268,9 @@ class Astrafier(nn.Module):
             self.register_buffer("context_mean", torch.zeros(config.context))
             self.register_buffer("context_std", torch.ones(config.context))
 
-    def forward(self, values: Tensor, time: Tensor, mask: Tensor, context: Tensor | None = None) -> Output:
+    def forward(
+        self, values: Tensor, time: Tensor, mask: Tensor, context: Tensor | None = None, passes: int = 1
+    ) -> Output:
         """Classify a padded batch.
 
         Parameters
@@ -278,20 +283,24 @@ class Astrafier(nn.Module):
             True for points, a prefix of each row.
         context : Tensor (B, context), optional
             Numbers per object, for networks that take some; NaN where unknown, which counts as average.
+        passes : int
+            How often each light curve is passed: Monte-Carlo passes share what comes before the first dropout.
 
         Returns
         -------
         Output
-            Logits (B, classes) and embedding (B, embed): the mean over time of the last block (Eq. 6).
+            Logits (B passes, classes) and embedding (B passes, embed): the mean over time of the last block (Eq. 6).
         """
         values = values.masked_fill(~mask.unsqueeze(2), 0)  # (B, T, channels): a NaN in padding would survive a product
         time = time.masked_fill(~mask, 0)  # (B, T)
         x = self.embed(values)  # (B, T, d)
         for block in self.blocks:
-            x = block(x, time, mask)  # (B, T, d)
+            x = block(x, time, mask, passes)  # (B, T, d)
+            time, mask, passes = repeat(time, passes), repeat(mask, passes), 1
         embedding = masked_mean(at_least_float32(x), mask)  # (B, d)
         features = embedding  # (B, d)
         if context is not None:
+            context = repeat(context, len(embedding) // len(context))
             standardised = (context - self.context_mean) / self.context_std  # (B, context)
             features = torch.cat([features, torch.nan_to_num(standardised).clamp(-10, 10)], 1)  # (B, d + context)
         return Output(self.head(features), embedding)

@@ -184,18 +184,26 @@ class BiLSTM(nn.Module):
         self.backwards = nn.ModuleList(nn.LSTM(size, hidden, batch_first=True) for size in sizes)
         self.dropout = Dropout(dropout, monte_carlo)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Read ``x`` (B, T, C), valid in ``mask`` (B, T), both ways; return (B, T, 2 hidden).
+    def forward(self, x: Tensor, mask: Tensor, passes: int = 1) -> Tensor:
+        """Read ``x`` (B, T, C), valid in ``mask`` (B, T), both ways; return (B passes, T, 2 hidden).
 
-        Frames outside the mask hold numbers without meaning.
+        Frames outside the mask hold numbers without meaning. Each row is repeated ``passes`` times, after what all of
+        them share: the layers before the first dropout.
         """
         turned = reversal(mask)  # (B, T)
         for k, (forwards, backwards) in enumerate(zip(self.forwards, self.backwards, strict=True)):
+            if k == 1 and self.dropout.monte_carlo:
+                x, turned, passes = repeat(x, passes), repeat(turned, passes), 1
             x = self.dropout(x) if k else x  # (B, T, C)
             ahead, _ = forwards(x)  # (B, T, hidden)
             back, _ = backwards(_reorder(x, turned))  # (B, T, hidden)
             x = torch.cat([ahead, _reorder(back, turned)], 2)  # (B, T, 2 hidden)
-        return x
+        return repeat(x, passes)
+
+
+def repeat(x: Tensor, passes: int) -> Tensor:
+    """Return ``x`` (B, ...) with each row ``passes`` times, (B passes, ...)."""
+    return x if passes == 1 else x.repeat_interleave(passes, 0)
 
 
 def reversal(mask: Tensor) -> Tensor:
