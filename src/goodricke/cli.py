@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from goodricke.memory import keep_freed_memory
+
 app = typer.Typer(
     name="goodricke",
     no_args_is_help=True,
@@ -337,6 +339,7 @@ def _guarded(action: Any, *arguments: Any) -> int:
 
 def main() -> None:
     """Run the command line."""
+    keep_freed_memory()
     app()
 
 

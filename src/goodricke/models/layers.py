@@ -6,6 +6,7 @@ and nothing is read from padding.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -61,7 +62,8 @@ class Conv(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``x`` (B, T, C)."""
         if self.kernel_size[0] >= FFT_KERNEL and x.device.type == "cpu":
-            return fft_convolution(x, self.spectrum(), self.bias, self.kernel_size[0])
+            with torch.autocast("cpu", enabled=False):  # transforms need the digits
+                return fft_convolution(x, self.spectrum(), self.bias, self.kernel_size[0])
         # as a 2-D convolution of height one: on a CPU that takes channels-last tensors as they are
         plane = x.transpose(1, 2).unsqueeze(2)  # (B, C, 1, T)
         y = F.conv2d(plane, self.weight.unsqueeze(2), self.bias, padding=(0, self.kernel_size[0] // 2))
@@ -69,7 +71,7 @@ class Conv(nn.Conv1d):
 
     def spectrum(self) -> Tensor:
         """Return the weights' `kernel_spectrum`, at inference computed once."""
-        if torch.is_grad_enabled() and self.weight.requires_grad:
+        if (torch.is_grad_enabled() and self.weight.requires_grad) or self.weight.is_inference():
             return kernel_spectrum(self.weight)
         key = self.weight.data_ptr(), self.weight._version
         if self._kept is None or self._kept[0] != key:
@@ -91,10 +93,14 @@ def kernel_spectrum(weight: Tensor) -> Tensor:
         At each of F = n / 2 + 1 frequencies the matrix that takes real and imaginary parts to such, with n the power
         of two from 4 K on: then most of a tile is output and its transforms stay cheap (measured at C = 128).
     """
-    n = 1 << (4 * weight.shape[2] - 1).bit_length()
-    kernel = torch.fft.rfft(at_least_float32(weight).flip(2), n, dim=2)  # (C', C, F)
-    real, imaginary = kernel.real.permute(2, 1, 0), kernel.imag.permute(2, 1, 0)  # (F, C, C')
-    return torch.cat([torch.cat([real, imaginary], 2), torch.cat([-imaginary, real], 2)], 1)
+    K = weight.shape[2]
+    n = 1 << (4 * K - 1).bit_length()
+    place = torch.arange(K - 1, -1, -1, device=weight.device)  # a correlation is a convolution with the reverse
+    turns = torch.outer(torch.arange(n // 2 + 1, device=weight.device), place).double() * (2 * math.pi / n)  # (F, K)
+    real, imaginary = turns.cos(), -turns.sin()
+    waves = torch.stack([real, imaginary, -imaginary, real], 1).unflatten(1, (2, 2))  # (F, 2 in, 2 out, K)
+    wide = at_least_float32(weight)
+    return torch.einsum("fabk,oik->faibo", waves.to(wide), wide).flatten(3).flatten(1, 2)
 
 
 def fft_convolution(x: Tensor, spectrum: Tensor, bias: Tensor | None, kernel: int) -> Tensor:
@@ -119,9 +125,7 @@ def fft_convolution(x: Tensor, spectrum: Tensor, bias: Tensor | None, kernel: in
     parts = rearrange(parts, "b tile c f two -> f (b tile) (two c)")
     product = torch.bmm(parts, spectrum)  # (F, B tiles, 2 C')
     product = rearrange(product, "f (b tile) (two c) -> b tile c f two", b=B, two=2)
-    y = torch.fft.irfft(torch.view_as_complex(product.contiguous()), n, dim=3)[
-        ..., kernel - 1 :
-    ]  # (B, tiles, C', step)
+    y = torch.fft.irfft(torch.view_as_complex(product.contiguous()), n, dim=3)[..., kernel - 1 :]
     y = rearrange(y, "b tile c step -> b (tile step) c")[:, :T]
     return (y if bias is None else y + bias).to(x.dtype)
 
