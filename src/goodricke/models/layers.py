@@ -54,7 +54,7 @@ class Dropout(nn.Module):
 class Conv(nn.Conv1d):
     """A 1-D convolution over time, ``(B, T, C) -> (B, T, C')``, zero-padded to keep T."""
 
-    _kept: tuple[tuple[int, int], Tensor] | None = None  # the spectrum of the weights, and of which it is
+    _kept: tuple[tuple[int, int, int], Tensor] | None = None  # the spectrum of the weights, and of which it is
 
     def __init__(self, c_in: int, c_out: int, kernel: int) -> None:
         super().__init__(c_in, c_out, kernel, padding=kernel // 2)
@@ -63,38 +63,47 @@ class Conv(nn.Conv1d):
         """Convolve ``x`` (B, T, C)."""
         if self.kernel_size[0] >= FFT_KERNEL and x.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):  # transforms need the digits
-                return fft_convolution(x, self.spectrum(), self.bias, self.kernel_size[0])
+                return fft_convolution(x, self.spectrum(x.shape[1]), self.bias, self.kernel_size[0])
         # as a 2-D convolution of height one: on a CPU that takes channels-last tensors as they are
         plane = x.transpose(1, 2).unsqueeze(2)  # (B, C, 1, T)
         y = F.conv2d(plane, self.weight.unsqueeze(2), self.bias, padding=(0, self.kernel_size[0] // 2))
         return y.squeeze(2).transpose(1, 2)  # (B, T, C')
 
-    def spectrum(self) -> Tensor:
-        """Return the weights' `kernel_spectrum`, at inference computed once."""
+    def spectrum(self, T: int) -> Tensor:
+        """Return the weights' `kernel_spectrum` for T frames, at inference computed once."""
+        n = tile_length(self.kernel_size[0], T)
         if (torch.is_grad_enabled() and self.weight.requires_grad) or self.weight.is_inference():
-            return kernel_spectrum(self.weight)
-        key = self.weight.data_ptr(), self.weight._version
+            return kernel_spectrum(self.weight, n)
+        key = self.weight.data_ptr(), self.weight._version, n
         if self._kept is None or self._kept[0] != key:
-            self._kept = key, kernel_spectrum(self.weight)
+            self._kept = key, kernel_spectrum(self.weight, n)
         return self._kept[1]
 
 
-def kernel_spectrum(weight: Tensor) -> Tensor:
+def tile_length(kernel: int, T: int) -> int:
+    """Return the length of the tiles in which T frames are transformed, a power of two.
+
+    Of a tile four times as long as the kernel most is output, and its transforms stay cheap (measured at C = 128).
+    """
+    return 1 << (min(4 * kernel, T + kernel - 1) - 1).bit_length()
+
+
+def kernel_spectrum(weight: Tensor, n: int) -> Tensor:
     """Return the Fourier transform of a convolution's weights, for `fft_convolution`.
 
     Parameters
     ----------
     weight : Tensor (C', C, K)
         As in ``torch.nn.Conv1d``.
+    n : int
+        Length of the tiles, even.
 
     Returns
     -------
     Tensor (F, 2 C, 2 C')
-        At each of F = n / 2 + 1 frequencies the matrix that takes real and imaginary parts to such, with n the power
-        of two from 4 K on: then most of a tile is output and its transforms stay cheap (measured at C = 128).
+        At each of F = n / 2 + 1 frequencies the matrix that takes real and imaginary parts to such.
     """
     K = weight.shape[2]
-    n = 1 << (4 * K - 1).bit_length()
     place = torch.arange(K - 1, -1, -1, device=weight.device)  # a correlation is a convolution with the reverse
     turns = torch.outer(torch.arange(n // 2 + 1, device=weight.device), place).double() * (2 * math.pi / n)  # (F, K)
     real, imaginary = turns.cos(), -turns.sin()
