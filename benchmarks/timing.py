@@ -1,48 +1,156 @@
-"""Measuring CPU and wall time, and the machine's own limit."""
+"""Measuring CPU and wall time, memory, and the machine's own limit."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
+import resource
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
+Clock = Literal["cpu", "wall"]
+
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of several runs of one thing: CPU time of the process, and wall time."""
+    """Seconds of several runs of one thing: CPU time of the process, and wall time, (runs,) each."""
 
-    cpu: float  # median
-    cpu_low: float
-    cpu_high: float
-    wall: float  # median
+    cpu: tuple[float, ...]
+    wall: tuple[float, ...]
 
-    def to_dict(self) -> dict[str, float]:
-        """Return plain numbers for JSON."""
-        return asdict(self)
+    def median(self, clock: Clock = "cpu") -> float:
+        """Return the median run."""
+        return float(np.median(getattr(self, clock)))
+
+    def quartiles(self, clock: Clock = "cpu") -> list[float]:
+        """Return the lower and the upper quartile."""
+        return np.percentile(getattr(self, clock), [25, 75]).tolist()
+
+    def times(self, factor: float) -> Timing:
+        """Return the timing of so many of the same."""
+        return Timing(tuple(factor * x for x in self.cpu), tuple(factor * x for x in self.wall))
 
 
-def measure(action: Callable[[], Any], repeats: int = 5) -> Timing:
-    """Time an action after one run to warm up."""
-    action()
-    cpu, wall = [], []
-    for _ in range(repeats):
+def measure(
+    action: Callable[[], Any], repeats: int = 5, device: str = "cpu", seconds: float = 60, warm: bool = True
+) -> Timing:
+    """Time an action after one run to warm up; from three runs on, stop when ``seconds`` are spent."""
+    if warm:
+        action()
+    synchronise(device)
+    cpu, wall, start = [], [], time.perf_counter()
+    while len(cpu) < repeats and (len(cpu) < 3 or time.perf_counter() - start < seconds):
         c, w = time.process_time(), time.perf_counter()
         action()
+        synchronise(device)
         cpu.append(time.process_time() - c)
         wall.append(time.perf_counter() - w)
-    return Timing(float(np.median(cpu)), min(cpu), max(cpu), float(np.median(wall)))
+    return Timing(tuple(cpu), tuple(wall))
 
 
-def gemm_rate(dtype: torch.dtype, size: int = 1024) -> float:
-    """Return the rate of a big matrix product [GFLOP/s of CPU time], the most that a network can reach."""
-    a = torch.randn(size, size).to(dtype)
-    return 2e-9 * size**3 / measure(lambda: a @ a, 7).cpu_low
+def synchronise(device: str) -> None:
+    """Wait for a GPU to finish; a CPU has."""
+    if device != "cpu":
+        torch.cuda.synchronize(device)
+
+
+def clock_of(device: str) -> Clock:
+    """Return the clock that ratios go by: CPU time where one thread does the work, which other programs hardly move."""
+    return "cpu" if device == "cpu" and torch.get_num_threads() == 1 else "wall"
+
+
+@cache
+def gemm_rate(dtype: torch.dtype, device: str = "cpu", clock: Clock | None = None) -> float:
+    """Return the rate of a big matrix product [GFLOP/s] in its fastest run, the most that a network can reach."""
+    size = 1024 if device == "cpu" else 8192
+    a = torch.randn(size, size, device=device).to(dtype)
+    timing = measure(lambda: a @ a, 9, device)
+    return 2e-9 * size**3 / min(getattr(timing, clock or clock_of(device)))
+
+
+def copy_rate(device: str = "cpu", megabytes: int = 256) -> float:
+    """Return the rate of copying memory [GB/s], read and written bytes both counted, in its fastest run."""
+    a = torch.ones(megabytes * 2**18, device=device)
+    b = torch.empty_like(a)
+    timing = measure(lambda: b.copy_(a), 9, device)
+    return 2e-9 * a.nbytes / min(getattr(timing, clock_of(device)))
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process has held [GB]."""
+    try:  # of this program; getrusage also counts what the process was before it became this program
+        with open("/proc/self/status") as lines:
+            return next(int(line.split()[1]) * 1024e-9 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        unit = 1e-9 if platform.system() == "Darwin" else 1024e-9
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def free_memory(device: str = "cpu") -> float:
+    """Return the memory that is left [GB]; infinite where the system doesn't tell."""
+    if device != "cpu":
+        return torch.cuda.mem_get_info(device)[0] * 1e-9
+    try:
+        with open("/proc/meminfo") as lines:
+            return next(int(line.split()[1]) * 1024e-9 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return float("inf")
+
+
+def apart(function: Callable[..., Any], *arguments: Any, variables: Mapping[str, str] | None = None) -> Any:
+    """Call a function of a module in a process of its own: peak memory is a high-water mark.
+
+    Parameters
+    ----------
+    function, arguments
+    variables : mapping of str
+        Environment variables to start it with, say of the memory allocator.
+    """
+    return together(function, *arguments, workers=1, variables=variables)[0]
+
+
+def together(
+    function: Callable[..., Any], *arguments: Any, workers: int, variables: Mapping[str, str] | None = None
+) -> list[Any]:
+    """Call a function as `apart` in several processes at once; they meet where it calls `wait_for_others`."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(workers, timeout=600)
+    with _environment(variables or {}), ProcessPoolExecutor(workers, context, _meet_at, (barrier,)) as pool:
+        return [task.result() for task in [pool.submit(function, *arguments) for _ in range(workers)]]
+
+
+def wait_for_others() -> None:
+    """Wait until all processes of `together` have come this far; alone, go on."""
+    if _meeting is not None:
+        _meeting.wait()
+
+
+_meeting: Any = None  # the barrier of `together`, in its processes
+
+
+def _meet_at(barrier: Any) -> None:
+    global _meeting
+    _meeting = barrier
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def machine() -> dict[str, Any]:
@@ -51,11 +159,14 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
+        "load": round(os.getloadavg()[0], 2),
         "torch": torch.__version__,
         "python": platform.python_version(),
+        "allocator": _allocator(),
+        "ratios and limits by": f"{clock_of('cpu')} time",
         "float32 gemm [GFLOP/s]": round(gemm_rate(torch.float32), 1),
         "bfloat16 gemm [GFLOP/s]": round(gemm_rate(torch.bfloat16), 1),
+        "copy [GB/s]": round(copy_rate(), 1),
     }
 
 
@@ -65,3 +176,10 @@ def _processor() -> str:
             return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor()
+
+
+def _allocator() -> str:
+    """Return the C library and what the environment asks of its allocator."""
+    names = [k for k in sorted(os.environ) if k.startswith("MALLOC_") or k in ("LD_PRELOAD", "GLIBC_TUNABLES")]
+    asked = [f"{k}={os.environ[k]}" for k in names]
+    return " ".join([*platform.libc_ver(), *(asked or ["defaults"])])
