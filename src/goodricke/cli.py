@@ -112,6 +112,9 @@ def classify(
     recursive: Recursive = False,
     device: Device = "cpu",
     workers: Workers = 1,
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16 (ASTRAFier), or auto: bfloat16 where the hardware is made for it")
+    ] = "auto",
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at bands that the model doesn't know instead of leaving them out")
     ] = False,
@@ -124,7 +127,9 @@ def classify(
     from goodricke.pipeline import classify_files
 
     options = _reading(quality, flux, column, band, unit, time_scale, recursive)
-    raise typer.Exit(_guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options, strict))
+    raise typer.Exit(
+        _guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options, strict, precision)
+    )
 
 
 @app.command()

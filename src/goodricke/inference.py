@@ -137,7 +137,7 @@ def monte_carlo(
     for first in range(0, passes, at_once):
         some = range(first, min(first + at_once, passes))
         lengths = np.repeat(prepared.padded[rows], len(some))
-        with dropout_from(model.network, ObjectMasks(streams(names, some, seed), lengths)):
+        with model.autocast(), dropout_from(model.network, ObjectMasks(streams(names, some, seed), lengths)):
             answer = model.network(*batch.to(model.device), passes=len(some))
         logits = answer.logits.float().cpu().numpy()  # (B * S', C)
         results.append(logits.reshape(len(rows), len(some), -1).swapaxes(0, 1))

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
-from goodricke.models.bundle import BundleConfig, Model, load_model, read_config, shipped_models
+from goodricke.models.bundle import BundleConfig, Model, Precision, load_model, read_config, shipped_models
 from goodricke.predictions import MEANING, Predictions, Status
 from goodricke.preprocess import MultibandConfig
 from goodricke.readers import Unreadable, read, read_batches
@@ -39,6 +39,7 @@ def classify_files(
     workers: int = 1,
     options: dict[str, Any] | None = None,
     strict: bool = False,
+    precision: Precision = "auto",
     console: Console | None = None,
 ) -> int:
     """Classify all light curves in files, batch by batch; print a table and write what is asked for.
@@ -58,6 +59,8 @@ def classify_files(
         Of the readers, see `goodricke.readers.ReadOptions`.
     strict : bool
         Raise ValueError at bands that a multi-band model doesn't know.
+    precision : {"auto", "float32", "bfloat16"}
+        See `goodricke.models.bundle.Model`.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def classify_files(
     console = console or Console()
     if out is not None:
         Predictions.check_format(out)  # before the work, not after
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, precision=precision)
     parts: list[Predictions] = []
     unread: list[Unreadable] = []
     drawn: set[Path] = set()

@@ -66,6 +66,9 @@ def test_long_light_curves_take_it_at_inference_alone(monkeypatch: pytest.Monkey
         attend(*(x.double() for x in inputs), mask)
         attend(*(x[:, :, :-1] for x in inputs), mask[:, :-1])
         attend(*heads(2, 1, LONG, 32), mask)
+        assert len(taken) == 1
+        assert attend(*(x.bfloat16() for x in inputs), mask).dtype == torch.bfloat16
+        assert len(taken) == 2
         monkeypatch.setattr(attention, "has_kernel", lambda: False)
         attend(*inputs, mask)
-    assert len(taken) == 1
+    assert len(taken) == 2

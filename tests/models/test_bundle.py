@@ -1,6 +1,7 @@
 """A model's folder: what is saved is what is loaded, and what is damaged is refused."""
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from goodricke import load_model
+from goodricke import classify, load_model, read
 from goodricke.models import bundle
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model, read_config, resolve_device, verify_model
@@ -208,3 +209,34 @@ def test_nothing_in_the_folder_is_a_pickle(folder):
     with np.load(folder / "golden.npz", allow_pickle=False) as kept:
         assert {"object_id", "offsets", "time", "values", "context", "logits", "embedding"} <= set(kept)
         assert all(kept[name].dtype != object for name in kept)
+
+
+def test_half_precision_is_for_hardware_made_for_it(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False})
+    assert not make().autocast()._enabled
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert make().autocast()._enabled
+    model = make()
+    model.precision = "float32"
+    assert not model.autocast()._enabled
+
+
+def test_half_precision_moves_trained_probabilities_little():
+    """The shipped model on its twelve stars; the classes stay."""
+    curves = read(files("goodricke") / "examples/asas", errors="raise")
+    exact, half = (classify(curves, load_model("asas-v", precision=p), passes=8) for p in ("float32", "bfloat16"))
+    a, b = exact.probabilities, half.probabilities
+    assert np.abs(a - b).max() < 0.02
+    assert np.abs(a - b).mean() < 2e-3
+    assert np.abs(a - b).max() > 0  # it was on
+    assert (a.argmax(1) == b.argmax(1)).all()
+
+
+def test_a_strange_precision_is_named(folder):
+    with pytest.raises(ValueError, match="no precision int8; there are auto, float32, bfloat16"):
+        load_model(folder, precision="int8")
+
+
+def test_verification_is_in_32_bits(folder, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert load_model(folder, verify=True).precision == "auto"

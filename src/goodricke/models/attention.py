@@ -34,12 +34,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """
     keys = mask | ~mask.any(1, keepdim=True)  # (B, T): without a point everything, not NaN
     if _suits(q) and has_kernel():
-        return attend_compiled(q, k, v, keys.sum(1))
+        return attend_compiled(q.float(), k.float(), v.float(), keys.sum(1)).to(q.dtype)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=keys[:, None, None])
 
 
 def _suits(q: Tensor) -> bool:
-    plain = q.device.type == "cpu" and q.dtype == torch.float32 and not torch.is_grad_enabled()
+    plain = q.device.type == "cpu" and q.dtype in (torch.float32, torch.bfloat16) and not torch.is_grad_enabled()
     return plain and q.shape[2] >= LONG and q.shape[3] <= WIDEST
 
 

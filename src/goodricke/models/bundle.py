@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from goodricke.predictions import Predictions
 from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, Preprocessing, Steps, restore
 from goodricke.preprocess.multiband import context_of
 
+Precision = Literal["auto", "float32", "bfloat16"]
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "shipped"
 FAMILIES: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {
@@ -99,6 +100,9 @@ class Model:
         In evaluation mode.
     temperature, mc_temperature : float
         Logits are divided by it before the softmax, in one pass and in Monte-Carlo passes; 1 if nothing was fitted.
+    precision : {"auto", "float32", "bfloat16"}
+        In which long networks (ASTRAFier) multiply; "auto" is bfloat16 on a GPU and on CPUs with matrix units for it
+        (AMX), where it is twice as fast and moves probabilities by up to 0.005, and float32 elsewhere.
     hash : str
         First 12 digits of the SHA-256 of configuration, weights and calibration; empty if never saved.
     """
@@ -109,6 +113,7 @@ class Model:
     hash: str = ""
     folder: Path | None = field(default=None, repr=False)
     mc_temperature: float = 1.0
+    precision: Precision = "auto"
 
     @property
     def name(self) -> str:
@@ -140,13 +145,19 @@ class Model:
         """Numbers in an embedding."""
         return int(self.network.embedding_size)  # type: ignore[arg-type]
 
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the network multiplies in the model's `precision`."""
+        on = self.precision == "bfloat16" or (self.precision == "auto" and _multiplies_bfloat16(self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=on and self.stochastic)
+
     @torch.inference_mode()
     def answer(self, prepared: Prepared | Steps, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return logits (B, C), embeddings (B, d) and standardised targets (B, k) of some usable prepared objects.
 
         One deterministic pass.
         """
-        output = self.network.answer(prepared.batch(rows).to(self.device))  # type: ignore[operator]
+        with self.autocast():
+            output = self.network.answer(prepared.batch(rows).to(self.device))  # type: ignore[operator]
         targets = np.zeros((len(rows), 0), np.float32) if output.targets is None else output.targets
         logits, embedding = output.logits.float().cpu().numpy(), output.embedding.float().cpu().numpy()
         return logits, embedding, np.asarray(targets)
@@ -271,7 +282,15 @@ class Model:
 _FULL = ("context_mean", "context_std", "standard.mean", "standard.std", "running_mean", "running_var")
 
 
-def load_model(name: str | Path, device: str = "cpu", verify: bool = False) -> Model:
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether a device has units that multiply matrices in bfloat16 several times faster than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(capabilities.get("amx_bf16", False))
+
+
+def load_model(name: str | Path, device: str = "cpu", verify: bool = False, precision: Precision = "auto") -> Model:
     """Load a model from a folder, from the package or from a hub.
 
     Parameters
@@ -283,16 +302,20 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False) -> M
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... or ``"auto"`` (a GPU if there is one).
     verify : bool
         Recompute the golden outputs and compare.
+    precision : {"auto", "float32", "bfloat16"}
+        See `Model`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such model.
     ValueError
-        If the bundle is damaged or of a newer format, or ``verify`` fails.
+        If the bundle is damaged or of a newer format, ``verify`` fails, or there is no such precision.
     RuntimeError
         If the device is not there: a slow run in silence would be worse.
     """
+    if precision not in get_args(Precision):
+        raise ValueError(f"no precision {precision}; there are {', '.join(get_args(Precision))}")
     folder = find_model(name)
     config = _read_config(folder)
     where = resolve_device(device)
@@ -302,7 +325,7 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False) -> M
         temperature, mc_temperature = float(kept["temperature"]), float(kept["mc_temperature"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder}: calibration.json is damaged ({error!r}). Copy the folder anew") from error
-    model = Model(config, network.eval().to(where), temperature, _hash(folder), folder, mc_temperature)
+    model = Model(config, network.eval().to(where), temperature, _hash(folder), folder, mc_temperature, precision)
     if verify:
         verify_model(model)
     return model
@@ -362,7 +385,7 @@ def verify_model(model: Model) -> float:
         raise ValueError(f"{model.folder}: the bundle has no golden.npz to verify against")
     with np.load(path) as kept:
         prepared = restore(kept, model.preprocessing)
-        logits, *_ = model.answer(prepared, np.arange(len(prepared)))
+        logits, *_ = replace(model, precision="float32").answer(prepared, np.arange(len(prepared)))
         worst = float(np.abs(logits - kept["logits"]).max())
     if not worst < GOLDEN_TOLERANCE:
         raise ValueError(f"{model.folder}: recorded logits differ by {worst:.2g} (tolerance {GOLDEN_TOLERANCE:g})")
@@ -370,7 +393,7 @@ def verify_model(model: Model) -> float:
 
 
 def _record(model: Model, golden: Prepared | Steps, path: Path) -> None:
-    logits, embedding, _ = model.answer(golden, np.arange(len(golden)))
+    logits, embedding, _ = replace(model, precision="float32").answer(golden, np.arange(len(golden)))
     np.savez_compressed(path, allow_pickle=False, **golden.to_arrays(), logits=logits, embedding=embedding)
 
 
