@@ -28,6 +28,10 @@ def distinct_points(curves: LightCurves) -> LightCurves:
     Archives list observations twice (overlapping fields, merged tables); taken as independent they would make errors
     of averages too small. The first one stays.
     """
+    inside = np.ones(max(len(curves.time) - 1, 0), bool)
+    inside[curves.offsets[1:-1][(curves.offsets[1:-1] > 0) & (curves.offsets[1:-1] < len(curves.time))] - 1] = False
+    if (curves.time[1:] > curves.time[:-1])[inside].all():
+        return curves
     keys = (curves.value, curves.time, curves.band, ragged.owner(curves.offsets))
     order = np.lexsort(keys)
     same = np.ones(max(len(order) - 1, 0), bool)

@@ -97,8 +97,10 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
     if config.cadence is not None:
         cleaned = to_cadence(cleaned, config.cadence)
     status = judge(curves, cleaned, config.fewest)
+    cadence = None
     if config.detrend is not None and config.detrend_samples is None:
-        sparse = config.detrend < FEWEST_SAMPLES * median_cadence(cleaned)
+        cadence = median_cadence(cleaned)
+        sparse = config.detrend < FEWEST_SAMPLES * cadence
         status = np.where((status == "OK") & sparse, "TOO_SPARSE", status)
     if config.constant == "zeros":
         status = np.where(status == "CONSTANT", "OK", status)
@@ -107,7 +109,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
         cleaned = _cut(cleaned, config.frames)
     flux = -cleaned.value if cleaned.in_magnitudes else cleaned.value
     if config.detrend is not None:
-        flux = flux - gaussian_trend(flux, cleaned, config.detrend, config.detrend_samples)
+        flux = flux - gaussian_trend(flux, cleaned, config.detrend, config.detrend_samples, cadence)
     return Prepared(
         curves.object_id,
         cleaned.offsets,
@@ -156,7 +158,11 @@ def median_cadence(curves: LightCurves) -> NDArray[np.float64]:
 
 
 def gaussian_trend(
-    flux: NDArray[np.float32], curves: LightCurves, days: float, samples: int | None = None
+    flux: NDArray[np.float32],
+    curves: LightCurves,
+    days: float,
+    samples: int | None = None,
+    cadence: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """Return the slow trend of each light curve, (N,): a Gaussian filter over its samples, blind to gaps.
 
@@ -169,6 +175,8 @@ def gaussian_trend(
         Sigma of the filter [d], divided by each light curve's median cadence.
     samples : int, optional
         Sigma in samples instead.
+    cadence : float64 (n,), optional
+        The light curves' `median_cadence`, if known.
 
     Notes
     -----
@@ -178,7 +186,8 @@ def gaussian_trend(
 
     counts = curves.n_obs
     with np.errstate(invalid="ignore", divide="ignore"):
-        sigma = np.full(len(curves), float(samples)) if samples else days / median_cadence(curves)
+        cadence = median_cadence(curves) if cadence is None else cadence
+        sigma = np.full(len(curves), float(samples)) if samples else days / cadence
     usable = np.isfinite(sigma) & (counts >= sigma)
     sigma = np.where(usable, sigma, np.maximum(counts // 2, 1))
     trend = np.empty_like(flux)
