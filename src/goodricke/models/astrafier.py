@@ -300,7 +300,7 @@ class Astrafier(nn.Module):
         embedding = masked_mean(at_least_float32(x), mask)  # (B, d)
         features = embedding  # (B, d)
         if context is not None:
-            context = repeat(context, len(embedding) // len(context))
+            context = repeat(context, embedding.shape[0] // context.shape[0])
             standardised = (context - self.context_mean) / self.context_std  # (B, context)
             features = torch.cat([features, torch.nan_to_num(standardised).clamp(-10, 10)], 1)  # (B, d + context)
         return Output(self.head(features), embedding)

@@ -40,7 +40,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 
 def _suits(q: Tensor) -> bool:
     plain = q.device.type == "cpu" and q.dtype in (torch.float32, torch.bfloat16) and not torch.is_grad_enabled()
-    return plain and q.shape[2] >= LONG and q.shape[3] <= WIDEST
+    if not plain or torch.compiler.is_compiling():  # an exported network is to be plain, for any length
+        return False
+    return q.shape[2] >= LONG and q.shape[3] <= WIDEST
 
 
 @cache

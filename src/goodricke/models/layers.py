@@ -61,7 +61,8 @@ class Conv(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``x`` (B, T, C)."""
-        if self.kernel_size[0] >= FFT_KERNEL and x.device.type == "cpu":
+        # an exported network is to be plain, for any length
+        if self.kernel_size[0] >= FFT_KERNEL and x.device.type == "cpu" and not torch.compiler.is_compiling():
             with torch.autocast("cpu", enabled=False):  # transforms need the digits
                 return fft_convolution(x, self.spectrum(x.shape[1]), self.bias, self.kernel_size[0])
         # as a 2-D convolution of height one: on a CPU that takes channels-last tensors as they are

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from goodricke.preprocess.multiband import StepBatch
 
 BLOCK = 32  # steps that are padded together
+FEW = 64  # objects below which a CPU takes one step faster as a cell than as a sequence of one
 
 Cells = tuple[Tensor, Tensor]  # hidden and cell state of every layer, each (B, L, h)
 
@@ -86,12 +87,11 @@ class Recurrent(nn.Module):
         outputs, hidden, memory = [], [], []
         below = x
         for k, layer in enumerate(self.layers):
-            before = tuple(c[:, k].unsqueeze(0).contiguous() for c in cells)
-            y, (h, c) = layer(below.unsqueeze(0), before)
-            outputs.append(y[0])
-            hidden.append(h[0])
-            memory.append(c[0])
-            below = self.between(k, x, below, y[0])
+            h, c = one_step(cast(nn.LSTM, layer), below, cells[0][:, k], cells[1][:, k])
+            outputs.append(h)
+            hidden.append(h)
+            memory.append(c)
+            below = self.between(k, x, below, h)
         return outputs, (torch.stack(hidden, 1), torch.stack(memory, 1))
 
     def between(self, k: int, x: Tensor, below: Tensor, y: Tensor) -> Tensor:
@@ -99,6 +99,14 @@ class Recurrent(nn.Module):
         if k == len(self.norms):  # the last layer
             return y
         return self.norms[k](y + (self.project(x) if k == 0 and self.project is not None else below))
+
+
+def one_step(lstm: nn.LSTM, x: Tensor, hidden: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+    """Read one step ``x`` (B, C); return the new hidden and cell state, each (B, h)."""
+    if len(x) < FEW and not x.is_cuda:
+        return torch.lstm_cell(x, (hidden, memory), *lstm.all_weights[0])
+    _, (h, c) = lstm(x.unsqueeze(0), (hidden.unsqueeze(0).contiguous(), memory.unsqueeze(0).contiguous()))
+    return h[0], c[0]
 
 
 def in_blocks(lstm: nn.LSTM, x: Tensor, sizes: Tensor) -> Tensor:
