@@ -155,7 +155,7 @@ def test_every_command_reads_files_in_the_same_way(folder: Path, monkeypatch: py
     expected |= {"unit": "mJy", "time_scale": "MJD", "recursive": True}
     seen = []
     monkeypatch.setattr("goodricke.inspection.inspect", lambda *_, plot, **options: seen.append(options))
-    monkeypatch.setattr("goodricke.pipeline.classify_files", lambda *arguments: seen.append(arguments[-2]))
+    monkeypatch.setattr("goodricke.pipeline.classify_files", lambda *arguments: seen.append(arguments[8]))
     monkeypatch.setattr("goodricke.assessment.source", lambda *arguments: seen.append(arguments[-1]))
     evaluated = ["evaluate", "m", "--out", folder, "--light-curves", folder, "--labels", folder / "labels.csv"]
     monkeypatch.setattr("goodricke.assessment.evaluate", lambda *_, **__: None)

@@ -103,7 +103,7 @@ class Recurrent(nn.Module):
 
 def one_step(lstm: nn.LSTM, x: Tensor, hidden: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
     """Read one step ``x`` (B, C); return the new hidden and cell state, each (B, h)."""
-    if len(x) < FEW and not x.is_cuda:
+    if not (torch.compiler.is_compiling() or x.is_cuda) and len(x) < FEW:
         return torch.lstm_cell(x, (hidden, memory), *lstm.all_weights[0])
     _, (h, c) = lstm(x.unsqueeze(0), (hidden.unsqueeze(0).contiguous(), memory.unsqueeze(0).contiguous()))
     return h[0], c[0]
