@@ -265,3 +265,26 @@ def test_a_missing_band_has_no_colour_and_one_band_is_told_none() -> None:
     assert np.isnan(prepare(one, config).context[0, 7:]).all()
     assert FoldedConfig().resolved(one).bands is None
     assert prepare(one, FoldedConfig()).context.shape[1] == FoldedConfig().context == 7
+
+
+def test_the_level_is_told_where_it_is_wanted_in_each_band() -> None:
+    star, told = two_bands(), FoldedConfig(level=True)
+    both = told.resolved(star)
+    assert both.context == 11
+    assert prepare(star, both).context[0, 9:] == pytest.approx([15.0, 15.7], abs=0.15)
+    one = star.where(star.band == 1)
+    assert told.resolved(one).context == 8
+    assert prepare(one, told).context[0, 7] == pytest.approx(15.7, abs=0.1)
+    missing = prepare(one, both).context[0, 9:]
+    assert np.isnan(missing[0])
+    assert missing[1] == pytest.approx(15.7, abs=0.1)
+
+
+def test_the_level_of_fluxes_is_in_their_unit() -> None:
+    star = two_bands()
+    flux = replace(star, value=(10 ** (-0.4 * (star.value - 20))).astype(np.float32), unit="mJy")
+    flux = replace(flux, error=(star.error * flux.value / 1.0857).astype(np.float32))
+    config = FoldedConfig(level=True, bands=("g", "r"))
+    magnitudes, fluxes = prepare(star, config), prepare(flux, config)
+    assert np.allclose(fluxes.values, magnitudes.values, atol=2e-3)
+    assert np.allclose(fluxes.context[0, 9:], magnitudes.context[0, 9:] - 20, atol=1e-4)

@@ -58,6 +58,8 @@ class FoldedConfig(BaseModel):
         None, description="whose colours and ratios of amplitude the network is told; those of the data if several"
     )
 
+    level: bool = Field(False, description="the network is also told the median magnitude, in each of the bands")
+
     def resolved(self, curves: LightCurves) -> FoldedConfig:
         """Fill in what was left to follow from the training light curves: the bands, if there are several."""
         used = tuple(curves.bands[b] for b in np.unique(curves.band))
@@ -75,8 +77,8 @@ class FoldedConfig(BaseModel):
 
     @property
     def context(self) -> int:
-        """Numbers per object: `CONTEXT`, then a colour and a ratio of amplitudes for each pair of bands."""
-        return len(CONTEXT) + 2 * len(self.pairs)
+        """Numbers per object: `CONTEXT`, a colour and a ratio of amplitudes for each pair of bands, their levels."""
+        return len(CONTEXT) + 2 * len(self.pairs) + self.level * max(len(self.bands or ()), 1)
 
 
 def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
@@ -93,7 +95,7 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
     -------
     Prepared
         Values (M, 2): brightness (up is brighter), median 0 and standard deviation 1 over the observations, and its
-        error in the same unit (0 if unknown). Context (n, 7 + 2 pairs): see `FoldedConfig.context`, NaN where unknown.
+        error in the same unit (0 if unknown). Context (n, 7 or more): see `FoldedConfig.context`, NaN where unknown.
     """
     lost = _without_magnitude(curves)
     curves = in_magnitudes(curves)
@@ -115,7 +117,7 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
     value = -(value - ragged.spread(centre, offsets)) / ragged.spread(scale, offsets)
     error = np.nan_to_num(error / ragged.spread(scale, offsets))
     shape = [np.log10(period), power, *_shape(cleaned, centre, scale), _roughness(value, offsets)]
-    context = np.stack([*shape, *_colours(distinct, config)], 1)
+    context = np.stack([*shape, *_colours(distinct, config), *_levels(distinct, config)], 1)
     # without errors there is no noise, and quantised magnitudes have quantiles that coincide: unknown is NaN
     context = np.where(np.isfinite(context), context, np.nan)
     return Prepared(
@@ -140,21 +142,16 @@ def _without_magnitude(curves: LightCurves) -> NDArray[np.float64]:
 
 
 def in_magnitudes(curves: LightCurves) -> LightCurves:
-    """Return the light curves in magnitudes relative to each one's median flux, or as they are if in magnitudes.
+    """Return the light curves in magnitudes, -2.5 log10 of a flux in the data's unit, or as they are if in magnitudes.
 
     Fluxes that are not positive become NaN: they have no magnitude.
     """
     if curves.in_magnitudes:
         return curves
-    finite = np.where(np.isfinite(curves.value), curves.value, np.float32(np.nan))
-    flux = np.where(finite > 0, finite, np.float32(np.nan))
-    usable = np.isfinite(flux)
-    part = curves.where(usable)
-    median = ragged.median(part.value, part.offsets)
-    with np.errstate(invalid="ignore"):
-        value = -2.5 * np.log10(flux / ragged.spread(median, curves.offsets))
-        error = 2.5 / np.log(10) * curves.error / flux
-    return replace(curves, value=value.astype(np.float32), error=error.astype(np.float32), unit="mag (relative)")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        flux = np.where(np.isfinite(curves.value) & (curves.value > 0), curves.value, np.float32(np.nan))
+        value, error = -2.5 * np.log10(flux), 2.5 / np.log(10) * curves.error / flux
+    return replace(curves, value=value.astype(np.float32), error=error.astype(np.float32), unit="mag")
 
 
 def _phase(curves: LightCurves, period: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -202,6 +199,15 @@ def _colours(curves: LightCurves, config: FoldedConfig) -> list[NDArray[np.float
         return [level[:, i] - level[:, j] for i, j in config.pairs] + [
             ratio[:, i] - ratio[:, j] for i, j in config.pairs
         ]
+
+
+def _levels(curves: LightCurves, config: FoldedConfig) -> list[NDArray[np.float64]]:
+    """Return the median magnitude in each band of the configuration, of all observations without any, each (n,)."""
+    if not config.level:
+        return []
+    if not config.bands:
+        return [ragged.median(curves.value, curves.offsets)]
+    return list(_of_bands(band_statistics(curves)[0], curves.bands, config.bands).T)
 
 
 def _of_bands(x: NDArray[np.float64], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[np.float64]:
