@@ -1,5 +1,7 @@
 """Folding: periods found, phases in place, nothing learned from the company, statuses for the rest."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
