@@ -24,7 +24,8 @@ from goodricke.baselines.mixture import (
 )
 from goodricke.lightcurves import LightCurves
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
-from goodricke.preprocess.multiband import MultibandConfig, Steps, prepare
+from goodricke.preprocess.multiband import MultibandConfig, prepare
+from goodricke.preprocess.steps import Steps
 from goodricke.training.labelled import Labelled
 from goodricke.training.multiband import Ensemble, EnsembleConfig
 from goodricke.training.recipe import Recipe, read_recipe

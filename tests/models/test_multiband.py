@@ -7,7 +7,8 @@ import torch
 from goodricke.lightcurves import LightCurves
 from goodricke.models import multiband
 from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig, Standard
-from goodricke.preprocess.multiband import MultibandConfig, Steps, prepare
+from goodricke.preprocess.multiband import MultibandConfig, prepare
+from goodricke.preprocess.steps import Steps
 
 PAPER = {
     "Gaia": {"bands": 2, "classes": 6, "raw_input": True},

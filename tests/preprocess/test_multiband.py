@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke.lightcurves import LightCurves
-from goodricke.preprocess.multiband import MultibandConfig, Steps, prepare
+from goodricke.preprocess.multiband import MultibandConfig, prepare
+from goodricke.preprocess.steps import Steps
 
 GR = MultibandConfig(bands=("g", "r"), brightness="magnitude")
 

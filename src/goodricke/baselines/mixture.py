@@ -20,7 +20,8 @@ from scipy.special import softmax
 from torch import Tensor, nn
 
 from goodricke.models.multiband import Answer, Head, Mixture, MultibandNetworkConfig, Recurrent, Standard
-from goodricke.preprocess.multiband import MultibandConfig, StepBatch, Steps
+from goodricke.preprocess.multiband import MultibandConfig
+from goodricke.preprocess.steps import StepBatch, Steps
 from goodricke.preprocess.tensors import length_buckets
 from goodricke.training.astrafier import class_weights
 from goodricke.training.families import multiband_network_config

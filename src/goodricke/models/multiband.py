@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from goodricke.preprocess.multiband import StepBatch
+from goodricke.preprocess.steps import StepBatch
 
 BLOCK = 32  # steps that are padded together
 FEW = 64  # objects below which a CPU takes one step faster as a cell than as a sequence of one

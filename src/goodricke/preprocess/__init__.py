@@ -13,7 +13,8 @@ from goodricke.lightcurves import LightCurves
 from goodricke.preprocess import dense, folded, multiband
 from goodricke.preprocess.dense import DenseConfig
 from goodricke.preprocess.folded import FoldedConfig
-from goodricke.preprocess.multiband import MultibandConfig, Steps
+from goodricke.preprocess.multiband import MultibandConfig
+from goodricke.preprocess.steps import Steps
 from goodricke.preprocess.tensors import Prepared
 
 Preprocessing = Annotated[DenseConfig | FoldedConfig | MultibandConfig, Field(discriminator="kind")]

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves
 from goodricke.models.multiband import Multiband, Standard
-from goodricke.preprocess.multiband import MultibandConfig, StepBatch, Steps, prepare
+from goodricke.preprocess.multiband import MultibandConfig, prepare
+from goodricke.preprocess.steps import StepBatch, Steps
 from goodricke.preprocess.tensors import length_buckets
 from goodricke.training.loop import LoopConfig, Run, train
 from goodricke.training.validation import validation_figures
