@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke import LightCurves
-from goodricke.lightcurves import NO_BAND, Fault
+from goodricke.columns import NO_BAND
+from goodricke.lightcurves import Fault
 
 POINTS = ("time", "value", "error", "band")
 

@@ -22,7 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from goodricke import ragged
-from goodricke.lightcurves import NO_BAND, Fault, LightCurves
+from goodricke.columns import NO_BAND
+from goodricke.lightcurves import Fault, LightCurves
 from goodricke.readers.building import dummies
 from goodricke.readers.finding import Given, each
 from goodricke.readers.opened import Opened

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from goodricke import ragged
+from goodricke.columns import NO_BAND, band_codes, check_bands, columns_of, floats, small, strings, unnest
+from goodricke.quantities import in_days, in_magnitudes, part_of
 from goodricke.tables import join
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 POINT_FIELDS = {"time": np.float64, "value": np.float32, "error": np.float32}
 LIGHT_CURVE = "lightcurve"  # name of the nested column in Arrow tables and Parquet files
-NO_BAND = "none"  # the band of light curves whose source names none
-MOST_BANDS = 256  # that an 8-bit index can tell apart
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,12 @@ class LightCurves:
         """
         time = np.ascontiguousarray(time, np.float64)
         return cls(
-            _string_array(object_id),
+            strings(object_id),
             np.ascontiguousarray(offsets, np.int64),
             time,
             np.ascontiguousarray(value, np.float32),
             np.full(len(time), np.nan, np.float32) if error is None else np.ascontiguousarray(error, np.float32),
-            np.zeros(len(time), np.uint8) if band is None else _small(band),
+            np.zeros(len(time), np.uint8) if band is None else small(band),
             **fields,
         )
 
@@ -143,21 +143,21 @@ class LightCurves:
         ValueError
             If a column is missing, an observation has no object id or there are more than 256 bands.
         """
-        columns = _columns(table)
+        columns = columns_of(table)
         missing = [name for name in ("object_id", "time", "value") if name not in columns]
         if missing:
             raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(columns)}")
-        ids = _string_array(columns["object_id"])
+        ids = strings(columns["object_id"])
         if ids.null_count:
             raise ValueError(f"{ids.null_count} observations have no object_id; drop them or name their object")
         ids = ids.dictionary_encode()
         codes = ids.indices.to_numpy(zero_copy_only=False)
         order = np.argsort(codes, kind="stable")
-        bands, band = _band_codes(_string_array(columns["band"]) if "band" in columns else None)
-        error = _floats(columns["error"], np.float32)[order] if "error" in columns else None
+        bands, band = band_codes(strings(columns["band"]) if "band" in columns else None)
+        error = floats(columns["error"], np.float32)[order] if "error" in columns else None
         counts = np.bincount(codes, minlength=len(ids.dictionary))
-        time = _floats(columns["time"], np.float64)[order]
-        value = _floats(columns["value"], np.float32)[order]
+        time = floats(columns["time"], np.float64)[order]
+        value = floats(columns["value"], np.float32)[order]
         band = None if band is None else band[order]
         return cls.from_arrays(
             ids.dictionary, ragged.offsets_of(counts), time, value, error, band, **{"bands": bands} | fields
@@ -178,22 +178,22 @@ class LightCurves:
         """
         if column not in table.column_names:
             raise ValueError(f"no column {column!r}; the table has {', '.join(table.column_names)}")
-        offsets, fields = _unnest(table[column])
+        offsets, fields = unnest(table[column])
         missing = [name for name in ("time", "value") if name not in fields]
         if missing:
             raise ValueError(
                 f"the nested column {column!r} has no field {', '.join(missing)}; it has {', '.join(fields)}"
             )
         meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-        bands, band = _band_codes(fields.get("band"))
+        bands, band = band_codes(fields.get("band"))
         ids = table["object_id"] if "object_id" in table.column_names else np.arange(table.num_rows).astype(str)
         others = table.drop_columns([c for c in ("object_id", column) if c in table.column_names])
         return cls.from_arrays(
-            _string_array(ids),
+            strings(ids),
             offsets,
-            _floats(fields["time"], np.float64),
-            _floats(fields["value"], np.float32),
-            _floats(fields["error"], np.float32) if "error" in fields else None,
+            floats(fields["time"], np.float64),
+            floats(fields["value"], np.float32),
+            floats(fields["error"], np.float32) if "error" in fields else None,
             band,
             bands=bands,
             unit=meta.get("unit", "unknown"),
@@ -210,7 +210,7 @@ class LightCurves:
             arrays.append(pa.array(frame[name].array) if nested else pa.Array.from_pandas(frame[name]))
             names.append(name)
         if "object_id" not in names:
-            arrays.insert(0, _string_array(pa.Array.from_pandas(frame.index)))
+            arrays.insert(0, strings(pa.Array.from_pandas(frame.index)))
             names.insert(0, "object_id")
         meta = {name: str(frame.attrs[name]) for name in ("unit", "time_scale") if name in frame.attrs}
         return cls.from_arrow(pa.table(arrays, names=names).replace_schema_metadata(meta or None), column)
@@ -228,21 +228,21 @@ class LightCurves:
         ValueError
             If there is neither flux nor magnitude, or the times are in no unit of time.
         """
-        name = next((c for c in ("flux", "mag", "magnitude") if _part(series, c) is not None), None)
+        name = next((c for c in ("flux", "mag", "magnitude") if part_of(series, c) is not None), None)
         if name is None:
             raise ValueError(
                 f"{type(series).__name__} has neither flux nor mag; rename the brightness column to one of them"
             )
-        errors = (_part(series, f"{name}{suffix}") for suffix in ("_err", "_error", "err"))
+        errors = (part_of(series, f"{name}{suffix}") for suffix in ("_err", "_error", "err"))
         error = next((e for e in errors if e is not None), None)
-        value, error, unit = _in_magnitudes(_part(series, name), error)
-        days, time_scale = _days(_part(series, "time"))
+        value, error, unit = in_magnitudes(part_of(series, name), error)
+        time, time_scale = in_days(part_of(series, "time"))
         meta = dict(getattr(series, "meta", None) or {})
         label = object_id or str(meta.get("OBJECT") or meta.get("TARGETID") or meta.get("LABEL") or "unnamed")
         return cls.from_arrays(
             [label],
-            [0, len(days)],
-            days,
+            [0, len(time)],
+            time,
             value,
             error,
             bands=(band or str(meta.get("MISSION") or NO_BAND),),
@@ -271,7 +271,7 @@ class LightCurves:
             if len(found) > 1:
                 raise ValueError(f"light curves with different {name} can't be joined: {', '.join(sorted(found))}")
         bands = tuple(dict.fromkeys(name for part in parts for name in part.bands))
-        _check_bands(bands)
+        check_bands(bands)
         tables = [part.table_of_objects for part in parts]
         return LightCurves(
             pa.concat_arrays([part.object_id for part in parts]),
@@ -548,137 +548,3 @@ class LightCurves:
     def _count(self, bad: NDArray[np.bool_]) -> list[tuple[int, int]]:
         counts = ragged.total(bad, self.offsets).astype(int)
         return [(int(i), int(counts[i])) for i in np.flatnonzero(counts)]
-
-
-# ---- conversions --------------------------------------------------------------------------------------------------
-
-
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Return a column as one array, without a copy if it is in one piece already."""
-    if isinstance(column, pa.Array):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _string_array(values: Any) -> pa.Array:
-    """Return object ids or band names as one Arrow string array; whole numbers lose a trailing ``.0``."""
-    array = _whole(values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, from_pandas=True))
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if pa.types.is_floating(array.type):
-        array = array.cast(pa.int64())
-    return array if array.type == pa.string() else array.cast(pa.string())
-
-
-def _floats(values: Any, dtype: type) -> NDArray:
-    """Return numbers as a contiguous NumPy array, nulls and masked entries as NaN; no copy if the type is right."""
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        values = _whole(values).to_numpy(zero_copy_only=False)
-    if getattr(getattr(values, "dtype", None), "kind", "") in ("M", "m"):
-        raise ValueError("dates are no numbers of days; convert them, as with astropy.time.Time(dates).mjd")
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(np.ma.asarray(values, dtype), np.nan)
-    return np.ascontiguousarray(values, dtype)
-
-
-def _columns(table: Any) -> dict[str, Any]:
-    """Return the columns of a pandas or Arrow table, or of a mapping, by name."""
-    if isinstance(table, pa.Table):
-        return {name: table[name] for name in table.column_names}
-    return {str(name): table[name] for name in (table.columns if hasattr(table, "columns") else table)}
-
-
-def _unnest(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], dict[str, pa.Array]]:
-    """Return offsets (n + 1,) and the flat fields of a ``struct<list>`` or ``list<struct>`` column."""
-    array = _whole(column)
-    if pa.types.is_struct(array.type):
-        lists = dict(zip([f.name for f in array.type], array.flatten(), strict=True))
-    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
-        flat = array.flatten()
-        offsets = ragged.offsets_of(pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False))
-        if not pa.types.is_struct(flat.type):
-            raise ValueError(f"the nested column must hold structs of lists or lists of structs, not {array.type}")
-        return offsets, dict(zip([f.name for f in flat.type], flat.flatten(), strict=True))
-    else:
-        raise ValueError(f"the nested column must hold structs of lists or lists of structs, not {array.type}")
-    counts = {name: pc.list_value_length(part).fill_null(0) for name, part in lists.items()}
-    first = next(iter(counts.values())).to_numpy(zero_copy_only=False)
-    for name, count in counts.items():
-        if not np.array_equal(first, count.to_numpy(zero_copy_only=False)):
-            raise ValueError(f"field {name!r} differs in length from the others in the same row")
-    return ragged.offsets_of(first), {name: part.flatten() for name, part in lists.items()}
-
-
-def _band_codes(band: pa.Array | None) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
-    """Return the names of the bands and the index of each observation's."""
-    if band is None:
-        return (NO_BAND,), None
-    if not pa.types.is_dictionary(band.type) or band.null_count or band.dictionary.null_count:
-        band = _string_array(band).fill_null(NO_BAND).dictionary_encode()
-    names = tuple(map(str, band.dictionary.to_pylist())) or (NO_BAND,)
-    _check_bands(names)
-    return names, np.ascontiguousarray(band.indices.to_numpy(zero_copy_only=False), np.uint8)
-
-
-def _check_bands(names: tuple[str, ...]) -> None:
-    if len(names) > MOST_BANDS:
-        raise ValueError(f"{len(names)} different bands; at most {MOST_BANDS} are kept")
-
-
-def _small(band: ArrayLike) -> NDArray[np.uint8]:
-    """Return band indices in 8 bits, refusing those that don't fit rather than wrapping them around."""
-    band = np.asarray(band)
-    if band.size and (band.min() < 0 or band.max() >= MOST_BANDS):
-        raise ValueError(f"band indices must be from 0 to {MOST_BANDS - 1}, not {band.min()} to {band.max()}")
-    return np.ascontiguousarray(band, np.uint8)
-
-
-def _part(series: Any, name: str) -> Any:
-    """Return an attribute or a column of a time series, None if it has neither."""
-    if name in getattr(series, "colnames", ()):
-        return series[name]
-    return getattr(series, name, None)
-
-
-def factor_to(unit: Any, wanted: str) -> float | None:
-    """Return what numbers in an astropy unit are multiplied by to be in ``wanted``, None if they can't be.
-
-    A magnitude of any system is a magnitude; dB and dex, which grow with the flux, are none.
-    """
-    try:
-        factor = float(getattr(unit, "function_unit", unit).to(wanted))
-    except (AttributeError, TypeError, ValueError):
-        return None
-    return factor if factor > 0 else None
-
-
-def _in_magnitudes(value: Any, error: Any) -> tuple[NDArray, NDArray | None, str]:
-    """Return brightnesses, uncertainties and unit, in mag if the unit is some other part or multiple of it."""
-    unit = getattr(value, "unit", None)
-    factor = factor_to(unit, "mag")
-    name = "mag" if factor not in (None, 1.0) else str(unit or "")
-    if error is None:
-        return _plain(value) * (factor or 1.0), None, name
-    own = factor_to(getattr(error, "unit", None), "mag") if factor is not None else None
-    return _plain(value) * (factor or 1.0), _plain(error) * (own or factor or 1.0), name
-
-
-def _days(time: Any) -> tuple[NDArray, str]:
-    """Return the times of a series in days, and their scale."""
-    scale = str(getattr(time, "format", None) or "").upper()
-    offset = {"BTJD": 2457000.0, "BKJD": 2454833.0, "MJD": 2400000.5}.get(scale)
-    if hasattr(time, "jd"):
-        return np.asarray(time.jd) - (offset or 0.0), scale if offset else "JD"
-    unit = getattr(time, "unit", None)
-    factor = factor_to(unit, "d") if str(unit or "") else 1.0
-    if factor is None:
-        raise ValueError(f"the times are in {unit}, which is no unit of time; convert them to days")
-    return _plain(time) * factor, scale if offset else "unknown"
-
-
-def _plain(quantity: Any) -> NDArray:
-    """Return the numbers of an astropy Quantity, masked or not, masked entries as NaN."""
-    if hasattr(quantity, "unmasked"):
-        return np.where(np.asarray(quantity.mask), np.nan, np.asarray(quantity.unmasked.value, np.float64))
-    quantity = getattr(quantity, "value", quantity)
-    return np.asarray(np.ma.filled(np.ma.asarray(quantity, np.float64), np.nan))

@@ -12,7 +12,8 @@ from astropy import units as u
 from numpy.typing import NDArray
 
 from goodricke import ragged
-from goodricke.lightcurves import LightCurves, factor_to
+from goodricke.lightcurves import LightCurves
+from goodricke.quantities import factor_to
 from goodricke.readers import units
 
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from goodricke import ragged
-from goodricke.lightcurves import LightCurves, factor_to
+from goodricke.lightcurves import LightCurves
 from goodricke.preprocess.cleaning import alternate_bands, finite_points, flux_to_ab, significant_flux
 from goodricke.preprocess.steps import Steps
+from goodricke.quantities import factor_to
 
 if TYPE_CHECKING:
     pass

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke import ragged
-from goodricke.lightcurves import NO_BAND, LightCurves
+from goodricke.columns import NO_BAND
+from goodricke.lightcurves import LightCurves
 from goodricke.readers import building, columns, units
 from goodricke.readers.arrays import is_list
 from goodricke.readers.fits import CUT_SHORT

@@ -19,7 +19,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goodricke import ragged
-from goodricke.lightcurves import NO_BAND, LightCurves
+from goodricke.columns import NO_BAND
+from goodricke.lightcurves import LightCurves
 from goodricke.readers import building, columns, tabular, units
 from goodricke.readers.columns import Match
 from goodricke.readers.opened import Opened

@@ -9,7 +9,7 @@ import numpy as np
 from astropy import units
 from numpy.typing import NDArray
 
-from goodricke.lightcurves import factor_to
+from goodricke.quantities import factor_to
 from goodricke.readers.options import ReadOptions, Unreadable
 
 logger = logging.getLogger("goodricke")
