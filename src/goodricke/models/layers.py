@@ -73,7 +73,7 @@ class Conv(nn.Conv1d):
     def spectrum(self, T: int) -> Tensor:
         """Return the weights' `kernel_spectrum` for T frames, at inference computed once."""
         n = tile_length(self.kernel_size[0], T)
-        if (torch.is_grad_enabled() and self.weight.requires_grad) or self.weight.is_inference():
+        if torch.is_grad_enabled() or self.weight.is_inference():
             return kernel_spectrum(self.weight, n)
         key = self.weight.data_ptr(), self.weight._version, n
         if self._kept is None or self._kept[0] != key:
