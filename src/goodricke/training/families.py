@@ -97,7 +97,8 @@ def adopt(
         theirs |= _rescaled(network, theirs, model.config.targets, targets)
     fitting = {name: w for name, w in theirs.items() if name in ours and w.shape == ours[name].shape}
     network.load_state_dict(dict(zip(names, (ours | fitting).values(), strict=True)))
-    fresh = dict.fromkeys(".".join(name.split(".")[:-1][:3]) for name in ours if name not in fitting)
+    unfit = [name.split(".") for name in ours if name not in fitting]
+    fresh = dict.fromkeys(".".join(parts[:-1][:3] or parts) for parts in unfit)
     if fresh:
         log.warning("%s has no fitting weights for these; they start afresh: %s", model.name, ", ".join(fresh))
 
