@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks import astrafier, multiband, reading
+from benchmarks import astrafier, growth, multiband, onnx, reading
 from benchmarks.timing import machine
 
 BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
@@ -23,6 +23,8 @@ BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
     "workers": astrafier.workers,
     "preprocessing": reading.preprocessing,
     "reading": reading.files,
+    "onnx": onnx.run,
+    "growth": growth.run,
     "gpu": astrafier.gpu,
 }
 RESULTS = Path(__file__).parent / "results"

@@ -55,7 +55,7 @@ class Case:
     precision: Literal["float32", "bfloat16"] = "float32"
     device: str = "cpu"
     tiny: bool = False
-    repeats: int = 5
+    repeats: int = 3
     threads: int = field(default_factory=torch.get_num_threads)
     kept: bool = False  # memory, by glibc: `KEEP_MEMORY`
 
@@ -284,7 +284,7 @@ def gpu(tiny: bool = False) -> Figures:
 
 def ways(work: Any, batch: int, tiny: bool, device: str) -> list[Case]:
     """Return the ways to do a piece of work, the plain one first."""
-    plain = Case(work, True, batch, device=device, tiny=tiny, repeats=2 if tiny else 5)
+    plain = Case(work, True, batch, device=device, tiny=tiny, repeats=2 if tiny else 3)
     single = replace(plain, plain=False)
     half = replace(single, precision="bfloat16")
     if device == "cpu":

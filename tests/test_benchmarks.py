@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as program
-from benchmarks import astrafier, multiband, reading
+from benchmarks import astrafier, growth, multiband, onnx, reading
 from benchmarks.plain.astrafier import plain_of
 from benchmarks.timing import peak_memory, together, wait_for_others
 from torch.utils.flop_counter import FlopCounterMode
@@ -52,6 +52,22 @@ def test_reading_benchmarks_run_and_agree() -> None:
     assert finite(files)
     assert prepared["goodricke"]["largest difference"] < 1e-4
     assert files["goodricke"]["largest difference"] == 0
+
+
+def test_the_benchmark_of_exported_models_runs_and_agrees() -> None:
+    pytest.importorskip("onnxruntime")
+    results = onnx.run(tiny=True)
+    assert finite(results)
+    for name, figures in results.items():
+        assert figures["difference of a logit"] < (5e-2 if "bfloat16" in name else 1e-5)
+
+
+def test_the_benchmark_of_growth_runs() -> None:
+    results = growth.run(tiny=True)
+    times = {name: figures["time [s]"] for name, figures in results.items() if "time [s]" in figures}
+    assert len(times) == 7
+    assert min(times.values()) > 0
+    assert results["ASTRAFier, attention takes half of the time"]["from points"] > 0
 
 
 def test_the_command_writes_json_and_a_table(tmp_path: Path) -> None:

@@ -305,6 +305,38 @@ def import_published(
     raise typer.Exit(_guarded(run))
 
 
+@models.command("export")
+def export_model(
+    model: Annotated[str, typer.Argument(help="Shipped model, folder or hub id")],
+    out: Annotated[Path, typer.Option(help="Folder; for ASTRAFier also a file ending in .onnx", show_default=False)],
+) -> None:
+    """Write a model as ONNX, to be used without PyTorch; needs the package's extra onnx.
+
+    ASTRAFier makes one file, for any number of light curves of any length. A multi-band model makes one per band, for
+    one new observation of any number of objects: new cells and the answer from the old cells.
+
+    Classes, temperature and preprocessing are in the file's metadata, as JSON:
+
+    session = onnxruntime.InferenceSession("asas-v.onnx")
+
+    about = session.get_modelmeta().custom_metadata_map
+
+    logits, embedding = session.run(None, {"values": values, "time": time, "mask": mask, "context": context})
+
+    The probabilities are the softmax of logits / temperature. Inputs and outputs: help("goodricke.models.export")
+    """
+
+    def run() -> int:
+        from goodricke.models.bundle import load_model
+        from goodricke.models.export import export
+
+        for path in export(load_model(model), out):
+            _console().print(f"written to {path}")
+        return DONE
+
+    raise typer.Exit(_guarded(run))
+
+
 def _reading(
     quality: str,
     flux: str | None,

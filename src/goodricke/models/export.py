@@ -1,0 +1,236 @@
+"""Models as ONNX files, for use without PyTorch: in an alert broker, another language, a browser.
+
+A file holds a network with its weights, and in its metadata all else that is needed: ``model``, ``hash``, ``family``,
+``classes``, ``temperature``, ``preprocessing``, ``unit``, ``bands`` and ``targets``, each as JSON. All numbers are
+float32, ``mask`` is bool, B is any number of objects. It is one deterministic pass: there is no Monte-Carlo dropout.
+
+ASTRAFier makes one file, for any number of points T; see `goodricke.models.astrafier.Astrafier.forward`. Its attention
+and convolutions are plain ones, which take longer than here and memory with the square of T::
+
+    values (B, T, channels), time (B, T), mask (B, T)[, context (B, context)] -> logits (B, C), embedding (B, d)
+
+A multi-band model makes a file per band, ``band-0-g.onnx``, ``band-1-r.onnx``, ...: what one new observation in that
+band costs, a step of the band's network and one of the central network, with its weights in each file. Its place is
+``band`` in the metadata. Cells are those of `goodricke.models.stateful`, zero before an object's first step; a band's
+cells go back into that band's file, central cells into the next one whatever its band. ``window`` and ``extras`` (the
+colours, the wait, the object's columns) are those of `goodricke.preprocess.multiband`::
+
+    window (B, width), extras (B, extras), band_cells (B, 2, L, h), central_cells (B, 2, K, h)
+        -> band_cells_after, central_cells_after, logits (B, C), embedding (B, d)[, targets (B, k)]
+
+Used without goodricke::
+
+    import json, numpy as np, onnxruntime
+    session = onnxruntime.InferenceSession("asas-v.onnx")
+    about = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
+    logits, embedding = session.run(None, {"values": values, "time": time, "mask": mask, "context": context})
+    odds = np.exp((logits - logits.max(1, keepdims=True)) / about["temperature"])
+    probabilities = odds / odds.sum(1, keepdims=True)  # (B, C), in the order of about["classes"]
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import torch
+from torch import Tensor, nn
+
+from goodricke.models.astrafier import Astrafier
+from goodricke.models.bundle import Model
+from goodricke.models.multiband import Multiband
+from goodricke.preprocess import MultibandConfig
+
+Axes = dict[int, str]  # names of the axes of any length
+
+
+def export(model: Model, out: str | Path) -> list[Path]:
+    """Write a model as ONNX; see the module's text for what comes of it.
+
+    Parameters
+    ----------
+    model : Model
+    out : str or Path
+        Folder; for ASTRAFier also a file that ends in ``.onnx``.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    ValueError
+        If several files are to go into one.
+    ImportError
+        If the extra ``goodricke[onnx]`` isn't installed.
+    """
+    out, network = Path(out), plain_copy(model.network)
+    if isinstance(network, Astrafier):
+        path = out if out.suffix == ".onnx" else out / f"{model.name}.onnx"
+        return [_write(WholeLightCurve(network), model, path)]
+    if out.suffix == ".onnx":
+        raise ValueError(f"--out {out}: a multi-band model makes a file per band. Give a folder")
+    network, bands = cast(Multiband, network), cast(MultibandConfig, model.preprocessing).bands
+    paths = [out / f"band-{b}-{quote(name, safe='')}.onnx" for b, name in enumerate(bands)]
+    return [_write(Step(network, b), model, path, b) for b, path in enumerate(paths)]
+
+
+class WholeLightCurve(nn.Module):
+    """ASTRAFier with tensors in and out."""
+
+    outputs = ("logits", "embedding")
+
+    def __init__(self, network: Astrafier) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, values: Tensor, time: Tensor, mask: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits (B, C) and embedding (B, d)."""
+        answer = self.network(values, time, mask, context)
+        return answer.logits, answer.embedding
+
+    def inputs(self) -> dict[str, tuple[Tensor, Axes]]:
+        """Return an example of every input, with the names of its axes."""
+        B, T, c = 2, 5, self.network.config
+        axes = {0: "B", 1: "T"}
+        mask = torch.arange(T) < torch.tensor([[T], [T - 2]])
+        given = {"values": torch.randn(B, T, c.channels), "time": torch.rand(B, T).cumsum(1), "mask": mask}
+        known = {name: (x, axes) for name, x in given.items()}
+        return known | ({"context": (torch.randn(B, c.context), {0: "B"})} if c.context else {})
+
+
+class Step(nn.Module):
+    """One step of a band's network, one of the central network, and the answer, with tensors in and out."""
+
+    def __init__(self, network: Multiband, band: int) -> None:
+        super().__init__()
+        self.network, self.band = network, band
+        names = ("band_cells_after", "central_cells_after", "logits", "embedding", "targets")
+        self.outputs = names if network.config.targets else names[:4]
+
+    def forward(self, window: Tensor, extras: Tensor, band_cells: Tensor, central_cells: Tensor) -> tuple[Tensor, ...]:
+        """Return cells (B, 2, L, h) and (B, 2, K, h), and what `Multiband.read_out` answers from them."""
+        before = band_cells.unbind(1), central_cells.unbind(1)
+        band, central = self.network.step(self.band, window, *before)  # type: ignore[arg-type]
+        answer = self.network.read_out(central[0].unbind(1), extras)
+        return (torch.stack(band, 1), torch.stack(central, 1), *answer)[: len(self.outputs)]
+
+    def inputs(self) -> dict[str, tuple[Tensor, Axes]]:
+        """Return an example of every input, with the names of its axes."""
+        B, c = 2, self.network.config
+        shapes: dict[str, tuple[int, ...]] = {
+            "window": (c.width,),
+            "extras": (c.extras,),
+            "band_cells": (2, c.band_layers, c.hidden),
+            "central_cells": (2, c.central_layers, c.hidden),
+        }
+        return {name: (torch.randn(B, *shape), {0: "B"}) for name, shape in shapes.items()}
+
+
+class OnnxLSTM(nn.Module):
+    """ONNX's LSTM operator in place of `torch.nn.LSTM`, whose own export fixes the number of steps."""
+
+    def __init__(self, lstm: nn.LSTM) -> None:
+        super().__init__()
+        weights = dict(lstm.named_parameters())
+        self.hidden, self.batch_first = lstm.hidden_size, lstm.batch_first
+        self.input = nn.Parameter(_in_order(weights["weight_ih_l0"])[None])  # (1, 4h, size)
+        self.recurrent = nn.Parameter(_in_order(weights["weight_hh_l0"])[None])  # (1, 4h, h)
+        biases = [_in_order(weights[name]) for name in ("bias_ih_l0", "bias_hh_l0")]
+        self.bias = nn.Parameter(torch.cat(biases)[None])  # (1, 8h)
+
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, ...] = (cast(Tensor, None),) * 2
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Read ``x`` (T, B, size), or (B, T, size) with ``batch_first``, as `torch.nn.LSTM` does."""
+        x = x.transpose(0, 1) if self.batch_first else x
+        T, B, _ = x.shape
+        one = (1, B, self.hidden)
+        y, h, c = torch.onnx.ops.symbolic_multi_out(
+            "LSTM",
+            [x, self.input, self.recurrent, self.bias, None, *state],
+            {"hidden_size": self.hidden},
+            dtypes=[x.dtype] * 3,
+            shapes=[(T, *one), one, one],
+        )
+        y = y.squeeze(1)  # (T, B, h)
+        return (y.transpose(0, 1) if self.batch_first else y), (h, c)
+
+
+def _in_order(weight: Tensor) -> Tensor:
+    """Return weights (4h, ...) of the gates in ONNX's order: input, output, forget, cell."""
+    i, f, g, o = weight.detach().chunk(4)
+    return torch.cat([i, o, f, g])
+
+
+def plain_copy(network: nn.Module) -> nn.Module:
+    """Return a network in float32 on the CPU with layers that can be exported."""
+    copy = deepcopy(network).cpu().float().eval()
+    for name, module in list(copy.named_modules()):
+        if isinstance(module, nn.LSTM):
+            copy.set_submodule(name, OnnxLSTM(module))
+    return copy
+
+
+def metadata(model: Model, band: int | None = None) -> dict[str, str]:
+    """Return what a file tells of its model besides the network, each as JSON."""
+    told: dict[str, Any] = model.config.model_dump(
+        mode="json", include={"family", "classes", "preprocessing", "unit", "bands", "targets"}
+    )
+    told |= {"model": model.name, "hash": model.hash, "temperature": model.temperature}
+    return {name: json.dumps(value) for name, value in (told | ({} if band is None else {"band": band})).items()}
+
+
+def _write(module: WholeLightCurve | Step, model: Model, path: Path, band: int | None = None) -> Path:
+    """Trace a module and write it."""
+    _needs_onnx()
+    inputs = module.inputs()
+    dims = {name: torch.export.Dim(name) for _, axes in inputs.values() for name in axes.values()}
+    with torch.no_grad(), _quiet():
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(x for x, _ in inputs.values()),
+            input_names=list(inputs),
+            output_names=list(module.outputs),
+            dynamic_shapes=tuple({k: dims[name] for k, name in axes.items()} for _, axes in inputs.values()),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props.update(metadata(model, band))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    program.save(str(path), external_data=False)
+    return path
+
+
+def _needs_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+        import torch.onnx.ops  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"{error}: exporting to ONNX needs more: pip install 'goodricke[onnx]'") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what the exporter says of its own future and of packages that it doesn't need."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
