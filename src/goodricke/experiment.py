@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -46,6 +47,7 @@ from goodricke.uncertainty.calibration import fit_temperature
 
 ENOUGH = 1000  # validation objects that go through Monte-Carlo passes to fit one temperature
 GOLDEN = 8  # objects whose outputs are recorded in the bundle
+FEW_STEPS = 1500  # gradient steps below which networks trained from scratch were seldom better than forests
 
 Parts = dict[str, NDArray[np.int64]]  # rows to train, to validate and to test
 Fitted = TypeVar("Fitted")
@@ -208,13 +210,19 @@ def _fit(
     console: Console,
 ) -> loop.Run:
     """Train the network in ``run/checkpoints``."""
-    where = recipe.run / "checkpoints"
+    where, training = recipe.run / "checkpoints", recipe.training
+    steps = training.epochs * math.ceil(len(parts[TRAIN]) / training.batch)
+    if steps < FEW_STEPS and init is None:
+        console.print(
+            f"[yellow]Only {steps:,} gradient steps: from scratch a network wants some {FEW_STEPS:,}. Raise "
+            f"\\[training] epochs to {math.ceil(FEW_STEPS * training.epochs / steps)}, or start from a model (init)[/]"
+        )
 
     def fit(report: Callable, tick: Callable) -> loop.Run:
         rows = parts[TRAIN], parts[VALIDATION]
         return fit_network(recipe, network, init, prepared, data, targets, *rows, where, report, tick)
 
-    return _shown(fit, len(parts[TRAIN]), recipe.training.epochs, console)
+    return _shown(fit, len(parts[TRAIN]), training.epochs, console)
 
 
 def _mixture(

@@ -1,5 +1,6 @@
 """The ensemble's training by identities: weights, losses, who learns in which turn, and what is left out when."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -239,6 +240,8 @@ def test_bands_warm_up_alone_and_then_the_central_network_takes_its_turns():
     curves, label = sky(4)
     job = task(curves, label, warmup_batches=3, central_updates=2)
     assert [job.turns(step) for step in (0, 2, 3, 99)] == [["bands"]] * 2 + [["bands", "central", "central"]] * 2
+    job.batches = 10  # of a short run a fifth
+    assert [job.turns(step) for step in (1, 2)] == [["bands"], ["bands", "central", "central"]]
     frozen = task(curves, label, warmup_batches=3, central_updates=1, frozen_bands=("g", "r"))
     assert [frozen.turns(step) for step in (0, 5)] == [["central"]] * 2
 
@@ -319,6 +322,14 @@ def test_a_band_learns_the_same_whatever_other_bands_there_are(tmp_path):
 # ---- the fit ------------------------------------------------------------------------------------------------------
 
 
+def killed_after(epochs: int) -> Callable[[dict[str, float]], None]:
+    def report(figures: dict[str, float]) -> None:
+        if figures["epoch"] + 1 == epochs:
+            raise KeyboardInterrupt
+
+    return report
+
+
 @pytest.mark.parametrize("frozen", [(), ("g", "r")])
 def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path, frozen):
     curves, label = sky(16)
@@ -327,7 +338,8 @@ def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path, frozen):
     whole, half, rest = (task(curves, label, targets, sizes={"seed": s}, **settings) for s in (0, 0, 5))
     loop = {"batch": 12 if not frozen else 16}  # one batch of all objects, the same ones in every epoch
     fit(whole, np.arange(16), config(epochs=4, **loop), tmp_path / "whole")
-    fit(half, np.arange(16), config(epochs=2, **loop), tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        fit(half, np.arange(16), config(epochs=4, **loop), tmp_path / "cut", report=killed_after(2))
     fit(rest, np.arange(16), config(epochs=4, **loop), tmp_path / "cut")
     assert same(copied(whole.network), copied(rest.network))
     a, b = (torch.load(tmp_path / k / "checkpoint.pt", weights_only=True)["network"] for k in ("whole", "cut"))

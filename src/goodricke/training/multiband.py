@@ -7,6 +7,7 @@ step of the bands and two of the central network at half their rate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,9 @@ class EnsembleConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     skip: int = Field(3, ge=0, description="first steps that are not learned from (N_skip)")
-    warmup_batches: int = Field(500, ge=0, description="batches that train the bands alone, first")
+    warmup_batches: int = Field(
+        500, ge=0, description="batches that train the bands alone, first; a fifth of all at most"
+    )
     central_updates: int = Field(2, ge=1, description="gradient steps of the central network per batch")
     central_rate: float = Field(
         0.5, gt=0, description="the central network's learning rate as a fraction of the bands'"
@@ -130,6 +133,7 @@ class Ensemble(StepTask):
     """The task that the loop trains: the losses of the bands, and that of the central network; see `StepTask`."""
 
     network: Multiband
+    batches: int | None = None  # of the whole run, if known
     _kept: tuple[bytes, Steps, StepBatch, list[list[Tensor]]] | None = None  # a piece's states, for the next turn
 
     @property
@@ -147,9 +151,9 @@ class Ensemble(StepTask):
     def turns(self, step: int) -> list[str]:
         """Return the gradient steps of a batch: the bands', and after the warm-up the central network's."""
         bands = ["bands"] if self.learning else []
-        return (
-            bands if bands and step < self.config.warmup_batches else bands + ["central"] * self.config.central_updates
-        )
+        most = step + 1 if self.batches is None else self.batches // 5  # a short run is not all warm-up
+        alone = bands and step < min(self.config.warmup_batches, most)
+        return bands if alone else bands + ["central"] * self.config.central_updates
 
     def trained(self, turn: str) -> list[list[nn.Parameter]]:
         """Return the parameters of a turn; each network's gradient is clipped by itself."""
@@ -310,4 +314,5 @@ def fit(
     bands = range(network.config.bands) if learn is None else learn
     places = range(network.config.extras) if extras is None else extras
     learn_statistics(network, task.whole.take(training), bands, places)
+    task.batches = config.epochs * math.ceil(len(training) / config.batch)
     return train(task, training, parameter_groups(task, config.rate), config, folder, report, tick)
