@@ -1,6 +1,7 @@
 """A newcomer's path: own light curves and labels in CSV files, a recipe, a trained model that classifies."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +121,15 @@ def test_folds_are_trained_beside_each_other_and_evaluated_together(home: Path) 
     found = runner.invoke(app, ["evaluate", *models, "--recipe", str(home / "toy.toml"), "--out", str(home / "out")])
     assert found.exit_code == 0, found.output
     assert (home / "out/metrics.json").exists()
+
+
+def test_a_short_run_says_that_it_is_short_and_what_to_set(home: Path) -> None:
+    (home / "toy.toml").write_text(RECIPE.format(epochs=2))
+    shown = " ".join(runner.invoke(app, ["train", str(home / "toy.toml")]).output.split())
+    found = re.search(r"Only (\d+) gradient steps: .*? Raise \[training\] epochs to (\d+)", shown)
+    assert found, shown
+    steps, epochs = map(int, found.groups())
+    assert (epochs - 1) * steps / 2 < 1500 <= epochs * steps / 2
 
 
 def test_fine_tuning_starts_from_a_model(home: Path) -> None:

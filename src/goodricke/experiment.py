@@ -47,7 +47,7 @@ from goodricke.uncertainty.calibration import fit_temperature
 
 ENOUGH = 1000  # validation objects that go through Monte-Carlo passes to fit one temperature
 GOLDEN = 8  # objects whose outputs are recorded in the bundle
-FEW_STEPS = 1500  # gradient steps below which networks trained from scratch were seldom better than forests
+FEW_STEPS = 1500  # gradient steps that a network wants from scratch: a rule of thumb
 
 Parts = dict[str, NDArray[np.int64]]  # rows to train, to validate and to test
 Fitted = TypeVar("Fitted")
