@@ -133,6 +133,77 @@ def classify(
 
 
 @app.command()
+def pack(
+    sources: Sources,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the shards: new, or of a run to go on with", show_default=False)
+    ],
+    quality: Quality = "default",
+    flux: Flux = None,
+    column: Columns = None,
+    band: Band = None,
+    unit: Unit = None,
+    time_scale: TimeScale = None,
+    recursive: Recursive = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes")] = 1,
+) -> None:
+    """Read many small files once and keep their light curves in a few nested Parquet files.
+
+    Broken off, the same command goes on. What can't be read is in unreadable.csv; the rest is packed.
+    Next: goodricke catalog OUT --model MODEL --out CATALOG
+    Exit code: 0 all read, 3 some were not, 2 wrong usage.
+    """
+    from goodricke.catalog.run import pack as run
+
+    options = _reading(quality, flux, column, band, unit, time_scale, recursive)
+    raise typer.Exit(_guarded(lambda: run(sources, out, workers, options=options)))
+
+
+@app.command()
+def catalog(
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Packs, nested Parquet, HATS catalogs, or files as for classify", show_default=False),
+    ],
+    model: Annotated[str, typer.Option(help="Shipped model (see `goodricke models list`), folder or hub id")],
+    out: Annotated[Path, typer.Option(help="Folder for the catalog: new, or of a run to go on with")],
+    mc: Passes = 20,
+    seed: Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")] = 0,
+    quality: Quality = "default",
+    flux: Flux = None,
+    column: Columns = None,
+    band: Band = None,
+    unit: Unit = None,
+    time_scale: TimeScale = None,
+    recursive: Recursive = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each (on a GPU: that share it)")] = 1,
+    device: Device = "cpu",
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16 (ASTRAFier), or auto: bfloat16 where the hardware is made for it")
+    ] = "auto",
+    dask: Annotated[
+        str | None,
+        typer.Option(help="local, tcp://SCHEDULER:8786 or slurm:FILE.toml (with --workers jobs)", show_default=False),
+    ] = None,
+    points: Annotated[
+        int | None, typer.Option(help="Observations per shard  [default: ten minutes of a core]", show_default=False)
+    ] = None,
+) -> None:
+    """Classify a survey: one row per light curve, in Parquet shards that are written as they are done.
+
+    Killed at any moment, the same command goes on where it stopped and gives the same rows.
+    Next: goodricke convert, goodricke examine, goodricke thresholds.
+    Exit code: 0 all shards made, 3 some were set aside (the same command tries them again), 2 wrong usage.
+    """
+    from goodricke.catalog.run import catalog as run
+
+    options = _reading(quality, flux, column, band, unit, time_scale, recursive)
+    raise typer.Exit(
+        _guarded(lambda: run(sources, model, out, workers, mc, seed, device, precision, dask, points, options))
+    )
+
+
+@app.command()
 def demo(
     plot: Annotated[Path | None, typer.Option(help="Write a figure per star into this folder")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the results to this file")] = None,

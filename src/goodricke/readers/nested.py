@@ -59,17 +59,18 @@ def stream(file: Opened, options: ReadOptions, max_points: int) -> Iterator[Ligh
     names = [f.name for f in file.parquet.schema_arrow if _is_wanted(f, column)]
     if not file.parquet.metadata.num_rows:
         raise Unreadable(file.path, "is a table without rows", "leave the file out")
-    first, scale = 0, ""
-    for table in _tables(file, min(rows, 1 << 20), names):
+    groups = range(file.parquet.num_row_groups) if file.groups is None else file.groups
+    first, scale = sum(file.parquet.metadata.row_group(i).num_rows for i in range(groups.start)), ""
+    for table in _tables(file, min(rows, 1 << 20), names, groups):
         part = _batch(file, options, table, column, match, first, scale)
         first, scale = first + len(table), part.time_scale
         yield part
 
 
-def _tables(file: Opened, rows: int, names: list[str]) -> Iterator[pa.Table]:
+def _tables(file: Opened, rows: int, names: list[str], groups: range) -> Iterator[pa.Table]:
     """Give the file's rows a few at a time; no piece spans two row groups: Arrow can't join nested dictionaries."""
     try:
-        for group in range(file.parquet.num_row_groups):
+        for group in groups:
             for batch in file.parquet.iter_batches(rows, [group], names):
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowInvalid, OSError) as error:
@@ -268,8 +269,9 @@ def _objects(file: Opened, table: pa.Table, column: str, offsets: NDArray[np.int
     for role in columns.POSITION:
         if role in known and not pa.types.is_floating(known[role].type):
             del known[role]  # sexagesimal
-    known |= {"source": file.path, "product": known.get("product", "nested Parquet")}
-    known |= {"n_read": np.diff(offsets), "n_flagged": n_flagged.astype(np.int64)}
+    if b"goodricke" not in (table.schema.metadata or {}):  # a pack tells what the light curves were read from
+        known |= {"source": file.path, "n_read": np.diff(offsets), "n_flagged": n_flagged.astype(np.int64)}
+    known.setdefault("product", "nested Parquet")
     result = building.about(len(table), **known)
     for name in plain.values():
         if name not in result.column_names and name != "object_id":

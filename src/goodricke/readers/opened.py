@@ -20,14 +20,20 @@ HEAD = 4096  # bytes looked at to tell text from binary
 class Opened:
     """A file that some reader may take; nothing is read before it is asked for.
 
+    Parameters
+    ----------
+    path : path or str
+    groups : range, optional
+        Row groups that are wanted of a Parquet file, all by default; readers of whole tables know no such thing.
+
     Raises
     ------
     Unreadable
         If it is missing, a folder or empty.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = str(path)
+    def __init__(self, path: Path | str, groups: range | None = None) -> None:
+        self.path, self.groups = str(path), groups
         self.noted: list[str] = []  # columns that a reader of tables used
         self.found: dict[Any, Any] = {}  # what one reader found out while recognising, for the others to use
         plain = Path(path)

@@ -160,17 +160,25 @@ def _all_pieces(
             continue
         named = True
         try:
-            yield from _pieces(path, options, max_points)
+            yield from pieces(path, options, max_points)
         except Unreadable as error:
             yield error
     if not named:
         raise refusals[0] if refusals else Unreadable(str(source), "names no file", "give a file or folder")
 
 
-def _pieces(path: str, options: ReadOptions, max_points: int) -> Iterator[tuple[Key, LightCurves]]:
-    """Give a file's light curves in pieces of at most ``max_points``, unless one light curve has more."""
+def pieces(
+    path: str, options: ReadOptions, max_points: int, groups: range | None = None
+) -> Iterator[tuple[Key, LightCurves]]:
+    """Give the light curves of a file, or of some row groups, in pieces of ``max_points``, or of one light curve.
+
+    Raises
+    ------
+    Unreadable
+        If it can't be read, or can't be read on.
+    """
     with blaming(path):
-        file = Opened(path)
+        file = Opened(path, groups)
         reader = reader_of(file)
         stream = getattr(reader, "stream", None)
         for curves in stream(file, options, max_points) if stream else (reader.read(file, options),):

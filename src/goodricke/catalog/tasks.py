@@ -1,0 +1,183 @@
+"""What there is to do: a survey's files cut into tasks, each read in bounded memory and written as one shard.
+
+The tasks are written to ``tasks.jsonl`` before the work begins. A run that goes on from there does the same tasks,
+whatever has been added to the source since: new files make new tasks after the old ones, and a task whose files have
+changed is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from goodricke.catalog.folder import MANIFEST, read_manifest, shards_in, whole_file
+from goodricke.lightcurves import LightCurves
+from goodricke.readers import ReadOptions, Unreadable, finding, read_batches
+from goodricke.readers.opened import Opened
+from goodricke.readers.streaming import pieces
+
+TASKS = "tasks.jsonl"
+PIECE = 1_000_000  # observations read at once
+HATS = ("hats.properties", "properties")  # one of them is in the folder of a HATS catalog
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some files, or some row groups of one Parquet file.
+
+    Parameters
+    ----------
+    name : str
+        Its number, which names its shard.
+    files : tuple of str
+    groups : (int, int), optional
+        First row group and the one after the last.
+    rows : int
+        Light curves, as far as the files tell without being read; else files.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    groups: tuple[int, int] | None = None
+    rows: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of names, sizes and times of change of the files, first 16 digits; changes when a file does."""
+        told = hashlib.sha256()
+        for path in self.files:
+            try:
+                status = os.stat(path)
+                told.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+            except OSError:
+                told.update(f"{path}\0missing\n".encode())
+        return told.hexdigest()[:16]
+
+    def batches(
+        self, options: ReadOptions, max_points: int = PIECE
+    ) -> Iterator[tuple[LightCurves | None, list[Unreadable]]]:
+        """Give the light curves batch by batch, and what can't be read; see `goodricke.readers.read_batches`."""
+        if self.groups is None:
+            yield from read_batches(list(self.files), max_points=max_points, **vars(options))
+            return
+        try:
+            for _, curves in pieces(self.files[0], options, max_points, range(*self.groups)):
+                yield curves, []
+        except Unreadable as failure:
+            yield None, [failure]
+
+
+def plan(folder: Path, sources: Sequence[str], points: int, options: ReadOptions) -> list[Task]:
+    """Return the tasks of a folder that is being written, those of an earlier run first.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``tasks.jsonl`` is kept.
+    sources : sequence of str
+        Files, folders, patterns, lists of files, packs and HATS catalogs.
+    points : int
+        Observations per task, as far as they can be told without reading; half a megabyte of other files than Parquet
+        is taken for 10,000 of them.
+    options : ReadOptions
+
+    Raises
+    ------
+    Unreadable
+        If the sources name no file.
+    """
+    path = folder / TASKS
+    old = [_task(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    known = {file for task in old for file in task.files}
+    new = list(_cut((f for f in _files(sources, options.recursive) if f not in known), points))
+    if not old and not new:
+        raise Unreadable(", ".join(sources), "names no file", "give files or folders of light curves")
+    tasks = old + [replace(task, name=f"{len(old) + i:06d}") for i, task in enumerate(new)]
+    if new:
+        with whole_file(path) as file:
+            file.write("".join(json.dumps(asdict(task)) + "\n" for task in tasks).encode())
+    return tasks
+
+
+def _task(told: dict[str, Any]) -> Task:
+    groups = tuple(told["groups"]) if told["groups"] else None
+    return Task(told["name"], tuple(told["files"]), groups, told["rows"])
+
+
+def _files(sources: Sequence[str], recursive: bool) -> Iterator[str]:
+    """Give the files; in place of an item that names none the item itself, which then can't be read."""
+    for source in sources:
+        inside = shards_of(Path(source).absolute())
+        if inside is not None:
+            yield from inside
+            continue
+        for found in finding.each(source, recursive=recursive):
+            # whole paths: the run may go on elsewhere, and workers may have another working folder
+            yield os.path.abspath(found.path if isinstance(found, Unreadable) else found)
+
+
+def shards_of(path: Path) -> list[str] | None:
+    """Return the data files of a pack or a HATS catalog, None for anything else.
+
+    Raises
+    ------
+    ValueError
+        If it is a catalog of predictions, which has no light curves.
+    """
+    if (path / MANIFEST).is_file():
+        if read_manifest(path)["kind"] != "pack":
+            raise ValueError(f"{path} holds predictions, not light curves: give what it was made of")
+        return [str(path / str(entry.shard)) for entry in shards_in(path)]
+    if any((path / name).is_file() for name in HATS):
+        return sorted(str(p) for p in (path / "dataset").rglob("*.parquet") if p.name[0] not in "._")
+    return None
+
+
+def _cut(files: Iterator[str], points: int) -> Iterator[Task]:
+    """Give tasks of about ``points`` observations each."""
+    waiting, weight = list[str](), 0.0
+    for path in files:
+        groups = list(_row_groups(path))
+        if groups:
+            yield from _cut_parquet(path, groups, points)
+            continue
+        size = os.path.getsize(path) / 50 if os.path.exists(path) else 0
+        if waiting and weight + size > points:
+            yield Task("", tuple(waiting), None, len(waiting))
+            waiting, weight = [], 0.0
+        waiting.append(path)
+        weight += size
+    if waiting:
+        yield Task("", tuple(waiting), None, len(waiting))
+
+
+def _cut_parquet(path: str, groups: list[tuple[int, int]], points: int) -> Iterator[Task]:
+    """Give tasks of some row groups each; ``groups`` has rows and observations of each row group."""
+    start, rows, weight = 0, 0, 0
+    for i, (n, observations) in enumerate(groups):
+        if i > start and weight + observations > points:
+            yield Task("", (path,), (start, i), rows)
+            start, rows, weight = i, 0, 0
+        rows, weight = rows + n, weight + observations
+    yield Task("", (path,), (start, len(groups)), rows)
+
+
+def _row_groups(path: str) -> Iterator[tuple[int, int]]:
+    """Give rows and observations of each row group; nothing if the file is no nested Parquet."""
+    from goodricke.readers import nested
+
+    try:
+        file = Opened(path)
+        if not nested.recognises(file):
+            return
+        meta = file.parquet.metadata
+    except (Unreadable, OSError):
+        return
+    for i in range(meta.num_row_groups):
+        group = meta.row_group(i)
+        yield group.num_rows, max((group.column(j).num_values for j in range(group.num_columns)), default=0)
