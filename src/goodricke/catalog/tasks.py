@@ -23,7 +23,6 @@ from goodricke.readers.streaming import pieces
 
 TASKS = "tasks.jsonl"
 PIECE = 1_000_000  # observations read at once
-HATS = ("hats.properties", "properties")  # one of them is in the folder of a HATS catalog
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,10 @@ class Task:
         self, options: ReadOptions, max_points: int = PIECE
     ) -> Iterator[tuple[LightCurves | None, list[Unreadable]]]:
         """Give the light curves batch by batch, and what can't be read; see `goodricke.readers.read_batches`."""
-        if self.groups is None:
-            yield from read_batches(list(self.files), max_points=max_points, **vars(options))
-            return
         try:
+            if self.groups is None:
+                yield from read_batches(list(self.files), max_points=max_points, **vars(options))
+                return
             for _, curves in pieces(self.files[0], options, max_points, range(*self.groups)):
                 yield curves, []
         except Unreadable as failure:
@@ -112,30 +111,25 @@ def _task(told: dict[str, Any]) -> Task:
 def _files(sources: Sequence[str], recursive: bool) -> Iterator[str]:
     """Give the files; in place of an item that names none the item itself, which then can't be read."""
     for source in sources:
-        inside = shards_of(Path(source).absolute())
-        if inside is not None:
-            yield from inside
+        if (Path(source) / MANIFEST).is_file():
+            yield from _shards_of(Path(source).absolute())
             continue
         for found in finding.each(source, recursive=recursive):
             # whole paths: the run may go on elsewhere, and workers may have another working folder
             yield os.path.abspath(found.path if isinstance(found, Unreadable) else found)
 
 
-def shards_of(path: Path) -> list[str] | None:
-    """Return the data files of a pack or a HATS catalog, None for anything else.
+def _shards_of(path: Path) -> list[str]:
+    """Return the shards of a pack.
 
     Raises
     ------
     ValueError
         If it is a catalog of predictions, which has no light curves.
     """
-    if (path / MANIFEST).is_file():
-        if read_manifest(path)["kind"] != "pack":
-            raise ValueError(f"{path} holds predictions, not light curves: give what it was made of")
-        return [str(path / str(entry.shard)) for entry in shards_in(path)]
-    if any((path / name).is_file() for name in HATS):
-        return sorted(str(p) for p in (path / "dataset").rglob("*.parquet") if p.name[0] not in "._")
-    return None
+    if read_manifest(path)["kind"] != "pack":
+        raise ValueError(f"{path} holds predictions, not light curves: give what it was made of")
+    return [str(path / str(entry.shard)) for entry in shards_in(path)]
 
 
 def _cut(files: Iterator[str], points: int) -> Iterator[Task]:

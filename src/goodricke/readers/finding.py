@@ -11,6 +11,8 @@ from goodricke.readers.options import Unreadable
 
 FORMATS = ("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl")
 SUFFIXES = (*(f".{name}{packed}" for name in FORMATS for packed in ("", ".gz")), ".parquet", ".pq")
+HATS = ("hats.properties", "properties")  # one of them is in the folder of a HATS catalog
+COLLECTION = "collection.properties"  # and this one in that of a HATS collection, which names its catalog
 LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
 
 Given = str | Path | Sequence[str | Path]
@@ -23,8 +25,9 @@ def find(source: Given, *, recursive: bool = False) -> list[str]:
     ----------
     source : path, str or sequence of them
         A file (always taken, whatever its suffix), a folder (its files with one of `SUFFIXES`, sorted by name; hidden
-        ones and those beginning with an underscore are left out), a pattern with ``*``, ``?`` or ``[]`` (``**`` for
-        any depth), or a text file with one path per line, relative to itself or to the working folder.
+        ones and those beginning with an underscore are left out), a HATS catalog or collection, a pattern with ``*``,
+        ``?`` or ``[]`` (``**`` for any depth), or a text file with one path per line, relative to itself or to the
+        working folder.
     recursive : bool
         Whether folders are searched with all their subfolders.
 
@@ -74,12 +77,30 @@ def _filled(path: str, found: Iterable[str], empty: str, deep: bool) -> Iterator
 
 
 def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
+    catalog = _hats_catalog(folder)
+    if catalog is not None:
+        yield from _in_plain_folder(os.path.join(catalog, "dataset"), True)
+    else:
+        yield from _in_plain_folder(folder, recursive)
+
+
+def _hats_catalog(folder: str) -> str | None:
+    """Return the folder of the HATS catalog that a folder is or, as a collection, holds; None for any other folder."""
+    if os.path.isfile(os.path.join(folder, COLLECTION)):
+        with open(os.path.join(folder, COLLECTION), encoding="utf-8") as file:
+            told = dict(line.strip().split("=", 1) for line in file if "=" in line and line[0] != "#")
+        folder = os.path.join(folder, told.get("hats_primary_table_url", ""))
+    known = any(os.path.isfile(os.path.join(folder, name)) for name in HATS)
+    return folder if known and os.path.isdir(os.path.join(folder, "dataset")) else None
+
+
+def _in_plain_folder(folder: str, recursive: bool) -> Iterator[str]:
     with os.scandir(folder) as entries:
         found = sorted((entry for entry in entries if entry.name[0] not in "._"), key=lambda entry: entry.name)
     for entry in found:
         if entry.is_dir():
             if recursive:
-                yield from _in_folder(entry.path, recursive)
+                yield from _in_plain_folder(entry.path, recursive)
         elif entry.name.lower().endswith(SUFFIXES):
             yield entry.path
 

@@ -20,7 +20,7 @@ from goodricke.lightcurves import LightCurves
 from goodricke.readers import building, columns, units
 from goodricke.readers.arrays import is_list
 from goodricke.readers.fits import CUT_SHORT
-from goodricke.readers.opened import Opened
+from goodricke.readers.opened import Opened, stem_of
 from goodricke.readers.options import ReadOptions, Unreadable
 from goodricke.readers.table import bands_of, identifiers, numbers
 
@@ -53,7 +53,7 @@ def stream(file: Opened, options: ReadOptions, max_points: int) -> Iterator[Ligh
     Unreadable
         As `read`, and if the file is damaged further on.
     """
-    column, match = _choose(file, options)
+    column, match = _choose(file.parquet.schema_arrow, file.path, options)
     file.noted = [f"{column}.{name}" if column else name for name in match.used]
     rows = max(1, int(max_points / max(_points_per_row(file), 1.0)))
     names = [f.name for f in file.parquet.schema_arrow if _is_wanted(f, column)]
@@ -62,9 +62,22 @@ def stream(file: Opened, options: ReadOptions, max_points: int) -> Iterator[Ligh
     groups = range(file.parquet.num_row_groups) if file.groups is None else file.groups
     first, scale = sum(file.parquet.metadata.row_group(i).num_rows for i in range(groups.start)), ""
     for table in _tables(file, min(rows, 1 << 20), names, groups):
-        part = _batch(file, options, table, column, match, first, scale)
+        part = _batch(file.path, options, table, column, match, first, scale)
         first, scale = first + len(table), part.time_scale
         yield part
+
+
+def from_table(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
+    """Return the light curves of a table in memory as those of a file; ``name`` stands for its path.
+
+    Raises
+    ------
+    Unreadable
+        As `read`.
+    """
+    column, match = _choose(table.schema, name, options)
+    wanted = table.select([f.name for f in table.schema if _is_wanted(f, column)])
+    return _batch(name, options, wanted, column, match, 0, "")
 
 
 def _tables(file: Opened, rows: int, names: list[str], groups: range) -> Iterator[pa.Table]:
@@ -78,22 +91,22 @@ def _tables(file: Opened, rows: int, names: list[str], groups: range) -> Iterato
 
 
 def _batch(
-    file: Opened, options: ReadOptions, table: pa.Table, column: str, match: columns.Match, first: int, scale: str
+    path: str, options: ReadOptions, table: pa.Table, column: str, match: columns.Match, first: int, scale: str
 ) -> LightCurves:
     """Return the light curves of some rows; ``first`` is the number of the first of them."""
     lists, meta = _lists(table, column), table.schema.metadata or {}
-    offsets, flat = _flatten(lists, match, file.path)
-    time = numbers(flat["time"], match.time, file.path) + match.offset
-    bands, band = _bands(flat, table, column, match, options, offsets, file.path)
-    ids = _ids(file, table, options, first)
+    offsets, flat = _flatten(lists, match, path)
+    time = numbers(flat["time"], match.time, path) + match.offset
+    bands, band = _bands(flat, table, column, match, options, offsets, path)
+    ids = _ids(path, table, options, first)
     timed = np.isfinite(time)
     good = np.ones(len(time), bool)
     severe = columns.SEVERE.get(columns.normal(match.quality or ""), 0)
     if "quality" in flat and (severe or options.quality == "hard"):
-        good = building.unflagged(numbers(flat["quality"], match.quality or "", file.path), severe, options.quality)
-    value, error, unit = _brightness(file, options, flat, match, meta.get(b"unit", b"").decode() or None)
+        good = building.unflagged(numbers(flat["quality"], match.quality or "", path), severe, options.quality)
+    value, error, unit = _brightness(path, options, flat, match, meta.get(b"unit", b"").decode() or None)
     if not first:
-        units.warn_if_unknown(unit, options, file.path)
+        units.warn_if_unknown(unit, options, path)
     stated = meta.get(b"time_scale", b"").decode() or scale or columns.named_scale(match.time_scale, time)
     curves = LightCurves.from_arrays(
         ids,
@@ -105,23 +118,23 @@ def _batch(
         bands=bands,
         unit=unit,
         time_scale=options.time_scale or stated,
-        objects=_objects(file, table, column, offsets, ragged.total(timed & ~good, offsets)),
+        objects=_objects(path, table, column, offsets, ragged.total(timed & ~good, offsets)),
     )
     return curves.where(timed & good) if not (timed & good).all() else curves
 
 
 def _brightness(
-    file: Opened, options: ReadOptions, flat: Mapping[str, pa.Array], match: columns.Match, stated: str | None
+    path: str, options: ReadOptions, flat: Mapping[str, pa.Array], match: columns.Match, stated: str | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, str]:
     """Return the brightnesses (N,), their uncertainties and the unit, which the file's metadata may state."""
     unit, factor = units.brightness_unit("" if stated else match.kind, stated)
     if options.unit:
         unit, factor = options.unit, 1.0
-    value = units.scaled(numbers(flat["value"], match.value, file.path, np.float32), factor)
-    value = building.without_dummies(value, unit, file.path)
+    value = units.scaled(numbers(flat["value"], match.value, path, np.float32), factor)
+    value = building.without_dummies(value, unit, path)
     if "error" not in flat:
         return value, None, unit
-    return value, units.scaled(numbers(flat["error"], match.error or "", file.path, np.float32), factor), unit
+    return value, units.scaled(numbers(flat["error"], match.error or "", path, np.float32), factor), unit
 
 
 # ---- finding the light curve --------------------------------------------------------------------------------------
@@ -134,21 +147,21 @@ def _candidates(schema: pa.Schema) -> dict[str, list[str]]:
     return found | ({SIDE_BY_SIDE: plain} if len(plain) > 1 else {})
 
 
-def _choose(file: Opened, options: ReadOptions) -> tuple[str, columns.Match]:
+def _choose(schema: pa.Schema, path: str, options: ReadOptions) -> tuple[str, columns.Match]:
     """Return the nested column that holds times and brightnesses, and the names inside it."""
     fitting, refusals = {}, list[Unreadable]()
     inner = {role: name for role, name in options.chosen.items() if role != "object_id"}
-    candidates = _candidates(file.parquet.schema_arrow)
+    candidates = _candidates(schema)
     for column, names in candidates.items():
         try:
-            fitting[column] = columns.match(names, inner, file.path)
+            fitting[column] = columns.match(names, inner, path)
         except Unreadable as refusal:
             refusals.append(refusal)
     if "lightcurve" in fitting:  # what goodricke and HATS call it
         return "lightcurve", fitting["lightcurve"]
     if len(fitting) > 1:
         mend = "write the one wanted to a file of its own"
-        raise Unreadable(file.path, f"has several nested light curves: {', '.join(fitting)}", mend)
+        raise Unreadable(path, f"has several nested light curves: {', '.join(fitting)}", mend)
     if not fitting:
         raise refusals[0]
     return next(iter(fitting.items()))
@@ -250,16 +263,17 @@ def _plain(table: pa.Table) -> dict[str, str]:
     return columns.by_normal_name(f.name for f in table.schema if not pa.types.is_nested(f.type))
 
 
-def _ids(file: Opened, table: pa.Table, options: ReadOptions, first: int) -> pa.Array:
+def _ids(path: str, table: pa.Table, options: ReadOptions, first: int) -> pa.Array:
     """Return the identifiers: of the id column, else file name and row number."""
     wanted = options.columns.get("object_id")
     name = wanted if wanted in table.column_names else columns.first(_plain(table), columns.OBJECT_ID)
     if name is not None and not table[name].null_count:
         return identifiers(table[name], name)
-    return pa.array([f"{file.stem}:{first + i}" for i in range(len(table))], pa.string())
+    stem = stem_of(path)
+    return pa.array([f"{stem}:{first + i}" for i in range(len(table))], pa.string())
 
 
-def _objects(file: Opened, table: pa.Table, column: str, offsets: NDArray[np.int64], n_flagged: NDArray) -> pa.Table:
+def _objects(path: str, table: pa.Table, column: str, offsets: NDArray[np.int64], n_flagged: NDArray) -> pa.Table:
     """Return the per-object columns: `building.ABOUT`, filled from the file where it has them, and the file's own."""
     plain = _plain(table)
     known = {f.name: table[f.name] for f in building.ABOUT if f.name in table.column_names}
@@ -270,7 +284,7 @@ def _objects(file: Opened, table: pa.Table, column: str, offsets: NDArray[np.int
         if role in known and not pa.types.is_floating(known[role].type):
             del known[role]  # sexagesimal
     if b"goodricke" not in (table.schema.metadata or {}):  # a pack tells what the light curves were read from
-        known |= {"source": file.path, "n_read": np.diff(offsets), "n_flagged": n_flagged.astype(np.int64)}
+        known |= {"source": path, "n_read": np.diff(offsets), "n_flagged": n_flagged.astype(np.int64)}
     known.setdefault("product", "nested Parquet")
     result = building.about(len(table), **known)
     for name in plain.values():

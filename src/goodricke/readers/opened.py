@@ -102,7 +102,12 @@ class Opened:
     @property
     def stem(self) -> str:
         """The name of the file without its suffixes: the object's name where the file tells none."""
-        name = Path(self.path).name
-        for suffix in (".gz", Path(name.removesuffix(".gz")).suffix):
-            name = name.removesuffix(suffix) if suffix else name
-        return name or Path(self.path).name
+        return stem_of(self.path)
+
+
+def stem_of(path: str) -> str:
+    """Return the name of a file without its suffixes."""
+    name = Path(path).name
+    for suffix in (".gz", Path(name.removesuffix(".gz")).suffix):
+        name = name.removesuffix(suffix) if suffix else name
+    return name or Path(path).name

@@ -1,0 +1,136 @@
+"""LSDB: classify a HATS catalog where it lies, partition by partition, on whatever cluster Dask has.
+
+import lsdb
+from goodricke.catalog import map_catalog
+
+predictions = map_catalog(lsdb.open_catalog("ztf_lcs"), "ztf-bts")
+predictions.write_catalog("ztf_classes")
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from goodricke.catalog.classify import loaded
+from goodricke.inference import classify
+from goodricke.models.bundle import Precision, find_model, load_model
+from goodricke.readers import ReadOptions, nested
+
+if TYPE_CHECKING:
+    from lsdb.catalog import Catalog
+    from nested_pandas import NestedFrame
+
+# Dask without a cluster works in threads, and Monte-Carlo passes swap a network's dropout: one partition at a time. For
+# speed give LSDB a `dask.distributed.Client` of processes.
+_ALONE = threading.Lock()
+
+
+def map_catalog(
+    catalog: Catalog,
+    model: str | Path,
+    passes: int = 20,
+    seed: int = 0,
+    *,
+    device: str = "cpu",
+    precision: Precision = "auto",
+    keep: Sequence[str] | None = None,
+    embedding: bool = True,
+    **options: Any,
+) -> Catalog:
+    """Classify the light curves of an LSDB catalog; nothing is computed before the result is asked for.
+
+    Parameters
+    ----------
+    catalog : lsdb.Catalog
+        With a nested column that holds times and brightnesses, under any of the names that `goodricke.readers` knows.
+    model : str or Path
+        See `goodricke.load_model`. A worker loads it once; all must find it under this name.
+    passes, seed, device, precision
+        See `goodricke.classify`.
+    keep : list of str, optional
+        Columns of the catalog to carry along, besides its positions; by default all but the nested ones.
+    embedding : bool
+        Whether to have the embedding as a column of lists.
+    **options
+        See `goodricke.readers.ReadOptions`: ``unit="mag"`` where the catalog doesn't tell.
+
+    Returns
+    -------
+    lsdb.Catalog
+        A row per light curve under the catalog's own index and pixels, with the columns of `goodricke.Predictions`.
+
+    Raises
+    ------
+    Unreadable
+        If no nested column holds a light curve.
+    """
+    where, told = str(find_model(model)), load_model(model, device, precision=precision).hash
+    arguments = (where, told, passes, seed, device, precision, keep, embedding, ReadOptions(**options))
+    empty = classify_partition(catalog.meta, *arguments)
+    return catalog.map_partitions(classify_partition, *arguments, meta=empty)
+
+
+def classify_partition(
+    frame: NestedFrame,
+    model: str,
+    model_hash: str,
+    passes: int = 20,
+    seed: int = 0,
+    device: str = "cpu",
+    precision: Precision = "auto",
+    keep: Sequence[str] | None = None,
+    embedding: bool = True,
+    options: ReadOptions | None = None,
+) -> NestedFrame:
+    """Return the predictions of one partition under its index; an empty one gives the same columns without rows.
+
+    Raises
+    ------
+    ValueError
+        If the model on this worker isn't the one that the work began with.
+    """
+    from nested_pandas import NestedFrame
+
+    network = loaded(model, device, precision)
+    if network.hash != model_hash:
+        raise ValueError(f"{model} is another model here ({network.hash}) than where the work began ({model_hash})")
+    curves = nested.from_table(_arrow(frame), options or ReadOptions(), "the catalog")
+    with _ALONE:
+        table = classify(curves, network, passes, seed).table
+    flat = [c for c in frame.columns if not _is_nested(frame[c])]
+    own = [c for c in flat if keep is None or c in keep or c.lower() in ("ra", "dec")]
+    made = [c for c in table.column_names if c not in _about(curves.table_of_objects.column_names, flat)]
+    made = [c for c in made if c not in own and (embedding or c != "embedding")]
+    columns = {c: frame[c].to_numpy() if frame[c].dtype == object else frame[c].array for c in own}
+    import pandas as pd
+
+    for name in made:
+        columns[name] = pd.arrays.ArrowExtensionArray(_listed(table[name]))
+    return NestedFrame(columns, index=frame.index)
+
+
+def _arrow(frame: NestedFrame) -> pa.Table:
+    """Return a partition as an Arrow table: nested columns as lists of structs."""
+    arrays = [pa.array(frame[c].array) if _is_nested(frame[c]) else pa.Array.from_pandas(frame[c]) for c in frame]
+    return pa.table(arrays, names=list(frame.columns))
+
+
+def _is_nested(series: Any) -> bool:
+    return hasattr(series, "nest")
+
+
+def _about(names: Sequence[str], own: Sequence[str]) -> set[str]:
+    """Return the columns that tell of a light curve's file, which a partition has none of."""
+    return {name for name in names if name not in own}
+
+
+def _listed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column as HATS can hold it: lists of any length instead of one length."""
+    if pa.types.is_fixed_size_list(column.type):
+        return column.cast(pa.list_(column.type.value_type))
+    return column
