@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks import astrafier, growth, multiband, onnx, reading
+from benchmarks import astrafier, catalog, gpu, growth, multiband, onnx, reading
 from benchmarks.timing import machine
 
 BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
@@ -25,7 +25,10 @@ BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
     "reading": reading.files,
     "onnx": onnx.run,
     "growth": growth.run,
-    "gpu": astrafier.gpu,
+    "packing": catalog.packing,
+    "catalog": catalog.growth,
+    "cluster": catalog.cluster,
+    "gpu": gpu.run,
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -270,18 +270,6 @@ def workers(tiny: bool = False) -> Figures:
     return figures
 
 
-def gpu(tiny: bool = False) -> Figures:
-    """Measure a forward pass, 20 Monte-Carlo passes and a training step on a GPU, if there is one."""
-    if not torch.cuda.is_available():
-        return {"none": {"not measured": f"PyTorch {torch.__version__} sees no GPU"}}
-    parts = {
-        "forward": forward(tiny, (16, 64, 256), "cuda"),
-        "20 passes": passes(tiny, (1, 16, 64), "cuda"),
-        "training": training(tiny, (32, 128), "cuda"),
-    }
-    return {f"{work}, {name}": figures for work, part in parts.items() for name, figures in part.items()}
-
-
 def ways(work: Any, batch: int, tiny: bool, device: str) -> list[Case]:
     """Return the ways to do a piece of work, the plain one first."""
     plain = Case(work, True, batch, device=device, tiny=tiny, repeats=2 if tiny else 3)

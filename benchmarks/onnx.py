@@ -18,6 +18,7 @@ from benchmarks.astrafier import Case, Figures, Result, describe, perform, whole
 from benchmarks.plain.astrafier import plain_of
 from benchmarks.timing import apart, measure, peak_memory
 from goodricke.models.export import Step, export
+from goodricke.models.multiband_step import stepper
 
 
 def run(tiny: bool = False) -> Figures:
@@ -79,10 +80,15 @@ def steps(folder: Path, tiny: bool) -> Figures:
     def in_pytorch(given: dict[str, np.ndarray]) -> list[np.ndarray]:
         return [x.numpy() for x in step(*map(torch.from_numpy, given.values()))]
 
+    def in_numpy(given: dict[str, np.ndarray]) -> list[np.ndarray]:
+        steps = stepper(network)
+        bands, central = steps.step(0, given["window"], given["band_cells"], given["central_cells"])
+        return [bands, central, *steps.read_out(central[:, 0], given["extras"])]
+
     for batch in (1, 3) if tiny else (1, 16, 256):
         shapes = {name: (batch, *x.shape[1:]) for name, (x, _) in step.inputs().items()}
         given = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-        ways: dict[str, Any] = {"goodricke": in_pytorch, "onnxruntime": ask}
+        ways: dict[str, Any] = {"goodricke": in_numpy, "PyTorch": in_pytorch, "onnxruntime": ask}
         row = 1 if tiny else max(1000 // batch, 10)  # in a row, to take longer than the clock's tick
         timings = {name: measure(partial(_in_a_row, way, given, row)) for name, way in ways.items()}
         for name, timing in timings.items():

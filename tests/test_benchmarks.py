@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as program
-from benchmarks import astrafier, growth, multiband, onnx, reading
+from benchmarks import astrafier, gpu, growth, multiband, onnx, reading
 from benchmarks.plain.astrafier import plain_of
 from benchmarks.timing import peak_memory, together, wait_for_others
 from torch.utils.flop_counter import FlopCounterMode
@@ -41,9 +41,17 @@ def test_astrafier_benchmarks_run(benchmark: Any) -> None:
         assert figures.get("difference of a logit", 0) < (5e-2 if "bfloat16" in name else 5e-5)
 
 
-def test_the_benchmark_of_gpus_says_if_there_is_none() -> None:
-    results = astrafier.gpu(tiny=True)
-    assert finite(results) if torch.cuda.is_available() else "sees no GPU" in results["none"]["not measured"]
+def test_the_benchmark_of_gpus_says_if_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "sees no GPU" in gpu.run()["none"]["not measured"]
+
+
+def test_the_benchmark_of_gpus_runs() -> None:
+    results = gpu.run(tiny=True)
+    assert finite(results)
+    assert not any("not measured" in figures for figures in results.values())
+    (training,) = (figures for name, figures in results.items() if name.startswith("training"))
+    assert training["epoch of 12,000 [s]"] == pytest.approx(12_000 / training["light curves per second"])
 
 
 def test_reading_benchmarks_run_and_agree() -> None:

@@ -89,16 +89,15 @@ def test_recipe_to_model_to_answers(home: Path) -> None:
         assert (run / name).stat().st_size > 500
     assert "forest" in (run / "model" / "README.md").read_text()
     out = home / "out.csv"
-    result = runner.invoke(
-        app, ["classify", str(home / "curves.csv"), "--model", str(run / "model"), "--out", str(out)]
-    )
+    asked = ["classify", str(home / "curves.csv"), "--model", str(run / "model"), "--out", str(out)]
+    result = runner.invoke(app, [*asked, "--mc", "3"])  # as many as the recipe says, whose masks are the same
     assert result.exit_code == 0, result.output
     answers = pd.read_csv(out, dtype={"object_id": str}).set_index("object_id")
     assert len(answers) == 110
     held_out = pd.read_parquet(run / "test_predictions.parquet").set_index("object_id")
     same = answers.loc[held_out.index]
     # in the test set's company and in everybody's: the same probabilities (up to the weights' rounding to 16 bits)
-    assert np.allclose(same["p_ECL"], held_out["p_ECL"], atol=5e-3)
+    assert np.allclose(same["p_ECL"], held_out["p_ECL"], atol=5e-4)
 
 
 def test_taken_up_after_an_interruption(home: Path) -> None:

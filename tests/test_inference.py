@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke import LightCurves, Predictions, classify, inference
+from goodricke import LightCurves, Predictions, classify, inference, prefetch
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
@@ -93,6 +93,21 @@ def test_any_company_in_any_order_changes_nothing(order, count, points):
         patch.setattr(inference, "POINTS", points)
         found = classify(STARS[list(order[:count])], MODEL, 2)
     np.testing.assert_allclose(numbers(found), expected[list(order[:count])], atol=2e-6)
+
+
+@each_model
+@pytest.mark.parametrize("passes", [0, 3])
+def test_rounded_lengths_and_batches_made_in_a_thread_change_nothing(kind, passes, monkeypatch):
+    """What a GPU has, which does both."""
+    expected = classify(STARS, MODELS[kind], passes)
+    made = []
+    monkeypatch.setattr(inference, "prefetch", lambda *a: prefetch.in_thread(*a[:2]))
+    monkeypatch.setattr(inference.gpu, "frame_multiple", lambda device: made.append(device) or 64)
+    for points in (1, 500, 10**9):
+        monkeypatch.setattr(inference, "POINTS", points)
+        found = classify(STARS, MODELS[kind], passes)
+        np.testing.assert_allclose(numbers(found), numbers(expected), atol=1e-5)
+    assert made
 
 
 def test_the_seed_changes_the_answers_a_little_and_repeats_them():
@@ -197,8 +212,8 @@ def test_a_batch_padded_to_frames_is_bounded_by_its_padded_points(monkeypatch):
     sizes = []
     batch = Prepared.batch
 
-    def record(self, rows):
-        made = batch(self, rows)
+    def record(self, rows, multiple):
+        made = batch(self, rows, multiple)
         sizes.append(made.mask.numel())
         return made
 

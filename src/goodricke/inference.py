@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +14,16 @@ from scipy.special import softmax
 
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves
+from goodricke.models import gpu
 from goodricke.models.bundle import Model, load_model
 from goodricke.models.multiband import Multiband
 from goodricke.predictions import Predictions, Status
+from goodricke.prefetch import prefetch
 from goodricke.preprocess import Prepared, Steps, prepare
-from goodricke.preprocess.tensors import length_buckets
-from goodricke.uncertainty.mc_dropout import ObjectMasks, dropout_from, streams, summarise
+from goodricke.preprocess.tensors import Batch, length_buckets, rounded_up
+from goodricke.uncertainty.mc_dropout import dropout_from, row_keys, summarise
 
-POINTS = 32768  # padded points in one call of the network: bounds memory whatever the light curves
+POINTS = 32768  # padded points in one call of the network on a CPU: bounds memory whatever the light curves
 
 
 class Answers(NamedTuple):
@@ -88,6 +90,7 @@ def predictions(
         model.hash,
         objects,
         answers.parameters,
+        prepared.n_points if isinstance(prepared, Prepared) else None,
     )
 
 
@@ -106,12 +109,15 @@ def ask(
     embedding = np.full((n, model.embedding_size), np.nan, np.float32)
     temperature = model.mc_temperature if passes else model.temperature
     usable = np.flatnonzero(prepared.usable)
-    for piece in length_buckets(prepared.padded[usable], POINTS // max(passes, 1), len(usable)):
-        rows = usable[piece]
-        logits, embedding[rows], targets[rows] = model.answer(prepared, rows)
+    lengths = rounded_up(prepared.padded[usable], gpu.frame_multiple(model.device))
+    buckets = length_buckets(lengths, _points(model) // max(passes, 1), len(usable))
+    batches = prefetch(lambda rows: model.batch(prepared, rows), (usable[piece] for piece in buckets), model.device)
+    for rows, here in batches:
+        batch = here.to(model.device)
+        logits, embedding[rows], targets[rows] = model.answer_batch(batch)
         samples = logits[None]
-        if passes and isinstance(prepared, Prepared):
-            samples = monte_carlo(model, prepared, rows, passes, seed)
+        if passes and isinstance(prepared, Prepared) and isinstance(batch, Batch):
+            samples = monte_carlo(model, prepared, rows, passes, seed, batch)
         probabilities = softmax(samples.astype(np.float64) / temperature, axis=2)  # (S, B, C)
         mean[rows], spread[rows], information[rows] = summarise(probabilities)
         tick(len(rows))
@@ -120,25 +126,28 @@ def ask(
     return Answers(mean, spread if passes else None, information if passes else None, embedding, parameters)
 
 
+def _points(model: Model) -> int:
+    """Return the padded points in one call of the network."""
+    return gpu.points_at_once(model.device, "inference", POINTS)
+
+
 @torch.inference_mode()
 def monte_carlo(
-    model: Model, prepared: Prepared, rows: NDArray[np.int64], passes: int, seed: int
+    model: Model, prepared: Prepared, rows: NDArray[np.int64], passes: int, seed: int, batch: Batch | None = None
 ) -> NDArray[np.float32]:
     """Return the logits (S, B, C) of ``passes`` passes with dropout on, computed as enlarged batches.
 
-    A light curve so long that its passes don't fit in `POINTS` together is passed in several calls; the masks are the
-    same.
+    A light curve so long that its passes don't fit into one call together is passed in several; the masks are the
+    same. ``batch`` is that of the ``rows``, if there is one already.
     """
-    batch = prepared.batch(rows)
-    width = batch.mask.shape[1]
-    at_once = int(np.clip(POINTS // (width * len(rows)), 1, passes))
+    batch = batch or cast(Batch, model.batch(prepared, rows)).to(model.device)
+    at_once = int(np.clip(_points(model) // batch.time.numel(), 1, passes))
     names = prepared.object_id.take(rows).to_pylist()
     results = []
     for first in range(0, passes, at_once):
         some = range(first, min(first + at_once, passes))
-        lengths = np.repeat(prepared.padded[rows], len(some))
-        with model.autocast(), dropout_from(model.network, ObjectMasks(streams(names, some, seed), lengths)):
-            answer = model.network(*batch.to(model.device), passes=len(some))
+        with model.autocast(), dropout_from(model.network, row_keys(names, some, seed)):
+            answer = model.network(*batch, passes=len(some))
         logits = answer.logits.float().cpu().numpy()  # (B * S', C)
         results.append(logits.reshape(len(rows), len(some), -1).swapaxes(0, 1))
     return np.concatenate(results)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from goodricke.catalog.classify import join_predictions, warn_of_other_data
+from goodricke.formats import writer_of
 from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model, Precision, load_model, read_config, shipped_models
@@ -69,7 +70,7 @@ def classify_files(
     """
     console = console or Console()
     if out is not None:
-        Predictions.check_format(out)  # before the work, not after
+        writer_of(out)  # before the work, not after
     loaded = load_model(model, device, precision=precision)
     parts: list[Predictions] = []
     unread: list[Unreadable] = []
@@ -85,50 +86,19 @@ def classify_files(
             if curves is None:
                 continue
             if curves.unit not in told:
-                _warn_of_other_data(curves, loaded.config)
+                warn_of_other_data(curves.unit, loaded.config)
             told.add(curves.unit)
             if strict and isinstance(loaded.preprocessing, MultibandConfig):
                 loaded.preprocessing.refuse_unknown_bands(curves)
             parts.append(classify(curves, loaded, passes, seed, workers, lambda n: progress.advance(bar, n)))
             if plot is not None:
                 _plot(curves, parts[-1], plot, drawn)
-    result = _joined(parts, unread, loaded)
+    result = join_predictions(parts, unread, loaded)
     _report(result, loaded, console)
     if out is not None:
         result.write(out)
         console.print(f"{len(result):,} rows written to {out}")
     return DONE if result.ok.all() else SOME_FAILED
-
-
-def _warn_of_other_data(curves: LightCurves, config: BundleConfig) -> None:
-    """Say so where light curves are plainly not of the kind that a model was trained on."""
-    magnitudes = config.unit.startswith("mag")
-    if config.unit != "unknown" and curves.unit != "unknown" and magnitudes != curves.in_magnitudes:
-        log.warning(
-            "%s was trained on %s (%s, band %s), and these light curves are in %s: its probabilities may not hold",
-            *(config.name, config.trained_on, config.unit, "/".join(config.bands), curves.unit),
-        )
-
-
-def _joined(parts: list[Predictions], unread: list[Unreadable], model: Model) -> Predictions:
-    """Join the batches and add a row for each file that couldn't be read."""
-    if not parts:
-        parts = [classify(_no_light_curves(), model, passes=0)]
-    if unread:
-        names = [Path(failure.path).name for failure in unread]
-        failed = Predictions.failed(names, Status.UNREADABLE, parts[0])
-        paths = pa.array([failure.path for failure in unread])
-        table = failed.table
-        if "source" in table.column_names:
-            table = table.set_column(table.column_names.index("source"), "source", paths)
-        else:
-            table = table.append_column("source", paths)
-        parts = [*parts, Predictions(table, failed.classes)]
-    return Predictions.concat(parts)
-
-
-def _no_light_curves() -> LightCurves:
-    return LightCurves.from_arrays(pa.array([], pa.string()), [0], [], [])
 
 
 def _plot(curves: LightCurves, predictions: Predictions, folder: Path, drawn: set[Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from goodricke import formats
 from goodricke.tables import join
 
 if TYPE_CHECKING:
@@ -48,18 +49,6 @@ MEANING = {
     Status.UNREADABLE: "the file can't be read; the log tells why",
 }
 
-DESCRIPTIONS = {
-    "object_id": "Identifier of the object",
-    "status": "OK, or why the object could not be classified",
-    "class": "Most probable class",
-    "p_max": "Probability of the most probable class",
-    "entropy": "Entropy of the mean probabilities [nat]",
-    "mutual_information": "Part of the entropy due to the model's own uncertainty, over Monte-Carlo passes [nat]",
-    "n_obs": "Observations used, after quality cuts and cleaning",
-    "model": "Identifier of the model",
-    "model_hash": "SHA-256 of the model's weights and configuration, first 12 digits",
-}
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
@@ -70,8 +59,8 @@ class Predictions:
     table : pyarrow.Table
         Columns ``object_id``, ``status``, ``class``, ``p_<CLASS>`` for each class, ``p_max``, ``std_<CLASS>`` (spread
         over Monte-Carlo passes), ``entropy``, ``mutual_information``, ``embedding`` (list of float32),
-        ``pred_<NAME>`` (regressed parameters), ``n_obs``, ``model``, ``model_hash``, and the per-object columns of the
-        light curves. Null wherever ``status`` is not OK.
+        ``pred_<NAME>`` (regressed parameters), ``n_obs``, ``n_points``, ``model``, ``model_hash``, and the
+        per-object columns of the light curves. Null wherever ``status`` is not OK.
     classes : tuple of str
     """
 
@@ -93,6 +82,7 @@ class Predictions:
         model_hash: str = "",
         objects: pa.Table | None = None,
         parameters: Mapping[str, NDArray[np.floating]] | None = None,
+        n_points: NDArray[np.integer] | None = None,
     ) -> Predictions:
         """Make predictions from arrays; rows whose status is not OK are nulled whatever they hold.
 
@@ -113,31 +103,34 @@ class Predictions:
             Per-object columns to carry along.
         parameters : dict of (n,), optional
             Regressed physical parameters by name.
+        n_points : (n,), optional
+            Points that the network was given, where that isn't one for each observation.
         """
-        ok = np.asarray(status) == Status.OK
-
-        def numbers(x: Any, kind: pa.DataType | None = None) -> pa.Array:
-            return pa.array(np.asarray(x), type=kind or pa.float32(), mask=~ok)
-
-        best = probabilities.argmax(1) if len(ok) else np.zeros(0, int)
+        ok = np.asarray(status) == Status.OK.value
+        n, whole = len(ok), bool(ok.all())
+        best = probabilities.argmax(1) if n else np.zeros(0, int)
         names = np.array([str(c) for c in classes], dtype=object)
         columns: dict[str, Any] = {"object_id": object_id}
         columns["status"] = pa.array(np.asarray(status).astype(str).tolist(), pa.string())
         columns["class"] = pa.array(names[best], pa.string(), mask=~ok)
-        columns |= {f"p_{c}": numbers(probabilities[:, k]) for k, c in enumerate(classes)}
-        columns["p_max"] = numbers(probabilities.max(1, initial=0))
+        values = {f"p_{c}": probabilities[:, k] for k, c in enumerate(classes)}
+        values["p_max"] = probabilities.max(1, initial=0)
         if spread is not None:
-            columns |= {f"std_{c}": numbers(spread[:, k]) for k, c in enumerate(classes)}
-        columns["entropy"] = numbers(entropy(probabilities))
+            values |= {f"std_{c}": spread[:, k] for k, c in enumerate(classes)}
+        values["entropy"] = entropy(probabilities)
         if mutual_information is not None:
-            columns["mutual_information"] = numbers(mutual_information)
+            values["mutual_information"] = mutual_information
+        columns |= _numbers(values, ok)
         if embedding is not None and embedding.shape[1]:
             flat = pa.array(np.ascontiguousarray(embedding, np.float32).ravel())
-            columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1], mask=pa.array(~ok))
-        columns |= {f"pred_{name}": numbers(value) for name, value in (parameters or {}).items()}
-        columns["n_obs"] = pa.array(np.asarray(n_obs), pa.int32())
-        columns["model"] = pa.array([model] * len(ok), pa.string())
-        columns["model_hash"] = pa.array([model_hash] * len(ok), pa.string())
+            mask = None if whole else pa.array(~ok)
+            columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1], mask=mask)
+        if parameters:
+            columns |= _numbers({f"pred_{name}": x for name, x in parameters.items()}, ok)
+        columns["n_obs"] = pa.array(np.asarray(n_obs, np.int32))
+        if n_points is not None:
+            columns["n_points"] = pa.array(np.asarray(n_points, np.int32))
+        columns["model"], columns["model_hash"] = pa.repeat(model, n), pa.repeat(model_hash, n)
         if objects is not None:
             columns |= {n: objects[n] for n in objects.column_names if n not in columns}
         return cls(pa.table(columns), tuple(classes))
@@ -195,14 +188,6 @@ class Predictions:
         """Return a pandas table."""
         return self.table.to_pandas()
 
-    @staticmethod
-    def check_format(path: str | Path) -> Callable[[Predictions, Path], None]:
-        """Return the function that writes the format named by a file's suffix; see `write`."""
-        suffix = Path(path).suffix.lower()
-        if suffix not in _WRITERS:
-            raise ValueError(f"{path}: can't write {suffix or 'a file without suffix'}; use {', '.join(_WRITERS)}")
-        return _WRITERS[suffix]
-
     def write(self, path: str | Path) -> None:
         """Write to a file whose suffix names the format: .parquet, .csv, .ecsv, .fits or .vot.
 
@@ -213,15 +198,16 @@ class Predictions:
         ValueError
             If the suffix is none of these.
         """
-        path = Path(path)
-        writer = self.check_format(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-        try:
-            writer(self, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        formats.write(formats.Rows.of(self.table, self.about), path)
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What is said of the whole in a file's metadata."""
+        from goodricke import __version__
+
+        first = self.table.slice(0, 1).select([n for n in ("model", "model_hash") if n in self.table.column_names])
+        told = {"goodricke": __version__, "classes": ",".join(self.classes)}
+        return told | {k: str(v) for row in first.to_pylist() for k, v in row.items() if v}
 
 
 def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -230,85 +216,12 @@ def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return -(p * np.log(p)).sum(-1)
 
 
-def _parquet(predictions: Predictions, path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    from goodricke import __version__
-
-    meta = {"goodricke": __version__, "classes": ",".join(predictions.classes)}
-    pq.write_table(predictions.table.replace_schema_metadata(meta), path, compression="zstd")
-
-
-def _csv(predictions: Predictions, path: Path) -> None:
-    import pyarrow.csv
-
-    table = predictions.table
-    kept = [name for name in table.column_names if not pa.types.is_nested(table[name].type)]
-    pyarrow.csv.write_csv(pa.table({name: _plain(table[name]) for name in kept}), path)
-
-
-def _plain(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as numbers, truth values or text: what every format can hold."""
-    whole = column.combine_chunks()
-    if pa.types.is_dictionary(whole.type):
-        whole = whole.dictionary_decode()
-    if pa.types.is_float16(whole.type):
-        return whole.cast(pa.float32())
-    if pa.types.is_nested(whole.type) or pa.types.is_integer(whole.type) or pa.types.is_floating(whole.type):
-        return whole
-    return whole if pa.types.is_boolean(whole.type) else whole.cast(pa.string())
-
-
-def _astropy(predictions: Predictions, path: Path) -> None:
-    from astropy.table import Column, MaskedColumn, Table
-
-    kind = {".fits": "fits", ".vot": "votable", ".ecsv": "ascii.ecsv"}[path.suffix.lower()]
-    text = _ascii if kind == "fits" else str
-    result = Table(meta={"MODEL": text((predictions.column("model").tolist() or [""])[0])})
-    for field in predictions.table.schema:
-        name, column = text(field.name), _plain(predictions.table[field.name])
-        if pa.types.is_fixed_size_list(field.type) and pa.types.is_floating(field.type.value_type):
-            width = field.type.list_size
-            data = np.full((len(column), width), np.nan, np.float32)
-            valid = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-            data[valid] = column.drop_null().flatten().to_numpy().reshape(-1, width)
-            result[name] = Column(data)
-        elif pa.types.is_string(column.type):
-            result[name] = Column(np.array([text(x or "") for x in column.to_pylist()], dtype=str))
-        elif pa.types.is_floating(column.type):
-            result[name] = Column(column.to_numpy(zero_copy_only=False))
-        elif not pa.types.is_nested(column.type):
-            mask = column.is_null().to_numpy(zero_copy_only=False)
-            nothing = pa.scalar(0).cast(column.type)
-            result[name] = MaskedColumn(column.fill_null(nothing).to_numpy(zero_copy_only=False), mask=mask)
-        if name in result.colnames:
-            result[name].description = text(describe(field.name))
-    if kind == "ascii.ecsv":
-        for name in [n for n in result.colnames if result[n].ndim > 1]:
-            result.remove_column(name)
-    result.write(path, format=kind, overwrite=True)
-
-
-def _ascii(text: str) -> str:
-    r"""Return text as FITS can hold it: anything but ASCII as an escape, such as ``\u03b4`` for a delta."""
-    return str(text).encode("ascii", "backslashreplace").decode()
-
-
-def describe(column: str) -> str:
-    """Return what a column of `Predictions` holds, in a few words."""
-    if column.startswith("p_") and column != "p_max":
-        return f"Probability of class {column[2:]}"
-    if column.startswith("std_"):
-        return f"Standard deviation of p_{column[4:]} over Monte-Carlo passes"
-    if column.startswith("pred_"):
-        return f"Estimate of {column[5:]}, in the unit of the model's training set"
-    return DESCRIPTIONS.get(column, "")
-
-
-_WRITERS: dict[str, Callable[[Predictions, Path], None]] = {
-    ".parquet": _parquet,
-    ".csv": _csv,
-    ".ecsv": _astropy,
-    ".fits": _astropy,
-    ".vot": _astropy,
-}
+def _numbers(named: Mapping[str, NDArray[np.floating]], ok: NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """Return columns of float32 of arrays (n,), null where not ``ok`` (n,); a mask for each would take four times."""
+    block = np.empty((len(named), len(ok)), np.float32)
+    with np.errstate(over="ignore"):
+        for row, x in zip(block, named.values(), strict=True):
+            row[:] = x
+    valid = None if ok.all() else pa.py_buffer(np.packbits(ok, bitorder="little"))
+    buffers = ([valid, pa.py_buffer(row)] for row in block)
+    return {name: pa.Array.from_buffers(pa.float32(), len(ok), both) for name, both in zip(named, buffers, strict=True)}

@@ -54,6 +54,15 @@ def test_threads_change_nothing() -> None:
         torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("T", [30, LONG])
+def test_no_mask_is_a_mask_that_leaves_nothing_out(T: int) -> None:
+    inputs, mask = heads(2, 3, T, 8), torch.ones(2, T, dtype=torch.bool)
+    expected = exact(*inputs, torch.tensor([T, T]))
+    torch.testing.assert_close(attend(*inputs, None), expected, atol=5e-6, rtol=0)
+    with torch.inference_mode():
+        torch.testing.assert_close(attend(*inputs, None), attend(*inputs, mask), atol=0 if T == LONG else 1e-6, rtol=0)
+
+
 def test_long_light_curves_take_it_at_inference_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
     monkeypatch.setattr(attention, "attend_compiled", lambda q, k, v, keys: taken.append(keys.tolist()) or v)

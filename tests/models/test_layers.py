@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from goodricke.models import layers
 from goodricke.models.layers import (
     FFT_KERNEL,
     BiLSTM,
@@ -20,6 +21,7 @@ from goodricke.models.layers import (
     reversal,
     tile_length,
 )
+from goodricke.models.masks import dropout_mask
 
 
 def prefix_mask(lengths: list[int], T: int | None = None) -> Tensor:
@@ -77,6 +79,18 @@ class TestConv:
             expected = F.conv1d(x.transpose(1, 2), conv.weight, conv.bias, padding=7).transpose(1, 2)
             with torch.autocast("cpu", torch.bfloat16):
                 torch.testing.assert_close(conv(x), expected, atol=1e-5, rtol=1e-5)
+
+    def test_direct_as_on_a_gpu_in_half_precision(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        conv, x = Conv(16, 16, 111), torch.randn(2, 150, 16, requires_grad=True)
+        expected = conv(x)
+        monkeypatch.setattr(layers, "FFT_KERNEL", 1000)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = conv(x)
+        assert found.dtype == torch.bfloat16
+        torch.testing.assert_close(found.float(), expected, atol=2e-2, rtol=0)
+        found.float().square().sum().backward()
+        assert conv.weight.grad is not None
+        assert conv.weight.grad.isfinite().all()
 
     def test_weights_made_at_inference(self) -> None:
         with torch.inference_mode():
@@ -143,6 +157,18 @@ class TestMaskedGroupNorm:
         torch.testing.assert_close(y.float(), MaskedGroupNorm(4)(x.bfloat16().float(), mask), atol=2e-2, rtol=0)
 
 
+def test_an_lstm_that_learns_on_a_gpu_keeps_float32_under_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    lstm, mask = scattered(BiLSTM(3, 4, 2, 0.0)), prefix_mask([9, 5])
+    x = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(5))
+    exact = lstm(x, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert lstm(x.bfloat16(), mask).dtype == torch.bfloat16
+        monkeypatch.setattr(layers, "learns_in_float32", lambda x: True)  # as it is there
+        found = lstm(x, mask)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, exact, atol=1e-6, rtol=0)
+
+
 def twins(channels: int, hidden: int, layers: int) -> tuple[BiLSTM, nn.LSTM]:
     """Return a `BiLSTM` and torch's with the same weights."""
     ours = scattered(BiLSTM(channels, hidden, layers, 0.5)).eval()
@@ -200,13 +226,6 @@ class TestMaskedMean:
         assert masked_mean(torch.ones(1, 4, 2), prefix_mask([0], 4)).tolist() == [[0.0, 0.0]]
 
 
-class Halves:
-    """A source of masks that keeps every second element."""
-
-    def mask(self, x: Tensor, rate: float) -> Tensor:
-        return (torch.arange(x.numel()).reshape(x.shape) % 2) / (1 - rate)
-
-
 class TestDropout:
     def test_is_the_identity_at_inference(self) -> None:
         x = torch.randn(3, 4)
@@ -219,10 +238,10 @@ class TestDropout:
         assert (y == 0).float().mean().item() == pytest.approx(0.2, abs=0.01)
 
     @pytest.mark.parametrize("training", [True, False])
-    def test_takes_its_masks_from_a_source(self, training: bool) -> None:
-        dropout = Dropout(0.5).train(training)
-        dropout.source = Halves()
-        assert dropout(torch.ones(4)).tolist() == [0, 2, 0, 2]
+    def test_takes_its_masks_from_the_rows_keys(self, training: bool) -> None:
+        dropout, x = Dropout(0.5).train(training), torch.randn(2, 9, 4)
+        dropout.keys = torch.tensor([1, 2])
+        assert torch.equal(dropout(x), x * dropout_mask(dropout.keys, x, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,34 @@ def test_a_batch_holds_its_rows_and_zeros_in_the_padding(counts, data, frames):
     assert batch.mask.dtype == torch.bool
 
 
+def test_lengths_are_rounded_up_unless_all_are_alike():
+    prepared = make([3, 5, 5, 0, 8])
+
+    def frames(*rows, multiple=4):
+        return prepared.batch(np.array(rows), multiple).mask.shape[1]
+
+    assert frames(0, 1) == frames(0, 1, 4) == 8
+    assert (frames(1), frames(1, 2), frames(0), frames(3), frames(0, 1, multiple=1)) == (5, 5, 3, 4, 5)
+    assert make([3, 5], frames=9).batch(np.array([0, 1]), 4).mask.shape[1] == 9
+
+
+def test_a_mask_that_leaves_nothing_out_does_not_go_to_a_gpu():
+    prepared = make([5, 5, 4])
+    full, ragged = (prepared.batch(np.array(rows)) for rows in ([0, 1], [0, 2]))
+    assert full.to("cpu").mask.all()
+    assert full.to("meta").mask is None
+    assert full.to("meta").to("meta").mask is None
+    assert ragged.to("meta").mask.shape == (2, 5)
+    assert full.to("meta").values.device.type == "meta"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: memory can't be pinned")
+def test_a_pinned_batch_is_the_same():
+    batch = make([5, 3]).batch(np.array([0, 1]))
+    for a, b in zip(batch, batch.pin_memory().to("cuda").to("cpu"), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_a_batch_is_a_copy_and_without_context_has_none():
     prepared = make([3, 2], context=0)
     batch = prepared.batch(np.array([0, 1]))

@@ -6,8 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from goodricke import prefetch
+from goodricke.models import gpu
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.preprocess.tensors import Prepared
+from goodricke.training import astrafier as training
 from goodricke.training.astrafier import Classification, class_weights, fit, parameter_groups
 from goodricke.training.loop import LoopConfig
 
@@ -175,6 +178,33 @@ def test_points_only_bound_the_memory(tmp_path):
         fit(net, prepared, label, np.arange(30), np.arange(30, 40), config, tmp_path / str(k))
     a, b = (torch.load(tmp_path / str(k) / "checkpoint.pt", weights_only=True)["network"] for k in range(2))
     assert all(torch.allclose(a[k], b[k], atol=1e-5) for k in a)
+
+
+def test_batches_made_ahead_and_rounded_lengths_end_in_the_same_weights(tmp_path, monkeypatch):
+    """What a GPU has: without dropout, whose numbers depend on the padding."""
+    prepared, label = toy(40)
+    nets = [network(dropout=0), network(dropout=0)]
+    made = []
+    for k, net in enumerate(nets):
+        config = LoopConfig(epochs=2, batch=16, points=100)
+        fit(net, prepared, label, np.arange(30), np.arange(30, 40), config, tmp_path / str(k))
+        monkeypatch.setattr(training, "prefetch", lambda *a: made.append(a) or prefetch.in_thread(*a[:2]))
+        monkeypatch.setattr(gpu, "frame_multiple", lambda device: 16)
+    a, b = (torch.load(tmp_path / str(k) / "checkpoint.pt", weights_only=True)["network"] for k in range(2))
+    assert all(torch.allclose(a[k], b[k], atol=1e-5) for k in a)
+    assert len(made) == 4  # training and validation of two epochs
+
+
+def test_the_points_computed_at_once_are_those_asked_for_or_the_device_s(tmp_path, monkeypatch):
+    prepared, label = toy(20)
+    asked = []
+    real = training.Classification
+    monkeypatch.setattr(training, "Classification", lambda *a: asked.append(a[5]) or real(*a))
+    monkeypatch.setattr(gpu, "points_at_once", lambda device, work, cpu: 7 * cpu)
+    for k, given in enumerate(({}, {"points": 50})):
+        config = LoopConfig(epochs=1, **given)
+        fit(network(), prepared, label, np.arange(10), np.arange(10, 20), config, tmp_path / str(k))
+    assert asked == [7 * 16384, 50]
 
 
 def test_training_in_bfloat16_ends_in_float32_weights(tmp_path):

@@ -32,6 +32,9 @@ class Regression:
     def begin(self, epoch):
         self.begun = [*getattr(self, "begun", []), epoch]
 
+    def ahead(self, batches):
+        yield from batches
+
     def turns(self, step):
         return ("all",)
 

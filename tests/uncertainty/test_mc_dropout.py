@@ -7,10 +7,12 @@ from torch import nn
 
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.layers import Dropout
+from goodricke.models.masks import counted, dropout_mask
 from goodricke.predictions import entropy
-from goodricke.uncertainty.mc_dropout import ObjectMasks, dropout_from, streams, summarise
+from goodricke.uncertainty.mc_dropout import dropout_from, row_keys, summarise
 
 SIZES = {"classes": 3, "embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 7), "dropout": 0.2}
+KEYS = row_keys(["a"], [0], 0)
 
 
 def network(seed=0, **changes) -> Astrafier:
@@ -22,67 +24,41 @@ def network(seed=0, **changes) -> Astrafier:
     return made
 
 
-def masks(ids=("a",), passes=(0,), seed=0, lengths=None, T=50) -> ObjectMasks:
-    made = streams(ids, passes, seed)
-    return ObjectMasks(made, np.full(len(made), T) if lengths is None else np.asarray(lengths))
-
-
-@pytest.mark.parametrize("rate", [0.05, 0.2, 0.5, 0.9])
-def test_the_rate_is_the_fraction_dropped_and_the_mean_is_kept(rate):
-    mask = masks(T=4000).mask(torch.zeros(1, 4000, 50), rate).numpy()
-    assert np.unique(mask) == pytest.approx([0, 1 / (1 - rate)])
-    n = mask.size
-    assert (mask == 0).mean() == pytest.approx(rate, abs=5 * (rate * (1 - rate) / n) ** 0.5)
-    kept = mask[0] > 0
-    both = (kept[:-1] & kept[1:]).mean()  # neighbours in time are independent
-    assert both == pytest.approx((1 - rate) ** 2, abs=0.01)
-    both = (kept[:, :-1] & kept[:, 1:]).mean()
-    assert both == pytest.approx((1 - rate) ** 2, abs=0.01)
-
-
-def test_a_rate_of_zero_drops_nothing():
-    assert (masks().mask(torch.zeros(1, 50, 3), 0.0) == 1).all()
+def mask(rate, ids=("a",), passes=(0,), seed=0, T=50, C=8) -> torch.Tensor:
+    """Return the masks of a layer for each object and pass, (R, T, C)."""
+    keys = torch.from_numpy(row_keys(ids, passes, seed).view(np.int64))
+    return dropout_mask(keys, torch.zeros(len(keys), T, C), rate)
 
 
 def test_masks_depend_on_object_pass_and_seed_and_on_nothing_else():
-    x = torch.zeros(1, 50, 8)
-
-    def of(**k):
-        return masks(**k).mask(x, 0.5)[0]
-
-    base = of()
-    assert torch.equal(base, of())
-    for other in ({"ids": ("b",)}, {"passes": (1,)}, {"seed": 1}):
-        assert 0.3 < (base == of(**other)).float().mean() < 0.7, other
-    company = masks(("z", "a"), (3, 0)).mask(torch.zeros(4, 50, 8), 0.5)
-    assert torch.equal(company[3], base)
+    base = mask(0.5)[0]
+    assert torch.equal(base, mask(0.5)[0])
+    for other in ({"ids": ("b",)}, {"passes": (1,)}, {"seed": 1}, {"seed": -1}):
+        assert 0.3 < (base == mask(0.5, **other)[0]).float().mean() < 0.7, other
+    assert torch.equal(mask(0.5, ("z", "a"), (3, 0))[3], base)
+    assert torch.equal(mask(0.5, ("z", "a"), (3, 0), T=77)[3, :50], base)  # nor on the padding
 
 
-def test_padding_gets_no_random_numbers():
-    short, padded = masks(T=20), masks(T=20)
-    a, b = short.mask(torch.zeros(1, 20, 4), 0.5), padded.mask(torch.zeros(1, 33, 4), 0.5)
-    assert torch.equal(a, b[:, :20])
-    assert not b[:, 20:].any()
-    assert torch.equal(short.mask(torch.zeros(1, 20, 4), 0.5), padded.mask(torch.zeros(1, 25, 4), 0.5)[:, :20])
-
-
-def test_rows_of_the_head_have_no_time_and_are_drawn_whole():
-    mask = masks(T=1).mask(torch.zeros(1, 4000), 0.5)
-    assert 0.4 < (mask == 0).float().mean() < 0.6
+def test_no_two_rows_have_a_key_in_common():
+    keys = row_keys([f"star{k}" for k in range(200)], range(20), 3)
+    assert keys.shape == (4000,)
+    assert len(np.unique(np.concatenate([keys, *counted(keys, 30)]))) == 31 * 4000
 
 
 def test_successive_layers_get_different_masks():
-    source = masks()
-    x = torch.zeros(1, 50, 8)
-    assert not torch.equal(source.mask(x, 0.5), source.mask(x, 0.5))
+    net = network()
+    with dropout_from(net, row_keys(["a"], [0, 1], 0)):
+        keys = [m.keys.tolist() for m in net.modules() if isinstance(m, Dropout)]
+    assert len(keys) == 11
+    assert len({key for pair in keys for key in pair}) == 22
 
 
 def test_only_dropout_layers_are_switched_on_and_only_those_that_take_part():
     net = network(compat="published")
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    with dropout_from(net, masks()) as _:
+    with dropout_from(net, KEYS) as _:
         assert not any(module.training for module in net.modules())
-        on = {name for name, m in net.named_modules() if isinstance(m, Dropout) and m.source is not None}
+        on = {name for name, m in net.named_modules() if isinstance(m, Dropout) and m.keys is not None}
         every = {name for name, m in net.named_modules() if isinstance(m, Dropout)}
         assert every - on == {"blocks.0.recurrent.lstm.dropout"}
         net(torch.randn(1, 50, 1), torch.arange(50.0)[None], torch.ones(1, 50, dtype=torch.bool))
@@ -90,11 +66,11 @@ def test_only_dropout_layers_are_switched_on_and_only_those_that_take_part():
         assert torch.equal(value, before[name]), name
 
 
-def test_the_source_is_gone_after_an_exception():
+def test_the_keys_are_gone_after_an_exception():
     net = network()
-    with pytest.raises(RuntimeError, match="stop"), dropout_from(net, masks()):
+    with pytest.raises(RuntimeError, match="stop"), dropout_from(net, KEYS):
         raise RuntimeError("stop")
-    assert all(m.source is None for m in net.modules() if isinstance(m, Dropout))
+    assert all(m.keys is None for m in net.modules() if isinstance(m, Dropout))
     x = torch.randn(1, 30, 1), torch.arange(30.0)[None], torch.ones(1, 30, dtype=torch.bool)
     assert torch.equal(net(*x).logits, net(*x).logits)
 
@@ -129,11 +105,11 @@ def test_passes_that_share_their_beginning_answer_as_passes_on_their_own(choice)
     lengths = torch.tensor([40, 25])
     mask = torch.arange(40) < lengths[:, None]
     batch = torch.randn(2, 40, 1), torch.arange(40.0).repeat(2, 1), mask, torch.randn(2, 2)
-    frames = np.repeat([40, 25] if not choice.get("compat") else [40, 40], passes)
+    keys = row_keys(["a", "b"], range(passes), 1)
     with torch.no_grad():
-        with dropout_from(network, ObjectMasks(streams(["a", "b"], range(passes), 1), frames)):
+        with dropout_from(network, keys):
             shared = network(*batch, passes=passes)
-        with dropout_from(network, ObjectMasks(streams(["a", "b"], range(passes), 1), frames)):
+        with dropout_from(network, keys):
             own = network(*(x.repeat_interleave(passes, 0) for x in batch))
     assert shared.logits.shape == (8, 3)
     assert shared.logits[:4].std(0).min() > 1e-4  # the passes differ
@@ -147,7 +123,7 @@ def test_the_answers_are_distributed_as_with_torch_s_own_dropout():
     batch = x.repeat(passes, 1, 1), (torch.arange(T) / 48).repeat(passes, 1), torch.ones(passes, T, dtype=torch.bool)
     with torch.inference_mode():
         ours = network()
-        with dropout_from(ours, masks(("star",), range(passes), T=T)):
+        with dropout_from(ours, row_keys(["star"], range(passes), 0)):
             a = ours(*batch).logits.double().numpy()
         torch.manual_seed(5)
         b = with_plain_dropout(network())(*batch).logits.double().numpy()

@@ -85,8 +85,8 @@ class Classification:
         size, sha256 = write_shard(self.out / name, result.table, ROW_GROUP, **told, input=task.fingerprint)
         seconds = round(time.perf_counter() - begun, 3)
         unreadable = [[f.path, f.reason, f.mend] for f in unread]
-        more = {"input": task.fingerprint, "units": units, "status": counts(result.column("status"))}
-        more |= {"unreadable": unreadable} if unreadable else {}
+        more: dict[str, Any] = {"input": task.fingerprint, "units": units}
+        more |= {"status": counts(result.column("status"))} | ({"unreadable": unreadable} if unreadable else {})
         return [Entry(task.name, name, len(result), size, sha256, seconds, more=more)]
 
     def _classified(self, task: Task, model: Model) -> tuple[Predictions, list[str], list[Unreadable]]:

@@ -24,6 +24,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from goodricke import __version__
+from goodricke.readers.finding import hats_catalog
 from goodricke.tables import join
 
 FORMAT = 1
@@ -292,7 +293,9 @@ class Catalog:
         if manifest:
             files = tuple(path / str(entry.shard) for entry in shards_in(path))
         elif path.is_dir():
-            files = tuple(sorted(p for p in path.rglob("*.parquet") if p.name[0] not in "._"))
+            inside = hats_catalog(str(path))  # without margins and statistics
+            root = path if inside is None else Path(inside) / "dataset"
+            files = tuple(sorted(p for p in root.rglob("*.parquet") if p.name[0] not in "._"))
         else:
             files = (path,) if path.exists() else ()
         if not files:

@@ -93,7 +93,7 @@ def plan(folder: Path, sources: Sequence[str], points: int, options: ReadOptions
     path = folder / TASKS
     old = [_task(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
     known = {file for task in old for file in task.files}
-    new = list(_cut((f for f in _files(sources, options.recursive) if f not in known), points))
+    new = list(_cut((f for f in files_of(sources, options.recursive) if f not in known), points))
     if not old and not new:
         raise Unreadable(", ".join(sources), "names no file", "give files or folders of light curves")
     tasks = old + [replace(task, name=f"{len(old) + i:06d}") for i, task in enumerate(new)]
@@ -108,8 +108,14 @@ def _task(told: dict[str, Any]) -> Task:
     return Task(told["name"], tuple(told["files"]), groups, told["rows"])
 
 
-def _files(sources: Sequence[str], recursive: bool) -> Iterator[str]:
-    """Give the files; in place of an item that names none the item itself, which then can't be read."""
+def files_of(sources: Sequence[str], recursive: bool = False) -> Iterator[str]:
+    """Give the files of sources; in place of an item that names none the item itself, which then can't be read.
+
+    Raises
+    ------
+    ValueError
+        If a source is a catalog of predictions, which has no light curves.
+    """
     for source in sources:
         if (Path(source) / MANIFEST).is_file():
             yield from _shards_of(Path(source).absolute())

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from goodricke.models.attention import attend
+from goodricke.models.gpu import begin_pass, fused
 from goodricke.models.layers import BiLSTM, Conv, Dropout, MaskedGroupNorm, at_least_float32, masked_mean, repeat
 from goodricke.preprocess.tensors import Batch
 
@@ -115,8 +116,12 @@ class RecurrentModule(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor, passes: int = 1) -> Tensor:
         """Map ``x`` (B, T, d) to (B passes, T, d)."""
-        y = self.lstm(x, torch.ones_like(mask) if self.published else mask, passes)  # (B, T, 2d)
-        mask = repeat(mask, passes)
+        y = self.lstm(x, torch.ones_like(mask) if self.published else mask, passes)  # (B passes, T, 2d)
+        return self.project(y, repeat(mask, passes))
+
+    @fused
+    def project(self, y: Tensor, mask: Tensor) -> Tensor:
+        """Map what the BiLSTM says, ``y`` (B, T, 2d), to (B, T, d)."""
         y = self.pointwise1(self.dropout1(y * mask.unsqueeze(2).to(y.dtype)))  # (B, T, 4d)
         y = F.relu(y if self.norm1 is None else self.norm1(y, mask))
         y = self.norm2(self.conv(self.pad(y, mask)), mask)  # (B, T, 4d)
@@ -151,10 +156,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(c.embed, 3 * c.embed)  # rows ordered head by head: q, k, v of the first head, ...
         self.out = nn.Linear(c.embed, c.embed)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Attend within ``x`` (B, T, d)."""
+    def forward(self, x: Tensor, mask: Tensor, whole: bool = False) -> Tensor:
+        """Attend within ``x`` (B, T, d); ``whole``: every frame is a point."""
         q, k, v = rearrange(self.qkv(x), "b t (h three c) -> three b h t c", h=self.heads, three=3)
-        y = attend(q, k, v, mask)  # (B, h, T, c)
+        y = attend(q, k, v, None if whole else mask)  # (B, h, T, c)
         if not self.published:
             return self.out(rearrange(y, "b h t c -> b t (h c)"))
         # The published code reads the (heads, time) memory as if it were (time, heads).
@@ -177,10 +182,10 @@ class TransformerModule(nn.Module):
         self.pad = Padding(c)
         self.dropouts = nn.ModuleList(Dropout(c.dropout) for _ in range(4))
 
-    def forward(self, x: Tensor, time: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, mask: Tensor, whole: bool = False) -> Tensor:
         """Map ``x`` (B, T, d), observed at ``time`` (B, T), to (B, T, d)."""
         x = self.dropouts[0](x + positional_encoding(time, mask, self.config))  # (B, T, d)
-        x = self.norm1(self.dropouts[1](self.attention(x, mask)) + x)
+        x = self.norm1(self.dropouts[1](self.attention(x, mask, whole)) + x)
         return self.norm2(self.dropouts[3](self.feed_forward(x, mask)) + x)
 
     def feed_forward(self, x: Tensor, mask: Tensor) -> Tensor:
@@ -221,14 +226,18 @@ class Block(nn.Module):
         self.convolution = ConvolutionModule(c) if c.cnn else None
         self.norm2 = nn.LayerNorm(c.embed) if c.cnn else None
 
-    def forward(self, x: Tensor, time: Tensor, mask: Tensor, passes: int = 1) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, mask: Tensor, passes: int = 1, whole: bool = False) -> Tensor:
         """Map ``x`` (B, T, d) to (B passes, T, d)."""
         recurrent = None if self.recurrent is None else self.recurrent(x, mask, passes)  # (B, T, d)
-        x, time, mask = repeat(x, passes), repeat(time, passes), repeat(mask, passes)
+        return self.rest(repeat(x, passes), recurrent, repeat(time, passes), repeat(mask, passes), whole)
+
+    @fused
+    def rest(self, x: Tensor, recurrent: Tensor | None, time: Tensor, mask: Tensor, whole: bool) -> Tensor:
+        """Return what follows on the recurrent module, (B, T, d)."""
         if recurrent is not None and self.norm1 is not None:
             x = self.norm1(recurrent + x)
         if self.transformer is not None:
-            x = self.transformer(x, time, mask)
+            x = self.transformer(x, time, mask, whole)
         if self.convolution is not None and self.norm2 is not None:
             x = self.norm2(self.convolution(x, mask) + x)
         return x
@@ -269,7 +278,7 @@ class Astrafier(nn.Module):
             self.register_buffer("context_std", torch.ones(config.context))
 
     def forward(
-        self, values: Tensor, time: Tensor, mask: Tensor, context: Tensor | None = None, passes: int = 1
+        self, values: Tensor, time: Tensor, mask: Tensor | None, context: Tensor | None = None, passes: int = 1
     ) -> Output:
         """Classify a padded batch.
 
@@ -279,8 +288,8 @@ class Astrafier(nn.Module):
             Standardised flux first; anything in padding.
         time : Tensor (B, T)
             Days since each light curve's first point; anything in padding.
-        mask : Tensor (B, T), bool
-            True for points, a prefix of each row.
+        mask : Tensor (B, T), bool, optional
+            True for points, a prefix of each row; None where every frame is a point.
         context : Tensor (B, context), optional
             Numbers per object, for networks that take some; NaN where unknown, which counts as average.
         passes : int
@@ -291,11 +300,14 @@ class Astrafier(nn.Module):
         Output
             Logits (B passes, classes) and embedding (B passes, embed): the mean over time of the last block (Eq. 6).
         """
+        begin_pass(values)
+        whole = mask is None
+        mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device) if mask is None else mask  # (B, T)
         values = values.masked_fill(~mask.unsqueeze(2), 0)  # (B, T, channels): a NaN in padding would survive a product
         time = time.masked_fill(~mask, 0)  # (B, T)
         x = self.embed(values)  # (B, T, d)
         for block in self.blocks:
-            x = block(x, time, mask, passes)  # (B, T, d)
+            x = block(x, time, mask, passes, whole)  # (B, T, d)
             time, mask, passes = repeat(time, passes), repeat(mask, passes), 1
         embedding = masked_mean(at_least_float32(x), mask)  # (B, d)
         features = embedding  # (B, d)

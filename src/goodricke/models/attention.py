@@ -23,18 +23,24 @@ LONG = 512  # frames from which on the kernel is worth its compilation
 WIDEST = 16  # numbers per head up to which it is faster
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Return softmax(q k^T / sqrt(c)) v of every head (Eq. 1), (B, h, T, c).
 
     Parameters
     ----------
     q, k, v : Tensor (B, h, T, c)
-    mask : Tensor (B, T), bool
+    mask : Tensor (B, T), bool, optional
         True for points, a prefix of each row: the keys that are looked at. A light curve without any looks at all.
+        None where every frame is a point: PyTorch's fastest attention on a GPU takes no mask.
     """
+    if mask is None:
+        if not (_suits(q) and has_kernel()):
+            return F.scaled_dot_product_attention(q, k, v)
+        mask = q.new_ones(q.shape[0], q.shape[2], dtype=torch.bool)
     keys = mask | ~mask.any(1, keepdim=True)  # (B, T): without a point everything, not NaN
     if _suits(q) and has_kernel():
         return attend_compiled(q.float(), k.float(), v.float(), keys.sum(1)).to(q.dtype)
+    # one row of keys for all heads and queries: it is expanded without a copy, where T is a multiple of 8
     return F.scaled_dot_product_attention(q, k, v, attn_mask=keys[:, None, None])
 
 

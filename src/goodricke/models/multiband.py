@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from goodricke.preprocess.steps import StepBatch
 
 BLOCK = 32  # steps that are padded together
-FEW = 64  # objects below which a CPU takes one step faster as a cell than as a sequence of one
 
 Cells = tuple[Tensor, Tensor]  # hidden and cell state of every layer, each (B, L, h)
 
@@ -84,29 +83,22 @@ class Recurrent(nn.Module):
 
     def step(self, x: Tensor, cells: Cells) -> tuple[list[Tensor], Cells]:
         """Read one step ``x`` (B, size) on from ``cells``; return the layers' outputs, each (B, h), and new cells."""
-        outputs, hidden, memory = [], [], []
+        outputs: list[Tensor] = []
+        memory: list[Tensor] = []
         below = x
         for k, layer in enumerate(self.layers):
-            h, c = one_step(cast(nn.LSTM, layer), below, cells[0][:, k], cells[1][:, k])
-            outputs.append(h)
-            hidden.append(h)
-            memory.append(c)
-            below = self.between(k, x, below, h)
-        return outputs, (torch.stack(hidden, 1), torch.stack(memory, 1))
+            before = cells[0][None, :, k].contiguous(), cells[1][None, :, k].contiguous()
+            _, (h, c) = layer(below[None], before)  # a sequence of one
+            outputs.append(h[0])
+            memory.append(c[0])
+            below = self.between(k, x, below, h[0])
+        return outputs, (torch.stack(outputs, 1), torch.stack(memory, 1))
 
     def between(self, k: int, x: Tensor, below: Tensor, y: Tensor) -> Tensor:
         """Return what layer ``k + 1`` reads: the output ``y`` of layer ``k`` and what that one read, normalised."""
         if k == len(self.norms):  # the last layer
             return y
         return self.norms[k](y + (self.project(x) if k == 0 and self.project is not None else below))
-
-
-def one_step(lstm: nn.LSTM, x: Tensor, hidden: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-    """Read one step ``x`` (B, C); return the new hidden and cell state, each (B, h)."""
-    if not (torch.compiler.is_compiling() or x.is_cuda) and len(x) < FEW:
-        return torch.lstm_cell(x, (hidden, memory), *lstm.all_weights[0])
-    _, (h, c) = lstm(x.unsqueeze(0), (hidden.unsqueeze(0).contiguous(), memory.unsqueeze(0).contiguous()))
-    return h[0], c[0]
 
 
 def in_blocks(lstm: nn.LSTM, x: Tensor, sizes: Tensor) -> Tensor:

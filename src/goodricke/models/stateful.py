@@ -25,17 +25,18 @@ cells in float32 or float16 (``*``)::
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves
-from goodricke.models.multiband import Cells, Multiband, MultibandNetworkConfig
+from goodricke.models.multiband import MultibandNetworkConfig
+from goodricke.models.multiband_step import Stepper
+from goodricke.models.state_bytes import cell_bytes, fill, to_bytes
 from goodricke.preprocess.cleaning import finite_points
 from goodricke.preprocess.multiband import (
     WINDOW,
@@ -48,9 +49,6 @@ from goodricke.preprocess.multiband import (
     usable_error,
 )
 
-VERSION = 1
-_HEADER = struct.Struct("<4sHBB")  # magic, version, cell precision in bytes, number of bands
-_MAGIC = b"gkmb"
 _BAND = [
     ("count", "<u4"),
     ("time", "<f8"),
@@ -108,7 +106,7 @@ class State:
     @property
     def steps(self) -> NDArray[np.int64]:
         """Number of steps taken by each object, (n,)."""
-        return np.maximum(self.records["bands"]["count"].astype(np.int64) - WINDOW, 0).sum(1)
+        return steps_of(self.records["bands"]["count"].astype(np.int64))
 
     @property
     def half(self) -> bool:
@@ -117,18 +115,7 @@ class State:
 
     def tobytes(self) -> list[bytes]:
         """Return each object's state as bytes: a header, the record, and cells of the bands with a step only."""
-        records, bands = self.records, self.records["bands"].shape[1]
-        header = _HEADER.pack(_MAGIC, VERSION, 2 if self.half else 4, bands)
-        small, stepped = _without_cells(records), records["bands"]["count"] > WINDOW
-        return [
-            b"".join(
-                [
-                    *(header, small[i].tobytes(), stepped[i].tobytes()),
-                    *(records["band_cells"][i, stepped[i]].tobytes(), records["central_cells"][i].tobytes()),
-                ]
-            )
-            for i in range(len(records))
-        ]
+        return to_bytes(self.records, self.records["bands"]["count"] > WINDOW)
 
     @classmethod
     def frombytes(cls, parts: Sequence[bytes], config: MultibandNetworkConfig) -> State:
@@ -139,79 +126,41 @@ class State:
         ValueError
             If it is of another version, another model or cut short.
         """
-        half = len(parts) > 0 and _precision(parts[0]) == 2
-        state = cls.empty(len(parts), config, half)
-        small = _without_cells(state.records).dtype
-        for record, part in zip(state.records, parts, strict=True):
-            _fill(record, part, small, half)
+        state = cls.empty(len(parts), config, len(parts) > 0 and cell_bytes(parts[0]) == 2)
+        fill(state.records, parts)
         return state
 
 
-def _without_cells(records: NDArray[np.void]) -> NDArray[np.void]:
-    """Return a packed copy of the records without the cells."""
-    names = ["time", "wait", "band", "refused", "bands"]
-    small = np.empty(len(records), [(name, records.dtype[name]) for name in names])
-    for name in names:
-        small[name] = records[name]
-    return small
-
-
-def _precision(part: bytes) -> int:
-    """Return the number of bytes of a cell, from the header."""
-    if len(part) < _HEADER.size or part[:4] != _MAGIC:
-        raise ValueError("these bytes are no goodricke state")
-    _, version, precision, _ = _HEADER.unpack_from(part)
-    if version != VERSION:
-        raise ValueError(
-            f"the state has version {version}, this goodricke reads {VERSION}: rebuild it from the history"
-        )
-    return precision
-
-
-def _fill(record: np.void, part: bytes, small: np.dtype, half: bool) -> None:
-    """Fill one record from bytes."""
-    bands = record["bands"].shape[0]
-    if _precision(part) != (2 if half else 4) or part[7] != bands:
-        raise ValueError("states of different models or precisions can't be read together")
-    at = _HEADER.size
-    head = np.frombuffer(part, small, 1, at)[0]
-    for name in small.names or ():
-        record[name] = head[name]
-    at += small.itemsize
-    stepped = np.frombuffer(part, bool, bands, at)
-    at += bands
-    cell = record["central_cells"].dtype
-    cells = np.frombuffer(part[at:], cell) if (len(part) - at) % cell.itemsize == 0 else np.empty(0, cell)
-    n = record["band_cells"][stepped].size
-    if len(cells) != n + record["central_cells"].size:
-        raise ValueError("the state is cut short, or of a model with other sizes")
-    record["band_cells"][stepped] = cells[:n].reshape(record["band_cells"][stepped].shape)
-    record["central_cells"][...] = cells[n:].reshape(record["central_cells"].shape)
+def steps_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the number of steps (n,) of objects with so many observations in each band, (n, bands)."""
+    return np.maximum(counts - WINDOW, 0).sum(1)
 
 
 # ---- new observations ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Round:
-    """At most one observation of each object."""
+class _Points(NamedTuple):
+    """Observations."""
 
-    rows: NDArray[np.int64]  # (B,) into the state
+    row: NDArray[np.integer]  # (B,) into the state
     band: NDArray[np.int64]
     time: NDArray[np.float64]
     magnitude: NDArray[np.float64]
     error: NDArray[np.float64]
 
+    def where(self, which: NDArray) -> _Points:
+        """Return some of them."""
+        return _Points(*(x[which] for x in self))
 
-@torch.inference_mode()
+
 def advance(
-    network: Multiband, config: MultibandConfig, state: State, curves: LightCurves, rows: NDArray[np.integer]
+    steps: Stepper, config: MultibandConfig, state: State, curves: LightCurves, rows: NDArray[np.integer]
 ) -> tuple[State, NDArray[np.bool_]]:
     """Take new observations into the state.
 
     Parameters
     ----------
-    network, config
+    steps, config
         Of one model.
     state : State
         Of n objects; left as it is.
@@ -231,106 +180,105 @@ def advance(
     ValueError
         If an object comes twice, or magnitudes meet fluxes.
     """
-    if len(np.unique(rows)) < len(rows):
+    if len(set(rows.tolist())) < len(rows):
         raise ValueError("an object comes twice; put its new observations into one light curve")
-    curves = in_order(in_known_bands(finite_points(to_magnitudes(curves, config)), config))
-    records, late = state.records.copy(), np.zeros(len(curves), bool)
-    owner = ragged.owner(curves.offsets)
+    records, late = state.records.copy(), np.zeros(len(state), bool)
+    for points in _rounds(curves, config, rows):
+        late[_take(steps, config, records, points)] = True
+    return State(records), late[rows]
+
+
+def _rounds(curves: LightCurves, config: MultibandConfig, rows: NDArray[np.integer]) -> Iterator[_Points]:
+    """Yield every object's first usable observation, every object's second, and so on, in order of time and band."""
+    curves = finite_points(to_magnitudes(curves, config))
+    if curves.bands != config.bands:
+        curves = in_known_bands(curves, config)
+    several = (curves.n_obs > 1).any()
+    if several:
+        curves = in_order(curves)
+    owner, error = ragged.owner(curves.offsets), usable_error(curves.error, config)
+    points = _Points(rows[owner], curves.band.astype(np.int64), curves.time, curves.value.astype(np.float64), error)
+    if not several:
+        return iter([points] if len(owner) else [])
     place = np.arange(len(owner)) - curves.offsets[owner]
-    by_place = np.argsort(place, kind="stable")
-    for part in np.split(by_place, np.cumsum(np.bincount(place))[:-1]) if len(place) else []:
-        who = owner[part]
-        error, band = usable_error(curves.error[part], config), curves.band[part].astype(np.int64)
-        now = _Round(np.asarray(rows)[who], band, curves.time[part], curves.value[part].astype(np.float64), error)
-        late[who] |= _take(network, config, records, now)
-    return State(records), late
+    order, ends = np.argsort(place, kind="stable"), np.cumsum(np.bincount(place))
+    return (points.where(order[end - count : end]) for count, end in zip(np.bincount(place), ends, strict=True))
 
 
-def _take(network: Multiband, config: MultibandConfig, records: NDArray[np.void], now: _Round) -> NDArray[np.bool_]:
-    """Take at most one observation of each object into the records, in place; return which were refused, (B,)."""
-    old = records[now.rows]
-    own = old["bands"][np.arange(len(now.rows)), now.band]
+def _take(steps: Stepper, config: MultibandConfig, records: NDArray[np.void], now: _Points) -> NDArray[np.integer]:
+    """Take at most one observation of each object into the records, in place; return the rows of those refused."""
+    own, time, band = records["bands"][now.row, now.band], records["time"][now.row], records["band"][now.row]
     again = (own["count"] > 0) & (now.time == own["time"])  # the same band and instant: known already
-    after = (now.time > old["time"]) | ((now.time == old["time"]) & (now.band > old["band"]))
-    late = (old["band"] >= 0) & ~after & ~again
-    records["refused"][now.rows[late]] += 1
-    for b in np.unique(now.band[~late & ~again]):
-        mine = (now.band == b) & ~late & ~again
-        _take_band(
-            network, config, records, now.rows[mine], int(b), now.time[mine], now.magnitude[mine], now.error[mine]
-        )
+    after = (now.time > time) | ((now.time == time) & (now.band > band)) | (band < 0)
+    late = now.row[~after & ~again]
+    records["refused"][late] += 1
+    new = after & ~again
+    if not new.all():
+        now, own, time, band = now.where(new), own[new], time[new], band[new]
+    first = own["count"] == 0
+    log_since = np.log10(np.maximum(np.where(first, 0.0, now.time - own["time"]), config.shortest))
+    change = np.where(first, 0.0, now.magnitude - own["magnitude"])
+    window = step_window(config, own["log_since"], log_since, own["change"], change, now.magnitude, now.error)
+    wait = np.log10(np.maximum(np.where(band < 0, 0.0, now.time - time), config.shortest))
+    own["count"] += 1
+    own["mean"] += (now.magnitude - own["mean"]) / own["count"]
+    own["time"], own["magnitude"], own["log_since"], own["change"] = now.time, now.magnitude, log_since, change
+    records["time"][now.row], records["band"][now.row], records["bands"][now.row, now.band] = now.time, now.band, own
+    step = np.flatnonzero(own["count"] > WINDOW)
+    records["wait"][now.row[step]] = wait[step]
+    for b in set(now.band[step].tolist()):
+        mine = step[now.band[step] == b]
+        _step(steps, records, b, now.row[mine], window[mine])
     return late
 
 
-def _take_band(
-    network: Multiband,
-    config: MultibandConfig,
-    records: NDArray[np.void],
-    rows: NDArray[np.int64],
-    b: int,
-    time: NDArray[np.float64],
-    magnitude: NDArray[np.float64],
-    error: NDArray[np.float64],
-) -> None:
-    """Take one observation in band ``b`` of each of the objects ``rows`` into the records, in place."""
-    some = records[rows]
-    own = some["bands"][:, b]
-    first = own["count"] == 0
-    log_since = np.log10(np.maximum(np.where(first, 0, time - own["time"]), config.shortest))
-    change = np.where(first, 0.0, magnitude - own["magnitude"])
-    window = step_window(config, own["log_since"], log_since, own["change"], change, magnitude, error)
-    wait = np.log10(np.maximum(np.where(some["band"] < 0, 0.0, time - some["time"]), config.shortest))
-    some["time"], some["band"] = time, b
-    own["count"] += 1
-    own["mean"] += (magnitude - own["mean"]) / own["count"]
-    own["time"], own["magnitude"], own["log_since"], own["change"] = time, magnitude, log_since, change
-    some["bands"][:, b] = own
-    step = own["count"] > WINDOW
-    some["wait"] = np.where(step, wait, some["wait"])
-    if step.any():
-        device = next(network.parameters()).device
-        cells = _cells(some["band_cells"][step, b], device), _cells(some["central_cells"][step], device)
-        bands, central = network.step(b, torch.from_numpy(window[step].astype(np.float32)).to(device), *cells)
-        some["band_cells"][step, b], some["central_cells"][step] = _array(bands), _array(central)
-    records[rows] = some
-
-
-def _cells(x: NDArray[np.floating], device: torch.device) -> Cells:
-    """Return hidden and cell states (B, L, h) of an array (B, 2, L, h)."""
-    both = torch.from_numpy(x.astype(np.float32)).to(device)
-    return both[:, 0], both[:, 1]
-
-
-def _array(cells: Cells) -> NDArray[np.float32]:
-    return torch.stack(cells, 1).cpu().numpy()
+def _step(steps: Stepper, records: NDArray[np.void], b: int, rows: NDArray[np.integer], window: NDArray) -> None:
+    """Take one step of the objects ``rows`` in band ``b``, in place."""
+    band_cells, central_cells = records["band_cells"][rows, b], records["central_cells"][rows]
+    after = steps.step(b, *(x.astype(np.float32, copy=False) for x in (window, band_cells, central_cells)))
+    records["band_cells"][rows, b], records["central_cells"][rows] = after
 
 
 # ---- answers ------------------------------------------------------------------------------------------------------
 
 
-@torch.inference_mode()
+class Updated(NamedTuple):
+    """What a model says of m of n objects after an update, as arrays; see `goodricke.models.bundle.Model.update`."""
+
+    state: State  # of the n objects
+    status: NDArray[np.str_]  # (m,); numbers hold where it is OK
+    late: NDArray[np.bool_]  # (m,) an observation was older than the state and was refused
+    n_obs: NDArray[np.int64]  # (m,) observations used so far
+    probabilities: NDArray[np.float64]  # (m, C)
+    embedding: NDArray[np.float32]  # (m, d)
+    parameters: dict[str, NDArray[np.float64]]  # regressed, by name, each (m,) in its unit
+
+
 def read_out(
-    network: Multiband, config: MultibandConfig, state: State, context: NDArray[np.float32] | None = None
+    steps: Stepper, config: MultibandConfig, state: State, rows: NDArray[np.integer], told: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return logits (n, C), embeddings (n, d) and standardised targets (n, k) of objects as they stand.
+    """Return logits (m, C), embeddings (m, d) and standardised targets (m, k) of objects as they stand.
 
     Parameters
     ----------
-    network, config, state
-    context : float32 (n, columns), optional
-        What the model is told of each object; unknown by default.
+    steps, config, state
+    rows : int (m,)
+        Which objects.
+    told : float32 (m, columns), optional
+        What the model is told of each, NaN where unknown, if its configuration has columns.
     """
-    device, seen = next(network.parameters()).device, state.records["bands"]
+    records = state.records
+    seen = records["bands"][rows]
     means = np.where(seen["count"] > WINDOW, seen["mean"], np.nan)
-    told = np.full((len(state), len(config.columns)), np.nan) if context is None else context
-    extras = np.concatenate([colours(means, config), state.records["wait"][:, None], told], 1).astype(np.float32)
-    hidden = torch.from_numpy(state.records["central_cells"][:, 0].astype(np.float32)).to(device)
-    answer = network.read_out(list(hidden.unbind(1)), torch.from_numpy(extras).to(device))
-    logits, embedding, targets = (x.float().cpu().numpy() for x in answer)
-    return logits, embedding, targets
+    known = [colours(means, config), records["wait"][rows, None], *([] if told is None else [told])]
+    extras = np.concatenate(known, 1, dtype=np.float32)
+    return steps.read_out(records["central_cells"][rows, 0].astype(np.float32, copy=False), extras)
 
 
-def judge(state: State, config: MultibandConfig, late: NDArray[np.bool_]) -> NDArray[np.str_]:
-    """Return the status of each object after an update, (n,)."""
-    names = ["OUT_OF_ORDER", "EMPTY", "TOO_FEW_POINTS"]
-    return np.select([late, state.counts == 0, state.steps < config.fewest], names, "OK")
+def judge(counts: NDArray[np.int64], config: MultibandConfig, late: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """Return the status of objects (n,) after an update, from their observations in each band (n, bands)."""
+    status = np.full(len(counts), "OK", "<U14")
+    status[steps_of(counts) < config.fewest] = "TOO_FEW_POINTS"
+    status[counts.sum(1) == 0] = "EMPTY"
+    status[late] = "OUT_OF_ORDER"
+    return status

@@ -21,12 +21,24 @@ class Batch(NamedTuple):
 
     values: Tensor  # (B, T, channels) float32
     time: Tensor  # (B, T) float32 [d]
-    mask: Tensor  # (B, T) bool
+    mask: Tensor | None  # (B, T) bool; None: every frame is a point
     context: Tensor | None  # (B, context) float32
 
     def to(self, device: Any) -> Batch:
-        """Return the batch on a device."""
-        return Batch(*(None if x is None else x.to(device, non_blocking=True) for x in self))  # type: ignore[arg-type]
+        """Return the batch on a device; a mask that leaves nothing out stays behind."""
+        moved = (None if x is None else x.to(device, non_blocking=True) for x in self._without_mask(device))
+        return Batch(*moved)  # type: ignore[arg-type]
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in memory from which a GPU fetches it while the program goes on."""
+        return Batch(*(None if x is None else x.pin_memory() for x in self))  # type: ignore[arg-type]
+
+    def _without_mask(self, device: Any) -> Batch:
+        """Return the batch without a mask if a GPU does without; asking it afterwards would mean to wait for it."""
+        import torch
+
+        here = torch.device(device).type == "cpu" or self.mask is None or self.mask.device.type != "cpu"
+        return self if here or not self.mask.all() else self._replace(mask=None)  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +95,21 @@ class Prepared:
         """Which objects a network may be asked about, (n,)."""
         return self.status == "OK"
 
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """Return the objects in ``rows`` (B,) as tensors padded to the longest of them."""
+    def batch(self, rows: NDArray[np.int64], multiple: int = 1) -> Batch:
+        """Return the objects in ``rows`` (B,) as tensors.
+
+        Parameters
+        ----------
+        rows : int64 (B,)
+        multiple : int
+            They are padded to the longest of them, rounded up to a multiple of this unless all are of one length.
+        """
         import torch
 
         counts = self.n_points[rows]
-        mask = np.arange(self.frames or max(counts.max(initial=0), 1)) < counts[:, None]
+        longest = max(counts.max(initial=0), 1)
+        alike = counts.min(initial=longest) == longest
+        mask = np.arange(self.frames or (longest if alike else rounded_up(longest, multiple))) < counts[:, None]
         points, _ = ragged.gather(rows, self.offsets)
         values = np.zeros((*mask.shape, self.values.shape[1]), np.float32)
         time = np.zeros(mask.shape, np.float32)
@@ -140,6 +161,11 @@ class Prepared:
             status=self.status[rows],
             observations=self.n_obs[rows],
         )
+
+
+def rounded_up(count: Any, multiple: int) -> Any:
+    """Return the next multiple of ``multiple`` from ``count`` on, an int or an array of them."""
+    return -(-count // multiple) * multiple
 
 
 def length_buckets(counts: NDArray[np.int64], points: int, rows: int) -> Iterator[NDArray[np.int64]]:

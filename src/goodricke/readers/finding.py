@@ -77,14 +77,14 @@ def _filled(path: str, found: Iterable[str], empty: str, deep: bool) -> Iterator
 
 
 def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
-    catalog = _hats_catalog(folder)
+    catalog = hats_catalog(folder)
     if catalog is not None:
         yield from _in_plain_folder(os.path.join(catalog, "dataset"), True)
     else:
         yield from _in_plain_folder(folder, recursive)
 
 
-def _hats_catalog(folder: str) -> str | None:
+def hats_catalog(folder: str) -> str | None:
     """Return the folder of the HATS catalog that a folder is or, as a collection, holds; None for any other folder."""
     if os.path.isfile(os.path.join(folder, COLLECTION)):
         with open(os.path.join(folder, COLLECTION), encoding="utf-8") as file:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from goodricke.models import gpu
 from goodricke.models.astrafier import Astrafier
-from goodricke.preprocess.tensors import Prepared, length_buckets
+from goodricke.prefetch import prefetch
+from goodricke.preprocess.tensors import Batch, Prepared, length_buckets
 from goodricke.training.loop import LoopConfig, Run, train
 from goodricke.training.validation import validation_figures
 
@@ -21,6 +24,14 @@ def class_weights(label: NDArray[np.int64], classes: int, power: float) -> NDArr
     """Return ``(N / N_c) ** power`` for each class, (classes,); the paper's weights with power 1 (section 5)."""
     counts = np.bincount(label, minlength=classes)
     return ((len(label) / np.maximum(counts, 1)) ** power).astype(np.float32)
+
+
+class Piece(NamedTuple):
+    """What the loss of some objects is computed from, in host memory."""
+
+    batch: Batch
+    target: Tensor  # (B,) int64
+    weight: float  # sum of the objects' weights
 
 
 class Classification:
@@ -53,15 +64,30 @@ class Classification:
         self.network, self.prepared, self.label, self.validation = network, prepared, label, validation
         self.weights, self.points, self.score = torch.from_numpy(weights), points, score
         self.device = next(network.parameters()).device
+        self.weights_there = self.weights.to(self.device)
+        self._ready: dict[bytes, Piece] = {}  # the pieces of this gradient step, by their rows
 
     def pieces(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Cut a batch into pieces of about equal length that fit in memory."""
         for piece in length_buckets(self.prepared.padded[rows], self.points, len(rows)):
             yield rows[piece]
 
-    def logits(self, rows: NDArray[np.int64]) -> Tensor:
-        """Return the logits (B, classes) of the objects in ``rows``."""
-        return self.network(*self.prepared.batch(rows).to(self.device)).logits.float()
+    def ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches; on a GPU the tensors of the next ones are made in a thread."""
+        for rows, ready in prefetch(self._pieces_of, batches, self.device):
+            self._ready = ready
+            yield rows
+
+    def _pieces_of(self, rows: NDArray[np.int64]) -> dict[bytes, Piece]:
+        return {piece.tobytes(): self._piece(piece) for piece in self.pieces(rows)} if len(rows) else {}
+
+    def _piece(self, rows: NDArray[np.int64]) -> Piece:
+        batch = self.prepared.batch(rows, gpu.frame_multiple(self.device))
+        target = torch.from_numpy(self.label[rows])
+        weight = float(self.weights[target].sum())
+        if self.device.type == "cuda":
+            return Piece(batch.pin_memory(), target.pin_memory(), weight)
+        return Piece(batch, target, weight)
 
     def begin(self, epoch: int) -> None:
         """Do nothing: every epoch is alike."""
@@ -76,17 +102,21 @@ class Classification:
 
     def loss(self, rows: NDArray[np.int64], turn: str = "all") -> tuple[Tensor, float]:
         """Return the weighted cross-entropy summed over ``rows``, and the sum of the weights."""
-        target = torch.from_numpy(self.label[rows]).to(self.device)
-        weights = self.weights.to(self.device)
-        loss = F.cross_entropy(self.logits(rows), target, weights, reduction="sum")
-        return loss, float(weights[target].sum())
+        piece = self._ready.pop(rows.tobytes(), None) or self._piece(rows)
+        target = piece.target.to(self.device, non_blocking=True)
+        loss = F.cross_entropy(self._logits(piece), target, self.weights_there, reduction="sum")
+        return loss, piece.weight
+
+    def _logits(self, piece: Piece) -> Tensor:
+        return self.network(*piece.batch.to(self.device)).logits.float()  # (B, classes)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Return loss, accuracy, macro recall and macro F1 on the validation objects."""
         self.network.eval()
-        rows = np.concatenate(list(self.pieces(self.validation)))
-        logits = torch.cat([self.logits(piece) for piece in self.pieces(self.validation)]).cpu()
+        pieces = list(self.pieces(self.validation))
+        rows = np.concatenate(pieces)
+        logits = torch.cat([self._logits(piece) for _, piece in prefetch(self._piece, pieces, self.device)]).cpu()
         figures = validation_figures(self.label[rows], logits, self.weights)
         return figures | {"score": figures[self.score]}
 
@@ -117,8 +147,15 @@ def fit(
     if network.config.context:
         _standardise_context(network, prepared.context[training])
     weights = class_weights(label[training], classes, weight_power)
-    task = Classification(network, prepared, label, validation, weights, config.points, score)
+    device = next(network.parameters()).device
+    points = config.points if "points" in config.model_fields_set else _points(device, config.points)
+    task = Classification(network, prepared, label, validation, weights, points, score)
     return train(task, training, parameter_groups(network, config), config, folder, report, tick)
+
+
+def _points(device: torch.device, cpu: int) -> int:
+    """Return the padded points computed at once where nobody has said how many."""
+    return gpu.points_at_once(device, "training", cpu)
 
 
 def _standardise_context(network: Astrafier, known: NDArray[np.float32]) -> None:

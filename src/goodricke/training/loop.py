@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -29,7 +29,9 @@ class LoopConfig(BaseModel):
 
     epochs: int = Field(250, ge=1)
     batch: int = Field(128, ge=1, description="light curves per gradient step")
-    points: int = Field(16384, ge=1, description="padded points computed at once; smaller needs less memory")
+    points: int = Field(
+        16384, ge=1, description="padded points computed at once; smaller needs less memory; on a GPU as many as fit"
+    )
     rate: float = Field(1e-4, gt=0, description="learning rate of the network")
     head_rate: float = Field(1e-3, gt=0, description="learning rate of the head")
     betas: tuple[float, float] = (0.9, 0.95)
@@ -53,11 +55,17 @@ class Task(Protocol):
     def begin(self, epoch: int) -> None:
         """Get ready for an epoch; whatever is random in it follows from the epoch's number."""
 
+    def ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches of an epoch; what the next one needs may be made ready meanwhile."""
+
     def turns(self, step: int) -> Sequence[str]:
         """Return the gradient steps to make on a batch, by name, at step ``step`` of the run."""
 
     def loss(self, rows: NDArray[np.int64], turn: str) -> tuple[Tensor, float]:
-        """Return the summed loss of the training objects ``rows`` and the weight to divide by."""
+        """Return the summed loss of the training objects ``rows`` and the weight to divide by.
+
+        Without waiting for a GPU: the loop asks for no number before the epoch is done.
+        """
 
     def trained(self, turn: str) -> Sequence[Sequence[nn.Parameter]]:
         """Return the parameters that a turn trains, in groups whose gradients are clipped together."""
@@ -116,7 +124,8 @@ def train(
     -------
     Run
     """
-    optimiser = torch.optim.AdamW(groups, betas=config.betas, weight_decay=config.weight_decay, eps=1e-8)
+    fused = next(task.network.parameters()).device.type == "cuda"  # one kernel instead of a dozen per parameter
+    optimiser = torch.optim.AdamW(groups, betas=config.betas, weight_decay=config.weight_decay, eps=1e-8, fused=fused)
     steps = math.ceil(len(rows) / config.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps, config))
     run = _take_up(folder, task.network, optimiser, schedule)
@@ -159,38 +168,42 @@ def _epoch(
     order = np.random.default_rng([config.seed, run.epoch]).permutation(rows)
     task.begin(run.epoch)
     task.network.train()
-    total = weight = 0.0
-    for start in range(0, len(order), config.batch):
-        batch = order[start : start + config.batch]
+    batches = [order[start : start + config.batch] for start in range(0, len(order), config.batch)]
+    sums = []
+    mine = task.ahead(batch[rank::world] for batch in batches)
+    for batch, own in zip(batches, mine, strict=True):
         for turn in task.turns(run.step):
-            loss, norm = _step(task, batch[rank::world], turn, optimiser, config)
+            last = _step(task, own, turn, optimiser, config)
         schedule.step()
         run.step += 1
-        total, weight = total + loss, weight + norm
+        sums.append(last)
         tick(len(batch))
+    total, weight = torch.stack(sums).cpu().double().sum(0).tolist()  # a GPU is waited for once an epoch
     return total / max(weight, 1e-12)
 
 
-def _step(task: Task, batch: NDArray[np.int64], turn: str, optimiser: Any, config: LoopConfig) -> tuple[float, float]:
-    """Make one gradient step, computed in pieces; return the summed loss and its weight over all processes."""
+def _step(task: Task, batch: NDArray[np.int64], turn: str, optimiser: Any, config: LoopConfig) -> Tensor:
+    """Make one gradient step, computed in pieces; return the summed loss and its weight over all processes, (2,)."""
     optimiser.zero_grad(set_to_none=True)
-    sums = torch.zeros(2, dtype=torch.float64)
-    device = next(task.network.parameters()).device.type
+    device = next(task.network.parameters()).device
+    sums = torch.zeros(2, device=device)
     for piece in task.pieces(batch) if len(batch) else ():
-        with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             loss, weight = task.loss(piece, turn)
         loss.backward()
-        sums += torch.tensor([loss.item(), weight], dtype=torch.float64)
+        sums[0] += loss.detach()
+        sums[1] += weight
     trained = task.trained(turn)
     parameters = [p for group in trained for p in group]
     _add_over_processes(parameters, sums)
+    whole = sums[1].clamp(min=1e-12)
     for p in parameters:
         if p.grad is not None:
-            p.grad /= max(sums[1].item(), 1e-12)
+            p.grad /= whole
     for group in trained:
         torch.nn.utils.clip_grad_norm_(group, config.clip)
     optimiser.step()
-    return sums[0].item(), sums[1].item()
+    return sums
 
 
 def _add_over_processes(parameters: list[nn.Parameter], sums: Tensor) -> None:

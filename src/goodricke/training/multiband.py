@@ -8,7 +8,7 @@ step of the bands and two of the central network at half their rate.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,10 @@ class StepTask:
             rng = np.random.default_rng([self.seed, epoch])
             curves = disturbed(self.curves, config.thin, config.noise, rng, config.fade)
             self.steps = prepare(curves, self.preprocessing)
+
+    def ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches: what a turn needs of them depends on the turn, nothing is made ahead."""
+        yield from batches
 
     def pieces(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Cut a batch into pieces that fit in memory."""

@@ -1,0 +1,312 @@
+"""Downloads from beginning to end: what is in the folder, what is asked for, what is told."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from download.server import BUSY, KEPLER, NONE, PAGE, Answer, kepler_file, kepler_path
+from goodricke.catalog.folder import read_manifest
+from goodricke.download.fetch import Fetcher
+from goodricke.download.http import Client, Manners
+from goodricke.download.kepler import Kepler
+from goodricke.download.run import Down, alone
+from goodricke.readers import read
+
+STARS = (757076, 1026895, 10002792, 2013502, 3733346)
+LIST = "".join(f"{kic},{label}\n" for kic, label in zip(STARS, "ABABA", strict=True))
+
+
+@pytest.fixture
+def filled(server, real_kepler):
+    for kic in STARS:
+        server[kepler_path(kic)] = kepler_file(real_kepler, kic)
+    return server
+
+
+def shards(out):
+    return [pq.read_table(path) for path in sorted(out.glob("*.parquet"))]
+
+
+def rows(out):
+    return [row for table in shards(out) for row in table.to_pylist()]
+
+
+def again(download):
+    """Return the same download, as another run of the command makes it."""
+    return type(download)(**vars(download) | {"client": Client(download.client.manners)})
+
+
+def test_a_download_becomes_shards(filled, make, shared, tmp_path):
+    download = make(Kepler(9, base_url=filled.url), LIST, per_shard=2)
+    ticks = []
+    manifest = download.run(ticks.append)
+    assert [table.num_rows for table in shards(download.out)] == [2, 2, 1]
+    assert [row["object_id"] for row in rows(download.out)] == [f"KIC {kic}" for kic in sorted(STARS)]
+    assert [row["label"] for row in rows(download.out)] == ["A", "B", "B", "A", "A"]
+    assert rows(download.out)[0]["source"] == filled.url + kepler_path(757076)
+    meta = shards(download.out)[0].schema.metadata
+    assert (meta[b"unit"], meta[b"time_scale"]) == (b"electron / s", b"BKJD")
+    assert (manifest["kind"], manifest["rows"], manifest["missing"], sum(ticks)) == ("pack", 5, {}, 5)
+    assert manifest["settings"]["quarter"] == 9
+    assert (download.out / "_targets.csv").read_text().splitlines()[:2] == ["object_id,label", "KIC 757076,A"]
+    hidden = [path.name for path in download.out.iterdir() if path.name[0] == "."]
+    assert hidden == []
+    assert set(filled.asked.values()) == {1}
+    curves = read(download.out)  # the package opens what it wrote
+    real = read(shared / "data" / "formats" / "kepler_tess" / KEPLER)
+    np.testing.assert_array_equal(curves[4].value, real.value)
+    assert curves.unit == real.unit
+    assert curves.is_sorted.all()
+
+
+def test_done_is_done(filled, make):
+    download = make(Kepler(9, base_url=filled.url), LIST, per_shard=2)
+    first = download.run()
+    before = sum(filled.asked.values())
+    assert again(download).run()["shards"] == first["shards"]
+    assert sum(filled.asked.values()) == before
+
+
+def test_another_list_is_another_download(filled, make):
+    make(Kepler(9, base_url=filled.url), LIST).run()
+    with pytest.raises(ValueError, match="begun with other settings: targets"):
+        make(Kepler(9, base_url=filled.url), LIST.replace("A", "C")).run()
+    with pytest.raises(ValueError, match="quarter = 9"):
+        make(Kepler(8, base_url=filled.url), LIST).run()
+
+
+def test_what_the_archive_lacks_is_listed(filled, make):
+    filled[kepler_path(STARS[1])] = NONE
+    download = make(Kepler(9, base_url=filled.url), LIST + "constant_0,C\n")
+    manifest = download.run()
+    assert manifest["missing"] == {"no target": 1, "absent": 1}
+    listed = (download.out / "_missing.csv").read_text().splitlines()
+    assert listed[0] == "target,kind,reason,url"
+    assert listed[1].startswith("constant_0,no target,is no KIC")
+    assert listed[2] == f"1026895,absent,not observed in this quarter and cadence,{filled.url}{kepler_path(1026895)}"
+    again(download).run()
+    assert filled.asked[kepler_path(STARS[1])] == 1
+
+
+def test_nothing_at_all_is_no_error(server, make):
+    download = make(Kepler(9, base_url=server.url), LIST)
+    manifest = download.run()
+    assert (manifest["rows"], manifest["missing"]) == (0, {"absent": 5})
+    assert shards(download.out) == []
+
+
+def test_what_failed_is_tried_by_the_next_run(filled, make, real_kepler):
+    path = kepler_path(STARS[1])
+    filled[path] = BUSY
+    download = make(Kepler(9, base_url=filled.url), LIST, per_shard=3)
+    assert download.run()["missing"] == {"failed": 1}
+    assert "503" in (download.out / "_missing.csv").read_text()
+    assert again(download).run()["missing"] == {"failed": 1}
+    filled[path] = kepler_file(real_kepler, STARS[1])
+    others = sum(filled.asked.values()) - filled.asked[path]
+    manifest = again(download).run()
+    assert (manifest["missing"], manifest["rows"]) == ({}, 5)
+    assert sorted(row["object_id"] for row in rows(download.out)) == sorted(f"KIC {kic}" for kic in STARS)
+    assert sum(filled.asked.values()) - filled.asked[path] == others  # nobody else was asked for again
+    final = sum(filled.asked.values())
+    again(download).run()
+    assert sum(filled.asked.values()) == final
+
+
+@pytest.mark.parametrize("fault", ["busy", "page", "cut", "short", "stranger", "text"])
+def test_faults_are_overcome(filled, make, real_kepler, fault):
+    kic = STARS[2]
+    whole = kepler_file(real_kepler, kic)
+    wrong = {
+        "busy": Answer(b"", 429, (("Retry-After", "0"),)),
+        "page": PAGE,
+        "cut": Answer(whole, cut=100_000),
+        "short": Answer(whole[: 2880 * 40]),  # a whole number of blocks, but not a whole table
+        "stranger": Answer(kepler_file(real_kepler, 1)),
+        "text": Answer(b"time,flux\n1,2\n"),
+    }[fault]
+    filled[kepler_path(kic)] = [wrong, whole]
+    download = make(Kepler(9, base_url=filled.url), LIST)
+    assert download.run()["missing"] == {}
+    assert filled.asked[kepler_path(kic)] == 2
+    assert len(rows(download.out)) == 5
+
+
+def test_what_stays_wrong_says_what_it_is(filled, make, real_kepler):
+    filled[kepler_path(STARS[0])] = PAGE
+    filled[kepler_path(STARS[1])] = kepler_file(real_kepler, 1)
+    filled[kepler_path(STARS[3])] = real_kepler[: 2880 * 40]
+    download = make(Kepler(9, base_url=filled.url), LIST)
+    assert download.run()["missing"] == {"failed": 3}
+    told = (download.out / "_missing.csv").read_text()
+    for reason in ("a web page, not with data", "a light curve of KIC 1, which wasn't asked for", "is cut short"):
+        assert reason in told
+
+
+def test_a_server_that_is_down_is_left_alone(server, make):
+    server["*"] = BUSY
+    many = "".join(f"{kic}\n" for kic in range(1, 301))
+    download = make(Kepler(9, base_url=server.url), many, Manners(1000, 1, 5, 0.0), connections=2)
+    with pytest.raises(Down, match=r"8 requests in a row .*503(.|\n)*same command goes on"):
+        download.run()
+    assert len(server.asked) < 30
+    assert not (download.out / "shards.jsonl").exists()
+
+
+def test_files_are_kept_if_asked_for(filled, make, tmp_path, real_kepler):
+    download = make(Kepler(9, base_url=filled.url), LIST, keep=tmp_path / "kept", per_shard=2)
+    (download.out / ".kepler-00000").mkdir(parents=True)
+    (download.out / ".kepler-00000" / "x.partial.fits").touch()  # of a killed run
+    download.run()
+    kept = sorted(path.name for path in (tmp_path / "kept").iterdir())
+    assert kept == sorted(kepler_path(kic).rpartition("/")[2] for kic in STARS)
+    assert (tmp_path / "kept" / kept[0]).read_bytes() == kepler_file(real_kepler, 757076)
+
+
+def test_two_at_once_in_one_folder_are_one_too_many(filled, make):
+    download = make(Kepler(9, base_url=filled.url), LIST)
+    download.out.mkdir()
+    with alone(download.out), pytest.raises(ValueError, match="another download is at work there"):
+        again(download).run()
+    assert download.run()["rows"] == 5
+
+
+def test_light_curves_in_an_odd_unit_go_apart(filled, make, monkeypatch):
+    """A shard has one unit; what is in another is listed, and had by the next run."""
+    real, odd = Fetcher._curves, f"KIC {STARS[0]}"
+
+    def curves(self, path):
+        found = real(self, path)
+        return replace(found, unit="ppm") if found.ids == [odd] else found
+
+    monkeypatch.setattr(Fetcher, "_curves", curves)
+    download = make(Kepler(9, base_url=filled.url), LIST)
+    assert download.run()["missing"] == {"failed": 1}
+    assert "in another unit or time scale than the others" in (download.out / "_missing.csv").read_text()
+    assert again(download).run()["missing"] == {}
+    assert [table.schema.metadata[b"unit"] for table in shards(download.out)] == [b"ppm", b"electron / s"]
+
+
+def test_no_more_connections_than_allowed(filled, make, real_kepler):
+    for kic in STARS:
+        filled[kepler_path(kic)] = Answer(kepler_file(real_kepler, kic), delay=0.1)
+    make(Kepler(9, base_url=filled.url), LIST, connections=2).run()
+    assert filled.at_once == 2
+
+
+def test_quality_and_flux_are_the_readers(filled, make):
+    from goodricke.readers import ReadOptions
+
+    download = make(Kepler(9, base_url=filled.url), LIST, options=ReadOptions(quality="none", flux="SAP_FLUX"))
+    manifest = download.run()
+    assert manifest["settings"]["reading"]["flux"] == "SAP_FLUX"
+    with pytest.raises(ValueError, match="reading"):
+        make(Kepler(9, base_url=filled.url), LIST).run()
+
+
+# ---- killed ---------------------------------------------------------------------------------------------------------
+
+
+def command(server, out, listed):
+    words = ["download", "kepler", "--quarter", "9", "--targets", listed, "--out", out, "--base-url", server.url]
+    words += ["--per-shard", "6", "--rate", "1000", "--connections", "3"]
+    return [sys.executable, "-m", "goodricke", *map(str, words)]
+
+
+def test_killed_at_any_moment_nothing_is_lost_or_had_twice(server, tmp_path, real_kepler):
+    """Kill -9 again and again; in the end the rows are those of a run in peace, and little was asked for twice."""
+    stars = [100_000 + 7 * k for k in range(20)]
+    for kic in stars:
+        server[kepler_path(kic)] = Answer(kepler_file(real_kepler, kic), delay=0.05)
+    server[kepler_path(stars[4])] = NONE
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{kic},{'AB'[kic % 2]}\n" for kic in stars))
+    env = os.environ | {"no_proxy": "127.0.0.1"}
+    peace = subprocess.run(command(server, tmp_path / "peace", listed), env=env, capture_output=True, text=True)
+    assert peace.returncode == 3, peace.stderr  # one isn't there
+    server.asked.clear()
+    rng, kills = np.random.default_rng(1), 0
+    for _ in range(40):
+        before = sum(server.asked.values())
+        process = subprocess.Popen(command(server, tmp_path / "war", listed), env=env, stdout=subprocess.DEVNULL)
+        while process.poll() is None and sum(server.asked.values()) == before:
+            time.sleep(0.01)  # until it is at work
+        time.sleep(rng.uniform(0, 0.25))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        if process.wait() == 3:
+            break
+    assert process.returncode == 3
+    assert kills >= 3
+    assert max(server.asked.values()) <= 1 + kills
+    assert sum(server.asked.values()) <= len(stars) + 3 * kills  # what was on its way, by three connections
+    names = [{p.name for p in (tmp_path / which).iterdir()} for which in ("war", "peace")]
+    assert names[0] == names[1]
+    war, peace = (read_manifest(tmp_path / which)["shards"] for which in ("war", "peace"))
+    assert [shard["sha256"] for shard in war] == [shard["sha256"] for shard in peace]  # the same rows to the bit
+
+
+def test_a_damaged_leftover_is_fetched_again(filled, make, real_kepler):
+    download = make(Kepler(9, base_url=filled.url), LIST)
+    hidden = download.out / ".kepler-00000"
+    hidden.mkdir(parents=True)
+    (hidden / kepler_path(STARS[0]).rpartition("/")[2]).write_bytes(b"\0" * 2880)
+    (hidden / kepler_path(STARS[1]).rpartition("/")[2]).write_bytes(kepler_file(real_kepler, STARS[1]))
+    assert download.run()["rows"] == 5
+    assert filled.asked[kepler_path(STARS[0])] == 1
+    assert filled.asked[kepler_path(STARS[1])] == 0
+
+
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+
+def run_command(*words):
+    env = os.environ | {"no_proxy": "127.0.0.1", "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "goodricke", "download", *map(str, words)], env=env, capture_output=True, text=True
+    )
+
+
+def test_the_command_tells_what_came_of_it(filled, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text(LIST)
+    words = ["kepler", "--quarter", 9, "--targets", listed, "--out", tmp_path / "out", "--base-url", filled.url]
+    done = run_command(*words, "--rate", 100)
+    assert done.returncode == 0, done.stderr
+    assert "5" in done.stdout
+    assert "of 5 targets" in done.stdout
+    filled[kepler_path(STARS[0])] = NONE
+    words[words.index(tmp_path / "out")] = tmp_path / "other"
+    some = run_command(*words, "--rate", 100)
+    assert some.returncode == 3
+    assert "_missing.csv" in some.stdout
+    told = json.loads((tmp_path / "other" / "manifest.json").read_text())
+    assert told["missing"] == {"absent": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--base-url", "ftp://x"], "no base URL"),
+        (["--base-url", "https://me:secret@x.org"], "must hold no password"),
+        (["--cadence", "middling"], "long or short"),
+        (["--rate", "-1"], "above 0"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line(tmp_path, words, error):
+    listed = tmp_path / "list.txt"
+    listed.write_text(LIST)
+    done = run_command("kepler", "--quarter", 9, "--targets", listed, "--out", tmp_path / "out", *words)
+    assert done.returncode == 2
+    assert error in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr
