@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from goodricke.alerts.command import app as alerts
 from goodricke.download.command import app as download
 from goodricke.memory import keep_freed_memory
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 models = typer.Typer(no_args_is_help=True, help="List, show, verify and import models.")
 app.add_typer(models, name="models")
 app.add_typer(download, name="download")
+app.add_typer(alerts, name="alerts")
 
 DONE, SOME_FAILED, USAGE = 0, 3, 2
 

@@ -1,0 +1,1 @@
+"""Live alerts: packets in, a state per object, calibrated answers out."""

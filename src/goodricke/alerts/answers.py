@@ -1,0 +1,156 @@
+"""What the engine says of objects after each batch: a table that is published, filtered and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STATUSES = ("OK", "REBUILT", "TOO_FEW_POINTS", "OUT_OF_ORDER", "EMPTY")
+NO_CLASS = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers about n objects.
+
+    Parameters
+    ----------
+    object_id : list of str
+    status : str (n,)
+        ``OK``; ``REBUILT``: an observation came late and the object was built again with it; ``TOO_FEW_POINTS``: no
+        probabilities yet; ``OUT_OF_ORDER``: an observation was older than anything kept, and is missing from the
+        answer.
+    probabilities : float32 (n, C)
+        NaN where there are none.
+    change : float32 (n,)
+        Total variation distance from the answer before, 0 to 1: half the sum of the probabilities' absolute
+        differences; NaN for the first answer.
+    previous : int (n,)
+        Index of the most probable class before, `NO_CLASS` if there was none.
+    n_obs : int (n,)
+        Observations that the answer rests on.
+    time : float64 (n,)
+        Of the last observation [d].
+    ra, dec : float64 (n,)
+        Degrees, NaN if unknown.
+    partition : int
+    offset : int (n,)
+        Of the last message about the object: of two answers the one with the larger offset is newer.
+    classes : tuple of str
+    model, model_hash : str
+    """
+
+    object_id: list[str]
+    status: NDArray[np.str_]
+    probabilities: NDArray[np.float32]
+    change: NDArray[np.float32]
+    previous: NDArray[np.uint8]
+    n_obs: NDArray[np.int64]
+    time: NDArray[np.float64]
+    ra: NDArray[np.float64]
+    dec: NDArray[np.float64]
+    partition: int
+    offset: NDArray[np.int64]
+    classes: tuple[str, ...]
+    model: str
+    model_hash: str
+
+    @classmethod
+    def none(cls, classes: tuple[str, ...]) -> Answers:
+        """Return answers about no object: the columns that a filter may use."""
+        numbers, words, indices = np.zeros(0), np.zeros(0, str), np.zeros(0, np.uint8)
+        counts, p = np.zeros(0, np.int64), np.zeros((0, len(classes)), np.float32)
+        short = numbers.astype(np.float32)
+        return cls([], words, p, short, indices, counts, numbers, numbers, numbers, 0, counts, classes, "", "")
+
+    def __len__(self) -> int:
+        return len(self.object_id)
+
+    @property
+    def best(self) -> NDArray[np.uint8]:
+        """Index of the most probable class, `NO_CLASS` if there is none, (n,)."""
+        known = np.isfinite(self.probabilities).all(1)
+        return np.where(known, np.nan_to_num(self.probabilities).argmax(1), NO_CLASS).astype(np.uint8)
+
+    @property
+    def columns(self) -> dict[str, NDArray]:
+        """The numbers and words that a filter may use, (n,) each: the names of `records`."""
+        names = np.array([*self.classes, *[""] * (256 - len(self.classes))], dtype=str)
+        columns: dict[str, NDArray] = {"object_id": np.array(self.object_id, dtype=str), "status": self.status}
+        columns |= {"class": names[self.best], "previous_class": names[self.previous]}
+        columns |= {f"p_{c}": self.probabilities[:, k] for k, c in enumerate(self.classes)}
+        columns["p_max"] = self.probabilities.max(1, initial=0)
+        own = ("change", "n_obs", "time", "ra", "dec", "offset")
+        columns |= {name: getattr(self, name) for name in own}
+        return columns | {"partition": np.full(len(self), self.partition)}
+
+    def take(self, rows: NDArray[np.integer]) -> Answers:
+        """Return the answers about some of the objects."""
+        kept: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, np.ndarray):
+                kept[f.name] = value[rows]
+            else:
+                kept[f.name] = [value[i] for i in rows] if isinstance(value, list) else value
+        return Answers(**kept)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a record per object, of plain values, None where there is nothing."""
+        columns = {name: _plain(column) for name, column in self.columns.items()}
+        about = {"model": self.model, "model_hash": self.model_hash}
+        return [dict(zip(columns, row, strict=True)) | about for row in zip(*columns.values(), strict=True)]
+
+    def as_json(self) -> list[bytes]:
+        """Return each record as JSON."""
+        return [json.dumps(record, separators=(",", ":")).encode() for record in self.records()]
+
+    def kept(self) -> list[bytes]:
+        """Return what a record keeps of each answer: status, previous class, change, probabilities."""
+        data = np.empty(len(self), _kept(len(self.classes)))
+        data["status"] = [STATUSES.index(status) for status in self.status]
+        data["previous"], data["change"], data["p"] = self.previous, self.change, self.probabilities
+        return [row.tobytes() for row in data]
+
+
+def unkept(parts: Sequence[bytes], classes: int) -> NDArray[np.void]:
+    """Return what `Answers.kept` made of answers: fields ``status`` (index), ``previous``, ``change`` and ``p`` (C)."""
+    return np.frombuffer(b"".join(parts), _kept(classes))
+
+
+def _kept(classes: int) -> np.dtype:
+    return np.dtype([("status", "u1"), ("previous", "u1"), ("change", "<f4"), ("p", "<f4", (classes,))])
+
+
+def _plain(column: NDArray) -> list[Any]:
+    """Return a column as Python values; NaN and empty words become None."""
+    if column.dtype.kind == "f":
+        values = np.round(column.astype(np.float64), 7) if column.dtype == np.float32 else column
+        return [None if x != x else x for x in values.tolist()]
+    return [None if x == "" else x for x in column.tolist()]
+
+
+def avro_schema(classes: Sequence[str]) -> dict[str, Any]:
+    """Return the Avro schema of the answers' records."""
+
+    def optional(kind: str) -> list[str]:
+        return ["null", kind]
+
+    kinds: dict[str, Any] = {"object_id": "string", "status": "string"}
+    kinds |= {"class": optional("string"), "previous_class": optional("string")}
+    kinds |= {_avro_name(f"p_{c}"): optional("float") for c in classes}
+    kinds |= {"p_max": optional("float"), "change": optional("float"), "n_obs": "long", "time": "double"}
+    kinds |= {"ra": optional("double"), "dec": optional("double"), "offset": "long", "partition": "int"}
+    kinds |= {"model": "string", "model_hash": "string"}
+    records = [{"name": name, "type": kind} for name, kind in kinds.items()]
+    return {"type": "record", "name": "answer", "namespace": "goodricke", "fields": records}
+
+
+def _avro_name(name: str) -> str:
+    """Return a name as Avro allows it."""
+    return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)

@@ -1,0 +1,198 @@
+"""The commands ``goodricke alerts ...``: parse, call, print."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Classify a live stream: Kafka in, state per object, answers out, nothing lost.\n\n"
+    "Try [bold]goodricke demo alerts[/], then [bold]goodricke alerts run --example > worker.toml[/].",
+)
+state = typer.Typer(no_args_is_help=True, help="Look into a store of states.")
+app.add_typer(state, name="state")
+
+DONE, SOME_FAILED, USAGE = 0, 3, 2
+
+Where = Annotated[str, typer.Argument(help="Folder of the store, or redis://HOST:PORT/DB", show_default=False)]
+Model = Annotated[str, typer.Option(help="Multi-band model (see `goodricke models list`), folder or hub id")]
+Shadow = Annotated[str | None, typer.Option(help="A second model to compare with", show_default=False)]
+
+
+@app.command()
+def run(
+    config: Annotated[Path | None, typer.Option(help="TOML file; see --example", show_default=False)] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print a commented configuration to start from")] = False,
+    live: Annotated[bool, typer.Option("--live/--no-live", help="Show what happens in the terminal")] = True,
+    idle: Annotated[
+        float | None, typer.Option(help="Stop when nothing has come for so many seconds", show_default=False)
+    ] = None,
+) -> None:
+    """Work on a stream until stopped (Ctrl-C, SIGTERM); start as many workers of a group as you like.
+
+    Killed at any moment, a worker's partitions go to the others, or to the next that is started: no message is lost,
+    none counts twice. Exit code: 0 stopped as asked, 1 the broker or the store failed, 2 wrong usage.
+    """
+    from goodricke.alerts.config import EXAMPLE, read_config
+
+    if example or config is None:
+        typer.echo(EXAMPLE, nl=False)
+        raise typer.Exit(DONE if example else USAGE)
+
+    def work() -> int:
+        from goodricke.alerts.operate import operate
+
+        operate(read_config(config), live, idle)
+        return DONE
+
+    raise typer.Exit(_guarded(work))
+
+
+@app.command()
+def replay(
+    sources: Annotated[list[str], typer.Argument(help="Light curves, as for classify", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="Straight into the engine with this model")] = None,
+    state: Annotated[str, typer.Option(help="Store: folder, redis://..., or memory: for none")] = "memory:",
+    half: Annotated[bool, typer.Option("--half", help="Cells in float16")] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="To the input topic of this worker's configuration instead")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the last answers: .parquet, .csv or .json")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Days of the stream per second  [default: as fast as it goes]")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Messages at once")] = 1000,
+    shadow: Shadow = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the brightness, where the files don't tell")] = None,
+    live: Annotated[bool, typer.Option("--live/--no-live", help="Show what happens in the terminal")] = True,
+) -> None:
+    """Feed archived light curves as a stream, observation by observation in order of time.
+
+    With --model straight into an engine (and --state to keep what comes of it), with --to onto a topic.
+    """
+    if (model is None) == (to is None):
+        raise typer.BadParameter("give --model to run an engine here, or --to CONFIG to send to its topic")
+
+    def work() -> int:
+        from goodricke.alerts import operate
+
+        options = {} if unit is None else {"unit": unit}
+        if to is not None:
+            return operate.send(sources, to, speed, options)
+        return operate.replay(sources, str(model), state, half, out, speed, batch, shadow, live, options)
+
+    raise typer.Exit(_guarded(work))
+
+
+@state.command("ls")
+def list_(where: Where) -> None:
+    """List the partitions: objects, offset, bytes per object."""
+    from goodricke.alerts.inspect import listing
+
+    _show(lambda: _console().print(listing(where)))
+
+
+@state.command()
+def show(where: Where, object_id: str) -> None:
+    """Show what is kept of an object."""
+    from goodricke.alerts.inspect import described, find
+
+    def work() -> int:
+        found = find(where, object_id)
+        if found is None:
+            raise ValueError(f"{where}: nothing is kept of {object_id}")
+        for name, value in described(*found).items():
+            _console().print(f"{name:>14}  {value}", markup=False)
+        return DONE
+
+    raise typer.Exit(_guarded(work))
+
+
+@state.command()
+def export(
+    where: Where,
+    out: Annotated[Path, typer.Option(help="A .parquet file", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="For the names of the classes", show_default=False)] = None,
+) -> None:
+    """Write a row per object: last answer, number of observations, position; without the states themselves."""
+    from goodricke.alerts.inspect import export as write
+
+    def work() -> None:
+        from goodricke.models.bundle import read_config
+
+        rows = write(where, out, read_config(model).classes if model else ())
+        _console().print(f"{rows:,} objects written to {out}")
+
+    _show(work)
+
+
+@state.command()
+def verify(where: Where) -> None:
+    """Check the version and checksum of every record. Exit code: 0 all sound, 3 some are not."""
+    from goodricke.alerts.inspect import verify as check
+
+    def work() -> int:
+        sound, wrong = check(where)
+        for each in wrong[:20]:
+            _console().print(each, markup=False)
+        _console().print(f"{sound:,} records are sound, {len(wrong):,} are not")
+        return SOME_FAILED if wrong else DONE
+
+    raise typer.Exit(_guarded(work))
+
+
+@state.command()
+def expire(
+    where: Where,
+    days: Annotated[float, typer.Option(min=0, help="Without news", show_default=False)],
+) -> None:
+    """Delete objects without news for so many days, while no worker is on the store."""
+    from goodricke.alerts.inspect import expire as delete
+
+    _show(lambda: _console().print(f"{delete(where, days):,} objects deleted"))
+
+
+@state.command()
+def compact(where: Where, out: Annotated[Path, typer.Option(help="An empty folder", show_default=False)]) -> None:
+    """Write a copy of a folder's store without holes."""
+    from goodricke.alerts.inspect import compact as write
+
+    def work() -> None:
+        before, after = write(where, out)
+        _console().print(f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB in {out}")
+
+    _show(work)
+
+
+def _show(action: Callable[[], Any]) -> None:
+    def work() -> int:
+        action()
+        return DONE
+
+    raise typer.Exit(_guarded(work))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _guarded(action: Callable[[], int]) -> int:
+    """Run a command; what the user can mend is told in a line, without a traceback."""
+    try:
+        return action()
+    except (ValueError, OSError, ImportError, TypeError) as error:
+        if logging.getLogger("goodricke").isEnabledFor(logging.INFO):
+            raise
+        print(f"goodricke: {error}", file=sys.stderr)
+        return USAGE
+    except RuntimeError as error:
+        print(f"goodricke: {error}", file=sys.stderr)
+        return 1

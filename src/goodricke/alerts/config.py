@@ -1,0 +1,123 @@
+"""The configuration of a worker, a TOML file; `EXAMPLE` explains it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+EXAMPLE = """\
+model = "ztf-bts"                # shipped name, folder or hub id of a multi-band model
+state = "state"                  # folder (LMDB), or redis://host:6379/0, for all workers the same
+half = false                     # recurrent cells in float16: records of half the size
+
+[input]
+topic = "ztf-alerts"             # keyed by object: all messages about one in one partition
+format = "ztf"                   # ztf, rubin, slim (goodricke's own record)
+group = "goodricke"              # workers of one group share the partitions
+batch = 1000                     # messages taken at once, at most
+wait = 0.5                       # seconds to wait for them, at most
+
+[input.options]                  # of the decoder
+photometry = "difference"        # or total, for variable stars (ZTF)
+
+[output]
+topic = "goodricke"              # an answer per object and batch, keyed by object
+format = "json"                  # or avro
+dead_letters = "goodricke-dead"  # messages that can't be used, with the error in a header
+
+[[output.filters]]               # sub-streams, as many as you like
+topic = "goodricke-snia"
+where = "p_Ia > 0.9 and n_obs >= 8"
+
+[metrics]
+port = 9108                      # Prometheus at /metrics, health at /health; 0: none
+
+[kafka]                          # whatever librdkafka takes, TLS and SASL too; ${NAME} is read from the environment
+"bootstrap.servers" = "localhost:9092"
+"""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputConfig(_Part):
+    """Where messages come from."""
+
+    topic: str
+    format: Literal["ztf", "rubin", "slim"] = "slim"
+    group: str = "goodricke"
+    batch: int = Field(1000, ge=1)
+    wait: float = Field(0.5, gt=0)
+    options: dict[str, Any] = {}
+
+
+class FilterConfig(_Part):
+    """A sub-stream."""
+
+    topic: str
+    where: str
+
+
+class OutputConfig(_Part):
+    """Where answers go."""
+
+    topic: str
+    format: Literal["json", "avro"] = "json"
+    dead_letters: str = "goodricke-dead"
+    filters: tuple[FilterConfig, ...] = ()
+
+
+class MetricsConfig(_Part):
+    """How the worker is seen from outside."""
+
+    port: int = Field(0, ge=0, le=65535)
+    host: str = "127.0.0.1"
+
+
+class WorkerConfig(_Part):
+    """See `EXAMPLE`."""
+
+    model: str
+    state: str
+    half: bool = False
+    keep: int = Field(32, ge=1)
+    device: str = "cpu"
+    shadow: str | None = None
+    input: InputConfig
+    output: OutputConfig
+    metrics: MetricsConfig = MetricsConfig()
+    kafka: dict[str, Any]
+
+
+def read_config(path: Path) -> WorkerConfig:
+    """Read a configuration; paths in it are relative to it.
+
+    Raises
+    ------
+    ValueError
+        If it can't be read, or a key is wrong, naming it.
+    """
+    import os
+    import re
+
+    try:
+        told = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{path}: {error}; `goodricke alerts run --example` prints one to start from") from error
+    for key, value in told.get("kafka", {}).items():
+        for name in re.findall(r"\$\{(\w+)\}", str(value)):
+            if name not in os.environ:
+                raise ValueError(f"{path}: [kafka] {key} wants the environment variable {name}, which isn't set")
+            told["kafka"][key] = value = str(value).replace(f"${{{name}}}", os.environ[name])
+    try:
+        config = WorkerConfig(**told)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError(f"{path}: {wrong}") from None  # the error itself prints values, passwords among them
+    if "://" not in config.state and config.state != "memory:":
+        config = config.model_copy(update={"state": str((path.parent / config.state).absolute())})
+    return config

@@ -1,0 +1,115 @@
+"""Filters for sub-streams, such as ``p_RRL > 0.8 and n_obs >= 10``: a small language, nothing else is ever run."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+COMPARE = {
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+
+
+class Filter:
+    """A condition on the columns of `Answers`.
+
+    Parameters
+    ----------
+    text : str
+        Comparisons of columns, numbers and quoted words (``>  >=  <  <=  ==  !=``, chains such as ``0.2 < p_EA < 0.8``,
+        ``class in ("RRAB", "RRC")``), sums, differences, products and quotients of columns, joined by ``and``, ``or``
+        and ``not``. A comparison with something that isn't known is false.
+    names : iterable of str
+        The columns that there are.
+
+    Raises
+    ------
+    ValueError
+        If the text is something else, naming the place.
+    """
+
+    def __init__(self, text: str, names: Any) -> None:
+        self.text = text
+        # `class` is a word of Python's own
+        source = " ".join("class_" if word == "class" else word for word in _words(text))
+        try:
+            self._tree = ast.parse(source, mode="eval").body
+        except SyntaxError as error:
+            raise ValueError(f"filter {text!r}: can't be understood ({error.msg})") from error
+        known = {name: np.zeros(1, np.float32) for name in names}
+        known |= {n: np.array(["x"]) for n in ("object_id", "status", "class", "previous_class") if n in known}
+        if np.asarray(self(known)).dtype != bool:
+            raise ValueError(f"filter {text!r}: is no condition; write a comparison, such as p_max > 0.9")
+
+    def __call__(self, columns: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+        """Return which rows meet the condition, (n,)."""
+        return np.asarray(self._value(self._tree, columns))
+
+    def _value(self, node: ast.AST, columns: Mapping[str, NDArray]) -> Any:
+        match node:
+            case ast.BoolOp(op=op, values=values):
+                parts = [self._condition(value, columns) for value in values]
+                return np.logical_and.reduce(parts) if isinstance(op, ast.And) else np.logical_or.reduce(parts)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return ~self._condition(operand, columns)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self._value(operand, columns)
+            case ast.Compare(left=left, ops=ops, comparators=others):
+                return self._compare([left, *others], ops, columns)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
+                with np.errstate(all="ignore"):
+                    return ARITHMETIC[type(op)](self._value(left, columns), self._value(right, columns))
+            case ast.Name(id=name):
+                return self._column(name.removesuffix("_") if name == "class_" else name, columns)
+            case ast.Constant(value=bool() | int() | float() | str() as value):
+                return value
+        raise ValueError(f"filter {self.text!r}: {ast.unparse(node)!r} is not allowed; compare columns with numbers")
+
+    def _condition(self, node: ast.AST, columns: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+        value = self._value(node, columns)
+        if np.asarray(value).dtype != bool:
+            raise ValueError(f"filter {self.text!r}: {ast.unparse(node)!r} is no condition")
+        return np.asarray(value)
+
+    def _compare(self, sides: list[Any], ops: list[Any], columns: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+        parts = []
+        for left, op, right in zip(sides, ops, sides[1:], strict=False):
+            if isinstance(op, ast.In | ast.NotIn) and isinstance(right, ast.Tuple | ast.List):
+                words = [self._value(each, columns) for each in right.elts]
+                parts.append(np.isin(self._value(left, columns), words, invert=isinstance(op, ast.NotIn)))
+            elif type(op) in COMPARE:
+                a, b = self._value(left, columns), self._value(right, columns)
+                if isinstance(a, str) != isinstance(b, str) and np.asarray(a).dtype.kind != np.asarray(b).dtype.kind:
+                    raise ValueError(f"filter {self.text!r}: {ast.unparse(left)!r} is compared with another kind")
+                parts.append(COMPARE[type(op)](a, b))
+            else:
+                raise ValueError(f"filter {self.text!r}: this comparison is not known")
+        return np.asarray(np.logical_and.reduce(parts), bool)
+
+    def _column(self, name: str, columns: Mapping[str, NDArray]) -> NDArray:
+        if name not in columns:
+            raise ValueError(f"filter {self.text!r}: no column {name!r}; there are {', '.join(columns)}")
+        return columns[name]
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text, quoted ones whole."""
+    import io
+    import tokenize
+
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    except (tokenize.TokenError, SyntaxError) as error:
+        raise ValueError(f"filter {text!r}: can't be understood ({error.args[0]})") from error
+    return [token.string for token in tokens if token.string.strip()]

@@ -1,0 +1,190 @@
+"""What is in a state store: list, show, export, verify, expire and compact."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.table import Table
+
+from goodricke.alerts.answers import NO_CLASS, STATUSES, unkept
+from goodricke.alerts.record import Damaged, Record
+from goodricke.alerts.state import LmdbStore, Store, open_store
+
+DAY = 86400.0
+ROWS = 50_000  # of an export at once
+
+
+def look_at(where: str) -> Store:
+    """Open a store to look at it: nothing is made that isn't there.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    return open_store(where) if "://" in where else LmdbStore(Path(where), readonly=True)
+
+
+def listing(where: str) -> Table:
+    """Return a table of the partitions."""
+    store, table = look_at(where), Table("partition", "objects", "offset", "bytes per object", title=where)
+    for number in store.partitions():
+        part = store.partition(number)
+        sizes = [len(data) for (_, data), _ in zip(part.items(), range(1000), strict=False)]
+        mean = f"{np.mean(sizes):,.0f}" if sizes else ""
+        table.add_row(str(number), f"{len(part):,}", f"{part.offset:,}", mean)
+        part.close()
+    return table
+
+
+def find(where: str, name: str) -> tuple[int, Record] | None:
+    """Return the partition and the record of an object, None if there is none."""
+    store = look_at(where)
+    for number in store.partitions():
+        part = store.partition(number)
+        (data,) = part.get([name.encode()])
+        part.close()
+        if data is not None:
+            return number, Record.frombytes(bytes(data))
+    return None
+
+
+def described(number: int, record: Record) -> dict[str, Any]:
+    """Return what a record says, as words and numbers."""
+    answer = unkept([record.answer], _classes(record))[0] if record.answer else None
+    told: dict[str, Any] = {"partition": number, "n_obs": record.n_obs, "refused": record.refused}
+    told |= {"offset": record.offset, "updated": record.updated, "ra": record.ra, "dec": record.dec}
+    told |= {"points kept": len(record.points), "state bytes": len(record.state), "base bytes": len(record.base)}
+    if answer is not None:
+        told |= {"status": STATUSES[answer["status"]], "probabilities": [round(float(p), 4) for p in answer["p"]]}
+    return told
+
+
+def _classes(record: Record) -> int:
+    """Return the number of classes of the kept answer, from its length."""
+    return (len(record.answer) - unkept([], 0).itemsize) // 4
+
+
+def verify(where: str) -> tuple[int, list[str]]:
+    """Return the number of sound records, and what is wrong with the others."""
+    store, sound, wrong = look_at(where), 0, list[str]()
+    for number in store.partitions():
+        part = store.partition(number)
+        for key, data in part.items():
+            try:
+                Record.frombytes(bytes(data))
+                sound += 1
+            except Damaged as error:
+                wrong.append(f"{key.decode(errors='replace')} (partition {number}): {error}")
+        part.close()
+    return sound, wrong
+
+
+def export(where: str, out: Path, classes: tuple[str, ...] = ()) -> int:
+    """Write a row per object, without the states themselves, as Parquet; return how many.
+
+    Parameters
+    ----------
+    where : str
+    out : Path
+    classes : tuple of str
+        Names for the probabilities; by default they are numbered.
+    """
+    rows, writer = 0, None
+    for batch in _batches(where):
+        table = _table(batch, classes)
+        writer = writer or pq.ParquetWriter(out, table.schema, compression="zstd")
+        writer.write_table(table)
+        rows += len(table)
+    if writer is not None:
+        writer.close()
+    return rows
+
+
+def _batches(where: str) -> Iterator[list[tuple[str, int, Record]]]:
+    store, batch = look_at(where), list[tuple[str, int, Record]]()
+    for number in store.partitions():
+        part = store.partition(number)
+        for key, data in part.items():
+            batch.append((key.decode(), number, Record.frombytes(bytes(data))))
+            if len(batch) == ROWS:
+                yield batch
+                batch = []
+        part.close()
+    if batch:
+        yield batch
+
+
+def _table(batch: list[tuple[str, int, Record]], classes: tuple[str, ...]) -> pa.Table:
+    records = [record for _, _, record in batch]
+    n = max((_classes(record) for record in records if record.answer), default=len(classes))
+    names = classes if len(classes) == n else tuple(map(str, range(n)))
+    p, status, best = np.full((len(batch), n), np.nan, np.float32), [""] * len(batch), [""] * len(batch)
+    rows = [i for i, record in enumerate(records) if record.answer]
+    if rows:
+        kept = unkept([records[i].answer for i in rows], n)
+        p[rows] = kept["p"]
+        for i, code in zip(rows, kept["status"].tolist(), strict=True):
+            status[i] = STATUSES[code]
+            known = np.isfinite(p[i]).all()
+            best[i] = names[int(np.argmax(p[i]))] if known and n and int(np.argmax(p[i])) != NO_CLASS else ""
+    columns: dict[str, Any] = {"object_id": [name for name, _, _ in batch], "status": status}
+    columns["class"] = pa.array([x or None for x in best], pa.string())
+    columns |= {f"p_{name}": pa.array(p[:, k], from_pandas=True) for k, name in enumerate(names)}
+    columns["n_obs"] = [record.n_obs for record in records]
+    columns["time"] = [float(r.points["time"][-1]) if len(r.points) else None for r in records]
+    columns |= {axis: pa.array([getattr(r, axis) for r in records], from_pandas=True) for axis in ("ra", "dec")}
+    columns["updated"] = [record.updated for record in records]
+    columns["partition"] = [number for _, number, _ in batch]
+    columns["offset"] = [record.offset for record in records]
+    return pa.table(columns)
+
+
+def expire(where: str, days: float, now: float | None = None) -> int:
+    """Delete the objects that nothing was heard of for so many days; return how many.
+
+    For when no worker has the store: with LMDB a second writer waits, with any store a worker would be fenced off.
+    """
+    store, gone, before = open_store(where), 0, (time.time() if now is None else now) - days * DAY
+    for number in store.partitions():
+        part = store.partition(number)
+        stale = [key for key, data in part.items() if Record.frombytes(bytes(data)).updated < before]
+        for first in range(0, len(stale), 10_000):
+            some = stale[first : first + 10_000]
+            part.commit(dict.fromkeys(map(bytes, some)), part.offset, part.offset, part.outbox)
+        gone += len(stale)
+        part.close()
+    return gone
+
+
+def compact(where: str, out: Path) -> tuple[int, int]:
+    """Write a copy of an LMDB store without holes; return the bytes before and after.
+
+    Raises
+    ------
+    ValueError
+        If it is no LMDB store, or the copy's folder isn't empty.
+    """
+    store = look_at(where)
+    if not isinstance(store, LmdbStore):
+        raise ValueError(f"{where}: only stores in a folder have holes to close")
+    if out.exists() and any(out.iterdir()):
+        raise ValueError(f"{out} is not empty")
+    before = after = 0
+    for number in store.partitions():
+        part, name = store.partition(number), f"partition-{number:05d}"
+        part.compact(out / name)
+        part.close()
+        before += _held(store.folder / name)
+        after += _held(out / name)
+    return before, after
+
+
+def _held(folder: Path) -> int:
+    return sum(path.stat().st_blocks * 512 for path in folder.iterdir())

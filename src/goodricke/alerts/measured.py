@@ -1,0 +1,223 @@
+"""From measurements, as a survey's module makes them of its packets, to alerts: what is usable, what came before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from goodricke import ragged
+from goodricke.alerts.batch import (
+    MOVING,
+    NON_FINITE,
+    REJECTED,
+    UNKNOWN_BAND,
+    UNREADABLE,
+    Alerts,
+    Failure,
+    PacketOptions,
+)
+from goodricke.alerts.program import UNKNOWN
+from goodricke.lightcurves import LightCurves
+from goodricke.readers.units import ab_magnitudes, nanojansky
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+BEYOND = 1e15  # no brightness in any unit
+MOST_BANDS = 255
+
+
+class Measured(NamedTuple):
+    """Measurements of a packet's object, N in all.
+
+    Parameters
+    ----------
+    owner : int64 (N,)
+        Whose packet.
+    key : int64 (N,)
+        Identifier, where it has one.
+    time, value, error : float64 (N,)
+        As in `LightCurves`; a value that isn't finite is none.
+    band : int64 (N,)
+        Index into the bands, -1 if it is no known band.
+    good : bool (N,)
+        False where a cut leaves it out.
+    """
+
+    owner: NDArray[np.int64]
+    key: NDArray[np.int64]
+    time: Float
+    value: Float
+    error: Float
+    band: NDArray[np.int64]
+    good: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """What a survey's module makes of n packets.
+
+    Parameters
+    ----------
+    object_id : pyarrow string array (n,)
+        Null where there is none.
+    ra, dec : float64 (n,)
+    new : Measured
+        The n new observations.
+    history : list of Measured
+        Those that come first count where two are of one exposure.
+    same : float
+        Times closer than this are of one exposure [d].
+    times : tuple of float
+        What times can be [d].
+    moving : bool (n,)
+    """
+
+    object_id: pa.Array
+    ra: Float
+    dec: Float
+    new: Measured
+    history: list[Measured]
+    bands: tuple[str, ...]
+    unit: str
+    time_scale: str
+    same: float
+    times: tuple[float, float]
+    moving: Mask
+
+
+def assemble(parsed: Parsed, index: NDArray[np.int64], failures: list[Failure]) -> Alerts:
+    """Return the alerts of packets that could be decoded, and why others can't be used.
+
+    Parameters
+    ----------
+    parsed : Parsed
+        Of n packets.
+    index : int64 (n,)
+        Their messages.
+    failures : list of Failure
+        Of messages that couldn't be decoded.
+    """
+    reasons = _reasons(parsed)
+    usable = np.ones(len(index), bool)
+    for wrong, status, text in reasons:
+        failures += [Failure(int(index[i]), text, status) for i in np.flatnonzero(wrong & usable)]
+        usable &= ~wrong
+    keep = np.flatnonzero(usable)
+    fields: dict[str, Any] = {"bands": parsed.bands, "unit": parsed.unit, "time_scale": parsed.time_scale}
+    ids, new = parsed.object_id.take(pa.array(keep)), parsed.new
+    about = pa.table({"ra": _position(parsed.ra, 360.0)[keep], "dec": _position(parsed.dec, 90.0)[keep]})
+    points = [part[keep] for part in (new.time, new.value, _errors(new.error), new.band)]
+    return Alerts(
+        ids,
+        new.key[keep],
+        index[keep],
+        LightCurves.from_arrays(ids, np.arange(len(keep) + 1), *points, objects=about, **fields),
+        _history(parsed, usable, ids, fields),
+        sorted(failures),
+    )
+
+
+def _reasons(parsed: Parsed) -> list[tuple[Mask, str, str]]:
+    """Return what may be wrong with packets (n,), first things first."""
+    new, (earliest, latest) = parsed.new, parsed.times
+    nameless = pc.equal(pc.binary_length(parsed.object_id.fill_null("")), 0)
+    return [
+        (parsed.moving, MOVING, "is of an object of the solar system"),
+        (nameless.to_numpy(zero_copy_only=False), UNREADABLE, "names no object"),
+        (new.key == UNKNOWN, UNREADABLE, "has no identifier"),
+        (~((new.time > earliest) & (new.time < latest)), NON_FINITE, "has no time, or one that can't be"),
+        (new.band < 0, UNKNOWN_BAND, "is in no known band"),
+        (~new.good, REJECTED, "is left out by its reliability or a flag"),
+        (~_real(new.value), NON_FINITE, "has no brightness, or one that can't be"),
+    ]
+
+
+def _real(value: Float) -> Mask:
+    """Tell which brightnesses (N,) are any: NaN compares as False."""
+    return np.abs(value) < BEYOND
+
+
+def _errors(error: Float) -> Float:
+    """Return uncertainties (N,), NaN where they can't be."""
+    return np.where((error >= 0) & (error < BEYOND), error, np.nan)
+
+
+def _position(angle: Float, most: float) -> Float:
+    return np.where(np.abs(angle) <= most, angle, np.nan)
+
+
+def _history(parsed: Parsed, usable: Mask, ids: pa.Array, fields: dict[str, Any]) -> LightCurves:
+    """Return what came before, of the usable packets."""
+    parts = [_earlier(part, parsed, usable) for part in parsed.history]
+    joined = [np.concatenate([part[i] for part in parts]) for i in range(len(Measured._fields))]
+    rank = np.repeat(np.arange(len(parts)), [len(part.owner) for part in parts])
+    before = Measured(*joined)
+    once = _distinct(before, rank, parsed.same)
+    order = once[np.lexsort((before.band[once], before.time[once], before.owner[once]))]
+    counts = np.bincount(before.owner[order], minlength=len(usable))[usable]
+    columns = [part[order] for part in (before.time, before.value, _errors(before.error), before.band)]
+    return LightCurves.from_arrays(ids, ragged.offsets_of(counts), *columns, **fields)
+
+
+def _earlier(part: Measured, parsed: Parsed, usable: Mask) -> Measured:
+    """Return the usable measurements from before the packet's new one."""
+    new, of = parsed.new, part.owner
+    apart = new.time[of] - part.time
+    itself = (part.key == new.key[of]) & (part.key != UNKNOWN)
+    itself |= (np.abs(apart) <= parsed.same) & (part.band == new.band[of])
+    keep = usable[of] & part.good & _real(part.value) & (part.band >= 0) & ~itself
+    keep &= (apart >= 0) & (part.time > parsed.times[0])
+    return Measured(*(column[keep] for column in part))
+
+
+def _distinct(part: Measured, rank: NDArray[np.int64], same: float) -> NDArray[np.int64]:
+    """Return the rows that stay when of each exposure the first in rank does."""
+    order = np.lexsort((rank, part.time, part.band, part.owner))
+    owner, band, time = part.owner[order], part.band[order], part.time[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(time) > same) | (np.diff(band) != 0) | (np.diff(owner) != 0)
+    exposure = np.cumsum(new) - 1
+    best = order[np.lexsort((rank[order], exposure))]
+    return best[np.diff(np.sort(exposure), prepend=-1) > 0]
+
+
+# ---- helps for the surveys' modules -------------------------------------------------------------------------------
+
+
+def in_unit(flux: Float, error: Float, unit: str) -> tuple[Float, Float]:
+    """Return fluxes in nJy and their errors (N,) in nJy or as AB magnitudes; no flux above 0, no magnitude."""
+    if unit == "nJy":
+        return flux, error
+    with np.errstate(all="ignore"):
+        return ab_magnitudes(flux, error)
+
+
+def from_magnitudes(magnitude: Float, error: Float) -> tuple[Float, Float]:
+    """Return magnitudes and errors (N,) as fluxes in nJy; NaN where a number can be no magnitude."""
+    there = np.where((magnitude > -20) & (magnitude < 50), magnitude, np.nan)
+    with np.errstate(all="ignore"):
+        return nanojansky(there, np.where(error >= 0, error, np.nan))
+
+
+def codes_of(names: pa.Array, bands: Sequence[str]) -> NDArray[np.int64]:
+    """Return the index (N,) of each band in ``bands``, -1 where it is none of them."""
+    found = pc.index_in(names, pa.array(bands, pa.string()))
+    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def kept(columns: dict[str, Any], before: str, score: Float | None, options: PacketOptions) -> Mask | None:
+    """Return which measurements (N,) the cuts keep, None if there is no cut."""
+    good = None
+    if options.reliability is not None and score is not None:
+        good = ~(score < options.reliability)
+    for name in options.flags:
+        clear = ~columns[before + name]
+        good = clear if good is None else good & clear
+    return good

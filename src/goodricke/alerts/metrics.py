@@ -1,0 +1,140 @@
+"""Seen from outside: counters for Prometheus, a health check, and the numbers of the live view."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+
+from goodricke.alerts.answers import Answers
+from goodricke.alerts.engine import Counts
+
+RECENT = 2000  # batches that percentiles are taken of
+LATE = 60.0  # seconds without a sign of the worker after which it isn't well
+
+
+class Metrics:
+    """What a worker counts, for its live view and for Prometheus.
+
+    Parameters
+    ----------
+    counts : Counts
+        Of the engine.
+    """
+
+    def __init__(self, counts: Counts, clock: Callable[[], float] = time.time) -> None:
+        self.counts, self._clock = counts, clock
+        self.begun = self.seen = clock()
+        self.statuses, self.classes, self.changes = Counter[str](), Counter[str](), deque[dict[str, Any]](maxlen=8)
+        self.seconds: deque[float] = deque(maxlen=RECENT)  # of each batch
+        self.waited: deque[float] = deque(maxlen=RECENT)  # from a message's arrival at the broker to its answer
+        self.lag: dict[int, int] = {}  # messages not taken yet, by partition
+        self.answers = self.batches = 0
+        self.states: dict[int, int] = {}
+
+    def alive(self) -> None:
+        """Note that the worker is at work, or waits for messages."""
+        self.seen = self._clock()
+
+    def batch(self, answers: Answers, seconds: float, waited: float) -> None:
+        """Note a batch."""
+        self.alive()
+        self.batches += 1
+        self.answers += len(answers)
+        self.seconds.append(seconds)
+        self.waited.append(waited)
+        columns = answers.columns
+        self.statuses.update(columns["status"].tolist())
+        self.classes.update(name for name in columns["class"].tolist() if name)
+        moved = (columns["class"] != columns["previous_class"]) & (columns["previous_class"] != "")
+        for i in np.flatnonzero(moved)[-8:]:
+            names = ("object_id", "previous_class", "class", "p_max", "n_obs")
+            self.changes.append({name: columns[name][i].item() for name in names})
+
+    @property
+    def rate(self) -> float:
+        """Messages per second since the worker began."""
+        return self.counts.messages / max(self._clock() - self.begun, 1e-9)
+
+    def percentile(self, of: str, q: float) -> float:
+        """Return a percentile of ``seconds`` or ``waited``, NaN before the first batch."""
+        values = getattr(self, of)
+        return float(np.percentile(values, q)) if values else float("nan")
+
+    @property
+    def well(self) -> bool:
+        """Whether the worker has given a sign of itself lately."""
+        return self._clock() - self.seen < LATE
+
+    def health(self) -> dict[str, Any]:
+        """Return the answer of ``/health``."""
+        told = {"well": self.well, "seconds_since_sign": round(self._clock() - self.seen, 3)}
+        return told | {"messages": self.counts.messages, "lag": sum(self.lag.values())}
+
+    def collect(self) -> Any:
+        """Give the metrics to a `prometheus_client` registry."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+
+        for name, value in vars(self.counts).items():
+            yield CounterMetricFamily(f"goodricke_{name}", f"Engine: {name}", value=value)
+        yield CounterMetricFamily("goodricke_answers", "Answers published", value=self.answers)
+        statuses = CounterMetricFamily("goodricke_status", "Answers by status", labels=["status"])
+        for status, number in self.statuses.items():
+            statuses.add_metric([status], number)
+        yield statuses
+        for name, values in (("goodricke_lag", self.lag), ("goodricke_objects", self.states)):
+            gauge = GaugeMetricFamily(name, f"{name[10:]} by partition", labels=["partition"])
+            for partition, number in values.items():
+                gauge.add_metric([str(partition)], number)
+            yield gauge
+        for name in ("seconds", "waited"):
+            family = GaugeMetricFamily(f"goodricke_batch_{name}", f"{name} of recent batches", labels=["quantile"])
+            for q in (50, 99):
+                family.add_metric([str(q / 100)], self.percentile(name, q))
+            yield family
+        yield SummaryMetricFamily("goodricke_batches", "Batches", self.batches, sum(self.seconds))
+
+
+def serve(metrics: Metrics, host: str, port: int) -> ThreadingHTTPServer:
+    """Serve ``/metrics`` and ``/health`` in a thread; call ``shutdown`` of what is returned to end it.
+
+    Raises
+    ------
+    ImportError
+        If prometheus-client isn't installed.
+    """
+    try:
+        from prometheus_client import CollectorRegistry, generate_latest
+    except ImportError as error:
+        raise ImportError("metrics need prometheus-client: pip install 'goodricke[alerts]'") from error
+    registry = CollectorRegistry()
+    registry.register(metrics)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._send(200, generate_latest(registry), "text/plain; version=0.0.4")
+            elif self.path == "/health":
+                self._send(200 if metrics.well else 503, json.dumps(metrics.health()).encode(), "application/json")
+            else:
+                self._send(404, b"try /metrics or /health\n", "text/plain")
+
+        def _send(self, code: int, body: bytes, kind: str) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing of every visit."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server

@@ -1,0 +1,247 @@
+"""A worker on a Kafka stream: consume, let the engine take it, publish, commit; share the partitions with others.
+
+The order is what makes it exactly once in effect. Dead letters go out first, then the engine writes records and offset
+in one transaction, then the answers go out, and last the broker is told the offset. Wherever a worker dies, the next
+one begins at the store's offset, not the broker's, and first publishes the last batch's answers again.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from goodricke.alerts.answers import Answers, avro_schema
+from goodricke.alerts.config import WorkerConfig
+from goodricke.alerts.engine import DeadLetter, Engine, Message, Taken
+from goodricke.alerts.filters import Filter
+from goodricke.alerts.metrics import Metrics
+from goodricke.alerts.shadow import Shadow
+from goodricke.alerts.state import Fenced
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer, Producer
+
+log = logging.getLogger("goodricke")
+
+EXTRA = "pip install 'goodricke[alerts]'"
+PATIENCE = 30.0  # seconds to get answers out before giving up; the outbox still has them
+
+
+class NotPublished(RuntimeError):  # noqa: N818  what has not happened
+    """Answers didn't reach the broker; they are in the outbox and go out when the next worker begins."""
+
+
+class Publisher:
+    """Sends answers, sub-streams and dead letters to their topics.
+
+    Parameters
+    ----------
+    config : WorkerConfig
+    classes : sequence of str
+    producer : confluent_kafka.Producer
+
+    Raises
+    ------
+    ValueError
+        If a filter can't be understood.
+    """
+
+    def __init__(self, config: WorkerConfig, like: Answers, producer: Producer) -> None:
+        self._config, self._producer = config.output, producer
+        self._filters = [(each.topic, Filter(each.where, like.columns)) for each in self._config.filters]
+        self._encode = _as_avro(like.classes) if self._config.format == "avro" else Answers.as_json
+        self._lost: list[str] = []
+
+    def answers(self, answers: Answers) -> None:
+        """Send answers, and see them arrive.
+
+        Raises
+        ------
+        NotPublished
+            If they don't.
+        """
+        values, columns = self._encode(answers), answers.columns
+        for name, value in zip(answers.object_id, values, strict=True):
+            self._send(self._config.topic, name, value)
+        for topic, chosen in self._filters:
+            for i, wanted in enumerate(chosen(columns).tolist()):
+                if wanted:
+                    self._send(topic, answers.object_id[i], values[i])
+        self._flush()
+
+    def dead(self, letters: Sequence[DeadLetter], topic: str) -> None:
+        """Send messages that can't be used, with what is wrong with them, and see them arrive."""
+        for letter in letters:
+            where = f"{topic}/{letter.message.partition}/{letter.message.offset}"
+            log.warning("%s: %s", where, letter.error)
+            headers: list[tuple[str, str | bytes | None]] = [("error", letter.error), ("from", where)]
+            self._send(self._config.dead_letters, where, letter.message.value, headers)
+        if letters:
+            self._flush()
+
+    def _send(
+        self, topic: str, key: str, value: bytes, headers: list[tuple[str, str | bytes | None]] | None = None
+    ) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key.encode(), headers=headers or [], on_delivery=self._delivered)
+                return
+            except BufferError:  # backpressure: wait for the broker to take some
+                self._producer.poll(0.1)
+
+    def _delivered(self, error: Any, _: Any) -> None:
+        if error is not None:
+            self._lost.append(str(error))
+
+    def _flush(self) -> None:
+        waiting = self._producer.flush(PATIENCE)
+        lost, self._lost = self._lost, []
+        if waiting or lost:
+            raise NotPublished(f"{waiting + len(lost)} messages didn't reach the broker: {(lost or ['no answer'])[0]}")
+
+
+def _as_avro(classes: Sequence[str]) -> Callable[[Answers], list[bytes]]:
+    """Return what encodes answers in Avro, without a header: the schema is `avro_schema`."""
+    import io
+
+    import fastavro
+
+    schema = fastavro.parse_schema(avro_schema(classes))
+    names = [field["name"] for field in schema["fields"]]  # type: ignore[index,call-overload]
+
+    def encode(answers: Answers) -> list[bytes]:
+        values = []
+        for record in answers.records():
+            buffer = io.BytesIO()
+            plain = dict(zip(names, (record[k] for k in record), strict=True))
+            fastavro.schemaless_writer(buffer, schema, plain)
+            values.append(buffer.getvalue())
+        return values
+
+    return encode
+
+
+class Worker:
+    """One member of a group of workers.
+
+    Parameters
+    ----------
+    config : WorkerConfig
+    engine : Engine
+    metrics : Metrics
+    tell : callable
+        Called after every batch and every idle wait, for a live view.
+    shadow : Shadow, optional
+        A second model on the same messages.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        engine: Engine,
+        metrics: Metrics,
+        tell: Callable[[], None] = lambda: None,
+        shadow: Shadow | None = None,
+    ) -> None:
+        try:
+            from confluent_kafka import Consumer, Producer
+        except ImportError as error:
+            raise ImportError(f"a stream needs confluent-kafka: {EXTRA}") from error
+        self.config, self.engine, self.metrics, self._tell, self._shadow = config, engine, metrics, tell, shadow
+        own = {"group.id": config.input.group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+        own |= {"queued.max.messages.kbytes": 65536}  # fetched ahead, at most: memory stays flat
+        self._consumer: Consumer = Consumer({**own, **config.kafka})
+        # a producer is no consumer: what only that knows is left out
+        theirs = {k: v for k, v in config.kafka.items() if not k.startswith(("session.", "max.poll", "partition.a"))}
+        sending = {"linger.ms": 5, "compression.type": "lz4", "enable.idempotence": True}
+        self._publisher = Publisher(config, Answers.none(engine.model.classes), Producer({**sending, **theirs}))
+        self._stop = False
+
+    def stop(self, *_: object) -> None:
+        """Stop after the batch that is being taken; a signal may call it."""
+        self._stop = True
+
+    def run(self, idle: float | None = None) -> None:
+        """Work until told to stop, or until nothing has come for ``idle`` seconds.
+
+        Raises
+        ------
+        NotPublished
+            If the broker takes no answers.
+        """
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sign, self.stop)
+        reading, last = self.config.input, time.monotonic()
+        self._consumer.subscribe(
+            [reading.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+        )
+        try:
+            while not self._stop and (idle is None or time.monotonic() - last < idle):
+                found = self._consumer.consume(reading.batch, reading.wait)
+                self.metrics.alive()
+                if found:
+                    last = time.monotonic()
+                    self._take(found)
+                self._tell()
+        finally:
+            self.engine.close()
+            self._consumer.close()
+
+    def _assigned(self, consumer: Consumer, partitions: list[Any]) -> None:
+        """Take up partitions where the store says, and publish again what may not have been."""
+        for each in partitions:
+            each.offset = self.engine.assign(each.partition)
+            again = self.engine.recover(each.partition)
+            if again is not None:
+                self._publisher.answers(again)
+            self.metrics.states[each.partition] = self.engine.objects(each.partition)
+        consumer.assign(partitions)
+        log.info("took up partitions %s", [each.partition for each in partitions])
+
+    def _revoked(self, consumer: Consumer, partitions: list[Any]) -> None:
+        for each in partitions:
+            self.engine.revoke(each.partition)
+            self.metrics.lag.pop(each.partition, None)
+            self.metrics.states.pop(each.partition, None)
+        log.info("gave up partitions %s", [each.partition for each in partitions])
+
+    def _take(self, found: list[Any]) -> None:
+        """Take what was consumed, partition by partition."""
+        by_partition: dict[int, list[Any]] = {}
+        for each in found:
+            if each.error() is None:
+                by_partition.setdefault(each.partition(), []).append(each)
+            else:
+                log.warning("the broker says: %s", each.error())
+        for number, some in by_partition.items():
+            begun = time.perf_counter()
+            try:
+                taken = self._one(number, some)
+            except Fenced as error:
+                log.warning("partition %d: %s; left to it", number, error)
+                self.engine.revoke(number)
+                continue
+            arrived = min((each.timestamp()[1] for each in some), default=0) / 1000
+            self.metrics.batch(taken.answers, time.perf_counter() - begun, max(time.time() - arrived, 0.0))
+            self.metrics.states[number] = self.engine.objects(number)
+            self._lag(some[-1])
+
+    def _one(self, number: int, some: list[Any]) -> Taken:
+        messages = [Message(each.offset(), each.value() or b"", number) for each in some]
+        taken = self.engine.take(messages, lambda letters: self._publisher.dead(letters, self.config.input.topic))
+        self._publisher.answers(taken.answers)
+        self._consumer.commit(message=some[-1], asynchronous=True)
+        if self._shadow is not None:
+            self._shadow.take(messages, taken.answers)
+        return taken
+
+    def _lag(self, last: Any) -> None:
+        """Note how many messages of a partition are left, as far as the consumer knows without asking."""
+        from confluent_kafka import TopicPartition
+
+        place = TopicPartition(last.topic(), last.partition())
+        _, high = self._consumer.get_watermark_offsets(place, cached=True)
+        self.metrics.lag[last.partition()] = max(high - last.offset() - 1, 0)

@@ -1,0 +1,290 @@
+"""The engine against the whole light curve: stream = batch, whatever the order, the batches, the deaths on the way."""
+
+import io
+import itertools
+import json
+
+import fastavro
+import numpy as np
+import pytest
+import torch
+
+from goodricke import classify
+from goodricke.alerts import slim
+from goodricke.alerts.engine import Engine, Message
+from goodricke.alerts.packets import decode
+from goodricke.alerts.record import Record
+from goodricke.alerts.state import Fenced, LmdbStore, MemoryStore
+from goodricke.lightcurves import LightCurves
+from goodricke.models.bundle import BundleConfig, Model
+from goodricke.models.multiband import Multiband, MultibandNetworkConfig
+from goodricke.preprocess.multiband import MultibandConfig
+
+pytest.importorskip("fastavro", reason="needs goodricke[alerts]")
+
+BANDS = ("g", "r")
+SCHEMA = fastavro.parse_schema(json.loads(slim.schema()))
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    torch.manual_seed(3)
+    network = Multiband(MultibandNetworkConfig(bands=2, classes=3, hidden=16))
+    for parameter in network.parameters():  # answers that move
+        torch.nn.init.normal_(parameter, 0, 0.4)
+    preprocessing = MultibandConfig(bands=BANDS, brightness="magnitude")
+    config = BundleConfig(
+        name="m", family="multiband", classes=("A", "B", "C"), network={}, preprocessing=preprocessing
+    )
+    return Model(config, network.eval())
+
+
+def light_curves(n: int, most: int, seed: int = 0) -> LightCurves:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, most + 1, n)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    total = offsets[-1]
+    curves = LightCurves.from_arrays(
+        [f"object {i}" for i in range(n)],
+        offsets,
+        60000 + rng.permutation(total * 3)[:total] * 0.25,
+        rng.normal(18, 1, total),
+        np.full(total, 0.05),
+        rng.integers(0, 2, total),
+        bands=BANDS,
+        unit="mag",
+        time_scale="MJD",
+    )
+    return curves.sorted()
+
+
+def record(name, alert_id, time, band, value, error, previous=None) -> bytes:
+    buffer = io.BytesIO()
+    told = {"object_id": name, "alert_id": int(alert_id), "time": time, "band": band, "value": value, "error": error}
+    fastavro.schemaless_writer(buffer, SCHEMA, told | {"ra": 10.0, "dec": -5.0, "previous": previous})
+    return buffer.getvalue()
+
+
+def stream(curves: LightCurves) -> list[bytes]:
+    """Return the observations of all objects in order of time."""
+    owner = np.repeat(np.arange(len(curves)), curves.n_obs)
+    columns = (curves.time, curves.band, curves.value, curves.error)
+    rows = sorted(zip(curves.time, owner, range(len(owner)), strict=True))
+    return [
+        record(curves.ids[o], k, float(t), BANDS[columns[1][k]], float(columns[2][k]), float(columns[3][k]))
+        for t, o, k in rows
+    ]
+
+
+def messages(values, first=0):
+    return [Message(first + i, value) for i, value in enumerate(values)]
+
+
+def engine(model, store=None, **options) -> Engine:
+    made = Engine(model, store or MemoryStore(), lambda values: decode(values, "slim"), **options)
+    made.clock = itertools.count().__next__
+    return made
+
+
+def run(made: Engine, values, cuts=()) -> dict[str, dict]:
+    """Feed a stream cut into batches; return the last answer about each object."""
+    last = {}
+    for part in np.split(np.array(messages(values), object), cuts):
+        if len(part):
+            last |= {r["object_id"]: r for r in made.take(list(part)).answers.records()}
+    return last
+
+
+def same(one: dict, two: dict) -> None:
+    """Check that two answers are the same but for how they were come by."""
+    for name in ("object_id", "class", "n_obs", "time", "ra", "dec"):
+        assert one[name] == two[name], name
+    for name in ("p_A", "p_B", "p_C"):
+        assert (one[name] is None) == (two[name] is None)
+        assert one[name] is None or one[name] == pytest.approx(two[name], abs=1e-5)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 50, 10_000])
+@pytest.mark.parametrize("keep", [2, 32])
+def test_the_last_answer_is_that_of_the_whole_light_curve(model, cut, keep):
+    curves = light_curves(12, 40)
+    values = stream(curves)
+    last = run(engine(model, keep=keep), values, range(cut, len(values), cut))
+    whole = classify(curves, model)
+    assert len(last) == 12
+    for i, name in enumerate(curves.ids):
+        assert last[name]["n_obs"] == curves.n_obs[i]
+        assert last[name]["status"] == whole.column("status")[i]
+        assert last[name]["class"] == whole.column("class")[i]
+        if last[name]["status"] == "OK":
+            found = [last[name][f"p_{c}"] for c in "ABC"]
+            np.testing.assert_allclose(found, whole.probabilities[i], atol=1e-5)
+
+
+def test_observations_that_come_late_are_put_where_they_belong(model):
+    curves = light_curves(8, 30, seed=1)
+    values = stream(curves)
+    rng = np.random.default_rng(0)
+    shuffled = [values[i] for i in np.argsort(np.arange(len(values)) + rng.uniform(0, 40, len(values)))]
+    made = engine(model)
+    ordered, late = run(engine(model), values), run(made, shuffled, range(9, len(values), 9))
+    assert made.counts.rebuilt > 5
+    assert made.counts.refused == 0
+    assert {r["status"] for r in late.values()} & {"REBUILT"}
+    for name in curves.ids:
+        same(ordered[name], late[name])
+
+
+def test_duplicates_change_nothing(model):
+    values = stream(light_curves(8, 30, seed=2))
+    twice = [value for value in values for _ in range(2)]
+    made = engine(model)
+    plain, doubled = run(engine(model), values), run(made, twice, range(5, len(twice), 5))
+    assert made.counts.known == len(values)
+    for name in plain:
+        same(plain[name], doubled[name])
+
+
+def test_messages_before_the_offset_are_left_out(model):
+    values = stream(light_curves(4, 20, seed=3))
+    made, store = engine(model), MemoryStore()
+    made.store = store
+    run(made, values)
+    before = dict(store.partition(0).items())
+    again = made.take(messages(values))
+    assert len(again.answers) == 0
+    assert made.counts.repeated == len(values)
+    assert dict(store.partition(0).items()) == before
+
+
+def test_broken_messages_are_told_before_anything_is_written(model):
+    values = stream(light_curves(3, 10, seed=4))
+    store, made = MemoryStore(), None
+    made = engine(model, store)
+    buried = []
+
+    def bury(letters):
+        buried.extend(letters)
+        assert not letters or store.partition(0).offset == 0
+
+    taken = made.take(messages([values[0], b"\x00rubbish", *values[1:], b""]), bury)
+    assert sorted(letter.message.offset for letter in buried) == [1, len(values) + 1]
+    assert all(letter.error for letter in buried)
+    assert taken.offset == len(values) + 2 == store.partition(0).offset
+    whole = run(engine(model), values)
+    for answer in taken.answers.records():
+        same(answer, whole[answer["object_id"]])
+
+
+def test_an_object_first_seen_in_midlife_brings_its_past(model):
+    curves = light_curves(1, 30, seed=5)
+    points = [
+        {"time": t, "band": BANDS[b], "value": float(v), "error": float(e)}
+        for t, b, v, e in zip(curves.time.tolist(), curves.band, curves.value, curves.error, strict=True)
+    ]
+    *past, now = points
+    value = record("object 0", 99, now["time"], now["band"], now["value"], now["error"], past)
+    only = run(engine(model), [value])["object 0"]
+    same(only, run(engine(model), stream(curves))["object 0"])
+
+
+def test_one_older_than_anything_kept_is_said_to_be_missing_unless_the_packet_tells_the_past(model):
+    curves = light_curves(1, 60, seed=6)
+    values = stream(curves)
+    made = engine(model, keep=3)
+    late = run(made, [*values[1:], values[0]])["object 0"]
+    assert late["status"] == "OUT_OF_ORDER"
+    assert late["n_obs"] == len(values) - 1
+    points = [
+        {"time": t, "band": BANDS[b], "value": float(v), "error": float(e)}
+        for t, b, v, e in zip(curves.time.tolist(), curves.band, curves.value, curves.error, strict=True)
+    ]
+    *past, now = points
+    told = record("object 0", 0, now["time"], now["band"], now["value"], now["error"], past)
+    mended = run(engine(model, keep=3), [*values[1:-1], values[0], told], [len(values) - 1])["object 0"]
+    assert mended["status"] == "REBUILT"
+    whole = run(engine(model), values)["object 0"]
+    for name in ("class", "n_obs", "time"):
+        assert mended[name] == whole[name]
+    assert mended["p_A"] == pytest.approx(whole["p_A"], abs=1e-5)
+
+
+def test_float16_states_answer_nearly_the_same(model):
+    values = stream(light_curves(6, 40, seed=7))
+    store = MemoryStore()
+    whole, half = run(engine(model), values), run(engine(model, store, half=True), values, range(3, len(values), 3))
+    for name, answer in whole.items():
+        if answer["p_A"] is not None:
+            assert half[name]["p_A"] == pytest.approx(answer["p_A"], abs=0.02)
+
+
+def test_a_damaged_record_is_given_up_and_the_stream_goes_on(model):
+    values = stream(light_curves(2, 20, seed=8))
+    store = MemoryStore()
+    made = engine(model, store)
+    run(made, values[:-4])
+    part = store.partition(0)
+    key, data = next(part.items())
+    part.records[key] = data[:-3] + b"xyz"
+    last = {r["object_id"]: r for r in made.take(messages(values[-4:], len(values) - 4)).answers.records()}
+    assert made.counts.damaged == int(key.decode() in last)
+
+
+def test_what_a_dead_worker_may_not_have_published_is_published_again(model, tmp_path):
+    values = stream(light_curves(5, 20, seed=9))
+    made = engine(model, LmdbStore(tmp_path))
+    run(made, values[:-10])
+    last = made.take(messages(values[-10:], len(values) - 10)).answers.records()
+    made.close()
+    heir = engine(model, LmdbStore(tmp_path))
+    assert heir.assign(0) == len(values)
+    again = heir.recover(0)
+    assert again is not None
+    assert again.records() == last
+    heir.close()
+
+
+def test_one_who_has_lost_its_partition_publishes_nothing(model, tmp_path):
+    values = stream(light_curves(3, 10, seed=10))
+    store = MemoryStore()
+    one, two = engine(model, store), engine(model, store)
+    one.take(messages(values[:3]))
+    part = store.partition(0)
+
+    class Stale:
+        offset = 3
+
+        def __getattr__(self, name):
+            return getattr(part, name)
+
+    two.take(messages(values[3:6], 3))
+    one._partitions[0] = Stale()
+    with pytest.raises(Fenced):
+        one.take(messages(values[3:6], 3))
+
+
+def test_change_and_previous_class_are_against_the_answer_before(model):
+    curves = light_curves(1, 40, seed=11)
+    made, answers = engine(model), []
+    for k, value in enumerate(stream(curves)):
+        answers += made.take(messages([value], k)).answers.records()
+    for before, after in itertools.pairwise(answers):
+        assert after["previous_class"] == before["class"]
+        if before["p_A"] is not None:
+            moved = 0.5 * sum(abs(after[f"p_{c}"] - before[f"p_{c}"]) for c in "ABC")
+            assert after["change"] == pytest.approx(moved, abs=1e-6)
+        else:
+            assert after["change"] is None
+
+
+def test_records_stay_small_however_long_the_stream(model):
+    values = stream(light_curves(1, 2, seed=0)) + [
+        record("object 0", k, 70000.0 + k, BANDS[k % 2], 18.0, 0.1) for k in range(500)
+    ]
+    store = MemoryStore()
+    made, sizes = engine(model, store), []
+    for k, value in enumerate(values):
+        made.take(messages([value], k))
+        sizes.append(len(store.partition(0).records[b"object 0"]))
+    assert max(sizes[300:]) == max(sizes[100:300])
+    assert len(Record.frombytes(store.partition(0).records[b"object 0"]).points) <= 64

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goodricke.alerts.filters import Filter
+
+COLUMNS = {
+    "p_RRL": np.array([0.9, 0.5, np.nan], np.float32),
+    "p_EA": np.array([0.05, 0.4, np.nan], np.float32),
+    "p_max": np.array([0.9, 0.5, np.nan], np.float32),
+    "n_obs": np.array([20, 5, 1]),
+    "class": np.array(["RRL", "RRL", ""]),
+    "status": np.array(["OK", "REBUILT", "TOO_FEW_POINTS"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("p_RRL > 0.8 and n_obs >= 10", [True, False, False]),
+        ("p_RRL > 0.8 or n_obs == 1", [True, False, True]),
+        ("not p_RRL > 0.8", [False, True, True]),
+        ("0.3 < p_EA <= 0.4", [False, True, False]),
+        ("p_RRL - p_EA > 0.5", [True, False, False]),
+        ("p_RRL / p_EA < 2", [False, True, False]),
+        ('class == "RRL" and status != "REBUILT"', [True, False, False]),
+        ("class in ('EA', 'RRL')", [True, True, False]),
+        ("class not in ('EA', 'RRL')", [False, False, True]),
+        ("n_obs > -1", [True, True, True]),
+        ("(p_max > 0.4) and (n_obs < 10 or p_EA < 0.1)", [True, True, False]),
+    ],
+)
+def test_conditions(text, expected):
+    assert Filter(text, COLUMNS)(COLUMNS).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "p_RRL",
+        "p_RRL +",
+        "p_XYZ > 1",
+        "__import__('os').system('true')",
+        "p_RRL.__class__ == 1",
+        "[x for x in (1,)] == 1",
+        "p_RRL > (lambda: 1)()",
+        "n_obs and p_max > 1",
+        "n_obs > 'many'",
+        "class > 1 2",
+        "p_max > 10 ** 1000000",
+        "",
+        "'open",
+    ],
+)
+def test_anything_else_is_refused(text):
+    with pytest.raises(ValueError, match="filter"):
+        Filter(text, COLUMNS)
+
+
+@given(st.text(max_size=30))
+def test_no_text_does_anything_but_filter_or_raise_valueerror(text):
+    try:
+        made = Filter(text, COLUMNS)
+    except ValueError:
+        return
+    assert np.asarray(made(COLUMNS)).dtype == bool

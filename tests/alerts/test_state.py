@@ -1,0 +1,159 @@
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from goodricke.alerts.state import Fenced, LmdbStore, MemoryStore, RedisStore, open_store
+
+pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    """Return the address of a Redis server that runs for the tests."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server on this machine (apt-get install redis-server)")
+    pytest.importorskip("redis", reason="needs goodricke[alerts]")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    import redis
+
+    client = redis.Redis(port=port)
+    for _ in range(100):
+        try:
+            client.ping()
+            break
+        except redis.ConnectionError:
+            time.sleep(0.1)
+    yield f"redis://127.0.0.1:{port}/0"
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture(params=["memory", "lmdb", "redis"])
+def store(request, tmp_path):
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "lmdb":
+        return LmdbStore(tmp_path / "s")
+    return RedisStore(f"{request.getfixturevalue('redis_server')}?prefix={tmp_path.name}-{time.time_ns()}")
+
+
+def test_records_offset_and_outbox_change_together(store):
+    part = store.partition(3)
+    assert (part.offset, part.outbox, len(part)) == (0, b"", 0)
+    part.commit({b"a": b"1", b"b": b"2"}, 0, 10, b"out")
+    assert part.get([b"b", b"x", b"a"]) == [b"2", None, b"1"]
+    assert (part.offset, part.outbox, len(part)) == (10, b"out", 2)
+    part.commit({b"a": None, b"b": b"3"}, 10, 12)
+    assert sorted(part.items()) == [(b"b", b"3")]
+    assert (part.offset, part.outbox) == (12, b"")
+    part.close()
+
+
+def test_one_who_has_lost_the_partition_writes_nothing(store):
+    part = store.partition(0)
+    part.commit({b"a": b"1"}, 0, 5)
+    with pytest.raises(Fenced):
+        part.commit({b"a": b"stale", b"b": b"stale"}, 0, 3)
+    assert part.get([b"a", b"b"]) == [b"1", None]
+    assert part.offset == 5
+    part.close()
+
+
+def test_partitions_are_apart(store):
+    one, two = store.partition(1), store.partition(2)
+    one.commit({b"a": b"1"}, 0, 5)
+    two.commit({b"a": b"2"}, 0, 7)
+    assert (one.get([b"a"]), two.get([b"a"])) == ([b"1"], [b"2"])
+    assert store.partitions() == [1, 2]
+    one.close()
+    two.close()
+
+
+def test_big_records_and_many(store):
+    part = store.partition(0)
+    changed = {f"object {i}".encode(): os.urandom(9000) for i in range(500)}
+    part.commit(changed, 0, 1)
+    assert part.get(list(changed)) == list(changed.values())
+    assert len(part) == 500
+    part.close()
+
+
+def test_a_partition_is_handed_from_one_worker_to_the_next(store):
+    part = store.partition(0)
+    part.commit({b"a": b"1"}, 0, 5)
+    part.close()
+    again = store.partition(0)
+    assert (again.offset, again.get([b"a"])) == (5, [b"1"])
+    again.close()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from goodricke.alerts.state import LmdbStore
+part = LmdbStore(Path(sys.argv[1])).partition(0)
+n = part.offset
+while True:
+    part.commit({str(i).encode(): str(n).encode() * 500 for i in range(20)}, n, n + 1, str(n).encode())
+    n += 1
+    print(n, flush=True)
+"""
+
+
+def test_a_killed_process_leaves_all_of_a_transaction_or_nothing(tmp_path):
+    for commits in (1, 5, 20):
+        worker = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        assert worker.stdout is not None
+        told = [int(worker.stdout.readline()) for _ in range(commits)][-1]
+        worker.kill()
+        worker.wait()
+        worker.stdout.close()
+        part = LmdbStore(tmp_path).partition(0)
+        assert part.offset >= told
+        assert part.outbox == str(part.offset - 1).encode()
+        assert part.get([b"0", b"19"]) == [str(part.offset - 1).encode() * 500] * 2
+        part.close()
+
+
+@pytest.mark.parametrize("kind", ["lmdb", "redis"])
+def test_a_store_is_only_opened_for_its_model(kind, tmp_path, request):
+    where = str(tmp_path / "s")
+    if kind == "redis":
+        where = f"{request.getfixturevalue('redis_server')}?prefix=own-{time.time_ns()}"
+
+    def touch(about):
+        open_store(where, about).partition(0).close()
+
+    touch({"model_hash": "one"})
+    touch({"model_hash": "one"})
+    touch(None)  # a look from outside
+    with pytest.raises(ValueError, match="made for"):
+        touch({"model_hash": "two"})
+
+
+def test_a_compact_copy_holds_the_same(tmp_path):
+    part = LmdbStore(tmp_path / "s").partition(0)
+    part.commit({str(i).encode(): os.urandom(5000) for i in range(300)}, 0, 1)
+    part.commit({str(i).encode(): None for i in range(1, 300)}, 1, 2)
+    part.compact(tmp_path / "t" / "partition-00000")
+    before = (tmp_path / "s" / "partition-00000" / "data.mdb").stat().st_size
+    assert (tmp_path / "t" / "partition-00000" / "data.mdb").stat().st_size < before / 2
+    again = LmdbStore(tmp_path / "t").partition(0)
+    assert list(again.items()) == list(part.items())
+    assert again.offset == 2
+
+
+def test_a_store_that_is_not_there_is_not_made_by_looking(tmp_path):
+    with pytest.raises(ValueError, match="no store"):
+        LmdbStore(tmp_path / "nowhere", readonly=True)
+    assert not (tmp_path / "nowhere").exists()
