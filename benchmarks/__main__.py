@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks import astrafier, catalog, gpu, growth, multiband, onnx, reading
+from benchmarks import alerts, astrafier, catalog, gpu, growth, multiband, onnx, reading
 from benchmarks.timing import machine
 
 BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
@@ -28,6 +28,9 @@ BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
     "packing": catalog.packing,
     "catalog": catalog.growth,
     "cluster": catalog.cluster,
+    "decoding": alerts.decoding,
+    "engine": alerts.engine,
+    "stream": alerts.stream,
     "gpu": gpu.run,
 }
 RESULTS = Path(__file__).parent / "results"

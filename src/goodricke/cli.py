@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 models = typer.Typer(no_args_is_help=True, help="List, show, verify and import models.")
 app.add_typer(models, name="models")
+demo = typer.Typer(help="Show what it does on light curves that come with the package.")
+app.add_typer(demo, name="demo")
 app.add_typer(download, name="download")
 app.add_typer(alerts, name="alerts")
 
@@ -207,15 +209,32 @@ def catalog(
     )
 
 
-@app.command()
-def demo(
+@demo.callback(invoke_without_command=True)
+def demonstrate(
+    context: typer.Context,
     plot: Annotated[Path | None, typer.Option(help="Write a figure per star into this folder")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the results to this file")] = None,
 ) -> None:
     """Classify twelve real variable stars (ASAS survey) that come with the package; no network."""
-    from goodricke.pipeline import run_demo
+    if context.invoked_subcommand is None:
+        from goodricke.pipeline import run_demo
 
-    raise typer.Exit(_guarded(run_demo, out, plot))
+        raise typer.Exit(_guarded(run_demo, out, plot))
+
+
+@demo.command("alerts")
+def demonstrate_alerts(
+    light_curves: Annotated[
+        list[str] | None, typer.Option(help="Yours, in ZTF's g and r  [default: made-up supernovae]")
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Days of the stream per second  [default: as fast as it goes]")
+    ] = None,
+) -> None:
+    """Start a broker, send a night of alerts, classify them live, compare with the whole light curves; no network."""
+    from goodricke.alerts.demo import run
+
+    raise typer.Exit(_guarded(run, light_curves, speed))
 
 
 @app.command()

@@ -7,8 +7,8 @@ import json
 import fastavro
 import numpy as np
 import pytest
-import torch
 
+from alerts.streams import BANDS, keyed, light_curves, tiny_model
 from goodricke import classify
 from goodricke.alerts import slim
 from goodricke.alerts.engine import Engine, Message
@@ -16,64 +16,28 @@ from goodricke.alerts.packets import decode
 from goodricke.alerts.record import Record
 from goodricke.alerts.state import Fenced, LmdbStore, MemoryStore
 from goodricke.lightcurves import LightCurves
-from goodricke.models.bundle import BundleConfig, Model
-from goodricke.models.multiband import Multiband, MultibandNetworkConfig
-from goodricke.preprocess.multiband import MultibandConfig
+from goodricke.models.bundle import Model
 
 pytest.importorskip("fastavro", reason="needs goodricke[alerts]")
 
-BANDS = ("g", "r")
 SCHEMA = fastavro.parse_schema(json.loads(slim.schema()))
 
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    torch.manual_seed(3)
-    network = Multiband(MultibandNetworkConfig(bands=2, classes=3, hidden=16))
-    for parameter in network.parameters():  # answers that move
-        torch.nn.init.normal_(parameter, 0, 0.4)
-    preprocessing = MultibandConfig(bands=BANDS, brightness="magnitude")
-    config = BundleConfig(
-        name="m", family="multiband", classes=("A", "B", "C"), network={}, preprocessing=preprocessing
-    )
-    return Model(config, network.eval())
-
-
-def light_curves(n: int, most: int, seed: int = 0) -> LightCurves:
-    rng = np.random.default_rng(seed)
-    counts = rng.integers(1, most + 1, n)
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    total = offsets[-1]
-    curves = LightCurves.from_arrays(
-        [f"object {i}" for i in range(n)],
-        offsets,
-        60000 + rng.permutation(total * 3)[:total] * 0.25,
-        rng.normal(18, 1, total),
-        np.full(total, 0.05),
-        rng.integers(0, 2, total),
-        bands=BANDS,
-        unit="mag",
-        time_scale="MJD",
-    )
-    return curves.sorted()
+    return tiny_model()
 
 
 def record(name, alert_id, time, band, value, error, previous=None) -> bytes:
     buffer = io.BytesIO()
     told = {"object_id": name, "alert_id": int(alert_id), "time": time, "band": band, "value": value, "error": error}
-    fastavro.schemaless_writer(buffer, SCHEMA, told | {"ra": 10.0, "dec": -5.0, "previous": previous})
+    fastavro.schemaless_writer(buffer, SCHEMA, told | {"ra": None, "dec": None, "previous": previous})
     return buffer.getvalue()
 
 
 def stream(curves: LightCurves) -> list[bytes]:
     """Return the observations of all objects in order of time."""
-    owner = np.repeat(np.arange(len(curves)), curves.n_obs)
-    columns = (curves.time, curves.band, curves.value, curves.error)
-    rows = sorted(zip(curves.time, owner, range(len(owner)), strict=True))
-    return [
-        record(curves.ids[o], k, float(t), BANDS[columns[1][k]], float(columns[2][k]), float(columns[3][k]))
-        for t, o, k in rows
-    ]
+    return [value for _, value in keyed(curves)]
 
 
 def messages(values, first=0):

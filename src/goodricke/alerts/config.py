@@ -29,8 +29,8 @@ format = "json"                  # or avro
 dead_letters = "goodricke-dead"  # messages that can't be used, with the error in a header
 
 [[output.filters]]               # sub-streams, as many as you like
-topic = "goodricke-snia"
-where = "p_Ia > 0.9 and n_obs >= 8"
+topic = "goodricke-ia"
+where = "p_IA > 0.9 and n_obs >= 8"
 
 [metrics]
 port = 9108                      # Prometheus at /metrics, health at /health; 0: none

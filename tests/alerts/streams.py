@@ -1,0 +1,77 @@
+"""Streams of slim records for the tests: in order, and with all that goes wrong on the way."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from goodricke.alerts.engine import Message
+from goodricke.alerts.generate import packets
+from goodricke.lightcurves import LightCurves
+from goodricke.models.bundle import BundleConfig, Model
+from goodricke.models.multiband import Multiband, MultibandNetworkConfig
+from goodricke.preprocess.multiband import MultibandConfig
+
+BANDS, CLASSES = ("g", "r"), ("A", "B", "C")
+
+
+def tiny_model() -> Model:
+    """Return an untrained model whose answers move."""
+    torch.manual_seed(3)
+    network = Multiband(MultibandNetworkConfig(bands=2, classes=3, hidden=16))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.4)
+    preprocessing = MultibandConfig(bands=BANDS, brightness="magnitude")
+    config = BundleConfig(
+        name="m", family="multiband", classes=CLASSES, network=network.config.model_dump(), preprocessing=preprocessing
+    )
+    return Model(config, network.eval())
+
+
+def light_curves(n: int, most: int, seed: int = 0) -> LightCurves:
+    """Return light curves of 1 to ``most`` observations."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, most + 1, n)
+    total = int(counts.sum())
+    return LightCurves.from_arrays(
+        [f"object {i}" for i in range(n)],
+        np.concatenate([[0], np.cumsum(counts)]),
+        60000 + rng.permutation(total * 3)[:total] * 0.25,
+        rng.normal(18, 1, total),
+        np.full(total, 0.05),
+        rng.integers(0, 2, total),
+        bands=BANDS,
+        unit="mag",
+        time_scale="MJD",
+    ).sorted()
+
+
+def keyed(curves: LightCurves) -> list[tuple[bytes, bytes]]:
+    """Return key and record of every observation, in order of time."""
+    return list(packets(curves, "slim", previous=0))
+
+
+def troubled(stream: list[tuple[bytes, bytes]], seed: int = 0) -> list[tuple[bytes, bytes]]:
+    """Return a stream with duplicates, observations that come late, and records that are cut or changed."""
+    rng = np.random.default_rng(seed)
+    order = np.argsort(np.arange(len(stream)) + rng.uniform(0, 25, len(stream)))
+    result = []
+    for i in order.tolist():
+        key, value = stream[i]
+        result.append((key, value))
+        if rng.random() < 0.15:
+            result.append((key, value))
+        if rng.random() < 0.05:
+            result.append((key, value[: int(rng.integers(0, len(value) - 1))]))
+        if rng.random() < 0.03:
+            result.append((key, rng.bytes(int(rng.integers(0, 60)))))
+    return result
+
+
+def partitioned(stream: list[tuple[bytes, bytes]], partitions: int) -> dict[int, list[Message]]:
+    """Return the messages of each partition, by the number in the object's name."""
+    result: dict[int, list[Message]] = {number: [] for number in range(partitions)}
+    for key, value in stream:
+        number = int(key.split()[-1]) % partitions
+        result[number].append(Message(len(result[number]), value, number))
+    return result
