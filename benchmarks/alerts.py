@@ -142,7 +142,7 @@ def _feed(
     model: Model, store: Store, values: list[bytes], unit: str, half: bool, batch: int = 1000
 ) -> tuple[float, float, int]:
     """Return alerts per CPU second and per second, and the bytes of a record at the end."""
-    options = PacketOptions(unit=unit if unit == "mag" else None)
+    options = PacketOptions(unit=unit)
     made = Engine(model, store, partial(decode, format="slim", options=options), half)
     messages = [Message(i, value) for i, value in enumerate(values)]
     warm = len(values) // 6
@@ -186,7 +186,7 @@ def _through(records: list[tuple[bytes, bytes]], kind: str, rate: float | None) 
     from goodricke.alerts.worker import Worker
 
     with TemporaryDirectory() as folder, broker({"in": 2, "out": 2, "dead": 1}) as address:
-        kafka = {"bootstrap.servers": address, "session.timeout.ms": 6000}
+        kafka = {"bootstrap.servers": address, "session.timeout.ms": 6000, "log_level": 0}
         config = WorkerConfig(
             model="ztf-bts",
             state=str(Path(folder) / "s"),

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from goodricke.alerts.command import app as alerts
+from goodricke.catalog.command import COMMANDS as CATALOG
+from goodricke.commands import (
+    DONE,
+    SOME_FAILED,
+    USAGE,
+    Band,
+    Columns,
+    Device,
+    Flux,
+    Passes,
+    Quality,
+    Recursive,
+    Sources,
+    TimeScale,
+    Unit,
+    Workers,
+    console,
+    guarded,
+    reading,
+)
 from goodricke.download.command import app as download
 from goodricke.memory import keep_freed_memory
 
@@ -29,32 +48,6 @@ demo = typer.Typer(help="Show what it does on light curves that come with the pa
 app.add_typer(demo, name="demo")
 app.add_typer(download, name="download")
 app.add_typer(alerts, name="alerts")
-
-DONE, SOME_FAILED, USAGE = 0, 3, 2
-
-Sources = Annotated[
-    list[str], typer.Argument(help="Files, folders, globs or text files that list paths", show_default=False)
-]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option("--column", help="Name a column that isn't recognised: time=HJD, value=Vmag, error=e, object_id=star"),
-]
-Quality = Annotated[
-    str, typer.Option(help="Flagged cadences: default (the product's makers' cut), bitmask, hard or none")
-]
-Flux = Annotated[str | None, typer.Option(help="Flux column, e.g. PDCSAP_FLUX", show_default=False)]
-Band = Annotated[str | None, typer.Option(help="Name of the band, where the files don't tell", show_default=False)]
-Unit = Annotated[
-    str | None,
-    typer.Option(help="Unit of the brightness, where the files don't tell: mag, nJy, ...", show_default=False),
-]
-TimeScale = Annotated[
-    str | None, typer.Option(help="Time scale, where the files don't tell: MJD, BTJD, HJD, ...", show_default=False)
-]
-Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders with all their subfolders")]
-Passes = Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")]
-Workers = Annotated[int, typer.Option(min=1, help="Processes for preprocessing")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto; an absent GPU is an error")]
 
 
 def _version(wanted: bool) -> None:
@@ -97,8 +90,8 @@ def inspect(
     """Show what is recognised in files: mission, columns, cadence, gaps, faults, and a small plot."""
     from goodricke.inspection import inspect as look
 
-    options = _reading(quality, flux, column, band, unit, time_scale, recursive)
-    raise typer.Exit(_guarded(lambda: look(sources, plot=plot, **options)))
+    options = reading(quality, flux, column, band, unit, time_scale, recursive)
+    raise typer.Exit(guarded(lambda: look(sources, plot=plot, **options)))
 
 
 @app.command()
@@ -132,80 +125,9 @@ def classify(
     """
     from goodricke.pipeline import classify_files
 
-    options = _reading(quality, flux, column, band, unit, time_scale, recursive)
+    options = reading(quality, flux, column, band, unit, time_scale, recursive)
     raise typer.Exit(
-        _guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options, strict, precision)
-    )
-
-
-@app.command()
-def pack(
-    sources: Sources,
-    out: Annotated[
-        Path, typer.Option(help="Folder for the shards: new, or of a run to go on with", show_default=False)
-    ],
-    quality: Quality = "default",
-    flux: Flux = None,
-    column: Columns = None,
-    band: Band = None,
-    unit: Unit = None,
-    time_scale: TimeScale = None,
-    recursive: Recursive = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes")] = 1,
-) -> None:
-    """Read many small files once and keep their light curves in a few nested Parquet files.
-
-    Broken off, the same command goes on. What can't be read is in unreadable.csv; the rest is packed.
-    Next: goodricke catalog OUT --model MODEL --out CATALOG
-    Exit code: 0 all read, 3 some were not, 2 wrong usage.
-    """
-    from goodricke.catalog.run import pack as run
-
-    options = _reading(quality, flux, column, band, unit, time_scale, recursive)
-    raise typer.Exit(_guarded(lambda: run(sources, out, workers, options=options)))
-
-
-@app.command()
-def catalog(
-    sources: Annotated[
-        list[str],
-        typer.Argument(help="Packs, nested Parquet, HATS catalogs, or files as for classify", show_default=False),
-    ],
-    model: Annotated[str, typer.Option(help="Shipped model (see `goodricke models list`), folder or hub id")],
-    out: Annotated[Path, typer.Option(help="Folder for the catalog: new, or of a run to go on with")],
-    mc: Passes = 20,
-    seed: Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")] = 0,
-    quality: Quality = "default",
-    flux: Flux = None,
-    column: Columns = None,
-    band: Band = None,
-    unit: Unit = None,
-    time_scale: TimeScale = None,
-    recursive: Recursive = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each (on a GPU: that share it)")] = 1,
-    device: Device = "cpu",
-    precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 (ASTRAFier), or auto: bfloat16 where the hardware is made for it")
-    ] = "auto",
-    dask: Annotated[
-        str | None,
-        typer.Option(help="local, tcp://SCHEDULER:8786 or slurm:FILE.toml (with --workers jobs)", show_default=False),
-    ] = None,
-    points: Annotated[
-        int | None, typer.Option(help="Observations per shard  [default: ten minutes of a core]", show_default=False)
-    ] = None,
-) -> None:
-    """Classify a survey: one row per light curve, in Parquet shards that are written as they are done.
-
-    Killed at any moment, the same command goes on where it stopped and gives the same rows.
-    Next: goodricke convert, goodricke examine, goodricke thresholds.
-    Exit code: 0 all shards made, 3 some were set aside (the same command tries them again), 2 wrong usage.
-    """
-    from goodricke.catalog.run import catalog as run
-
-    options = _reading(quality, flux, column, band, unit, time_scale, recursive)
-    raise typer.Exit(
-        _guarded(lambda: run(sources, model, out, workers, mc, seed, device, precision, dask, points, options))
+        guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options, strict, precision)
     )
 
 
@@ -219,7 +141,7 @@ def demonstrate(
     if context.invoked_subcommand is None:
         from goodricke.pipeline import run_demo
 
-        raise typer.Exit(_guarded(run_demo, out, plot))
+        raise typer.Exit(guarded(run_demo, out, plot))
 
 
 @demo.command("alerts")
@@ -234,7 +156,7 @@ def demonstrate_alerts(
     """Start a broker, send a night of alerts, classify them live, compare with the whole light curves; no network."""
     from goodricke.alerts.demo import run
 
-    raise typer.Exit(_guarded(run, light_curves, speed))
+    raise typer.Exit(guarded(run, light_curves, speed))
 
 
 @app.command()
@@ -276,7 +198,7 @@ def train(
             run_recipe(each, device)
         return DONE
 
-    raise typer.Exit(_guarded(run))
+    raise typer.Exit(guarded(run))
 
 
 @app.command()
@@ -327,7 +249,7 @@ def evaluate(
 
     Exit code: 0 every object was answered, 3 some were not, 2 wrong usage.
     """
-    told = _reading(quality, flux, column, band, unit, time_scale, recursive)
+    told = reading(quality, flux, column, band, unit, time_scale, recursive)
     told |= {"label": label, "object_id": object_id}
 
     def run() -> int:
@@ -339,153 +261,7 @@ def evaluate(
         result = put_to(model, data, out, split=split, history=history or (), **options)
         return DONE if result.complete else SOME_FAILED
 
-    raise typer.Exit(_guarded(run))
-
-
-@app.command()
-def examine(
-    catalog: Annotated[
-        Path, typer.Argument(help="Catalog folder, HATS catalog, or a .parquet of classify --out", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the report, its figures and numbers", show_default=False)],
-    light_curves: Annotated[
-        list[str] | None,
-        typer.Option(help="What the catalog was made from, for frequencies and amplitudes", show_default=False),
-    ] = None,
-    gaia: Annotated[
-        Path | None, typer.Option(help="Local table of Gaia DR3 or TIC stars for these objects", show_default=False)
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Table of known classes, a row per object", show_default=False)
-    ] = None,
-    cuts: Annotated[
-        str, typer.Option(help="Probabilities from which on a star counts as one of its class")
-    ] = "0.5,0.8",
-    radius: Annotated[float, typer.Option(min=0, help="Of the match by position [arcsec]")] = 2.0,
-    by: Annotated[str, typer.Option("--match", help="With --gaia: by key, by position, or auto")] = "auto",
-    pair: Annotated[
-        str | None, typer.Option(help="Two classes to look for hybrids between: DSCT_BCEP,GDOR_SPB", show_default=False)
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Column of --labels with the class, if not recognised")] = None,
-    object_id: Annotated[str | None, typer.Option(help="Column of --labels with the id, if not recognised")] = None,
-    rename: Annotated[
-        list[str] | None, typer.Option(help="Call a label as the model does: Rotational=ROT; repeatable")
-    ] = None,
-    quality: Quality = "default",
-    flux: Flux = None,
-    column: Columns = None,
-    band: Band = None,
-    unit: Unit = None,
-    time_scale: TimeScale = None,
-    recursive: Recursive = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes for the periodograms, of one thread each")] = 1,
-) -> None:
-    """Hold a catalog against frequencies, amplitudes, temperatures and labels: a report with figures to judge it by.
-
-    Interrupted while it measures frequencies, the same command goes on.
-
-    goodricke examine CATALOG --light-curves SRC --gaia gaia.fits --out DIR
-    """
-    told = _reading(quality, flux, column, band, unit, time_scale, recursive)
-    options: dict[str, Any] = {"light_curves": light_curves or None, "gaia": gaia, "labels": labels, "radius": radius}
-    options |= {"by": by, "label": label, "object_id": object_id, "workers": workers}
-
-    def run() -> int:
-        from goodricke.catalog.examine import examine as look
-        from goodricke.catalog.examine import parse_cuts, parse_pair, parse_renaming
-
-        options.update(cuts=parse_cuts(cuts), pair=parse_pair(pair), rename=parse_renaming(rename or []))
-        console = _console()
-        result = look(catalog, out, console=console, **options, **told)
-        console.print(f"{result.folder / 'report.html'} written", markup=False)
-        return DONE
-
-    raise typer.Exit(_guarded(run))
-
-
-@app.command()
-def convert(
-    catalog: Annotated[
-        Path, typer.Argument(help="Folder of `goodricke catalog`, HATS catalog, or .parquet", show_default=False)
-    ],
-    out: Annotated[
-        Path, typer.Option(help=".parquet, .csv, .ecsv, .fits, .vot, or a new folder .hats", show_default=False)
-    ],
-    per_star: Annotated[
-        str | None,
-        typer.Option(help="One row per star: the best of its light curves, or their mean", metavar="best|mean"),
-    ] = None,
-    star_column: Annotated[str, typer.Option(help="With --per-star: the column that names the star")] = "object_id",
-    join: Annotated[
-        Path | None, typer.Option(help="Table with more columns by object id (ra, dec, teff_gspphot, ...)")
-    ] = None,
-    thresholds: Annotated[
-        Path | None, typer.Option(help="Statement of `goodricke thresholds`, if not thresholds.json in CATALOG")
-    ] = None,
-    hats: Annotated[str | None, typer.Option(help="Write a HATS catalog of this name")] = None,
-) -> None:
-    """Write a catalog as other tools open it, with units, UCDs and descriptions where the format has them.
-
-    HATS (needs the extra survey and positions ra, dec) is what LSDB opens and cross-matches.
-    With thresholds, the column confident_class has the class where its probability reaches the cut.
-    CSV and ECSV have no embeddings. All but CSV carry model, hash, version, settings and thresholds as metadata.
-    """
-
-    def run() -> int:
-        from goodricke.catalog.write import convert as write
-
-        how: Any = per_star
-        write(catalog, out, how, star_column, thresholds, hats, join, _console())
-        return DONE
-
-    raise typer.Exit(_guarded(run))
-
-
-@app.command()
-def thresholds(
-    catalog: Annotated[
-        Path, typer.Argument(help="Catalog or .parquet with the predictions of labelled objects", show_default=False)
-    ],
-    labels: Annotated[Path, typer.Option(help="Table with a row per object", show_default=False)],
-    purity: Annotated[float, typer.Option(help="Wanted of each class, as a fraction")] = 0.95,
-    confidence: Annotated[float, typer.Option(help="That the purity is reached")] = 0.95,
-    label: Annotated[str | None, typer.Option(help="Column with the class, if not recognised")] = None,
-    object_id: Annotated[str | None, typer.Option(help="Column with the object's id, if not recognised")] = None,
-    rename: Annotated[
-        list[str] | None, typer.Option(help="Call a label as the model does: Rotational=ROT; repeatable")
-    ] = None,
-    split: Annotated[
-        Path | None, typer.Option(help="A run's split.csv: only its test objects, which were not trained on")
-    ] = None,
-    per_star: Annotated[
-        str | None, typer.Option(help="Merge the light curves of each star first, as in convert", metavar="best|mean")
-    ] = None,
-    star_column: Annotated[str, typer.Option(help="With --per-star: the column that names the star")] = "object_id",
-    out: Annotated[Path | None, typer.Option(help="File for the statement, or the catalog's folder it is for")] = None,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Keep the statement in CATALOG, where convert finds it")
-    ] = False,
-) -> None:
-    """Choose, per class, the least probability that gives a wanted purity, and say how complete it is.
-
-    A cut counts only if the purity is reached with the confidence asked for; few labelled objects make no cut.
-    Then: goodricke convert CATALOG --thresholds FILE --out ... adds the column confident_class.
-    """
-
-    def run() -> int:
-        from goodricke.catalog.examine import parse_renaming
-        from goodricke.catalog.thresholds import choose_thresholds
-
-        if apply and not catalog.is_dir():
-            raise ValueError(f"{catalog} is no folder to keep a statement in: use --out FILE and convert --thresholds")
-        how, names = cast(Any, per_star), parse_renaming(rename or [])
-        told = choose_thresholds(catalog, labels, purity, confidence, label, object_id, names, split, how, star_column)
-        _console().print(told.to_table())
-        for where in {*([catalog] if apply else []), *([out] if out else [])}:
-            _console().print(f"statement written to {told.write(where)}")
-        return DONE
-
-    raise typer.Exit(_guarded(run))
+    raise typer.Exit(guarded(run))
 
 
 @models.command("list")
@@ -493,7 +269,7 @@ def list_models() -> None:
     """List the models that come with the package, with their scores on held-out stars."""
     from goodricke.pipeline import table_of_models
 
-    _console().print(table_of_models())
+    console().print(table_of_models())
 
 
 @models.command("show")
@@ -504,10 +280,10 @@ def show_model(model: Annotated[str, typer.Argument(help="Shipped model, folder 
     from goodricke.models.bundle import find_model
 
     def run() -> int:
-        _console().print(Markdown((find_model(model) / "README.md").read_text()))
+        console().print(Markdown((find_model(model) / "README.md").read_text()))
         return DONE
 
-    raise typer.Exit(_guarded(run))
+    raise typer.Exit(guarded(run))
 
 
 @models.command("verify")
@@ -521,10 +297,10 @@ def verify(
 
         loaded = load_model(model, device)
         worst = verify_model(loaded)
-        _console().print(f"{loaded.name} {loaded.hash}: recorded logits reproduced to {worst:.1e}")
+        console().print(f"{loaded.name} {loaded.hash}: recorded logits reproduced to {worst:.1e}")
         return DONE
 
-    raise typer.Exit(_guarded(run))
+    raise typer.Exit(guarded(run))
 
 
 @models.command("import")
@@ -539,10 +315,10 @@ def import_published(
         from goodricke.pipeline import import_checkpoint
 
         model = import_checkpoint(checkpoint, out, name)
-        _console().print(f"{model.name} {model.hash} written to {out}: {', '.join(model.classes)}")
+        console().print(f"{model.name} {model.hash} written to {out}: {', '.join(model.classes)}")
         return DONE
 
-    raise typer.Exit(_guarded(run))
+    raise typer.Exit(guarded(run))
 
 
 @models.command("export")
@@ -571,47 +347,14 @@ def export_model(
         from goodricke.models.export import export
 
         for path in export(load_model(model), out):
-            _console().print(f"written to {path}")
+            console().print(f"written to {path}")
         return DONE
 
-    raise typer.Exit(_guarded(run))
+    raise typer.Exit(guarded(run))
 
 
-def _reading(
-    quality: str,
-    flux: str | None,
-    column: list[str] | None,
-    band: str | None,
-    unit: str | None,
-    time_scale: str | None,
-    recursive: bool,
-) -> dict[str, Any]:
-    """Return the readers' options that the command line gives; the others keep the readers' own defaults."""
-    pairs = [item.partition("=") for item in column or []]
-    wrong = [name for name, equals, _ in pairs if not equals]
-    if wrong:
-        raise typer.BadParameter(f"--column {wrong[0]}: write it as KIND=NAME, e.g. time=HJD")
-    told: dict[str, Any] = {"quality": None if quality == "default" else quality, "flux": flux, "band": band}
-    told |= {"unit": unit, "time_scale": time_scale, "recursive": recursive or None}
-    told |= {"columns": {kind: name for kind, _, name in pairs} or None}
-    return {name: value for name, value in told.items() if value is not None}
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console()
-
-
-def _guarded(action: Any, *arguments: Any) -> int:
-    """Run a command; what the user can mend is told in a line, without a traceback."""
-    try:
-        return action(*arguments)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        if logging.getLogger("goodricke").isEnabledFor(logging.INFO):
-            raise
-        print(f"goodricke: {error}", file=sys.stderr)
-        return USAGE
+for command in CATALOG:
+    app.command()(command)
 
 
 def main() -> None:

@@ -40,9 +40,9 @@ class PacketOptions:
         ``pixelFlags_saturatedCenter`` of Rubin. The flag of Rubin's flux itself always does.
     flux : str, optional
         Another flux of Rubin's, e.g. ``apFlux``.
-    unit : {"mag", "nJy"}, optional
-        Of the result. By default magnitudes for ZTF and nJy for Rubin. A negative difference has no magnitude. The
-        values of slim records are taken to be in it, magnitudes by default.
+    unit : str, optional
+        Of the result: ``"mag"`` or ``"nJy"``, by default magnitudes for ZTF and nJy for Rubin. A negative difference
+        has no magnitude. The values of slim records are taken to be in it, whatever it is, magnitudes by default.
     reference_distance : float
         How far the nearest source of ZTF's reference image may be [arcsec] to be the same one.
     schema : str, optional
@@ -73,8 +73,6 @@ class PacketOptions:
     def __post_init__(self) -> None:
         if self.photometry not in ("total", "difference"):
             raise ValueError(f"photometry is 'total' or 'difference', not {self.photometry!r}")
-        if self.unit not in (None, "mag", "nJy"):
-            raise ValueError(f"the unit is 'mag' or 'nJy', not {self.unit!r}")
         object.__setattr__(self, "flags", tuple(self.flags))
 
 

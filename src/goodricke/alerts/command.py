@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from goodricke.commands import DONE, SOME_FAILED, USAGE, console, guarded
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,8 +17,6 @@ app = typer.Typer(
 )
 state = typer.Typer(no_args_is_help=True, help="Look into a store of states.")
 app.add_typer(state, name="state")
-
-DONE, SOME_FAILED, USAGE = 0, 3, 2
 
 Where = Annotated[str, typer.Argument(help="Folder of the store, or redis://HOST:PORT/DB", show_default=False)]
 Model = Annotated[str, typer.Option(help="Multi-band model (see `goodricke models list`), folder or hub id")]
@@ -37,7 +35,7 @@ def run(
     """Work on a stream until stopped (Ctrl-C, SIGTERM); start as many workers of a group as you like.
 
     Killed at any moment, a worker's partitions go to the others, or to the next that is started: no message is lost,
-    none counts twice. Exit code: 0 stopped as asked, 1 the broker or the store failed, 2 wrong usage.
+    none counts twice. Exit code: 0 stopped as asked, 2 wrong usage, or the broker or the store failed.
     """
     from goodricke.alerts.config import EXAMPLE, read_config
 
@@ -51,7 +49,7 @@ def run(
         operate(read_config(config), live, idle)
         return DONE
 
-    raise typer.Exit(_guarded(work))
+    raise typer.Exit(guarded(work))
 
 
 @app.command()
@@ -87,7 +85,7 @@ def replay(
             return operate.send(sources, to, speed, options)
         return operate.replay(sources, str(model), state, half, out, speed, batch, shadow, live, options)
 
-    raise typer.Exit(_guarded(work))
+    raise typer.Exit(guarded(work))
 
 
 @state.command("ls")
@@ -95,7 +93,7 @@ def list_(where: Where) -> None:
     """List the partitions: objects, offset, bytes per object."""
     from goodricke.alerts.inspect import listing
 
-    _show(lambda: _console().print(listing(where)))
+    _show(lambda: console().print(listing(where)))
 
 
 @state.command()
@@ -108,10 +106,10 @@ def show(where: Where, object_id: str) -> None:
         if found is None:
             raise ValueError(f"{where}: nothing is kept of {object_id}")
         for name, value in described(*found).items():
-            _console().print(f"{name:>14}  {value}", markup=False)
+            console().print(f"{name:>14}  {value}", markup=False)
         return DONE
 
-    raise typer.Exit(_guarded(work))
+    raise typer.Exit(guarded(work))
 
 
 @state.command()
@@ -127,7 +125,7 @@ def export(
         from goodricke.models.bundle import read_config
 
         rows = write(where, out, read_config(model).classes if model else ())
-        _console().print(f"{rows:,} objects written to {out}")
+        console().print(f"{rows:,} objects written to {out}")
 
     _show(work)
 
@@ -140,11 +138,11 @@ def verify(where: Where) -> None:
     def work() -> int:
         sound, wrong = check(where)
         for each in wrong[:20]:
-            _console().print(each, markup=False)
-        _console().print(f"{sound:,} records are sound, {len(wrong):,} are not")
+            console().print(each, markup=False)
+        console().print(f"{sound:,} records are sound, {len(wrong):,} are not")
         return SOME_FAILED if wrong else DONE
 
-    raise typer.Exit(_guarded(work))
+    raise typer.Exit(guarded(work))
 
 
 @state.command()
@@ -155,7 +153,7 @@ def expire(
     """Delete objects without news for so many days, while no worker is on the store."""
     from goodricke.alerts.inspect import expire as delete
 
-    _show(lambda: _console().print(f"{delete(where, days):,} objects deleted"))
+    _show(lambda: console().print(f"{delete(where, days):,} objects deleted"))
 
 
 @state.command()
@@ -165,7 +163,7 @@ def compact(where: Where, out: Annotated[Path, typer.Option(help="An empty folde
 
     def work() -> None:
         before, after = write(where, out)
-        _console().print(f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB in {out}")
+        console().print(f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB in {out}")
 
     _show(work)
 
@@ -175,24 +173,4 @@ def _show(action: Callable[[], Any]) -> None:
         action()
         return DONE
 
-    raise typer.Exit(_guarded(work))
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console()
-
-
-def _guarded(action: Callable[[], int]) -> int:
-    """Run a command; what the user can mend is told in a line, without a traceback."""
-    try:
-        return action()
-    except (ValueError, OSError, ImportError, TypeError) as error:
-        if logging.getLogger("goodricke").isEnabledFor(logging.INFO):
-            raise
-        print(f"goodricke: {error}", file=sys.stderr)
-        return USAGE
-    except RuntimeError as error:
-        print(f"goodricke: {error}", file=sys.stderr)
-        return 1
+    raise typer.Exit(guarded(work))

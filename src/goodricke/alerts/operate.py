@@ -95,7 +95,7 @@ def replay(
 ) -> int:
     """Feed light curves straight into an engine; see `goodricke.alerts.replay`."""
     curves = read(list(sources), **options)
-    reading = PacketOptions(unit=curves.unit if curves.unit in ("mag", "nJy") else None)
+    reading = PacketOptions(unit=curves.unit)
     engine = engine_for(model, state, half, "slim", reading)
     other = None if shadow is None else Shadow(engine_for(shadow, _beside(state), half, "slim", reading))
     metrics, last = Metrics(engine.counts), dict[str, dict[str, Any]]()

@@ -100,6 +100,8 @@ class Decoder:
     def __init__(self, format: str, options: PacketOptions) -> None:
         if format not in SURVEYS:
             raise ValueError(f"no alert format {format!r}; there are: {', '.join(FORMATS)}")
+        if format != "slim" and options.unit not in (None, "mag", "nJy"):
+            raise ValueError(f"{format} packets come in 'mag' or 'nJy', not {options.unit!r}")
         self.survey, self.options = SURVEYS[format], options
         self.layout = self.survey.layout(options)
         self.parse_json = IN_JSON.get(format)

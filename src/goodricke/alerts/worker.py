@@ -82,6 +82,11 @@ class Publisher:
         if letters:
             self._flush()
 
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._producer.flush(PATIENCE)
+        del self._producer  # its threads end with it
+
     def _send(
         self, topic: str, key: str, value: bytes, headers: list[tuple[str, str | bytes | None]] | None = None
     ) -> None:
@@ -189,6 +194,7 @@ class Worker:
         finally:
             self.engine.close()
             self._consumer.close()
+            self._publisher.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[Any]) -> None:
         """Take up partitions where the store says, and publish again what may not have been."""

@@ -1,15 +1,18 @@
 """From a sky survey to a catalog: pack small files into shards, classify them, write what other tools open."""
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from goodricke.catalog.folder import Catalog
+if TYPE_CHECKING:
+    from goodricke.catalog.folder import Catalog
+    from goodricke.catalog.hats import map_catalog
 
 __all__ = ["Catalog", "map_catalog"]
 
+_PLACES = {"Catalog": "folder", "map_catalog": "hats"}  # imported when asked for: the command line begins faster
+
 
 def __getattr__(name: str) -> Any:
-    if name == "map_catalog":  # imports PyTorch
-        from goodricke.catalog.hats import map_catalog
-
-        return map_catalog
-    raise AttributeError(name)
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"goodricke.catalog.{_PLACES[name]}"), name)

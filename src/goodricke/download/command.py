@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from goodricke.commands import DONE, SOME_FAILED, USAGE, Flux, Quality
+
 if TYPE_CHECKING:
     from goodricke.download.archive import Archive
 
@@ -19,7 +21,6 @@ app = typer.Typer(
     "[bold]goodricke download kepler --quarter 9 --targets LIST --out FOLDER[/], then "
     "[bold]goodricke train[/], [bold]classify[/] or [bold]catalog[/] on the folder.",
 )
-DONE, SOME_MISSING, USAGE = 0, 3, 2
 
 Listed = Annotated[Path, typer.Option("--targets", help="Text with an id per line, or CSV", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Folder: new, or of a download to go on with", show_default=False)]
@@ -31,8 +32,6 @@ Timeout = Annotated[float, typer.Option(help="Seconds without an answer before a
 PerShard = Annotated[int | None, typer.Option(min=1, help="Targets in a shard", show_default=False)]
 Keep = Annotated[Path | None, typer.Option("--keep-files", help="Keep the archive's files in this folder")]
 BaseUrl = Annotated[str | None, typer.Option(help="Of a mirror with the archive's own paths", show_default=False)]
-Flux = Annotated[str | None, typer.Option(help="Flux column, e.g. SAP_FLUX", show_default=False)]
-Quality = Annotated[str, typer.Option(help="Flagged cadences: default, bitmask, hard or none")]
 
 
 @app.command()
@@ -188,5 +187,5 @@ def _run(
         if logging.getLogger("goodricke").isEnabledFor(logging.INFO) and not down:
             raise
         print(f"goodricke: {error}", file=sys.stderr)
-        raise typer.Exit(SOME_MISSING if down else USAGE) from None
-    raise typer.Exit(SOME_MISSING if manifest["missing"] else DONE)
+        raise typer.Exit(SOME_FAILED if down else USAGE) from None
+    raise typer.Exit(SOME_FAILED if manifest["missing"] else DONE)

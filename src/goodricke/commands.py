@@ -1,0 +1,73 @@
+"""What the commands share: options, exit codes, and how an error is told."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated, Any
+
+import typer
+
+DONE, SOME_FAILED, USAGE = 0, 3, 2
+
+Sources = Annotated[
+    list[str], typer.Argument(help="Files, folders, globs or text files that list paths", show_default=False)
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="Name a column that isn't recognised: time=HJD, value=Vmag, error=e, object_id=star"),
+]
+Quality = Annotated[
+    str, typer.Option(help="Flagged cadences: default (the product's makers' cut), bitmask, hard or none")
+]
+Flux = Annotated[str | None, typer.Option(help="Flux column, e.g. PDCSAP_FLUX", show_default=False)]
+Band = Annotated[str | None, typer.Option(help="Name of the band, where the files don't tell", show_default=False)]
+Unit = Annotated[
+    str | None,
+    typer.Option(help="Unit of the brightness, where the files don't tell: mag, nJy, ...", show_default=False),
+]
+TimeScale = Annotated[
+    str | None, typer.Option(help="Time scale, where the files don't tell: MJD, BTJD, HJD, ...", show_default=False)
+]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders with all their subfolders")]
+Passes = Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes for preprocessing")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto; an absent GPU is an error")]
+
+
+def reading(
+    quality: str,
+    flux: str | None,
+    column: list[str] | None,
+    band: str | None,
+    unit: str | None,
+    time_scale: str | None,
+    recursive: bool,
+) -> dict[str, Any]:
+    """Return the readers' options that the command line gives; the others keep the readers' own defaults."""
+    pairs = [item.partition("=") for item in column or []]
+    wrong = [name for name, equals, _ in pairs if not equals]
+    if wrong:
+        raise typer.BadParameter(f"--column {wrong[0]}: write it as KIND=NAME, e.g. time=HJD")
+    told: dict[str, Any] = {"quality": None if quality == "default" else quality, "flux": flux, "band": band}
+    told |= {"unit": unit, "time_scale": time_scale, "recursive": recursive or None}
+    told |= {"columns": {kind: name for kind, _, name in pairs} or None}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def console() -> Any:
+    """Return what commands print to."""
+    from rich.console import Console
+
+    return Console()
+
+
+def guarded(action: Any, *arguments: Any) -> int:
+    """Run a command; what the user can mend is told in a line, without a traceback."""
+    try:
+        return action(*arguments)
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        if logging.getLogger("goodricke").isEnabledFor(logging.INFO):
+            raise
+        print(f"goodricke: {error}", file=sys.stderr)
+        return USAGE
