@@ -132,16 +132,31 @@ def copies(out: Path, stars: LightCurves, n: int) -> None:
 
 def command(*arguments: str) -> tuple[float, float, float]:
     """Run the command ``goodricke``; return CPU and wall time [s] and the memory of its largest process [GB]."""
-    code = "import sys, resource; from goodricke.cli import main; sys.argv[0] = 'goodricke'\ntry: main()\nfinally: " + (
-        "print(max(resource.getrusage(w).ru_maxrss for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))"
-    )
+    code = "import sys; from goodricke.cli import main; sys.argv[0] = 'goodricke'; main()"
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    told = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    with open(os.devnull, "w") as nowhere:
+        running = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=nowhere, stderr=subprocess.PIPE)
+        peak = 0.0
+        while running.poll() is None:
+            peak = max(peak, _memory(running.pid))
+            time.sleep(0.05)
     wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if told.returncode not in (0, 3):
-        raise RuntimeError(told.stderr)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return cpu, wall, int(told.stdout.split()[-1]) * 1024e-9
+    assert running.stderr is not None
+    told = running.stderr.read().decode()
+    if running.returncode not in (0, 3):
+        raise RuntimeError(told)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall, peak
+
+
+def _memory(pid: int) -> float:
+    """Return the most memory that a process or one that it began has held so far [GB]; 0 where the system can't tell."""
+    try:
+        with open(f"/proc/{pid}/status") as lines:  # of this program, not of what was forked for it
+            own = next((int(line.split()[1]) * 1024e-9 for line in lines if line.startswith("VmHWM")), 0.0)
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            return max([own, *(_memory(int(child)) for child in children.read().split())])
+    except (OSError, ValueError):
+        return 0.0
 
 
 # ---- a cluster ------------------------------------------------------------------------------------------------------
