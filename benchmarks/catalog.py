@@ -149,7 +149,7 @@ def command(*arguments: str) -> tuple[float, float, float]:
 
 
 def _memory(pid: int) -> float:
-    """Return the most memory that a process or one that it began has held so far [GB]; 0 where the system can't tell."""
+    """Return the most memory [GB] that a process or one that it began has held; 0 where the system can't tell."""
     try:
         with open(f"/proc/{pid}/status") as lines:  # of this program, not of what was forked for it
             own = next((int(line.split()[1]) * 1024e-9 for line in lines if line.startswith("VmHWM")), 0.0)
