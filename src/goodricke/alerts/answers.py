@@ -110,6 +110,16 @@ class Answers:
         """Return each record as JSON."""
         return [json.dumps(record, separators=(",", ":")).encode() for record in self.records()]
 
+    def as_lasair(self) -> list[bytes]:
+        """Return each record as an annotation that the broker Lasair takes: object, class, probabilities in a dict."""
+        told = []
+        for record in self.records():
+            p = {c: record[f"p_{c}"] for c in self.classes}
+            why = f"{record['status']}, {record['n_obs']} observations"
+            note = {"objectId": record["object_id"], "classification": record["class"], "explanation": why}
+            told.append(note | {"classdict": p, "version": f"{self.model} {self.model_hash}"})
+        return [json.dumps(note, separators=(",", ":")).encode() for note in told]
+
     def kept(self) -> list[bytes]:
         """Return what a record keeps of each answer: status, previous class, change, probabilities."""
         data = np.empty(len(self), _kept(len(self.classes)))

@@ -25,7 +25,7 @@ photometry = "difference"        # or total, for variable stars (ZTF)
 
 [output]
 topic = "goodricke"              # an answer per object and batch, keyed by object
-format = "json"                  # or avro
+format = "json"                  # or avro, or lasair (annotations for that broker)
 dead_letters = "goodricke-dead"  # messages that can't be used, with the error in a header
 
 [[output.filters]]               # sub-streams, as many as you like
@@ -66,7 +66,7 @@ class OutputConfig(_Part):
     """Where answers go."""
 
     topic: str
-    format: Literal["json", "avro"] = "json"
+    format: Literal["json", "avro", "lasair"] = "json"
     dead_letters: str = "goodricke-dead"
     filters: tuple[FilterConfig, ...] = ()
 

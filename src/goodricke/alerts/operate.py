@@ -42,14 +42,16 @@ def engine_for(
 
     Raises
     ------
-    TypeError
-        If the model keeps no state.
     ValueError
-        If the store was made for another model.
+        If the model keeps no state, or the store was made for another model.
     """
     loaded = load_model(model, device)
     about = {"model": loaded.name, "model_hash": loaded.hash, "half": half, "keep": keep}
-    return Engine(loaded, open_store(state, about), partial(decode, format=format, options=options), half, keep)
+    store, decoder = open_store(state, about), partial(decode, format=format, options=options)
+    try:
+        return Engine(loaded, store, decoder, half, keep)
+    except TypeError as error:
+        raise ValueError(f"{error}: see `goodricke models list`") from error
 
 
 def operate(config: WorkerConfig, live: bool = True, idle: float | None = None) -> Metrics:

@@ -52,7 +52,9 @@ class Publisher:
     def __init__(self, config: WorkerConfig, like: Answers, producer: Producer) -> None:
         self._config, self._producer = config.output, producer
         self._filters = [(each.topic, Filter(each.where, like.columns)) for each in self._config.filters]
-        self._encode = _as_avro(like.classes) if self._config.format == "avro" else Answers.as_json
+        self._encode = {"json": Answers.as_json, "lasair": Answers.as_lasair}.get(self._config.format) or _as_avro(
+            like.classes
+        )
         self._lost: list[str] = []
 
     def answers(self, answers: Answers) -> None:

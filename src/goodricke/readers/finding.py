@@ -9,7 +9,7 @@ from pathlib import Path
 
 from goodricke.readers.options import Unreadable
 
-FORMATS = ("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl")
+FORMATS = ("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl", "avro")
 SUFFIXES = (*(f".{name}{packed}" for name in FORMATS for packed in ("", ".gz")), ".parquet", ".pq")
 HATS = ("hats.properties", "properties")  # one of them is in the folder of a HATS catalog
 COLLECTION = "collection.properties"  # and this one in that of a HATS collection, which names its catalog

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from goodricke.lightcurves import LightCurves
-from goodricke.readers import alerce, fink, forced, gaia, nested, panstarrs, qlp, snana, spoc, table, tglc
+from goodricke.readers import alerce, alert, fink, forced, gaia, nested, panstarrs, qlp, snana, spoc, table, tglc
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
 
@@ -33,7 +33,7 @@ class Reader(Protocol):
         ...
 
 
-READERS: tuple[Reader, ...] = (qlp, tglc, spoc, snana, forced, alerce, gaia, panstarrs, fink, nested, table)
+READERS: tuple[Reader, ...] = (alert, qlp, tglc, spoc, snana, forced, alerce, gaia, panstarrs, fink, nested, table)
 
 
 def recognise(path: Path | str) -> Reader:

@@ -1,0 +1,170 @@
+"""Replay, shadow, the look into a store and the commands, on one small stream."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from alerts.streams import keyed, light_curves, tiny_model
+
+pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
+
+from goodricke import classify
+from goodricke.alerts import inspect
+from goodricke.alerts.answers import Answers
+from goodricke.alerts.replay import Pace
+from goodricke.alerts.shadow import Shadow
+from goodricke.alerts.state import LmdbStore
+from goodricke.cli import app
+from goodricke.models.bundle import load_model
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return light_curves(30, 40, seed=50)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, curves):
+    """Return a folder with a model, light curves, and the store and answers of a replay."""
+    made = tmp_path_factory.mktemp("replay")
+    tiny_model().save(made / "m", "# m\n\nUntrained, for tests.\n", half=False)
+    curves.write_parquet(made / "curves.parquet")
+    command = ["alerts", "replay", str(made / "curves.parquet"), "--model", str(made / "m"), "--no-live"]
+    command += ["--state", str(made / "state"), "--out", str(made / "answers.parquet"), "--batch", "70"]
+    result = CliRunner().invoke(app, [*command, "--shadow", str(made / "m")])
+    assert result.exit_code == 0, result.output
+    assert "disagree on 0.0%" in result.output
+    return made
+
+
+def test_a_replay_ends_with_the_answers_of_whole_light_curves(folder, curves):
+    answers = pq.read_table(folder / "answers.parquet").to_pandas().set_index("object_id").loc[curves.ids]
+    whole = classify(curves, load_model(folder / "m"))
+    assert answers["status"].tolist() == whole.column("status").tolist()
+    ok = whole.ok
+    np.testing.assert_allclose(answers["p_A"].to_numpy()[ok], whole.column("p_A")[ok], atol=1e-5)
+    assert answers["n_obs"].tolist() == curves.n_obs.tolist()
+
+
+def test_a_replay_goes_on_behind_what_its_store_has(folder):
+    before = dict(LmdbStore(folder / "state", readonly=True).partition(0).items())
+    command = ["alerts", "replay", str(folder / "curves.parquet"), "--model", str(folder / "m"), "--no-live"]
+    assert CliRunner().invoke(app, [*command, "--state", str(folder / "state")]).exit_code == 0
+    assert dict(LmdbStore(folder / "state", readonly=True).partition(0).items()) == before
+
+
+def test_the_store_is_listed_shown_exported_and_verified(folder, tmp_path, curves):
+    where = str(folder / "state")
+    run = CliRunner().invoke
+    assert "30" in run(app, ["alerts", "state", "ls", where]).output
+    shown = run(app, ["alerts", "state", "show", where, "object 3"]).output
+    assert f"n_obs  {curves.n_obs[3]}" in shown
+    assert run(app, ["alerts", "state", "show", where, "nobody"]).exit_code == 2
+    out = tmp_path / "objects.parquet"
+    assert (
+        run(app, ["alerts", "state", "export", where, "--out", str(out), "--model", str(folder / "m")]).exit_code == 0
+    )
+    table = pq.read_table(out).to_pandas().set_index("object_id").loc[curves.ids]
+    answers = pq.read_table(folder / "answers.parquet").to_pandas().set_index("object_id").loc[curves.ids]
+    assert table["class"].fillna("").tolist() == answers["class"].fillna("").tolist()
+    np.testing.assert_allclose(table["p_A"], answers["p_A"], atol=1e-6)
+    verified = run(app, ["alerts", "state", "verify", where])
+    assert verified.exit_code == 0
+    assert "30 records are sound, 0 are not" in verified.output
+
+
+def test_damage_is_found(folder, tmp_path):
+    import shutil
+
+    shutil.copytree(folder / "state", tmp_path / "s")
+    part = LmdbStore(tmp_path / "s").partition(0)
+    key, data = next(iter(part.items()))
+    part.commit({bytes(key): bytes(data[:-1]) + b"\xff"}, part.offset, part.offset)
+    part.close()
+    result = CliRunner().invoke(app, ["alerts", "state", "verify", str(tmp_path / "s")])
+    assert result.exit_code == 3
+    assert "29 records are sound, 1 are not" in result.output
+
+
+def test_stale_objects_expire_and_the_copy_is_compact(folder, tmp_path):
+    import shutil
+
+    shutil.copytree(folder / "state", tmp_path / "s")
+    where = str(tmp_path / "s")
+    assert inspect.expire(where, days=1) == 0
+    assert inspect.expire(where, days=1, now=4e9) == 30
+    assert inspect.verify(where) == (0, [])
+    before, after = inspect.compact(where, tmp_path / "t")
+    assert after < before
+    assert LmdbStore(tmp_path / "t", readonly=True).partition(0).offset > 0
+
+
+def test_a_shadow_tells_where_two_models_differ():
+    def answers(p):
+        n = len(p)
+        made = Answers.none(("A", "B"))
+        whole = dict(vars(made), object_id=[str(i) for i in range(n)], status=np.array(["OK"] * n))
+        whole |= {"probabilities": np.array(p, np.float32), "previous": np.full(n, 255, np.uint8)}
+        whole |= {k: np.zeros(n) for k in ("change", "time", "ra", "dec")}
+        whole |= {k: np.zeros(n, np.int64) for k in ("n_obs", "offset")}
+        return Answers(**whole)
+
+    class Other:
+        def take(self, messages):
+            class Taken:
+                answers = answers_of_other
+
+            return Taken
+
+    answers_of_other = answers([[0.9, 0.1], [0.8, 0.2], [np.nan, np.nan]])
+    shadow = Shadow(Other())
+    shadow.take([], answers([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]))
+    assert shadow.disagreement == 0.5
+    assert shadow.compared == 2
+    assert shadow.worst() == [("B", "A", 1)]
+    assert shadow.distance == pytest.approx(0.6)
+
+
+def test_a_failing_shadow_does_not_stop_the_stream():
+    class Broken:
+        def take(self, messages):
+            raise RuntimeError("no")
+
+    Shadow(Broken()).take([], Answers.none(("A",)))
+
+
+def test_lasair_annotations(folder):
+    from functools import partial
+
+    from goodricke.alerts.engine import Engine, Message
+    from goodricke.alerts.packets import PacketOptions, decode
+    from goodricke.alerts.state import MemoryStore
+
+    decoder = partial(decode, format="slim", options=PacketOptions(compiled=False))
+    made = Engine(load_model(folder / "m"), MemoryStore(), decoder)
+    stream = keyed(light_curves(3, 30, seed=51))
+    answers = made.take([Message(i, value) for i, (_, value) in enumerate(stream)]).answers
+    notes = [json.loads(note) for note in answers.as_lasair()]
+    assert [note["objectId"] for note in notes] == answers.object_id
+    assert all(set(note["classdict"]) == {"A", "B", "C"} for note in notes)
+    assert notes[0]["version"].startswith("m ")
+
+
+def test_the_speed_of_a_replay():
+    import time
+
+    pace, begun = Pace(100.0), time.monotonic()
+    for day in (0.0, 5.0, 20.0):
+        pace.wait_for(day)
+    assert time.monotonic() - begun >= 0.199
+    with pytest.raises(ValueError, match="above 0"):
+        Pace(0)
+
+
+def test_models_without_a_state_are_refused(folder):
+    command = ["alerts", "replay", str(folder / "curves.parquet"), "--model", "asas-v", "--no-live"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
