@@ -208,3 +208,24 @@ def test_import_is_light() -> None:
     seconds, heavy = done.stdout.split()
     assert heavy == "False"
     assert float(seconds) < 0.5
+
+
+def test_bands_are_called_as_the_model_does_and_others_are_told_of(tmp_path):
+    rows = "".join(f"A,{60000 + t},{18 + 0.1 * t},0.1,{'gR'[t % 2]}\n" for t in range(20))
+    (tmp_path / "a.csv").write_text("id,mjd,mag,magerr,band\n" + rows)
+    command = ["classify", tmp_path / "a.csv", "--model", "ztf-bts", "--out", tmp_path / "o.csv"]
+    code, output = run(*command)
+    assert code == 0
+    assert "observations in R are left out" in " ".join(output.split())
+    (before,) = _column(tmp_path / "o.csv", "n_obs")
+    code, output = run(*command, "--band", "R=r")
+    assert "left out" not in output
+    assert (before, *_column(tmp_path / "o.csv", "n_obs")) == ("10", "20")
+    assert run(*command, "--band", "R=r,=i")[0] == 2
+
+
+def _column(path, name):
+    import csv
+
+    with open(path) as file:
+        return [row[name] for row in csv.DictReader(file)]

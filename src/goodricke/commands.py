@@ -21,7 +21,10 @@ Quality = Annotated[
     str, typer.Option(help="Flagged cadences: default (the product's makers' cut), bitmask, hard or none")
 ]
 Flux = Annotated[str | None, typer.Option(help="Flux column, e.g. PDCSAP_FLUX", show_default=False)]
-Band = Annotated[str | None, typer.Option(help="Name of the band, where the files don't tell", show_default=False)]
+Band = Annotated[
+    str | None,
+    typer.Option(help="Name of the band, where the files don't tell; R=r,I=i calls bands by other names"),
+]
 Unit = Annotated[
     str | None,
     typer.Option(help="Unit of the brightness, where the files don't tell: mag, nJy, ...", show_default=False),
@@ -49,10 +52,25 @@ def reading(
     wrong = [name for name, equals, _ in pairs if not equals]
     if wrong:
         raise typer.BadParameter(f"--column {wrong[0]}: write it as KIND=NAME, e.g. time=HJD")
-    told: dict[str, Any] = {"quality": None if quality == "default" else quality, "flux": flux, "band": band}
+    told: dict[str, Any] = {"quality": None if quality == "default" else quality, "flux": flux}
+    told |= {"band": band} if "=" not in (band or "") else {"rename_bands": _pairs(str(band))}
     told |= {"unit": unit, "time_scale": time_scale, "recursive": recursive or None}
     told |= {"columns": {kind: name for kind, _, name in pairs} or None}
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Return what ``A=a,B=b`` says.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it says something else.
+    """
+    pairs = [item.split("=") for item in text.split(",")]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise typer.BadParameter(f"--band {text}: write it as R=r,I=i")
+    return {name.strip(): other.strip() for name, other in pairs}
 
 
 def console() -> Any:

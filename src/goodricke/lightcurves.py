@@ -401,6 +401,14 @@ class LightCurves:
 
     # ---- choosing and ordering --------------------------------------------------------------------------------
 
+    def rename_bands(self, names: Mapping[str, str]) -> LightCurves:
+        """Return the light curves with some bands under other names; two that get one name become one band."""
+        renamed = [names.get(band, band) for band in self.bands]
+        if renamed == list(self.bands):
+            return self
+        bands = tuple(dict.fromkeys(renamed))
+        return replace(self, bands=bands, band=np.array([bands.index(name) for name in renamed], np.uint8)[self.band])
+
     def __getitem__(self, which: int | slice | ArrayLike) -> LightCurves:
         """Return some of the light curves: one index (a batch of one), a slice, indices (n',) or a mask (n,)."""
         if isinstance(which, int | np.integer):

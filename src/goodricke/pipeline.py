@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from goodricke.catalog.classify import join_predictions, warn_of_other_data
+from goodricke.catalog.classify import join_predictions, warn_of_other_data, warn_of_unknown_bands
 from goodricke.formats import writer_of
 from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
@@ -75,7 +75,7 @@ def classify_files(
     parts: list[Predictions] = []
     unread: list[Unreadable] = []
     drawn: set[Path] = set()
-    told: set[str] = set()  # units that were judged
+    told: set[str] = set()  # units and bands that were judged
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} light curves"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=None)
@@ -87,7 +87,9 @@ def classify_files(
                 continue
             if curves.unit not in told:
                 warn_of_other_data(curves.unit, loaded.config)
-            told.add(curves.unit)
+            new = [band for band in curves.bands if band not in told]
+            warn_of_unknown_bands(new, loaded.config)
+            told.update([curves.unit, *new])
             if strict and isinstance(loaded.preprocessing, MultibandConfig):
                 loaded.preprocessing.refuse_unknown_bands(curves)
             parts.append(classify(curves, loaded, passes, seed, workers, lambda n: progress.advance(bar, n)))

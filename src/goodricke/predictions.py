@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+RESERVED = ("p_", "std_", "pred_")  # how the columns of a model's numbers begin, and no others
+
+
 class Status(StrEnum):
     """Why an object has, or has not, been classified."""
 
@@ -100,7 +103,7 @@ class Predictions:
         embedding : (n, d), optional
         model, model_hash : str
         objects : pyarrow.Table, optional
-            Per-object columns to carry along.
+            Per-object columns to carry along, but for those that could be taken for a prediction's.
         parameters : dict of (n,), optional
             Regressed physical parameters by name.
         n_points : (n,), optional
@@ -132,7 +135,8 @@ class Predictions:
             columns["n_points"] = pa.array(np.asarray(n_points, np.int32))
         columns["model"], columns["model_hash"] = pa.repeat(model, n), pa.repeat(model_hash, n)
         if objects is not None:
-            columns |= {n: objects[n] for n in objects.column_names if n not in columns}
+            own = [n for n in objects.column_names if n not in columns and not n.startswith(RESERVED)]
+            columns |= {n: objects[n] for n in own}
         return cls(pa.table(columns), tuple(classes))
 
     @classmethod

@@ -168,3 +168,103 @@ def test_models_without_a_state_are_refused(folder):
     command = ["alerts", "replay", str(folder / "curves.parquet"), "--model", "asas-v", "--no-live"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 2
+
+
+def test_the_store_of_a_replay_is_not_a_workers(folder):
+    from goodricke.alerts.operate import engine_for
+    from goodricke.alerts.packets import PacketOptions
+
+    made = engine_for(str(folder / "m"), str(folder / "state"), False, "slim", PacketOptions(unit="mag"))
+    with pytest.raises(ValueError, match="was made for"):
+        made.assign(0)
+
+
+def test_a_replay_says_what_it_leaves_out(folder):
+    command = ["alerts", "replay", str(folder / "curves.parquet"), "--model", str(folder / "m"), "--no-live"]
+    result = CliRunner().invoke(app, [*command, "--state", str(folder / "state")])
+    assert "of them were left out" in result.output
+
+
+def test_a_table_that_cannot_be_written_is_told_before_the_work(tmp_path):
+    command = ["alerts", "replay", str(tmp_path / "nothing.parquet"), "--model", "nothing", "--no-live"]
+    result = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "answers.txt")])
+    assert result.exit_code == 2
+    assert "can't write .txt" in result.stderr
+
+
+def test_expiry_leaves_damaged_records_and_stops_when_a_worker_goes_on(folder, tmp_path, monkeypatch):
+    import shutil
+
+    from goodricke.alerts.state import Fenced
+
+    shutil.copytree(folder / "state", tmp_path / "s")
+    part = LmdbStore(tmp_path / "s").partition(0)
+    key, data = next(iter(part.items()))
+    part.commit({bytes(key): bytes(data[:-1]) + b"\xff"}, part.offset, part.offset)
+    part.close()
+    seen = inspect._stale
+
+    def meanwhile(data, before):
+        part = opened[0]
+        if part.offset == first:
+            part.commit({}, first, first + 1)
+        return seen(data, before)
+
+    opened, plain = [], LmdbStore.partition
+    monkeypatch.setattr(LmdbStore, "partition", lambda self, n: opened.append(plain(self, n)) or opened[-1])
+    part = LmdbStore(tmp_path / "s").partition(0)
+    first = part.offset
+    part.close()
+    opened.clear()
+    monkeypatch.setattr(inspect, "_stale", meanwhile)
+    with pytest.raises(Fenced):
+        inspect.expire(str(tmp_path / "s"), days=1, now=4e9)
+    opened.pop().close()
+    monkeypatch.setattr(inspect, "_stale", seen)
+    assert inspect.expire(str(tmp_path / "s"), days=1, now=4e9) == 29
+
+
+@pytest.mark.parametrize(
+    ("state", "shadow"),
+    [
+        ("redis://h:1/0", "redis://h:1/0?prefix=goodricke-shadow"),
+        ("redis://h:1/0?prefix=a&socket_timeout=5", "redis://h:1/0?prefix=a-shadow&socket_timeout=5"),
+        ("some/state/", "some/state-shadow"),
+        ("memory:", "memory:"),
+    ],
+)
+def test_the_shadows_store_is_beside_its_streams(state, shadow):
+    from goodricke.alerts.operate import _beside
+
+    assert _beside(state) == shadow
+
+
+def test_batch_times_add_up_over_more_than_the_recent_ones():
+    from goodricke.alerts import metrics
+    from goodricke.alerts.engine import Counts
+
+    made = metrics.Metrics(Counts())
+    for _ in range(metrics.RECENT + 500):
+        made.batch(Answers.none(("A",)), 0.5, 0.0)
+    (batches,) = [family for family in made.collect() if family.name == "goodricke_batches"]
+    assert {sample.name[18:]: sample.value for sample in batches.samples} == {
+        "count": metrics.RECENT + 500,
+        "sum": 0.5 * (metrics.RECENT + 500),
+    }
+
+
+def test_records_that_no_broker_takes_are_not_sent():
+    pytest.importorskip("confluent_kafka", reason="needs goodricke[alerts]")
+    from goodricke.alerts.replay import into_topic
+
+    kafka = {"bootstrap.servers": "127.0.0.1:9", "message.timeout.ms": 300, "log_level": 0}
+    with pytest.raises(RuntimeError, match=r"doesn't take the records: 3 of 3"):
+        into_topic(iter([(b"a", b"1")] * 3), None, "t", kafka)
+
+
+def test_errors_of_a_store_are_told_in_a_line(tmp_path):
+    pytest.importorskip("redis", reason="needs goodricke[alerts]")
+    result = CliRunner().invoke(app, ["alerts", "state", "ls", "redis://:secret@127.0.0.1:9/0"])
+    assert result.exit_code == 2
+    assert "ConnectionError" in result.stderr
+    assert "secret" not in result.output

@@ -8,7 +8,7 @@ from typing import Any
 import fastavro
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from alerts.making_packets import encoded
@@ -122,10 +122,26 @@ def tables(kind: type, messages: list[bytes], layout: Layout = LAYOUT) -> dict[s
     return reader.tables()
 
 
-@settings(max_examples=100, deadline=None)
+def takes_room(kind) -> bool:
+    """Whether a value of a type takes any bytes, and so does an item of every list in it."""
+    if isinstance(kind, list):
+        return all(takes_room(each) or each == "null" for each in kind)
+    if not isinstance(kind, dict):
+        return kind != "null"
+    if kind["type"] in ("array", "map"):
+        return takes_room(kind.get("items", kind.get("values")))
+    if kind["type"] != "record":
+        return True
+    return all(takes_room(f["type"]) or f["type"] == "null" for f in kind["fields"]) and any(
+        f["type"] != "null" for f in kind["fields"]
+    )
+
+
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_walked_is_read(data):
     schema = data.draw(schemas())
+    assume(takes_room(schema))  # a list of nothings, however long, is taken for damage
     try:
         fastavro.parse_schema(json.loads(json.dumps(schema)))
     except fastavro.schema.SchemaParseException:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from goodricke.alerts.state import Fenced, LmdbStore, MemoryStore, RedisStore, open_store
+from goodricke.alerts.state import Fenced, LmdbStore, MemoryStore, RedisStore, open_store, without_password
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
 
@@ -129,3 +129,29 @@ def test_a_store_that_is_not_there_is_not_made_by_looking(tmp_path):
     with pytest.raises(ValueError, match="no store"):
         LmdbStore(tmp_path / "nowhere", readonly=True)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_look_at_an_empty_server_does_not_say_what_its_store_is_for(redis_server):
+    where = f"{redis_server}?prefix=look-{time.time_ns()}"
+    assert open_store(where).partitions() == []
+    open_store(where, {"model_hash": "one"})
+    with pytest.raises(ValueError, match="made for"):
+        open_store(where, {"model_hash": "two"})
+
+
+def test_settings_in_the_address_of_a_server_are_its_clients(redis_server):
+    store = RedisStore(f"{redis_server}?socket_timeout=5&prefix=p-{time.time_ns()}&health_check_interval=3")
+    told = store._server.connection_pool.connection_kwargs
+    assert (told["socket_timeout"], told["health_check_interval"]) == (5.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        ("redis://:secret@host:1/0?prefix=a", "redis://host:1/0?prefix=a"),
+        ("redis://host/0?password=secret&prefix=a", "redis://host/0?password=...&prefix=a"),
+        ("some/folder", "some/folder"),
+    ],
+)
+def test_addresses_are_shown_without_password(where, shown):
+    assert without_password(where) == shown

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from goodricke.catalog import run
-from goodricke.catalog.distribute import client_of, on_dask
+from goodricke.catalog.distribute import AHEAD, client_of, on_dask
 from goodricke.catalog.folder import shards_in
 
 distributed = pytest.importorskip("distributed", reason="needs goodricke[dask]")
@@ -85,3 +85,15 @@ def test_slurm_jobs_are_asked_for_as_the_file_says(tmp_path):
     script = jobqueue.SLURMCluster(**slurm_settings(file), scheduler_options={"dashboard_address": None}).job_script()
     assert "#SBATCH -p short" in script
     assert "#SBATCH -t 00:30:00" in script
+
+
+def test_workers_that_come_later_get_tasks_too(tmp_path):
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as growing:
+        done = on_dask(slowly, [(str(tmp_path), k) for k in range(30)], growing.scheduler_address, 1)
+        results = [next(done)]
+        growing.scale(3)
+        growing.wait_for_workers(3)
+        results += [next(done), next(done)]
+        assert len(growing.scheduler.tasks) > AHEAD + 1
+        results += done
+    assert sorted(number for _, number in results) == list(range(30))

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,12 +11,14 @@ from goodricke.catalog.folder import (
     Catalog,
     Entry,
     Folder,
+    alone,
     read_log,
     read_manifest,
     shards_in,
     whole_file,
     write_shard,
 )
+from goodricke.readers import find
 
 ROWS = pa.table({"object_id": ["a", "b"], "status": ["OK", "OK"], "p_X": [0.1, 0.9], "p_max": [0.9, 0.9]})
 
@@ -148,3 +151,46 @@ def test_what_is_no_catalog_is_said_so(tmp_path):
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x.parquet")
     with pytest.raises(ValueError, match="p_<CLASS>"):
         Catalog.open(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_full_disk_leaves_no_half_file(tmp_path, breaks):
+    path, partial = tmp_path / "f", tmp_path / f".f.{os.getpid()}.partial"
+    path.write_text("old")
+    partial.symlink_to("/dev/full")  # takes nothing that is flushed
+
+    def fail():
+        with whole_file(path) as file:
+            file.write(b"new")
+            if breaks:
+                raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError if breaks else OSError, match="in the middle" if breaks else "No space left"):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_the_thumbnail_of_a_hats_catalog_is_none_of_its_rows(tmp_path):
+    part = tmp_path / "dataset" / "Norder=0" / "Dir=0" / "Npix=3.parquet"
+    part.parent.mkdir(parents=True)
+    (tmp_path / "hats.properties").write_text("obs_collection=x\n")
+    pq.write_table(ROWS, part)
+    pq.write_table(ROWS, tmp_path / "dataset" / "data_thumbnail.parquet")
+    assert len(Catalog.open(tmp_path)) == 2
+    assert find(tmp_path) == [str(part)]
+
+
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_gone(tmp_path):
+    with alone(tmp_path / "c"), pytest.raises(ValueError, match="another run is at work there"), alone(tmp_path / "c"):
+        pass
+    with alone(tmp_path / "c"):
+        pass
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_shards_that_count_no_more_are_swept_away_at_the_end(folder):
+    add(folder, "0")
+    write_shard(folder.path / "shard-9.parquet", ROWS, 1)
+    folder.finish()
+    assert [p.name for p in folder.path.glob("*.parquet")] == ["shard-0.parquet"]

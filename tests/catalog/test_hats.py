@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -9,7 +10,7 @@ from goodricke import classify
 from goodricke.catalog import Catalog, map_catalog, run
 from goodricke.catalog.hats import classify_partition
 from goodricke.lightcurves import LightCurves
-from goodricke.readers import read
+from goodricke.readers import ReadOptions, read
 
 lsdb = pytest.importorskip("lsdb", reason="needs goodricke[survey]")
 
@@ -102,3 +103,15 @@ def test_the_command_reads_hats_collections_and_catalogs(hats, catalina, folded_
 
 def test_readers_take_a_hats_catalog_for_what_it_is(hats, catalina):
     assert sorted(read(hats, unit="mag").ids) == sorted(catalina.ids)
+
+
+def test_a_prediction_is_not_taken_from_the_catalog(catalina, folded_model):
+    own = catalina.with_columns(**{"class": pa.array(["X"] * len(catalina)), "p_value": np.full(len(catalina), 2.0)})
+    frame = own.to_nested_pandas()
+    options = ReadOptions(unit="mag")
+    found = classify_partition(frame, str(folded_model.folder), folded_model.hash, 0, options=options)
+    plain = classify_partition(
+        catalina.to_nested_pandas(), str(folded_model.folder), folded_model.hash, 0, options=options
+    )
+    assert found["class"].tolist() == plain["class"].tolist()
+    assert list(found.columns) == list(plain.columns)

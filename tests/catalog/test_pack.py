@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from goodricke.catalog import run
-from goodricke.catalog.folder import read_manifest, shards_in
-from goodricke.catalog.pack import Packing, by_object
+from goodricke.catalog.folder import Folder, alone, read_manifest, shards_in
+from goodricke.catalog.pack import Packing, by_object, left
 from goodricke.catalog.tasks import Task, plan
 from goodricke.lightcurves import LightCurves
 from goodricke.pipeline import demo_files
@@ -45,9 +45,6 @@ def test_workers_make_the_same_shards(tmp_path):
 
 
 def _begin(job, points):
-    from goodricke.catalog.folder import Folder
-    from goodricke.catalog.pack import left
-
     folder = Folder(job.out, "pack", job.settings).begin()
     return folder, left(folder, plan(job.out, demo_files(), points, job.options))
 
@@ -145,3 +142,95 @@ def test_light_curves_of_an_object_are_neighbours_in_time():
         ("10", [2.0]),
         ("10", [5.0]),
     ]
+
+
+def write_csv(path, n=20):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("time,mag\n" + "".join(f"{t},{10 + t % 3}\n" for t in range(n)))
+
+
+def test_a_file_given_twice_is_packed_once(tmp_path):
+    write_csv(tmp_path / "in" / "a.csv")
+    assert run.pack([str(tmp_path / "in"), str(tmp_path / "in" / "a.csv")], tmp_path / "p") == 0
+    assert read(tmp_path / "p").ids == ["a"]
+
+
+def test_a_pack_inside_its_source_is_not_packed_again(tmp_path):
+    source, out = tmp_path / "in", tmp_path / "in" / "packed"
+    write_csv(source / "a.csv")
+    (source / "empty.csv").write_text("")
+    for _ in range(2):
+        assert run.pack([str(source)], out, options={"recursive": True}) == 3
+    assert read(sorted(out.glob("*.parquet"))).ids == ["a"]
+    assert read_manifest(out)["rows"] == 1
+
+
+def test_mended_files_are_unreadable_no_more(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("")
+    assert run.pack([str(tmp_path / "in")], tmp_path / "p") == 3
+    write_csv(tmp_path / "in" / "a.csv")
+    assert run.pack([str(tmp_path / "in")], tmp_path / "p") == 0
+    assert not (tmp_path / "p" / "unreadable.csv").exists()
+
+
+def test_what_was_packed_outlives_its_files(tmp_path, caplog):
+    write_csv(tmp_path / "in" / "a.csv")
+    run.pack([str(tmp_path / "in")], tmp_path / "p")
+    (tmp_path / "in" / "a.csv").unlink()
+    write_csv(tmp_path / "in" / "b.csv")
+    assert run.pack([str(tmp_path / "in")], tmp_path / "p") == 0
+    assert sorted(read(tmp_path / "p").ids) == ["a", "b"]
+    assert "a.csv) are gone" in caplog.text
+
+
+def test_a_shard_that_is_lost_is_made_again(tmp_path):
+    write_csv(tmp_path / "in" / "a.csv")
+    for _ in range(2):
+        assert run.pack([str(tmp_path / "in")], tmp_path / "p") == 0
+        shard = tmp_path / "p" / str(shards_in(tmp_path / "p")[0].shard)
+        assert shard.exists()
+        shard.unlink()
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+    source, out, write = tmp_path / "in", tmp_path / "p", Packing._write
+
+    def late(self, *arguments):
+        write_csv(source / "a.csv", 30)
+        return write(self, *arguments)
+
+    write_csv(source / "a.csv", 20)
+    monkeypatch.setattr(Packing, "_write", late)
+    run.pack([str(source)], out)
+    monkeypatch.setattr(Packing, "_write", write)
+    run.pack([str(source)], out)
+    assert read(out).n_obs.tolist() == [30]
+
+
+@pytest.mark.parametrize("now", [12, 1])
+def test_a_nested_file_written_anew_has_all_its_rows_and_no_others(tmp_path, stars, now):
+    path, out = tmp_path / "nested.parquet", tmp_path / "p"
+    pq.write_table(stars.to_arrow()[:6], path, row_group_size=2)
+    job = Packing(out)
+    for size in (2, now):
+        if size != 2:
+            pq.write_table(stars.to_arrow(), path, row_group_size=size)
+        folder = Folder(out, "pack", job.settings).begin()
+        tasks = left(folder, plan(out, [str(path)], 100, job.options))
+        run.carry_out(folder, job, tasks, 1, None, "files", run.Console(quiet=True))
+        folder.finish()
+    assert same(by_object(read(out)), by_object(stars))
+    assert left(folder, plan(out, [str(path)], 100, job.options)) == []
+
+
+def test_two_runs_at_once_keep_out_of_each_others_way(tmp_path):
+    for go in (lambda: run.pack([EXAMPLES], tmp_path), lambda: run.catalog([EXAMPLES], "asas-v", tmp_path)):
+        with alone(tmp_path), pytest.raises(ValueError, match="another run is at work there"):
+            go()
+
+
+def test_a_source_that_does_not_exist_is_wrong_usage_and_leaves_no_task(tmp_path):
+    with pytest.raises(ValueError, match="nowhere: names no file"):
+        run.pack([str(tmp_path / "nowhere")], tmp_path / "p")
+    assert run.pack([EXAMPLES], tmp_path / "p") == 0

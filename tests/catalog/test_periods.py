@@ -82,6 +82,7 @@ def test_other_light_curves_are_refused(survey, tmp_path, monkeypatch):
     curves = read(survey)
     curves[:60].write_parquet(changing)
     monkeypatch.setattr(periods.Folder, "finish", lambda self: None)  # as if killed before the end
+    monkeypatch.setattr(periods.Task, "fingerprint", "same")  # of a time of change that is too coarse
     measure(str(changing), tmp_path / "p", rows=30)
     curves[100:200].write_parquet(changing)
     with pytest.raises(ValueError, match="other light curves"):
@@ -132,3 +133,21 @@ def test_hats_catalogs_are_read_without_their_margins(survey, tmp_path, collecti
         (margin / "Npix=3.parquet").write_bytes(b"")
     measured = read_measured(measure(str(tmp_path / "hats"), tmp_path / "p"))
     assert measured["object_id"].to_pylist() == read(survey).ids[:20]
+
+
+def test_light_curves_that_changed_are_not_taken_for_measured(survey, tmp_path):
+    path = tmp_path / "curves.parquet"
+    read(survey)[:20].write_parquet(path)
+    measure(str(path), tmp_path / "p")
+    read(survey)[20:40].write_parquet(path)
+    with pytest.raises(ValueError, match="begun with other settings: light curves"):
+        measure(str(path), tmp_path / "p")
+
+
+def test_subfolders_are_searched_when_asked_for(survey, tmp_path):
+    curves = read(survey)
+    for name, part in (("a", curves[:3]), ("sub/b", curves[3:5])):
+        path = tmp_path / "in" / f"{name}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        part.write_parquet(path)
+    assert len(read_measured(measure(str(tmp_path / "in"), tmp_path / "p", recursive=True))) == 5

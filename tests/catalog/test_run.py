@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pytest
 
 from goodricke import classify
 from goodricke.catalog import Catalog, run
+from goodricke.catalog import classify as classifying
 from goodricke.catalog.classify import DENSE_POINTS, FEWEST_POINTS, MULTIBAND_POINTS, Classification, task_points
-from goodricke.catalog.folder import LOG, read_log, read_manifest, shards_in
+from goodricke.catalog.folder import LOG, Folder, read_log, read_manifest, shards_in
 from goodricke.catalog.tasks import Task
 from goodricke.models.bundle import load_model
 from goodricke.readers import read
@@ -162,3 +164,55 @@ def test_tasks_are_about_ten_minutes_of_a_core(folded_model):
     assert task_points(folded_model, 0) == DENSE_POINTS
     assert task_points(folded_model, 20) == DENSE_POINTS // 20 == FEWEST_POINTS
     assert task_points(load_model("ztf-bts"), 20) == MULTIBAND_POINTS
+
+
+def test_a_file_that_changes_while_it_is_classified_is_classified_again(tmp_path, stars, folded_model, monkeypatch):
+    path, model, whole = tmp_path / "stars.parquet", str(folded_model.folder), classifying.classify
+
+    def late(*arguments, **options):
+        stars.write_parquet(path)
+        return whole(*arguments, **options)
+
+    stars[:5].write_parquet(path)
+    monkeypatch.setattr(classifying, "classify", late)
+    run.catalog([str(path)], model, tmp_path / "c", passes=0)
+    monkeypatch.setattr(classifying, "classify", whole)
+    run.catalog([str(path)], model, tmp_path / "c", passes=0)
+    assert len(Catalog.open(tmp_path / "c")) == 12
+
+
+def test_columns_named_like_a_prediction_are_no_classes(tmp_path, stars, folded_model):
+    own = {name: np.full(12, 2.0) for name in ("p_value", "std_mag", "p_max", "amplitude")}
+    stars.with_columns(**own).write_parquet(tmp_path / "stars.parquet")
+    run.catalog([str(tmp_path / "stars.parquet")], str(folded_model.folder), tmp_path / "c", passes=0)
+    catalog = Catalog.open(tmp_path / "c")
+    assert catalog.classes == folded_model.classes
+    assert catalog.read(["amplitude"])["amplitude"].to_pylist() == [2.0] * 12
+    assert max(catalog.read(["p_max"])["p_max"].to_pylist()) <= 1
+
+
+def test_threads_ask_a_model_one_at_a_time(tmp_path, pack, folded_model, monkeypatch):
+    whole, inside, most = classifying.classify, [], []
+
+    def watched(*arguments, **options):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(classifying, "classify", watched)
+    job = Classification(tmp_path, str(folded_model.folder), folded_model.hash, passes=0)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(job, [Task(str(k), (pack,), (k, k + 1)) for k in range(8)]))
+    assert max(most) == 1
+
+
+def test_a_catalog_that_is_being_added_to_has_all_its_columns(tmp_path, stars, folded_model, monkeypatch):
+    stars.write_parquet(tmp_path / "a.parquet")
+    stars.with_columns(amplitude=np.ones(12)).write_parquet(tmp_path / "b.parquet")
+    run.catalog([str(tmp_path / "a.parquet")], str(folded_model.folder), tmp_path / "c", passes=0)
+    monkeypatch.setattr(Folder, "finish", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run.catalog([str(tmp_path / "b.parquet")], str(folded_model.folder), tmp_path / "c", passes=0)
+    assert Catalog.open(tmp_path / "c").read(["amplitude"])["amplitude"].to_pylist() == [None] * 12 + [1.0] * 12

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 from multiprocessing import get_context
 
@@ -85,3 +87,12 @@ def _alive(pid):
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_script_that_is_not_guarded_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from goodricke.catalog import work\nprint(dict(work.processes(abs, [1, 2, 3], 2)))\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no process could be begun: a script" in done.stderr.splitlines()[-1]
+    assert "out of memory" not in done.stdout

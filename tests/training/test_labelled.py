@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from goodricke.lightcurves import LightCurves
-from goodricke.training.labelled import _capped, official_split, read_labelled, with_bands_renamed
+from goodricke.training.labelled import _capped, official_split, read_labelled
 from goodricke.training.recipe import DataConfig
 
 
@@ -15,10 +15,10 @@ def test_bands_renamed_and_joined() -> None:
     curves = LightCurves.from_arrays(
         ["a"], [0, 4], range(4), [1.0] * 4, None, [0, 1, 2, 1], bands=("R", "g", "r"), unit="mag"
     )
-    renamed = with_bands_renamed(curves, {"R": "r"})
+    renamed = curves.rename_bands({"R": "r"})
     assert [renamed.bands[b] for b in renamed.band] == ["r", "g", "r", "g"]
     assert renamed.bands == ("r", "g")
-    assert with_bands_renamed(curves, {}).bands == curves.bands
+    assert curves.rename_bands({}).bands == curves.bands
 
 
 def test_at_most_so_many_of_each_class() -> None:

@@ -154,7 +154,7 @@ def avro_schema(classes: Sequence[str]) -> dict[str, Any]:
     kinds: dict[str, Any] = {"object_id": "string", "status": "string"}
     kinds |= {"class": optional("string"), "previous_class": optional("string")}
     kinds |= {_avro_name(f"p_{c}"): optional("float") for c in classes}
-    kinds |= {"p_max": optional("float"), "change": optional("float"), "n_obs": "long", "time": "double"}
+    kinds |= {"p_max": optional("float"), "change": optional("float"), "n_obs": "long", "time": optional("double")}
     kinds |= {"ra": optional("double"), "dec": optional("double"), "offset": "long", "partition": "int"}
     kinds |= {"model": "string", "model_hash": "string"}
     records = [{"name": name, "type": kind} for name, kind in kinds.items()]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from goodricke.commands import DONE, SOME_FAILED, USAGE, console, guarded
+from goodricke.commands import DONE, SOME_FAILED, USAGE, Band, console, guarded, reading
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 state = typer.Typer(no_args_is_help=True, help="Look into a store of states.")
 app.add_typer(state, name="state")
+
+LIBRARIES = ("cimpl", "confluent_kafka", "redis", "lmdb")  # whose errors are neither OSError nor RuntimeError
 
 Where = Annotated[str, typer.Argument(help="Folder of the store, or redis://HOST:PORT/DB", show_default=False)]
 Model = Annotated[str, typer.Option(help="Multi-band model (see `goodricke models list`), folder or hub id")]
@@ -49,7 +51,7 @@ def run(
         operate(read_config(config), live, idle)
         return DONE
 
-    raise typer.Exit(guarded(work))
+    raise typer.Exit(_guarded(work))
 
 
 @app.command()
@@ -68,6 +70,7 @@ def replay(
     batch: Annotated[int, typer.Option(min=1, help="Messages at once")] = 1000,
     shadow: Shadow = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the brightness, where the files don't tell")] = None,
+    band: Band = None,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Show what happens in the terminal")] = True,
 ) -> None:
     """Feed archived light curves as a stream, observation by observation in order of time.
@@ -80,12 +83,12 @@ def replay(
     def work() -> int:
         from goodricke.alerts import operate
 
-        options = {} if unit is None else {"unit": unit}
+        options = reading("default", None, None, band, unit, None, False)
         if to is not None:
             return operate.send(sources, to, speed, options)
         return operate.replay(sources, str(model), state, half, out, speed, batch, shadow, live, options)
 
-    raise typer.Exit(guarded(work))
+    raise typer.Exit(_guarded(work))
 
 
 @state.command("ls")
@@ -100,16 +103,17 @@ def list_(where: Where) -> None:
 def show(where: Where, object_id: str) -> None:
     """Show what is kept of an object."""
     from goodricke.alerts.inspect import described, find
+    from goodricke.alerts.state import without_password
 
     def work() -> int:
         found = find(where, object_id)
         if found is None:
-            raise ValueError(f"{where}: nothing is kept of {object_id}")
+            raise ValueError(f"{without_password(where)}: nothing is kept of {object_id}")
         for name, value in described(*found).items():
             console().print(f"{name:>14}  {value}", markup=False)
         return DONE
 
-    raise typer.Exit(guarded(work))
+    raise typer.Exit(_guarded(work))
 
 
 @state.command()
@@ -142,7 +146,7 @@ def verify(where: Where) -> None:
         console().print(f"{sound:,} records are sound, {len(wrong):,} are not")
         return SOME_FAILED if wrong else DONE
 
-    raise typer.Exit(guarded(work))
+    raise typer.Exit(_guarded(work))
 
 
 @state.command()
@@ -168,9 +172,23 @@ def compact(where: Where, out: Annotated[Path, typer.Option(help="An empty folde
     _show(work)
 
 
+def _guarded(work: Callable[[], int]) -> int:
+    """Run a command; errors of the broker and the store are told in a line, too."""
+
+    def told() -> int:
+        try:
+            return work()
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] in LIBRARIES:
+                raise RuntimeError(f"{type(error).__name__}: {error}") from error
+            raise
+
+    return guarded(told)
+
+
 def _show(action: Callable[[], Any]) -> None:
     def work() -> int:
         action()
         return DONE
 
-    raise typer.Exit(guarded(work))
+    raise typer.Exit(_guarded(work))

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+MODEL = "config.json"  # what a model's folder has
+
 EXAMPLE = """\
 model = "ztf-bts"                # shipped name, folder or hub id of a multi-band model
 state = "state"                  # folder (LMDB), or redis://host:6379/0, for all workers the same
@@ -84,7 +86,7 @@ class WorkerConfig(_Part):
     model: str
     state: str
     half: bool = False
-    keep: int = Field(32, ge=1)
+    keep: int = Field(32, ge=1, le=32_767)
     device: str = "cpu"
     shadow: str | None = None
     input: InputConfig
@@ -108,6 +110,8 @@ def read_config(path: Path) -> WorkerConfig:
         told = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: {error}; `goodricke alerts run --example` prints one to start from") from error
+    if not isinstance(told.get("kafka", {}), dict):
+        raise ValueError(f"{path}: kafka is a section, [kafka]")
     for key, value in told.get("kafka", {}).items():
         for name in re.findall(r"\$\{(\w+)\}", str(value)):
             if name not in os.environ:
@@ -118,6 +122,17 @@ def read_config(path: Path) -> WorkerConfig:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ValueError(f"{path}: {wrong}") from None  # the error itself prints values, passwords among them
+    given = config.input.options
+    options = given | {name: _there(path, given[name]) for name in ("schema", "registry") if name in given}
+    models = {name: _there(path, getattr(config, name), MODEL) for name in ("model", "shadow")}
+    changes: dict[str, Any] = models
+    changes["input"] = config.input.model_copy(update={"options": options})
     if "://" not in config.state and config.state != "memory:":
-        config = config.model_copy(update={"state": str((path.parent / config.state).absolute())})
-    return config
+        changes["state"] = str((path.parent / config.state).absolute())
+    return config.model_copy(update=changes)
+
+
+def _there(path: Path, told: Any, inside: str = "") -> Any:
+    """Return the path of what is beside the configuration; anything else, such as a shipped model's name, as it is."""
+    beside = path.parent / told if isinstance(told, str) and told else None
+    return str(beside.absolute()) if beside is not None and (beside / inside).exists() else told

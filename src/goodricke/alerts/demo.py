@@ -57,7 +57,8 @@ def run(sources: Sequence[str] | None = None, speed: float | None = None, consol
             output=OutputConfig(topic="classes", dead_letters="dead"),
             kafka=kafka | {"session.timeout.ms": 6000},
         )
-        metrics = operate(config, console.is_terminal, IDLE)
+        still = 0.0 if speed is None else float(np.diff(days).max(initial=0.0)) / speed  # a season's gap, in seconds
+        metrics = operate(config, console.is_terminal, IDLE + still)
         night.join()
         console.print(f"{metrics.counts.messages:,} messages taken, {metrics.answers:,} answers published")
         return _compare(curves, config.state, console)

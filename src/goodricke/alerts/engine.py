@@ -30,6 +30,7 @@ from goodricke.models.bundle import Model
 from goodricke.models.multiband import Multiband
 from goodricke.models.stateful import State
 from goodricke.preprocess import MultibandConfig
+from goodricke.preprocess.cleaning import is_significant
 
 log = logging.getLogger("goodricke")
 
@@ -59,7 +60,9 @@ class Counts:
     repeated: int = 0  # messages that were taken before
     dead: int = 0  # messages that can't be decoded
     unusable: int = 0  # sound messages that tell nothing of a known band, of a fixed object, or passing the cuts
-    observations: int = 0
+    observations: int = 0  # taken
+    other_bands: int = 0  # observations in bands that the model doesn't know
+    faint: int = 0  # fluxes not above their errors, which have no magnitude for a model of magnitudes
     known: int = 0  # observations that the object had
     refused: int = 0  # older than anything kept
     rebuilt: int = 0  # objects
@@ -102,7 +105,7 @@ class Engine:
     Raises
     ------
     TypeError
-        If the model keeps no state.
+        If the model keeps no state, or is told of each object what alerts don't tell.
     """
 
     model: Model
@@ -115,6 +118,9 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.model.init_state(0)  # raises if it keeps none
+        if self.preprocessing.columns:
+            told = ", ".join(self.preprocessing.columns)
+            raise TypeError(f"{self.model.name} is told {told} of each object, and alerts don't tell it")
         self._partitions: dict[int, Partition] = {}
         self._bands = self.preprocessing.bands
         self._network = cast(Multiband, self.model.network).config
@@ -153,7 +159,12 @@ class Engine:
         part = self._partitions[number]
         keys = [name.encode() for name in json.loads(part.outbox or b"[]")]
         found = zip(keys, part.get(keys), strict=True)
-        records = {key.decode(): Record.frombytes(data) for key, data in found if data is not None}
+        records = dict[str, Record]()
+        for key, data in found:
+            try:
+                records |= {} if data is None else {key.decode(): Record.frombytes(data)}
+            except Damaged as error:  # nothing to publish again; the object's next message builds it anew
+                log.error("%s: %s; its last answer can't be published again", key.decode(), error)
         return self._repeat(number, records) if records else None
 
     def _repeat(self, number: int, records: dict[str, Record]) -> Answers:
@@ -278,7 +289,13 @@ class Engine:
         points = np.empty(len(curves.time), POINT)
         points["time"], points["value"], points["error"] = curves.time, curves.value, curves.error
         points["band"] = codes[curves.band]
-        good = (points["band"] != NO_CLASS) & np.isfinite(points["time"]) & np.isfinite(points["value"])
+        known = points["band"] != NO_CLASS
+        self.counts.add(other_bands=int((~known).sum()))
+        good = known & np.isfinite(points["time"]) & np.isfinite(points["value"])
+        if self.preprocessing.brightness == "magnitude" and not curves.in_magnitudes and curves.unit != "unknown":
+            bright = is_significant(curves)  # the model leaves others out: they must not count as taken
+            self.counts.add(faint=int((good & ~bright).sum()))
+            good &= bright
         slices = [slice(a, b) for a, b in pairwise(curves.offsets.tolist())]
         return [points[s] for s in slices] if good.all() else [points[s][good[s]] for s in slices]
 

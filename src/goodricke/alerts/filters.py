@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -49,18 +50,23 @@ class Filter:
             raise ValueError(f"filter {text!r}: can't be understood ({error.msg})") from error
         known = {name: np.zeros(1, np.float32) for name in names}
         known |= {n: np.array(["x"]) for n in ("object_id", "status", "class", "previous_class") if n in known}
-        if np.asarray(self(known)).dtype != bool:
+        try:
+            made = self(known)
+        except (TypeError, ArithmeticError) as error:  # words that are added, 1 / 0, numbers beyond all
+            raise ValueError(f"filter {text!r}: can't be computed ({error})") from error
+        if made.dtype != bool:
             raise ValueError(f"filter {text!r}: is no condition; write a comparison, such as p_max > 0.9")
 
     def __call__(self, columns: Mapping[str, NDArray]) -> NDArray[np.bool_]:
         """Return which rows meet the condition, (n,)."""
-        return np.asarray(self._value(self._tree, columns))
+        n = len(next(iter(columns.values())))
+        return np.broadcast_to(np.asarray(self._value(self._tree, columns)), (n,))  # "True" is one for all rows
 
     def _value(self, node: ast.AST, columns: Mapping[str, NDArray]) -> Any:
         match node:
             case ast.BoolOp(op=op, values=values):
                 parts = [self._condition(value, columns) for value in values]
-                return np.logical_and.reduce(parts) if isinstance(op, ast.And) else np.logical_or.reduce(parts)
+                return reduce(np.logical_and if isinstance(op, ast.And) else np.logical_or, parts)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return ~self._condition(operand, columns)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -92,15 +98,20 @@ class Filter:
                 a, b = self._value(left, columns), self._value(right, columns)
                 if isinstance(a, str) != isinstance(b, str) and np.asarray(a).dtype.kind != np.asarray(b).dtype.kind:
                     raise ValueError(f"filter {self.text!r}: {ast.unparse(left)!r} is compared with another kind")
-                parts.append(COMPARE[type(op)](a, b))
+                parts.append(COMPARE[type(op)](a, b) & _known(a) & _known(b))
             else:
                 raise ValueError(f"filter {self.text!r}: this comparison is not known")
-        return np.asarray(np.logical_and.reduce(parts), bool)
+        return np.asarray(reduce(np.logical_and, parts), bool)
 
     def _column(self, name: str, columns: Mapping[str, NDArray]) -> NDArray:
         if name not in columns:
             raise ValueError(f"filter {self.text!r}: no column {name!r}; there are {', '.join(columns)}")
         return columns[name]
+
+
+def _known(value: Any) -> Any:
+    """Tell where a number is one: NaN differs from everything, which says nothing."""
+    return ~np.isnan(value) if np.asarray(value).dtype.kind == "f" else True
 
 
 def _words(text: str) -> list[str]:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from goodricke.alerts.answers import NO_CLASS, STATUSES, unkept
 from goodricke.alerts.record import Damaged, Record
-from goodricke.alerts.state import LmdbStore, Store, open_store
+from goodricke.alerts.state import LmdbStore, Store, open_store, without_password
 
 DAY = 86400.0
 ROWS = 50_000  # of an export at once
@@ -33,7 +33,8 @@ def look_at(where: str) -> Store:
 
 def listing(where: str) -> Table:
     """Return a table of the partitions."""
-    store, table = look_at(where), Table("partition", "objects", "offset", "bytes per object", title=where)
+    store, title = look_at(where), without_password(where)
+    table = Table("partition", "objects", "offset", "bytes per object", title=title)
     for number in store.partitions():
         part = store.partition(number)
         sizes = [len(data) for (_, data), _ in zip(part.items(), range(1000), strict=False)]
@@ -149,18 +150,30 @@ def _table(batch: list[tuple[str, int, Record]], classes: tuple[str, ...]) -> pa
 def expire(where: str, days: float, now: float | None = None) -> int:
     """Delete the objects that nothing was heard of for so many days; return how many.
 
-    For when no worker has the store: with LMDB a second writer waits, with any store a worker would be fenced off.
+    For when no worker has the store. Damaged records stay, for `verify` to tell of.
+
+    Raises
+    ------
+    Fenced
+        If a worker has taken messages meanwhile: what looked stale may not be any more.
     """
     store, gone, before = open_store(where), 0, (time.time() if now is None else now) - days * DAY
     for number in store.partitions():
         part = store.partition(number)
-        stale = [key for key, data in part.items() if Record.frombytes(bytes(data)).updated < before]
+        offset, outbox = part.offset, part.outbox  # as of before the look: a worker that has gone on since is noticed
+        stale = [bytes(key) for key, data in part.items() if _stale(bytes(data), before)]
         for first in range(0, len(stale), 10_000):
-            some = stale[first : first + 10_000]
-            part.commit(dict.fromkeys(map(bytes, some)), part.offset, part.offset, part.outbox)
+            part.commit(dict.fromkeys(stale[first : first + 10_000]), offset, offset, outbox)
         gone += len(stale)
         part.close()
     return gone
+
+
+def _stale(data: bytes, before: float) -> bool:
+    try:
+        return Record.frombytes(data).updated < before
+    except Damaged:
+        return False
 
 
 def compact(where: str, out: Path) -> tuple[int, int]:
@@ -173,7 +186,7 @@ def compact(where: str, out: Path) -> tuple[int, int]:
     """
     store = look_at(where)
     if not isinstance(store, LmdbStore):
-        raise ValueError(f"{where}: only stores in a folder have holes to close")
+        raise ValueError(f"{without_password(where)}: only stores in a folder have holes to close")
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty")
     before = after = 0

@@ -31,6 +31,7 @@ Mask = NDArray[np.bool_]
 
 BEYOND = 1e15  # no brightness in any unit
 MOST_BANDS = 255
+LONGEST = 500  # bytes of an object's name: LMDB takes keys of up to 511
 
 
 class Measured(NamedTuple):
@@ -127,10 +128,12 @@ def assemble(parsed: Parsed, index: NDArray[np.int64], failures: list[Failure]) 
 def _reasons(parsed: Parsed) -> list[tuple[Mask, str, str]]:
     """Return what may be wrong with packets (n,), first things first."""
     new, (earliest, latest) = parsed.new, parsed.times
-    nameless = pc.equal(pc.binary_length(parsed.object_id.fill_null("")), 0)
+    length = pc.binary_length(parsed.object_id.fill_null(""))
+    nameless, long = pc.equal(length, 0), pc.greater(length, LONGEST)
     return [
         (parsed.moving, MOVING, "is of an object of the solar system"),
         (nameless.to_numpy(zero_copy_only=False), UNREADABLE, "names no object"),
+        (long.to_numpy(zero_copy_only=False), UNREADABLE, f"names an object in more than {LONGEST} bytes"),
         (new.key == UNKNOWN, UNREADABLE, "has no identifier"),
         (~((new.time > earliest) & (new.time < latest)), NON_FINITE, "has no time, or one that can't be"),
         (new.band < 0, UNKNOWN_BAND, "is in no known band"),

@@ -36,6 +36,7 @@ class Metrics:
         self.waited: deque[float] = deque(maxlen=RECENT)  # from a message's arrival at the broker to its answer
         self.lag: dict[int, int] = {}  # messages not taken yet, by partition
         self.answers = self.batches = 0
+        self.busy = 0.0  # seconds of all batches
         self.states: dict[int, int] = {}
 
     def alive(self) -> None:
@@ -47,6 +48,7 @@ class Metrics:
         self.alive()
         self.batches += 1
         self.answers += len(answers)
+        self.busy += seconds
         self.seconds.append(seconds)
         self.waited.append(waited)
         columns = answers.columns
@@ -75,7 +77,7 @@ class Metrics:
     def health(self) -> dict[str, Any]:
         """Return the answer of ``/health``."""
         told = {"well": self.well, "seconds_since_sign": round(self._clock() - self.seen, 3)}
-        return told | {"messages": self.counts.messages, "lag": sum(self.lag.values())}
+        return told | {"messages": self.counts.messages, "lag": sum(list(self.lag.values()))}
 
     def collect(self) -> Any:
         """Give the metrics to a `prometheus_client` registry."""
@@ -85,12 +87,12 @@ class Metrics:
             yield CounterMetricFamily(f"goodricke_{name}", f"Engine: {name}", value=value)
         yield CounterMetricFamily("goodricke_answers", "Answers published", value=self.answers)
         statuses = CounterMetricFamily("goodricke_status", "Answers by status", labels=["status"])
-        for status, number in self.statuses.items():
+        for status, number in list(self.statuses.items()):  # the worker goes on counting
             statuses.add_metric([status], number)
         yield statuses
         for name, values in (("goodricke_lag", self.lag), ("goodricke_objects", self.states)):
             gauge = GaugeMetricFamily(name, f"{name[10:]} by partition", labels=["partition"])
-            for partition, number in values.items():
+            for partition, number in list(values.items()):
                 gauge.add_metric([str(partition)], number)
             yield gauge
         for name in ("seconds", "waited"):
@@ -98,7 +100,7 @@ class Metrics:
             for q in (50, 99):
                 family.add_metric([str(q / 100)], self.percentile(name, q))
             yield family
-        yield SummaryMetricFamily("goodricke_batches", "Batches", self.batches, sum(self.seconds))
+        yield SummaryMetricFamily("goodricke_batches", "Batches", self.batches, self.busy)
 
 
 def serve(metrics: Metrics, host: str, port: int) -> ThreadingHTTPServer:

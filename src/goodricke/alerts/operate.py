@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pyarrow as pa
 import pyarrow.csv
@@ -25,18 +26,26 @@ from goodricke.alerts.metrics import Metrics, serve
 from goodricke.alerts.packets import PacketOptions, decode
 from goodricke.alerts.replay import into_engine, into_topic, observations
 from goodricke.alerts.shadow import Shadow
-from goodricke.alerts.state import open_store
+from goodricke.alerts.state import PREFIX, open_store
 from goodricke.models.bundle import load_model
 from goodricke.readers import read
 
 log = logging.getLogger("goodricke")
 
 DONE = 0
+WRITTEN = (".parquet", ".csv", ".json")
 PER_SECOND = 4  # times the view is drawn
 
 
 def engine_for(
-    model: str, state: str, half: bool, format: str, options: PacketOptions, keep: int = 32, device: str = "cpu"
+    model: str,
+    state: str,
+    half: bool,
+    format: str,
+    options: PacketOptions,
+    keep: int = 32,
+    device: str = "cpu",
+    **more: Any,
 ) -> Engine:
     """Return an engine with its model and store.
 
@@ -46,7 +55,7 @@ def engine_for(
         If the model keeps no state, or the store was made for another model.
     """
     loaded = load_model(model, device)
-    about = {"model": loaded.name, "model_hash": loaded.hash, "half": half, "keep": keep}
+    about = {"model": loaded.name, "model_hash": loaded.hash, "half": half, "keep": keep} | more
     store, decoder = open_store(state, about), partial(decode, format=format, options=options)
     try:
         return Engine(loaded, store, decoder, half, keep)
@@ -58,7 +67,10 @@ def operate(config: WorkerConfig, live: bool = True, idle: float | None = None) 
     """Work on a stream until told to stop, or idle for so many seconds; return what was counted."""
     from goodricke.alerts.worker import Worker
 
-    options = PacketOptions(**config.input.options)
+    try:
+        options = PacketOptions(**config.input.options)
+    except TypeError as error:  # a name that there isn't
+        raise ValueError(f"[input.options]: {error}") from error
     own = (config.half, config.input.format, options, config.keep, config.device)
     engine, shadow = engine_for(config.model, config.state, *own), None
     if config.shadow is not None:
@@ -72,6 +84,7 @@ def operate(config: WorkerConfig, live: bool = True, idle: float | None = None) 
     finally:
         if server is not None:
             server.shutdown()
+            server.server_close()
     log.info("%s", json.dumps({"event": "stopped", **vars(metrics.counts)}))
     return metrics
 
@@ -79,7 +92,9 @@ def operate(config: WorkerConfig, live: bool = True, idle: float | None = None) 
 def _beside(state: str) -> str:
     """Return the store of a shadow."""
     if "://" in state:
-        return f"{state}{'&' if '?' in state else '?'}prefix=goodricke-shadow"
+        place, _, query = state.partition("?")
+        pairs = dict(parse_qsl(query))
+        return f"{place}?{urlencode(pairs | {'prefix': pairs.get('prefix', PREFIX) + '-shadow'})}"
     return state if state == "memory:" else f"{state.rstrip('/')}-shadow"
 
 
@@ -96,10 +111,13 @@ def replay(
     options: dict[str, Any],
 ) -> int:
     """Feed light curves straight into an engine; see `goodricke.alerts.replay`."""
+    if out is not None and out.suffix not in WRITTEN:
+        raise ValueError(f"{out}: can't write {out.suffix or 'a file without suffix'}; use .parquet, .csv or .json")
     curves = read(list(sources), **options)
+    # offsets in the store of a replay count its observations: a worker would take them for its topic's
     reading = PacketOptions(unit=curves.unit)
-    engine = engine_for(model, state, half, "slim", reading)
-    other = None if shadow is None else Shadow(engine_for(shadow, _beside(state), half, "slim", reading))
+    engine = engine_for(model, state, half, "slim", reading, replayed=True)
+    other = None if shadow is None else Shadow(engine_for(shadow, _beside(state), half, "slim", reading, replayed=True))
     metrics, last = Metrics(engine.counts), dict[str, dict[str, Any]]()
 
     def keep(answers: Answers) -> None:
@@ -112,6 +130,9 @@ def replay(
     engine.close()
     console = Console()
     console.print(f"{n:,} observations of {len(curves):,} objects, {metrics.rate:,.0f} per second")
+    if metrics.counts.repeated:
+        known = f"{metrics.counts.repeated:,} of them were left out: the store says that it has taken so many before"
+        console.print(f"{known}; for other light curves, give another --state")
     if other is not None:
         console.print(f"{engine.model.name} and {other.engine.model.name} disagree on {other.disagreement:.1%}")
     if out is not None:
@@ -136,10 +157,8 @@ def _write(rows: list[dict[str, Any]], out: Path) -> None:
         out.write_text("".join(json.dumps(row) + "\n" for row in rows))
     elif out.suffix == ".csv":
         pyarrow.csv.write_csv(pa.Table.from_pylist(rows), out)
-    elif out.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows), out, compression="zstd")
     else:
-        raise ValueError(f"{out}: can't write {out.suffix or 'a file without suffix'}; use .parquet, .csv or .json")
+        pq.write_table(pa.Table.from_pylist(rows), out, compression="zstd")
 
 
 @contextmanager

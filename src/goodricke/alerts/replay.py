@@ -122,12 +122,18 @@ def into_topic(
     from confluent_kafka import Producer
 
     producer, pace, sent = Producer({"linger.ms": 20, "compression.type": "lz4", **kafka}), Pace(speed), 0
+    lost = list[str]()
+
+    def delivered(error: Any, _: Any) -> None:
+        if error is not None:
+            lost.append(str(error))
+
     for key, value in records:
         if speed is not None and days is not None:
             pace.wait_for(float(days[sent]))
         while True:
             try:
-                producer.produce(topic, value, key)
+                producer.produce(topic, value, key, on_delivery=delivered)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -135,6 +141,10 @@ def into_topic(
         if sent % 1000 == 0:
             producer.poll(0)
             tell(sent)
-    if producer.flush(60):
-        raise RuntimeError(f"the broker at {kafka.get('bootstrap.servers')} doesn't take the records")
+        if lost:
+            break
+    waiting = producer.flush(60)
+    if waiting or lost:
+        why = f"{waiting + len(lost):,} of {sent:,} ({(lost or ['no answer'])[0]})"
+        raise RuntimeError(f"the broker at {kafka.get('bootstrap.servers')} doesn't take the records: {why}")
     return sent

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 EXTRA = "pip install 'goodricke[alerts]'"
 OFFSET, OUTBOX, ABOUT = b"offset", b"outbox", b"about"
 FIRST = 0  # offset before the first message
+PREFIX = "goodricke"  # of the keys in Redis
 
 
 class Fenced(RuntimeError):  # noqa: N818  what has happened to the worker
@@ -103,6 +105,11 @@ def open_store(where: str, about: Mapping[str, Any] | None = None) -> Store:
     return LmdbStore(Path(where), told)
 
 
+def without_password(where: str) -> str:
+    """Return where a store is, as it can be shown."""
+    return re.sub(r"//[^/@]*@", "//", re.sub(r"(password=)[^&]*", r"\1...", where))
+
+
 def _check(kept: bytes | None, asked: bytes, where: str) -> bool:
     """Return whether what a store belongs to has still to be written.
 
@@ -112,11 +119,11 @@ def _check(kept: bytes | None, asked: bytes, where: str) -> bool:
         If it belongs to something else.
     """
     if kept is None:
-        return True
+        return asked != b"{}"  # who only looks doesn't say what the next one must be
     if asked != b"{}" and kept != asked:
         raise ValueError(
-            f"{where} was made for {kept.decode()}, not {asked.decode()}: start a new store, or build this one anew "
-            "with `goodricke alerts replay`"
+            f"{where} was made for {kept.decode()}, not {asked.decode()}: start a new store; "
+            "`goodricke alerts replay --to` fills one with the past, through the topic"
         )
     return False
 
@@ -336,11 +343,14 @@ class RedisStore:
             import redis
         except ImportError as error:
             raise ImportError(f"a store in Redis needs redis: {EXTRA}") from error
-        query = dict(pair.split("=", 1) for pair in urlsplit(url).query.split("&") if "=" in pair)
-        self._prefix = query.pop("prefix", "goodricke") + ":"
-        self._server = redis.Redis.from_url(url.partition("?")[0], **query)
+        place, _, query = url.partition("?")
+        pairs = parse_qsl(query)
+        self._prefix = dict(pairs).get("prefix", PREFIX) + ":"
+        # the client reads the other settings itself: as numbers, not as words
+        others = urlencode([pair for pair in pairs if pair[0] != "prefix"])
+        self._server = redis.Redis.from_url(f"{place}?{others}" if others else place)
         kept: Any = self._server.get(f"{self._prefix}about")
-        if _check(kept, about, url.rpartition("@")[2]):
+        if _check(kept, about, without_password(url)):
             self._server.set(f"{self._prefix}about", about)
 
     def partition(self, number: int) -> RedisPartition:

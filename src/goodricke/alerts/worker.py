@@ -19,7 +19,7 @@ from goodricke.alerts.engine import DeadLetter, Engine, Message, Taken
 from goodricke.alerts.filters import Filter
 from goodricke.alerts.metrics import Metrics
 from goodricke.alerts.shadow import Shadow
-from goodricke.alerts.state import Fenced
+from goodricke.alerts.state import FIRST, Fenced, without_password
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("goodricke")
 
 EXTRA = "pip install 'goodricke[alerts]'"
+BEGINNING = 1000  # bytes that are kept of a dead letter that is too large
 PATIENCE = 30.0  # seconds to get answers out before giving up; the outbox still has them
 
 
@@ -80,9 +81,20 @@ class Publisher:
             where = f"{topic}/{letter.message.partition}/{letter.message.offset}"
             log.warning("%s: %s", where, letter.error)
             headers: list[tuple[str, str | bytes | None]] = [("error", letter.error), ("from", where)]
-            self._send(self._config.dead_letters, where, letter.message.value, headers)
+            self._bury(where, letter.message.value, headers)
         if letters:
             self._flush()
+
+    def _bury(self, where: str, value: bytes, headers: list[tuple[str, str | bytes | None]]) -> None:
+        """Send a dead letter; of one that is too large for the producer its beginning."""
+        from confluent_kafka import KafkaError, KafkaException
+
+        try:
+            self._send(self._config.dead_letters, where, value, headers)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                raise
+            self._send(self._config.dead_letters, where, value[:BEGINNING], [*headers, ("length", str(len(value)))])
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -161,11 +173,14 @@ class Worker:
         own = {"group.id": config.input.group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
         own |= {"queued.max.messages.kbytes": 65536}  # fetched ahead, at most: memory stays flat
         self._consumer: Consumer = Consumer({**own, **config.kafka})
+        strategy = f"{config.kafka.get('partition.assignment.strategy')} {config.kafka.get('group.protocol')}"
+        self._cooperative = "cooperative" in strategy or "consumer" in strategy  # partitions come some at a time
         # a producer is no consumer: what only that knows is left out
         theirs = {k: v for k, v in config.kafka.items() if not k.startswith(("session.", "max.poll", "partition.a"))}
         sending = {"linger.ms": 5, "compression.type": "lz4", "enable.idempotence": True}
         self._publisher = Publisher(config, Answers.none(engine.model.classes), Producer({**sending, **theirs}))
-        self._stop, self._last = False, time.monotonic()
+        self._stop, self._last = False, float("inf")  # joining a group takes seconds: they are not idle
+        self._places: dict[int, tuple[int, bool]] = {}  # the offset due in each partition, and whether to begin there
 
     def stop(self, *_: object) -> None:
         """Stop after the batch that is being taken; a signal may call it."""
@@ -181,7 +196,7 @@ class Worker:
         """
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, self.stop)
-        reading, self._last = self.config.input, time.monotonic()
+        reading = self.config.input
         self._consumer.subscribe(
             [reading.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
@@ -195,24 +210,50 @@ class Worker:
                 self._tell()
         finally:
             self.engine.close()
+            if self._shadow is not None:
+                self._shadow.engine.close()
             self._consumer.close()
             self._publisher.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[Any]) -> None:
         """Take up partitions where the store says, and publish again what may not have been."""
-        self._last = time.monotonic()  # joining a group takes seconds: they are not idle
+        self._last = time.monotonic()
         for each in partitions:
             each.offset = self.engine.assign(each.partition)
+            self._places[each.partition] = each.offset, True
             again = self.engine.recover(each.partition)
             if again is not None:
                 self._publisher.answers(again)
             self.metrics.states[each.partition] = self.engine.objects(each.partition)
-        consumer.assign(partitions)
+        (consumer.incremental_assign if self._cooperative else consumer.assign)(partitions)
         log.info("took up partitions %s", [each.partition for each in partitions])
+
+    def _in_order(self, number: int, some: list[Any]) -> None:
+        """Note how far a partition was consumed, which may only go up.
+
+        Raises
+        ------
+        RuntimeError
+            If it begins anew: the topic was made anew, or cut, and all messages before the store's offset would be
+            taken for known ones.
+        """
+        (due, begins), first = self._places.get(number, (FIRST, False)), some[0].offset()
+        if first < due:
+            raise RuntimeError(
+                f"partition {number} of {self.config.input.topic} goes on at offset {first}, and the store "
+                f"{without_password(self.config.state)} has taken it up to {due}: the topic isn't the one that the "
+                "store was made with, or has lost messages; start a new store"
+            )
+        if begins and first > due > FIRST:  # later gaps are compaction, or a transaction's marks
+            log.warning("partition %d: the messages %d to %d are not there any more", number, due, first - 1)
+        self._places[number] = some[-1].offset() + 1, False
 
     def _revoked(self, consumer: Consumer, partitions: list[Any]) -> None:
         for each in partitions:
             self.engine.revoke(each.partition)
+            self._places.pop(each.partition, None)
+            if self._shadow is not None:
+                self._shadow.engine.revoke(each.partition)
             self.metrics.lag.pop(each.partition, None)
             self.metrics.states.pop(each.partition, None)
         log.info("gave up partitions %s", [each.partition for each in partitions])
@@ -227,16 +268,30 @@ class Worker:
                 log.warning("the broker says: %s", each.error())
         for number, some in by_partition.items():
             begun = time.perf_counter()
+            self._in_order(number, some)
             try:
                 taken = self._one(number, some)
             except Fenced as error:
-                log.warning("partition %d: %s; left to it", number, error)
-                self.engine.revoke(number)
+                log.warning("partition %d: %s; nothing was written", number, error)
+                self._go_back(some[0].topic(), number)
                 continue
             arrived = min((each.timestamp()[1] for each in some), default=0) / 1000
             self.metrics.batch(taken.answers, time.perf_counter() - begun, max(time.time() - arrived, 0.0))
             self.metrics.states[number] = self.engine.objects(number)
             self._lag(some[-1])
+
+    def _go_back(self, topic: str, number: int) -> None:
+        """Leave what was fetched of a partition, and go on where its store is, if the partition is still this worker's.
+
+        To go on with the next batch would leave out what is between the store's offset and that batch.
+        """
+        from confluent_kafka import TopicPartition
+
+        self.engine.revoke(number)
+        if number in {each.partition for each in self._consumer.assignment()}:
+            offset = self.engine.assign(number)
+            self._places[number] = offset, True
+            self._consumer.seek(TopicPartition(topic, number, offset))
 
     def _one(self, number: int, some: list[Any]) -> Taken:
         messages = [Message(each.offset(), each.value() or b"", number) for each in some]

@@ -7,6 +7,7 @@ over the tasks by one of `goodricke.catalog.work` or `goodricke.catalog.distribu
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ ROW_GROUP = 100_000
 # Observations in a task: about ten minutes of one core, which is what a crash costs at most.
 DENSE_POINTS, MULTIBAND_POINTS = 5_000_000, 30_000_000
 FEWEST_POINTS = 250_000
+
+# Threads of a process share its model, and Monte-Carlo passes swap a network's dropout: one asks it at a time. Dask has
+# threads where it was not told otherwise.
+ALONE = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -77,27 +82,30 @@ class Classification:
             If the model is no longer the one that the run began with.
         """
         begun, model = time.perf_counter(), loaded(self.model, self.device, self.precision)
+        state = task.fingerprint  # before the reading: a file that changes meanwhile is then read again
         if model.hash != self.model_hash:
             raise ValueError(f"{self.model} has changed since the run began ({model.hash}, was {self.model_hash})")
-        result, units, unread = self._classified(task, model)
+        result, units, bands, unread = self._classified(task, model)
         name = f"shard-{task.name}.parquet"
         told = {"model": model.name, "model_hash": model.hash, "classes": ",".join(model.classes)}
-        size, sha256 = write_shard(self.out / name, result.table, ROW_GROUP, **told, input=task.fingerprint)
+        size, sha256 = write_shard(self.out / name, result.table, ROW_GROUP, **told, input=state)
         seconds = round(time.perf_counter() - begun, 3)
         unreadable = [[f.path, f.reason, f.mend] for f in unread]
-        more: dict[str, Any] = {"input": task.fingerprint, "units": units}
+        more: dict[str, Any] = {"input": state, "units": units, "bands": bands}
         more |= {"status": counts(result.column("status"))} | ({"unreadable": unreadable} if unreadable else {})
         return [Entry(task.name, name, len(result), size, sha256, seconds, more=more)]
 
-    def _classified(self, task: Task, model: Model) -> tuple[Predictions, list[str], list[Unreadable]]:
-        """Return the predictions, the units that the light curves are in, and what can't be read."""
-        parts, unread, units = list[Predictions](), list[Unreadable](), list[str]()
+    def _classified(self, task: Task, model: Model) -> tuple[Predictions, list[str], list[str], list[Unreadable]]:
+        """Return the predictions, the units and bands that the light curves are in, and what can't be read."""
+        parts, unread, units, bands = list[Predictions](), list[Unreadable](), set[str](), set[str]()
         for curves, failures in task.batches(self.options):
             unread += failures
             if curves is not None:
-                parts.append(classify(curves, model, self.passes, self.seed, tick=count))
-                units.append(curves.unit)
-        return join_predictions(parts, unread, model), sorted(set(units)), unread
+                with ALONE:
+                    parts.append(classify(curves, model, self.passes, self.seed, tick=count))
+                units.add(curves.unit)
+                bands.update(curves.bands)
+        return join_predictions(parts, unread, model), sorted(units), sorted(bands), unread
 
 
 @lru_cache(1)
@@ -117,6 +125,16 @@ def join_predictions(parts: Sequence[Predictions], unread: Sequence[Unreadable],
     if "source" in table.column_names:
         table = table.drop_columns(["source"])
     return Predictions.concat([*parts, Predictions(table.append_column("source", paths), failed.classes)])
+
+
+def warn_of_unknown_bands(bands: Sequence[str], config: BundleConfig) -> None:
+    """Say so where observations are left out because a multi-band model doesn't know their band."""
+    unknown = [band for band in bands if band not in config.bands]
+    if unknown and config.family == "multiband":
+        log.warning(
+            "observations in %s are left out: %s knows %s. If one of these is meant, say so: --band %s=%s",
+            *(", ".join(unknown), config.name, ", ".join(config.bands), unknown[0], config.bands[0]),
+        )
 
 
 def warn_of_other_data(unit: str, config: BundleConfig) -> None:

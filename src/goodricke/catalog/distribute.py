@@ -65,14 +65,17 @@ def on_dask(function: Callable[[T], R], tasks: Sequence[T], where: str, workers:
             futures[future] = task
             return future
 
-        at_once = AHEAD * max(len(client.scheduler_info(n_workers=-1)["workers"]), workers, 1)
-        running = as_completed([future for future in (submit() for _ in range(at_once)) if future is not None])
+        def submit_some() -> list[Any]:
+            """Keep as many ahead as there are workers for: those of a cluster come one by one."""
+            at_once = AHEAD * max(len(client.nthreads()), workers, 1)
+            some = (submit() for _ in range(at_once - len(futures)))
+            return [future for future in some if future is not None]
+
+        running = as_completed(submit_some())
         for future in running:
             failure = future.exception()
             yield futures.pop(future), future.result() if failure is None else failure
-            following = submit()
-            if following is not None:
-                running.add(following)
+            running.update(submit_some())
 
 
 @contextmanager

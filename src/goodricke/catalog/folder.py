@@ -14,6 +14,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from goodricke import __version__
-from goodricke.readers.finding import hats_catalog
+from goodricke.readers.finding import THUMBNAIL, hats_catalog
 from goodricke.tables import join
 
 FORMAT = 1
@@ -117,18 +118,28 @@ class Folder:
             os.fsync(file.fileno())
 
     def list_unreadable(self) -> int:
-        """Write ``unreadable.csv`` if something couldn't be read; return how many files."""
+        """Write ``unreadable.csv`` if something couldn't be read, else away with it; return how many files."""
         rows = [row for entry in self.entries().values() for row in entry.more.get("unreadable", [])]
         if rows:
             text = io.StringIO()
             csv.writer(text).writerows([["file", "reason", "mend"], *rows])
             with whole_file(self.path / UNREADABLE) as file:
                 file.write(text.getvalue().encode())
+        else:
+            (self.path / UNREADABLE).unlink(missing_ok=True)  # of an earlier run, before the files were mended
         return len(rows)
 
     def finish(self, **summary: Any) -> dict[str, Any]:
-        """Sum up: write the manifest with all shards, and their common schema for other tools; return the manifest."""
+        """Sum up: write the manifest with all shards, and their common schema for other tools; return the manifest.
+
+        Shards that count no more, of files that have changed since, are deleted: whoever reads ``shard-*.parquet`` must
+        not have them beside those that came after.
+        """
         shards = shards_in(self.path)
+        counted = {str(e.shard) for e in shards}
+        for path in self.path.glob("shard-*.parquet"):
+            if path.name not in counted:
+                path.unlink()
         failed = {e.task: e.error for e in self.entries().values() if e.error}
         told = {
             **summary,
@@ -189,14 +200,46 @@ class whole_file:  # noqa: N801  a context manager, used like open
         return self._hash.hexdigest()
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self.size = self._file.tell()
-        self._file.close()
-        if kind is None:
-            self.partial.replace(self.path)
-        else:
+        try:
+            if kind is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self.size = self._file.tell()
+                self._file.close()
+                self.partial.replace(self.path)
+        finally:
+            with suppress(OSError):  # on a full disk the last bytes don't go out; the half file must go all the more
+                self._file.close()
             self.partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second run out of a folder; the system lets go of the lock however this one ends.
+
+    Raises
+    ------
+    ValueError
+        If there is another already.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".lock"
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another run is at work there; wait for it, or choose a new folder") from None
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def write_shard(path: Path, table: pa.Table, row_group: int, **told: str) -> tuple[int, str]:
@@ -295,7 +338,7 @@ class Catalog:
         elif path.is_dir():
             inside = hats_catalog(str(path))  # without margins and statistics
             root = path if inside is None else Path(inside) / "dataset"
-            files = tuple(sorted(p for p in root.rglob("*.parquet") if p.name[0] not in "._"))
+            files = tuple(sorted(p for p in root.rglob("*.parquet") if p.name[0] not in "._" and p.name != THUMBNAIL))
         else:
             files = (path,) if path.exists() else ()
         if not files:

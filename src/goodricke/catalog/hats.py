@@ -9,25 +9,21 @@ predictions.write_catalog("ztf_classes")
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from goodricke.catalog.classify import loaded
+from goodricke.catalog.classify import ALONE, loaded
 from goodricke.inference import classify
 from goodricke.models.bundle import Precision, find_model, load_model
+from goodricke.predictions import RESERVED
 from goodricke.readers import ReadOptions, nested
 
 if TYPE_CHECKING:
     from lsdb.catalog import Catalog
     from nested_pandas import NestedFrame
-
-# Dask without a cluster works in threads, and Monte-Carlo passes swap a network's dropout: one partition at a time. For
-# speed give LSDB a `dask.distributed.Client` of processes.
-_ALONE = threading.Lock()
 
 
 def map_catalog(
@@ -53,7 +49,8 @@ def map_catalog(
     passes, seed, device, precision
         See `goodricke.classify`.
     keep : list of str, optional
-        Columns of the catalog to carry along, besides its positions; by default all but the nested ones.
+        Columns of the catalog to carry along, besides its positions; by default all but the nested ones. Those that
+        could be taken for a prediction's (``class``, ``p_...``) are left out.
     embedding : bool
         Whether to have the embedding as a column of lists.
     **options
@@ -100,12 +97,13 @@ def classify_partition(
     if network.hash != model_hash:
         raise ValueError(f"{model} is another model here ({network.hash}) than where the work began ({model_hash})")
     curves = nested.from_table(_arrow(frame), options or ReadOptions(), "the catalog")
-    with _ALONE:
+    with ALONE:  # Dask without a cluster works in threads: for speed give LSDB a Client of processes
         table = classify(curves, network, passes, seed).table
-    flat = [c for c in frame.columns if not _is_nested(frame[c])]
+    made = table.column_names[: table.column_names.index("model_hash") + 1]  # then come those of the light curves
+    made = [c for c in made if embedding or c != "embedding"]
+    flat = [c for c in frame.columns if not _is_nested(frame[c]) and (c == "object_id" or not _is_taken(c, made))]
     own = [c for c in flat if keep is None or c in keep or c.lower() in ("ra", "dec")]
-    made = [c for c in table.column_names if c not in _about(curves.table_of_objects.column_names, flat)]
-    made = [c for c in made if c not in own and (embedding or c != "embedding")]
+    made = [c for c in made if c not in own]
     columns = {c: frame[c].to_numpy() if frame[c].dtype == object else frame[c].array for c in own}
     import pandas as pd
 
@@ -124,9 +122,9 @@ def _is_nested(series: Any) -> bool:
     return hasattr(series, "nest")
 
 
-def _about(names: Sequence[str], own: Sequence[str]) -> set[str]:
-    """Return the columns that tell of a light curve's file, which a partition has none of."""
-    return {name for name in names if name not in own}
+def _is_taken(name: str, made: Sequence[str]) -> bool:
+    """Whether a column of the catalog could be taken for one of the predictions."""
+    return name in made or name.startswith(RESERVED)
 
 
 def _listed(column: pa.ChunkedArray) -> pa.ChunkedArray:

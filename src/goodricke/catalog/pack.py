@@ -7,6 +7,8 @@ take apart.
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +18,12 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from goodricke.catalog.folder import Entry, Folder, write_shard
+from goodricke.catalog.folder import MANIFEST, Entry, Folder, write_shard
 from goodricke.catalog.tasks import PIECE, Task, plan
 from goodricke.lightcurves import LightCurves
 from goodricke.readers import ReadOptions
+
+log = logging.getLogger("goodricke")
 
 SHARD_POINTS = 12_000_000  # observations in a shard: 250 MB in memory, some 60 to 150 MB on the disk
 TASK_POINTS = 10_000_000  # observations in a task, guessed from the sizes of the files
@@ -49,10 +53,11 @@ class Packing:
     def __call__(self, task: Task) -> list[Entry]:
         """Read the files of a task and write its shard, or several of different units; the task's entry comes last."""
         begun, entries, unreadable = time.perf_counter(), list[Entry](), list[list[str]]()
+        state = task.fingerprint  # before the reading: a file that changes meanwhile is then read again
         for curves in self._shards(task, unreadable):
             name = f"shard-{task.name}{f'-{len(entries)}' if entries else ''}.parquet"
             entries.append(self._write(name, f"{task.name}/{len(entries)}", curves))
-        told = {"parts": len(entries), "files": len(task.files), "unreadable": unreadable, "input": task.fingerprint}
+        told = {"parts": len(entries), "files": len(task.files), "unreadable": unreadable, "input": state}
         return [*entries, Entry(task.name, seconds=round(time.perf_counter() - begun, 3), more=told)]
 
     def _shards(self, task: Task, unreadable: list[list[str]]) -> Iterator[LightCurves]:
@@ -100,11 +105,37 @@ def begin(packing: Packing, sources: Sequence[str]) -> tuple[Folder, list[Task]]
 
 
 def left(folder: Folder, tasks: Sequence[Task]) -> list[Task]:
-    """Return the tasks that aren't done, have failed, or whose files have changed since."""
-    entries = folder.entries()
+    """Return the tasks that aren't done, have failed, whose shard is lost, or whose files have changed since.
+
+    Files may be deleted, or their disk be away, once they are packed: a task without any of its files stays as it is.
+    """
+    entries, kept = folder.entries(), list[Task]()
 
     def done(task: Task) -> bool:
         entry = entries.get(task.name)
-        return entry is not None and entry.error is None and entry.more.get("input") == task.fingerprint
+        if entry is None or entry.error is not None or not _has_shards(folder, entries, entry):
+            return False
+        if entry.more.get("input") == task.fingerprint:
+            return True
+        if not _is_gone(task):
+            return False
+        kept.append(task)
+        return True
 
-    return [task for task in tasks if not done(task)]
+    found = [task for task in tasks if not done(task)]
+    if kept:
+        which = f"{len(kept):,} tasks (the first: {kept[0].files[0]})"
+        log.warning("the files of %s are gone; what was made of them before is kept", which)
+    return found
+
+
+def _is_gone(task: Task) -> bool:
+    """Whether none of a task's files is left, unless they were shards of a pack, which has others in their place."""
+    of_a_pack = (Path(task.files[0]).parent / MANIFEST).exists()
+    return not of_a_pack and not any(map(os.path.exists, task.files))
+
+
+def _has_shards(folder: Folder, entries: Mapping[str, Entry], entry: Entry) -> bool:
+    """Whether all that a task has written is there still."""
+    parts = [entries.get(f"{entry.task}/{k}") for k in range(entry.more.get("parts", 0))]
+    return all(e is not None and (e.shard is None or (folder.path / e.shard).is_file()) for e in [entry, *parts])

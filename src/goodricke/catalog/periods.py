@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from goodricke.catalog.folder import Entry, Folder, read_manifest, write_shard
-from goodricke.catalog.tasks import files_of
+from goodricke.catalog.tasks import Task, files_of
 from goodricke.catalog.variability import Limits, dominant_variability
 from goodricke.lightcurves import LightCurves
 from goodricke.predictions import Status
@@ -90,8 +90,10 @@ def measure(
         If the folder was made from other light curves or with other settings.
     """
     limits, ids = limits or Limits(), frozenset(drawn)
-    names = list(files_of([source] if isinstance(source, str) else source))
+    deep = bool(options.get("recursive"))
+    names = list(files_of([source] if isinstance(source, str) else source, deep))
     settings: dict[str, Any] = {"source": names, "limits": limits.model_dump(), "rows": rows}
+    settings["light curves"] = Task("", tuple(names)).fingerprint  # files of the same name may hold others
     settings |= {"options": {k: str(v) for k, v in options.items()}}
     settings |= {"drawn": len(ids), "drawn_hash": sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]}
     folder = Folder(out, KIND, settings).begin()

@@ -29,7 +29,7 @@ from goodricke.catalog import pack as packing
 from goodricke.catalog import tasks as planning
 from goodricke.catalog import work
 from goodricke.catalog.classify import Classification
-from goodricke.catalog.folder import UNREADABLE, Entry, Folder
+from goodricke.catalog.folder import COMMON, UNREADABLE, Entry, Folder, alone
 from goodricke.catalog.pack import Packing
 from goodricke.models.bundle import find_model, load_model
 from goodricke.predictions import MEANING, Status
@@ -71,9 +71,10 @@ def pack(
     """
     console = console or Console()
     job = Packing(out.absolute(), ReadOptions(**(options or {})), shard_points)
-    folder, tasks = packing.begin(job, sources)
-    carry_out(folder, job, tasks, workers, None, "files", console)
-    lost, manifest = folder.list_unreadable(), folder.finish()
+    with alone(job.out):
+        folder, tasks = packing.begin(job, sources)
+        carry_out(folder, job, tasks, workers, None, "files", console)
+        lost, manifest = folder.list_unreadable(), folder.finish()
     console.print(
         f"{manifest['rows']:,} light curves in {len(manifest['shards']):,} shards, "
         f"{manifest['bytes'] / 1e6:,.1f} MB, in {out}"
@@ -128,11 +129,14 @@ def catalog(
     loaded = load_model(model, device, precision=precision)
     where = str(find_model(model).absolute())
     job = Classification(out.absolute(), where, loaded.hash, passes, seed, precision, device, read)
-    folder, tasks = classifying.begin(job, sources, points)
-    carry_out(folder, job, tasks, workers, dask, "light curves", console)
-    for unit in {unit for entry in folder.entries().values() for unit in entry.more.get("units", [])}:
-        classifying.warn_of_other_data(unit, loaded.config)
-    lost, manifest = folder.list_unreadable(), folder.finish(status=_status(folder))
+    with alone(job.out):
+        folder, tasks = classifying.begin(job, sources, points)
+        carry_out(folder, job, tasks, workers, dask, "light curves", console)
+        for unit in {unit for entry in folder.entries().values() for unit in entry.more.get("units", [])}:
+            classifying.warn_of_other_data(unit, loaded.config)
+        bands = {band for entry in folder.entries().values() for band in entry.more.get("bands", [])}
+        classifying.warn_of_unknown_bands(sorted(bands), loaded.config)
+        lost, manifest = folder.list_unreadable(), folder.finish(status=_status(folder))
     _tell_statuses(manifest, out, console)
     _tell_unreadable(lost, out, console)
     return SOME_FAILED if _tell_failures(manifest, console) else DONE
@@ -151,6 +155,8 @@ def carry_out(
     known = len(folder.entries())
     if known:
         console.print(f"{folder.path}: going on, {len(tasks):,} tasks left")
+    if tasks:
+        (folder.path / COMMON).unlink(missing_ok=True)  # till all is done again, the shards tell their columns
     counter = get_context("spawn").Value("q", 0)
     with _progress(sum(task.rows for task in tasks), unit, counter, console) as advance:
         for task, result in _done(job, tasks, workers, dask, counter):

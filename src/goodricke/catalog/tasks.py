@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from goodricke.catalog.folder import MANIFEST, read_manifest, shards_in, whole_file
+from goodricke.catalog.folder import MANIFEST, UNREADABLE, read_log, read_manifest, shards_in, whole_file
 from goodricke.lightcurves import LightCurves
 from goodricke.readers import ReadOptions, Unreadable, finding, read_batches
 from goodricke.readers.opened import Opened
@@ -92,15 +92,59 @@ def plan(folder: Path, sources: Sequence[str], points: int, options: ReadOptions
     """
     path = folder / TASKS
     old = [_task(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
-    known = {file for task in old for file in task.files}
-    new = list(_cut((f for f in files_of(sources, options.recursive) if f not in known), points))
-    if not old and not new:
+    fitted, new = _fitted(folder, old, points)
+    new += _cut(_unknown(folder, sources, options.recursive, {file for task in old for file in task.files}), points)
+    if not old and not any(os.path.exists(file) for task in new for file in task.files):  # a slip of the pen
         raise Unreadable(", ".join(sources), "names no file", "give files or folders of light curves")
-    tasks = old + [replace(task, name=f"{len(old) + i:06d}") for i, task in enumerate(new)]
+    new = [replace(task, name=f"{len(old) + i:06d}") for i, task in enumerate(new)]
     if new:
         with whole_file(path) as file:
-            file.write("".join(json.dumps(asdict(task)) + "\n" for task in tasks).encode())
-    return tasks
+            file.write("".join(json.dumps(asdict(task)) + "\n" for task in old + new).encode())
+    return fitted + new
+
+
+def _unknown(folder: Path, sources: Sequence[str], recursive: bool, known: set[str]) -> Iterator[str]:
+    """Give the files that are not known yet, each once, but not what stands in the folder that is being written."""
+    for path in files_of(sources, recursive):
+        if path not in known and not _is_own(path, folder):
+            known.add(path)
+            yield path
+
+
+def _is_own(path: str, folder: Path) -> bool:
+    """Whether a file is one that we write: the folder may be inside the source."""
+    place, name = os.path.split(path)
+    ours = name == UNREADABLE or (name.startswith("shard-") and name.endswith(".parquet"))
+    return ours and os.path.isdir(place) and os.path.samefile(place, folder)
+
+
+def _fitted(folder: Path, tasks: list[Task], points: int) -> tuple[list[Task], list[Task]]:
+    """Fit tasks to Parquet files that were written anew: return them, and further ones for row groups they don't take.
+
+    A file is looked at again if a task of it is left to do.
+    """
+    logged = {entry.task: entry.more.get("input") for entry in read_log(folder)}
+    cut, end = [task for task in tasks if task.groups], dict[str, int]()
+    for task in cut:
+        end[task.files[0]] = max(end.get(task.files[0], 0), task.groups[1] if task.groups else 0)
+    looked_at = dict.fromkeys(task.files[0] for task in cut if logged.get(task.name) != task.fingerprint)
+    number, further = dict[str, int](), list[Task]()
+    for path in looked_at:
+        groups = list(_row_groups(path))
+        if groups:
+            number[path] = len(groups)
+        if len(groups) > end[path]:
+            further += _cut_parquet(path, groups, points, end[path])
+
+    def fitted(task: Task) -> Task:
+        most = number.get(task.files[0])
+        return task if task.groups is None or most is None else replace(task, groups=_within(task.groups, most))
+
+    return [fitted(task) for task in tasks], further
+
+
+def _within(groups: tuple[int, int], most: int) -> tuple[int, int]:
+    return min(groups[0], most), min(groups[1], most)
 
 
 def _task(told: dict[str, Any]) -> Task:
@@ -156,10 +200,10 @@ def _cut(files: Iterator[str], points: int) -> Iterator[Task]:
         yield Task("", tuple(waiting), None, len(waiting))
 
 
-def _cut_parquet(path: str, groups: list[tuple[int, int]], points: int) -> Iterator[Task]:
-    """Give tasks of some row groups each; ``groups`` has rows and observations of each row group."""
-    start, rows, weight = 0, 0, 0
-    for i, (n, observations) in enumerate(groups):
+def _cut_parquet(path: str, groups: list[tuple[int, int]], points: int, first: int = 0) -> Iterator[Task]:
+    """Give tasks of some row groups each; ``groups`` has rows and observations of each, ``first`` is where to begin."""
+    start, rows, weight = first, 0, 0
+    for i, (n, observations) in enumerate(groups[first:], first):
         if i > start and weight + observations > points:
             yield Task("", (path,), (start, i), rows)
             start, rows, weight = i, 0, 0

@@ -26,6 +26,11 @@ R = TypeVar("R")
 ATTEMPTS = 2
 ALONE = "its process died twice, the second time alone in its pool: it is out of memory, or a library crashed"
 
+NOT_BEGUN = (
+    "no process could be begun: a script that asks for several needs `if __name__ == '__main__':` around the call, and "
+    "one that is read from a pipe can have one worker only"
+)
+
 Done = Iterator[tuple[T, R | Exception]]
 
 
@@ -56,12 +61,18 @@ def processes(function: Callable[[T], R], tasks: Sequence[T], workers: int, coun
     workers : int
     counter : multiprocessing.Value, optional
         Which the function finds as `progress.counter`, to count what it has done.
+
+    Raises
+    ------
+    RuntimeError
+        If no process can be begun.
     """
     suspects = list[T]()  # were being done when a process died
     left = list(tasks)
     while left:
         running: dict[Future[R | Exception], T] = {}
         with _pool(workers, counter) as pool:
+            begun = pool.submit(_ready)
             try:
                 while left or running:
                     while left and len(running) < workers + 1:
@@ -71,9 +82,15 @@ def processes(function: Callable[[T], R], tasks: Sequence[T], workers: int, coun
                         result = future.result()
                         yield running.pop(future), result
             except BrokenProcessPool:
+                if begun.exception() is not None:
+                    raise RuntimeError(NOT_BEGUN) from None
                 suspects += running.values()
     for task in suspects:  # one of them did it: each alone, so that it takes no other with it
         yield task, _alone(function, task, counter)
+
+
+def _ready() -> None:
+    """Do nothing: what a process that could be begun can do."""
 
 
 def _alone(function: Callable[[T], R], task: T, counter: Any) -> R | Exception:

@@ -62,8 +62,13 @@ def significant_flux(curves: LightCurves) -> LightCurves:
     """
     if curves.in_magnitudes:
         raise ValueError("significant_flux is for fluxes, and these light curves are in magnitudes; leave the cut out")
-    good = (curves.value > 0) & (curves.error > 0) & (curves.value > curves.error)
+    good = is_significant(curves)
     return curves if good.all() else curves.where(good)
+
+
+def is_significant(curves: LightCurves) -> NDArray[np.bool_]:
+    """Return which observations `significant_flux` keeps, (N,)."""
+    return (curves.value > 0) & (curves.error > 0) & (curves.value > curves.error)
 
 
 def flux_to_ab(curves: LightCurves) -> LightCurves:

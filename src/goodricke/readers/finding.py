@@ -12,6 +12,7 @@ from goodricke.readers.options import Unreadable
 FORMATS = ("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl", "avro")
 SUFFIXES = (*(f".{name}{packed}" for name in FORMATS for packed in ("", ".gz")), ".parquet", ".pq")
 HATS = ("hats.properties", "properties")  # one of them is in the folder of a HATS catalog
+THUMBNAIL = "data_thumbnail.parquet"  # among the files of a HATS catalog: rows that are in the others
 COLLECTION = "collection.properties"  # and this one in that of a HATS collection, which names its catalog
 LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
 
@@ -79,7 +80,8 @@ def _filled(path: str, found: Iterable[str], empty: str, deep: bool) -> Iterator
 def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
     catalog = hats_catalog(folder)
     if catalog is not None:
-        yield from _in_plain_folder(os.path.join(catalog, "dataset"), True)
+        within = _in_plain_folder(os.path.join(catalog, "dataset"), True)
+        yield from (path for path in within if os.path.basename(path) != THUMBNAIL)
     else:
         yield from _in_plain_folder(folder, recursive)
 

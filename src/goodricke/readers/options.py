@@ -52,6 +52,8 @@ class ReadOptions:
         to days, if the file states another unit of time.
     band : str, optional
         Name given to the band of every observation.
+    rename_bands : mapping, optional
+        Other names for bands, such as those that a model knows: ``{"R": "r"}``.
     recursive : bool
         Whether folders are searched with all their subfolders.
 
@@ -67,6 +69,7 @@ class ReadOptions:
     unit: str | None = None
     time_scale: str | None = None
     band: str | None = None
+    rename_bands: Mapping[str, str] = field(default_factory=dict)
     recursive: bool = False
 
     @property

@@ -137,7 +137,7 @@ def _read_or_refuse(path: str, options: ReadOptions) -> LightCurves | Unreadable
     try:
         with blaming(path):
             file = Opened(path)
-            return reader_of(file).read(file, options)
+            return reader_of(file).read(file, options).rename_bands(options.rename_bands)
     except Unreadable as error:
         return error
 
@@ -182,7 +182,7 @@ def pieces(
         reader = reader_of(file)
         stream = getattr(reader, "stream", None)
         for curves in stream(file, options, max_points) if stream else (reader.read(file, options),):
-            for piece in split(curves, max_points):
+            for piece in split(curves.rename_bands(options.rename_bands), max_points):
                 yield (piece.unit, piece.time_scale, reader.NAME), piece
 
 

@@ -53,7 +53,7 @@ def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
     """
     names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
     curves = read(config.light_curves, errors="skip", **{name: getattr(config, name) for name in names})
-    curves = with_bands_renamed(curves, config.rename_bands)
+    curves = curves.rename_bands(config.rename_bands)
     table = _read_labels(config)
     joined = table.set_index("object_id").reindex(curves.ids)
     name = merged(joined["label"], config)
@@ -96,14 +96,6 @@ def _official(rows: pd.DataFrame, config: DataConfig) -> NDArray[np.str_] | None
     if config.test_labels is not None:
         return rows[PART].to_numpy().astype("<U10")
     return None if config.split is None else official_split(_column(rows, config.split, config.labels))
-
-
-def with_bands_renamed(curves: LightCurves, names: dict[str, str]) -> LightCurves:
-    """Return the light curves with some bands under other names; two that get one name become one band."""
-    renamed = [names.get(band, band) for band in curves.bands]
-    bands = tuple(dict.fromkeys(renamed))
-    band = np.array([bands.index(name) for name in renamed], np.uint8)[curves.band]
-    return replace(curves, bands=bands, band=band)
 
 
 def _capped(keep: NDArray[np.int64], name: pd.Series, config: DataConfig) -> NDArray[np.int64]:
