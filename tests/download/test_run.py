@@ -174,7 +174,7 @@ def test_files_are_kept_if_asked_for(filled, make, tmp_path, real_kepler):
 def test_two_at_once_in_one_folder_are_one_too_many(filled, make):
     download = make(Kepler(9, base_url=filled.url), LIST)
     download.out.mkdir()
-    with alone(download.out), pytest.raises(ValueError, match="another download is at work there"):
+    with alone(download.out), pytest.raises(ValueError, match="another run is at work there"):
         again(download).run()
     assert download.run()["rows"] == 5
 

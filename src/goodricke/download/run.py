@@ -14,12 +14,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from goodricke.catalog.folder import Entry, Folder, whole_file, write_shard
+from goodricke.catalog.folder import Entry, Folder, alone, whole_file, write_shard
 from goodricke.catalog.pack import GROUP_POINTS, by_object, settings_of
 from goodricke.download.archive import FAILED, Archive, Ask, Missing
 from goodricke.download.fetch import Fetcher, Had
@@ -223,34 +222,6 @@ class Download:
         csv.writer(text, lineterminator="\n").writerows([Missing._fields, *missing])
         with whole_file(self.out / MISSING) as file:
             file.write(text.getvalue().encode())
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep a second download out of a folder; the system lets go of the lock however this one ends.
-
-    Raises
-    ------
-    ValueError
-        If there is another already.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    lock = folder / ".lock"
-    with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"{folder}: another download is at work there; wait for it, or choose a new folder"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
 
 
 def _alike(parts: list[tuple[str, LightCurves]]) -> tuple[list[tuple[str, LightCurves]], list[Missing]]:
