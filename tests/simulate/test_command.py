@@ -1,0 +1,102 @@
+"""The command: files that train and classify read back, a figure, the tables of parameters."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from goodricke import read
+from goodricke.cli import app
+from goodricke.readers import read_labels
+from goodricke.simulate.dense import simulate_dense
+from goodricke.simulate.figure import draw
+from goodricke.simulate.writing import labels_beside, write
+
+SMALL = ["--per-class", "3", "--class", "RRLYR_CEPHEID", "--class", "INSTRUMENT", "--seed", "7"]
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["simulate", *arguments])
+    return result.exit_code, result.output
+
+
+def test_what_is_written_is_read_back_with_its_labels(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "sim.parquet"
+    code, text = run("--out", str(out), *SMALL)
+    assert code == 0, text
+    assert "6 simulated light curves" in text
+    made = simulate_dense(3, classes=["RRLYR_CEPHEID", "INSTRUMENT"], seed=7)
+    found = read(str(out))
+    assert found.ids == made.ids
+    for name in ("time", "value", "error", "offsets"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(made, name))
+    assert (found.unit, found.time_scale, found.bands) == (made.unit, made.time_scale, made.bands)
+    assert found.table_of_objects["mission"].to_pylist() == ["TESS"] * 6
+    labels = read_labels(labels_beside(out)).set_index("object_id")["label"]
+    assert labels.loc[found.ids].tolist() == found.table_of_objects["label"].to_pylist()
+    told = json.loads(pq.read_schema(out).metadata[b"simulated"])
+    assert (told["seed"], told["cadence"]) == (7, "tess-30min")
+    assert sorted(path.name for path in out.parent.iterdir()) == ["sim-labels.csv", "sim.parquet"]
+
+
+def test_many_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goodricke.simulate.writing.GROUP_POINTS", 3000)
+    curves = simulate_dense(8, classes=["INSTRUMENT"])
+    done = list[int]()
+    assert write([curves[i : i + 1] for i in range(8)], tmp_path / "a.parquet", {}, done.append) == 8
+    assert sum(done) == 8
+    assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups == len(done) > 1
+    np.testing.assert_array_equal(read(str(tmp_path / "a.parquet")).value, curves.value)
+
+
+def test_broken_off_nothing_is_left_that_looks_whole(tmp_path: Path) -> None:
+    def parts():  # type: ignore[no-untyped-def]
+        yield simulate_dense(2, classes=["INSTRUMENT"])
+        raise RuntimeError("out of light")
+
+    with pytest.raises(RuntimeError):
+        write(parts(), tmp_path / "a.parquet", {})
+    assert not [path for path in tmp_path.iterdir() if path.suffix in (".parquet", ".csv") and path.name[0] != "."]
+    with pytest.raises(ValueError, match=r"call the file a\.parquet"):
+        write([], tmp_path / "a.fits", {})
+
+
+def test_a_figure_is_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "sim.png"
+    draw(simulate_dense(5, classes=["INSTRUMENT", "CONSTANT"]), path, per_class=5, columns=3)
+    assert path.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_parameters_are_printed() -> None:
+    code, text = run("--parameters")
+    assert code == 0
+    for word in ("rr_lyrae_ab", "detached", "systematics", "Mazeh"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "say what to make"),
+        (["--out", "a.parquet", "--sectors", "many"], "write how many"),
+        (["--out", "a.parquet", "--class", "QUASAR"], ""),
+        (["--out", "a.parquet", "--cadence", "plato"], ""),
+    ],
+)
+def test_wrong_usage_is_told(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, text = run(*arguments)
+    assert code == 2
+    assert message in " ".join(text.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_which_sectors() -> None:
+    from goodricke.simulate.command import _sectors
+
+    assert (_sectors("3"), _sectors("14,15,26"), _sectors("14,")) == (3, (14, 15, 26), (14,))
