@@ -1,5 +1,7 @@
 """`classify` from end to end: an object's answer is its own, and a bad one disturbs nobody (promises 2 and 9)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, prepare
 from goodricke.preprocess.dense import published
+from goodricke.uncertainty.calibrated import Calibration
+from goodricke.uncertainty.calibration import Scaling
 
 SIZES = {"classes": 3, "embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 65)}
 NUMBERS = ("p_A", "p_B", "p_C", "std_A", "entropy", "mutual_information")
@@ -26,7 +30,7 @@ def make(preprocessing=None, **sizes) -> Model:
         for parameter in network.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
     about = BundleConfig(name="tiny", classes=("A", "B", "C"), network=config.model_dump(), preprocessing=preprocessing)
-    return Model(about, network, 1.3, "0123456789ab")
+    return Model(about, network, replace(Calibration.none(3), one_pass=Scaling.of_temperature(1.3, 3)), "0123456789ab")
 
 
 def star(n: int, name: str | None = None) -> LightCurves:
@@ -240,7 +244,7 @@ def multiband_model() -> Model:
         network=network.config.model_dump(),
         preprocessing=preprocessing,
     )
-    return Model(about, network.eval(), 1.7)
+    return Model(about, network.eval(), replace(Calibration.none(3), one_pass=Scaling.of_temperature(1.7, 3)))
 
 
 def two_bands(n: int, cut: int | None = None) -> LightCurves:

@@ -34,6 +34,15 @@ TimeScale = Annotated[
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders with all their subfolders")]
 Passes = Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")]
+Level = Annotated[
+    float,
+    typer.Option(
+        "--coverage", min=0.01, max=0.999, help="Fraction of objects whose prediction_set is to hold the true class"
+    ),
+]
+PerClass = Annotated[
+    bool, typer.Option("--per-class", help="Keep that promise in each class, rare ones too: larger sets")
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes for preprocessing")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto; an absent GPU is an error")]
 

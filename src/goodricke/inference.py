@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves
@@ -21,6 +20,8 @@ from goodricke.predictions import Predictions, Status
 from goodricke.prefetch import prefetch
 from goodricke.preprocess import Prepared, Steps, prepare
 from goodricke.preprocess.tensors import Batch, length_buckets, rounded_up
+from goodricke.uncertainty.calibrated import Mode
+from goodricke.uncertainty.conformal import COVERAGE, Coverage
 from goodricke.uncertainty.mc_dropout import dropout_from, row_keys, summarise
 
 POINTS = 32768  # padded points in one call of the network on a CPU: bounds memory whatever the light curves
@@ -34,6 +35,13 @@ class Answers(NamedTuple):
     mutual_information: NDArray[np.float64] | None  # (n,)
     embedding: NDArray[np.float32]  # (n, d)
     parameters: dict[str, NDArray[np.float64]]  # each (n,)
+    novelty: NDArray[np.float64] | None  # (n,), of models that were calibrated for it
+    logits: NDArray[np.float32]  # (n, C), of one pass
+
+    @property
+    def mode(self) -> Mode:
+        """How they were got."""
+        return "one_pass" if self.spread is None else "monte_carlo"
 
 
 def classify(
@@ -43,6 +51,7 @@ def classify(
     seed: int = 0,
     workers: int = 1,
     tick: Callable[[int], None] = lambda objects: None,
+    coverage: Coverage = COVERAGE,
 ) -> Predictions:
     """Classify light curves.
 
@@ -60,6 +69,8 @@ def classify(
         Processes for preprocessing.
     tick : callable
         Gets the number of objects after each batch, for a progress bar.
+    coverage : Coverage
+        What is promised of the prediction sets: ``(0.95, True)`` for 95 % in each class.
 
     Returns
     -------
@@ -70,11 +81,17 @@ def classify(
     prepared = prepare(curves, model.preprocessing, workers)
     answers = ask(model, prepared, passes, seed, tick)
     broken = prepared.usable & ~np.isfinite(answers.probabilities).all(1)
-    return predictions(model, prepared, answers, np.where(broken, Status.NON_FINITE, prepared.status), curves.objects)
+    status = np.where(broken, Status.NON_FINITE, prepared.status)
+    return predictions(model, prepared, answers, status, curves.objects, coverage)
 
 
 def predictions(
-    model: Model, prepared: Prepared | Steps, answers: Answers, status: NDArray, objects: pa.Table | None = None
+    model: Model,
+    prepared: Prepared | Steps,
+    answers: Answers,
+    status: NDArray,
+    objects: pa.Table | None = None,
+    coverage: Coverage = COVERAGE,
 ) -> Predictions:
     """Return answers about prepared light curves as predictions."""
     return Predictions.build(
@@ -91,6 +108,9 @@ def predictions(
         objects,
         answers.parameters,
         prepared.n_points if isinstance(prepared, Prepared) else None,
+        answers.novelty,
+        model.prediction_sets(answers.mode, answers.probabilities, prepared.n_points, coverage),
+        coverage,
     )
 
 
@@ -107,23 +127,25 @@ def ask(
     mean, spread = np.full((2, n, classes), np.nan)
     information, targets = np.full(n, np.nan), np.full((n, len(model.config.targets)), np.nan)
     embedding = np.full((n, model.embedding_size), np.nan, np.float32)
-    temperature = model.mc_temperature if passes else model.temperature
+    one_pass = np.full((n, classes), np.nan, np.float32)
+    scaling = model.calibration.scaling("monte_carlo" if passes else "one_pass")
     usable = np.flatnonzero(prepared.usable)
     lengths = rounded_up(prepared.padded[usable], gpu.frame_multiple(model.device))
     buckets = length_buckets(lengths, _points(model) // max(passes, 1), len(usable))
     batches = prefetch(lambda rows: model.batch(prepared, rows), (usable[piece] for piece in buckets), model.device)
     for rows, here in batches:
         batch = here.to(model.device)
-        logits, embedding[rows], targets[rows] = model.answer_batch(batch)
-        samples = logits[None]
+        one_pass[rows], embedding[rows], targets[rows] = model.answer_batch(batch)
+        samples = one_pass[None, rows]
         if passes and isinstance(prepared, Prepared) and isinstance(batch, Batch):
             samples = monte_carlo(model, prepared, rows, passes, seed, batch)
-        probabilities = softmax(samples.astype(np.float64) / temperature, axis=2)  # (S, B, C)
-        mean[rows], spread[rows], information[rows] = summarise(probabilities)
+        mean[rows], spread[rows], information[rows] = summarise(scaling.probabilities(samples))
         tick(len(rows))
     tick(n - len(usable))
-    parameters = model.parameters(targets)
-    return Answers(mean, spread if passes else None, information if passes else None, embedding, parameters)
+    parameters, novelty = model.parameters(targets), model.novelty("one_pass", embedding, one_pass, prepared.n_points)
+    if not passes:
+        return Answers(mean, None, None, embedding, parameters, novelty, one_pass)
+    return Answers(mean, spread, information, embedding, parameters, novelty, one_pass)
 
 
 def _points(model: Model) -> int:
@@ -181,5 +203,5 @@ def step_probabilities(model: Model, steps: Steps) -> NDArray[np.float32]:
     for piece in length_buckets(steps.padded[usable], POINTS, len(usable)):
         points, _ = ragged.gather(usable[piece], steps.offsets)
         logits = model.network(steps.batch(usable[piece]).to(model.device)).logits.double().cpu().numpy()
-        result[points] = softmax(logits / model.temperature, axis=1)
+        result[points] = model.calibration.one_pass.probabilities(logits)
     return result

@@ -21,6 +21,7 @@ from goodricke.models.bundle import BundleConfig, Model, Precision, load_model, 
 from goodricke.predictions import MEANING, Predictions, Status
 from goodricke.preprocess import MultibandConfig
 from goodricke.readers import Unreadable, read, read_batches
+from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
 log = logging.getLogger("goodricke")
 
@@ -41,6 +42,7 @@ def classify_files(
     options: dict[str, Any] | None = None,
     strict: bool = False,
     precision: Precision = "auto",
+    coverage: Coverage = COVERAGE,
     console: Console | None = None,
 ) -> int:
     """Classify all light curves in files, batch by batch; print a table and write what is asked for.
@@ -62,6 +64,8 @@ def classify_files(
         Raise ValueError at bands that a multi-band model doesn't know.
     precision : {"auto", "float32", "bfloat16"}
         See `goodricke.models.bundle.Model`.
+    coverage : Coverage
+        What is promised of the prediction sets.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def classify_files(
             told.update([curves.unit, *new])
             if strict and isinstance(loaded.preprocessing, MultibandConfig):
                 loaded.preprocessing.refuse_unknown_bands(curves)
-            parts.append(classify(curves, loaded, passes, seed, workers, lambda n: progress.advance(bar, n)))
+            parts.append(classify(curves, loaded, passes, seed, workers, lambda n: progress.advance(bar, n), coverage))
             if plot is not None:
                 _plot(curves, parts[-1], plot, drawn)
     result = join_predictions(parts, unread, loaded)

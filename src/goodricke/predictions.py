@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from goodricke import formats
 from goodricke.tables import join
+from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,9 +62,10 @@ class Predictions:
     ----------
     table : pyarrow.Table
         Columns ``object_id``, ``status``, ``class``, ``p_<CLASS>`` for each class, ``p_max``, ``std_<CLASS>`` (spread
-        over Monte-Carlo passes), ``entropy``, ``mutual_information``, ``embedding`` (list of float32),
-        ``pred_<NAME>`` (regressed parameters), ``n_obs``, ``n_points``, ``model``, ``model_hash``, and the
-        per-object columns of the light curves. Null wherever ``status`` is not OK.
+        over Monte-Carlo passes), ``entropy``, ``mutual_information`` and ``aleatoric_entropy`` (its two parts),
+        ``prediction_set`` (list of classes), ``novelty``, ``embedding`` (list of float32), ``pred_<NAME>`` (regressed
+        parameters), ``n_obs``, ``n_points``, ``model``, ``model_hash``, and the per-object columns of the light curves.
+        Null wherever ``status`` is not OK.
     classes : tuple of str
     """
 
@@ -86,6 +88,9 @@ class Predictions:
         objects: pa.Table | None = None,
         parameters: Mapping[str, NDArray[np.floating]] | None = None,
         n_points: NDArray[np.integer] | None = None,
+        novelty: NDArray[np.floating] | None = None,
+        prediction_set: NDArray[np.bool_] | None = None,
+        coverage: Coverage = COVERAGE,
     ) -> Predictions:
         """Make predictions from arrays; rows whose status is not OK are nulled whatever they hold.
 
@@ -108,6 +113,12 @@ class Predictions:
             Regressed physical parameters by name.
         n_points : (n,), optional
             Points that the network was given, where that isn't one for each observation.
+        novelty : (n,), optional
+            From 0 to 1, see `goodricke.uncertainty.novelty`.
+        prediction_set : bool (n, C), optional
+            Which classes are in it.
+        coverage : Coverage
+            What is promised of the sets.
         """
         ok = np.asarray(status) == Status.OK.value
         n, whole = len(ok), bool(ok.all())
@@ -123,7 +134,12 @@ class Predictions:
         values["entropy"] = entropy(probabilities)
         if mutual_information is not None:
             values["mutual_information"] = mutual_information
+            values["aleatoric_entropy"] = values["entropy"] - mutual_information
+        if novelty is not None:
+            values["novelty"] = novelty
         columns |= _numbers(values, ok)
+        if prediction_set is not None:
+            columns["prediction_set"] = _sets(prediction_set & ok[:, None], ok, names)
         if embedding is not None and embedding.shape[1]:
             flat = pa.array(np.ascontiguousarray(embedding, np.float32).ravel())
             mask = None if whole else pa.array(~ok)
@@ -137,7 +153,7 @@ class Predictions:
         if objects is not None:
             own = [n for n in objects.column_names if n not in columns and not n.startswith(RESERVED)]
             columns |= {n: objects[n] for n in own}
-        return cls(pa.table(columns), tuple(classes))
+        return cls(_told(pa.table(columns), coverage), tuple(classes))
 
     @classmethod
     def failed(cls, object_id: Sequence[str], status: Status, like: Predictions) -> Predictions:
@@ -229,3 +245,20 @@ def _numbers(named: Mapping[str, NDArray[np.floating]], ok: NDArray[np.bool_]) -
     valid = None if ok.all() else pa.py_buffer(np.packbits(ok, bitorder="little"))
     buffers = ([valid, pa.py_buffer(row)] for row in block)
     return {name: pa.Array.from_buffers(pa.float32(), len(ok), both) for name, both in zip(named, buffers, strict=True)}
+
+
+def _sets(member: NDArray[np.bool_], ok: NDArray[np.bool_], names: NDArray[np.object_]) -> pa.Array:
+    """Return the names (C,) of the members (n, C) as lists, null where not ``ok`` (n,)."""
+    flat = pa.DictionaryArray.from_arrays(np.nonzero(member)[1].astype(np.int32), pa.array(names, pa.string()))
+    ends = np.concatenate([[0], np.cumsum(member.sum(1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), flat.dictionary_decode(), mask=pa.array(~ok))
+
+
+def _told(table: pa.Table, coverage: Coverage) -> pa.Table:
+    """Write what is promised of the prediction sets where every format shows it."""
+    place = table.schema.get_field_index("prediction_set")
+    if place < 0:
+        return table
+    of = "each class" if coverage.per_class else "all objects"
+    text = f"Classes, the true one among them for {100 * coverage.level:g} % of {of} like those of the training set"
+    return table.cast(table.schema.set(place, table.schema.field(place).with_metadata({"description": text})))

@@ -1,6 +1,7 @@
 """A model's folder: what is saved is what is loaded, and what is damaged is refused."""
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model, read_config, resolve_device, verify_model
 from goodricke.preprocess import DenseConfig, FoldedConfig
 from goodricke.preprocess.tensors import Prepared
+from goodricke.uncertainty.calibrated import Calibration
+from goodricke.uncertainty.calibration import Scaling
 
 SIZES = {"classes": 3, "embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 7)}
 
@@ -30,7 +33,7 @@ def make(preprocessing=None, temperature=1.7, name="tiny", **sizes) -> Model:
     about = BundleConfig(
         name=name, classes=("A", "B", "C"), network=config.model_dump(mode="json"), preprocessing=preprocessing
     )
-    return Model(about, network, temperature)
+    return Model(about, network, replace(Calibration.none(3), one_pass=Scaling.of_temperature(temperature, 3)))
 
 
 def inputs(model: Model, counts=(20, 1, 7), frames=None) -> Prepared:
@@ -71,7 +74,7 @@ def test_what_is_loaded_answers_as_what_was_saved(tmp_path, half, preprocessing)
         np.testing.assert_allclose(b, a, atol=2e-3) if half else np.testing.assert_array_equal(b, a)
         np.testing.assert_array_equal(b, c)
     assert np.abs(expected[0]).max() > 0.01
-    assert loaded.temperature == 1.7
+    assert loaded.calibration.one_pass.temperature == pytest.approx(1.7)
     assert (loaded.name, loaded.classes, loaded.preprocessing) == (model.name, model.classes, preprocessing)
     assert loaded.hash == saved.hash
     assert not loaded.network.training
@@ -158,7 +161,7 @@ DAMAGE = {
     "unknown key": lambda f: change_config(f, surprise=1),
     "unknown family": lambda f: change_config(f, family="oracle"),
     "half a config": lambda f: (f / "config.json").write_text('{"name": '),
-    "no temperature": lambda f: (f / "calibration.json").write_text("{}"),
+    "empty calibration": lambda f: (f / "calibration.json").write_text("{}"),
     "no calibration": lambda f: (f / "calibration.json").unlink(),
 }
 

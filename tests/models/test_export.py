@@ -31,6 +31,12 @@ def session(path: Path) -> tuple[Any, dict[str, Any]]:
     return opened, {name: json.loads(text) for name, text in opened.get_modelmeta().custom_metadata_map.items()}
 
 
+def calibrated(logits: np.ndarray, about: dict[str, Any]) -> np.ndarray:
+    """Return probabilities as the module's text says."""
+    known = logits - np.log(np.exp(logits.astype(np.float64)).sum(1, keepdims=True))
+    return softmax(known @ np.array(about["calibration"]["weight"]).T + about["calibration"]["offset"], axis=1)
+
+
 # ---- ASTRAFier ----------------------------------------------------------------------------------------------------
 
 
@@ -50,15 +56,15 @@ def test_the_demo_model_gives_the_same_probabilities(rows: list[int], asas: Path
     logits, embedding, _ = model.answer(prepared, np.array(rows))
     batch = prepared.batch(np.array(rows))
     found = opened.run(None, {name: x.numpy() for name, x in batch._asdict().items()})
-    expected = softmax(logits / model.temperature, axis=1)
-    np.testing.assert_allclose(softmax(found[0] / about["temperature"], axis=1), expected, atol=1e-5)
+    expected = model.calibration.one_pass.probabilities(logits)
+    np.testing.assert_allclose(calibrated(found[0], about), expected, atol=1e-5)
     np.testing.assert_allclose(found[1], embedding, atol=1e-4)
 
 
 def test_the_file_tells_all_that_is_needed(asas: Path) -> None:
     model, (opened, about) = load_model("asas-v"), session(asas)
     assert tuple(about["classes"]) == model.classes
-    assert about["temperature"] == model.temperature
+    assert np.shape(about["calibration"]["weight"]) == (len(model.classes),) * 2
     assert type(model.preprocessing).model_validate(about["preprocessing"]) == model.preprocessing
     assert (about["model"], about["hash"], about["unit"]) == ("asas-v", model.hash, model.config.unit)
     assert [x.name for x in opened.get_inputs()] == ["values", "time", "mask", "context"]
@@ -112,7 +118,7 @@ def one_by_one(paths: list[Path], steps: Steps) -> np.ndarray:
             cells = {"band_cells": bands[rows, b], "central_cells": central[rows]}
             answer = opened.run(None, {"window": steps.window[now], "extras": extras, **cells})
             bands[rows, b], central[rows] = answer[:2]
-            result[now] = softmax(answer[2].astype(np.float64) / about["temperature"], axis=1)
+            result[now] = calibrated(answer[2], about)
     return result
 
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from goodricke.uncertainty.calibration import calibration_error, fit_temperature
+from goodricke.uncertainty.calibration import (
+    KINDS,
+    Scaling,
+    calibration_error,
+    choose_scaling,
+    fit_scaling,
+    fit_temperature,
+)
 
 
 def sample(n=20000, classes=4, sharpness=1.5, seed=0) -> tuple[np.ndarray, np.ndarray]:
@@ -50,3 +57,75 @@ def test_the_error_is_the_weighted_gap_of_the_bins():
 def test_being_sure_and_right_is_no_error():
     assert calibration_error(np.eye(3), np.arange(3)) == 0
     assert calibration_error(np.eye(3), np.array([1, 2, 0])) == pytest.approx(1)
+
+
+# ---- maps with more freedom ---------------------------------------------------------------------------------------
+
+
+def tilted(n=4000, seed=0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return logits of a model that names class 0 too often, the calibrated logits, and labels."""
+    good, label = sample(n, seed=seed)
+    return 1.7 * good + np.array([2.0, 0, 0, -1]), good, label
+
+
+def loss(scaling: Scaling, logits: np.ndarray, label: np.ndarray) -> float:
+    return -np.log(scaling.probabilities(logits)[np.arange(len(label)), label]).mean()
+
+
+@pytest.mark.parametrize("kind", ["vector", "dirichlet"])
+def test_a_tilt_towards_a_class_is_undone(kind):
+    bad, good, label = tilted()
+    found = fit_scaling(bad[None], label, kind).probabilities(bad)
+    np.testing.assert_allclose(found, softmax(good, 1), atol=0.08)
+    assert np.abs(found - softmax(good, 1)).mean() < 0.01
+
+
+def test_dirichlet_undoes_a_mixing_of_classes_that_a_vector_can_not():
+    good, label = sample(6000, sharpness=2)
+    mixed = good @ (np.eye(4) + 0.5 * np.roll(np.eye(4), 1, 0))
+    losses = {kind: loss(fit_scaling(mixed[None], label, kind), mixed, label) for kind in KINDS}
+    assert losses["dirichlet"] < losses["vector"] - 0.05
+    assert losses["dirichlet"] < loss(Scaling.of_temperature(1, 4), good, label) + 0.01
+
+
+def test_the_simplest_map_that_does_is_chosen():
+    logits, label = sample(1500)
+    assert choose_scaling(2 * logits[None], label)[0].kind == "temperature"
+    bad, _, label = tilted()
+    assert choose_scaling(bad[None], label)[0].kind == "vector"
+
+
+def test_few_objects_get_a_temperature_only():
+    bad, _, label = tilted(60)
+    assert choose_scaling(bad[None], label)[0].kind == "temperature"
+
+
+def test_left_out_probabilities_come_from_other_stars():
+    """A star's objects don't teach the map that judges them: changing their labels leaves their probabilities."""
+    logits, label = sample(200)
+    star = np.arange(200) // 4
+    changed = label.copy()
+    changed[:4] = (label[:4] + 1) % 4
+    first, second = (choose_scaling(logits[None], y, star, ["vector"])[1] for y in (label, changed))
+    np.testing.assert_array_equal(first[:4], second[:4])
+    assert np.abs(first[4:] - second[4:]).max() > 1e-6
+
+
+def test_monte_carlo_passes_are_averaged_after_the_map():
+    logits, label = sample(500)
+    passes = logits + np.random.default_rng(1).normal(size=(7, 500, 4))
+    chosen, left_out = choose_scaling(passes, label)
+    assert left_out.shape == (500, 4)
+    np.testing.assert_allclose(left_out.sum(1), 1)
+    np.testing.assert_allclose(chosen.probabilities(passes).mean(0), left_out, atol=0.1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_are_those_whatever_is_added_to_all_logits(kind):
+    bad, _, label = tilted(300)
+    scaling = fit_scaling(bad[None], label, kind)
+    p = scaling.probabilities(bad.astype(np.float32))
+    np.testing.assert_allclose(p.sum(1), 1)
+    np.testing.assert_allclose(scaling.probabilities(bad + 1000), p, atol=1e-6)
+    alone = np.stack([scaling.probabilities(row) for row in bad.astype(np.float32)])
+    np.testing.assert_allclose(alone, p, rtol=1e-12)

@@ -28,6 +28,7 @@ from goodricke.models.bundle import BundleConfig, Model, Precision, load_model
 from goodricke.predictions import Predictions, Status
 from goodricke.preprocess import MultibandConfig
 from goodricke.readers import ReadOptions, Unreadable
+from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
 log = logging.getLogger("goodricke")
 
@@ -53,7 +54,7 @@ class Classification:
         Folder of the model, where every process finds it.
     model_hash : str
         Of the model that the run began with.
-    passes, seed, precision, device
+    passes, seed, precision, device, coverage
         See `goodricke.classify`.
     options : ReadOptions
     """
@@ -66,11 +67,13 @@ class Classification:
     precision: Precision = "auto"
     device: str = "cpu"
     options: ReadOptions = field(default_factory=ReadOptions)
+    coverage: Coverage = COVERAGE
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the contents of the shards."""
-        kept = {"passes": self.passes, "seed": self.seed, "precision": self.precision}
+        kept: dict[str, Any] = {"passes": self.passes, "seed": self.seed, "precision": self.precision}
+        kept["coverage"] = list(self.coverage)
         return {"model_hash": self.model_hash, **kept, "reading": settings_of(self.options)}
 
     def __call__(self, task: Task) -> list[Entry]:
@@ -102,7 +105,7 @@ class Classification:
             unread += failures
             if curves is not None:
                 with ALONE:
-                    parts.append(classify(curves, model, self.passes, self.seed, tick=count))
+                    parts.append(classify(curves, model, self.passes, self.seed, tick=count, coverage=self.coverage))
                 units.add(curves.unit)
                 bands.update(curves.bands)
         return join_predictions(parts, unread, model), sorted(units), sorted(bands), unread

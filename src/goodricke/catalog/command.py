@@ -13,7 +13,9 @@ from goodricke.commands import (
     Columns,
     Device,
     Flux,
+    Level,
     Passes,
+    PerClass,
     Quality,
     Recursive,
     Sources,
@@ -59,6 +61,8 @@ def catalog(
     model: Annotated[str, typer.Option(help="Shipped model (see `goodricke models list`), folder or hub id")],
     out: Annotated[Path, typer.Option(help="Folder for the catalog: new, or of a run to go on with")],
     mc: Passes = 20,
+    coverage: Level = 0.9,
+    per_class: PerClass = False,
     seed: Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")] = 0,
     quality: Quality = "default",
     flux: Flux = None,
@@ -87,11 +91,12 @@ def catalog(
     Exit code: 0 all shards made, 3 some were set aside (the same command tries them again), 2 wrong usage.
     """
     from goodricke.catalog.run import catalog as run
+    from goodricke.uncertainty.conformal import Coverage
 
     options = reading(quality, flux, column, band, unit, time_scale, recursive)
-    raise typer.Exit(
-        guarded(lambda: run(sources, model, out, workers, mc, seed, device, precision, dask, points, options))
-    )
+    promise = Coverage(coverage, per_class)
+    told = (sources, model, out, workers, mc, seed, device, precision, dask, points, options, promise)
+    raise typer.Exit(guarded(run, *told))
 
 
 def examine(

@@ -34,6 +34,7 @@ from goodricke.catalog.pack import Packing
 from goodricke.models.bundle import find_model, load_model
 from goodricke.predictions import MEANING, Status
 from goodricke.readers import ReadOptions
+from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
 log = logging.getLogger("goodricke")
 
@@ -95,6 +96,7 @@ def catalog(
     dask: str | None = None,
     points: int | None = None,
     options: dict[str, Any] | None = None,
+    coverage: Coverage = COVERAGE,
     console: Console | None = None,
 ) -> int:
     """Classify a survey into a catalog; see `goodricke.catalog.classify`.
@@ -117,6 +119,8 @@ def catalog(
         Observations per shard, about; by default some ten minutes' work of one core.
     options : dict, optional
         Of the readers, see `goodricke.readers.ReadOptions`.
+    coverage : Coverage
+        What is promised of the prediction sets.
 
     Returns
     -------
@@ -128,7 +132,7 @@ def catalog(
     read = ReadOptions(**(options or {}))
     loaded = load_model(model, device, precision=precision)
     where = str(find_model(model).absolute())
-    job = Classification(out.absolute(), where, loaded.hash, passes, seed, precision, device, read)
+    job = Classification(out.absolute(), where, loaded.hash, passes, seed, precision, device, read, coverage)
     with alone(job.out):
         folder, tasks = classifying.begin(job, sources, points)
         carry_out(folder, job, tasks, workers, dask, "light curves", console)

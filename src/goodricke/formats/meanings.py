@@ -38,6 +38,13 @@ _COLUMNS = {
         "",
         "stat.param;src.class",
     ),
+    "aleatoric_entropy": Meaning(
+        "Part of the entropy that lies in the data: mean entropy of the Monte-Carlo passes [nat]",
+        "",
+        "stat.param;src.class",
+    ),
+    "prediction_set": Meaning("Classes, the true one among them as often as promised", "", "meta.code.class"),
+    "novelty": Meaning("Fraction of validation objects that are less unlike the training set", "", "stat.probability"),
     "embedding": Meaning("The light curve in the space where the network tells classes apart", "", "stat.param"),
     "n_obs": Meaning("Observations used, after quality cuts and cleaning", "", OBSERVATIONS),
     "n_points": Meaning(

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 BATCH = 16_384
+BETWEEN = "|"
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,16 @@ class Rows:
 def plain_type(kind: pa.DataType) -> pa.DataType | None:
     """Return the type that astronomers' formats have for an Arrow type, None if they have none.
 
-    They know no unsigned integers of more than 8 bits: the next wider signed one holds those.
+    They know no unsigned integers of more than 8 bits: the next wider signed one holds those. Lists of names are one
+    text, with `BETWEEN` between them.
     """
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
     if pa.types.is_fixed_size_list(kind):
         floating = pa.types.is_floating(kind.value_type)
         return pa.list_(plain_type(kind.value_type), kind.list_size) if floating else None
+    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
+        return pa.string()
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return None
     if pa.types.is_unsigned_integer(kind):
@@ -90,6 +94,8 @@ def _cast(column: pa.ChunkedArray, wanted: pa.Field) -> pa.Array:
     try:
         if pa.types.is_fixed_size_list(whole.type):
             return lists(floats(whole, whole.type.list_size).astype(np.float32), whole.is_null())
+        if pa.types.is_list(whole.type):
+            return pc.binary_join(whole, BETWEEN)
         return (whole.dictionary_decode() if pa.types.is_dictionary(whole.type) else whole).cast(wanted.type)
     except pa.ArrowInvalid as error:
         raise ValueError(

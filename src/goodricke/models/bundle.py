@@ -4,7 +4,8 @@
 
     config.json          family, sizes, preprocessing, classes, where it comes from
     model.safetensors    weights, float16 or float32
-    calibration.json     temperatures fitted on validation objects
+    calibration.json     how logits become probabilities (`goodricke.uncertainty.calibrated`)
+    calibration.safetensors  what prediction sets and novelty are measured by
     golden.npz           inputs and outputs, to check a copy or a platform against (``verify``)
     README.md            the model card: data, split, metrics, licence
 """
@@ -36,6 +37,8 @@ from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Pre
 from goodricke.preprocess.multiband import context_of
 from goodricke.preprocess.steps import StepBatch
 from goodricke.preprocess.tensors import Batch
+from goodricke.uncertainty.calibrated import Calibration, Mode
+from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
 Precision = Literal["auto", "float32", "bfloat16"]
 FORMAT = 1
@@ -100,8 +103,8 @@ class Model:
     config : BundleConfig
     network : torch.nn.Module
         In evaluation mode.
-    temperature, mc_temperature : float
-        Logits are divided by it before the softmax, in one pass and in Monte-Carlo passes; 1 if nothing was fitted.
+    calibration : Calibration, optional
+        How logits become probabilities, prediction sets and novelty; without, probabilities are their softmax.
     precision : {"auto", "float32", "bfloat16"}
         In which long networks (ASTRAFier) multiply; "auto" is bfloat16 on a GPU and on CPUs with matrix units for it
         (AMX), where it is twice as fast and moves probabilities by up to 0.005, and float32 elsewhere.
@@ -111,11 +114,14 @@ class Model:
 
     config: BundleConfig
     network: nn.Module
-    temperature: float = 1.0
+    calibration: Calibration = None  # type: ignore[assignment]
     hash: str = ""
     folder: Path | None = field(default=None, repr=False)
-    mc_temperature: float = 1.0
     precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        if self.calibration is None:
+            self.calibration = Calibration.none(len(self.config.classes))
 
     @property
     def name(self) -> str:
@@ -180,6 +186,42 @@ class Model:
         """Return the regressed parameters by name, each (n,) in its unit, from what the network says (n, k)."""
         return {t.name: t.physical(standardised[:, k]) for k, t in enumerate(self.config.targets)}
 
+    # ---- how far an answer can be trusted ----------------------------------------------------------------------
+
+    def prediction_sets(
+        self,
+        mode: Mode,
+        probabilities: np.ndarray,
+        n_points: np.ndarray,
+        coverage: Coverage = COVERAGE,
+    ) -> np.ndarray | None:
+        """Return which classes are in the sets of n objects, bool (n, C); None if none were calibrated.
+
+        Parameters
+        ----------
+        mode : {"one_pass", "monte_carlo", "stream"}
+        probabilities : (n, C)
+        n_points : int (n,)
+            Points, or steps, that the network was given of each.
+        coverage : Coverage
+            What is promised; see `goodricke.uncertainty.conformal`.
+        """
+        known = self.calibration.sets.get(mode)
+        return None if known is None else known.sets(probabilities, n_points, coverage)
+
+    def novelty(self, mode: Mode, embedding: np.ndarray, logits: np.ndarray, n_points: np.ndarray) -> np.ndarray | None:
+        """Return how unlike the training set n objects are, (n,), or None; see `goodricke.uncertainty.novelty`.
+
+        Parameters
+        ----------
+        mode : {"one_pass", "monte_carlo", "stream"}
+        embedding, logits : (n, d) and (n, C)
+            Of one pass.
+        n_points : int (n,)
+        """
+        known = self.calibration.novelty.get("one_pass" if mode == "monte_carlo" else mode)
+        return None if known is None else known.of(embedding, logits, n_points)
+
     # ---- state per object (multi-band models) -----------------------------------------------------------------
 
     def init_state(self, n: int, half: bool = False) -> State:
@@ -199,7 +241,12 @@ class Model:
         return State.empty(n, self._multiband()[0].config, half)
 
     def update(
-        self, state: State, observations: LightCurves, rows: np.ndarray | None = None, strict: bool = False
+        self,
+        state: State,
+        observations: LightCurves,
+        rows: np.ndarray | None = None,
+        strict: bool = False,
+        coverage: Coverage = COVERAGE,
     ) -> tuple[State, Predictions]:
         """Take new observations of many objects; see `goodricke.models.stateful`.
 
@@ -215,6 +262,8 @@ class Model:
             Which of the n objects each light curve belongs to; one after the other by default.
         strict : bool
             Raise at bands that the model doesn't know instead of leaving them out.
+        coverage : Coverage
+            What is promised of the prediction sets.
 
         Returns
         -------
@@ -231,7 +280,7 @@ class Model:
         ValueError
             If an object comes twice, the numbers of objects don't fit, or (strict) a band is unknown.
         """
-        done = self.update_arrays(state, observations, rows, strict)
+        done = self.update_arrays(state, observations, rows, strict, coverage)
         return done.state, Predictions.build(
             observations.object_id,
             done.status,
@@ -242,10 +291,18 @@ class Model:
             parameters=done.parameters,
             model=self.name,
             model_hash=self.hash,
+            novelty=done.novelty,
+            prediction_set=done.prediction_set,
+            coverage=coverage,
         )
 
     def update_arrays(
-        self, state: State, observations: LightCurves, rows: np.ndarray | None = None, strict: bool = False
+        self,
+        state: State,
+        observations: LightCurves,
+        rows: np.ndarray | None = None,
+        strict: bool = False,
+        coverage: Coverage = COVERAGE,
     ) -> Updated:
         """Take new observations as `update` does, and answer in arrays instead of a table: for a live stream."""
         network, config = self._multiband()
@@ -258,14 +315,17 @@ class Model:
         state, late = stateful.advance(steps, config, state, observations, rows)
         logits, embedding, targets = stateful.read_out(steps, config, state, rows, told)
         counts = state.records["bands"]["count"][rows].astype(np.int64)
+        taken, probabilities = stateful.steps_of(counts), self.calibration.one_pass.probabilities(logits)
         return Updated(
             state,
             stateful.judge(counts, config, late),
             late,
             counts.sum(1),
-            _softmax(logits.astype(np.float64) / self.temperature),
+            probabilities,
             embedding,
             self.parameters(targets),
+            self.novelty("stream", embedding, logits, taken),
+            self.prediction_sets("stream", probabilities, taken, coverage),
         )
 
     def _multiband(self) -> tuple[Multiband, MultibandConfig]:
@@ -273,7 +333,14 @@ class Model:
             raise TypeError(f"{self.name} is a model of whole light curves: only multi-band models keep a state")
         return self.network, self.preprocessing
 
-    def save(self, folder: str | Path, card: str, golden: Prepared | Steps | None = None, half: bool = True) -> Model:
+    def save(
+        self,
+        folder: str | Path,
+        card: str,
+        golden: Prepared | Steps | None = None,
+        half: bool = True,
+        keep_golden: bool = False,
+    ) -> Model:
         """Write the bundle and return the model as it will be loaded.
 
         Parameters
@@ -285,28 +352,27 @@ class Model:
             A few objects whose outputs are recorded.
         half : bool
             Store weights in float16 (half the size); arithmetic stays float32.
+        keep_golden : bool
+            The weights are those of the model's folder: take over its recorded outputs.
         """
         folder = Path(folder)
+        recorded = None if self.folder is None else self.folder / "golden.npz"
+        taken = recorded.read_bytes() if keep_golden and recorded is not None and recorded.exists() else b""
         folder.mkdir(parents=True, exist_ok=True)
         kept = {k: v.detach().cpu() for k, v in self.network.state_dict().items()}
         if half:
             kept = {k: v.half() if v.is_floating_point() and not k.endswith(_FULL) else v for k, v in kept.items()}
         save_file({k: v.contiguous() for k, v in kept.items()}, folder / "model.safetensors")
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
-        temperatures = {"temperature": self.temperature, "mc_temperature": self.mc_temperature}
-        (folder / "calibration.json").write_text(json.dumps(temperatures) + "\n")
+        self.calibration.write(folder)
         (folder / "README.md").write_text(card)
         (folder / "golden.npz").unlink(missing_ok=True)  # of what was here before
+        if taken:
+            (folder / "golden.npz").write_bytes(taken)
         saved = load_model(folder)
         if golden is not None:
             _record(saved, golden, folder / "golden.npz")
         return saved
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Return `scipy.special.softmax` of rows, in a third of its time for a single one."""
-    odds = np.exp(logits - logits.max(1, keepdims=True))
-    return odds / odds.sum(1, keepdims=True)
 
 
 # a few numbers whose rounding would move every answer
@@ -351,12 +417,8 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False, prec
     config = _read_config(folder)
     where = resolve_device(device)
     network = _network(folder, config)
-    try:
-        kept = json.loads((folder / "calibration.json").read_text())
-        temperature, mc_temperature = float(kept["temperature"]), float(kept["mc_temperature"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder}: calibration.json is damaged ({error!r}). Copy the folder anew") from error
-    model = Model(config, network.eval().to(where), temperature, _hash(folder), folder, mc_temperature, precision)
+    calibration = Calibration.read(folder, len(config.classes))
+    model = Model(config, network.eval().to(where), calibration, _hash(folder), folder, precision)
     if verify:
         verify_model(model)
     return model
@@ -459,8 +521,9 @@ def _network(folder: Path, config: BundleConfig) -> nn.Module:
 
 def _hash(folder: Path) -> str:
     digest = hashlib.sha256()
-    for name in ("config.json", "model.safetensors", "calibration.json"):
-        digest.update((folder / name).read_bytes())
+    for name in ("config.json", "model.safetensors", "calibration.json", "calibration.safetensors"):
+        if name != "calibration.safetensors" or (folder / name).exists():  # older models have none
+            digest.update((folder / name).read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -1,7 +1,7 @@
 """Models as ONNX files, for use without PyTorch: in an alert broker, another language, a browser.
 
 A file holds a network with its weights, and in its metadata all else that is needed: ``model``, ``hash``, ``family``,
-``classes``, ``temperature``, ``preprocessing``, ``unit``, ``bands`` and ``targets``, each as JSON. All numbers are
+``classes``, ``calibration``, ``preprocessing``, ``unit``, ``bands`` and ``targets``, each as JSON. All numbers are
 float32, ``mask`` is bool, B is any number of objects. It is one deterministic pass: there is no Monte-Carlo dropout.
 
 ASTRAFier makes one file, for any number of points T; see `goodricke.models.astrafier.Astrafier.forward`. Its attention
@@ -24,7 +24,8 @@ Used without goodricke::
     session = onnxruntime.InferenceSession("asas-v.onnx")
     about = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
     logits, embedding = session.run(None, {"values": values, "time": time, "mask": mask, "context": context})
-    odds = np.exp((logits - logits.max(1, keepdims=True)) / about["temperature"])
+    known = logits - np.log(np.exp(logits).sum(1, keepdims=True))  # logarithms of uncalibrated probabilities
+    odds = np.exp(known @ np.array(about["calibration"]["weight"]).T + about["calibration"]["offset"])
     probabilities = odds / odds.sum(1, keepdims=True)  # (B, C), in the order of about["classes"]
 """
 
@@ -40,6 +41,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +49,7 @@ from goodricke.models.astrafier import Astrafier
 from goodricke.models.bundle import Model
 from goodricke.models.multiband import Multiband
 from goodricke.preprocess import MultibandConfig
+from goodricke.uncertainty.calibration import Scaling
 
 Axes = dict[int, str]  # names of the axes of any length
 
@@ -187,8 +190,14 @@ def metadata(model: Model, band: int | None = None) -> dict[str, str]:
     told: dict[str, Any] = model.config.model_dump(
         mode="json", include={"family", "classes", "preprocessing", "unit", "bands", "targets"}
     )
-    told |= {"model": model.name, "hash": model.hash, "temperature": model.temperature}
+    told |= {"model": model.name, "hash": model.hash, "calibration": _matrix(model.calibration.one_pass)}
     return {name: json.dumps(value) for name, value in (told | ({} if band is None else {"band": band})).items()}
+
+
+def _matrix(scaling: Scaling) -> dict[str, Any]:
+    """Return a map to probabilities with its weight as a matrix, whatever its kind."""
+    weight = scaling.weight if scaling.weight.ndim == 2 else np.diag(scaling.weight)
+    return scaling.to_dict() | {"weight": weight.tolist()}
 
 
 def _write(module: WholeLightCurve | Step, model: Model, path: Path, band: int | None = None) -> Path:

@@ -252,6 +252,8 @@ class Updated(NamedTuple):
     probabilities: NDArray[np.float64]  # (m, C)
     embedding: NDArray[np.float32]  # (m, d)
     parameters: dict[str, NDArray[np.float64]]  # regressed, by name, each (m,) in its unit
+    novelty: NDArray[np.float64] | None  # (m,), if the model was calibrated for it
+    prediction_set: NDArray[np.bool_] | None  # (m, C) the same
 
 
 def read_out(

@@ -86,7 +86,16 @@ class Steps:
 
     def take(self, rows: NDArray[np.int64]) -> Steps:
         """Return the objects in ``rows`` (n',), in that order."""
-        points, offsets = ragged.gather(rows, self.offsets)
+        return self._chosen(rows, *ragged.gather(rows, self.offsets))
+
+    def cut(self, rows: NDArray[np.int64], counts: NDArray[np.int64]) -> Steps:
+        """Return the objects in ``rows`` (n',) as they were after so many steps (n',), at most as many as they have."""
+        offsets = ragged.offsets_of(counts)
+        return self._chosen(
+            rows, np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets), offsets
+        )
+
+    def _chosen(self, rows: NDArray[np.int64], points: NDArray[np.int64], offsets: NDArray[np.int64]) -> Steps:
         of_steps = ("band", "window", "error", "colour", "wait", "time", "rank")
         of_objects = ("context", "status", "observations")
         return replace(

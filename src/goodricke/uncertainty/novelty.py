@@ -1,0 +1,169 @@
+"""Novelty: how unlike the training objects an object is, as a rate of false alarms.
+
+Three scores of what a network sees, the larger the stranger:
+
+*mahalanobis*: the squared distance of the embedding to the nearest class mean, in the metric of the covariance within
+classes (Lee et al. 2018, eq. 2), less that to the mean of all in the metric of the whole covariance (Ren et al. 2021,
+eq. 2), which takes out what all objects vary in;
+*neighbours*: the distance to the k-th nearest training object, embeddings scaled to length 1 (Sun et al. 2022);
+*energy*: -log sum exp(z) of the logits (Liu et al. 2020, eq. 4).
+
+A score means nothing by itself. `Novelty.of` says which fraction of validation objects is less strange: objects like
+the training set reach 0.99 in 1 % of all cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from goodricke.uncertainty.conformal import stratum_of
+
+Kind = Literal["mahalanobis", "neighbours", "energy"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+NEIGHBOUR = 10
+KEPT = 2000  # training embeddings that neighbours are looked for among
+RIDGE = 1e-3  # of the mean variance, added to covariances of embeddings with idle dimensions
+AT_ONCE = 4_000_000  # distances computed at a time
+
+Float = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A score of strangeness.
+
+    Parameters
+    ----------
+    kind : {"mahalanobis", "neighbours", "energy"}
+    arrays : dict of float32
+        *mahalanobis*: ``within`` (d, d), which whitens embeddings within classes, ``means`` (C, d) whitened,
+        ``whole`` (d, d) and ``mean`` (1, d), the same of all objects as one class; *neighbours*: ``known`` (m, d).
+    """
+
+    kind: Kind
+    arrays: Mapping[str, NDArray[np.float32]]
+
+    def score(self, embedding: Float, logits: Float) -> NDArray[np.float64]:
+        """Return the strangeness (n,) of objects by their embeddings (n, d) and logits (n, C)."""
+        if self.kind == "energy":
+            return -logsumexp(np.asarray(logits, np.float64), axis=1)
+        x = np.asarray(embedding, np.float32)
+        if self.kind == "neighbours":
+            return _kth_distance(_unit(x), self.arrays["known"])
+        near = _squared(x @ self.arrays["within"], self.arrays["means"]).min(1)
+        return near - _squared(x @ self.arrays["whole"], self.arrays["mean"])[:, 0]
+
+
+def fit_detector(kind: Kind, embedding: Float, label: NDArray[np.integer], seed: int = 0) -> Detector:
+    """Learn what training objects look like.
+
+    Parameters
+    ----------
+    kind : {"mahalanobis", "neighbours", "energy"}
+    embedding : (m, d)
+        Of training objects.
+    label : int (m,)
+        Their classes.
+    seed : int
+        Of the choice of the neighbours that are kept.
+    """
+    x = np.asarray(embedding, np.float64)
+    if kind == "energy":
+        return Detector(kind, {})
+    if kind == "neighbours":
+        chosen = np.random.default_rng(seed).permutation(len(x))[:KEPT]
+        return Detector(kind, {"known": _unit(x[np.sort(chosen)]).astype(np.float32)})
+    names, index = np.unique(label, return_inverse=True)
+    means = np.stack([x[index == k].mean(0) for k in range(len(names))])
+    within, whole = _whitening(x - means[index]), _whitening(x - x.mean(0))
+    kept = {"within": within, "means": means @ within, "whole": whole, "mean": x.mean(0, keepdims=True) @ whole}
+    return Detector(kind, {name: np.ascontiguousarray(array, np.float32) for name, array in kept.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Novelty:
+    """A detector, and how strange validation objects look to it.
+
+    Parameters
+    ----------
+    detector : Detector
+    score : float32 (m,)
+        Of validation objects.
+    stratum : int16 (m,)
+        Which of the `edges` each belongs to.
+    edges : int32 (B,)
+        As in `goodricke.uncertainty.conformal.Conformal`: short light curves are compared with short ones.
+    """
+
+    detector: Detector
+    score: NDArray[np.float32]
+    stratum: NDArray[np.int16]
+    edges: NDArray[np.int32]
+
+    @cached_property
+    def _sorted(self) -> list[NDArray[np.float32]]:
+        """Scores of each stratum, ascending."""
+        return [np.sort(self.score[self.stratum == b]) for b in range(len(self.edges))]
+
+    def of(self, embedding: Float, logits: Float, n_points: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+        """Return the novelty (n,): the fraction of validation objects, of light curves as long, that are less strange.
+
+        Parameters
+        ----------
+        embedding : (n, d)
+        logits : (n, C)
+        n_points : int (n,), optional
+            Points of each light curve; needed where there are several strata.
+
+        Returns
+        -------
+        float64 (n,)
+            From 0 to m / (m + 1); NaN where embedding or logits are.
+        """
+        result = np.full(len(embedding), np.nan)
+        known = np.isfinite(embedding).all(1) & np.isfinite(logits).all(1)
+        strange = self.detector.score(embedding[known], logits[known]).astype(np.float32)
+        points = np.zeros(len(embedding), np.int64) if n_points is None else n_points
+        where, values = stratum_of(points, self.edges)[known], np.empty(len(strange))
+        for b in np.unique(where):
+            mine, like = where == b, self._sorted[b]
+            values[mine] = np.searchsorted(like, strange[mine], side="left") / (len(like) + 1)
+        result[known] = values
+        return result
+
+
+def _whitening(centred: Float) -> NDArray[np.float64]:
+    """Return a matrix (d, d) after which rows (m, d) have the unit matrix as covariance, the ridge aside."""
+    covariance = centred.T @ centred / max(len(centred), 1)
+    ridge = RIDGE * np.trace(covariance) / len(covariance) + np.finfo(np.float64).tiny
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors / np.sqrt(np.maximum(values, 0) + ridge)
+
+
+def _squared(x: Float, means: Float) -> NDArray[np.float64]:
+    """Return the squared distances (n, C) of rows (n, d) to means (C, d)."""
+    squares = np.square(x, dtype=np.float64).sum(1)[:, None] + np.square(means, dtype=np.float64).sum(1)
+    return np.maximum(squares - 2.0 * (x @ means.T), 0)
+
+
+def _unit(x: Float) -> Float:
+    """Return rows scaled to length 1."""
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+
+
+def _kth_distance(x: Float, known: Float) -> NDArray[np.float64]:
+    """Return the squared distance (n,) of unit vectors (n, d) to the `NEIGHBOUR`-th nearest of others (m, d)."""
+    k = min(NEIGHBOUR, len(known)) - 1
+    result = np.empty(len(x))
+    step = max(AT_ONCE // len(known), 1)
+    for first in range(0, len(x), step):
+        near = x[first : first + step] @ known.T
+        result[first : first + step] = 2 - 2 * np.partition(near, len(known) - 1 - k, axis=1)[:, len(known) - 1 - k]
+    return result

@@ -1,0 +1,45 @@
+"""Promises are held against what was found, with exact intervals."""
+
+import numpy as np
+import pytest
+from scipy.stats import beta
+
+from goodricke.evaluation.promises import coverage, false_alarms, fraction
+
+
+def test_the_interval_is_that_of_clopper_and_pearson():
+    found = fraction(np.arange(50) < 45)
+    assert found.value == 0.9
+    assert found.low == pytest.approx(beta.ppf(0.025, 45, 6))
+    assert found.high == pytest.approx(beta.ppf(0.975, 46, 5))
+
+
+def test_coverage_counts_sets_with_the_true_class_in_them():
+    member = np.array([[True, False, False], [True, True, False], [False, False, True], [True, True, True]])
+    kept = coverage(member, np.array([0, 2, 2, 1]), 0.9)
+    assert (kept.found.value, kept.size) == (0.75, 7 / 4)
+    assert kept.holds
+    assert kept.to_dict()["mean_size"] == 7 / 4
+
+
+def test_a_broken_promise_is_seen():
+    member = np.eye(2, dtype=bool)[np.zeros(200, int)]
+    label = np.repeat([0, 1], [120, 80])
+    assert not coverage(member, label, 0.9).holds
+    assert coverage(member, label, 0.6).holds
+    assert coverage(member, label, 0.3).holds  # at least
+    assert not false_alarms(np.ones(100), [0.01])[0].holds
+    assert not false_alarms(np.zeros(1000), [0.05])[0].holds
+
+
+def test_false_alarms_are_those_above_the_threshold():
+    few, many = false_alarms((np.arange(1000) + 0.5) / 1000)
+    assert few.found.value == pytest.approx(0.01)
+    assert many.found.value == pytest.approx(0.05)
+    assert few.holds
+    assert many.holds
+    assert "mean_size" not in few.to_dict()
+
+
+def test_nothing_is_no_fraction():
+    assert np.isnan(fraction(np.zeros(0, bool))).all()
