@@ -13,6 +13,9 @@ _HOME = {
     "load_model": "goodricke.models.bundle",
     "classify": "goodricke.inference",
     "evaluate": "goodricke.assessment",
+    "similar": "goodricke.embeddings.similar",
+    "Neighbours": "goodricke.embeddings.similar",
+    "suggest": "goodricke.embeddings.suggest",
 }
 __all__ = [*_HOME, "__version__"]
 
