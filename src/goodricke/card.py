@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -10,13 +11,17 @@ from numpy.typing import NDArray
 
 from goodricke import __version__
 from goodricke.baselines.suite import BASELINES
-from goodricke.evaluation.metrics import Scores, compare
+from goodricke.evaluation.metrics import HEADLINE, Scores, compare, score
+from goodricke.evaluation.promises import Kept, coverage, false_alarms
 from goodricke.evaluation.regression import RegressionScores
+from goodricke.inference import Answers
 from goodricke.models.bundle import Model
 from goodricke.training.labelled import Labelled
 from goodricke.training.loop import Run
 from goodricke.training.recipe import Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
+from goodricke.uncertainty.calibration import Scaling
+from goodricke.uncertainty.conformal import Coverage
 
 TITLES = {
     "deterministic": "One pass without dropout",
@@ -35,6 +40,7 @@ def model_card(
     data: Labelled,
     parts: dict[str, NDArray[np.int64]],
     run: Run,
+    answers: Mapping[str, Answers],
 ) -> str:
     """Return a card in Markdown.
 
@@ -48,6 +54,8 @@ def model_card(
         Of one pass, of Monte-Carlo passes and of the baselines, on the held-out light curves.
     regression : dict
         Of each physical parameter, by the network and by a forest.
+    answers : dict of Answers
+        Of one pass and of Monte-Carlo passes, about the held-out light curves.
     """
     settings = recipe.training
     source = "**Trained on simulated light curves.**\n\n" if recipe.simulated else ""
@@ -57,7 +65,6 @@ def model_card(
         if recipe.data.split or recipe.data.test_labels
         else f"split by star, stratified by class, seed {recipe.data.seed}"
     )
-    monte_carlo = f", {model.mc_temperature:.3f} (mean of Monte-Carlo passes)" if "monte_carlo" in scores else ""
     hours = sum(h["seconds"] for h in run.history) / 3600
     return f"""# {recipe.name}
 
@@ -66,25 +73,104 @@ def model_card(
 - Network: {NETWORKS[model.config.family]}, {model.network.n_parameters:,} parameters ({json.dumps(recipe.network)}).
 - Preprocessing: {recipe.preprocessing.kind}, see `config.json`.
 - Data: {recipe.data.name}; {len(parts[TRAIN]):,} light curves to train,
-  {len(parts[VALIDATION]):,} to choose the best epoch and the temperatures, {len(parts[TEST]):,} held out; {split};
+  {len(parts[VALIDATION]):,} to choose the best epoch and to calibrate, {len(parts[TEST]):,} held out; {split};
   a star is known by its id, and by positions within {recipe.data.same_star:g} arcsec where there are any; held-out
   stars within {max(recipe.data.guard, recipe.data.same_star):g} arcsec of another part's are left out.
 - Merged labels: {json.dumps(recipe.data.merge)}; dropped: {json.dumps(recipe.data.drop)}.
 - Training: {run.epoch} epochs (best: {run.best_epoch + 1}), batch {settings.batch}, learning rate {settings.rate:g}
   ({settings.schedule}), class weights (N / N_c)^{settings.weight_power:g}, seed {settings.seed},
   {hours:.2f} h, {torch.get_num_threads()} threads.
-- Temperatures, fitted on validation objects: {model.temperature:.3f} (one pass){monte_carlo}.
 - goodricke {__version__}, BSD-3-Clause.
 
 All scores are on the held-out stars, with 95 % bootstrap intervals over stars.
 
 {_against_baselines(label, probabilities, data, parts)}
 {sections}
-{_regressed(regression, model)}## Beware
+{_regressed(regression, model)}{trust(model, label, data.star[parts[TEST]], answers)}
+## Beware
 
 Light curves of another survey, cadence or brightness range, and classes that are not listed, get an answer all the
-same: the probabilities hold for objects like those it was trained on.
+same: the probabilities hold for objects like those it was trained on. `novelty` says how unlike them an object is.
 """
+
+
+TRUST = "## How far to trust it"
+
+
+def with_section(card: str, section: str) -> str:
+    """Return a card with its section on trust in place of the one that it has, if it has one."""
+    before, found, after = card.partition(TRUST)
+    rest = after[after.index("\n## ") + 1 :] if "\n## " in after else ""
+    if not found:
+        before, found, rest = card.partition("## Beware\n")
+        rest = found + rest
+    return f"{before.rstrip()}\n\n{section}\n{rest}".lstrip()
+
+
+def trust(
+    model: Model, label: NDArray[np.int64], star: NDArray, answers: Mapping[str, Answers], source: str = ""
+) -> str:
+    """Return what calibration has changed and which promises were kept on held-out light curves, in Markdown.
+
+    Parameters
+    ----------
+    model : Model
+    label, star : (n,)
+        Of held-out light curves: classes and stars.
+    answers : dict of Answers
+        About them, of one pass (``deterministic``) and of Monte-Carlo passes (``monte_carlo``).
+    source : str
+        Which data the model was calibrated by, if not those of its training.
+    """
+    raw = Scaling.of_temperature(1.0, len(model.classes)).probabilities(answers["deterministic"].logits)
+    asked = {"softmax of the logits": raw} | {_CALIBRATED[k]: x.probabilities for k, x in answers.items()}
+    figures = ("negative_log_likelihood", "brier", "calibration_error")
+    where = f"Calibrated on validation objects{f' of {source}' * bool(source)}: {_scalings(model, answers)}."
+    lines = [TRUST, "", f"{where} {len(label):,} held-out light curves say:", ""]
+    lines += [f"| probabilities | {' | '.join(HEADLINE[name] for name in figures)} |", "|---|---|---|---|"]
+    for name, p in asked.items():
+        scores = score(label, p, model.classes, star)
+        lines.append(f"| {name} | {' | '.join(str(getattr(scores, figure)) for figure in figures)} |")
+    told = list(answers.values())[-1]
+    lines += ["", "| promise | promised | held-out light curves | kept |", "|---|---|---|---|"]
+    for text, kept in promises(model, told, label):
+        size = "" if np.isnan(kept.size) else f", {kept.size:.2f} classes in a set"
+        lines.append(f"| {text} | {kept.promised:g} | {kept.found}{size} | {'yes' if kept.holds else 'NO'} |")
+    return "\n".join(lines) + "\n"
+
+
+_CALIBRATED = {"deterministic": "calibrated, one pass", "monte_carlo": "calibrated, mean of Monte-Carlo passes"}
+
+
+def _scalings(model: Model, answers: Mapping[str, Answers]) -> str:
+    """Say which maps to probabilities were fitted."""
+
+    def name(scaling: Scaling) -> str:
+        return f"temperature {scaling.temperature:.3f}" if scaling.temperature else f"{scaling.kind} scaling"
+
+    several = f", {name(model.calibration.monte_carlo)} (Monte-Carlo passes)" if "monte_carlo" in answers else ""
+    return f"{name(model.calibration.one_pass)} (one pass){several}"
+
+
+def promises(model: Model, told: Answers, label: NDArray[np.int64]) -> list[tuple[str, Kept]]:
+    """Return promises in words, and what became of them: coverage of prediction sets, false alarms of novelty.
+
+    Parameters
+    ----------
+    model : Model
+    told : Answers
+        About light curves of its classes that it was not fitted to, all of which it could answer.
+    label : int64 (n,)
+    """
+    found, points = [], np.zeros(len(label), np.int64)
+    for per_class, of in ((False, "all"), (True, "each class")):
+        for level in (0.8, 0.9, 0.95):
+            member = model.prediction_sets(told.mode, told.probabilities, points, Coverage(level, per_class))
+            if member is not None:
+                found.append((f"sets that hold the true class, of {of}", coverage(member, label, level)))
+    if told.novelty is not None:
+        found += [(f"novelty above {1 - x.promised:g}", x) for x in false_alarms(told.novelty)]
+    return found
 
 
 def _against_baselines(

@@ -168,6 +168,9 @@ def evaluate(
     history: Sequence[str] = (),
     device: str = "cpu",
     console: Console | None = None,
+    report: str | Path | None = None,
+    shift: Sequence[str] = (),
+    simulated: bool = False,
 ) -> Assessment:
     """Score models on labelled light curves; print tables, write figures, metrics and predictions.
 
@@ -187,6 +190,13 @@ def evaluate(
         Ids of objects whose probabilities are drawn observation by observation (multi-band models).
     device : str
     console : rich Console, optional
+    report : path, optional
+        OUT.html: a page that holds everything, figures too; OUT.md and OUT.json with the same numbers are written
+        beside it, and the figures of the former in OUT_figures/.
+    shift : list of str
+        More light curves, without labels: the report says how far they differ from the scored ones.
+    simulated : bool
+        Whether the light curves are simulations, where no recipe says so.
 
     Raises
     ------
@@ -199,10 +209,15 @@ def evaluate(
     >>> evaluate(["runs/my/model"], read_recipe("my.toml")).scores["my"].accuracy  # doctest: +SKIP
     Estimate(value=0.931, low=0.921, high=0.941)
     """
+    from goodricke.assessment.page import build  # here: it knows the types above
+
     console = console or Console()
+    build.check(report, shift)
     named = _named([model if isinstance(model, Model) else load_model(model, device) for model in models])
     with console.status("Reading light curves and labels"):
         sample = read_sample(data, [model.config for model in named.values()], split)
+        sample = sample._replace(simulated=sample.simulated or simulated)
+        other = build.read_other(shift, data.data if isinstance(data, Recipe) else data) if shift else None
     _check_history(history, sample, named)
     result = assess(sample, _ask_all(named, sample, passes, seed, workers, console))
     tell(result, console)
@@ -210,6 +225,9 @@ def evaluate(
         with console.status("Drawing figures"):
             write(result, Path(out), history)
         console.print(f"Metrics, predictions and figures written to {out}")
+    if report is not None:
+        build.write_report(result, Path(report), other, passes, workers, console)
+        console.print(f"Report written to {report}, its twins beside it", markup=False)
     return result
 
 

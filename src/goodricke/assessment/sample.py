@@ -17,9 +17,27 @@ from goodricke.preprocess import MultibandConfig, prepare
 from goodricke.readers import read_labels
 from goodricke.training.labelled import Labelled, read_labelled
 from goodricke.training.recipe import DataConfig, Recipe, TargetConfig, resolved
-from goodricke.training.splits import TEST
+from goodricke.training.splits import TEST, TRAIN, VALIDATION
 
 Int = NDArray[np.int64]
+
+
+class Seen(NamedTuple):
+    """The light curves that the split gives to training and validation."""
+
+    curves: LightCurves  # m
+    label: NDArray[np.object_]  # (m,) names of their classes
+    star: Int  # (m,) in the numbers of the sample's stars
+
+
+class Chosen(NamedTuple):
+    """Which rows of labelled light curves are scored."""
+
+    rows: Int
+    seen: Int | None  # rows for training and validation, None where no split tells
+    origin: str
+    held_out: bool
+    split: str
 
 
 class Sample(NamedTuple):
@@ -31,6 +49,12 @@ class Sample(NamedTuple):
     targets: dict[str, NDArray[np.float64]]  # measured parameters by name, each (n,), NaN where unknown
     origin: str  # which objects these are, in words
     held_out: bool  # whether a split says that they are not for training
+    split: str = ""  # how the split was made, in words
+    simulated: bool = False  # as the recipe says
+    seen: Seen | None = None  # None where no split tells
+    about: pd.DataFrame | None = (
+        None  # (n rows) all columns of the table of labels, for checks: nothing is told of them
+    )
 
 
 def read_sample(data: Recipe | DataConfig, models: Sequence[BundleConfig], split: str | Path | None = None) -> Sample:
@@ -55,14 +79,35 @@ def read_sample(data: Recipe | DataConfig, models: Sequence[BundleConfig], split
     if isinstance(data, Recipe):
         config = data.data
         labelled = read_labelled(config, sorted(told | _told(data)))
-        rows, origin, held_out = *_held_out_by(data, labelled), True
+        chosen = _held_out_by(data, labelled)
     else:
         config = data.model_copy(update={"fewest": 1, "targets": data.targets or _targets(data, models)})
         labelled = read_labelled(config, sorted(told))
-        rows, origin, held_out = _chosen(config, labelled, split)
-    label = np.array(labelled.classes, dtype=object)[labelled.label[rows]]
-    targets = {name: labelled.targets[rows, k] for k, name in enumerate(config.targets)}
-    return Sample(labelled.curves[rows], label, labelled.star[rows], targets, origin, held_out)
+        chosen = _chosen(config, labelled, split)
+    rows, label = chosen.rows, np.array(labelled.classes, dtype=object)[labelled.label]
+    return Sample(
+        *(labelled.curves[rows], label[rows], labelled.star[rows]),
+        targets={name: labelled.targets[rows, k] for k, name in enumerate(config.targets)},
+        origin=chosen.origin,
+        held_out=chosen.held_out,
+        split=chosen.split,
+        simulated=isinstance(data, Recipe) and data.simulated,
+        seen=_seen(labelled, label, chosen.seen),
+        about=_about(config, labelled.curves[rows].ids),
+    )
+
+
+def _seen(data: Labelled, label: NDArray[np.object_], rows: Int | None) -> Seen | None:
+    """Return the light curves for training and validation."""
+    return None if rows is None else Seen(data.curves[rows], label[rows], data.star[rows])
+
+
+def _about(config: DataConfig, ids: Sequence[str]) -> pd.DataFrame:
+    """Return all that the tables of labels say of objects, a row each."""
+    paths = [config.labels, *([config.test_labels] if config.test_labels else [])]
+    tables = [read_labels(path, config.label, config.object_id, id_prefix=config.id_prefix) for path in paths]
+    whole = pd.concat(tables).drop_duplicates("object_id", keep="last")
+    return whole.set_index("object_id").reindex(list(ids))
 
 
 def _told(model: BundleConfig | Recipe) -> set[str]:
@@ -77,37 +122,50 @@ def _targets(data: DataConfig, models: Sequence[BundleConfig]) -> dict[str, Targ
     return {name: TargetConfig(column=name) for name in sorted(names) if name in columns}
 
 
-def _held_out_by(recipe: Recipe, data: Labelled) -> tuple[Int, str]:
+def _held_out_by(recipe: Recipe, data: Labelled) -> Chosen:
     """Return the rows that a recipe holds out, by the split its run has written or else by making it anew."""
-    file = recipe.run / "split.csv"
+    file, how = recipe.run / "split.csv", _in_words(recipe.data)
     if file.exists():
-        return _test_rows(data, file), f"held out by the run of recipe {recipe.name} ({file})"
+        return Chosen(*_by_file(data, file), f"held out by the run of recipe {recipe.name} ({file})", True, how)
     init = None if recipe.training.init is None else read_config(recipe.training.init)
     config = resolved(recipe, data.curves, init).preprocessing
     parts = split_objects(recipe, data, prepare(data.curves, config, recipe.training.workers))
-    return parts[TEST], f"held out by the split of recipe {recipe.name}"
+    seen = np.concatenate([parts[TRAIN], parts[VALIDATION]])
+    return Chosen(parts[TEST], seen, f"held out by the split of recipe {recipe.name}", True, how)
 
 
-def _chosen(config: DataConfig, data: Labelled, split: str | Path | None) -> tuple[Int, str, bool]:
-    """Return the rows to score without a recipe, which they are in words, and whether a split holds them out."""
+def _in_words(config: DataConfig) -> str:
+    """Return how a recipe's split is made."""
+    if config.split or config.test_labels:
+        return f"the survey's own split ({config.split or config.test_labels})"
+    near = f"; held-out stars within {config.guard:g} arcsec of another part's left out" if config.guard else ""
+    return (
+        f"split by star (id, and positions within {config.same_star:g} arcsec where there are any), stratified by "
+        f"class, {100 * config.test:g} % held out, seed {config.seed}{near}"
+    )
+
+
+def _chosen(config: DataConfig, data: Labelled, split: str | Path | None) -> Chosen:
+    """Return the rows to score without a recipe, and whether a split holds them out."""
     if split is not None:
-        return _test_rows(data, Path(split)), f"held out by {split}", True
+        return Chosen(*_by_file(data, Path(split)), f"held out by {split}", True, f"as written in {split}")
     if data.part is not None:
-        return np.flatnonzero(data.part == TEST), f"held out by the column {config.split} of {config.labels}", True
-    return np.arange(len(data.label)), f"all that {config.labels} has a label for", False
+        parts = np.flatnonzero(data.part == TEST), np.flatnonzero(np.isin(data.part, (TRAIN, VALIDATION)))
+        return Chosen(*parts, f"held out by the column {config.split} of {config.labels}", True, _in_words(config))
+    return Chosen(np.arange(len(data.label)), None, f"all that {config.labels} has a label for", False, "")
 
 
-def _test_rows(data: Labelled, file: Path) -> Int:
-    """Return the rows of the light curves that are test objects by a run's split.csv."""
-    part = read_split(file)
-    rows = np.flatnonzero(np.isin(data.curves.ids, part.index[part == TEST]))
+def _by_file(data: Labelled, file: Path) -> tuple[Int, Int]:
+    """Return the rows of the light curves that are test objects by a run's split.csv, and of those that were used."""
+    part, ids = read_split(file), data.curves.ids
+    rows = np.flatnonzero(np.isin(ids, part.index[part == TEST]))
     if not len(rows):
         raise ValueError(
             f"{file}: none of the {len(data.label)} labelled light curves is a test object there. Their ids look like "
             f"{data.curves.ids[:3]}, those of the split like {part.index[:3].tolist()}; give the split.csv of the run "
             "that was trained on these data"
         )
-    return rows
+    return rows, np.flatnonzero(np.isin(ids, part.index[part.isin((TRAIN, VALIDATION))]))
 
 
 def read_split(file: Path) -> pd.Series:

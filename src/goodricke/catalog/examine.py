@@ -18,12 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from goodricke.catalog.crossmatch import RADIUS, Matched, crossmatch, is_hats, read_near, read_reference
-from goodricke.catalog.examination import numbers, report, sections
+from goodricke.catalog.examination import numbers, sections
 from goodricke.catalog.examination.diagrams import STACKED
 from goodricke.catalog.examination.figures import few
 from goodricke.catalog.examination.sample import CUTS, Sample, joined, labels_of, rows_of
 from goodricke.catalog.folder import Catalog, whole_file
 from goodricke.catalog.periods import measure, read_measured
+from goodricke.pages import Page, to_html, to_markdown
 from goodricke.readers import read_labels
 
 log = logging.getLogger("goodricke")
@@ -233,9 +234,10 @@ def _tell(
     parts = sections.all_sections(sample, spectra, embeddings, figures, found)
     _write_hybrids(numbers.hybrid_rows(sample), out / "hybrids.csv")
     title, facts = f"Examination of {Path(found['catalog']).name}", sections.facts(sample, catalog, found)
+    page = Page(title, facts, parts, numbers="examination.json")
     for name, text in (
-        ("report.html", report.to_html(title, facts, parts)),
-        ("report.md", report.to_markdown(title, facts, parts, out)),
+        ("report.html", to_html(page)),
+        ("report.md", to_markdown(page, out)),
         ("examination.json", json.dumps(numbers.plain(found), indent=2) + "\n"),
     ):
         with whole_file(out / name) as file:

@@ -103,7 +103,7 @@ class ByTruncation:
 def by_number(
     label: NDArray[np.integer],
     probabilities: NDArray[np.floating],
-    n_obs: NDArray[np.integer],
+    n_obs: NDArray[np.number],
     edges: ArrayLike,
     star: NDArray | Sequence | None = None,
     fewest: int = FEWEST,
@@ -117,8 +117,8 @@ def by_number(
     label : int (n,)
         Index of the true class.
     probabilities : (n, C)
-    n_obs : int (n,)
-        All observations of each object.
+    n_obs : (n,)
+        All observations of each object, or whatever number else they are to be sorted by.
     edges : (B + 1,)
         Increasing; bins are half-open. The last may be infinite.
     star : (n,), optional

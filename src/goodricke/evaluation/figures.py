@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goodricke.evaluation.calibration_figures import draw_reliability
+from goodricke.evaluation.calibration_scores import reliability
 from goodricke.evaluation.folds import FoldSummary, Quartiles
-from goodricke.evaluation.metrics import BINS, Scores
+from goodricke.evaluation.metrics import Scores
 from goodricke.evaluation.panels import (
     draw_folded,
     draw_light_curve,
@@ -23,7 +25,6 @@ from goodricke.evaluation.style import ACCENT, COLOURS, GREY, canvas, figure_nam
 from goodricke.lightcurves import LightCurves
 from goodricke.predictions import Predictions, Status
 from goodricke.preprocess.cleaning import finite_points
-from goodricke.uncertainty.calibration import calibration_error
 
 __all__ = [
     "figure_name",
@@ -171,8 +172,10 @@ def plot_reliability(label: NDArray[np.integer], probabilities: NDArray[np.float
         upper.set(ylabel="fraction right", xlim=(0, 1), ylim=(0, 1.02), title="no classified object")
         lower.set(xlabel="probability of the most probable class", ylabel="objects")
         if len(label):
-            upper.set_title(f"expected calibration error {calibration_error(probabilities, label, BINS):.3f}")
-            _reliability(upper, lower, probabilities.max(1), probabilities.argmax(1) == label)
+            found = reliability(probabilities, label)
+            upper.set_title(f"expected calibration error {found.error:.3f}")
+            draw_reliability(upper, found)
+            lower.bar((found.edges[:-1] + found.edges[1:]) / 2, found.n, 0.9 / len(found.n), color=ACCENT)
 
 
 def _matrix(
@@ -241,18 +244,3 @@ def _lines(axes: Any, history: Sequence[Mapping[str, float]], names: Mapping[str
     axes.legend()
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
-
-
-def _reliability(upper: Any, lower: Any, confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> None:
-    """Draw the points and the histogram of a reliability diagram."""
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    n = np.bincount(bins, minlength=BINS)
-    some = n > 0
-    count = n[some]
-    x, rate = (np.bincount(bins, weight, BINS)[some] / count for weight in (confidence, right))
-    z = 1.96  # of the Wilson interval, which stays within 0 and 1
-    centre = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
-    spread = np.maximum([rate - centre + half, centre + half - rate], 0)
-    upper.errorbar(x, rate, spread, fmt="o", ms=4, color=ACCENT, elinewidth=0.8)
-    lower.bar((np.arange(BINS) + 0.5) / BINS, n, 0.9 / BINS, color=ACCENT)

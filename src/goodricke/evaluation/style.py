@@ -37,6 +37,7 @@ STYLE: Any = {
     "legend.frameon": False,
     "axes.formatter.useoffset": False,
     "axes.formatter.limits": (-5, 8),  # Julian dates in full
+    "svg.hashsalt": "goodricke",  # the same figure, the same file
 }
 
 
@@ -57,7 +58,7 @@ def canvas(path: str | Path, width: float, height: float) -> Iterator[Figure]:
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-        figure.savefig(partial, dpi=DPI)
+        figure.savefig(partial, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else None)
         partial.replace(path)
 
 
@@ -153,3 +154,36 @@ def say(axes: Any, text: str) -> None:
     axes.text(0.5, 0.5, wrapped, transform=axes.transAxes, ha="center", va="center", color=GREY, parse_math=False)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
+
+
+@contextmanager
+def panels(path: str | Path, titles: Sequence[str], height: float, across: int = 4) -> Iterator[list[Any]]:
+    """Give a thin panel for each title, at most ``across`` side by side, each so many inches high.
+
+    A label set on the first panel is taken over by the leftmost and the lowest ones.
+    """
+    rows, wide = -(-len(titles) // across), 10.0 / across
+    across = -(-len(titles) // rows)  # rows of about the same length
+    with canvas(path, max(wide * across, 5.0), height * rows + 0.3) as figure:
+        grid = figure.subplots(rows, across, squeeze=False)
+        shown = [thin(axes) for axes in grid.flat[: len(titles)]]
+        for axes, title in zip(shown, titles, strict=True):
+            axes.set_title(shorten(title, 30), parse_math=False)
+        yield shown
+        for k, axes in enumerate(shown):
+            axes.set_ylabel(shown[0].get_ylabel() if k % across == 0 else "")
+        for k, axes in list(enumerate(shown))[::-1]:
+            axes.set_xlabel(shown[0].get_xlabel() if k + across >= len(titles) else "")
+        for axes in grid.flat[len(titles) :]:
+            axes.set_visible(False)
+
+
+def canvas_legend(axes: Any, names: Sequence[str], styles: Sequence[str] = ("-",)) -> None:
+    """Name the colours of lines, in their order, above the whole figure."""
+    from matplotlib.lines import Line2D
+
+    lines = [
+        Line2D([], [], color=colour, ls=styles[k % len(styles)], label=shorten(name, 40))
+        for k, (colour, name) in enumerate(zip(COLOURS, names, strict=False))
+    ]
+    axes.figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))

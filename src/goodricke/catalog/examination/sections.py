@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from goodricke import __version__
 from goodricke.catalog.examination import diagrams, figures, numbers
-from goodricke.catalog.examination.report import Section
 from goodricke.catalog.examination.sample import SECOND, Sample
 from goodricke.catalog.folder import Catalog
 from goodricke.catalog.variability import Limits
 from goodricke.evaluation.style import figure_name
+from goodricke.pages import Section
 
 NO_PERIODS = "No f1 and A1 in the catalog: run again with --light-curves and what the catalog was made from."
 NO_STARS = (

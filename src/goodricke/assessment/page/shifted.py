@@ -1,0 +1,115 @@
+"""The section on shift: whether another set of light curves is like the one that was scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goodricke.assessment.assess import Assessment
+from goodricke.evaluation.bootstrap import Estimate
+from goodricke.evaluation.circumstances import behaviour, circumstances
+from goodricke.evaluation.shift import feature_shifts, in_words, some, two_sample
+from goodricke.evaluation.shift_figures import plot_shifts
+from goodricke.inference import ask
+from goodricke.lightcurves import LightCurves
+from goodricke.models.bundle import Model
+from goodricke.pages import Section
+from goodricke.preprocess import MultibandConfig, prepare
+
+DRAWN = 9  # of the most shifted numbers
+CLEAR = 0.7  # area under the curve from which on it is a warning
+LEVEL = 0.01  # corrected p-value below which a number counts as shifted
+
+
+def shift(result: Assessment, other: LightCurves, name: str, folder: Path, workers: int) -> Section:
+    """Return how far another set differs from the scored objects, by simple numbers and by the models' embeddings."""
+    scored = result.sample.curves[result.rows]
+    mine, theirs = some(len(scored)), some(len(other))
+    first, second = scored[mine], other[theirs]
+    here, there = ({**circumstances(x), **behaviour(x)} for x in (first, second))
+    common = [n for n in here if n in there]
+    shifts = feature_shifts({n: here[n] for n in common}, there)
+    areas = _by_features(here, there, common)
+    areas |= _by_embeddings(result, mine, second, workers)
+    drawn = {s.name: (here[s.name], there[s.name]) for s in shifts[:DRAWN]}
+    plot_shifts(drawn, ("scored objects", name), folder / "shift.svg")
+    clear = [n for n, area in areas.items() if area.low > CLEAR]
+    return Section(
+        "Shift",
+        "an area under the ROC curve of 0.5: a forest can't tell the two sets apart; at 1 each object betrays its set. "
+        "Times and brightness always differ between surveys; what matters more is the shift in how objects vary, and "
+        "in the embedding, which is what the model makes of them.",
+        "a shift in the embedding: there the model sees objects unlike those that it was scored on.",
+        {f"The most shifted numbers, scored objects and {name}": folder / "shift.svg"},
+        table=[{"by": by, "area under the ROC curve": area, "meaning": in_words(area)} for by, area in areas.items()],
+        tables={"Each number by itself, the most shifted first": [_row(s) for s in shifts]},
+        notes=[
+            f"{len(first):,} of {len(scored):,} scored objects against {len(second):,} of {len(other):,} of {name}.",
+            f"{sum(s.p_value < LEVEL for s in shifts)} of {len(shifts)} numbers differ at {LEVEL:g} "
+            "(Kolmogorov-Smirnov, corrected by Holm for their number).",
+            "With many objects the smallest difference is significant: mind the distance, 0 to 1, not the p-value.",
+            *(
+                f"{model}: no embedding of {name}, which comes without the column {', '.join(lacking)} that it is told."
+                for model, told in result.answered.items()
+                if (lacking := _lacking(told.model, other))
+            ),
+        ],
+        warnings=[_alarm(name, clear)] if clear else [],
+    )
+
+
+def _by_features(here: dict[str, Any], there: dict[str, Any], common: list[str]) -> dict[str, Estimate]:
+    """Return the areas of a forest on all numbers, and on those that say how objects vary."""
+    observed = {n for n in common if n not in _variation(common)}
+    groups = {"how they were observed": observed, "how they vary": _variation(common)}
+    return {by: two_sample(_matrix(here, names), _matrix(there, names)) for by, names in groups.items() if names}
+
+
+def _matrix(columns: dict[str, Any], names: set[str]) -> Any:
+    """Return the columns of these names side by side, in their order."""
+    return np.stack([columns[n] for n in sorted(names)], 1)
+
+
+def _variation(names: list[str]) -> set[str]:
+    """Return the names of numbers in units that don't depend on the survey: shapes and amplitudes."""
+    first = names.index("std") if "std" in names else len(names)
+    return set(names[first:]) - {"chi2", "steepest"}
+
+
+def _by_embeddings(result: Assessment, mine: Any, other: LightCurves, workers: int) -> dict[str, Estimate]:
+    """Return the area of a forest on each model's embeddings."""
+    areas = {}
+    for name, told in result.answered.items():
+        if _lacking(told.model, other):
+            continue
+        prepared = prepare(other, told.model.preprocessing, workers)
+        theirs = ask(told.model, prepared, 0).embedding
+        theirs = theirs[np.isfinite(theirs).all(1) & prepared.usable]
+        if min(len(theirs), len(mine)) >= 10:
+            areas[f"embedding of {name}"] = two_sample(told.answers.embedding[result.rows[mine]], theirs)
+    return areas
+
+
+def _lacking(model: Model, other: LightCurves) -> list[str]:
+    """Return the columns that a model is told of each object and that the other light curves come without."""
+    config = model.preprocessing
+    names = config.columns if isinstance(config, MultibandConfig) else ()
+    return [name for name in names if name not in other.table_of_objects.column_names]
+
+
+def _row(shifted: Any) -> dict[str, Any]:
+    return {
+        "number": shifted.name,
+        "distance": shifted.distance,
+        "p (Holm)": shifted.p_value,
+        "median, scored": shifted.median,
+        "median, other": shifted.other,
+        "missing, scored": shifted.missing,
+        "missing, other": shifted.other_missing,
+    }
+
+
+def _alarm(name: str, clear: list[str]) -> str:
+    return f"{name} is unlike the scored objects ({'; '.join(clear)}): the scores above don't hold there."

@@ -1,0 +1,200 @@
+r"""Whether probabilities are what they say: reliability, expected calibration error, Brier score, by class too.
+
+Of all forecasts of probability :math:`p`, a fraction :math:`p` should come true. In a bin b of :math:`n_b` forecasts
+with mean :math:`\bar p_b`, of which a fraction :math:`\bar y_b` came true, the expected calibration error is
+:math:`\sum_b n_b |\bar p_b - \bar y_b| / n` (Guo et al. 2017, Eq. 3). The forecast is either the answer's probability
+(did the most probable class turn out right?) or that of one class (is the object of this class?). The mean of the
+latter over the classes is the classwise error (Kull et al. 2019).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
+from goodricke.evaluation.metrics import BINS, check_answers, stars_of
+
+Float = NDArray[np.float64]
+Z = 1.96  # of the 95 % Wilson interval
+AT_ONCE = 5_000_000  # random numbers in memory together
+
+
+class Reliability(NamedTuple):
+    """How often forecasts come true, in B bins of equal width; NaN in bins without a forecast."""
+
+    edges: Float  # (B + 1,)
+    n: NDArray[np.int64]  # (B,) forecasts
+    forecast: Float  # (B,) mean probability
+    rate: Float  # (B,) fraction that came true
+    low: Float  # (B,) of its 95 % Wilson interval
+    high: Float  # (B,)
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error."""
+        some = self.n > 0
+        return float((self.n[some] * np.abs(self.forecast - self.rate)[some]).sum() / self.n.sum())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each bin that holds a forecast."""
+        columns = zip(self.edges[:-1], self.edges[1:], *self[1:], strict=True)
+        names = ("from", "to", "n", "mean probability", "fraction right", "low", "high")
+        return [dict(zip(names, row, strict=True)) for row in columns if row[2]]
+
+
+class CalibrationError(NamedTuple):
+    """The expected calibration error, its interval, and what chance alone would give."""
+
+    error: Estimate
+    by_chance: Estimate  # mean and central 95 % if every forecast were exactly right, in as many objects
+
+    @property
+    def significant(self) -> bool:
+        """Whether the error is above what exact probabilities would show in 97.5 % of samples of this size."""
+        return bool(self.error.value > self.by_chance.high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers by name for JSON."""
+        return {"error": self.error.to_dict(), "by_chance": self.by_chance.to_dict(), "significant": self.significant}
+
+
+def forecasts(
+    probabilities: NDArray[np.floating], label: NDArray[np.integer], of: int | None = None
+) -> tuple[Float, NDArray[np.bool_]]:
+    """Return the forecasts (n,) and whether each came true (n,): of the answer, or of the class ``of``."""
+    label, p = check_answers(label, probabilities, np.shape(probabilities)[-1])
+    return (p.max(1), p.argmax(1) == label) if of is None else (p[:, of], label == of)
+
+
+def reliability(
+    probabilities: NDArray[np.floating], label: NDArray[np.integer], bins: int = BINS, of: int | None = None
+) -> Reliability:
+    """Return how often forecasts come true, bin by bin.
+
+    Parameters
+    ----------
+    probabilities : (n, C)
+    label : int (n,)
+        Index of the true class.
+    bins : int
+    of : int, optional
+        The class whose probability is the forecast; by default the most probable one's.
+    """
+    p, true = forecasts(probabilities, label, of)
+    index = _bin(p, bins)
+    n = np.bincount(index, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        forecast, rate = (np.bincount(index, x, bins) / n for x in (p, true))
+    return Reliability(np.linspace(0, 1, bins + 1), n, forecast, rate, *wilson(rate, n))
+
+
+def wilson(rate: Float, n: NDArray[np.integer]) -> tuple[Float, Float]:
+    """Return the 95 % Wilson intervals of fractions (...) of n (...) trials, which stay within 0 and 1."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = (rate + Z**2 / (2 * n)) / (1 + Z**2 / n)
+        half = Z / (1 + Z**2 / n) * np.sqrt(rate * (1 - rate) / n + Z**2 / (4 * n**2.0))
+    return np.minimum(np.maximum(centre - half, 0), rate), np.maximum(np.minimum(centre + half, 1), rate)
+
+
+def expected_calibration_error(
+    probabilities: NDArray[np.floating],
+    label: NDArray[np.integer],
+    star: Any = None,
+    bins: int = BINS,
+    of: int | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> CalibrationError:
+    """Return the expected calibration error with its interval, and what a perfect forecaster would get.
+
+    Parameters
+    ----------
+    probabilities, label, bins, of
+        As in `reliability`.
+    star : (n,), optional
+        Which star each light curve is of; the bootstrap draws stars.
+    resamples, seed : int
+        Of bootstrap and simulation.
+
+    Notes
+    -----
+    Absolute gaps make the error positive even for exact probabilities, and larger in resamples than in the sample. The
+    interval is therefore moved down by the bootstrap's own bias (Efron & Tibshirani 1993, section 10.2), and the
+    error is to be held against ``by_chance``: outcomes drawn anew from the forecasts themselves.
+    """
+    p, true = forecasts(probabilities, label, of)
+    sums = star_sums(stars_of(star, len(p)), [(_bin(p, bins), p - true)], bins)
+    value = float(np.abs(np.asarray(sums.sum(axis=0))).sum() / len(p))
+    drawn = np.abs(resampled(_with_count(sums, stars_of(star, len(p))), resamples, seed))
+    samples = drawn[:, :-1].sum(1) / drawn[:, -1]
+    low, high = interval(samples - max(samples.mean() - value, 0)) if resamples else (np.nan, np.nan)
+    return CalibrationError(
+        Estimate(value, *np.clip([low, high], 0, 1).tolist()), _by_chance(p, bins, max(resamples, 1), seed)
+    )
+
+
+def _with_count(sums: Any, star: NDArray) -> Any:
+    """Return the stars' sums (S, B) with the number of each one's light curves as one more column."""
+    from scipy.sparse import hstack
+
+    return hstack([sums, star_sums(star, [(np.zeros(len(star), np.int64), np.ones(len(star)))], 1)]).tocsr()
+
+
+def _by_chance(p: Float, bins: int, resamples: int, seed: int) -> Estimate:
+    """Return mean and interval of the error of forecasts p (n,) that are exactly right."""
+    rng, index, parts = np.random.default_rng(seed), _bin(p, bins), []
+    order = np.argsort(index, kind="stable")
+    start = np.unique(index[order], return_index=True)[1]
+    step = max(AT_ONCE // len(p), 1)
+    for done in range(0, resamples, step):
+        outcome = rng.random((min(step, resamples - done), len(p))) < p[order]
+        parts.append(np.abs(np.add.reduceat(p[order] - outcome, start, axis=1)).sum(1) / len(p))
+    samples = np.concatenate(parts)
+    return Estimate(float(samples.mean()), *map(float, interval(samples)))
+
+
+def brier_score(
+    probabilities: NDArray[np.floating],
+    label: NDArray[np.integer],
+    star: Any = None,
+    of: int | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Return the Brier score: the mean squared distance of probabilities from the truth, with its interval.
+
+    Over all classes together, 0 to 2 (as in `goodricke.evaluation.metrics`), or of one class against the rest, 0 to 1.
+    """
+    label, p = check_answers(label, probabilities, np.shape(probabilities)[-1])
+    squares = np.square(p - np.eye(p.shape[1])[label])
+    amount = squares.sum(1) if of is None else squares[:, of]
+    return mean_estimate(amount, star, resamples, seed)
+
+
+def mean_estimate(amount: NDArray, star: Any = None, resamples: int = 1000, seed: int = 0) -> Estimate:
+    """Return the mean of numbers (n,) with its interval from drawing stars."""
+    zero = np.zeros(len(amount), np.int64)
+    sums = star_sums(stars_of(star, len(amount)), [(zero, amount), (zero + 1, np.ones(len(amount)))], 2)
+    drawn = resampled(sums, resamples, seed)
+    return Estimate(float(np.mean(amount)), *map(float, interval(drawn[:, 0] / drawn[:, 1])))
+
+
+def classwise_calibration_error(
+    probabilities: NDArray[np.floating],
+    label: NDArray[np.integer],
+    star: Any = None,
+    bins: int = BINS,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[CalibrationError, ...]:
+    """Return the expected calibration error of each class's probability (C,); see `expected_calibration_error`."""
+    classes = range(np.shape(probabilities)[-1])
+    return tuple(expected_calibration_error(probabilities, label, star, bins, k, resamples, seed) for k in classes)
+
+
+def _bin(p: Float, bins: int) -> NDArray[np.int64]:
+    """Return the bin of equal width that each forecast (n,) is in."""
+    return np.minimum((p * bins).astype(np.int64), bins - 1)

@@ -1,0 +1,138 @@
+"""`goodricke calibrate`: other probabilities, the same network; its card says which promises were kept."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from goodricke import classify, load_model, read
+from goodricke.assessment.recalibrate import recalibrate
+from goodricke.calibrate import cuts
+from goodricke.card import with_section
+from goodricke.cli import app
+from goodricke.models.bundle import verify_model
+from goodricke.training.recipe import DataConfig, read_recipe
+
+QUIET = Console(quiet=True)
+
+
+def told(home: Path):
+    """Return the light curves with the number that the models are told."""
+    curves = read(home / "curves.csv")
+    return curves.with_columns(photoz=[0.1] * len(curves))
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["calibrate", *(str(a) for a in arguments)])
+    return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("name", ["bands", "folded"])
+def test_by_its_own_recipe_a_model_gets_the_calibration_of_its_training_again(home: Path, tmp_path: Path, name: str):
+    first = load_model(home / name / "model")
+    recipe = read_recipe(home / f"{name}.toml")
+    second = recalibrate(first, recipe, tmp_path / "m", passes=recipe.training.passes, console=QUIET)
+    ours, theirs = second.calibration, first.calibration
+    assert set(ours.sets) == set(theirs.sets)
+    np.testing.assert_allclose(ours.one_pass.weight, theirs.one_pass.weight, rtol=1e-6)
+    for mode in ours.sets:
+        np.testing.assert_allclose(ours.sets[mode].score, theirs.sets[mode].score, atol=1e-4)
+    for mode in ours.novelty:
+        np.testing.assert_allclose(ours.novelty[mode].score, theirs.novelty[mode].score, rtol=1e-3, atol=1e-2)
+    assert verify_model(second) < 1e-5
+    cards = [(m.folder / "README.md").read_text() for m in (first, second)]
+    assert [card.count("## How far to trust it") for card in cards] == [1, 1]
+    assert cards[0].partition("## How far")[0].strip() == cards[1].partition("## How far")[0].strip()
+    assert "## Beware" in cards[1]
+
+
+def test_a_survey_of_one_s_own(home: Path, tmp_path: Path):
+    code, text = run(
+        *(home / "bands/model", "--light-curves", home / "curves.csv", "--labels", home / "labels.csv"),
+        *("--merge", "slow=slow,odd", "--kind", "temperature", "--out", tmp_path / "mine"),
+    )
+    assert code == 0, text
+    assert "softmax of" in text
+    assert "sets that hold" in text
+    model, old = load_model(tmp_path / "mine"), load_model(home / "bands/model")
+    assert model.calibration.one_pass.kind == "temperature"
+    assert len(model.calibration.sets["one_pass"].score) > len(old.calibration.sets["one_pass"].score)
+    assert model.calibration.novelty["one_pass"].detector.kind == old.calibration.novelty["one_pass"].detector.kind
+    curves = told(home)
+    ours, theirs = (classify(curves, m) for m in (model, old))
+    np.testing.assert_array_equal(ours.column("class"), theirs.column("class"))  # a temperature names no other class
+
+
+def test_labels_that_the_model_does_not_know(home: Path, tmp_path: Path):
+    table = pd.read_csv(home / "labels.csv", dtype=str)
+    table["class"] = "kind " + table["class"]
+    table.to_csv(tmp_path / "other.csv", index=False)
+    code, text = run(
+        *(home / "bands/model", "--light-curves", home / "curves.csv", "--labels", tmp_path / "other.csv"),
+        *("--out", tmp_path / "m"),
+    )
+    assert code == 2
+    assert 'give its names to yours, e.g. --merge "EC=W UMa,EW"' in text
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(["--kind", "magic"], "one of auto, temperature"), (["--merge", "A"], "write it as"), ([], "which objects?")],
+)
+def test_wrong_usage_is_told(home: Path, tmp_path: Path, options: list[str], said: str):
+    code, text = run(home / "bands/model", "--out", tmp_path / "m", *options)
+    assert code == 2
+    assert said in text.replace("│ ", "")
+
+
+def test_a_card_gets_the_section_once_and_keeps_the_rest():
+    card = "# m\n\ntext\n\n## Scores\n\n1\n\n## Beware\n\nof dogs\n"
+    once = with_section(card, "## How far to trust it\n\nold\n")
+    assert once == "# m\n\ntext\n\n## Scores\n\n1\n\n## How far to trust it\n\nold\n\n## Beware\n\nof dogs\n"
+    assert with_section(once, "## How far to trust it\n\nnew\n") == once.replace("old", "new")
+    assert with_section("", "## How far to trust it\n\nnew\n").startswith("## How far to trust it")
+
+
+def test_every_stratum_that_a_light_curve_reaches_has_one_cut_within_it():
+    points = np.random.default_rng(0).integers(1, 90, 500)
+    rows, counts = cuts(points)
+    assert (counts <= points[rows]).all()
+    assert counts.min() == 1
+    edges = [2, 4, 8, 16, 32, 64]
+    for k, n in enumerate(points):
+        mine = np.sort(np.digitize(counts[rows == k], edges))
+        assert mine.tolist() == list(range(np.digitize(n, edges) + 1))
+
+
+def test_the_sets_of_a_stream_are_the_same_at_once_and_one_by_one(home: Path):
+    model = load_model(home / "bands/model")
+    curves = told(home)[np.arange(5)]
+    _, at_once = model.update(model.init_state(5), curves)
+    state = model.init_state(5)
+    for k in range(int(curves.n_obs.max())):
+        rows = np.flatnonzero(curves.n_obs > k)
+        state, one_by_one = model.update(state, _point(curves, rows, k), rows)
+    sets = one_by_one.table["prediction_set"].to_pylist()
+    for name, members in zip(one_by_one.column("object_id"), sets, strict=True):
+        row = curves.ids.index(name)
+        assert at_once.table["prediction_set"][row].as_py() == members
+    assert "novelty" in at_once.table.column_names
+
+
+def _point(curves, rows, k):
+    """Return the k-th observation of each of some light curves."""
+    at = curves.offsets[rows] + k
+    own = {name: getattr(curves, name)[at] for name in ("time", "value", "error", "band")}
+    ids = curves.object_id.take(rows)
+    return replace(curves, object_id=ids, offsets=np.arange(len(rows) + 1), objects=curves.objects.take(rows), **own)
+
+
+def test_light_curves_without_a_label_of_a_known_class_teach_nothing(home: Path, tmp_path: Path):
+    few = DataConfig(light_curves=str(home / "curves.csv"), labels=str(home / "labels.csv"), drop=["slow", "fast"])
+    with pytest.raises(ValueError, match="class"):
+        recalibrate(home / "bands/model", few, tmp_path / "m", console=QUIET)

@@ -1,0 +1,106 @@
+"""Calibration figures against plain sums, scikit-learn, and forecasters whose truth is known."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import brier_score_loss
+
+from goodricke.evaluation.calibration_scores import (
+    brier_score,
+    classwise_calibration_error,
+    expected_calibration_error,
+    forecasts,
+    mean_estimate,
+    reliability,
+    wilson,
+)
+from goodricke.evaluation.metrics import score
+from goodricke.uncertainty.calibration import calibration_error
+
+
+def exact(n: int, seed: int = 0, classes: int = 3, sharp: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities and labels drawn from them."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(classes, sharp), n)
+    return p, (rng.random((n, 1)) < p.cumsum(1)).argmax(1)
+
+
+def over(p: np.ndarray) -> np.ndarray:
+    return p**3 / (p**3).sum(1, keepdims=True)
+
+
+def test_reliability_is_a_plain_count() -> None:
+    p, label = exact(500)
+    found = reliability(p, label, bins=10)
+    confidence, right = p.max(1), p.argmax(1) == label
+    for b in range(10):
+        inside = (confidence >= b / 10) & (confidence < (b + 1) / 10)
+        assert found.n[b] == inside.sum()
+        if inside.any():
+            assert found.forecast[b] == pytest.approx(confidence[inside].mean())
+            assert found.rate[b] == pytest.approx(right[inside].mean())
+    assert len(found.rows()) == (found.n > 0).sum()
+
+
+def test_the_error_is_the_one_of_the_other_module_and_the_gap_of_the_diagram() -> None:
+    p, label = exact(400)
+    found = expected_calibration_error(p, label, resamples=50)
+    assert found.error.value == pytest.approx(calibration_error(p, label))
+    assert found.error.value == pytest.approx(reliability(p, label).error)
+    assert found.error.value == pytest.approx(score(label, p, "abc").calibration_error.value)
+
+
+def test_wilson_holds_the_truth_as_often_as_it_says() -> None:
+    n, truth = 40, 0.9
+    low, high = wilson(np.random.default_rng(0).binomial(n, truth, 4000) / n, np.full(4000, n))
+    assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(0.95, abs=0.02)
+    assert np.ptp([*wilson(np.array([1.0]), np.array([1]))]) > 0.5
+
+
+def test_exact_forecasts_are_within_chance_and_overconfident_ones_are_not() -> None:
+    alarms = [expected_calibration_error(*exact(300, seed), resamples=200).significant for seed in range(40)]
+    assert sum(alarms) <= 4  # 2.5 % of samples
+    p, label = exact(300)
+    assert expected_calibration_error(over(p), label, resamples=200).significant
+
+
+def test_intervals_hold_their_value_and_shrink_with_more_stars() -> None:
+    p, label = exact(2000)
+    few, many = (expected_calibration_error(over(p[:n]), label[:n], resamples=300).error for n in (200, 2000))
+    for found in (few, many):
+        assert found.low <= found.value <= found.high
+    assert many.high - many.low < few.high - few.low
+
+
+def test_copies_of_a_star_do_not_narrow_the_interval() -> None:
+    p, label = exact(150)
+    p, star = over(p), np.arange(150)
+    single = expected_calibration_error(p, label, star, resamples=300).error
+    fourfold = [np.repeat(x, 4, axis=0) for x in (p, label, star)]
+    copied, taken_apart = (expected_calibration_error(*fourfold[:2], s).error for s in (fourfold[2], None))
+    assert copied.value == pytest.approx(single.value)
+    assert copied.high - copied.low == pytest.approx(single.high - single.low, rel=0.25)
+    assert taken_apart.high - taken_apart.low < 0.75 * (copied.high - copied.low)
+
+
+def test_brier_score_of_a_class_is_scikit_learn_s_and_the_sum_is_the_whole() -> None:
+    p, label = exact(300)
+    each = [brier_score(p, label, of=k) for k in range(3)]
+    for k, found in enumerate(each):
+        assert found.value == pytest.approx(brier_score_loss(label == k, p[:, k]))
+        assert found.low < found.value < found.high
+    assert sum(x.value for x in each) == pytest.approx(brier_score(p, label).value)
+    assert brier_score(np.eye(3)[label], label).value == 0
+
+
+def test_classwise_errors_are_those_of_each_class() -> None:
+    p, label = exact(300)
+    found = classwise_calibration_error(p, label, resamples=20)
+    assert [x.error.value for x in found] == pytest.approx([reliability(p, label, of=k).error for k in range(3)])
+
+
+def test_same_seed_same_numbers_and_bad_probabilities_are_refused() -> None:
+    p, label = exact(100)
+    assert expected_calibration_error(p, label) == expected_calibration_error(p, label)
+    assert mean_estimate(label.astype(float), resamples=0).value == label.mean()
+    with pytest.raises(ValueError, match="add up to 1"):
+        forecasts(2 * p, label)

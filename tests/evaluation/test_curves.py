@@ -1,0 +1,68 @@
+"""Purity and completeness against plain counts and scikit-learn; Holm's correction against its definition."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from goodricke.evaluation.curve_figures import plot_precision_recall, plot_purity_completeness
+from goodricke.evaluation.curves import threshold_curve
+from goodricke.evaluation.multiple import holm
+
+
+def answers(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    p = rng.uniform(0, 1, n)
+    return p, rng.random(n) < p**2
+
+
+def test_each_threshold_is_a_plain_count() -> None:
+    p, true = answers()
+    p[:3] = 0, 1, 0.29  # at thresholds themselves
+    found = threshold_curve(p, true, resamples=20)
+    for t, purity, complete, chosen in zip(
+        found.thresholds, found.purity[0], found.completeness[0], found.chosen, strict=True
+    ):
+        above = p >= t
+        assert chosen == above.sum()
+        assert complete == pytest.approx((above & true).sum() / true.sum())
+        if above.any():
+            assert purity == pytest.approx(true[above].mean())
+    assert found.completeness[0, 0] == 1
+
+
+def test_average_precision_is_scikit_learn_s_of_rounded_probabilities() -> None:
+    p, true = answers()
+    found = threshold_curve(p, true).average_precision
+    assert found.value == pytest.approx(average_precision_score(true, np.floor(p * 100) / 100))
+    assert found.low < found.value < found.high
+
+
+def test_the_best_sample_of_a_purity() -> None:
+    p, true = np.array([0.95, 0.9, 0.8, 0.3, 0.2]), np.array([1, 1, 0, 1, 0], bool)
+    found = threshold_curve(p, true, resamples=5)
+    threshold, complete = found.best_completeness(0.99)
+    assert (complete, threshold) == (pytest.approx(2 / 3), 0.81)
+    assert np.isnan(threshold_curve(p, np.arange(5) == 4, resamples=5).best_completeness(0.9)).all()
+
+
+def test_perfect_and_one_object() -> None:
+    assert threshold_curve([0.9, 0.1], [True, False]).average_precision.value == 1
+    assert threshold_curve([0.4], [True]).average_precision.value == 1
+
+
+@pytest.mark.usefixtures("loud")
+def test_figures(tmp_path) -> None:
+    curves = {f"class {k}": {"a": threshold_curve(*answers(seed=k), resamples=20)} for k in range(5)}
+    plot_precision_recall({c: each | {"b": each["a"]} for c, each in curves.items()}, tmp_path / "a.svg")
+    plot_purity_completeness({c: each["a"] for c, each in curves.items()}, tmp_path / "b.svg")
+    assert all((tmp_path / f"{x}.svg").stat().st_size > 5000 for x in "ab")
+
+
+def test_holm() -> None:
+    p = np.array([0.04, np.nan, 0.001, 0.03, 0.5])
+    found = holm(p)
+    assert np.isnan(found[1])
+    np.testing.assert_allclose(found[[0, 2, 3, 4]], [0.09, 0.004, 0.09, 0.5])
+    np.testing.assert_array_equal(holm([0.02]), [0.02])
+    assert holm([0.9, 0.8]).max() == 1
+    assert len(holm([])) == 0

@@ -1,0 +1,188 @@
+"""Planted copies and giveaways are found, honest data pass, and a shift is seen where there is one."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from goodricke.evaluation.circumstances import behaviour, circumstances, text_columns
+from goodricke.evaluation.leaks import all_inputs, copies, says_the_label, single_inputs
+from goodricke.evaluation.shift import area_under_curve, feature_shifts, in_words, some, two_sample
+from goodricke.evaluation.shift_figures import plot_shifts
+from goodricke.lightcurves import LightCurves
+
+
+def curves(n: int = 30, seed: int = 0, start: float = 0.0, points: int = 60) -> LightCurves:
+    rng = np.random.default_rng(seed)
+    time = start + np.sort(rng.uniform(0, 50, (n, points)), axis=1)
+    value = 15 + 0.2 * rng.standard_normal((n, points))
+    ids = [f"s{seed}-{k}" for k in range(n)]
+    return LightCurves.from_arrays(ids, points * np.arange(n + 1), time.ravel(), value.ravel(), unit="mag")
+
+
+def changed(batch: LightCurves, keep: np.ndarray | None = None, later: float = 0.0) -> LightCurves:
+    kept = batch if keep is None else batch.where(keep)
+    ids = [f"copy of {x}" for x in kept.ids]
+    return LightCurves.from_arrays(ids, kept.offsets, kept.time + later, kept.value, unit="mag")
+
+
+# ---- copies -------------------------------------------------------------------------------------------------------
+
+
+def test_copies_are_found_whatever_their_ids_times_and_order() -> None:
+    here, there = curves(), changed(curves(), later=1000.0)[np.arange(9, -1, -1)]
+    found = copies(here, there)
+    assert sorted(zip(found.first.tolist(), found.second.tolist(), strict=True)) == [(k, 9 - k) for k in range(10)]
+    assert (found.shared == 1).all()
+
+
+def test_copies_with_missing_points_are_found_and_others_are_not() -> None:
+    here = curves(points=120)
+    keep = np.random.default_rng(1).random(len(here.time)) > 0.05
+    found = copies(here, changed(here, keep))
+    assert (found.first == found.second).all()
+    assert len(found.first) > 0.9 * len(here)
+    assert len(copies(here, curves(seed=5, points=120)).first) == 0
+
+
+def test_within_one_batch_each_pair_once() -> None:
+    both = LightCurves.concat([curves(5), changed(curves(5))])
+    found = copies(both)
+    assert list(zip(found.first, found.second, strict=True)) == [(k, k + 5) for k in range(5)]
+    assert len(copies(curves()).first) == 0
+
+
+def test_constants_empty_and_tiny_light_curves_are_no_copies() -> None:
+    dull = LightCurves.from_arrays(list("abcd"), [0, 0, 2, 12, 22], np.arange(22.0), np.full(22, 15.0), unit="mag")
+    assert len(copies(dull).first) == 0
+    assert len(copies(dull, curves(3)).first) == 0
+
+
+# ---- giveaways ----------------------------------------------------------------------------------------------------
+
+
+def test_a_planted_giveaway_comes_first_and_noise_tells_nothing() -> None:
+    rng, label = np.random.default_rng(0), np.repeat([0, 1, 2], [100, 60, 40])
+    columns = {"noise": rng.normal(size=200), "start": label * 10 + rng.normal(size=200), "survey": label // 2}
+    columns["half"] = np.where(rng.random(200) < 0.5, np.nan, columns["start"])
+    found = {each.name: each for each in single_inputs(columns, label)}
+    assert next(iter(found)) == "start"
+    assert found["start"].accuracy.value > 0.97
+    assert found["start"].lead > 0.9
+    assert found["noise"].accuracy.value < 0.55
+    assert found["noise"].majority == 0.5
+    assert found["survey"].accuracy.value == pytest.approx(0.7)
+    assert 0.6 < found["half"].accuracy.value < 0.9
+    assert all_inputs({k: columns[k] for k in ("noise", "start")}, label).accuracy.value > 0.95
+
+
+def test_light_curves_of_one_star_stay_on_one_side() -> None:
+    rng, star = np.random.default_rng(0), np.repeat(np.arange(60), 10)
+    label = rng.integers(2, size=60)[star]
+    fingerprint = {"id": rng.normal(size=60)[star]}  # tells the star, and nothing of its class
+    apart, together = single_inputs(fingerprint, label)[0], single_inputs(fingerprint, label, star)[0]
+    assert apart.accuracy.value > 0.75
+    assert together.accuracy.value < 0.65
+
+
+def test_the_label_in_other_words() -> None:
+    label = np.array([0, 0, 1, 2])
+    assert says_the_label(np.array([7, 7, 3, 5]), label)
+    assert not says_the_label(np.array([7, 7, 3, 3]), label)
+    assert says_the_label(np.array([7, 6, 3, 5]), label)  # before classes were merged
+    assert not says_the_label(np.array([7, 6, 3, 3]), label)
+
+
+# ---- circumstances ------------------------------------------------------------------------------------------------
+
+
+def test_circumstances_are_plain_numbers() -> None:
+    batch = LightCurves.from_arrays(
+        ["a", "b", "c"],
+        [0, 3, 5, 5],
+        [3.0, 1.0, 7.0, 10.0, 10.5],
+        [1.0, 2.0, 6.0, 5.0, np.nan],
+        [0.1, 0.2, 0.3, 0.4, 0.5],
+        [0, 1, 1, 0, 0],
+        bands=("g", "r"),
+        unit="mag",
+    )
+    found = circumstances(batch)
+    np.testing.assert_array_equal(found["number of observations"], [3, 1, 0])
+    np.testing.assert_array_equal(found["time of the first observation"], [1, 10, np.nan])
+    np.testing.assert_array_equal(found["time span"], [6, 0, np.nan])
+    np.testing.assert_array_equal(found["median spacing"], [3, np.nan, np.nan])
+    np.testing.assert_array_equal(found["median brightness"], [2, 5, np.nan])
+    np.testing.assert_allclose(found["median error"], [0.2, 0.4, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(found["share of band r"], [2 / 3, 0, np.nan])
+    np.testing.assert_array_equal(found["bands observed"][:2], [2, 1])
+    assert "median error" not in circumstances(curves(3))
+    assert np.isnan(behaviour(batch)["std"]).tolist() == [False, True, True]
+
+
+def test_columns_of_words() -> None:
+    table = pa.table(
+        {
+            "s": ["x", "y", None, "x"],
+            "n": [1, 2, 3, 4],
+            "one": ["a"] * 4,
+            "d": pa.array(list("abab")).dictionary_encode(),
+        }
+    )
+    found = text_columns(table)
+    assert list(found) == ["s", "d"]
+    assert len(np.unique(found["s"])) == 3
+    assert found["s"][0] == found["s"][3]
+    assert list(text_columns(table, most=2)) == ["d"]
+
+
+# ---- shift --------------------------------------------------------------------------------------------------------
+
+
+def test_two_halves_are_alike_and_a_moved_set_is_not() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4))
+    alike, moved = two_sample(x[:150], x[150:], 100), two_sample(x[:150], x[150:] + np.eye(4)[0] * 4, 100)
+    assert alike.low < 0.5 < alike.high
+    assert moved.low > 0.9
+    assert in_words(alike).startswith("No shift")
+    assert "Nearly every" in in_words(moved)
+    holes = x.copy()
+    holes[150:, 1] = np.nan
+    assert two_sample(holes[:150], holes[150:], 10).value == 1
+    with pytest.raises(ValueError, match="two of each set"):
+        two_sample(x[:1], x)
+
+
+def test_area_is_scikit_learn_s_with_ties() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(5, size=40) / 5, rng.integers(1, 6, size=30) / 5
+    truth = roc_auc_score(np.repeat([0, 1], [40, 30]), np.concatenate([a, b]))
+    assert area_under_curve(a, b, 50).value == pytest.approx(truth)
+
+
+def test_numbers_that_shift_come_first_and_p_values_are_corrected() -> None:
+    rng = np.random.default_rng(0)
+    first = {f"x{k}": rng.normal(size=200) for k in range(10)} | {"gone": np.full(200, np.nan)}
+    second = {name: rng.normal(size=150) for name in first} | {"other": np.zeros(150)}
+    second["x3"] += 1
+    found = feature_shifts(first, second)
+    assert found[0].name == "x3"
+    assert found[0].p_value < 1e-8
+    assert sum(each.p_value < 0.05 for each in found) == 1
+    assert found[-1].name == "gone"
+    assert np.isnan(found[-1].p_value)
+    assert (found[-1].missing, found[-1].other_missing) == (1, 0)
+    assert len(some(10_000)) == 3000
+    assert (np.diff(some(10_000)) > 0).all()
+
+
+@pytest.mark.usefixtures("loud")
+def test_shift_figure(tmp_path) -> None:
+    pairs = {
+        "a": (np.arange(9.0), np.full(4, np.nan)),
+        "constant": (np.ones(3), np.ones(5)),
+        "b": (np.ones(3), np.arange(5.0)),
+    }
+    plot_shifts(pairs, ("one", "two"), tmp_path / "s.svg")
+    assert (tmp_path / "s.svg").stat().st_size > 3000
