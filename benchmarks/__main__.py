@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks import alerts, astrafier, catalog, gpu, growth, multiband, onnx, reading
+from benchmarks import alerts, astrafier, catalog, gpu, growth, multiband, onnx, reading, similar, simulate, soak
 from benchmarks.timing import machine
 
 BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
@@ -31,8 +31,12 @@ BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
     "decoding": alerts.decoding,
     "engine": alerts.engine,
     "stream": alerts.stream,
+    "similar": similar.run,
+    "simulating": simulate.dense,
     "gpu": gpu.run,
+    "soak": soak.run,
 }
+ASKED_FOR = ("soak",)  # run only if named
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -59,6 +63,7 @@ def main(
     tiny: Annotated[bool, typer.Option("--tiny", help="Toy sizes, to see that it runs")] = False,
     only: Annotated[list[str], typer.Option(help=f"One of {', '.join(BENCHMARKS)}; may be repeated")] = [],  # noqa: B006
     threads: Annotated[int, typer.Option(help="Threads of PyTorch")] = 1,
+    minutes: Annotated[float, typer.Option(help="Of the soak, which is only run if named")] = 60.0,
     out: Annotated[Path | None, typer.Option(help="Folder for the results  [default: benchmarks/results]")] = None,
 ) -> None:
     """Measure goodricke's speed as ratios; close other programs first."""
@@ -71,8 +76,8 @@ def main(
     print(text)
     folder = out or (None if tiny else RESULTS)
     path = folder and folder / time.strftime("%Y-%m-%dT%H%M%S")
-    for name in only or BENCHMARKS:
-        results[name] = BENCHMARKS[name](tiny)
+    for name in only or [name for name in BENCHMARKS if name not in ASKED_FOR]:
+        results[name] = soak.run(tiny, minutes, folder=out) if name == "soak" else BENCHMARKS[name](tiny)
         part = markdown(name, BENCHMARKS[name], results[name])
         print(part)
         text += "\n" + part

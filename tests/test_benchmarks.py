@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as program
-from benchmarks import astrafier, gpu, growth, multiband, onnx, reading
+from benchmarks import astrafier, gpu, growth, multiband, onnx, reading, similar, simulate
 from benchmarks.plain.astrafier import plain_of
 from benchmarks.timing import peak_memory, together, wait_for_others
 from torch.utils.flop_counter import FlopCounterMode
@@ -68,6 +68,19 @@ def test_the_benchmark_of_exported_models_runs_and_agrees() -> None:
     assert finite(results)
     for name, figures in results.items():
         assert figures["difference of a logit"] < (5e-2 if "bfloat16" in name else 1e-5)
+
+
+def test_the_benchmark_of_neighbours_runs_and_agrees() -> None:
+    results = similar.run(tiny=True)
+    assert finite(results)
+    neighbours, suggestions = results.values()
+    assert neighbours["largest difference of a distance"] < 1e-5
+    assert suggestions["suggestions"] == 50
+
+
+def test_the_benchmark_of_simulating_runs() -> None:
+    pytest.importorskip("batman")
+    assert finite(simulate.dense(tiny=True))
 
 
 def test_the_benchmark_of_growth_runs() -> None:

@@ -10,6 +10,7 @@ from astropy.table import Table
 from goodricke import Predictions, formats
 from goodricke.formats import describe
 from goodricke.predictions import MEANING, Status, entropy
+from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
 FORMATS = (".parquet", ".csv", ".ecsv", ".fits", ".vot")
 ASTROPY = {".ecsv": "ascii.ecsv", ".fits": "fits", ".vot": "votable"}
@@ -246,3 +247,64 @@ def test_numbers_too_large_are_infinite_and_those_not_known_stay_nan():
     found = build(parameters={"x": np.array([1e300, 1e300, np.nan])})
     assert found.table["pred_x"].is_null().to_pylist() == [False, True, False]
     np.testing.assert_array_equal(found.column("pred_x"), [np.inf, np.nan, np.nan])
+
+
+# ---- how far to trust them ----------------------------------------------------------------------------------------
+
+
+def trusted(coverage=COVERAGE) -> Predictions:
+    """Return three predictions with sets, novelty and the parts of the entropy; the last has failed."""
+    member = np.array([[True, False, False], [True, True, False], [True, True, True]])
+    return Predictions.build(
+        pa.array(["a", "b", "c"]),
+        np.array(["OK", "OK", "EMPTY"]),
+        ("X", "Y", "Z"),
+        np.array([[0.9, 0.1, 0.0], [0.5, 0.4, 0.1], [np.nan] * 3]),
+        np.array([10, 20, 0]),
+        spread=np.full((3, 3), 0.1),
+        mutual_information=np.array([0.1, 0.2, np.nan]),
+        novelty=np.array([0.2, 0.995, np.nan]),
+        prediction_set=member,
+        coverage=coverage,
+    )
+
+
+def test_sets_and_novelty_are_columns_and_null_where_there_is_no_answer():
+    table = trusted().table
+    assert table["prediction_set"].to_pylist() == [["X"], ["X", "Y"], None]
+    assert table["novelty"].to_pylist() == [pytest.approx(0.2), pytest.approx(0.995), None]
+
+
+def test_the_two_parts_of_the_entropy_add_up():
+    rows = trusted().to_pandas()[:2]
+    np.testing.assert_allclose(rows["mutual_information"] + rows["aleatoric_entropy"], rows["entropy"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".ecsv", ".fits", ".vot"])
+def test_formats_without_lists_have_sets_as_text(suffix, tmp_path):
+    path = tmp_path / f"p{suffix}"
+    trusted().write(path)
+    if suffix == ".csv":
+        found = pd.read_csv(path)["prediction_set"].fillna("").tolist()
+    else:
+        column = Table.read(path)["prediction_set"]
+        found = ["" if x is np.ma.masked else str(x) for x in column]
+    assert [x.strip() for x in found] == ["X", "X|Y", ""]
+
+
+@pytest.mark.parametrize(
+    ("coverage", "said"), [(COVERAGE, "90 % of all objects"), (Coverage(0.955, True), "95.5 % of each class")]
+)
+def test_the_promise_is_in_the_file(coverage, said, tmp_path):
+    trusted(coverage).write(tmp_path / "p.parquet")
+    kept = pq.read_schema(tmp_path / "p.parquet").field("prediction_set").metadata[b"description"].decode()
+    assert said in kept
+    trusted(coverage).write(tmp_path / "p.ecsv")
+    assert said in Table.read(tmp_path / "p.ecsv")["prediction_set"].description
+
+
+def test_predictions_with_sets_can_be_joined_with_failures():
+    ok = trusted()
+    both = Predictions.concat([ok, Predictions.failed(["d"], Status.UNREADABLE, ok)])
+    assert both.table["prediction_set"].to_pylist() == [["X"], ["X", "Y"], None, None]
+    assert b"90 %" in both.table.schema.field("prediction_set").metadata[b"description"]

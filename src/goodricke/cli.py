@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from goodricke.alerts.command import app as alerts
+from goodricke.assessment.command import COMMANDS as ASSESSMENT
 from goodricke.catalog.command import COMMANDS as CATALOG
 from goodricke.commands import (
     DONE,
@@ -18,7 +19,9 @@ from goodricke.commands import (
     Columns,
     Device,
     Flux,
+    Level,
     Passes,
+    PerClass,
     Quality,
     Recursive,
     Sources,
@@ -30,7 +33,9 @@ from goodricke.commands import (
     reading,
 )
 from goodricke.download.command import app as download
+from goodricke.embeddings.command import COMMANDS as EMBEDDINGS
 from goodricke.memory import keep_freed_memory
+from goodricke.simulate.command import simulate
 
 app = typer.Typer(
     name="goodricke",
@@ -101,6 +106,8 @@ def classify(
     out: Annotated[Path | None, typer.Option(help="Results: .parquet, .csv, .ecsv, .fits or .vot")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure per object into this folder")] = None,
     mc: Passes = 20,
+    coverage: Level = 0.9,
+    per_class: PerClass = False,
     seed: Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")] = 0,
     quality: Quality = "default",
     flux: Flux = None,
@@ -124,10 +131,14 @@ def classify(
     Exit code: 0 all classified, 3 some were not, 2 wrong usage.
     """
     from goodricke.pipeline import classify_files
+    from goodricke.uncertainty.conformal import Coverage
 
     options = reading(quality, flux, column, band, unit, time_scale, recursive)
+    promise = Coverage(coverage, per_class)
     raise typer.Exit(
-        guarded(classify_files, sources, model, out, plot, mc, seed, device, workers, options, strict, precision)
+        guarded(
+            *(classify_files, sources, model, out, plot, mc, seed, device, workers, options, strict, precision, promise)
+        )
     )
 
 
@@ -202,11 +213,42 @@ def train(
 
 
 @app.command()
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="TOML file, as for `goodricke train`", show_default=False)],
+    device: Device = "cpu",
+) -> None:
+    r"""Train a network without labels: part of each light curve is hidden, and it learns to predict it.
+
+    It learns from all light curves that \[data] light_curves names, labelled or
+    not, except those of the stars that the recipe's training holds out. A training
+    starts from the result with   \[training] init = "RUN/pretraining/encoder"
+
+    Settings are in \[pretraining]: epochs, batch, rate, hidden, run, ...
+    Interrupted, the same command goes on from the last finished epoch.
+    """
+
+    def run() -> int:
+        from goodricke.experiment import pretrain_recipe
+        from goodricke.training.recipe import read_recipe
+
+        pretrain_recipe(read_recipe(recipe), device)
+        return DONE
+
+    raise typer.Exit(guarded(run))
+
+
+@app.command()
 def evaluate(
     model: Annotated[
         list[str], typer.Argument(help="Models: folders or shipped names; several: folds or rivals", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="Folder for metrics.json, figures and predictions", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for metrics.json, figures and predictions", show_default=False)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="OUT.html: one page with everything; OUT.md and OUT.json beside it", show_default=False),
+    ] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="Training recipe: its held-out test objects are scored", show_default=False)
     ] = None,
@@ -221,6 +263,13 @@ def evaluate(
     split: Annotated[
         Path | None, typer.Option(help="With --light-curves: a run's split.csv; only its test objects are scored")
     ] = None,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option(help="With --report: are these light curves like the scored ones? No labels needed; repeatable"),
+    ] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="With --light-curves: they are simulations; the report says so")
+    ] = False,
     history: Annotated[
         list[str] | None,
         typer.Option(help="Draw this object's probabilities step by step (multi-band models); repeatable"),
@@ -237,11 +286,13 @@ def evaluate(
     device: Device = "cpu",
     workers: Workers = 1,
 ) -> None:
-    """Score models on labelled light curves: tables, metrics.json, figures, and the predictions of each object.
+    """Score models on labelled light curves: tables, a report, figures, and the predictions of each object.
 
+    A report to read:          goodricke evaluate MODEL --recipe R.toml --report OUT.html
     Held-out objects of a run: goodricke evaluate MODEL --recipe R.toml --out DIR
-    Two on the same objects:   goodricke evaluate A B --recipe R.toml --out DIR
-    New files: goodricke evaluate MODEL --light-curves F --labels L.csv --out DIR
+    Two on the same objects:   goodricke evaluate A B --recipe R.toml --report OUT.html
+    New files: goodricke evaluate MODEL --light-curves F --labels L.csv --report OUT.html
+    Will it do as well there?  add --shift OTHER_LIGHT_CURVES
 
     Several models are scored on the same objects: those whose class all of them
     know and that all can answer; the others are counted. Two are compared, three
@@ -258,6 +309,7 @@ def evaluate(
 
         data = source(recipe, light_curves, labels, split, told)
         options: dict[str, Any] = {"passes": mc, "seed": seed, "workers": workers, "device": device}
+        options |= {"report": report, "shift": shift or (), "simulated": simulated}
         result = put_to(model, data, out, split=split, history=history or (), **options)
         return DONE if result.complete else SOME_FAILED
 
@@ -331,7 +383,7 @@ def export_model(
     ASTRAFier makes one file, for any number of light curves of any length. A multi-band model makes one per band, for
     one new observation of any number of objects: new cells and the answer from the old cells.
 
-    Classes, temperature and preprocessing are in the file's metadata, as JSON:
+    Classes, calibration and preprocessing are in the file's metadata, as JSON:
 
     session = onnxruntime.InferenceSession("asas-v.onnx")
 
@@ -339,7 +391,7 @@ def export_model(
 
     logits, embedding = session.run(None, {"values": values, "time": time, "mask": mask, "context": context})
 
-    The probabilities are the softmax of logits / temperature. Inputs and outputs: help("goodricke.models.export")
+    How logits become probabilities, inputs and outputs: help("goodricke.models.export")
     """
 
     def run() -> int:
@@ -353,7 +405,8 @@ def export_model(
     raise typer.Exit(guarded(run))
 
 
-for command in CATALOG:
+app.command()(simulate)
+for command in (*ASSESSMENT, *CATALOG, *EMBEDDINGS):
     app.command()(command)
 
 

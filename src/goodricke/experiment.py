@@ -22,12 +22,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from goodricke import __version__
 from goodricke.baselines.mixture import MixtureOfExperts, fit_mixture, mixture_probabilities
 from goodricke.baselines.suite import BASELINES, forest_probabilities, forest_regressions
+from goodricke.calibrate import calibrate
 from goodricke.card import model_card
 from goodricke.evaluation.figures import plot_confusion, plot_history, plot_reliability
 from goodricke.evaluation.metrics import Scores, score
 from goodricke.evaluation.regression import RegressionScores, score_regression
-from goodricke.inference import Answers, ask, monte_carlo, predictions
-from goodricke.models.bundle import BundleConfig, Model, Target, load_model, resolve_device
+from goodricke.inference import Answers, ask, predictions
+from goodricke.lightcurves import LightCurves
+from goodricke.models.bundle import BundleConfig, Model, Target, resolve_device
 from goodricke.models.multiband import Multiband
 from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare, restore
 from goodricke.training import loop
@@ -40,13 +42,14 @@ from goodricke.training.families import (
     standardised,
     unchanged_bands,
 )
-from goodricke.training.labelled import Labelled, read_labelled
-from goodricke.training.recipe import Recipe, resolved
+from goodricke.training.labelled import Labelled, read_everything, read_labelled, with_few_labels, without_held_out
+from goodricke.training.pretraining import load_start, pretrain, save_encoder
+from goodricke.training.recipe import Recipe, TrainingConfig, resolved
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split, split_by_star
-from goodricke.uncertainty.calibration import fit_temperature
+from goodricke.uncertainty.calibration import KINDS
 
-ENOUGH = 1000  # validation objects that go through Monte-Carlo passes to fit one temperature
 GOLDEN = 8  # objects whose outputs are recorded in the bundle
+SHOWN = ("accuracy", "macro_recall", "explained")  # of the figures of an epoch
 FEW_STEPS = 1500  # gradient steps that a network wants from scratch: a rule of thumb
 
 Parts = dict[str, NDArray[np.int64]]  # rows to train, to validate and to test
@@ -82,17 +85,17 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     first = loop.rank_and_world()[0] == 0
     console = (console or Console()) if first else Console(quiet=True)
     recipe.run.mkdir(parents=True, exist_ok=True)
-    init = None if recipe.training.init is None else load_model(recipe.training.init)
+    init = None if recipe.training.init is None else load_start(recipe.training.init)
     told = recipe.preprocessing.columns if isinstance(recipe.preprocessing, MultibandConfig) else ()
     data = read_labelled(recipe.data, told)
     recipe = resolved(recipe, data.curves, None if init is None else init.config)
-    prepared = _prepared(recipe, data, console)
+    prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
     _check_same_run(recipe, data, parts)
     console.print(f"{len(data.classes)} classes, " + ", ".join(f"{len(rows):,} to {k}" for k, rows in parts.items()))
     targets = learned_targets(recipe, data, parts[TRAIN])
     network = build_network(recipe, data.classes, targets, init).to(where)
-    run = _fit(recipe, network, init, prepared, data, targets, parts, console)
+    run = fit(recipe, network, init, prepared, data, targets, parts, console)
     beside = _mixture(recipe, prepared, data, parts, where, console)
     if first:
         _tell_of_frozen_bands(recipe, network, init, console)
@@ -100,6 +103,78 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return recipe.run / "model"
+
+
+def pretrain_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = None) -> Path:
+    """Train an encoder without labels; return its folder, ``run/pretraining/encoder``, for ``[training] init``.
+
+    It learns from all light curves of ``[data] light_curves`` that aren't of a held-out star (nor within ``guard`` of
+    one): what is scored later was never seen. Labels are read to know which stars a training holds out.
+
+    Parameters
+    ----------
+    recipe, device, console
+        As in `run_recipe`; the settings are those in ``[pretraining]``.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a pre-training with other settings, light curves or split.
+    """
+    where = join_processes(device)
+    console = (console or Console()) if loop.rank_and_world()[0] == 0 else Console(quiet=True)
+    config, ensemble = recipe.pretraining, recipe.training.ensemble
+    recipe = _for_pretraining(recipe)
+    recipe.run.mkdir(parents=True, exist_ok=True)
+    told = recipe.preprocessing.columns if isinstance(recipe.preprocessing, MultibandConfig) else ()
+    data, everything = read_everything(recipe.data, told)
+    recipe = resolved(recipe, everything.curves, None)
+    prepared = prepare_once(recipe, everything.curves, console)
+    test = split_objects(recipe, data, prepared.take(everything.labelled))[TEST]
+    rows = without_held_out(everything, prepared.usable, test, config.validation, config.seed)
+    _check_same_pretraining(recipe, everything.curves, np.concatenate(rows))
+    console.print(f"{len(rows[0]):,} light curves to learn from without labels, {len(rows[1]):,} to validate")
+    network = build_network(recipe, ("", ""), (), None).to(where)
+    given = network, everything.curves, recipe.preprocessing, prepared, *rows, config, recipe.run / "checkpoints"
+    run = _shown(lambda *told: pretrain(*given, ensemble, *told), len(rows[0]), config.epochs, console)
+    if loop.rank_and_world()[0] == 0:
+        about = _encoder_config(recipe, network, everything.curves, run.history[run.best_epoch]["explained"])
+        console.print(f"Encoder written to {save_encoder(about, network, recipe.run / 'encoder')}")
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return recipe.run / "encoder"
+
+
+def _for_pretraining(recipe: Recipe) -> Recipe:
+    """Return the recipe without what asks for labels or another model, its run a folder inside that of the recipe."""
+    update: dict[str, Any] = {"data": recipe.data.model_copy(update={"targets": {}, "per_class": None})}
+    update["training"] = TrainingConfig(seed=recipe.pretraining.seed, workers=recipe.training.workers)
+    return recipe.model_copy(update=update | {"run": recipe.run / "pretraining"})
+
+
+def _check_same_pretraining(recipe: Recipe, curves: LightCurves, rows: NDArray[np.int64]) -> None:
+    """Refuse to go on with a pre-training that was started with other settings, light curves or split."""
+    settings = json.loads(recipe.model_dump_json(include={"preprocessing", "network", "pretraining"}))
+    settings["pretraining"] |= {"epochs": None, "patience": None}
+    split = hashlib.sha256(rows.tobytes()).hexdigest()
+    _refuse_other_settings(recipe, settings | {"light curves and split": f"{_digest(curves)} {split}"})
+
+
+def _encoder_config(recipe: Recipe, network: Network, curves: LightCurves, explained: float) -> BundleConfig:
+    """Return what an encoder's folder says of it: that of a bundle, without classes."""
+    return BundleConfig(
+        name=recipe.name,
+        family=family(network),
+        classes=(),
+        network=network.config.model_dump(),
+        preprocessing=recipe.preprocessing,
+        trained_on=recipe.data.name,
+        unit=curves.unit,
+        bands=curves.bands,
+        simulated=recipe.simulated,
+        metrics={"explained": explained},
+        version=__version__,
+    )
 
 
 def join_processes(device: str) -> torch.device:
@@ -118,15 +193,15 @@ def join_processes(device: str) -> torch.device:
 # ---- data ---------------------------------------------------------------------------------------------------------
 
 
-def _prepared(recipe: Recipe, data: Labelled, console: Console) -> Prepared | Steps:
+def prepare_once(recipe: Recipe, curves: LightCurves, console: Console) -> Prepared | Steps:
     """Preprocess, or take what an interrupted run has left in its folder if it is of the same light curves."""
     if isinstance(recipe.preprocessing, MultibandConfig):
-        return prepare(data.curves, recipe.preprocessing)
+        return prepare(curves, recipe.preprocessing)
     file = recipe.run / "prepared.npz"
-    key = f"{__version__} {_digest(data)} {recipe.preprocessing.model_dump_json()}"
+    key = f"{__version__} {_digest(curves)} {recipe.preprocessing.model_dump_json()}"
     if loop.rank_and_world()[0] == 0 and not _has_key(file, key):
-        with console.status(f"Preprocessing {len(data.curves):,} light curves"):
-            made = prepare(data.curves, recipe.preprocessing, recipe.training.workers)
+        with console.status(f"Preprocessing {len(curves):,} light curves"):
+            made = prepare(curves, recipe.preprocessing, recipe.training.workers)
         partial = file.with_suffix(".partial.npz")
         np.savez(partial, allow_pickle=False, key=np.array(key), **made.to_arrays())
         partial.replace(file)
@@ -136,10 +211,10 @@ def _prepared(recipe: Recipe, data: Labelled, console: Console) -> Prepared | St
         return restore(kept, recipe.preprocessing)
 
 
-def _digest(data: Labelled) -> str:
+def _digest(curves: LightCurves) -> str:
     """Return a hash of the light curves, observation by observation."""
-    digest = hashlib.sha256("\n".join(data.curves.ids).encode())
-    for x in (data.curves.offsets, data.curves.time, data.curves.value, data.curves.error, data.curves.band):
+    digest = hashlib.sha256("\n".join(curves.ids).encode())
+    for x in (curves.offsets, curves.time, curves.value, curves.error, curves.band):
         digest.update(x.tobytes())
     return digest.hexdigest()
 
@@ -168,14 +243,17 @@ def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) ->
         part[ok] = complete_split(data.part[ok], star, name[ok], config.validation, config.seed, fold)
     seen = np.isin(data.neighbourhood, data.neighbourhood[np.isin(part, (TRAIN, VALIDATION))])
     part[(part == TEST) & seen] = ""
-    return {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}
+    parts = {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}
+    few = config.per_class
+    return parts if few is None else with_few_labels(parts, data.label, few, recipe.training.seed)
 
 
 def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
     """Refuse to go on with a run that was started with other settings, labels or split: its test stars may leak."""
     split = hashlib.sha256(np.concatenate([data.label, *parts.values()]).tobytes()).hexdigest()
     free = {
-        "training": {"epochs", "patience", "passes", "workers", "mixture"},
+        "training": {"epochs", "patience", "passes", "workers", "mixture", "calibration", "novelty"},
+        "pretraining": True,
         "run": True,
         "summary": True,
         "name": True,
@@ -184,6 +262,11 @@ def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
     settings["data"] = {
         k: v for k, v in settings["data"].items() if k not in ("light_curves", "labels", "test_labels", "name")
     }
+    _refuse_other_settings(recipe, settings)
+
+
+def _refuse_other_settings(recipe: Recipe, settings: dict[str, Any]) -> None:
+    """Refuse to go on with a run of other settings; write down those of a new one."""
     file = recipe.run / "settings.json"
     if (recipe.run / "checkpoints" / "checkpoint.pt").exists() and file.exists():
         old = json.loads(file.read_text())
@@ -199,7 +282,7 @@ def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
 # ---- fitting ------------------------------------------------------------------------------------------------------
 
 
-def _fit(
+def fit(
     recipe: Recipe,
     network: Network,
     init: Model | None,
@@ -218,11 +301,11 @@ def _fit(
             f"\\[training] epochs to {math.ceil(FEW_STEPS * training.epochs / steps)}, or start from a model (init)[/]"
         )
 
-    def fit(report: Callable, tick: Callable) -> loop.Run:
+    def work(report: Callable, tick: Callable) -> loop.Run:
         rows = parts[TRAIN], parts[VALIDATION]
         return fit_network(recipe, network, init, prepared, data, targets, *rows, where, report, tick)
 
-    return _shown(fit, len(parts[TRAIN]), training.epochs, console)
+    return _shown(work, len(parts[TRAIN]), training.epochs, console)
 
 
 def _mixture(
@@ -251,8 +334,9 @@ def _shown(fit: Callable[[Callable, Callable], Fitted], objects: int, epochs: in
             progress.update(bar, completed=objects * (figures["epoch"] + 1))
             progress.console.print(
                 f"epoch {figures['epoch'] + 1:3d}  loss {figures['loss']:.3f}"
-                f"  validation {figures['validation_loss']:.3f}  accuracy {figures['accuracy']:.3f}"
-                f"  macro recall {figures['macro_recall']:.3f}  {figures['seconds']:.0f} s"
+                f"  validation {figures['validation_loss']:.3f}"
+                + "".join(f"  {name.replace('_', ' ')} {figures[name]:.3f}" for name in SHOWN if name in figures)
+                + f"  {figures['seconds']:.0f} s"
             )
 
         return fit(report, lambda objects: progress.advance(bar, objects))
@@ -301,36 +385,21 @@ def _finish(
     folder = recipe.run / "model"
     model = Model(config, network).save(folder, "")
     with console.status("Calibrating on the validation objects, scoring the held-out stars"):
-        _calibrate(model, prepared, data, parts[VALIDATION], recipe.training.passes)
+        rows, training = (parts[VALIDATION], parts[TRAIN]), recipe.training
+        kinds = KINDS if training.calibration == "auto" else (training.calibration,)
+        told = (prepared, data.label, *rows, data.star, training.passes, kinds, training.novelty)
+        model.calibration = calibrate(model, *told)
         result = _score(model, prepared, data, parts, recipe.training.passes, beside)
     figures = {name: scores.to_dict()["headline"] for name, scores in result.scores.items()}
     model.config = config.model_copy(update={"metrics": figures})
     few = parts[TEST][np.linspace(0, len(parts[TEST]) - 1, min(GOLDEN, len(parts[TEST]))).astype(int)]
     card = model_card(
-        recipe, model, result.label, result.probabilities, result.scores, result.regression, data, parts, run
+        *(recipe, model, result.label, result.probabilities, result.scores, result.regression, data, parts, run),
+        result.answers,
     )
     model = model.save(folder, card, prepared.take(few))
     _write(recipe, model, prepared.take(parts[TEST]), data, parts, result, run)
     _tell(model, result, folder, console)
-
-
-def _calibrate(model: Model, prepared: Prepared | Steps, data: Labelled, rows: NDArray[np.int64], passes: int) -> None:
-    """Fit a temperature for the one pass, and one for the mean of Monte-Carlo passes."""
-    logits = ask_logits(model, prepared, rows)
-    model.temperature = fit_temperature(logits[None], data.label[rows])
-    if passes and isinstance(prepared, Prepared):
-        few = np.random.default_rng(0).permutation(rows)[:ENOUGH]
-        samples = [monte_carlo(model, prepared, part, passes, seed=0) for part in _pieces(few)]
-        model.mc_temperature = fit_temperature(np.concatenate(samples, 1), data.label[few])
-
-
-def ask_logits(model: Model, prepared: Prepared | Steps, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the logits (n, C) of one deterministic pass."""
-    return np.concatenate([model.answer(prepared, part)[0] for part in _pieces(rows)])
-
-
-def _pieces(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return np.array_split(rows, max(len(rows) // 32, 1))
 
 
 def _score(

@@ -28,6 +28,7 @@ log = logging.getLogger("goodricke")
 DEMO_MODEL = "asas-v"
 DONE, SOME_FAILED = 0, 3
 SHOWN = 25  # rows of the table on the terminal
+NOVEL = 0.99  # novelty from which on an object is pointed out: one in a hundred objects of known classes
 
 
 def classify_files(
@@ -131,19 +132,25 @@ def _report(predictions: Predictions, model: Model, console: Console) -> None:
     for name, justify in (("object", "left"), ("class", "left"), ("probability", "right"), ("", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     table.add_column("next", justify="left", style="dim")
+    sets, novelty = (_optional(predictions, name) for name in ("prediction_set", "novelty"))
+    if sets:
+        table.add_column("or", justify="left", style="dim")
     table.add_column("obs", justify="right", style="dim")
     spread = predictions.spread if "std_" + predictions.classes[0] in predictions.table.column_names else None
     p = predictions.probabilities
     ids, status, n_obs = (predictions.table[c].to_pylist() for c in ("object_id", "status", "n_obs"))
     for i in range(min(len(predictions), SHOWN)):
         if status[i] != Status.OK:
-            table.add_row(ids[i], f"[red]{status[i]}[/]", "", "", MEANING.get(status[i], ""), str(n_obs[i]))
+            more = [""] if sets else []
+            table.add_row(ids[i], f"[red]{status[i]}[/]", "", "", MEANING.get(status[i], ""), *more, str(n_obs[i]))
             continue
         first, second = np.argsort(-p[i])[:2]
         error = "" if spread is None else f" ± {spread[i, first]:.2f}"
         bar = "█" * round(10 * float(p[i, first]))
         runner_up = f"{predictions.classes[second]} {p[i, second]:.2f}"
-        table.add_row(ids[i], predictions.classes[first], f"{p[i, first]:.2f}{error}", bar, runner_up, str(n_obs[i]))
+        name = predictions.classes[first] + (" [yellow]new?[/]" if novelty and novelty[i] > NOVEL else "")
+        more = [" ".join(c for c in sets[i] if c != predictions.classes[first])] if sets else []
+        table.add_row(ids[i], name, f"{p[i, first]:.2f}{error}", bar, runner_up, *more, str(n_obs[i]))
     console.print(table)
     if len(predictions) > SHOWN:
         console.print(f"... and {len(predictions) - SHOWN:,} more rows (all of them with --out)")
@@ -151,9 +158,22 @@ def _report(predictions: Predictions, model: Model, console: Console) -> None:
     classes = predictions.column("class")[predictions.ok].astype(str)
     found = ", ".join(f"{k} {v:,}" for k, v in zip(*np.unique(classes, return_counts=True), strict=True))
     console.print(f"{counts.get('OK', 0):,} of {len(predictions):,} classified" + (f": {found}" if found else ""))
+    if sets:
+        about = predictions.table.schema.field("prediction_set").metadata[b"description"].decode()
+        console.print(f"[dim]or: {about[0].lower()}{about[1:]}[/]")
+    if new := sum(x is not None and x > NOVEL for x in novelty):
+        console.print(
+            f"[yellow]{new:,} new?[/]: less like the training set than {NOVEL:.0%} of the objects that the model was "
+            "checked with; its probabilities say nothing of classes that it doesn't know"
+        )
     for name, count in counts.items():
         if name != Status.OK:
             console.print(f"[red]{count:,} {name}[/]: {MEANING[Status(name)]}")
+
+
+def _optional(predictions: Predictions, name: str) -> list[Any]:
+    """Return a column as a list, an empty one if there is none."""
+    return predictions.table[name].to_pylist() if name in predictions.table.column_names else []
 
 
 def run_demo(out: Path | None = None, plot: Path | None = None, console: Console | None = None) -> int:

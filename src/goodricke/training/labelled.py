@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from goodricke.preprocess.cleaning import enough_per_band
 from goodricke.readers import read, read_labels
 from goodricke.readers.columns import POSITION, by_normal_name, first
 from goodricke.training.recipe import DataConfig, TargetConfig
-from goodricke.training.splits import TEST, TRAIN, VALIDATION, stars
+from goodricke.training.splits import TEST, TRAIN, VALIDATION, split_by_star, stars
 
 log = logging.getLogger("goodricke")
 
@@ -37,6 +37,14 @@ class Labelled(NamedTuple):
     part: NDArray[np.str_] | None  # (n,) of the official split: train, validation, test or nothing
 
 
+class Everything(NamedTuple):
+    """All light curves that a recipe names, with a label or without."""
+
+    curves: LightCurves  # m
+    neighbourhood: NDArray[np.int64]  # (m,) which star each is of, at the guard's distance
+    labelled: NDArray[np.int64]  # (n,) rows of those with a label that is used
+
+
 def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
     """Read light curves and labels, join them by object id and merge classes.
 
@@ -51,20 +59,39 @@ def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
     ValueError
         If no light curve has a label, or fewer than two classes remain.
     """
+    return _labelled(*_read_joined(config), config, told)[0]
+
+
+def read_everything(config: DataConfig, told: Sequence[str] = ()) -> tuple[Labelled, Everything]:
+    """Read what `read_labelled` reads, and also all light curves of the files, for what needs no labels."""
+    curves, joined = _read_joined(config)
+    data, keep = _labelled(curves, joined, config, told)
+    near = _stars(curves, joined, max(config.guard, config.same_star))
+    return data, Everything(_with_columns(curves, joined, told, config.labels), near, keep)
+
+
+def _read_joined(config: DataConfig) -> tuple[LightCurves, pd.DataFrame]:
+    """Return all light curves, and the labels' row of each, empty where there is none."""
     names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
     curves = read(config.light_curves, errors="skip", **{name: getattr(config, name) for name in names})
     curves = curves.rename_bands(config.rename_bands)
-    table = _read_labels(config)
-    joined = table.set_index("object_id").reindex(curves.ids)
+    return curves, _read_labels(config).set_index("object_id").reindex(curves.ids)
+
+
+def _labelled(
+    curves: LightCurves, joined: pd.DataFrame, config: DataConfig, told: Sequence[str]
+) -> tuple[Labelled, NDArray[np.int64]]:
+    """Return the labelled light curves, and which of all they are."""
     name = merged(joined["label"], config)
     usable = name.notna().to_numpy() & ~np.isin(curves.ids, config.exclude)
     if config.fewest_per_band:
         usable &= enough_per_band(curves, config.fewest_per_band)
     keep = np.flatnonzero(usable)
     if not len(keep):
+        theirs = _read_labels(config)["object_id"].tolist()[:3]
         raise ValueError(
             f"none of the {len(curves)} light curves has a label. Their ids look like {curves.ids[:3]}, those of "
-            f"{config.labels} like {table['object_id'].tolist()[:3]}; name the right column with [data] object_id"
+            f"{config.labels} like {theirs}; name the right column with [data] object_id"
         )
     log.info("%d of %d light curves have a label that is used", len(keep), len(curves))
     keep = _capped(keep, name, config)
@@ -75,11 +102,59 @@ def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
     star = _stars(curves, rows, config.same_star)
     near = _stars(curves, rows, config.guard) if config.guard > config.same_star else star
     targets = [_target(rows, target, config.labels) for target in config.targets.values()]
-    return Labelled(
+    found = Labelled(
         *(curves, label, tuple(classes.tolist()), star, near),
         np.stack(targets, 1) if targets else np.zeros((len(curves), 0)),
         _official(rows, config),
     )
+    return found, keep
+
+
+def without_held_out(
+    everything: Everything, usable: NDArray[np.bool_], held_out: NDArray[np.int64], validation: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows to learn from without labels, and to validate by: none of a star that is held out, or near one.
+
+    Parameters
+    ----------
+    everything : Everything (m)
+    usable : bool (m,)
+    held_out : int64
+        Which of the labelled light curves are held out.
+    validation : float
+        Fraction of the stars.
+    seed : int
+    """
+    near = everything.neighbourhood
+    rows = np.flatnonzero(usable & ~np.isin(near, near[everything.labelled[held_out]]))
+    part = split_by_star(near[rows], np.zeros(len(rows), int), 0, validation, seed)
+    return rows[part == TRAIN], rows[part == VALIDATION]
+
+
+def with_few_labels(
+    parts: Mapping[str, NDArray[np.int64]], label: NDArray[np.int64], per_class: int, seed: int
+) -> dict[str, NDArray[np.int64]]:
+    """Return the parts with so few labels of each class: the experiment of a survey that is hardly labelled yet.
+
+    Parameters
+    ----------
+    parts : dict of int64
+        Rows to train, to validate and to test; the last stay as they are.
+    label : int64 (n,)
+    per_class : int
+        Training and validation objects together, in the proportion that they have in the class, at least one of each.
+    seed : int
+        Another seed draws others.
+    """
+    rng, drawn = np.random.default_rng(seed), dict(parts)
+    kept: dict[str, list[NDArray[np.int64]]] = {TRAIN: [], VALIDATION: []}
+    for c in np.unique(label):
+        training, validation = (rng.permutation(rows[label[rows] == c]) for rows in (parts[TRAIN], parts[VALIDATION]))
+        share = len(validation) / max(len(training) + len(validation), 1)
+        few = max(round(per_class * share), 1) if len(validation) else 0
+        kept[TRAIN].append(training[: per_class - few])
+        kept[VALIDATION].append(validation[:few])
+    return drawn | {name: np.sort(np.concatenate(rows)) for name, rows in kept.items()}
 
 
 def _read_labels(config: DataConfig) -> pd.DataFrame:

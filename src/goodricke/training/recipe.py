@@ -17,6 +17,8 @@ from goodricke.models.multiband import MultibandNetworkConfig
 from goodricke.preprocess import FoldedConfig, MultibandConfig, Preprocessing
 from goodricke.training.loop import LoopConfig
 from goodricke.training.multiband import EnsembleConfig
+from goodricke.training.pretraining import PretrainingConfig
+from goodricke.uncertainty.novelty import Kind as NoveltyKind
 
 
 class TargetConfig(BaseModel):
@@ -56,6 +58,9 @@ class DataConfig(BaseModel):
     exclude: list[str] = Field([], description="ids of objects to leave out")
     fewest: int = Field(30, ge=3)
     most: int | None = Field(None, ge=1, description="objects kept of each class, drawn at random; all if unset")
+    per_class: int | None = Field(
+        None, ge=2, description="labels used of each class, validation included, drawn anew by [training] seed"
+    )
     fewest_per_band: int = Field(0, ge=0, description="light curves with fewer observations in any band are left out")
     targets: dict[str, TargetConfig] = Field({}, description="physical parameters to regress (multi-band models)")
     split: str | None = Field(
@@ -78,6 +83,10 @@ class TrainingConfig(LoopConfig):
     weight_power: float = Field(1.0, ge=0)
     score: Literal["accuracy", "macro_recall", "macro_f1"] = "accuracy"
     passes: int = Field(20, ge=0, description="Monte-Carlo passes for the scores on held-out objects")
+    calibration: Literal["auto", "temperature", "vector", "dirichlet"] = Field(
+        "auto", description="of probabilities; auto: the freest that is surely better on left-out validation objects"
+    )
+    novelty: NoveltyKind = "mahalanobis"
     workers: int = Field(1, ge=1, description="processes for preprocessing")
     init: str | None = Field(None, description="model to start from, name or folder; from scratch without")
     ensemble: EnsembleConfig = Field(EnsembleConfig(), description="what is particular to multi-band models")
@@ -106,6 +115,7 @@ class Recipe(BaseModel):
     preprocessing: Preprocessing = FoldedConfig()
     network: dict[str, Any] = {}
     training: TrainingConfig = TrainingConfig()
+    pretraining: PretrainingConfig = PretrainingConfig()
 
     @field_validator("preprocessing", mode="before")
     @classmethod

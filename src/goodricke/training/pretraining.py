@@ -1,0 +1,398 @@
+"""Learn from light curves without labels: some observations are hidden, and the network predicts them from the others.
+
+Both papers name this as the way forward. ASTRAFier sees a light curve with points replaced by a learned token and says
+how bright they are; the multi-band ensemble, which must not see the future, says after each step how bright the next
+observation will be, told its band and time. What is learned but for the decoders, the encoder, is where a training with
+few labels starts (``[training] init``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from goodricke import ragged
+from goodricke.lightcurves import LightCurves
+from goodricke.models.astrafier import Astrafier
+from goodricke.models.bundle import FAMILIES, BundleConfig, Model, load_model
+from goodricke.models.gpu import begin_pass
+from goodricke.models.multiband import BandNetwork, Multiband
+from goodricke.preprocess import MultibandConfig, Prepared
+from goodricke.preprocess.steps import StepBatch, Steps
+from goodricke.preprocess.tensors import length_buckets
+from goodricke.training.loop import LoopConfig, Run, train
+from goodricke.training.multiband import EnsembleConfig, StepTask, learn_statistics
+
+FLOOR = 0.3  # error below which a miss weighs no more, in standard deviations of what is predicted
+SINCE, CHANGE = 1, 3  # columns of a step's window: time and magnitude since the band's previous observation
+CONFIG, WEIGHTS = "encoder.json", "encoder.safetensors"
+
+
+class PretrainingConfig(LoopConfig):
+    """The ``[pretraining]`` section: the loop's settings, and what is hidden."""
+
+    epochs: int = Field(20, ge=1)
+    batch: int = Field(64, ge=1)
+    rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    warmup: float = Field(0.5, ge=0)
+    schedule: Literal["constant", "cosine", "exponential"] = "cosine"
+    hidden: float = Field(0.4, gt=0, lt=1, description="fraction of points hidden (ASTRAFier)")
+    run: int = Field(8, ge=1, description="in half of the light curves, neighbours hidden together (ASTRAFier)")
+    validation: float = Field(0.05, gt=0, lt=1, description="fraction of the stars to choose the best epoch by")
+
+
+# ---- ASTRAFier: hidden points ---------------------------------------------------------------------------------------
+
+
+def hide(mask: Tensor, fraction: float, run: int, generator: torch.Generator | None = None) -> Tensor:
+    """Return which points of light curves to hide, (B, T).
+
+    Parameters
+    ----------
+    mask : Tensor (B, T), bool
+        True for points.
+    fraction : float
+        Of each light curve's points, at least one and never all of several.
+    run : int
+        In half of the light curves, at random, about so many neighbours are hidden together: what lies between two
+        points can be interpolated, the shape of a gap can not.
+    generator : torch.Generator, optional
+        Of the random numbers; PyTorch's own by default.
+    """
+    noise = torch.rand(mask.shape, generator=generator)  # (B, T)
+    smooth = F.avg_pool1d(noise, run, 1, run // 2, count_include_pad=False)[:, : mask.shape[1]]  # (B, T)
+    together = torch.rand(len(mask), 1, generator=generator) < 0.5  # (B, 1)
+    rank = torch.where(mask, torch.where(together, smooth, noise), 2.0).argsort(1).argsort(1)  # (B, T)
+    number = mask.sum(1, keepdim=True)  # (B, 1)
+    wanted = (fraction * number).round().clamp(min=1).minimum((number - 1).clamp(min=1))
+    return (rank < wanted) & mask
+
+
+def misfit(difference: Tensor, error: Tensor) -> Tensor:
+    """Return Huber's loss of differences over their error, of which `FLOOR` is always part; any one shape."""
+    scaled = difference / (error.square() + FLOOR**2).sqrt()
+    return F.smooth_l1_loss(scaled, torch.zeros_like(scaled), reduction="none")
+
+
+def decoder(size: int, hidden: int) -> nn.Sequential:
+    """Return the light head, from ``size`` numbers to a brightness."""
+    return nn.Sequential(nn.Linear(size, hidden), nn.SiLU(), nn.Linear(hidden, 1))
+
+
+class HiddenPoints(nn.Module):
+    """ASTRAFier with a token in place of hidden points, and a decoder of what it says of every point."""
+
+    def __init__(self, network: Astrafier) -> None:
+        super().__init__()
+        d = network.config.embed
+        self.network = network
+        self.token = nn.Parameter(0.02 * torch.randn(d))
+        self.decoder = decoder(d, 2 * d)
+
+    def forward(self, values: Tensor, time: Tensor, mask: Tensor, hidden: Tensor) -> Tensor:
+        """Return the brightness (B, T) of all points; nothing of the ``hidden`` ones (B, T) but their time is seen."""
+        begin_pass(values)
+        x = torch.where(hidden.unsqueeze(2), self.token, self.network.embed(values))  # (B, T, d)
+        for block in self.network.blocks:
+            x = block(x, time, mask)  # (B, T, d)
+        return self.decoder(x).squeeze(2).float()
+
+
+class MaskedPoints:
+    """Say how bright hidden points are: a task of `goodricke.training.loop`.
+
+    Parameters
+    ----------
+    network : HiddenPoints
+    prepared : Prepared (n objects)
+    validation : int64 (v,)
+        Rows of the validation objects, of which the same points are hidden after every epoch.
+    config : PretrainingConfig
+    """
+
+    def __init__(
+        self, network: HiddenPoints, prepared: Prepared, validation: NDArray[np.int64], config: PretrainingConfig
+    ) -> None:
+        self.network, self.prepared, self.validation, self.config = network, prepared, validation, config
+        self.device = next(network.parameters()).device
+
+    def begin(self, epoch: int) -> None:
+        """Do nothing: what is hidden follows from PyTorch's random numbers, which the loop sets."""
+
+    def ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches."""
+        yield from batches
+
+    def turns(self, step: int) -> tuple[str]:
+        """Return the one gradient step that a batch is for."""
+        return ("all",)
+
+    def trained(self, turn: str) -> list[list[nn.Parameter]]:
+        """Train and clip all parameters together."""
+        return [list(self.network.parameters())]
+
+    def pieces(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Cut a batch into pieces of about equal length that fit in memory."""
+        for piece in length_buckets(self.prepared.padded[rows], self.config.points, len(rows)):
+            yield rows[piece]
+
+    def loss(self, rows: NDArray[np.int64], turn: str = "all") -> tuple[Tensor, float]:
+        """Return the misfit summed over the hidden points of ``rows``, and their number."""
+        sums, number = self._misfits(rows)
+        return sums[0], number
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Return the mean misfit of the validation objects, and how much better it is than saying the mean."""
+        self.network.eval()
+        generator = torch.Generator().manual_seed(self.config.seed)
+        return _figures([self._misfits(rows, generator) for rows in self.pieces(self.validation)])
+
+    def _misfits(self, rows: NDArray[np.int64], generator: torch.Generator | None = None) -> tuple[Tensor, float]:
+        """Return the summed misfits of the network and of the mean, 0, (2,), and the number of hidden points."""
+        batch = self.prepared.batch(rows)
+        mask = torch.ones(batch.time.shape, dtype=torch.bool) if batch.mask is None else batch.mask
+        hidden = hide(mask, self.config.hidden, self.config.run, generator)
+        number = float(hidden.sum())
+        values, time, mask, hidden = (x.to(self.device) for x in (batch.values, batch.time, mask, hidden))
+        truth = values[..., 0][hidden]
+        error = values[..., 1][hidden] if values.shape[2] > 1 else torch.zeros_like(truth)
+        guess = self.network(values, time, mask, hidden)[hidden]
+        return torch.stack([misfit(guess - truth, error).sum(), misfit(truth, error).sum()]), number
+
+
+def _figures(parts: Sequence[tuple[Tensor, float]]) -> dict[str, float]:
+    """Return what the loop is told of the validation objects' misfits."""
+    ours, plain = torch.stack([sums for sums, _ in parts]).double().sum(0).tolist()
+    loss = ours / max(sum(number for _, number in parts), 1)
+    return {"validation_loss": loss, "explained": 1 - ours / max(plain, 1e-12), "score": -loss}
+
+
+# ---- the multi-band ensemble: the next observation -----------------------------------------------------------------
+
+
+class NextObservation(nn.Module):
+    """The ensemble with decoders: what each band says of its own next observation, and the central network of any."""
+
+    def __init__(self, network: Multiband) -> None:
+        super().__init__()
+        h, bands = network.config.hidden, network.config.bands
+        self.network = network
+        self.bands = nn.ModuleList(decoder(h + 1, h) for _ in range(bands))
+        self.central = decoder(h + 1 + bands, h)
+
+    def forward(self, batch: StepBatch, band: Tensor, later: Tensor, then: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Predict the change of magnitude at later steps, in the unit of each band's standard deviation of changes.
+
+        Parameters
+        ----------
+        batch : StepBatch
+            M steps.
+        band : Tensor (M,), int64
+        later : Tensor (M,), int64
+            Each step's next step in the same band; -1 for a band's last one.
+        then : Tensor (M,), int64
+            Each step's next step in any band; -1 for an object's last one.
+
+        Returns
+        -------
+        seen : Tensor (M, width)
+            What the band networks see of each step.
+        own : Tensor (M,)
+            What each band says of step ``later``; 0 where there is none.
+        any : Tensor (M,)
+            What the central network says of step ``then``; 0 where there is none.
+        """
+        seen, own = torch.zeros_like(batch.window), batch.window.new_zeros(len(batch.window))
+        states = []
+        for b, series in enumerate(batch.bands):
+            network: BandNetwork = self.network.of_band(b)[0]
+            seen = seen.index_copy(0, series.steps, network.standard(batch.window[series.steps]))
+            outputs = network.recurrent(seen[series.steps], series.sizes) if len(series.steps) else []
+            states.append([y.detach() for y in outputs])  # no gradient from the central network (section 3.6)
+            follows = later[series.steps] >= 0
+            if follows.any():
+                step = series.steps[follows]
+                asked = seen[later[step], SINCE : SINCE + 1]
+                said = self.bands[b](torch.cat([network.mixture(outputs)[follows], asked], 1)).squeeze(1)
+                own = own.index_copy(0, step, said.float())
+        follows = then >= 0
+        hidden, _ = self.network.represent(batch, states)
+        of_band = F.one_hot(band[then[follows]], len(self.bands)).float()  # (M', bands)
+        asked = torch.cat([seen[then[follows], SINCE : SINCE + 1], of_band], 1)
+        said = self.central(torch.cat([self.network.central.mixture(hidden)[follows], asked], 1)).squeeze(1)
+        return seen, own, torch.zeros_like(own).masked_scatter(follows, said.float())
+
+
+def next_of_group(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the index of the next element of the same group, (M,); -1 for the last of a group."""
+    order = np.argsort(group, kind="stable")
+    result = np.full(len(group), -1)
+    same = group[order[1:]] == group[order[:-1]]
+    result[order[:-1][same]] = order[1:][same]
+    return result
+
+
+class Forecast(StepTask):
+    """Say how bright the next observation is: a task of `goodricke.training.loop`, see `StepTask`.
+
+    Parameters
+    ----------
+    network : NextObservation
+    curves : LightCurves (n)
+    preprocessing : MultibandConfig
+    validation : int64 (v,)
+    ensemble : EnsembleConfig
+        What is left out and shifted anew in each epoch.
+    config : PretrainingConfig
+    """
+
+    network: NextObservation
+
+    def __init__(
+        self,
+        network: NextObservation,
+        curves: LightCurves,
+        preprocessing: MultibandConfig,
+        validation: NDArray[np.int64],
+        ensemble: EnsembleConfig,
+        config: PretrainingConfig,
+    ) -> None:
+        label, targets = np.zeros(len(curves), np.int64), np.zeros((len(curves), 0), np.float32)
+        weights = np.ones(1, np.float32)
+        super().__init__(
+            *(network, curves, preprocessing, label, targets, validation, weights, ensemble, config.points),
+            seed=config.seed,
+        )
+
+    def turns(self, step: int) -> tuple[str]:
+        """Return the one gradient step that a batch is for."""
+        return ("all",)
+
+    def trained(self, turn: str) -> list[list[nn.Parameter]]:
+        """Return all parameters; each network's gradient is clipped by itself."""
+        ours = self.network
+        parts = [[ours.network.bands[b], ours.bands[b]] for b in range(len(ours.bands))]
+        parts.append([ours.network.central, ours.central])
+        return [[p for part in parts_of for p in part.parameters() if p.requires_grad] for parts_of in parts]
+
+    def loss(self, rows: NDArray[np.int64], turn: str = "all") -> tuple[Tensor, float]:
+        """Return the misfit summed over the predictions of ``rows``, and their number."""
+        sums, number = self._misfits(self.steps.take(rows))
+        return sums[0], number
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Return the mean misfit of the validation objects, and how much better it is than saying the mean change."""
+        self.network.eval()
+        rows = self.validation[self.whole.usable[self.validation]]
+        pieces = length_buckets(self.whole.n_points[rows], self.points, len(rows))
+        return _figures([self._misfits(self.whole.take(rows[piece])) for piece in pieces])
+
+    def _misfits(self, steps: Steps) -> tuple[Tensor, float]:
+        """Return the summed misfits of the network and of the mean, 0, (2,), and the number of predictions."""
+        owner = ragged.owner(steps.offsets)
+        later = next_of_group(owner * steps.bands + steps.band)
+        arrays = (steps.band.astype(np.int64), later, next_of_group(owner), steps.error)
+        band, later_, then, error = (torch.from_numpy(x).to(self.device) for x in arrays)
+        seen, own, central = self.network(steps.batch().to(self.device), band, later_, then)
+        spread = torch.stack([self.network.network.of_band(b)[0].standard.std[CHANGE] for b in range(steps.bands)])
+        error = np.sqrt(2) * error / spread[band]  # of a change: that of two observations
+        sums = torch.zeros(2, device=self.device)
+        for said, of in ((own, later_), (central, then)):
+            asked = of >= 0
+            truth, size = seen[of[asked], CHANGE], error[of[asked]]
+            sums = sums + torch.stack([misfit(said[asked] - truth, size).sum(), misfit(truth, size).sum()])
+        return sums, float((arrays[1] >= 0).sum() + (arrays[2] >= 0).sum())
+
+
+# ---- the fit, and what is kept of it --------------------------------------------------------------------------------
+
+
+def pretrain(
+    network: Astrafier | Multiband,
+    curves: LightCurves,
+    preprocessing: Any,
+    prepared: Prepared | Steps,
+    training: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    config: PretrainingConfig,
+    folder: Path,
+    ensemble: EnsembleConfig | None = None,
+    report: Callable[[dict[str, float]], None] = lambda figures: None,
+    tick: Callable[[int], None] = lambda objects: None,
+) -> Run:
+    """Train a network in place to predict what is hidden from it.
+
+    Parameters
+    ----------
+    network : Astrafier or Multiband
+    curves, preprocessing, prepared
+        n light curves, how they were prepared, and what came of it.
+    training, validation : int64
+        Rows, usable ones.
+    config : PretrainingConfig
+    folder, report, tick
+        See `goodricke.training.loop.train`.
+    ensemble : EnsembleConfig, optional
+        Of a multi-band network: what is left out and shifted anew in each epoch; nothing by default.
+    """
+    device = next(network.parameters()).device
+    task: Any
+    if isinstance(network, Multiband) and isinstance(prepared, Steps):
+        learn_statistics(network, prepared.take(training), range(network.config.bands), range(network.config.extras))
+        forecaster, disturb = NextObservation(network).to(device), ensemble or EnsembleConfig()
+        task = Forecast(forecaster, curves, preprocessing, validation, disturb, config)
+    elif isinstance(network, Astrafier) and isinstance(prepared, Prepared):
+        task = MaskedPoints(HiddenPoints(network).to(device), prepared, validation, config)
+    else:
+        raise TypeError(f"a {type(network).__name__} network doesn't go with {preprocessing.kind} preprocessing")
+    learned = [p for group in task.trained("all") for p in group]
+    groups = [{"params": learned, "lr": config.rate}]
+    return train(task, training, groups, config, folder, report, tick)
+
+
+def without_heads(network: nn.Module) -> nn.Module:
+    """Return the network with nothing in place of its classification heads: they have learned nothing."""
+    for module in list(network.modules()):
+        if "head" in module._modules:
+            module._modules["head"] = nn.Sequential()
+    return network
+
+
+def save_encoder(config: BundleConfig, network: nn.Module, folder: Path) -> Path:
+    """Write an encoder, ``encoder.json`` and ``encoder.safetensors``; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = without_heads(network).state_dict()
+    partial = folder / f"{WEIGHTS}.partial", folder / f"{CONFIG}.partial"
+    save_file({name: x.detach().cpu().contiguous() for name, x in state.items()}, partial[0])
+    partial[1].write_text(config.model_dump_json(indent=2) + "\n")
+    for path in partial:  # the configuration last: where it is, all is
+        os.replace(path, path.with_suffix(""))
+    return folder
+
+
+def load_start(name: str) -> Model:
+    """Return what ``[training] init`` names: an encoder's folder, or a model as in `goodricke.load_model`.
+
+    An encoder comes as a model without classes whose heads are empty.
+    """
+    folder = Path(name)
+    if not (folder / CONFIG).exists():
+        return load_model(name)
+    config = BundleConfig.model_validate_json((folder / CONFIG).read_text())
+    sizes, build = FAMILIES[config.family]
+    network = without_heads(build(sizes.model_validate(config.network)))
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    return Model(config, network.eval(), folder=folder)
