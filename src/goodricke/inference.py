@@ -43,6 +43,11 @@ class Answers(NamedTuple):
         """How they were got."""
         return "one_pass" if self.spread is None else "monte_carlo"
 
+    def of(self, rows: NDArray[np.integer]) -> Answers:
+        """Return what it says of some of the objects."""
+        taken = {name: x[rows] for name, x in self._asdict().items() if isinstance(x, np.ndarray)}
+        return self._replace(**taken, parameters={name: x[rows] for name, x in self.parameters.items()})
+
 
 def classify(
     curves: LightCurves,

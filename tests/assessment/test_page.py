@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from scipy.special import softmax
 from typer.testing import CliRunner
 
+from goodricke import classify
 from goodricke.assessment import Assessment, evaluate
 from goodricke.assessment.page import build, conditions, leakage, mistakes, rivals, shifted, summary, trust
 from goodricke.assessment.sample import Seen
@@ -128,10 +130,27 @@ def test_scores_are_the_assessment_s(result: Assessment) -> None:
 
 def test_calibration_has_a_row_per_model_and_class(pair: Assessment, tmp_path: Path) -> None:
     section = trust.trust(pair, tmp_path)
-    assert table(section)["model"].tolist() == list(pair.answered)
+    before = [f"{name} before calibration" for name in pair.answered]
+    assert table(section)["model"].tolist() == [*pair.answered, *before]
     for name in pair.answered:
         assert len(table(section, f"{name}, by class")) == len(pair.classes)
         assert sum(row["n"] for row in section.data[name]) == len(pair.rows)
+
+
+def test_before_calibration_is_the_softmax_of_the_network_s_own_answer(result: Assessment) -> None:
+    shown, told = trust.with_uncalibrated(result), result.answered["bands"]
+    logits, _, _ = told.model.answer(told.prepared, result.rows)
+    np.testing.assert_allclose(shown["bands before calibration"], softmax(logits, 1), atol=1e-5)
+    np.testing.assert_array_equal(shown["bands"], result.probabilities["bands"])
+
+
+def test_promises_are_held_against_what_was_found(result: Assessment, tmp_path: Path) -> None:
+    kept = table(trust.trust(result, tmp_path), "Promises")
+    assert kept["promised"].tolist() == [0.8, 0.9, 0.95, 0.8, 0.9, 0.95, 0.01, 0.05]
+    table_of_all = classify(result.sample.curves[result.rows], result.answered["bands"].model)
+    sets = table_of_all.table["prediction_set"].to_pylist()
+    hit = np.mean([label in s for label, s in zip(result.sample.label[result.rows], sets, strict=True)])
+    assert kept["found"][1].value == pytest.approx(hit)
 
 
 def test_prediction_sets_are_scored_where_there_are_any(

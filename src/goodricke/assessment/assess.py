@@ -334,7 +334,7 @@ def assess(sample: Sample, answered: dict[str, Answered]) -> Assessment:
     if not len(rows):
         raise ValueError(_nothing_to_score(sample, answered, int(known.sum())))
     truth, star = np.array([classes.index(x) for x in sample.label[rows]]), sample.star[rows]
-    p = {name: _among(x.answers.probabilities[rows], x.model.classes, classes) for name, x in answered.items()}
+    p = {name: among(x.answers.probabilities[rows], x.model.classes, classes) for name, x in answered.items()}
     n_obs = sample.curves.n_obs[rows]
     edges, scores = number_edges(n_obs), {name: score(truth, q, classes, star) for name, q in p.items()}
     return Assessment(
@@ -364,7 +364,7 @@ def _nothing_to_score(sample: Sample, answered: Mapping[str, Answered], known: i
     return f"none of the {known} objects of known classes is answered by all models: {', '.join(sorted(set(why)))}"
 
 
-def _among(p: NDArray, own: Sequence[str], classes: Sequence[str]) -> NDArray:
+def among(p: NDArray, own: Sequence[str], classes: Sequence[str]) -> NDArray:
     """Return probabilities (..., C) among all classes of those among a model's own, zero for the others."""
     result = np.zeros((*p.shape[:-1], len(classes)), p.dtype)
     result[..., [list(classes).index(c) for c in own]] = p
@@ -394,7 +394,7 @@ def _early(
     _, p, offsets = told.of(rows)
     longest = int(ragged.lengths(offsets).max())
     at = [k for k in AT if APART * k < longest] + [longest]
-    return by_truncation(label, offsets, _among(p, own, classes), at, star)
+    return by_truncation(label, offsets, among(p, own, classes), at, star)
 
 
 def _comparison(label: Int, p: Sequence[NDArray], star: Int) -> Comparison | None:

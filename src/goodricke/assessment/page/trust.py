@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.assessment.assess import Answered, Assessment
+from goodricke.assessment.assess import Answered, Assessment, among
+from goodricke.card import promises
 from goodricke.evaluation.bootstrap import Estimate
 from goodricke.evaluation.calibration_figures import plot_class_reliabilities, plot_reliabilities
 from goodricke.evaluation.calibration_scores import (
@@ -21,38 +23,55 @@ from goodricke.evaluation.calibration_scores import (
 )
 from goodricke.inference import predictions
 from goodricke.pages import Section
+from goodricke.uncertainty.calibration import Scaling
 
 
 def trust(result: Assessment, folder: Path) -> Section:
     """Return reliability diagrams, calibration errors and Brier scores, and the coverage of prediction sets."""
     star = result.sample.star[result.rows]
-    overall = {name: expected_calibration_error(p, result.label, star) for name, p in result.probabilities.items()}
-    figures = _draw(result, folder)
+    shown = with_uncalibrated(result)
+    overall = {name: expected_calibration_error(p, result.label, star) for name, p in shown.items()}
+    figures = _draw(result, shown, folder)
     tables: dict[str, Any] = {f"{name}, by class": _by_class(result, name, star) for name in result.answered}
     if sets := [row for name in result.answered for row in _sets(result, name, star)]:
         tables["Prediction sets"] = sets
+    if kept := [row for name in result.answered for row in _promises(result, name)]:
+        tables["Promises"] = kept
     return Section(
         "Calibration",
         "points on the diagonal: of answers given 0.8, eight in ten are right. Bars are 95 % intervals.",
         "points below it: overconfident, so that cuts in probability let in more mistakes than they promise; an error "
         "above the range that chance alone gives.",
         figures,
-        table=[_row(result, name, overall[name], star) for name in result.answered],
+        table=[_row(result, name, p, overall[name], star) for name, p in shown.items()],
         tables=tables,
-        notes=[_in_words(name, error) for name, error in overall.items()] + ([] if sets else [NO_SETS]),
-        data={name: reliability(p, result.label).rows() for name, p in result.probabilities.items()},
+        notes=[_in_words(name, overall[name]) for name in result.answered] + ([] if sets else [NO_SETS]),
+        data={name: reliability(p, result.label).rows() for name, p in shown.items()},
     )
+
+
+def with_uncalibrated(result: Assessment) -> dict[str, NDArray[np.float64]]:
+    """Return each model's probabilities (m, C) and those before its calibration, the softmax of one pass."""
+    shown = dict(result.probabilities)
+    for name, told in result.answered.items():
+        if told.model.calibration.one_pass.temperature != 1.0:
+            raw = Scaling.of_temperature(1.0, len(told.model.classes)).probabilities(told.answers.logits[result.rows])
+            shown[f"{name}{BEFORE}"] = among(raw, told.model.classes, result.classes)
+    return shown
+
+
+BEFORE = " before calibration"
 
 
 NO_SETS = "No prediction sets: these models were not calibrated for them."
 
 
-def _draw(result: Assessment, folder: Path) -> dict[str, Path]:
+def _draw(result: Assessment, shown: Mapping[str, NDArray[np.float64]], folder: Path) -> dict[str, Path]:
     """Draw the reliability of answers and of each class's probability."""
     files = [folder / "reliability.svg", folder / "reliability_classes.svg"]
-    plot_reliabilities({name: reliability(p, result.label) for name, p in result.probabilities.items()}, files[0])
+    plot_reliabilities({name: reliability(p, result.label) for name, p in shown.items()}, files[0])
     by_class = {
-        c: {name: reliability(p, result.label, of=k, bins=10) for name, p in result.probabilities.items()}
+        c: {name: reliability(p, result.label, of=k, bins=10) for name, p in shown.items()}
         for k, c in enumerate(result.classes)
     }
     plot_class_reliabilities(by_class, files[1])
@@ -62,8 +81,20 @@ def _draw(result: Assessment, folder: Path) -> dict[str, Path]:
     }
 
 
-def _row(result: Assessment, name: str, error: CalibrationError, star: NDArray) -> dict[str, Any]:
-    p = result.probabilities[name]
+def _promises(result: Assessment, name: str) -> list[dict[str, Any]]:
+    """Return what a model's sets and novelty promise, and what held-out objects of its classes say."""
+    told, rows = result.answered[name], result.rows
+    own = np.array([told.model.classes.index(c) for c in result.sample.label[rows]])
+    return [
+        {"model": name, "promise": text, "promised": kept.promised, "found": kept.found, "kept": kept.holds}
+        | ({} if np.isnan(kept.size) else {"mean size": kept.size})
+        for text, kept in promises(told.model, told.answers.of(rows), own)
+    ]
+
+
+def _row(
+    result: Assessment, name: str, p: NDArray[np.float64], error: CalibrationError, star: NDArray
+) -> dict[str, Any]:
     right = p.argmax(1) == result.label
     return {
         "model": name,
