@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from benchmarks.astrafier import Figures
 from benchmarks.timing import measure, peak_memory
-from goodricke.simulate.dense import Block, Making, Settings, plan
+from goodricke.simulate.blocks import Block
+from goodricke.simulate.dense import Making, Settings, plan
 from goodricke.simulate.kinds import counts, source
 
 CADENCES = ("tess-30min", "tess-200s", "tess-2min", "kepler")

@@ -46,7 +46,7 @@ def band_mean(flux: Float) -> Float:
     return flux @ (WEIGHTS / 2)
 
 
-def planck(wavelength: Float, temperature: Float) -> Float:
+def planck(wavelength: Float | float, temperature: Float) -> Float:
     """Return the black body's flux density per frequency, in units of their own, at wavelengths [um]."""
     return 1 / (wavelength**3 * np.expm1(np.minimum(SECOND_RADIATION_CONSTANT / (wavelength * temperature), 600.0)))
 
@@ -87,7 +87,9 @@ def stellar(wavelength: Float, temperature: Float, blue_deficit: float) -> Float
     return planck(wavelength, temperature) * np.where(wavelength < BALMER, dimming(np.asarray(blue_deficit)), 1.0)
 
 
-def levels(bands: Passbands, spectrum: Float, magnitude: Float, dust: Float, reference: int) -> Float:
+def levels(
+    bands: Passbands, spectrum: Float, magnitude: Float, dust: Float, reference: int, beside: Float | None = None
+) -> Float:
     """Return the fluxes of objects in all bands, (n, B) [nJy].
 
     Parameters
@@ -101,9 +103,12 @@ def levels(bands: Passbands, spectrum: Float, magnitude: Float, dust: Float, ref
         A_V between them and us.
     reference : int
         Number of the reference band.
+    beside : (n, B, K), optional
+        Spectrum of that which has the magnitude, in the same unit; by default the same.
     """
-    light = band_mean(spectrum * dimming(dust[:, None, None] * extinction(bands.nodes)))
-    return light / light[:, [reference]] * fluxes(magnitude)[:, None]
+    clear = dimming(dust[:, None, None] * extinction(bands.nodes))
+    unit = band_mean((spectrum if beside is None else beside) * clear)[:, [reference]]
+    return band_mean(spectrum * clear) / unit * fluxes(magnitude)[:, None]
 
 
 def by_band(per_band: NDArray, band: NDArray[np.uint8]) -> NDArray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -36,7 +35,8 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same stars")] = 0,
     workers: Workers = 1,
     figure: Annotated[
-        Path | None, typer.Option(help="Draw 20 of each class into this file (.png, .pdf)", show_default=False)
+        Path | None,
+        typer.Option(help="Draw 20 of each class (of a survey 5) into this file (.png, .pdf)", show_default=False),
     ] = None,
     survey: Annotated[
         str | None, typer.Option(help="Sparse light curves in several bands instead: rubin, ztf or gaia")
@@ -49,6 +49,7 @@ def simulate(
 
     To train on:     goodricke simulate --out sim.parquet --per-class 1000 --workers 8
     To look at:      goodricke simulate --figure sim.png
+    In many bands:   goodricke simulate --survey rubin --out sim.parquet   (variables, supernovae; or ztf, gaia)
     What they are:   goodricke simulate --parameters
 
     The file has a light curve per row, its true parameters in columns true_..., and sim-labels.csv the classes.
@@ -99,11 +100,13 @@ def _simulate(
         console().print(f"{number:,} simulated light curves: {out}, labels: {labels_beside(out)}", soft_wrap=True)
     if figure is not None:
         from goodricke.lightcurves import LightCurves
-        from goodricke.simulate.figure import draw
+        from goodricke.simulate import figure as dense
+        from goodricke.simulate import pictures
 
-        _, parts = _parts(20, survey, cadence, sectors, only, seed, workers)
-        draw(LightCurves.concat(list(parts)), figure)
-        console().print(f"20 of each class: {figure}", soft_wrap=True)
+        each, draw = (20, dense.draw) if survey is None else (5, pictures.draw)
+        _, parts = _parts(each, survey, cadence, sectors, only, seed, workers)
+        draw(LightCurves.concat(list(parts)), figure, each)
+        console().print(f"{each} of each class: {figure}", soft_wrap=True)
     return DONE
 
 
@@ -118,8 +121,9 @@ def _parts(
 ) -> tuple[int, Iterator[LightCurves]]:
     """Return how many light curves there will be, and those in parts."""
     if survey is not None:
-        curves = import_module("goodricke.simulate.multiband").simulate_multiband(per_class, survey, seed, only)
-        return len(curves), iter([curves])
+        from goodricke.simulate.multiband import expected, parts
+
+        return expected(per_class, survey, only), parts(per_class, survey, seed, only, workers)
     from goodricke.simulate.dense import Settings, make_blocks, plan
     from goodricke.simulate.kinds import CLASSES
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -19,14 +18,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from goodricke import ragged
-from goodricke.catalog import work
 from goodricke.lightcurves import LightCurves
+from goodricke.simulate import blocks
+from goodricke.simulate.blocks import BLOCK, Block, column
 from goodricke.simulate.cadence import HALF_HOUR, Cadence, Observations, cadence_called, observe
 from goodricke.simulate.instrument import dominate, draw_systematics, half_hour_noise, noise_of, see
 from goodricke.simulate.kinds import CLASSES, counts, source
 from goodricke.simulate.source import Drawn, Float, Source
 
-BLOCK = 64
 FIELDS = 8  # that all kinds of stars have equal parts in: times and gaps must not tell the class
 PER_FIELD = BLOCK // FIELDS
 AT_ONCE = 2_000_000  # points whose flux is made at once
@@ -54,14 +53,6 @@ class Settings:
     cadence: str = "tess-30min"
     sectors: int | tuple[int, ...] = 1
     seed: int = 0
-
-
-class Block(NamedTuple):
-    """Stars to be made."""
-
-    kind: str
-    number: int  # of the block within its kind
-    rows: int  # of its stars that are wanted: the first
 
 
 def simulate_dense(
@@ -104,37 +95,14 @@ def simulate_dense(
 
 
 def plan(n: int | Mapping[str, int], classes: Sequence[str] = CLASSES) -> list[Block]:
-    """Return the blocks of ``n`` stars of each class, the kinds taking turns.
-
-    Raises
-    ------
-    ValueError
-        If no star is asked for.
-    """
-    columns = [
-        [Block(kind, k, min(BLOCK, number - k * BLOCK)) for k in range(-(-number // BLOCK))]
-        for kind, number in counts(n, classes).items()
-    ]
-    if not columns:
-        raise ValueError("no light curve is asked for: give a number of at least 1")
-    return [block for turn in zip_longest(*columns) for block in turn if block is not None]
+    """Return the blocks of ``n`` stars of each class; see `goodricke.simulate.blocks`."""
+    return blocks.plan(counts(n, classes))
 
 
-def make_blocks(settings: Settings, blocks: Sequence[Block], workers: int = 1) -> Iterator[LightCurves]:
+def make_blocks(settings: Settings, planned: Sequence[Block], workers: int = 1) -> Iterator[LightCurves]:
     """Give the light curves of blocks in their order, however many processes make them."""
     observe(cadence_called(settings.cadence), settings.sectors, np.random.default_rng(0))  # raises, before work begins
-    job = Making(settings, tuple(dict.fromkeys(block.kind for block in blocks)))
-    done = work.here(job, blocks) if workers == 1 else work.processes(job, blocks, workers)
-    waiting: dict[Block, LightCurves] = {}
-    following = iter(blocks)
-    wanted = next(following, None)
-    for block, result in done:
-        if isinstance(result, Exception):
-            raise result
-        waiting[block] = result
-        while wanted in waiting:
-            yield waiting.pop(wanted)
-            wanted = next(following, None)
+    return blocks.make(Making(settings, tuple(dict.fromkeys(block.kind for block in planned))), planned, workers)
 
 
 @dataclass(frozen=True)
@@ -175,7 +143,7 @@ class Making:
             "signal_to_noise": pa.array(strength),
             "dilution": pa.array(systematics["dilution"]),
         }
-        about |= {f"true_{name}": _column(numbers) for name, numbers in drawn.items()}
+        about |= {f"true_{name}": column(numbers) for name, numbers in drawn.items()}
         return LightCurves.from_arrays(
             ids,
             ragged.offsets_of(keep.sum(1)),
@@ -272,21 +240,11 @@ def _replaced(drawn: Drawn, rows: NDArray[np.int64], other: Drawn) -> Drawn:
 # ---- the table of objects -----------------------------------------------------------------------------------------
 
 
-def _column(value: NDArray) -> pa.Array:
-    """Return a parameter as a column; one of several numbers per star as lists without the padding."""
-    if value.dtype != np.uint64:  # a seed; all else is a float64, so that kinds of stars agree on a column's type
-        value = value.astype(np.float64)
-    if value.ndim == 1:
-        return pa.array(value, from_pandas=True)
-    known = ~np.isnan(value)
-    return pa.ListArray.from_arrays(pa.array(ragged.offsets_of(known.sum(1)).astype(np.int32)), pa.array(value[known]))
-
-
 @cache
 def _types(kind: str) -> dict[str, pa.DataType]:
     """Return the types of a kind's true parameters by column."""
     drawn = source(kind).draw(2, np.random.default_rng(0))
-    return {f"true_{name}": _column(value).type for name, value in drawn.items()}
+    return {f"true_{name}": column(value).type for name, value in drawn.items()}
 
 
 def _fitted(columns: dict[str, Any], kinds: Sequence[str]) -> pa.Table:

@@ -36,7 +36,8 @@ class DwarfNova:
         late = np.take_along_axis(drawn["irregular"], number, 1)
         age = field.seen.time - d["peak"] - (cycle + late) * d["recurrence"]
         below = np.maximum(-age / d["rise"], (age - d["duration"]) / d["decay"])
-        below = np.clip(below, 0.0, d["height"])
+        below = np.maximum(below, 0.0) + d["sagging"] * np.clip(age, 0.0, d["duration"])
+        below = np.minimum(below, d["height"])
         bands = field.survey.bands
         spectrum = planck(bands.nodes, drawn["temperature"][:, None, None])
         top = levels(bands, spectrum, drawn["magnitude"], drawn["extinction"], field.survey.reference)
@@ -85,8 +86,8 @@ class Flares:
         visit = field.seen.time[(rng.random((n, most)) * len(field.seen.time)).astype(int)]
         peak = visit - rng.uniform(-0.5, 2.0, (n, most)) * width
         there = np.arange(most) < drawn["flares"][:, None]
-        lists = {"peak": peak, "flare_width": width, "flare_amplitude": amplitude}
-        return drawn | {f"flare_{k}" if k == "peak" else k: np.where(there, v, np.nan) for k, v in lists.items()}
+        lists = {"flare_peak": peak, "flare_width": width, "flare_amplitude": amplitude}
+        return drawn | {name: np.where(there, values, np.nan) for name, values in lists.items()}
 
     def flux(self, drawn: Drawn, field: Field) -> Float:
         """See `Light`; ``magnitude`` is the quiet star's."""
@@ -94,10 +95,19 @@ class Flares:
         star, hot = (drawn[name][:, None, None] for name in ("temperature", "flare_temperature"))
         quiet = stellar(bands.nodes, star, t.value("blue_deficit"))
         flare = planck(bands.nodes, hot) * planck(0.48, star) / planck(0.48, hot)
-        both = [levels(bands, s, drawn["magnitude"], drawn["extinction"], field.survey.reference) for s in (quiet, flare)]
-        scale = self._in_reference(flare, field) / self._in_reference(quiet, field)
-        shape = np.zeros((len(star), len(field.seen.time)))
-        for peak, width, height in zip(*(drawn[f"flare_{name}"].T for name in ("peak", "width", "amplitude")), strict=True):
-            age = (field.seen.time - peak[:, None]) / width[:, None]
-            shape += np.nan_to_num(height[:, None] * flare_shape(age))
-        return by_band(both[1] * scale, field.seen.band) * shape
+        about = drawn["magnitude"], drawn["extinction"], field.survey.reference
+        height = by_band(levels(bands, flare, *about, beside=quiet), field.seen.band)
+        shape = np.zeros_like(height)
+        for k in range(drawn["flare_peak"].shape[1]):
+            age = (field.seen.time - drawn["flare_peak"][:, [k]]) / drawn["flare_width"][:, [k]]
+            shape += np.nan_to_num(drawn["flare_amplitude"][:, [k]] * flare_shape(age))
+        return height * shape
+
+
+def flare_shape(age: Float) -> Float:
+    """Return a flare's flux over its peak's at times in widths: Davenport et al. (2014), equations 1 and 4."""
+    t = table("m_dwarf_flare")
+    rising = np.polyval(t.value("rise")[::-1], np.clip(age, -1.0, 0.0))
+    height, rate = t.value("fall").T
+    falling = np.exp(-rate * np.maximum(age, 0.0)[..., None]) @ height
+    return np.where(age < -1, 0.0, np.where(age < 0, rising, falling))

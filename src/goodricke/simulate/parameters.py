@@ -31,11 +31,11 @@ def _loguniform(u: Float, p: Numbers) -> Float:
 
 
 def _integer(u: Float, p: Numbers) -> Float:
-    return np.floor(p["low"] + (p["high"] + 1 - p["low"]) * u)
+    return np.minimum(np.floor(p["low"] + (p["high"] + 1 - p["low"]) * u), p["high"])  # rounding may reach high + 1
 
 
 def _logintegers(u: Float, p: Numbers) -> Float:
-    return np.floor(p["low"] * ((p["high"] + 1) / p["low"]) ** u)
+    return np.minimum(np.floor(p["low"] * ((p["high"] + 1) / p["low"]) ** u), p["high"])
 
 
 def _normal(u: Float, p: Numbers) -> Float:

@@ -16,6 +16,7 @@ from goodricke.simulate.parameters import Table, table
 from goodricke.simulate.source import Float
 from goodricke.simulate.visits import Visits
 
+SIGNIFICANT = 5.0  # flux over its error of a detection
 MAGNITUDES_PER_E = 2.5 / np.log(10)
 
 
@@ -37,6 +38,8 @@ class Survey:
         AB less the survey's own magnitude.
     significance : (B,)
         Flux over its error below which there is no measurement; -inf for forced photometry.
+    faintest : (B,)
+        Flux [nJy] below which there is none either.
     visit : callable
         Makes a field's visits.
     """
@@ -49,6 +52,7 @@ class Survey:
     coefficients: Float
     zero_point: Float
     significance: Float
+    faintest: Float
     visit: Callable[[np.random.Generator], Visits]
 
     @property
@@ -62,15 +66,16 @@ class Survey:
         light, unit = np.maximum(flux, 0.0), fluxes(seen.depth)
         return np.sqrt((c0 * light + c1 * unit) * light + c2 * unit**2)
 
+    def detects(self, flux: Float, seen: Visits) -> NDArray[np.bool_]:
+        """Return which visits would detect sources of true fluxes [nJy], (n, T), if there were no noise."""
+        return (flux > SIGNIFICANT * self.sigma(flux, seen)) & (flux > self.faintest[seen.band])
+
     def measured(self, flux: Float, seen: Visits, rng: np.random.Generator) -> Measured:
         """Return what is measured of true fluxes [nJy], (n, T)."""
         error = self.sigma(flux, seen)
         value = flux + error * rng.standard_normal(flux.shape)
         kept = rng.random(flux.shape) >= self.table.value("lost")
-        kept &= value >= self.significance[seen.band] * error
-        if "faintest" in self.table.parameters:
-            faintest = fluxes(self.table.value("faintest") + self.zero_point[self.reference])
-            kept &= (flux >= faintest) | (seen.band != self.reference)
+        kept &= (value >= self.significance[seen.band] * error) & (flux >= self.faintest[seen.band])
         if self.unit == "mag":
             error = MAGNITUDES_PER_E * error / np.where(kept, value, 1.0)
             value = magnitudes(value) - self.zero_point[seen.band]
@@ -104,13 +109,24 @@ def _made(
     name: str, bands: tuple[str, ...], unit: str, time_scale: str, visit: Callable[[np.random.Generator], Visits]
 ) -> Survey:
     t = table(f"survey_{name}")
-    shallow = -np.inf if "significance" not in t.parameters else t.value("significance")
-    zero_point = t.value("ab_minus_vega") if "ab_minus_vega" in t.parameters else np.zeros(len(bands))
+    zero_point = _told(t, "ab_minus_vega", 0.0, bands)
     coefficients = _gaia(t) if "quadratic" in t.parameters else _ivezic(t.value("gamma"), t.value("systematic"))
     reference = bands.index("r") if "r" in bands else 0
     passbands = Passbands(bands, t.value("low"), t.value("high"))
-    significance = np.broadcast_to(np.asarray(shallow, np.float64), len(bands))
-    return Survey(name, passbands, reference, unit, time_scale, coefficients, zero_point, significance, visit)
+    limits = _told(t, "significance", -np.inf, bands), _faintest(t, zero_point)
+    return Survey(name, passbands, reference, unit, time_scale, coefficients, zero_point, *limits, visit)
+
+
+def _faintest(t: Table, zero_point: Float) -> Float:
+    if "faintest" not in t.parameters:
+        return np.full(len(zero_point), -np.inf)
+    return fluxes(t.value("faintest") + zero_point)
+
+
+def _told(t: Table, name: str, otherwise: float, bands: tuple[str, ...]) -> Float:
+    """Return numbers of bands, (B,), of which the table may know none, or one for all."""
+    value = t.value(name) if name in t.parameters else otherwise
+    return np.array(np.broadcast_to(np.asarray(value, np.float64), len(bands)))
 
 
 def _gaia(t: Table) -> Float:
