@@ -259,6 +259,7 @@ def _told(table: pa.Table, coverage: Coverage) -> pa.Table:
     place = table.schema.get_field_index("prediction_set")
     if place < 0:
         return table
+    coverage = Coverage(*coverage)  # from a plain pair, too
     of = "each class" if coverage.per_class else "all objects"
     text = f"Classes, the true one among them for {100 * coverage.level:g} % of {of} like those of the training set"
     return table.cast(table.schema.set(place, table.schema.field(place).with_metadata({"description": text})))

@@ -1,0 +1,69 @@
+"""What `ztf-bts` promises of its answers, held against the real transients that its training held out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from goodricke import classify, load_model
+from goodricke.experiment import split_objects
+from goodricke.inference import step_probabilities
+from goodricke.lightcurves import LightCurves
+from goodricke.preprocess import prepare
+from goodricke.training.labelled import read_labelled
+from goodricke.training.recipe import read_recipe
+from goodricke.training.splits import TEST
+from goodricke.uncertainty.calibration import calibration_error
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "ztf-bts.toml"
+
+
+@pytest.fixture(scope="module")
+def held_out(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LightCurves, np.ndarray]:
+    """Return the held-out light curves of the shipped model's recipe and their labels."""
+    home = tmp_path_factory.mktemp("recipes")
+    (home / "data").symlink_to(shared / "data")
+    (home / RECIPE.name).write_text(RECIPE.read_text())
+    recipe = read_recipe(home / RECIPE.name)
+    data, model = read_labelled(recipe.data), load_model("ztf-bts")
+    rows = split_objects(recipe, data, prepare(data.curves, model.preprocessing))[TEST]
+    return data.curves[rows], np.array(data.classes)[data.label[rows]]
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
+@pytest.mark.parametrize("per_class", [False, True])
+def test_sets_hold_the_true_class_as_often_as_promised(held_out, level, per_class) -> None:
+    curves, label = held_out
+    sets = classify(curves, "ztf-bts", coverage=(level, per_class)).table["prediction_set"].to_pylist()
+    hit = np.mean([name in members for name, members in zip(label, sets, strict=True)])
+    assert hit > level - 3 * np.sqrt(level * (1 - level) / len(label))
+
+
+def test_known_classes_raise_as_many_alarms_as_promised(held_out) -> None:
+    novelty = classify(held_out[0], "ztf-bts").column("novelty")
+    for rate in (0.01, 0.05, 0.2):
+        assert abs((novelty > 1 - rate).mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / len(novelty))
+
+
+def test_early_sets_of_a_stream_keep_the_promise_too(held_out) -> None:
+    """After three and after ten steps: not only when the light curve is whole."""
+    curves, label = held_out
+    model = load_model("ztf-bts")
+    steps = prepare(curves, model.preprocessing)
+    p = step_probabilities(model, steps)
+    for k in (3, 10):
+        rows = np.flatnonzero(steps.n_points >= k)
+        sets = model.prediction_sets("stream", p[steps.offsets[rows] + k - 1], np.full(len(rows), k))
+        hit = sets[np.arange(len(rows)), [model.classes.index(c) for c in label[rows]]]
+        assert hit.mean() > 0.9 - 4 * 0.3 / np.sqrt(len(rows))
+
+
+def test_calibrated_probabilities_are_nearer_the_truth_than_the_softmax(held_out) -> None:
+    curves, label = held_out
+    model = load_model("ztf-bts")
+    prepared = prepare(curves, model.preprocessing)
+    truth = np.array([model.classes.index(c) for c in label])
+    logits = model.answer(prepared, np.arange(len(label)))[0]
+    raw = np.exp(logits - logits.max(1, keepdims=True))
+    before = calibration_error(raw / raw.sum(1, keepdims=True), truth)
+    assert calibration_error(model.calibration.one_pass.probabilities(logits), truth) < before
