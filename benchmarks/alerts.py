@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import io
 import itertools
+import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -199,13 +200,14 @@ def _through(records: list[tuple[bytes, bytes]], kind: str, rate: float | None) 
         times: list[tuple[float, float, int]] = []  # wall, CPU, messages
 
         def tell() -> None:
-            if not times or made.counts.messages > times[-1][2]:
+            if made.counts.messages > (times[-1][2] if times else 0):  # joining the group is not counted
                 times.append((time.perf_counter(), time.process_time(), made.counts.messages))
             if made.counts.messages >= len(records):
                 worker.stop()
 
         worker = Worker(config, made, metrics, tell)
-        sender = threading.Thread(target=_send, args=(records, kafka, rate))
+        reached: list[float] = []
+        sender = threading.Thread(target=lambda: reached.append(_send(records, kafka, rate)))
         sender.start()
         if rate is None:
             sender.join()
@@ -215,24 +217,48 @@ def _through(records: list[tuple[bytes, bytes]], kind: str, rate: float | None) 
     done = max(n1 - n0, 1)
     return {
         "alerts per second": done / max(w1 - w0, 1e-9),
-        "per CPU second of the worker": done / max(c1 - c0, 1e-9),
+        "per CPU second of the worker": float("nan") if rate else done / max(c1 - c0, 1e-9),
         "delay p50 [s]": metrics.percentile("waited", 50) if rate else float("nan"),
         "delay p99 [s]": metrics.percentile("waited", 99) if rate else float("nan"),
+        "sent per second": reached[0] if rate else float("nan"),
         "dead": made.counts.dead,
+        "load": os.getloadavg()[0],
     }
 
 
-def _send(records: list[tuple[bytes, bytes]], kafka: dict[str, Any], rate: float | None) -> None:
+def _send(records: list[tuple[bytes, bytes]], kafka: dict[str, Any], rate: float | None) -> float:
+    if rate is not None:
+        time.sleep(8)  # the worker joins first
+    return paced(iter(records), kafka, rate or float("inf"))
+
+
+def paced(
+    records: Iterator[tuple[bytes, bytes]],
+    kafka: dict[str, Any],
+    rate: float,
+    every: float = 0.02,
+    stop: threading.Event | None = None,
+) -> float:
+    """Send records at a rate, every few milliseconds as many as the clock asks for; return the rate reached."""
     from confluent_kafka import Producer
 
-    producer, begun = Producer({"bootstrap.servers": kafka["bootstrap.servers"], "linger.ms": 5}), time.monotonic()
-    for i, (key, value) in enumerate(records):
-        if rate is not None:
-            time.sleep(max(begun + 8 + i / rate - time.monotonic(), 0))  # the worker joins first
-        while True:
-            try:
-                producer.produce("in", value, key)
-                break
-            except BufferError:
-                producer.poll(0.1)
+    producer = Producer({"bootstrap.servers": kafka["bootstrap.servers"], "linger.ms": 1, "log_level": 0})
+    begun, sent, ended = time.monotonic(), 0, False
+    while not ended and not (stop is not None and stop.is_set()):
+        due = np.inf if np.isinf(rate) else rate * (time.monotonic() - begun) - sent
+        some = list(itertools.islice(records, int(min(due, 10_000))))
+        ended = due >= 1 and not some
+        for key, value in some:
+            while True:
+                try:
+                    producer.produce("in", value, key)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        sent += len(some)
+        producer.poll(0)
+        if np.isfinite(rate):
+            time.sleep(every)
+    took = time.monotonic() - begun
     producer.flush(120)
+    return sent / max(took, 1e-9)

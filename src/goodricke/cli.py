@@ -158,7 +158,7 @@ def demonstrate(
 @demo.command("alerts")
 def demonstrate_alerts(
     light_curves: Annotated[
-        list[str] | None, typer.Option(help="Yours, in ZTF's g and r  [default: made-up supernovae]")
+        list[str] | None, typer.Option(help="Yours, in ZTF's g and r  [default: simulated supernovae]")
     ] = None,
     speed: Annotated[
         float | None, typer.Option(help="Days of the stream per second  [default: as fast as it goes]")

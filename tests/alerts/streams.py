@@ -15,9 +15,9 @@ from goodricke.preprocess.multiband import MultibandConfig
 BANDS, CLASSES = ("g", "r"), ("A", "B", "C")
 
 
-def tiny_model() -> Model:
+def tiny_model(seed: int = 9) -> Model:
     """Return an untrained model whose answers move."""
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     network = Multiband(MultibandNetworkConfig(bands=2, classes=3, hidden=16))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, 0, 0.4)
@@ -52,15 +52,21 @@ def keyed(curves: LightCurves) -> list[tuple[bytes, bytes]]:
 
 
 def troubled(stream: list[tuple[bytes, bytes]], seed: int = 0) -> list[tuple[bytes, bytes]]:
-    """Return a stream with duplicates, observations that come late, and records that are cut or changed."""
+    """Return a stream with all that goes wrong.
+
+    Duplicates, soon and much later, observations that come late and very late, records that are cut or changed.
+    """
     rng = np.random.default_rng(seed)
-    order = np.argsort(np.arange(len(stream)) + rng.uniform(0, 25, len(stream)))
+    late = rng.uniform(0, 25, len(stream)) + np.where(rng.random(len(stream)) < 0.02, len(stream) / 2, 0)
+    order = np.argsort(np.arange(len(stream)) + late)
     result = []
     for i in order.tolist():
         key, value = stream[i]
         result.append((key, value))
         if rng.random() < 0.15:
             result.append((key, value))
+        if rng.random() < 0.05:
+            result.append(stream[int(rng.choice(order[: len(result) // 2 + 1]))])  # one that was sent long ago
         if rng.random() < 0.05:
             result.append((key, value[: int(rng.integers(0, len(value) - 1))]))
         if rng.random() < 0.03:

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+from dataclasses import replace
 
 import fastavro
 import numpy as np
@@ -11,12 +12,16 @@ import pytest
 from alerts.streams import BANDS, keyed, light_curves, tiny_model
 from goodricke import classify
 from goodricke.alerts import slim
+from goodricke.alerts.change import MARKS
 from goodricke.alerts.engine import Engine, Message
+from goodricke.alerts.generate import packets
 from goodricke.alerts.packets import decode
 from goodricke.alerts.record import Record
 from goodricke.alerts.state import Fenced, LmdbStore, MemoryStore
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import Model
+from goodricke.uncertainty.conformal import Conformal, stratum_of
+from goodricke.uncertainty.novelty import Novelty, fit_detector
 
 pytest.importorskip("fastavro", reason="needs goodricke[alerts]")
 
@@ -152,25 +157,122 @@ def test_an_object_first_seen_in_midlife_brings_its_past(model):
     same(only, run(engine(model), stream(curves))["object 0"])
 
 
-def test_one_older_than_anything_kept_is_said_to_be_missing_unless_the_packet_tells_the_past(model):
-    curves = light_curves(1, 60, seed=6)
-    values = stream(curves)
-    made = engine(model, keep=3)
-    late = run(made, [*values[1:], values[0]])["object 0"]
-    assert late["status"] == "OUT_OF_ORDER"
-    assert late["n_obs"] == len(values) - 1
-    points = [
+def as_points(curves):
+    return [
         {"time": t, "band": BANDS[b], "value": float(v), "error": float(e)}
         for t, b, v, e in zip(curves.time.tolist(), curves.band, curves.value, curves.error, strict=True)
     ]
-    *past, now = points
-    told = record("object 0", 0, now["time"], now["band"], now["value"], now["error"], past)
-    mended = run(engine(model, keep=3), [*values[1:-1], values[0], told], [len(values) - 1])["object 0"]
-    assert mended["status"] == "REBUILT"
-    whole = run(engine(model), values)["object 0"]
-    for name in ("class", "n_obs", "time"):
-        assert mended[name] == whole[name]
-    assert mended["p_A"] == pytest.approx(whole["p_A"], abs=1e-5)
+
+
+def told_with_past(curves, rows, past) -> list[bytes]:
+    """Return messages about the one object of light curves: row k with the rows before it that ``past`` gives."""
+    points = as_points(curves)
+    return [
+        record("object 0", k, *(points[k][n] for n in ("time", "band", "value", "error")), [points[i] for i in past(k)])
+        for k in rows
+    ]
+
+
+def test_one_that_is_really_late_is_said_once_and_missing_until_a_packet_tells_the_past(model):
+    curves = light_curves(1, 60, seed=6)
+    values, n = stream(curves), len(curves.time)
+    late, (last,) = values[5], told_with_past(curves, [n - 1], range)
+    made = engine(model, keep=3)
+    run(made, [*values[:5], *values[6 : n - 4]])
+
+    def answer(value):
+        (told,) = made.take(messages([value], made.assign(0))).answers.records()
+        return told
+
+    without = engine(model)
+    straight = run(without, [*values[:5], *values[6 : n - 4]])["object 0"]
+    refused = answer(late)
+    assert (refused["status"], refused["n_missing"], refused["n_obs"]) == ("OUT_OF_ORDER", 1, n - 5)
+    assert refused["p_A"] == pytest.approx(straight["p_A"], abs=1e-5)
+    assert refused["change"] == 0
+    after = answer(values[n - 4])
+    assert (after["status"], after["n_missing"]) == ("OK", 1)
+    answer(values[n - 3])
+    answer(values[n - 2])
+    mended = answer(last)
+    assert (mended["status"], mended["n_missing"]) == ("REBUILT", 0)
+    same(mended, run(engine(model), values)["object 0"])
+
+
+@pytest.mark.parametrize("keep", [3, 32])
+def test_a_duplicate_however_late_changes_nothing(model, keep):
+    curves = light_curves(5, 60, seed=14)
+    values, store = stream(curves), MemoryStore()
+    made = engine(model, store, keep=keep)
+    run(made, values, range(20, len(values), 20))
+    before = {key: Record.frombytes(data) for key, data in store.partition(0).items()}
+    rng = np.random.default_rng(0)
+    again = made.take(messages([values[i] for i in rng.permutation(len(values))], len(values))).answers.records()
+    assert made.counts.known == len(values)
+    assert made.counts.refused == made.counts.rebuilt == 0
+    for key, data in store.partition(0).items():
+        record = Record.frombytes(data)
+        for name in ("points", "folded", "missing", "state", "base", "n_obs"):
+            assert np.array_equal(getattr(record, name), getattr(before[key], name)), name
+    whole = classify(curves, model)
+    assert {a["object_id"]: a["status"] for a in again} == dict(zip(curves.ids, whole.column("status"), strict=True))
+
+
+@pytest.mark.parametrize("keep", [3, 32])
+def test_packets_fill_what_no_message_told(model, keep):
+    curves, rng = light_curves(1, 60, seed=15), np.random.default_rng(0)
+    n = len(curves.time)
+    rows = sorted({*np.cumsum(rng.integers(1, 10, n)).tolist(), n - 1} & set(range(n)))  # the others were lost
+    made = engine(model, keep=keep)
+    last = run(made, told_with_past(curves, rows, range), range(1, len(rows)))["object 0"]
+    assert made.counts.filled == n - len(rows) > 10
+    assert made.counts.observations == n
+    same(last, run(engine(model), stream(curves))["object 0"])
+    shallow = engine(model, keep=keep)  # packets that tell no more than the last ten
+    last = run(shallow, told_with_past(curves, rows, lambda k: range(max(k - 10, 0), k)), [3])["object 0"]
+    same(last, run(engine(model), stream(curves))["object 0"])
+
+
+def test_histories_of_what_is_known_change_nothing(model):
+    curves = light_curves(6, 50, seed=16)
+    store, plain = MemoryStore(), MemoryStore()
+    run(engine(model, plain, keep=4), stream(curves))
+    made = engine(model, store, keep=4)
+    values = [value for _, value in packets(curves, "slim", previous=30)]
+    run(made, values, range(7, len(values), 7))
+    assert made.counts.filled == made.counts.rebuilt == 0
+    for (key, one), (other, two) in zip(store.partition(0).items(), plain.partition(0).items(), strict=True):
+        assert key == other
+        a, b = Record.frombytes(one), Record.frombytes(two)
+        assert (a.points == b.points).all()
+        assert (a.n_obs, a.folded.tolist()) == (b.n_obs, b.folded.tolist())
+
+
+def test_an_object_in_two_partitions_is_told_loudly(model, caplog):
+    values = stream(light_curves(4, 10, seed=17))
+    made = engine(model)
+    for k, value in enumerate(values):  # whichever partition is next, as without a key
+        made.take([Message(k // 2, value, k % 2)])
+    assert made.counts.strayed == made.counts.born - 4 > 0
+    (told,) = [line for line in caplog.messages if "isn't keyed by object" in line]
+    assert "identifier as the key" in told
+    keyed_well = engine(model)
+    for number in (0, 1):
+        name = f"object {number}"
+        own = [value for value in values if name.encode() in value]
+        keyed_well.take([Message(k, value, number) for k, value in enumerate(own)])
+    assert keyed_well.counts.strayed == 0
+
+
+def test_a_record_of_another_version_is_not_thrown_away(model):
+    from alerts.test_record import of_first_version
+    from goodricke.alerts.record import OtherVersion
+
+    store = MemoryStore()
+    store.partition(0).records[b"object 0"] = of_first_version()
+    with pytest.raises(OtherVersion, match="replay --to"):
+        run(engine(model, store), stream(light_curves(1, 10, seed=0)))
+    assert store.partition(0).records == {b"object 0": of_first_version()}
 
 
 def test_float16_states_answer_nearly_the_same(model):
@@ -251,7 +353,8 @@ def test_records_stay_small_however_long_the_stream(model):
     for k, value in enumerate(values):
         made.take(messages([value], k))
         sizes.append(len(store.partition(0).records[b"object 0"]))
-    assert max(sizes[300:]) == max(sizes[100:300])
+    assert max(sizes[300:]) < max(sizes[100:300]) + 4 * 200 + 1  # a mark of each
+    assert max(sizes) < max(sizes[60:100]) + 4 * MARKS
     assert len(Record.frombytes(store.partition(0).records[b"object 0"]).points) <= 64
 
 
@@ -287,8 +390,6 @@ def test_a_damaged_record_in_the_outbox_does_not_keep_a_worker_from_beginning(mo
 
 
 def test_fluxes_that_have_no_magnitude_do_not_count(model):
-    from dataclasses import replace
-
     from goodricke.alerts.packets import PacketOptions
 
     curves, rng = light_curves(5, 30, seed=13), np.random.default_rng(0)
@@ -311,3 +412,68 @@ def test_a_model_that_is_told_of_objects_what_alerts_do_not_tell_is_refused(mode
 
     with pytest.raises(TypeError, match="is told redshift"):
         Engine(Told(), MemoryStore(), decode)
+
+
+@pytest.fixture(scope="module")
+def calibrated() -> Model:
+    """Return a model that was told of some light curves what is usual."""
+    model, curves = tiny_model(), light_curves(60, 40, seed=70)
+    done = model.update_arrays(model.init_state(60), curves)
+    ok, rng = done.status == "OK", np.random.default_rng(0)
+    steps, edges = done.n_obs[ok], np.array([0, 10], np.int32)
+    label = rng.integers(0, 3, int(ok.sum()))
+    logits = np.log(done.probabilities[ok])
+    detector = fit_detector("mahalanobis", done.embedding[ok], label)
+    score, stratum = detector.score(done.embedding[ok], logits).astype(np.float32), stratum_of(steps, edges)
+    novelty = Novelty(detector, score, stratum.astype(np.int16), edges)
+    sets = Conformal.of(done.probabilities[ok], label, steps, edges)
+    model.calibration = replace(model.calibration, sets={"stream": sets}, novelty={"stream": novelty})
+    return model
+
+
+@pytest.mark.parametrize("cut", [1, 9, 1000])
+def test_novelty_and_prediction_sets_are_those_of_the_model(calibrated, cut):
+    curves = light_curves(12, 40, seed=71)
+    values = stream(curves)
+    store = MemoryStore()
+    last = run(engine(calibrated, store), values, range(cut, len(values), cut))
+    _, whole = calibrated.update(calibrated.init_state(12), curves)
+    table, sizes = whole.table.to_pydict(), set()
+    for i, name in enumerate(curves.ids):
+        if last[name]["status"] != "OK":
+            assert last[name]["novelty"] is last[name]["prediction_set"] is None
+            assert last[name]["set_size"] == 0
+            continue
+        assert last[name]["novelty"] == pytest.approx(table["novelty"][i], abs=0.02)  # a rank: next to a step either is
+        assert last[name]["prediction_set"] == table["prediction_set"][i]
+        sizes.add(last[name]["set_size"])
+    assert len(sizes) > 1
+    heir = engine(calibrated, store)
+    heir.assign(0)
+    again = heir.recover(0)
+    assert again is not None
+    for answer in again.records():
+        assert answer == last[answer["object_id"]]
+
+
+def test_novelty_and_sets_can_be_written_and_filtered(calibrated):
+    from goodricke.alerts.answers import avro_schema
+    from goodricke.alerts.filters import Filter
+    from goodricke.alerts.worker import _as_avro
+
+    answers = engine(calibrated).take(messages(stream(light_curves(12, 40, seed=71)))).answers
+    schema = fastavro.parse_schema(avro_schema(calibrated.classes))
+    told = [fastavro.schemaless_reader(io.BytesIO(value), schema) for value in _as_avro(calibrated.classes)(answers)]
+    for one, two in zip(told, answers.records(), strict=True):
+        assert one["prediction_set"] == two["prediction_set"]
+        assert one["novelty"] == (two["novelty"] if two["novelty"] is None else pytest.approx(two["novelty"], abs=1e-6))
+    chosen = Filter("novelty < 0.9 and set_size <= 2 and n_missing == 0", answers.columns)(answers.columns)
+    expected = [bool(r["novelty"] is not None and r["novelty"] < 0.9 and r["set_size"] <= 2) for r in answers.records()]
+    assert chosen.tolist() == expected
+    assert any(expected)
+
+
+def test_a_model_without_calibration_says_nothing_of_novelty(model):
+    (answer,) = run(engine(model), stream(light_curves(1, 40, seed=5))).values()
+    assert answer["p_A"] is not None
+    assert answer["novelty"] is answer["prediction_set"] is None

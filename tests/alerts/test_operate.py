@@ -15,7 +15,6 @@ from goodricke import classify
 from goodricke.alerts import inspect
 from goodricke.alerts.answers import Answers
 from goodricke.alerts.replay import Pace
-from goodricke.alerts.shadow import Shadow
 from goodricke.alerts.state import LmdbStore
 from goodricke.cli import app
 from goodricke.models.bundle import load_model
@@ -36,7 +35,7 @@ def folder(tmp_path_factory, curves):
     command += ["--state", str(made / "state"), "--out", str(made / "answers.parquet"), "--batch", "70"]
     result = CliRunner().invoke(app, [*command, "--shadow", str(made / "m")])
     assert result.exit_code == 0, result.output
-    assert "disagree on 0.0%" in result.output
+    assert "disagree on 0.0% of" in result.output
     return made
 
 
@@ -76,6 +75,16 @@ def test_the_store_is_listed_shown_exported_and_verified(folder, tmp_path, curve
     assert "30 records are sound, 0 are not" in verified.output
 
 
+def test_what_a_shadow_found_is_in_its_store(folder):
+    told = CliRunner().invoke(app, ["alerts", "state", "ls", str(folder / "state-shadow")]).output
+    assert "another class than the first model's in 0.0% of" in " ".join(told.split())
+    assert "another class" not in CliRunner().invoke(app, ["alerts", "state", "ls", str(folder / "state")]).output
+    report = inspect.disagreement(str(folder / "state-shadow"))
+    assert report is not None
+    assert report.compared > 100
+    assert (report.differing, report.alone) == (0, 0)
+
+
 def test_damage_is_found(folder, tmp_path):
     import shutil
 
@@ -100,42 +109,6 @@ def test_stale_objects_expire_and_the_copy_is_compact(folder, tmp_path):
     before, after = inspect.compact(where, tmp_path / "t")
     assert after < before
     assert LmdbStore(tmp_path / "t", readonly=True).partition(0).offset > 0
-
-
-def test_a_shadow_tells_where_two_models_differ():
-    def answers(p):
-        n = len(p)
-        made = Answers.none(("A", "B"))
-        whole = dict(vars(made), object_id=[str(i) for i in range(n)], status=np.array(["OK"] * n))
-        whole |= {"probabilities": np.array(p, np.float32), "previous": np.full(n, 255, np.uint8)}
-        whole |= {k: np.zeros(n) for k in ("change", "time", "ra", "dec")}
-        whole |= {k: np.zeros(n, np.int64) for k in ("n_obs", "offset")}
-        return Answers(**whole)
-
-    class Other:
-        def take(self, messages):
-            class Taken:
-                answers = answers_of_other
-
-            return Taken
-
-    answers_of_other = answers([[0.9, 0.1], [0.8, 0.2], [np.nan, np.nan]])
-    shadow = Shadow(Other())
-    shadow.take([], answers([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]))
-    assert shadow.disagreement == 0.5
-    assert shadow.compared == 2
-    assert shadow.worst() == [("B", "A", 1)]
-    assert shadow.distance == pytest.approx(0.6)
-
-
-def test_a_failing_shadow_does_not_stop_the_stream():
-    class Broken:
-        def take(self, messages):
-            raise RuntimeError("no")
-
-    shadow = Shadow(Broken())
-    shadow.take([], Answers.none(("A",)))  # raises nothing
-    assert shadow.compared == 0
 
 
 def test_lasair_annotations(folder):
@@ -243,7 +216,7 @@ def test_the_shadows_store_is_beside_its_streams(state, shadow):
 
 def test_batch_times_add_up_over_more_than_the_recent_ones():
     from goodricke.alerts import metrics
-    from goodricke.alerts.engine import Counts
+    from goodricke.alerts.messages import Counts
 
     made = metrics.Metrics(Counts())
     for _ in range(metrics.RECENT + 500):

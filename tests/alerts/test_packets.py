@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from alerts.making_packets import assert_equal, encoded, many, points, source, ztf_packet
 from goodricke.alerts import slim
 from goodricke.alerts.generate import packets
-from goodricke.alerts.packets import FORMATS, NON_FINITE, UNKNOWN_BAND, UNREADABLE, Alerts, PacketOptions, decode
+from goodricke.alerts.packets import (
+    FORMATS,
+    NON_FINITE,
+    UNKNOWN_BAND,
+    UNREADABLE,
+    Alerts,
+    PacketOptions,
+    decode,
+    photometry,
+)
 
 FORMATS_IN_BYTES = ("slim", "rubin", "ztf")
 
@@ -231,3 +240,28 @@ def test_the_schema_that_is_shipped_is_valid():
 
     assert Path(str(slim.SCHEMA)).name == "observation.avsc"
     assert fastavro.parse_schema(json.loads(slim.schema()))["name"] == "goodricke.observation"
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        (("ztf", {}), ("json", {"photometry": "total"}), True),
+        (("ztf", {}), ("fink", {"compiled": False}), True),
+        (("ztf", {}), ("ztf", {"photometry": "difference"}), False),
+        (("ztf", {}), ("ztf", {"unit": "nJy"}), False),
+        (("ztf", {}), ("ztf", {"forced": True}), False),
+        (("ztf", {"flags": ("a", "b")}), ("ztf", {"flags": ("b", "a")}), True),
+        (("ztf", {"photometry": "difference"}), ("ztf", {"photometry": "difference", "reference_distance": 1.0}), True),
+        (("ztf", {}), ("ztf", {"reference_distance": 1.0}), False),
+        (("rubin", {}), ("rubin-json", {"flux": "scienceFlux"}), True),
+        (("rubin", {}), ("rubin", {"photometry": "difference"}), False),
+        (("rubin", {}), ("rubin", {"flux": "apFlux"}), False),
+        (("rubin", {}), ("ztf", {}), False),
+        (("slim", {}), ("slim", {"unit": "mag", "photometry": "difference"}), True),
+        (("slim", {}), ("slim", {"unit": "nJy"}), False),
+    ],
+)
+def test_the_photometry_of_a_stream_is_what_its_light_curves_are_of(one, two, same):
+    (format, options), (other, others) = one, two
+    first, second = photometry(format, PacketOptions(**options)), photometry(other, PacketOptions(**others))
+    assert (first == second) == same

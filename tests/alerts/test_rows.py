@@ -99,3 +99,16 @@ def test_whatever_json_holds_costs_its_own_message_only(bad):
     assert alerts.index.tolist() == [0, 2]
     assert [f.index for f in alerts.failures] == [1]
     assert_equal(alerts, decode([good, bad, good], "json"))
+
+
+FINK = {"i:objectId": "ZTF1"} | {f"i:{name}": value for name, value in PACKET["candidate"].items()}
+ALERCE = {"oid": "ZTF1", "candid": "7", "mjd": 59000.0, "fid": 2, "magpsf": 18.0, "sigmapsf": 0.1, "isdiffpos": 1}
+
+
+@pytest.mark.parametrize(("format", "mine", "other"), [("fink", FINK, ALERCE), ("alerce", ALERCE, FINK)])
+def test_rows_of_one_broker_are_a_format_of_its_own(format, mine, other):
+    options = PacketOptions(photometry="difference")
+    alerts = decode(lines([mine, other, PACKET, 7]), format, options)
+    assert alerts.index.tolist() == [0]
+    assert [failure.index for failure in alerts.failures] == [1, 2, 3]
+    assert_equal(decode(lines([mine]), format, options), decode(lines([mine]), "json", options))

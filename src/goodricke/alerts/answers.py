@@ -22,9 +22,9 @@ class Answers:
     ----------
     object_id : list of str
     status : str (n,)
-        ``OK``; ``REBUILT``: an observation came late and the object was built again with it; ``TOO_FEW_POINTS``: no
-        probabilities yet; ``OUT_OF_ORDER``: an observation was older than anything kept, and is missing from the
-        answer.
+        ``OK``; ``REBUILT``: with the last message an observation came late and the object was built again with it;
+        ``OUT_OF_ORDER``: the observation of the last message is older than anything kept, and not in the answer;
+        ``TOO_FEW_POINTS``: no probabilities yet.
     probabilities : float32 (n, C)
         NaN where there are none.
     change : float32 (n,)
@@ -32,8 +32,14 @@ class Answers:
         differences; NaN for the first answer.
     previous : int (n,)
         Index of the most probable class before, `NO_CLASS` if there was none.
+    novelty : float32 (n,)
+        How unlike the training set, 0 to 1 (`goodricke.uncertainty.novelty`); NaN if the model doesn't say.
+    sets : bool (n, C)
+        Which classes the object may be of (`goodricke.uncertainty.conformal`); none if the model doesn't say.
     n_obs : int (n,)
         Observations that the answer rests on.
+    n_missing : int (n,)
+        Observations that were told of, and came too late for the answer.
     time : float64 (n,)
         Of the last observation [d].
     ra, dec : float64 (n,)
@@ -50,7 +56,10 @@ class Answers:
     probabilities: NDArray[np.float32]
     change: NDArray[np.float32]
     previous: NDArray[np.uint8]
+    novelty: NDArray[np.float32]
+    sets: NDArray[np.bool_]
     n_obs: NDArray[np.int64]
+    n_missing: NDArray[np.int64]
     time: NDArray[np.float64]
     ra: NDArray[np.float64]
     dec: NDArray[np.float64]
@@ -66,7 +75,8 @@ class Answers:
         numbers, words, indices = np.zeros(0), np.zeros(0, str), np.zeros(0, np.uint8)
         counts, p = np.zeros(0, np.int64), np.zeros((0, len(classes)), np.float32)
         short = numbers.astype(np.float32)
-        return cls([], words, p, short, indices, counts, numbers, numbers, numbers, 0, counts, classes, "", "")
+        sets, places = p.astype(bool), (numbers, numbers, numbers, 0, counts)
+        return cls([], words, p, short, indices, short, sets, counts, counts, *places, classes, "", "")
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -85,7 +95,8 @@ class Answers:
         columns |= {"class": names[self.best], "previous_class": names[self.previous]}
         columns |= {f"p_{c}": self.probabilities[:, k] for k, c in enumerate(self.classes)}
         columns["p_max"] = self.probabilities.max(1, initial=0)
-        own = ("change", "n_obs", "time", "ra", "dec", "offset")
+        columns["set_size"] = self.sets.sum(1)
+        own = ("change", "novelty", "n_obs", "n_missing", "time", "ra", "dec", "offset")
         columns |= {name: getattr(self, name) for name in own}
         return columns | {"partition": np.full(len(self), self.partition)}
 
@@ -103,6 +114,9 @@ class Answers:
     def records(self) -> list[dict[str, Any]]:
         """Return a record per object, of plain values, None where there is nothing."""
         columns = {name: _plain(column) for name, column in self.columns.items()}
+        columns["prediction_set"] = [
+            [c for c, there in zip(self.classes, row, strict=True) if there] or None for row in self.sets.tolist()
+        ]
         about = {"model": self.model, "model_hash": self.model_hash}
         return [dict(zip(columns, row, strict=True)) | about for row in zip(*columns.values(), strict=True)]
 
@@ -121,20 +135,30 @@ class Answers:
         return [json.dumps(note, separators=(",", ":")).encode() for note in told]
 
     def kept(self) -> list[bytes]:
-        """Return what a record keeps of each answer: status, previous class, change, probabilities."""
+        """Return what a record keeps of each answer: status, previous class, change, novelty, probabilities and set."""
         data = np.empty(len(self), _kept(len(self.classes)))
         data["status"] = [STATUSES.index(status) for status in self.status]
-        data["previous"], data["change"], data["p"] = self.previous, self.change, self.probabilities
+        data["previous"], data["change"], data["novelty"] = self.previous, self.change, self.novelty
+        data["p"], data["set"] = self.probabilities, self.sets
         return [row.tobytes() for row in data]
 
 
 def unkept(parts: Sequence[bytes], classes: int) -> NDArray[np.void]:
-    """Return what `Answers.kept` made of answers: fields ``status`` (index), ``previous``, ``change`` and ``p`` (C)."""
+    """Return what `Answers.kept` made of answers.
+
+    Fields: ``status`` (index), ``previous``, ``change``, ``novelty``, ``p`` (C) and ``set`` (C).
+    """
     return np.frombuffer(b"".join(parts), _kept(classes))
 
 
 def _kept(classes: int) -> np.dtype:
-    return np.dtype([("status", "u1"), ("previous", "u1"), ("change", "<f4"), ("p", "<f4", (classes,))])
+    numbers = [("status", "u1"), ("previous", "u1"), ("change", "<f4"), ("novelty", "<f4")]
+    return np.dtype([*numbers, ("p", "<f4", (classes,)), ("set", "?", (classes,))])
+
+
+def classes_of(kept: bytes) -> int:
+    """Return the number of classes of a kept answer, from its length."""
+    return (len(kept) - _kept(0).itemsize) // (_kept(1).itemsize - _kept(0).itemsize)
 
 
 def _plain(column: NDArray) -> list[Any]:
@@ -154,8 +178,10 @@ def avro_schema(classes: Sequence[str]) -> dict[str, Any]:
     kinds: dict[str, Any] = {"object_id": "string", "status": "string"}
     kinds |= {"class": optional("string"), "previous_class": optional("string")}
     kinds |= {_avro_name(f"p_{c}"): optional("float") for c in classes}
-    kinds |= {"p_max": optional("float"), "change": optional("float"), "n_obs": "long", "time": optional("double")}
+    kinds |= {"p_max": optional("float"), "set_size": "long", "change": optional("float")}
+    kinds |= {"novelty": optional("float"), "n_obs": "long", "n_missing": "long", "time": optional("double")}
     kinds |= {"ra": optional("double"), "dec": optional("double"), "offset": "long", "partition": "int"}
+    kinds["prediction_set"] = ["null", {"type": "array", "items": "string"}]
     kinds |= {"model": "string", "model_hash": "string"}
     records = [{"name": name, "type": kind} for name, kind in kinds.items()]
     return {"type": "record", "name": "answer", "namespace": "goodricke", "fields": records}

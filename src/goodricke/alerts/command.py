@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,14 @@ app = typer.Typer(
 )
 state = typer.Typer(no_args_is_help=True, help="Look into a store of states.")
 app.add_typer(state, name="state")
+
+
+class Photometry(StrEnum):
+    """What of a packet is the brightness."""
+
+    total = "total"
+    difference = "difference"
+
 
 LIBRARIES = ("cimpl", "confluent_kafka", "redis", "lmdb")  # whose errors are neither OSError nor RuntimeError
 
@@ -33,6 +42,10 @@ def run(
     idle: Annotated[
         float | None, typer.Option(help="Stop when nothing has come for so many seconds", show_default=False)
     ] = None,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Log a line of JSON per event to standard error, and no live view")
+    ] = False,
+    log_every: Annotated[float, typer.Option(min=0, help="Seconds between summaries in the log")] = 60.0,
 ) -> None:
     """Work on a stream until stopped (Ctrl-C, SIGTERM); start as many workers of a group as you like.
 
@@ -46,9 +59,19 @@ def run(
         raise typer.Exit(DONE if example else USAGE)
 
     def work() -> int:
+        from goodricke.alerts.events import as_json, failed, secrets_of
         from goodricke.alerts.operate import operate
 
-        operate(read_config(config), live, idle)
+        told = read_config(config)
+        if not log_json:
+            operate(told, live, idle, log_every)
+            return DONE
+        with as_json(secrets_of(told.kafka)):
+            try:
+                operate(told, False, idle, log_every)
+            except Exception as error:
+                failed(error)
+                return USAGE
         return DONE
 
     raise typer.Exit(_guarded(work))
@@ -71,11 +94,18 @@ def replay(
     shadow: Shadow = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the brightness, where the files don't tell")] = None,
     band: Band = None,
+    packets: Annotated[
+        bool, typer.Option("--packets", help="The sources are .avro files of alerts: send these as they are")
+    ] = False,
+    photometry: Annotated[
+        Photometry, typer.Option(help="With --packets and --model: brightness of the source, or its change")
+    ] = Photometry.total,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Show what happens in the terminal")] = True,
 ) -> None:
     """Feed archived light curves as a stream, observation by observation in order of time.
 
-    With --model straight into an engine (and --state to keep what comes of it), with --to onto a topic.
+    With --model straight into an engine (and --state to keep what comes of it), with --to onto a topic. With --packets
+    the surveys' own packets, images and all.
     """
     if (model is None) == (to is None):
         raise typer.BadParameter("give --model to run an engine here, or --to CONFIG to send to its topic")
@@ -84,19 +114,31 @@ def replay(
         from goodricke.alerts import operate
 
         options = reading("default", None, None, band, unit, None, False)
+        if out is not None:
+            operate.check_writable(out)
+        stream = operate.packets(sources, photometry.value) if packets else operate.light_curves(sources, options)
         if to is not None:
-            return operate.send(sources, to, speed, options)
-        return operate.replay(sources, str(model), state, half, out, speed, batch, shadow, live, options)
+            return operate.send(stream, to, speed)
+        return operate.replay(stream, str(model), state, half, out, speed, batch, shadow, live)
 
     raise typer.Exit(_guarded(work))
 
 
 @state.command("ls")
 def list_(where: Where) -> None:
-    """List the partitions: objects, offset, bytes per object."""
-    from goodricke.alerts.inspect import listing
+    """List the partitions: objects, offset, bytes per object; of a shadow also how often the two models disagree."""
+    from goodricke.alerts.inspect import disagreement, listing
 
-    _show(lambda: console().print(listing(where)))
+    def work() -> None:
+        console().print(listing(where))
+        report = disagreement(where)
+        if report is not None:
+            worst = ", ".join(f"{a} / {b} {n:,}" for a, b, n in report.worst())
+            told = f"another class than the first model's in {report.disagreement:.1%} of {report.compared:,} answers"
+            alone = f"; {report.alone:,} messages without answers to compare with" if report.alone else ""
+            console().print(f"{told}{': ' + worst if worst else ''}{alone}")
+
+    _show(work)
 
 
 @state.command()

@@ -17,7 +17,7 @@ half = false                     # recurrent cells in float16: records of half t
 
 [input]
 topic = "ztf-alerts"             # keyed by object: all messages about one in one partition
-format = "ztf"                   # ztf, rubin, slim (goodricke's own record)
+format = "ztf"                   # ztf, rubin, slim (goodricke's own record); in JSON: fink, alerce, json, rubin-json
 group = "goodricke"              # workers of one group share the partitions
 batch = 1000                     # messages taken at once, at most
 wait = 0.5                       # seconds to wait for them, at most
@@ -50,7 +50,7 @@ class InputConfig(_Part):
     """Where messages come from."""
 
     topic: str
-    format: Literal["ztf", "rubin", "slim"] = "slim"
+    format: Literal["ztf", "rubin", "slim", "fink", "alerce", "json", "rubin-json"] = "slim"
     group: str = "goodricke"
     batch: int = Field(1000, ge=1)
     wait: float = Field(0.5, gt=0)

@@ -22,6 +22,7 @@ from goodricke.lightcurves import LightCurves
 from goodricke.readers import read
 
 MODEL, PARTITIONS, SHOWN = "ztf-bts", 4, 8
+MADE_UP = "simulated supernovae, not real ones: none in ZTF's g and r come with goodricke; --light-curves takes yours"
 IDLE = 4.0  # seconds without a message after which the night is over
 
 
@@ -31,7 +32,7 @@ def run(sources: Sequence[str] | None = None, speed: float | None = None, consol
     Parameters
     ----------
     sources : list of str, optional
-        Light curves in ZTF's g and r; by default 300 made-up supernovae.
+        Light curves in ZTF's g and r; by default 300 simulated supernovae.
     speed : float, optional
         Days of the stream per second; as fast as it goes by default.
 
@@ -43,7 +44,7 @@ def run(sources: Sequence[str] | None = None, speed: float | None = None, consol
     console = console or Console()
     curves = read(list(sources)) if sources else supernovae(300)
     what = f"{len(curves):,} objects, {len(curves.time):,} observations"
-    console.print(f"{what}: {'from ' + ', '.join(sources) if sources else 'made-up supernovae, not real ones'}")
+    console.print(f"{what}: {'from ' + ', '.join(sources) if sources else MADE_UP}")
     with TemporaryDirectory() as folder, broker({"alerts": PARTITIONS, "classes": PARTITIONS, "dead": 1}) as address:
         console.print(f"a broker at {address}, topics alerts ({PARTITIONS} partitions) and classes")
         kafka = {"bootstrap.servers": address, "log_level": 0}
@@ -90,31 +91,15 @@ def _compare(curves: LightCurves, state: str, console: Console) -> int:
 
 
 def supernovae(n: int, seed: int = 0) -> LightCurves:
-    """Make up light curves that rise and fade like supernovae (Bazin et al. 2009), as ZTF would see them in g and r.
+    """Return simulated supernovae of four classes as ZTF would see them in g and r.
 
     Parameters
     ----------
     n : int
     seed : int
     """
-    rng = np.random.default_rng(seed)
-    counts = rng.integers(15, 45, n)
-    owner = np.repeat(np.arange(n), counts)
-    peak, rise = rng.uniform(60000, 60200, n)[owner], rng.uniform(3, 6, n)[owner]
-    fall, bright = rng.uniform(20, 60, n)[owner], rng.uniform(16.5, 18.5, n)[owner]
-    time = peak + rng.uniform(-15, 60, len(owner))
-    band = rng.integers(0, 2, len(owner))
-    flux = np.exp(-(time - peak) / (fall * np.where(band == 1, 1.5, 1.0))) / (1 + np.exp(-(time - peak) / rise))
-    error = 0.02 + 0.1 * rng.random(len(owner))
-    magnitude = bright - 2.5 * np.log10(np.maximum(flux, 1e-3)) + rng.normal(0, error)
-    return LightCurves.from_arrays(
-        [f"SN{i:05d}" for i in range(n)],
-        np.concatenate([[0], np.cumsum(counts)]),
-        time,
-        magnitude,
-        error,
-        band,
-        bands=("g", "r"),
-        unit="mag",
-        time_scale="MJD",
-    ).sorted()
+    from goodricke.simulate.multiband import simulate_multiband
+
+    shares = {"SNIA": n // 2, "SNII": 3 * n // 10, "SNIBC": n // 10, "SLSN": n // 10}
+    curves = simulate_multiband(shares, "ztf", seed)
+    return curves.where(np.isin(curves.band, [curves.bands.index(b) for b in ("g", "r")])).sorted()

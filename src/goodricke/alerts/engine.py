@@ -8,11 +8,9 @@ store where to go on, and in the outbox whose answers may not have been publishe
 
 from __future__ import annotations
 
-import json
-import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, cast
 
@@ -22,8 +20,11 @@ from numpy.typing import NDArray
 
 from goodricke import ragged
 from goodricke.alerts.answers import NO_CLASS, STATUSES, Answers, unkept
+from goodricke.alerts.change import KEEP, Change, Told, change, unseen
+from goodricke.alerts.events import event
+from goodricke.alerts.messages import Counts, DeadLetter, Message, Outbox, Taken
 from goodricke.alerts.packets import UNREADABLE, Alerts
-from goodricke.alerts.record import KEEP, POINT, Change, Damaged, Record, change, joined
+from goodricke.alerts.record import POINT, Damaged, Record, joined
 from goodricke.alerts.state import Partition, Store
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import Model
@@ -32,56 +33,12 @@ from goodricke.models.stateful import State
 from goodricke.preprocess import MultibandConfig
 from goodricke.preprocess.cleaning import is_significant
 
-log = logging.getLogger("goodricke")
-
-
-@dataclass(frozen=True)
-class Message:
-    """A message of one partition of the stream."""
-
-    offset: int
-    value: bytes
-    partition: int = 0
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A message that can't be used, and why."""
-
-    message: Message
-    error: str
-
-
-@dataclass
-class Counts:
-    """What became of messages and observations since the engine began."""
-
-    messages: int = 0
-    repeated: int = 0  # messages that were taken before
-    dead: int = 0  # messages that can't be decoded
-    unusable: int = 0  # sound messages that tell nothing of a known band, of a fixed object, or passing the cuts
-    observations: int = 0  # taken
-    other_bands: int = 0  # observations in bands that the model doesn't know
-    faint: int = 0  # fluxes not above their errors, which have no magnitude for a model of magnitudes
-    known: int = 0  # observations that the object had
-    refused: int = 0  # older than anything kept
-    rebuilt: int = 0  # objects
-    born: int = 0  # objects seen for the first time
-    damaged: int = 0  # records that had to be thrown away
-
-    def add(self, **more: int) -> None:
-        """Add to some of them."""
-        for name, number in more.items():
-            setattr(self, name, getattr(self, name) + number)
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What came of a batch."""
-
-    answers: Answers
-    dead: list[DeadLetter]
-    offset: int  # of the next message
+LOOKED_FOR = 50  # new objects of a batch, in each other partition
+NOT_KEYED = (
+    "%s is in partition %d and in partition %d: the topic isn't keyed by object, and answers rest on a part of its "
+    "light curve. Let the producer use the object's identifier as the key of each message (and one partitioner for "
+    "all), or copy the topic into one that is keyed so; then start a new store"
+)
 
 
 @dataclass
@@ -145,6 +102,19 @@ class Engine:
         if partition is not None:
             partition.close()
 
+    def outbox(self, number: int) -> bytes:
+        """Return what the last transaction of a partition said beside records and offset."""
+        return self._partitions[number].outbox
+
+    def last_batch(self, number: int) -> Outbox:
+        """Return the last batch of a partition."""
+        return Outbox.frombytes(self.outbox(number))
+
+    def skip_to(self, number: int, offset: int, outbox: bytes) -> None:
+        """Go on at an offset, without the messages before."""
+        part = self._partitions[number]
+        part.commit({}, part.offset, offset, outbox)
+
     def objects(self, number: int) -> int:
         """Return the number of objects of a partition."""
         return len(self._partitions[number])
@@ -157,14 +127,15 @@ class Engine:
     def recover(self, number: int) -> Answers | None:
         """Return the answers of the last batch of a partition, which may not have been published; None if none was."""
         part = self._partitions[number]
-        keys = [name.encode() for name in json.loads(part.outbox or b"[]")]
+        keys = [name.encode() for name in self.last_batch(number).objects]
         found = zip(keys, part.get(keys), strict=True)
         records = dict[str, Record]()
         for key, data in found:
             try:
                 records |= {} if data is None else {key.decode(): Record.frombytes(data)}
             except Damaged as error:  # nothing to publish again; the object's next message builds it anew
-                log.error("%s: %s; its last answer can't be published again", key.decode(), error)
+                text = f"{key.decode()}: {error}; its last answer can't be published again"
+                event("damaged", text, "error", object_id=key.decode())
         return self._repeat(number, records) if records else None
 
     def _repeat(self, number: int, records: dict[str, Record]) -> Answers:
@@ -172,7 +143,8 @@ class Engine:
         some = list(records.values())
         kept = unkept([record.answer for record in some], len(self.model.classes))
         status = np.array(STATUSES)[kept["status"]]
-        return self._answers(number, list(records), some, status, kept["p"], kept["change"], kept["previous"])
+        parts = [kept[name] for name in ("p", "change", "previous", "novelty", "set")]
+        return self._answers(number, list(records), some, status, *parts)
 
     def _answers(
         self,
@@ -183,6 +155,8 @@ class Engine:
         probabilities: NDArray[np.floating],
         moved: NDArray[np.floating],
         previous: NDArray[np.integer],
+        novelty: NDArray[np.floating],
+        sets: NDArray[np.bool_],
     ) -> Answers:
         last = [record.points["time"][-1] if len(record.points) else np.nan for record in records]
         return Answers(
@@ -191,7 +165,10 @@ class Engine:
             probabilities.astype(np.float32),
             moved.astype(np.float32),
             previous.astype(np.uint8),
+            novelty.astype(np.float32),
+            sets,
             np.array([record.n_obs for record in records], np.int64),
+            np.array([len(record.missing) for record in records], np.int64),
             np.array(last, np.float64),
             np.array([record.ra for record in records], np.float64),
             np.array([record.dec for record in records], np.float64),
@@ -204,7 +181,12 @@ class Engine:
 
     # ---- a batch ----------------------------------------------------------------------------------------------------
 
-    def take(self, messages: Sequence[Message], bury: Callable[[list[DeadLetter]], None] = lambda dead: None) -> Taken:
+    def take(
+        self,
+        messages: Sequence[Message],
+        bury: Callable[[list[DeadLetter]], None] = lambda dead: None,
+        note: Callable[[Answers], bytes] | None = None,
+    ) -> Taken:
         """Take messages of one partition, in the order of their offsets.
 
         Parameters
@@ -212,6 +194,8 @@ class Engine:
         messages : sequence of Message
         bury : callable
             Gets the messages that can't be used before anything is written: a crash may repeat them, never lose them.
+        note : callable, optional
+            Makes of the answers what is written in the same transaction in place of the outbox.
 
         Returns
         -------
@@ -230,6 +214,8 @@ class Engine:
         expected, following = part.offset, messages[-1].offset + 1
         fresh = [message for message in messages if message.offset >= expected]
         self.counts.add(messages=len(messages), repeated=len(messages) - len(fresh))
+        if not fresh:  # the outbox stays as it is
+            return Taken(self._repeat(number, {}), [], expected)
         alerts = self.decode([message.value for message in fresh])
         broken = [failure for failure in alerts.failures if failure.status == UNREADABLE]
         dead = [DeadLetter(fresh[failure.index], failure.error) for failure in broken]
@@ -237,37 +223,47 @@ class Engine:
         bury(dead)
         offsets = np.array([message.offset for message in fresh], np.int64)
         answers, changed = self._update(number, part, alerts, offsets[alerts.index])
-        outbox = json.dumps(answers.object_id).encode()
-        part.commit(changed, expected, max(expected, following), outbox)
-        return Taken(answers, dead, max(expected, following))
+        outbox = Outbox(fresh[0].offset, answers.object_id).tobytes() if note is None else note(answers)
+        part.commit(changed, expected, following, outbox)
+        return Taken(answers, dead, following)
 
     def _update(
         self, number: int, part: Partition, alerts: Alerts, offsets: NDArray[np.int64]
     ) -> tuple[Answers, dict[bytes, bytes | None]]:
         """Return the answers about the objects of alerts, and their records by key."""
-        owner: dict[str, list[int]] = {}
-        for i, name in enumerate(alerts.object_id.to_pylist()):
-            owner.setdefault(name, []).append(i)
-        names = list(owner)
-        keys = [name.encode() for name in names]
-        records = [self._record(name, data) for name, data in zip(names, part.get(keys), strict=True)]
-        new, past = self._points(alerts.new), self._points(alerts.history)
-        changes = [
-            self._change(records[k], [new[i] for i in owner[name]], [past[i] for i in owner[name]])
-            for k, name in enumerate(names)
-        ]
+        ids = alerts.object_id.to_pylist()
+        row = {name: k for k, name in enumerate(dict.fromkeys(ids))}
+        rows, own = np.array([row[name] for name in ids], np.int64), [list[int]() for _ in row]
+        for i, k in enumerate(rows.tolist()):
+            own[k].append(i)
+        names, keys = list(row), [name.encode() for name in row]
+        found = part.get(keys)
+        self._look_elsewhere(number, [key for key, data in zip(keys, found, strict=True) if data is None])
+        records = [self._record(name, data) for name, data in zip(names, found, strict=True)]
+        new, past = self._points(alerts.new, count=True), self._points(alerts.history)
+        told = list(map(Told, new, past, unseen(records, rows, past)))
+        groups = ([told[i] for i in some] for some in own)
+        changes = [change(record, group, self.keep) for record, group in zip(records, groups, strict=True)]
         place = {axis: alerts.new.column(axis) for axis in ("ra", "dec")}
         now = self.clock()
-        for k, name in enumerate(names):
-            last = owner[name][-1]
-            record, done = records[k], changes[k]
-            record.n_obs += done.taken
-            record.refused += len(done.refused)
-            record.partition, record.offset, record.updated = number, int(offsets[last]), now
-            record.ra, record.dec = _known(place["ra"][last], record.ra), _known(place["dec"][last], record.dec)
+        for record, some in zip(records, own, strict=True):
+            record.partition, record.offset, record.updated = number, int(offsets[some[-1]]), now
+            record.ra, record.dec = (_known(place[axis][some[-1]], getattr(record, axis)) for axis in ("ra", "dec"))
         self._count(changes)
         answers = self._step(number, names, records, changes, alerts.new)
         return answers, {key: record.tobytes() for key, record in zip(keys, records, strict=True)}
+
+    def _look_elsewhere(self, number: int, keys: list[bytes]) -> None:
+        """Count those of some new objects that another partition of this worker has, too, and tell of the first."""
+        for other, part in self._partitions.items():
+            if other == number or not keys:
+                continue
+            some = keys[:LOOKED_FOR]
+            strays = [key for key, data in zip(some, part.get(some), strict=True) if data is not None]
+            if strays and not self.counts.strayed:
+                text = NOT_KEYED % (strays[0].decode(), other, number)
+                event("not_keyed", text, "error", object_id=strays[0].decode(), partitions=[other, number])
+            self.counts.add(strayed=len(strays))
 
     def _record(self, name: str, data: bytes | None) -> Record:
         """Return an object's record; a damaged one is given up: what its packets tell of the past has to do."""
@@ -277,11 +273,12 @@ class Engine:
         try:
             return Record.frombytes(data)
         except Damaged as error:
-            log.error("%s: %s; it is built anew from the packet's history", name, error)
+            text = f"{name}: {error}; it is built anew from the packet's history"
+            event("damaged", text, "error", object_id=name)
             self.counts.add(damaged=1)
             return Record()
 
-    def _points(self, curves: LightCurves) -> list[NDArray[np.void]]:
+    def _points(self, curves: LightCurves, count: bool = False) -> list[NDArray[np.void]]:
         """Return each light curve's observations in the model's bands as `POINT`."""
         codes = np.array(
             [self._bands.index(b) if b in self._bands else NO_CLASS for b in curves.bands] or [0], np.uint8
@@ -290,36 +287,21 @@ class Engine:
         points["time"], points["value"], points["error"] = curves.time, curves.value, curves.error
         points["band"] = codes[curves.band]
         known = points["band"] != NO_CLASS
-        self.counts.add(other_bands=int((~known).sum()))
         good = known & np.isfinite(points["time"]) & np.isfinite(points["value"])
         if self.preprocessing.brightness == "magnitude" and not curves.in_magnitudes and curves.unit != "unknown":
             bright = is_significant(curves)  # the model leaves others out: they must not count as taken
-            self.counts.add(faint=int((good & ~bright).sum()))
+            self.counts.add(faint=int((good & ~bright).sum()) if count else 0)
             good &= bright
+        self.counts.add(other_bands=int((~known).sum()) if count else 0)
         slices = [slice(a, b) for a, b in pairwise(curves.offsets.tolist())]
         return [points[s] for s in slices] if good.all() else [points[s][good[s]] for s in slices]
-
-    def _change(self, record: Record, new: list[NDArray[np.void]], past: list[NDArray[np.void]]) -> Change:
-        """Return what an object's new observations do; one seen for the first time takes its packet's past too."""
-        came = new[0] if len(new) == 1 else joined(new)
-        if not record.n_obs and len(past[0]):
-            came = joined([past[0], came])
-        done = change(record.points, bool(record.base), came, self.keep)
-        missing = record.refused + len(done.refused)
-        if missing:  # older than anything kept: what the packets tell of the past may reach back far enough
-            whole = joined([*past, done.points, done.refused])
-            _, first = np.unique(whole[["time", "band"]], return_index=True)
-            if len(first) >= record.n_obs + done.taken + missing:
-                record.n_obs = record.refused = 0
-                record.state = record.base = b""
-                done = replace(change(record.points[:0], False, whole[first], self.keep), rebuild=True)
-        return done
 
     def _count(self, changes: Sequence[Change]) -> None:
         self.counts.add(
             observations=sum(c.taken for c in changes),
+            filled=sum(c.filled for c in changes),
             known=sum(c.known for c in changes),
-            refused=sum(len(c.refused) for c in changes),
+            refused=sum(c.refused for c in changes),
             rebuilt=sum(c.rebuild for c in changes),
         )
 
@@ -327,27 +309,31 @@ class Engine:
         self, number: int, names: list[str], records: list[Record], changes: list[Change], like: LightCurves
     ) -> Answers:
         """Take the observations into bases and states, put both into the records, and answer."""
-        n = len(records)
+        for record, c in zip(records, changes, strict=True):
+            record.points, record.folded, record.missing, record.n_obs = c.points, c.folded, c.missing, c.n_obs
+            record.base = b"" if c.anew else record.base
         old = np.flatnonzero([len(c.aged) > 0 for c in changes])
         bases = self._states([records[k].base for k in old])
         if len(old):
             bases = self._advance(bases, [changes[k].aged for k in old], like).state
             for k, data in zip(old, bases.tobytes(), strict=True):
                 records[k].base = data
-        again = np.array([c.rebuild for c in changes], bool)
-        states = self._states([r.base if a else r.state for r, a in zip(records, again, strict=True)])
-        came = [c.points if a else c.added for c, a in zip(changes, again, strict=True)]
+        states = self._states([r.base if c.rebuild else r.state for r, c in zip(records, changes, strict=True)])
+        came = [c.points if c.rebuild else c.added for c in changes]
         done = self._advance(states, came, like)
-        for record, c, data in zip(records, changes, done.state.tobytes(), strict=True):
-            record.points, record.state = c.points, data
-        status = np.where((done.status == "OK") & again, "REBUILT", done.status)
-        status = np.where([record.refused > 0 for record in records], "OUT_OF_ORDER", status) if n else status
-        probabilities = np.where(np.isin(done.status, ("OK",))[:, None], done.probabilities, np.nan)
+        for record, data in zip(records, done.state.tobytes(), strict=True):
+            record.state = data
+        last = np.array([c.status for c in changes], "<U14")
+        status = np.where(((done.status == "OK") & (last == "REBUILT")) | (last == "OUT_OF_ORDER"), last, done.status)
+        ok = done.status == "OK"
+        probabilities = np.where(ok[:, None], done.probabilities, np.nan)
+        novelty = np.where(ok, np.nan if done.novelty is None else done.novelty, np.nan)
+        sets = np.isfinite(probabilities) & (False if done.prediction_set is None else done.prediction_set)
         before = self._before(records)
         moved = 0.5 * np.abs(probabilities - before).sum(1)
         had = np.isfinite(before).all(1)
-        previous = np.where(had, np.nan_to_num(before).argmax(1), NO_CLASS) if n else np.zeros(0, int)
-        answers = self._answers(number, names, records, status, probabilities, moved, previous)
+        previous = np.where(had, np.nan_to_num(before).argmax(1), NO_CLASS)
+        answers = self._answers(number, names, records, status, probabilities, moved, previous, novelty, sets)
         for record, data in zip(records, answers.kept(), strict=True):
             record.answer = data
         return answers

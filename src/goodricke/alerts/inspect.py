@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.table import Table
 
-from goodricke.alerts.answers import NO_CLASS, STATUSES, unkept
+from goodricke.alerts.answers import NO_CLASS, STATUSES, classes_of, unkept
 from goodricke.alerts.record import Damaged, Record
+from goodricke.alerts.shadow import Report
 from goodricke.alerts.state import LmdbStore, Store, open_store, without_password
 
 DAY = 86400.0
@@ -44,6 +45,19 @@ def listing(where: str) -> Table:
     return table
 
 
+def disagreement(where: str) -> Report | None:
+    """Return what the store of a shadow says of it and the first model, None if it is no shadow's."""
+    store, parts = look_at(where), list[Report]()
+    for number in store.partitions():
+        part = store.partition(number)
+        told = part.outbox
+        part.close()
+        if b'"pairs"' not in told[:20]:
+            return None
+        parts.append(Report.frombytes(told))
+    return Report.of(parts) if parts else None
+
+
 def find(where: str, name: str) -> tuple[int, Record] | None:
     """Return the partition and the record of an object, None if there is none."""
     store = look_at(where)
@@ -58,18 +72,19 @@ def find(where: str, name: str) -> tuple[int, Record] | None:
 
 def described(number: int, record: Record) -> dict[str, Any]:
     """Return what a record says, as words and numbers."""
-    answer = unkept([record.answer], _classes(record))[0] if record.answer else None
-    told: dict[str, Any] = {"partition": number, "n_obs": record.n_obs, "refused": record.refused}
+    answer = unkept([record.answer], classes_of(record.answer))[0] if record.answer else None
+    told: dict[str, Any] = {"partition": number, "n_obs": record.n_obs, "missing": len(record.missing)}
     told |= {"offset": record.offset, "updated": record.updated, "ra": record.ra, "dec": record.dec}
-    told |= {"points kept": len(record.points), "state bytes": len(record.state), "base bytes": len(record.base)}
+    told |= {
+        "points kept": len(record.points),
+        "marks": len(record.folded),
+        "state bytes": len(record.state),
+        "base bytes": len(record.base),
+    }
     if answer is not None:
         told |= {"status": STATUSES[answer["status"]], "probabilities": [round(float(p), 4) for p in answer["p"]]}
+        told |= {"novelty": round(float(answer["novelty"]), 4)}
     return told
-
-
-def _classes(record: Record) -> int:
-    """Return the number of classes of the kept answer, from its length."""
-    return (len(record.answer) - unkept([], 0).itemsize) // 4
 
 
 def verify(where: str) -> tuple[int, list[str]]:
@@ -124,7 +139,7 @@ def _batches(where: str) -> Iterator[list[tuple[str, int, Record]]]:
 
 def _table(batch: list[tuple[str, int, Record]], classes: tuple[str, ...]) -> pa.Table:
     records = [record for _, _, record in batch]
-    n = max((_classes(record) for record in records if record.answer), default=len(classes))
+    n = max((classes_of(record.answer) for record in records if record.answer), default=len(classes))
     names = classes if len(classes) == n else tuple(map(str, range(n)))
     p, status, best = np.full((len(batch), n), np.nan, np.float32), [""] * len(batch), [""] * len(batch)
     rows = [i for i, record in enumerate(records) if record.answer]
@@ -139,6 +154,7 @@ def _table(batch: list[tuple[str, int, Record]], classes: tuple[str, ...]) -> pa
     columns["class"] = pa.array([x or None for x in best], pa.string())
     columns |= {f"p_{name}": pa.array(p[:, k], from_pandas=True) for k, name in enumerate(names)}
     columns["n_obs"] = [record.n_obs for record in records]
+    columns["n_missing"] = [len(record.missing) for record in records]
     columns["time"] = [float(r.points["time"][-1]) if len(r.points) else None for r in records]
     columns |= {axis: pa.array([getattr(r, axis) for r in records], from_pandas=True) for axis in ("ra", "dec")}
     columns["updated"] = [record.updated for record in records]

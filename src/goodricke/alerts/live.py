@@ -35,6 +35,8 @@ def _numbers(metrics: Metrics) -> Table:
         "answer after p99": f"{metrics.percentile('waited', 99):.2f} s",
         "rebuilt": f"{counts.rebuilt:,}",
         "refused, known": f"{counts.refused:,}, {counts.known:,}",
+        "filled from packets": f"{counts.filled:,}",
+        "in two partitions": f"[red]{counts.strayed:,}[/]" if counts.strayed else "0",
         "dead letters": f"[red]{counts.dead:,}[/]" if counts.dead else "0",
     }
     for name, value in rows.items():
@@ -62,8 +64,9 @@ def _changes(metrics: Metrics) -> Table:
 
 
 def _shadow(shadow: Shadow) -> str:
-    worst = ", ".join(f"{a} / {b} {n:,}" for a, b, n in shadow.worst())
+    report = shadow.report
+    worst = ", ".join(f"{a} / {b} {n:,}" for a, b, n in report.worst())
     return (
-        f"{shadow.engine.model.name} says another class of {shadow.disagreement:.1%} of {shadow.compared:,} answers"
+        f"{shadow.engine.model.name} says another class of {report.disagreement:.1%} of {report.compared:,} answers"
         f"{': ' + worst if worst else ''}"
     )

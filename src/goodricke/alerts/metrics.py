@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from goodricke.alerts.answers import Answers
-from goodricke.alerts.engine import Counts
+from goodricke.alerts.messages import Counts
+from goodricke.alerts.shadow import Shadow
 
 RECENT = 2000  # batches that percentiles are taken of
 LATE = 60.0  # seconds without a sign of the worker after which it isn't well
@@ -38,6 +39,8 @@ class Metrics:
         self.answers = self.batches = 0
         self.busy = 0.0  # seconds of all batches
         self.states: dict[int, int] = {}
+        self.shadow: Shadow | None = None
+        self._told = (self.begun, 0, 0)  # when `summary` was called last, messages and answers up to then
 
     def alive(self) -> None:
         """Note that the worker is at work, or waits for messages."""
@@ -79,6 +82,22 @@ class Metrics:
         told = {"well": self.well, "seconds_since_sign": round(self._clock() - self.seen, 3)}
         return told | {"messages": self.counts.messages, "lag": sum(list(self.lag.values()))}
 
+    def summary(self) -> dict[str, Any]:
+        """Return what has happened, and the rates since the last summary: the fields of an event."""
+        now, (then, messages, answers) = self._clock(), self._told
+        self._told, seconds = (now, self.counts.messages, self.answers), max(now - then, 1e-9)
+        told: dict[str, Any] = {"seconds": round(seconds, 3), "objects": sum(list(self.states.values()))}
+        told |= {"messages_per_second": round((self.counts.messages - messages) / seconds, 3)}
+        told |= {"answers_per_second": round((self.answers - answers) / seconds, 3), "answers": self.answers}
+        told |= {"lag": sum(list(self.lag.values())), "statuses": dict(self.statuses), **vars(self.counts)}
+        for name in ("seconds", "waited"):
+            p99 = self.percentile(name, 99)
+            told[f"batch_{name}_p99"] = None if p99 != p99 else round(p99, 4)
+        if self.shadow is not None:
+            report = self.shadow.report
+            told |= {"shadow_compared": report.compared, "shadow_differing": report.differing}
+        return told
+
     def collect(self) -> Any:
         """Give the metrics to a `prometheus_client` registry."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
@@ -101,6 +120,14 @@ class Metrics:
                 family.add_metric([str(q / 100)], self.percentile(name, q))
             yield family
         yield SummaryMetricFamily("goodricke_batches", "Batches", self.batches, self.busy)
+        if self.shadow is not None:
+            report = self.shadow.report
+            for name, value in (
+                ("compared", report.compared),
+                ("differing", report.differing),
+                ("alone", report.alone),
+            ):
+                yield GaugeMetricFamily(f"goodricke_shadow_{name}", f"Shadow, partitions held: {name}", value=value)
 
 
 def serve(metrics: Metrics, host: str, port: int) -> ThreadingHTTPServer:

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.live import Live
 
+from goodricke import __version__
+from goodricke.alerts import events
 from goodricke.alerts.answers import Answers
+from goodricke.alerts.archive import open_archive
 from goodricke.alerts.config import WorkerConfig, read_config
 from goodricke.alerts.engine import Engine
+from goodricke.alerts.events import event
 from goodricke.alerts.live import view
 from goodricke.alerts.metrics import Metrics, serve
-from goodricke.alerts.packets import PacketOptions, decode
+from goodricke.alerts.packets import PacketOptions, decode, photometry
+from goodricke.alerts.record import VERSION
 from goodricke.alerts.replay import into_engine, into_topic, observations
 from goodricke.alerts.shadow import Shadow
-from goodricke.alerts.state import PREFIX, open_store
+from goodricke.alerts.state import PREFIX, open_store, without_password
 from goodricke.models.bundle import load_model
 from goodricke.readers import read
-
-log = logging.getLogger("goodricke")
 
 DONE = 0
 WRITTEN = (".parquet", ".csv", ".json")
@@ -52,10 +56,11 @@ def engine_for(
     Raises
     ------
     ValueError
-        If the model keeps no state, or the store was made for another model.
+        If the model keeps no state, or the store was made for another model, other photometry or other records.
     """
     loaded = load_model(model, device)
-    about = {"model": loaded.name, "model_hash": loaded.hash, "half": half, "keep": keep} | more
+    about = {"model": loaded.name, "model_hash": loaded.hash, "half": half, "keep": keep, "records": VERSION}
+    about |= photometry(format, options) | more
     store, decoder = open_store(state, about), partial(decode, format=format, options=options)
     try:
         return Engine(loaded, store, decoder, half, keep)
@@ -63,8 +68,19 @@ def engine_for(
         raise ValueError(f"{error}: see `goodricke models list`") from error
 
 
-def operate(config: WorkerConfig, live: bool = True, idle: float | None = None) -> Metrics:
-    """Work on a stream until told to stop, or idle for so many seconds; return what was counted."""
+def operate(config: WorkerConfig, live: bool = True, idle: float | None = None, every: float = 60.0) -> Metrics:
+    """Work on a stream until told to stop, or idle for so many seconds; return what was counted.
+
+    Parameters
+    ----------
+    config : WorkerConfig
+    live : bool
+        Show what happens in the terminal.
+    idle : float, optional
+        Stop when nothing has come for so many seconds.
+    every : float
+        Seconds between summaries in the log.
+    """
     from goodricke.alerts.worker import Worker
 
     try:
@@ -76,17 +92,47 @@ def operate(config: WorkerConfig, live: bool = True, idle: float | None = None) 
     if config.shadow is not None:
         shadow = Shadow(engine_for(config.shadow, _beside(config.state), *own))
     metrics = Metrics(engine.counts)
+    metrics.shadow = shadow
     server = serve(metrics, config.metrics.host, config.metrics.port) if config.metrics.port else None
     title = f"{config.input.topic}: {engine.model.name} ({engine.model.hash})"
     try:
-        with _shown(lambda: view(metrics, title, shadow), live) as tell:
-            Worker(config, engine, metrics, tell, shadow).run(idle)
+        _tell_of_start(config, engine, shadow)
+        summary = events.every(every, lambda: _tell_of(metrics, "summary"))
+        with _shown(lambda: view(metrics, title, shadow), live) as show:
+
+            def tell() -> None:
+                show()
+                summary()
+
+            worker = Worker(config, engine, metrics, tell, shadow)
+            worker.run(idle)
+        _tell_of(metrics, "stop", reason="asked" if worker.stopped else "idle")
     finally:
         if server is not None:
             server.shutdown()
             server.server_close()
-    log.info("%s", json.dumps({"event": "stopped", **vars(metrics.counts)}))
     return metrics
+
+
+def _tell_of_start(config: WorkerConfig, engine: Engine, shadow: Shadow | None) -> None:
+    other = None if shadow is None else f"{shadow.engine.model.name} ({shadow.engine.model.hash})"
+    reading, writing = config.input, config.output
+    told: dict[str, Any] = {
+        "model": engine.model.name,
+        "model_hash": engine.model.hash,
+        "shadow": other,
+        "version": __version__,
+    }
+    told |= {"state": without_password(config.state), "topic": reading.topic, "format": reading.format}
+    told |= {"group": reading.group, "answers": writing.topic, "dead_letters": writing.dead_letters}
+    told["servers"] = str(config.kafka.get("bootstrap.servers"))
+    event("start", f"{engine.model.name} on {reading.topic}, answers to {writing.topic}", **told)
+
+
+def _tell_of(metrics: Metrics, name: str, **more: Any) -> None:
+    told = metrics.summary()
+    rate, lag = told["messages_per_second"], told["lag"]
+    event(name, f"{name}: {told['messages']:,} messages, {rate:,.0f} per second, lag {lag:,}", **more, **told)
 
 
 def _beside(state: str) -> str:
@@ -98,8 +144,48 @@ def _beside(state: str) -> str:
     return state if state == "memory:" else f"{state.rstrip('/')}-shadow"
 
 
+class Stream(NamedTuple):
+    """What is replayed.
+
+    Parameters
+    ----------
+    records : iterator of tuple of bytes
+        Keys and messages, in order of time.
+    days : float64 (n,)
+        Time of each.
+    format : str
+        Of the messages.
+    options : PacketOptions
+        To decode them with.
+    what : str
+        In words.
+    """
+
+    records: Iterator[tuple[bytes, bytes]]
+    days: NDArray[np.float64]
+    format: str
+    options: PacketOptions
+    what: str
+
+
+def light_curves(sources: Sequence[str], options: dict[str, Any]) -> Stream:
+    """Return the observations of light curves as slim records."""
+    curves = read(list(sources), **options)
+    records, days = observations(curves)
+    what = f"observations of {len(curves):,} objects"
+    return Stream(records, days, "slim", PacketOptions(unit=curves.unit), what)
+
+
+def packets(sources: Sequence[str], photometry: Literal["total", "difference"]) -> Stream:
+    """Return the packets in files as they are."""
+    archive = open_archive(sources)
+    what = f"packets of {archive.objects:,} objects"
+    what += f" ({archive.left_out:,} of no fixed object left out)" if archive.left_out else ""
+    return Stream(archive.packets(), archive.days, archive.format, PacketOptions(photometry=photometry), what)
+
+
 def replay(
-    sources: Sequence[str],
+    stream: Stream,
     model: str,
     state: str,
     half: bool,
@@ -108,48 +194,58 @@ def replay(
     batch: int,
     shadow: str | None,
     live: bool,
-    options: dict[str, Any],
 ) -> int:
-    """Feed light curves straight into an engine; see `goodricke.alerts.replay`."""
-    if out is not None and out.suffix not in WRITTEN:
-        raise ValueError(f"{out}: can't write {out.suffix or 'a file without suffix'}; use .parquet, .csv or .json")
-    curves = read(list(sources), **options)
+    """Feed a stream straight into an engine; see `goodricke.alerts.replay`."""
     # offsets in the store of a replay count its observations: a worker would take them for its topic's
-    reading = PacketOptions(unit=curves.unit)
-    engine = engine_for(model, state, half, "slim", reading, replayed=True)
-    other = None if shadow is None else Shadow(engine_for(shadow, _beside(state), half, "slim", reading, replayed=True))
+    reading = (half, stream.format, stream.options)
+    engine = engine_for(model, state, *reading, replayed=True)
+    other = None if shadow is None else Shadow(engine_for(shadow, _beside(state), *reading, replayed=True))
     metrics, last = Metrics(engine.counts), dict[str, dict[str, Any]]()
 
     def keep(answers: Answers) -> None:
         if out is not None:
             last.update((each["object_id"], each) for each in answers.records())
 
-    records, days = observations(curves)
     with _shown(lambda: view(metrics, f"replay: {engine.model.name}", other), live) as tell:
-        n = into_engine((value for _, value in records), days, engine, metrics, batch, speed, other, tell, keep)
+        values = (value for _, value in stream.records)
+        n = into_engine(values, stream.days, engine, metrics, batch, speed, other, tell, keep)
     engine.close()
+    if other is not None:
+        other.close()
     console = Console()
-    console.print(f"{n:,} observations of {len(curves):,} objects, {metrics.rate:,.0f} per second")
+    console.print(f"{n:,} {stream.what}, {metrics.rate:,.0f} per second")
+    if metrics.counts.unusable:
+        console.print(f"{metrics.counts.unusable:,} of them tell nothing of a known band, or have no such brightness")
     if metrics.counts.repeated:
         known = f"{metrics.counts.repeated:,} of them were left out: the store says that it has taken so many before"
         console.print(f"{known}; for other light curves, give another --state")
     if other is not None:
-        console.print(f"{engine.model.name} and {other.engine.model.name} disagree on {other.disagreement:.1%}")
+        report = other.report
+        names = f"{engine.model.name} and {other.engine.model.name}"
+        console.print(f"{names} disagree on {report.disagreement:.1%} of {report.compared:,} answers")
     if out is not None:
         _write(list(last.values()), out)
         console.print(f"{len(last):,} rows written to {out}")
     return DONE
 
 
-def send(sources: Sequence[str], config: Path, speed: float | None, options: dict[str, Any]) -> int:
-    """Feed light curves to the input topic of a worker, as slim records."""
+def send(stream: Stream, config: Path, speed: float | None) -> int:
+    """Feed a stream to the input topic of a worker."""
     told = read_config(config)
-    if told.input.format != "slim":
-        raise ValueError(f'{config}: replay sends slim records; set [input] format = "slim", not "{told.input.format}"')
-    records, days = observations(read(list(sources), **options))
-    sent = into_topic(records, days, told.input.topic, told.kafka, speed)
-    Console().print(f"{sent:,} records sent to {told.input.topic}")
+    if told.input.format != stream.format:
+        raise ValueError(
+            f'{config}: the messages are {stream.format}; set [input] format = "{stream.format}", not '
+            f'"{told.input.format}". Light curves are sent as slim records, packets of surveys with --packets'
+        )
+    sent = into_topic(stream.records, stream.days, told.input.topic, told.kafka, speed)
+    Console().print(f"{sent:,} {stream.what} sent to {told.input.topic}")
     return DONE
+
+
+def check_writable(out: Path) -> None:
+    """Raise a ValueError if answers can't be written to a file of this name."""
+    if out.suffix not in WRITTEN:
+        raise ValueError(f"{out}: can't write {out.suffix or 'a file without suffix'}; use .parquet, .csv or .json")
 
 
 def _write(rows: list[dict[str, Any]], out: Path) -> None:

@@ -6,7 +6,9 @@ format          messages
 ``ztf``         ZTF's: Avro files with their schema inside (`goodricke.alerts.ztf`)
 ``rubin``       Rubin's: Avro with a Confluent header, or Avro files (`goodricke.alerts.rubin`)
 ``slim``        goodricke's own record of one observation (`goodricke.alerts.slim`)
-``json``        ZTF's in JSON: packets, rows of Fink or ALeRCE (`goodricke.alerts.rows`)
+``fink``        rows of Fink's API for ZTF, in JSON (`goodricke.alerts.rows`)
+``alerce``      detections of ALeRCE's API for ZTF, in JSON
+``json``        ZTF's packets in JSON, or rows of either
 ``rubin-json``  Rubin's packets in JSON
 ==============  =================================================================================================
 
@@ -52,11 +54,14 @@ __all__ = [
     "PacketOptions",
     "RegistryUnreachableError",
     "decode",
+    "photometry",
 ]
 
 OWN = {slim.NUMBER: slim.schema, rubin.NUMBER: rubin.schema}  # schemas that come with the package
-SURVEYS: dict[str, ModuleType] = {"ztf": ztf, "rubin": rubin, "slim": slim, "json": ztf, "rubin-json": rubin}
+SURVEYS: dict[str, ModuleType] = {"ztf": ztf, "rubin": rubin, "slim": slim}
+SURVEYS |= {"fink": ztf, "alerce": ztf, "json": ztf, "rubin-json": rubin}
 IN_JSON: dict[str, Callable[[bytes], Mapping[str, Any]]] = {"json": rows.ztf_packet, "rubin-json": rows.record}
+IN_JSON |= {"fink": rows.fink_row, "alerce": rows.alerce_row}
 FORMATS = tuple(SURVEYS)
 MISFITS = (ValueError, TypeError, AttributeError, OverflowError, KeyError, pa.ArrowException)
 
@@ -87,6 +92,30 @@ def decode(messages: Sequence[bytes], format: str, options: PacketOptions | None
         If fastavro isn't installed, or numba is asked for and isn't.
     """
     return _decoder(format, options or PacketOptions()).decode(messages, 0)
+
+
+def photometry(format: str, options: PacketOptions) -> dict[str, Any]:
+    """Return which photometry a stream's light curves are of: states of one kind can't go on with another.
+
+    Parameters
+    ----------
+    format : str
+        One of `FORMATS`.
+    options : PacketOptions
+
+    Raises
+    ------
+    ValueError
+        If there is no such format, or Rubin's forced photometry lacks the flux.
+    """
+    survey = _decoder(format, options).survey
+    if survey is slim:
+        return {"survey": "slim", "unit": options.unit or "mag"}
+    cuts = {"forced": options.forced, "reliability": options.reliability, "flags": sorted(options.flags)}
+    if survey is rubin:
+        return {"survey": "rubin", "flux": rubin.flux_of(options), "unit": options.unit or "nJy"} | cuts
+    near = {"reference_distance": options.reference_distance} if options.photometry == "total" else {}
+    return {"survey": "ztf", "flux": options.photometry, "unit": options.unit or "mag"} | near | cuts
 
 
 @lru_cache(maxsize=16)

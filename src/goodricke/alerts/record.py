@@ -1,13 +1,12 @@
 """What is kept of each object: the model's state, and enough of the recent past to build it anew.
 
-An object has its last observations (at most `KEEP` x 2), the model's state after all of them, and, once there were
-more, the state before the first of them, its *base*. An observation that comes late, but not before the base, is put
-where it belongs and the state is built again from the base: the answer is that of the whole light curve. What is older
-than the base can't be had any more.
+An object has its last observations (at most `goodricke.alerts.change.KEEP` x 2), the model's state after all of them,
+and, once there were more, the state before the first of them, its *base*. Of the observations that went into the base
+a mark of four bytes each is left (`marks`), so that one of them that is sent again is known.
 
-Bytes of an object, little-endian: a header (`HEADER`), the observations (`POINT`), the state and the base as
-`goodricke.models.stateful.State.tobytes` writes them, and the last answer (`goodricke.alerts.answers`). The header's
-CRC-32 is of all that follows it.
+Bytes of an object, little-endian: a header (`HEADER`, `REST`), the observations (`POINT`), the marks of those in the
+base and of those that are missing, the state and the base as `goodricke.models.stateful.State.tobytes` writes them, and
+the last answer (`goodricke.alerts.answers`). The checksum in the header, a CRC-32, is of all the other bytes.
 """
 
 from __future__ import annotations
@@ -20,17 +19,24 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-MAGIC, VERSION = b"gkal", 1
-KEEP = 32  # observations kept at least; twice as many at most
+MAGIC, VERSION = b"gkal", 2
 
-# magic, version, points; bytes of state, base and answer, checksum; observations in all, refused; partition, offset,
+HEADER = struct.Struct("<4sHI")  # magic, version, checksum
+# numbers of points and of both kinds of marks; bytes of state, base and answer; observations in all; partition, offset,
 # updated, ra, dec
-HEADER = struct.Struct("<4sHHIIIIIIiqddd")
+REST = struct.Struct("<7Iiqddd")
+FIRST = struct.Struct("<4sHHIIIIIIiqddd")  # the header of version 1, whose checksum was of what follows it
 POINT = np.dtype([("time", "<f8"), ("value", "<f4"), ("error", "<f4"), ("band", "u1")])
+MARK = np.dtype("<u4")
+_NO_POINTS, _NO_MARKS = np.zeros(0, POINT), np.zeros(0, MARK)
 
 
 class Damaged(ValueError):  # noqa: N818  what it says of the bytes
-    """Bytes that are no record of an object: another version, cut short, or changed on the disk."""
+    """Bytes that are no record of an object: cut short, or changed on the disk."""
+
+
+class OtherVersion(ValueError):  # noqa: N818  what it says of the bytes
+    """A sound record of another version."""
 
 
 @dataclass
@@ -46,9 +52,11 @@ class Record:
     answer : bytes
         The last one, as it was published.
     n_obs : int
-        Observations taken in all, those before the base among them.
-    refused : int
-        Observations that were older than the base.
+        Observations taken in all, those in the base among them.
+    folded : uint32 array
+        `marks` of the observations in the base, the last of them if there were too many.
+    missing : uint32 array
+        `marks` of observations that were told of and came too late to be taken.
     partition, offset : int
         Of the last message that was taken.
     updated : float
@@ -62,7 +70,8 @@ class Record:
     base: bytes = b""
     answer: bytes = b""
     n_obs: int = 0
-    refused: int = 0
+    folded: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, MARK))
+    missing: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, MARK))
     partition: int = -1
     offset: int = -1
     updated: float = 0.0
@@ -71,10 +80,14 @@ class Record:
 
     def tobytes(self) -> bytes:
         """Return it as bytes."""
-        body = b"".join([self.points.tobytes(), self.state, self.base, self.answer])
-        sizes = (len(self.points), len(self.state), len(self.base), len(self.answer), zlib.crc32(body))
-        rest = (self.n_obs, self.refused, self.partition, self.offset, self.updated, self.ra, self.dec)
-        return HEADER.pack(MAGIC, VERSION, *sizes, *rest) + body
+        points, folded, missing = self.points.tobytes(), self.folded.tobytes(), self.missing.tobytes()
+        lengths = (len(self.points), len(self.folded), len(self.missing))
+        sizes = (len(self.state), len(self.base), len(self.answer))
+        about = (self.n_obs, self.partition, self.offset, self.updated, self.ra, self.dec)
+        body = b"".join(
+            [REST.pack(*lengths, *sizes, *about), points, folded, missing, self.state, self.base, self.answer]
+        )
+        return HEADER.pack(MAGIC, VERSION, zlib.crc32(body, _BEGINNING)) + body
 
     @classmethod
     def frombytes(cls, data: bytes) -> Record:
@@ -84,92 +97,52 @@ class Record:
         ------
         Damaged
             If they are none.
+        OtherVersion
+            If they are one of another version of goodricke's.
         """
         if len(data) < HEADER.size or data[:4] != MAGIC:
             raise Damaged("these bytes are no record of an object")
-        _, version, n, *sizes, checksum, n_obs, refused, partition, offset, updated, ra, dec = HEADER.unpack_from(data)
-        if version != VERSION:
-            raise Damaged(f"the record has version {version}, this goodricke reads {VERSION}")
-        at = HEADER.size + n * POINT.itemsize
-        if len(data) != at + sum(sizes) or zlib.crc32(memoryview(data)[HEADER.size :]) != checksum:
+        _, version, checksum = HEADER.unpack_from(data)
+        beginning = _BEGINNING if version == VERSION else _checksum_of(version)
+        sound = zlib.crc32(memoryview(data)[HEADER.size :], beginning) == checksum
+        if version != VERSION and (sound or _is_first(data)):
+            raise OtherVersion(
+                f"the record has version {version}, this goodricke reads {VERSION}: go on with the goodricke that "
+                "wrote it, or start a new store and fill it with `goodricke alerts replay --to`"
+            )
+        if not sound or version != VERSION or len(data) < HEADER.size + REST.size:
             raise Damaged("the record is cut short or was changed: its checksum is wrong")
-        parts = []
-        for size in sizes:
-            parts.append(data[at : at + size])
-            at += size
-        points = np.frombuffer(data, POINT, n, HEADER.size)
-        state, base, answer = parts
-        return cls(points, state, base, answer, n_obs, refused, partition, offset, updated, ra, dec)
+        n, folded, missing, *sizes, n_obs, partition, offset, updated, ra, dec = REST.unpack_from(data, HEADER.size)
+        at = HEADER.size + REST.size
+        of_base = at + n * POINT.itemsize
+        of_missing = of_base + folded * MARK.itemsize
+        a = of_missing + missing * MARK.itemsize
+        b, c = a + sizes[0], a + sizes[0] + sizes[1]
+        return cls(
+            np.frombuffer(data, POINT, n, at) if n else _NO_POINTS,
+            data[a:b],
+            data[b:c],
+            data[c:],
+            n_obs,
+            np.frombuffer(data, MARK, folded, of_base) if folded else _NO_MARKS,
+            np.frombuffer(data, MARK, missing, of_missing) if missing else _NO_MARKS,
+            *(partition, offset, updated, ra, dec),
+        )
 
 
-@dataclass(frozen=True)
-class Change:
-    """What new observations do to an object's observations.
-
-    Parameters
-    ----------
-    points : structured array
-        Those that are kept from now on.
-    aged : structured array
-        Those that go into the base.
-    added : structured array
-        New ones that are later than all before: the state only has to take them.
-    rebuild : bool
-        Whether a late one came: the state is built again from the base.
-    refused : structured array
-        New ones that are older than the base.
-    taken, known : int
-        Numbers of new observations that were taken, and that the object had.
-    """
-
-    points: NDArray[np.void]
-    aged: NDArray[np.void]
-    added: NDArray[np.void]
-    rebuild: bool
-    refused: NDArray[np.void]
-    taken: int
-    known: int
+def _checksum_of(version: int) -> int:
+    """Return the checksum of a record's magic and version, with which that of the rest goes on."""
+    return zlib.crc32(struct.pack("<4sH", MAGIC, version))
 
 
-def change(points: NDArray[np.void], has_base: bool, new: NDArray[np.void], keep: int = KEEP) -> Change:
-    """Take new observations of one object, in the order in which they came.
+_BEGINNING = _checksum_of(VERSION)
 
-    One after the other: what is kept and what is refused must not depend on how a stream is cut into batches.
 
-    Parameters
-    ----------
-    points : structured array
-        Of `POINT`, by time.
-    has_base : bool
-        Whether there were earlier ones.
-    new : structured array
-        Of `POINT`.
-    keep : int
-        See `KEEP`.
-    """
-    if len(new) == 1 and len(points) < 2 * keep and (not len(points) or new["time"][0] > points["time"][-1]):
-        return Change(joined([points, new]), points[:0], new, False, points[:0], 1, 0)  # nearly always
-    own, aged, added = points.tolist(), list[tuple](), list[tuple]()
-    ids = {_key(point) for point in own}
-    late, refused, taken, known = False, list[tuple](), 0, 0
-    for point in new.tolist():
-        if _key(point) in ids:
-            known += 1
-        elif (has_base or aged) and _key(point) < _key(own[0]):
-            refused.append(point)
-        else:
-            ids.add(_key(point))
-            taken += 1
-            place = _place(own, point)
-            if place == len(own):
-                added.append(point)
-            else:
-                late = True
-            own.insert(place, point)
-            if len(own) > 2 * keep:
-                ids.difference_update(map(_key, own[:keep]))  # one of these again can't be told from a new one
-                aged, own = aged + own[:keep], own[keep:]
-    return Change(_array(own), _array(aged), _array(added), late, _array(refused), taken, known)
+def _is_first(data: bytes) -> bool:
+    """Return whether bytes are a sound record of version 1."""
+    if len(data) < FIRST.size or FIRST.unpack_from(data)[1] != 1:
+        return False
+    return bool(zlib.crc32(memoryview(data)[FIRST.size :]) == FIRST.unpack_from(data)[6])
 
 
 def joined(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
@@ -177,18 +150,13 @@ def joined(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     return np.frombuffer(b"".join([part.tobytes() for part in parts]), POINT)
 
 
-def _key(point: tuple) -> tuple[float, int]:
-    """Return what tells observations apart and what they are sorted by: time, then band, as in a whole light curve."""
-    return point[0], point[3]
+def marks(points: NDArray[np.void]) -> NDArray[np.uint32]:
+    """Return a number of 32 bits for each observation (k,), from its time and band (splitmix64, Steele et al. 2014).
 
-
-def _place(own: Sequence[tuple], point: tuple) -> int:
-    """Return where a point belongs: after all that are not later."""
-    at = len(own)
-    while at and _key(own[at - 1]) > _key(point):
-        at -= 1
-    return at
-
-
-def _array(points: list[tuple]) -> NDArray[np.void]:
-    return np.array(points, POINT) if points else np.zeros(0, POINT)
+    Two observations have the same one by chance once in 4e9.
+    """
+    x = (points["time"] + 0.0).view(np.uint64)  # so that -0 is 0
+    x = x + (points["band"].astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((x ^ (x >> np.uint64(31))) >> np.uint64(32)).astype(MARK)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from goodricke.alerts import generate
 from goodricke.alerts.answers import Answers
-from goodricke.alerts.engine import Engine, Message
+from goodricke.alerts.engine import Engine
+from goodricke.alerts.messages import Message
 from goodricke.alerts.metrics import Metrics
 from goodricke.alerts.shadow import Shadow
 from goodricke.lightcurves import LightCurves
-
-AVRO = (".avro",)
 
 
 class Pace:
@@ -47,11 +45,6 @@ def observations(curves: LightCurves) -> tuple[Iterator[tuple[bytes, bytes]], np
     """Return a light-curve set's observations as slim records with their keys, in order of time, and the times [d]."""
     good = np.isfinite(curves.time) & np.isfinite(curves.value)
     return generate.packets(curves, "slim", previous=0), np.sort(curves.time[good], kind="stable")
-
-
-def packet_files(paths: Sequence[Path]) -> list[bytes]:
-    """Return the packets in files, sorted by name."""
-    return [path.read_bytes() for path in sorted(paths)]
 
 
 def into_engine(
@@ -87,6 +80,8 @@ def into_engine(
     """
     pace, offset = Pace(speed), 0
     engine.assign(0)
+    if shadow is not None:
+        shadow.assign(0, engine)
     while some := list(islice(messages, batch)):
         if days is not None:
             pace.wait_for(float(days[min(offset + len(some), len(days)) - 1]))

@@ -42,16 +42,41 @@ def ztf_packet(message: bytes) -> dict[str, Any]:
     """
     given = record(message)
     if "candidate" in given:
-        packet = given
-    elif f"{FINK}candid" in given:
-        candidate = {name.removeprefix(FINK): value for name, value in given.items() if name.startswith(FINK)}
-        packet = {"objectId": candidate.get("objectId"), "candidate": candidate}
-    elif "oid" in given and "magpsf" in given:
-        packet = {"objectId": given["oid"], "candidate": _of_alerce(given)}
-    else:
-        raise ValueError("is neither a packet of ZTF nor a row of Fink or ALeRCE")
-    previous = [_told(source) for source in packet.get("prv_candidates") or ()]
-    return packet | {"candidate": _told(packet["candidate"]), "prv_candidates": previous}
+        previous = [_told(source) for source in given.get("prv_candidates") or ()]
+        return given | {"candidate": _told(given["candidate"]), "prv_candidates": previous}
+    if f"{FINK}candid" in given:
+        return _of_fink(given)
+    if "oid" in given and "magpsf" in given:
+        return _of_alerce(given)
+    raise ValueError("is neither a packet of ZTF nor a row of Fink or ALeRCE")
+
+
+def fink_row(message: bytes) -> dict[str, Any]:
+    """Return a row of Fink's as a packet of ZTF.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    given = record(message)
+    if f"{FINK}candid" not in given:
+        raise ValueError(f"is no row of Fink: it has no {FINK}candid")
+    return _of_fink(given)
+
+
+def alerce_row(message: bytes) -> dict[str, Any]:
+    """Return a detection of ALeRCE's as a packet of ZTF.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    given = record(message)
+    if not {"oid", "mjd", "magpsf"} <= given.keys():
+        raise ValueError("is no detection of ALeRCE: it lacks oid, mjd or magpsf")
+    return _of_alerce(given)
 
 
 def _told(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +88,20 @@ def _told(source: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _packet(object_id: Any, candidate: Mapping[str, Any]) -> dict[str, Any]:
+    return {"objectId": object_id, "candidate": _told(candidate), "prv_candidates": []}
+
+
+def _of_fink(row: Mapping[str, Any]) -> dict[str, Any]:
+    candidate = {name.removeprefix(FINK): value for name, value in row.items() if name.startswith(FINK)}
+    return _packet(candidate.get("objectId"), candidate)
+
+
 def _of_alerce(row: Mapping[str, Any]) -> dict[str, Any]:
+    return _packet(row["oid"], _with_names_of_ztf(row))
+
+
+def _with_names_of_ztf(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a detection as ALeRCE lists it with ZTF's names."""
     total, difference = row.get("magpsf_corr"), row["magpsf"]
     result = dict(row) | {"jd": row["mjd"] + MJD, "magnr": None, "sigmagnr": 0.0, "distnr": FAR}

@@ -88,12 +88,13 @@ def open_store(where: str, about: Mapping[str, Any] | None = None) -> Store:
         ``memory:``, ``redis://host:port/db`` (also ``rediss://``; a prefix for several streams as ``?prefix=NAME``), or
         the folder of an LMDB store.
     about : mapping, optional
-        What the records belong to: model hash, cell precision. A store is only opened for what it was made for.
+        What the records belong to: model hash, cell precision, photometry. A store is only opened for what it was made
+        for.
 
     Raises
     ------
     ValueError
-        If it belongs to another model.
+        If it belongs to something else.
     ImportError
         If the library of the store isn't installed.
     """
@@ -121,9 +122,12 @@ def _check(kept: bytes | None, asked: bytes, where: str) -> bool:
     if kept is None:
         return asked != b"{}"  # who only looks doesn't say what the next one must be
     if asked != b"{}" and kept != asked:
+        old, new = json.loads(kept), json.loads(asked)
+        names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+        had, has = (", ".join(f"{name} {json.dumps(told.get(name))}" for name in names) for told in (old, new))
         raise ValueError(
-            f"{where} was made for {kept.decode()}, not {asked.decode()}: start a new store; "
-            "`goodricke alerts replay --to` fills one with the past, through the topic"
+            f"{where} was made for {had}, and is to go on with {has}: its states can't be mixed with others. Set that "
+            "back, or start a new store; `goodricke alerts replay --to` fills one with the past, through the topic"
         )
     return False
 
@@ -182,7 +186,7 @@ class MemoryStore:
 # ---- LMDB -----------------------------------------------------------------------------------------------------------
 
 _NUMBER = struct.Struct("<q")
-MAP = 1 << 40  # bytes of address space; the file grows as it is filled
+MAP = 1 << 26  # bytes of address space to begin with: it is doubled when the file has filled it
 
 
 class LmdbPartition:
@@ -190,6 +194,9 @@ class LmdbPartition:
 
     A transaction is on the disk when it returns, unless ``sync`` is False: then a crash of the machine (not of the
     process) may lose the last seconds, consistently: the stream is then taken up from the offset that is there.
+
+    The file is mapped into the address space, which limits on it (``ulimit -v``, containers) count in full: the map is
+    no more than twice the file.
     """
 
     def __init__(self, folder: Path, about: bytes, sync: bool = True, readonly: bool = False) -> None:
@@ -198,24 +205,42 @@ class LmdbPartition:
         except ImportError as error:
             raise ImportError(f"a store in a folder needs lmdb: {EXTRA}") from error
         folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "data.mdb"
+        room = max(MAP, 1 << (file.stat().st_size if file.exists() else 0).bit_length())
         # writemap off: a stray write of this process must not reach the file
         self._env = lmdb.open(
-            os.fspath(folder), map_size=MAP, max_dbs=2, sync=sync, metasync=sync, readahead=False, readonly=readonly
+            os.fspath(folder), map_size=room, max_dbs=2, sync=sync, metasync=sync, readahead=False, readonly=readonly
         )
+        self._full, self._resized = lmdb.MapFullError, lmdb.MapResizedError
         self._objects = self._env.open_db(b"objects", create=not readonly)
         self._about = self._env.open_db(b"about", create=not readonly)
         with self._env.begin(write=not readonly) as change:
             if _check(change.get(ABOUT, db=self._about), about, str(folder)) and not readonly:
                 change.put(ABOUT, about, db=self._about)
 
+    def _begin(self, db: Any, write: bool = False) -> Any:
+        """Begin a transaction, with as much room as another process has given the file."""
+        try:
+            return self._env.begin(db, write=write)
+        except self._resized:
+            self._env.set_mapsize(0)
+            return self._env.begin(db, write=write)
+
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Partition`."""
-        with self._env.begin(self._objects) as look:
+        with self._begin(self._objects) as look:
             return [look.get(key) for key in keys]
 
     def commit(self, changed: Mapping[bytes, bytes | None], expected: int, offset: int, outbox: bytes = b"") -> None:
         """See `Partition`."""
-        with self._env.begin(self._objects, write=True) as change:
+        while True:
+            try:
+                return self._write(changed, expected, offset, outbox)
+            except self._full:  # the transaction is undone
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
+
+    def _write(self, changed: Mapping[bytes, bytes | None], expected: int, offset: int, outbox: bytes) -> None:
+        with self._begin(self._objects, write=True) as change:
             here = _NUMBER.unpack(change.get(OFFSET, _NUMBER.pack(FIRST), db=self._about))[0]
             if here != expected:
                 raise Fenced(f"the offset is {here}, not {expected}: another worker has this partition")
@@ -230,22 +255,22 @@ class LmdbPartition:
     @property
     def offset(self) -> int:
         """See `Partition`."""
-        with self._env.begin(self._about) as look:
+        with self._begin(self._about) as look:
             return int(_NUMBER.unpack(look.get(OFFSET, _NUMBER.pack(FIRST)))[0])
 
     @property
     def outbox(self) -> bytes:
         """See `Partition`."""
-        with self._env.begin(self._about) as look:
+        with self._begin(self._about) as look:
             return bytes(look.get(OUTBOX, b""))
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """See `Partition`."""
-        with self._env.begin(self._objects) as look:
+        with self._begin(self._objects) as look:
             yield from look.cursor()
 
     def __len__(self) -> int:
-        with self._env.begin(self._objects) as look:
+        with self._begin(self._objects) as look:
             return int(look.stat(self._objects)["entries"])
 
     def compact(self, folder: Path) -> None:

@@ -7,7 +7,6 @@ one begins at the store's offset, not the broker's, and first publishes the last
 
 from __future__ import annotations
 
-import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from goodricke.alerts.answers import Answers, avro_schema
 from goodricke.alerts.config import WorkerConfig
-from goodricke.alerts.engine import DeadLetter, Engine, Message, Taken
+from goodricke.alerts.engine import Engine
+from goodricke.alerts.events import event, log
 from goodricke.alerts.filters import Filter
+from goodricke.alerts.messages import DeadLetter, Message, Taken
 from goodricke.alerts.metrics import Metrics
 from goodricke.alerts.shadow import Shadow
 from goodricke.alerts.state import FIRST, Fenced, without_password
@@ -24,10 +25,12 @@ from goodricke.alerts.state import FIRST, Fenced, without_password
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
 
-log = logging.getLogger("goodricke")
-
 EXTRA = "pip install 'goodricke[alerts]'"
 BEGINNING = 1000  # bytes that are kept of a dead letter that is too large
+NO_KEY = (
+    "messages in {} have no key: unless its producer keeps all about an object in one partition otherwise, answers "
+    "rest on parts of light curves. Use the object's identifier as the key"
+)
 PATIENCE = 30.0  # seconds to get answers out before giving up; the outbox still has them
 
 
@@ -79,7 +82,8 @@ class Publisher:
         """Send messages that can't be used, with what is wrong with them, and see them arrive."""
         for letter in letters:
             where = f"{topic}/{letter.message.partition}/{letter.message.offset}"
-            log.warning("%s: %s", where, letter.error)
+            place = {"topic": topic, "partition": letter.message.partition, "offset": letter.message.offset}
+            event("dead_letter", f"{where}: {letter.error}", "warning", **place, error=letter.error)
             headers: list[tuple[str, str | bytes | None]] = [("error", letter.error), ("from", where)]
             self._bury(where, letter.message.value, headers)
         if letters:
@@ -172,19 +176,22 @@ class Worker:
         self.config, self.engine, self.metrics, self._tell, self._shadow = config, engine, metrics, tell, shadow
         own = {"group.id": config.input.group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
         own |= {"queued.max.messages.kbytes": 65536}  # fetched ahead, at most: memory stays flat
-        self._consumer: Consumer = Consumer({**own, **config.kafka})
+        self._consumer: Consumer = Consumer({**own, **config.kafka}, logger=log)
         strategy = f"{config.kafka.get('partition.assignment.strategy')} {config.kafka.get('group.protocol')}"
         self._cooperative = "cooperative" in strategy or "consumer" in strategy  # partitions come some at a time
         # a producer is no consumer: what only that knows is left out
         theirs = {k: v for k, v in config.kafka.items() if not k.startswith(("session.", "max.poll", "partition.a"))}
         sending = {"linger.ms": 5, "compression.type": "lz4", "enable.idempotence": True}
-        self._publisher = Publisher(config, Answers.none(engine.model.classes), Producer({**sending, **theirs}))
-        self._stop, self._last = False, float("inf")  # joining a group takes seconds: they are not idle
+        self._publisher = Publisher(
+            config, Answers.none(engine.model.classes), Producer({**sending, **theirs}, logger=log)
+        )
+        self.stopped, self._last = False, float("inf")  # joining a group takes seconds: they are not idle
+        self._width: int | None = None  # partitions of the topic, once known
         self._places: dict[int, tuple[int, bool]] = {}  # the offset due in each partition, and whether to begin there
 
     def stop(self, *_: object) -> None:
         """Stop after the batch that is being taken; a signal may call it."""
-        self._stop = True
+        self.stopped = True
 
     def run(self, idle: float | None = None) -> None:
         """Work until told to stop, or until nothing has come for ``idle`` seconds.
@@ -201,7 +208,7 @@ class Worker:
             [reading.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
         try:
-            while not self._stop and (idle is None or time.monotonic() - self._last < idle):
+            while not self.stopped and (idle is None or time.monotonic() - self._last < idle):
                 found = self._consumer.consume(reading.batch, reading.wait)
                 self.metrics.alive()
                 if found:
@@ -211,7 +218,7 @@ class Worker:
         finally:
             self.engine.close()
             if self._shadow is not None:
-                self._shadow.engine.close()
+                self._shadow.close()
             self._consumer.close()
             self._publisher.close()
 
@@ -219,14 +226,25 @@ class Worker:
         """Take up partitions where the store says, and publish again what may not have been."""
         self._last = time.monotonic()
         for each in partitions:
-            each.offset = self.engine.assign(each.partition)
-            self._places[each.partition] = each.offset, True
+            each.offset = self._begin(each.partition)
             again = self.engine.recover(each.partition)
             if again is not None:
                 self._publisher.answers(again)
             self.metrics.states[each.partition] = self.engine.objects(each.partition)
         (consumer.incremental_assign if self._cooperative else consumer.assign)(partitions)
-        log.info("took up partitions %s", [each.partition for each in partitions])
+        self._rebalanced("took up", {each.partition: each.offset for each in partitions})
+
+    def _begin(self, number: int) -> int:
+        """Open a partition and return where to go on: where the store says, or where the shadow's does."""
+        offset = self.engine.assign(number)
+        if self._shadow is not None:
+            offset = self._shadow.assign(number, self.engine)
+        self._places[number] = offset, True
+        return offset
+
+    def _rebalanced(self, what: str, offsets: dict[int, int]) -> None:
+        text = f"{what} partitions {list(offsets)}"
+        event("rebalance", text, change=what, partitions=list(offsets), offsets=list(offsets.values()))
 
     def _in_order(self, number: int, some: list[Any]) -> None:
         """Note how far a partition was consumed, which may only go up.
@@ -245,18 +263,20 @@ class Worker:
                 "store was made with, or has lost messages; start a new store"
             )
         if begins and first > due > FIRST:  # later gaps are compaction, or a transaction's marks
-            log.warning("partition %d: the messages %d to %d are not there any more", number, due, first - 1)
+            text = f"partition {number}: the messages {due} to {first - 1} are not there any more"
+            event("lost", text, "warning", partition=number, first=due, last=first - 1)
         self._places[number] = some[-1].offset() + 1, False
 
     def _revoked(self, consumer: Consumer, partitions: list[Any]) -> None:
+        offsets = {each.partition: self._places.get(each.partition, (FIRST,))[0] for each in partitions}
         for each in partitions:
             self.engine.revoke(each.partition)
             self._places.pop(each.partition, None)
             if self._shadow is not None:
-                self._shadow.engine.revoke(each.partition)
+                self._shadow.revoke(each.partition)
             self.metrics.lag.pop(each.partition, None)
             self.metrics.states.pop(each.partition, None)
-        log.info("gave up partitions %s", [each.partition for each in partitions])
+        self._rebalanced("gave up", offsets)
 
     def _take(self, found: list[Any]) -> None:
         """Take what was consumed, partition by partition."""
@@ -265,20 +285,35 @@ class Worker:
             if each.error() is None:
                 by_partition.setdefault(each.partition(), []).append(each)
             else:
-                log.warning("the broker says: %s", each.error())
+                event("broker", f"the broker says: {each.error()}", "warning")
         for number, some in by_partition.items():
             begun = time.perf_counter()
             self._in_order(number, some)
+            self._look_at_keys(some)
             try:
                 taken = self._one(number, some)
             except Fenced as error:
-                log.warning("partition %d: %s; nothing was written", number, error)
+                event("fenced", f"partition {number}: {error}; nothing was written", "warning", partition=number)
                 self._go_back(some[0].topic(), number)
                 continue
             arrived = min((each.timestamp()[1] for each in some), default=0) / 1000
             self.metrics.batch(taken.answers, time.perf_counter() - begun, max(time.time() - arrived, 0.0))
             self.metrics.states[number] = self.engine.objects(number)
             self._lag(some[-1])
+
+    def _look_at_keys(self, some: list[Any]) -> None:
+        """Count messages without a key, which no partitioner can keep together by object, and tell of the first."""
+        without = sum(each.key() is None for each in some)
+        if without and self._partitions_of(some[0].topic()) > 1:
+            if not self.engine.counts.unkeyed:
+                event("not_keyed", NO_KEY.format(some[0].topic()), "warning", topic=some[0].topic())
+            self.engine.counts.add(unkeyed=without)
+
+    def _partitions_of(self, topic: str) -> int:
+        """Return the number of a topic's partitions, asked for once."""
+        if self._width is None:
+            self._width = len(self._consumer.list_topics(topic, PATIENCE).topics[topic].partitions)
+        return self._width
 
     def _go_back(self, topic: str, number: int) -> None:
         """Leave what was fetched of a partition, and go on where its store is, if the partition is still this worker's.
@@ -288,10 +323,10 @@ class Worker:
         from confluent_kafka import TopicPartition
 
         self.engine.revoke(number)
+        if self._shadow is not None:
+            self._shadow.revoke(number)
         if number in {each.partition for each in self._consumer.assignment()}:
-            offset = self.engine.assign(number)
-            self._places[number] = offset, True
-            self._consumer.seek(TopicPartition(topic, number, offset))
+            self._consumer.seek(TopicPartition(topic, number, self._begin(number)))
 
     def _one(self, number: int, some: list[Any]) -> Taken:
         messages = [Message(each.offset(), each.value() or b"", number) for each in some]
