@@ -308,3 +308,16 @@ def test_predictions_with_sets_can_be_joined_with_failures():
     both = Predictions.concat([ok, Predictions.failed(["d"], Status.UNREADABLE, ok)])
     assert both.table["prediction_set"].to_pylist() == [["X"], ["X", "Y"], None, None]
     assert b"90 %" in both.table.schema.field("prediction_set").metadata[b"description"]
+
+
+def test_a_plain_pair_is_a_promise_too():
+    assert b"80 % of each class" in trusted((0.8, True)).table.schema.field("prediction_set").metadata[b"description"]
+
+
+def test_columns_of_other_tables_are_not_taken_for_a_model_s():
+    objects = pa.table({"novelty": ["a", "b"], "prediction_set": ["x", "y"], "kept": [1, 2]})
+    made = Predictions.build(
+        pa.array(["a", "b"]), np.array(["OK", "OK"]), ("X",), np.ones((2, 1)), [1, 1], objects=objects
+    )
+    assert "kept" in made.table.column_names
+    assert not {"novelty", "prediction_set"} & set(made.table.column_names)

@@ -16,7 +16,7 @@ from goodricke.inference import monte_carlo
 from goodricke.models.bundle import Model
 from goodricke.preprocess import Prepared, Steps
 from goodricke.uncertainty.calibrated import Calibration, Mode
-from goodricke.uncertainty.calibration import KINDS, Kind, choose_scaling
+from goodricke.uncertainty.calibration import KINDS, Kind, choose_scaling, fit_scaling, folds_of
 from goodricke.uncertainty.conformal import Conformal, stratum_of
 from goodricke.uncertainty.novelty import Detector, Novelty, fit_detector
 from goodricke.uncertainty.novelty import Kind as NoveltyKind
@@ -89,7 +89,11 @@ def calibrate(
     detector = _detector(model, prepared, label, known, novelty)
     usual: dict[Mode, Novelty] = {} if detector is None else {"one_pass": _usual(detector, told)}
     result = Calibration(one_pass, several, sets, usual)
-    return _with_stream(result, model, prepared, label, validation, detector) if isinstance(prepared, Steps) else result
+    return (
+        _with_stream(result, model, prepared, label, validation, detector, told, star)
+        if isinstance(prepared, Steps)
+        else result
+    )
 
 
 def ask(model: Model, prepared: Prepared | Steps, rows: Int) -> Told:
@@ -126,13 +130,19 @@ def _with_stream(
     label: NDArray[np.integer],
     validation: Int,
     detector: Detector | None,
+    whole: Told,
+    star: NDArray,
 ) -> Calibration:
     """Add what holds for light curves that are still coming in: validation ones, cut somewhere in each stratum."""
     rows, counts = cuts(steps.n_points[validation])
     part = steps.cut(validation[rows], counts)
     told = ask(model, part, np.arange(len(rows)))
     bounds = _edges(steps.n_points[validation])
-    p = result.one_pass.probabilities(told.logits)
+    p, fold = np.empty(told.logits.shape), folds_of(star[validation])
+    for k in np.unique(fold):  # each star by a scaling fitted to others, as for whole light curves
+        rest = fold != k if (fold != k).any() else fold == k
+        scaling = fit_scaling(whole.logits[None, rest], label[validation][rest], result.one_pass.kind)
+        p[fold[rows] == k] = scaling.probabilities(told.logits[fold[rows] == k])
     sets, usual = dict(result.sets), dict(result.novelty)
     sets["stream"] = Conformal.of(p, label[validation[rows]], counts, bounds)
     if detector is not None:

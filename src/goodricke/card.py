@@ -21,7 +21,7 @@ from goodricke.training.loop import Run
 from goodricke.training.recipe import Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 from goodricke.uncertainty.calibration import Scaling
-from goodricke.uncertainty.conformal import Coverage
+from goodricke.uncertainty.conformal import Conformal, Coverage
 
 TITLES = {
     "deterministic": "One pass without dropout",
@@ -98,12 +98,13 @@ TRUST = "## How far to trust it"
 
 
 def with_section(card: str, section: str) -> str:
-    """Return a card with its section on trust in place of the one that it has, if it has one."""
-    before, found, after = card.partition(TRUST)
+    """Return a card with a section in place of the one with its heading; without one, before what to beware of."""
+    heading = section.partition("\n")[0]
+    before, found, after = f"\n{card}".partition(f"\n{heading}\n")
     rest = after[after.index("\n## ") + 1 :] if "\n## " in after else ""
     if not found:
-        before, found, rest = card.partition("## Beware\n")
-        rest = found + rest
+        before, found, rest = f"\n{card}".partition("\n## Beware\n")
+        rest = (found + rest).lstrip()
     return f"{before.rstrip()}\n\n{section}\n{rest}".lstrip()
 
 
@@ -139,6 +140,7 @@ def trust(
     return "\n".join(lines) + "\n"
 
 
+LEVELS = (0.8, 0.9, 0.95)
 _CALIBRATED = {"deterministic": "calibrated, one pass", "monte_carlo": "calibrated, mean of Monte-Carlo passes"}
 
 
@@ -162,14 +164,18 @@ def promises(model: Model, told: Answers, label: NDArray[np.int64]) -> list[tupl
         About light curves of its classes that it was not fitted to, all of which it could answer.
     label : int64 (n,)
     """
-    found, points = [], np.zeros(len(label), np.int64)
-    for per_class, of in ((False, "all"), (True, "each class")):
-        for level in (0.8, 0.9, 0.95):
-            member = model.prediction_sets(told.mode, told.probabilities, points, Coverage(level, per_class))
-            if member is not None:
-                found.append((f"sets that hold the true class, of {of}", coverage(member, label, level)))
-    if told.novelty is not None:
-        found += [(f"novelty above {1 - x.promised:g}", x) for x in false_alarms(told.novelty)]
+    found = []
+    known, usual = model.calibration.sets.get(told.mode), model.calibration.novelty.get("one_pass")
+    if known is not None:
+        for level in LEVELS:
+            member = known.sets(told.probabilities, coverage=Coverage(level))
+            found.append(("sets that hold the true class", coverage(member, label, level, len(known.score))))
+        for level in LEVELS:
+            name, kept = _worst_class(known, told.probabilities, label, level)
+            found.append((f"the same of each class; worst: {model.classes[name]}", kept))
+    if told.novelty is not None and usual is not None:
+        alarms = false_alarms(told.novelty, len(usual.score))
+        found += [(f"novelty above {1 - x.promised:g}", x) for x in alarms]
     return found
 
 
@@ -196,3 +202,17 @@ def _regressed(regression: dict[str, dict[str, RegressionScores]], model: Model)
             name = f"{target.name} [{target.unit}]" if target.unit else target.name
             lines.append(f"| {name} | {kind} | {s.n:,} | {s.r2} | {s.rmse} | {s.mae} |")
     return "\n".join(lines) + "\n\n"
+
+
+def _worst_class(
+    known: Conformal, probabilities: NDArray[np.floating], label: NDArray[np.int64], level: float
+) -> tuple[int, Kept]:
+    """Return the class whose objects are least often covered where the promise is made to each, and how often."""
+    member, classes = known.sets(probabilities, coverage=Coverage(level, per_class=True)), np.unique(label)
+    each = {
+        int(c): coverage(
+            *(member[label == c], label[label == c], level, int((known.label == c).sum())), tests=len(classes)
+        )
+        for c in classes
+    }
+    return min(each.items(), key=lambda item: (item[1].holds, item[1].found.value))

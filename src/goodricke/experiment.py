@@ -91,7 +91,7 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     recipe = resolved(recipe, data.curves, None if init is None else init.config)
     prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
-    _check_same_run(recipe, data, parts)
+    check_same_run(recipe, data, parts)
     console.print(f"{len(data.classes)} classes, " + ", ".join(f"{len(rows):,} to {k}" for k, rows in parts.items()))
     targets = learned_targets(recipe, data, parts[TRAIN])
     network = build_network(recipe, data.classes, targets, init).to(where)
@@ -248,7 +248,7 @@ def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) ->
     return parts if few is None else with_few_labels(parts, data.label, few, recipe.training.seed)
 
 
-def _check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
+def check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
     """Refuse to go on with a run that was started with other settings, labels or split: its test stars may leak."""
     split = hashlib.sha256(np.concatenate([data.label, *parts.values()]).tobytes()).hexdigest()
     free = {

@@ -127,6 +127,8 @@ def ask(
     tick: Callable[[int], None] = lambda objects: None,
 ) -> Answers:
     """Put prepared light curves to a network; see `classify` for the parameters."""
+    if not model.classes:
+        raise ValueError(f"{model.name} is an encoder without classes: start a training from it ([training] init)")
     n, classes = len(prepared), len(model.classes)
     passes = passes if model.stochastic else 0
     mean, spread = np.full((2, n, classes), np.nan)

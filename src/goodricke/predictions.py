@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 RESERVED = ("p_", "std_", "pred_")  # how the columns of a model's numbers begin, and no others
+# columns that not every model makes; another table's are not taken for them
+OPTIONAL = ("mutual_information", "aleatoric_entropy", "novelty", "prediction_set", "embedding", "n_points")
 
 
 class Status(StrEnum):
@@ -151,7 +153,8 @@ class Predictions:
             columns["n_points"] = pa.array(np.asarray(n_points, np.int32))
         columns["model"], columns["model_hash"] = pa.repeat(model, n), pa.repeat(model_hash, n)
         if objects is not None:
-            own = [n for n in objects.column_names if n not in columns and not n.startswith(RESERVED)]
+            taken = {*columns, *OPTIONAL}
+            own = [n for n in objects.column_names if n not in taken and not n.startswith(RESERVED)]
             columns |= {n: objects[n] for n in own}
         return cls(_told(pa.table(columns), coverage), tuple(classes))
 

@@ -136,3 +136,50 @@ def test_light_curves_without_a_label_of_a_known_class_teach_nothing(home: Path,
     few = DataConfig(light_curves=str(home / "curves.csv"), labels=str(home / "labels.csv"), drop=["slow", "fast"])
     with pytest.raises(ValueError, match="class"):
         recalibrate(home / "bands/model", few, tmp_path / "m", console=QUIET)
+
+
+def rows_of(home: Path, tmp_path: Path, **labels: str) -> tuple:
+    """Return light curves and a file of labels, in which the classes are what ``labels`` make of them."""
+    table = pd.read_csv(home / "labels.csv", dtype=str)
+    table["class"] = [labels.get(i, c) for i, c in zip(table["oid"], table["class"], strict=True)]
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    return "--light-curves", home / "curves.csv", "--labels", tmp_path / "mine.csv"
+
+
+def test_a_rare_class_teaches_and_is_not_reported_on(home: Path, tmp_path: Path):
+    others = {f"s{k}": "elsewhere" for k in range(4, 82) if k % 2 and k > 6}  # two slow stars are left
+    code, text = run(home / "bands/model", *rows_of(home, tmp_path, **others), "--out", tmp_path / "m")
+    assert code == 0, text
+    assert "has no class for" in text
+
+
+def test_a_class_without_labels_is_told_and_its_probability_kept(home: Path, tmp_path: Path):
+    others = {f"s{k}": "elsewhere" for k in range(82) if k % 2}
+    code, text = run(home / "bands/model", *rows_of(home, tmp_path, **others), "--out", tmp_path / "m")
+    assert code == 2 or "no labelled object of slow" in text
+    if code == 0:
+        assert load_model(tmp_path / "m").calibration.one_pass.kind == "temperature"
+
+
+def test_the_weights_are_the_same_bytes(home: Path, tmp_path: Path):
+    model = load_model(home / "bands/model")
+    full = model.save(tmp_path / "full", "card", half=False)
+    recipe = read_recipe(home / "bands.toml")
+    recalibrate(full, recipe, tmp_path / "again", passes=0, console=QUIET)
+    both = [(tmp_path / x / "model.safetensors").read_bytes() for x in ("full", "again")]
+    assert both[0] == both[1]
+
+
+def test_a_model_with_dropout_is_calibrated_with_its_passes(home: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="calibrate it with them"):
+        recalibrate(home / "folded/model", read_recipe(home / "folded.toml"), tmp_path, passes=0, console=QUIET)
+
+
+def test_scores_are_those_of_the_new_probabilities(home: Path, tmp_path: Path):
+    recipe = read_recipe(home / "bands.toml")
+    made = recalibrate(home / "bands/model", recipe, tmp_path / "m", passes=0, kinds=["vector"], console=QUIET)
+    assert made.config.metrics["deterministic"] != load_model(home / "bands/model").config.metrics["deterministic"]
+    own = DataConfig(light_curves=str(home / "curves.csv"), labels=str(home / "labels.csv"))
+    other = recalibrate(home / "bands/model", own, tmp_path / "n", passes=0, console=QUIET)
+    assert other.config.metrics == {}
+    assert "are of the model before" in (tmp_path / "n/README.md").read_text()

@@ -129,3 +129,10 @@ def test_probabilities_are_those_whatever_is_added_to_all_logits(kind):
     np.testing.assert_allclose(scaling.probabilities(bad + 1000), p, atol=1e-6)
     alone = np.stack([scaling.probabilities(row) for row in bad.astype(np.float32)])
     np.testing.assert_allclose(alone, p, rtol=1e-12)
+
+
+def test_a_class_without_objects_is_not_ruled_out():
+    bad, _, label = tilted()
+    rows = label != 3
+    chosen, _ = choose_scaling(bad[None, rows], label[rows])
+    assert chosen.kind == "temperature"

@@ -8,6 +8,7 @@ classes: they promise false alarms, not what will be caught.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from goodricke.baselines.suite import features_if_installed
 from goodricke.calibrate import Told, ask, calibrate
 from goodricke.evaluation.bootstrap import Estimate, interval
 from goodricke.evaluation.promises import fraction
-from goodricke.experiment import Parts, fit, prepare_once, split_objects
+from goodricke.experiment import Parts, check_same_run, fit, prepare_once, split_objects
 from goodricke.models.bundle import BundleConfig, Model, resolve_device
 from goodricke.preprocess import MultibandConfig, Prepared, Steps
 from goodricke.training.families import build_network, family
@@ -81,16 +82,17 @@ def leave_out(
     prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
     features = _features(data, prepared)
-    results = {}
+    files = {name: recipe.run / "without" / name.replace("/", "_") / "novelty.json" for name in data.classes}
+    settings = recipe.model_dump_json(include={"data", "preprocessing", "network", "training"})
+    key = hashlib.sha256(settings.encode()).hexdigest()
     for name in classes or data.classes:
-        file = recipe.run / "without" / name.replace("/", "_") / "novelty.json"
-        if not file.exists():
-            console.print(f"Without {name}")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            own = recipe.model_copy(update={"run": file.parent})
+        if _finished(files[name], key) is None:
+            files[name].parent.mkdir(parents=True, exist_ok=True)
+            own = recipe.model_copy(update={"run": files[name].parent})
             found = _without(name, own, data, prepared, parts, features, where, console)
-            file.write_text(json.dumps(found, indent=2))
-        results[name] = json.loads(file.read_text())
+            _replace(files[name], json.dumps({"settings": key} | found, indent=2))
+    kept = {name: _finished(file, key) for name, file in files.items()}
+    results = {name: found for name, found in kept.items() if found is not None}
     _write(recipe.run, results)
     console.print(_table(results))
     return results
@@ -101,6 +103,19 @@ def _check(wanted: Sequence[str], classes: Sequence[str]) -> None:
         raise ValueError(f"no class {unknown[0]}; there are {', '.join(classes)}")
     if len(classes) < 3:
         raise ValueError(f"{len(classes)} classes: without one of them there is nothing to tell apart")
+
+
+def _finished(file: Path, key: str) -> dict[str, Any] | None:
+    """Return what is kept of a class that was left out with these settings."""
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return found if found.get("settings") == key else None
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(text)
+    partial.replace(file)
 
 
 def _features(data: Labelled, prepared: Prepared | Steps) -> Float:
@@ -127,6 +142,7 @@ def _without(
     """Train without a class; return how well each score notices it."""
     out = data.classes.index(name)
     kept = {part: rows[data.label[rows] != out] for part, rows in parts.items()}
+    check_same_run(recipe, data, kept)
     classes = tuple(c for c in data.classes if c != name)
     label = np.maximum(data.label - (data.label > out), 0)  # those of the class itself are not asked for
     data = data._replace(label=label, classes=classes)
@@ -197,12 +213,12 @@ def _area(known: Float, novel: Float) -> float:
 
 
 def _write(run: Path, results: dict[str, Any]) -> None:
-    (run / "novelty.json").write_text(json.dumps(results, indent=2))
+    _replace(run / "novelty.json", json.dumps(results, indent=2))
     lines = [f"| class left out | objects | {' | '.join(TITLES.values())} |", "|---|---|" + "---|" * len(ALL)]
     for name, found in results.items():
         lines.append(f"| {name} | {found['objects']:,} | {' | '.join(_cell(found, kind) for kind in ALL)} |")
     lines.append(f"| mean | | {' | '.join(_mean(results, kind) for kind in ALL)} |")
-    (run / "novelty.md").write_text("\n".join(lines) + "\n")
+    _replace(run / "novelty.md", "\n".join(lines) + "\n")
 
 
 def _cell(found: dict[str, Any], kind: str) -> str:

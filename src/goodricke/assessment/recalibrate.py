@@ -7,6 +7,7 @@ probabilities: a few hundred labels of the new survey make them, the prediction 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from goodricke.calibrate import calibrate
-from goodricke.card import trust, with_section
+from goodricke.card import TITLES, trust, with_section
+from goodricke.evaluation.metrics import score
 from goodricke.experiment import Parts, split_objects
 from goodricke.inference import ask
 from goodricke.models.bundle import Model, load_model
@@ -84,6 +86,7 @@ def recalibrate(
         parts = split_objects(data, labelled, prepared)
     else:
         parts = _in_two(labelled, prepared.usable, seed)
+    _warn(model, labelled, parts[VALIDATION], passes)
     with console.status(f"Calibrating by {len(parts[VALIDATION]):,} light curves"):
         given = prepared, labelled.label, parts[VALIDATION], parts[TRAIN], labelled.star
         result = replace(model, calibration=calibrate(model, *given, passes, kinds, novelty))
@@ -91,12 +94,53 @@ def recalibrate(
         answers = {"deterministic": ask(result, prepared.take(rows), 0)}
         if passes and model.stochastic:
             answers["monte_carlo"] = ask(result, prepared.take(rows), passes, seed)
-        section = trust(result, labelled.label[rows], labelled.star[rows], answers, config.name)
+    if not result.calibration.novelty:
+        log.warning("%s has no training objects to measure novelty from: give --recipe once", model.name)
+    card = _card(model)
+    label, star = labelled.label[rows], labelled.star[rows]
+    if isinstance(data, Recipe):
+        scores = {name: score(label, x.probabilities, model.classes, star) for name, x in answers.items()}
+        figures = {name: scored.to_dict()["headline"] for name, scored in scores.items()}
+        result.config = model.config.model_copy(update={"metrics": model.config.metrics | figures})
+        for name, scored in scores.items():
+            card = with_section(card, f"## {TITLES[name]}\n\n{scored.markdown()}")
+    else:
+        result.config = model.config.model_copy(update={"metrics": {}})
+    section = trust(result, label, star, answers, config.name)
+    if not isinstance(data, Recipe):
+        section += f"\nThe other scores on this card are of the model before, on {model.config.trained_on}.\n"
     console.print(Markdown(section))
-    card = "" if model.folder is None else (model.folder / "README.md").read_text()
-    written = result.save(out, with_section(card, section), keep_golden=True)
+    written = result.save(out, with_section(card, section), same_weights=True)
     console.print(f"Model {written.name} {written.hash} written to {out}")
     return written
+
+
+def _warn(model: Model, data: Labelled, rows: np.ndarray, passes: int) -> None:
+    """Say what the labels can't teach.
+
+    Raises
+    ------
+    ValueError
+        If a model that answers by Monte-Carlo passes is to be calibrated without.
+    """
+    if model.stochastic and not passes:
+        raise ValueError(
+            f"{model.name} answers by the mean of Monte-Carlo passes: calibrate it with them, e.g. --mc 20"
+        )
+    without = [c for k, c in enumerate(model.classes) if not (data.label[rows] == k).any()]
+    if without:
+        log.warning(
+            "no labelled object of %s: the labels must be a fair sample of what will be classified, or the promises "
+            "don't hold for these",
+            ", ".join(without),
+        )
+
+
+def _card(model: Model) -> str:
+    """Return the card of a model as it was, without the temperatures that older cards name."""
+    path = (model.folder or Path()) / "README.md"
+    card = path.read_text() if model.folder is not None and path.exists() else f"# {model.name}\n"
+    return re.sub(r"^- Temperatures, fitted on validation objects: .*\n", "", card, flags=re.MULTILINE)
 
 
 def _of_known_classes(data: Labelled, model: Model) -> Labelled:
@@ -118,6 +162,13 @@ def _of_known_classes(data: Labelled, model: Model) -> Labelled:
 def _in_two(data: Labelled, usable: np.ndarray, seed: int) -> Parts:
     """Return the rows to calibrate by and to report on, no star in both."""
     rows = np.flatnonzero(usable)
-    names = np.array(data.classes)[data.label[rows]]
-    part = split_by_star(data.star[rows], names, REPORTED, 0, seed)
-    return {TRAIN: rows[:0], VALIDATION: rows[part == TRAIN], TEST: rows[part == TEST]}
+    if not len(rows):
+        raise ValueError("the model can answer for none of the labelled light curves: nothing to calibrate it by")
+    label, star = data.label[rows], data.star[rows]
+    stars = {c: len(np.unique(star[label == c])) for c in np.unique(label)}
+    few = np.isin(label, [c for c, n in stars.items() if n < 3])  # too rare to be reported on: they only teach
+    part = np.full(len(rows), TRAIN, "<U10")
+    if not few.all():
+        part[~few] = split_by_star(star[~few], label[~few], REPORTED, 0, seed)
+    part[np.isin(star, star[few])] = TRAIN
+    return {TRAIN: rows[:0], VALIDATION: rows[part != TEST], TEST: rows[part == TEST]}

@@ -18,8 +18,9 @@ import pyarrow as pa
 from goodricke.catalog.classify import ALONE, loaded
 from goodricke.inference import classify
 from goodricke.models.bundle import Precision, find_model, load_model
-from goodricke.predictions import RESERVED
+from goodricke.predictions import OPTIONAL, RESERVED
 from goodricke.readers import ReadOptions, nested
+from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
 if TYPE_CHECKING:
     from lsdb.catalog import Catalog
@@ -36,6 +37,7 @@ def map_catalog(
     precision: Precision = "auto",
     keep: Sequence[str] | None = None,
     embedding: bool = True,
+    coverage: Coverage = COVERAGE,
     **options: Any,
 ) -> Catalog:
     """Classify the light curves of an LSDB catalog; nothing is computed before the result is asked for.
@@ -53,6 +55,8 @@ def map_catalog(
         could be taken for a prediction's (``class``, ``p_...``) are left out.
     embedding : bool
         Whether to have the embedding as a column of lists.
+    coverage : Coverage
+        What is promised of the prediction sets.
     **options
         See `goodricke.readers.ReadOptions`: ``unit="mag"`` where the catalog doesn't tell.
 
@@ -67,7 +71,7 @@ def map_catalog(
         If no nested column holds a light curve.
     """
     where, told = str(find_model(model)), load_model(model, device, precision=precision).hash
-    arguments = (where, told, passes, seed, device, precision, keep, embedding, ReadOptions(**options))
+    arguments = (where, told, passes, seed, device, precision, keep, embedding, ReadOptions(**options), coverage)
     empty = classify_partition(catalog.meta, *arguments)
     return catalog.map_partitions(classify_partition, *arguments, meta=empty)
 
@@ -83,6 +87,7 @@ def classify_partition(
     keep: Sequence[str] | None = None,
     embedding: bool = True,
     options: ReadOptions | None = None,
+    coverage: Coverage = COVERAGE,
 ) -> NestedFrame:
     """Return the predictions of one partition under its index; an empty one gives the same columns without rows.
 
@@ -98,7 +103,7 @@ def classify_partition(
         raise ValueError(f"{model} is another model here ({network.hash}) than where the work began ({model_hash})")
     curves = nested.from_table(_arrow(frame), options or ReadOptions(), "the catalog")
     with ALONE:  # Dask without a cluster works in threads: for speed give LSDB a Client of processes
-        table = classify(curves, network, passes, seed).table
+        table = classify(curves, network, passes, seed, coverage=coverage).table
     made = table.column_names[: table.column_names.index("model_hash") + 1]  # then come those of the light curves
     made = [c for c in made if embedding or c != "embedding"]
     flat = [c for c in frame.columns if not _is_nested(frame[c]) and (c == "object_id" or not _is_taken(c, made))]
@@ -124,7 +129,7 @@ def _is_nested(series: Any) -> bool:
 
 def _is_taken(name: str, made: Sequence[str]) -> bool:
     """Whether a column of the catalog could be taken for one of the predictions."""
-    return name in made or name.startswith(RESERVED)
+    return name in made or name in OPTIONAL or name.startswith(RESERVED)
 
 
 def _listed(column: pa.ChunkedArray) -> pa.ChunkedArray:

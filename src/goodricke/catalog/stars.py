@@ -9,7 +9,8 @@ r"""One row per star of a catalog with one per light curve: the best of its ligh
 a geometric mean, so that the answer doesn't grow more certain with the number of light curves, which share the star and
 the instrument. Probabilities below 1e-9 count as 1e-9: one light curve can make a class improbable but can't rule it
 out. ``n_obs`` is the sum, ``pred_`` columns are the mean; what belongs to one run of the network over one light curve
-(``std_``, ``mutual_information``) is left out; all other columns, the embedding too, are those of the best light curve.
+(``std_``, ``mutual_information``, ``aleatoric_entropy``, ``prediction_set``) is left out; all other columns, the
+embedding too, are those of the best light curve.
 
 A star of which no light curve was classified keeps one row, with the status of the light curve with most observations.
 The result doesn't depend on the order of the rows.
@@ -30,7 +31,7 @@ from goodricke.predictions import Status, entropy
 
 How = Literal["best", "mean"]
 FLOOR = 1e-9
-OF_ONE_RUN = ("std_", "mutual_information")
+OF_ONE_RUN = ("std_", "mutual_information", "aleatoric_entropy", "prediction_set")
 NEW = pa.schema([("n_light_curves", pa.int32()), ("n_classified", pa.int32()), ("agreement", pa.float32())])
 
 Int = NDArray[np.int64]

@@ -1,4 +1,9 @@
-"""Whether promises are kept on held-out objects: the coverage of prediction sets, the false alarms of novelty."""
+"""Whether promises are kept on held-out objects: the coverage of prediction sets, the false alarms of novelty.
+
+The m validation objects that a threshold comes from are a sample themselves: the coverage of a threshold at the k-th of
+their scores is distributed as Beta(m + 1 - k, k) (Vovk 2012), and the number of n held-out objects that are covered is
+beta-binomial. A promise counts as broken where chance would give worse than what was found in 2.5 % of cases only.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,8 @@ from numpy.typing import NDArray
 
 from goodricke.evaluation.bootstrap import LEVEL, Estimate
 
+CHANCE = (1 - LEVEL) / 2
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -22,18 +29,16 @@ class Kept:
         Fraction of objects.
     found : Estimate
         The fraction, with its exact binomial interval (Clopper & Pearson 1934).
+    holds : bool
+        Whether chance can explain that it is worse than promised, if it is.
     size : float
         Mean number of classes in a set; NaN where the promise is not about sets.
     """
 
     promised: float
     found: Estimate
+    holds: bool
     size: float = float("nan")
-
-    @property
-    def holds(self) -> bool:
-        """Whether the interval has the promise in it; of sets, which promise at least so much, or lies above it."""
-        return (self.found.low <= self.promised or not np.isnan(self.size)) and self.promised <= self.found.high
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers by name for JSON."""
@@ -51,7 +56,9 @@ def fraction(right: NDArray[np.bool_]) -> Estimate:
     return Estimate(float(right.mean()), float(found.low), float(found.high))
 
 
-def coverage(member: NDArray[np.bool_], label: NDArray[np.integer], promised: float) -> Kept:
+def coverage(
+    member: NDArray[np.bool_], label: NDArray[np.integer], promised: float, validation: int, tests: int = 1
+) -> Kept:
     """Return how often the true class is in the prediction set.
 
     Parameters
@@ -60,18 +67,36 @@ def coverage(member: NDArray[np.bool_], label: NDArray[np.integer], promised: fl
         Which classes are in each object's set.
     label : int (n,)
     promised : float
+    validation : int
+        Objects that the threshold comes from.
+    tests : int
+        Promises of which this is the worst: one in so many is broken by chance sooner.
     """
-    hit = member[np.arange(len(label)), label]
-    return Kept(promised, fraction(hit), float(member.sum(1).mean()) if len(label) else float("nan"))
+    from scipy.stats import betabinom
+
+    hit, n = member[np.arange(len(label)), label], len(label)
+    k = int(np.floor((validation + 1) * (1 - promised) + 1e-9))
+    holds = k == 0 or betabinom.cdf(hit.sum(), n, validation + 1 - k, k) >= CHANCE / tests
+    return Kept(promised, fraction(hit), bool(holds), float(member.sum(1).mean()) if n else float("nan"))
 
 
-def false_alarms(novelty: NDArray[np.floating], rates: Sequence[float] = (0.01, 0.05)) -> list[Kept]:
+def false_alarms(novelty: NDArray[np.floating], validation: int, rates: Sequence[float] = (0.01, 0.05)) -> list[Kept]:
     """Return how often objects of known classes are called novel at thresholds that promise these rates.
 
     Parameters
     ----------
     novelty : (n,)
         Of objects of the classes that a model knows.
+    validation : int
+        Objects that novelty is a fraction of.
     rates : list of float
     """
-    return [Kept(rate, fraction(np.asarray(novelty) > 1 - rate)) for rate in rates]
+    from scipy.stats import betabinom
+
+    found = []
+    for rate in rates:
+        alarm = np.asarray(novelty) > 1 - rate
+        j = int(np.floor((1 - rate) * (validation + 1) + 1e-9)) + 1  # validation objects that must be less strange
+        holds = j > validation or betabinom.sf(alarm.sum() - 1, len(alarm), validation + 1 - j, j) >= CHANCE
+        found.append(Kept(rate, fraction(alarm), bool(holds)))
+    return found

@@ -339,7 +339,7 @@ class Model:
         card: str,
         golden: Prepared | Steps | None = None,
         half: bool = True,
-        keep_golden: bool = False,
+        same_weights: bool = False,
     ) -> Model:
         """Write the bundle and return the model as it will be loaded.
 
@@ -352,27 +352,32 @@ class Model:
             A few objects whose outputs are recorded.
         half : bool
             Store weights in float16 (half the size); arithmetic stays float32.
-        keep_golden : bool
-            The weights are those of the model's folder: take over its recorded outputs.
+        same_weights : bool
+            They are those of the model's folder: take the file as it is, and the recorded outputs.
         """
         folder = Path(folder)
-        recorded = None if self.folder is None else self.folder / "golden.npz"
-        taken = recorded.read_bytes() if keep_golden and recorded is not None and recorded.exists() else b""
+        taken = self._files("model.safetensors", "golden.npz") if same_weights else {}
         folder.mkdir(parents=True, exist_ok=True)
         kept = {k: v.detach().cpu() for k, v in self.network.state_dict().items()}
-        if half:
+        if half and not taken:
             kept = {k: v.half() if v.is_floating_point() and not k.endswith(_FULL) else v for k, v in kept.items()}
-        save_file({k: v.contiguous() for k, v in kept.items()}, folder / "model.safetensors")
+        if not taken:
+            save_file({k: v.contiguous() for k, v in kept.items()}, folder / "model.safetensors")
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
         self.calibration.write(folder)
         (folder / "README.md").write_text(card)
         (folder / "golden.npz").unlink(missing_ok=True)  # of what was here before
-        if taken:
-            (folder / "golden.npz").write_bytes(taken)
+        for name, content in taken.items():
+            (folder / name).write_bytes(content)
         saved = load_model(folder)
         if golden is not None:
             _record(saved, golden, folder / "golden.npz")
         return saved
+
+    def _files(self, *names: str) -> dict[str, bytes]:
+        """Return the contents of those files that the model's folder has."""
+        found = {name: (self.folder or Path()) / name for name in names if self.folder is not None}
+        return {name: path.read_bytes() for name, path in found.items() if path.exists()}
 
 
 # a few numbers whose rounding would move every answer

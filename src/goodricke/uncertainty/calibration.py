@@ -23,7 +23,7 @@ Kind = Literal["temperature", "vector", "dirichlet"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PENALTY: dict[Kind, float] = {"temperature": 0.0, "vector": 1e-3, "dirichlet": 1e-2}  # of departures, per object
 FOLDS = 5
-FEW = 20  # validation objects of the rarest class, on average over classes, below which only a temperature is fitted
+FEW = 20  # validation objects per class, on average, below which only a temperature is fitted
 
 Float = NDArray[np.floating]
 
@@ -164,19 +164,21 @@ def choose_scaling(
     A freer map is taken if it lowers the negative log-likelihood of left-out objects by more than the standard error
     of the difference.
     """
-    fold = _folds(np.arange(len(label)) if star is None else np.asarray(star))
+    star = np.arange(len(label)) if star is None else np.asarray(star)
+    fold = folds_of(star)
     counts = np.bincount(label, minlength=logits.shape[2])
-    possible = kinds if counts.mean() >= FEW else kinds[:1]
+    possible = kinds if counts.all() and counts.mean() >= FEW else kinds[:1]  # an absent class would be ruled out
     left_out = {kind: _left_out(logits, label, fold, kind) for kind in possible}
     rows, best = np.arange(len(label)), possible[0]
     for kind in possible[1:]:
         gain = np.log(left_out[kind][rows, label]) - np.log(left_out[best][rows, label])
-        if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
+        of_stars = np.bincount(np.unique(star, return_inverse=True)[1], gain)
+        if of_stars.mean() > of_stars.std(ddof=1) / np.sqrt(len(of_stars)):
             best = kind
     return fit_scaling(logits, label, best), left_out[best]
 
 
-def _folds(star: NDArray) -> NDArray[np.int64]:
+def folds_of(star: NDArray) -> NDArray[np.int64]:
     """Return which of `FOLDS` parts each object is in, those of one star together."""
     _, number = np.unique(star, return_inverse=True)
     shuffled = np.random.default_rng(0).permutation(number.max(initial=0) + 1)

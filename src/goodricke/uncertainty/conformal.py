@@ -13,7 +13,6 @@ A set is never empty: the most probable class is always in it, which can only ra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -113,15 +112,6 @@ class Conformal:
         result[np.arange(len(result)), np.where(np.isnan(probabilities), -1, probabilities).argmax(1)] = True
         return result & known[:, None]
 
-    def to_arrays(self) -> dict[str, NDArray]:
-        """Return arrays that `from_arrays` makes the same of."""
-        return {"score": self.score, "label": self.label, "stratum": self.stratum, "edges": self.edges}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray], classes: int) -> Conformal:
-        """Return what `to_arrays` was made of."""
-        return cls(arrays["score"], arrays["label"], arrays["stratum"], arrays["edges"], classes)
-
 
 @lru_cache(64)
 def _thresholds(known: Conformal, coverage: Coverage) -> NDArray[np.float32]:
@@ -134,6 +124,7 @@ def _thresholds(known: Conformal, coverage: Coverage) -> NDArray[np.float32]:
         for c in range(known.classes):
             like = here & (known.label == c) if coverage.per_class else here
             result[b, c] = _quantile(known.score[like], 1 - coverage.level)
+    result.flags.writeable = False  # it is handed out again
     return result
 
 
@@ -144,5 +135,5 @@ def stratum_of(n_points: ArrayLike, edges: NDArray[np.integer]) -> NDArray[np.in
 
 def _quantile(score: NDArray[np.float32], miss: float) -> float:
     """Return the k-th smallest score, k = floor((n + 1) miss); 0 where the scores are too few for any promise."""
-    k = int(np.floor((len(score) + 1) * miss + 1e-9))  # 1 - 0.9 is a bit less than 0.1
+    k = min(int(np.floor((len(score) + 1) * miss + 1e-9)), len(score))  # 1 - 0.9 is a bit less than 0.1
     return float(np.partition(score, k - 1)[k - 1]) if k else 0.0
