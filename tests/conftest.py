@@ -1,5 +1,6 @@
 """What all tests share: one thread, example light curves, a tiny untrained model."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ from goodricke.preprocess import DenseConfig, FoldedConfig, prepare
 from goodricke.readers import read
 
 torch.set_num_threads(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one process more than there are cores: tests with a broker mostly wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")
