@@ -22,6 +22,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.fixture(autouse=True)
+def _small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the forests beside a trained network have few trees: they took most of the time of its tests."""
+    monkeypatch.setattr("goodricke.baselines.suite.TREES", 20)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of survey data and fixtures beside the checkout; skip where there is none."""

@@ -267,7 +267,7 @@ def test_a_new_band_leaves_the_old_ones_as_they_are(survey: Path, monkeypatch: p
     train_bands(survey, 2)
     (survey / "run").rename(survey / "old")
     loaded = []
-    monkeypatch.setattr("goodricke.experiment.load_model", lambda name: loaded.append(name) or load_model(name))
+    monkeypatch.setattr("goodricke.experiment.load_start", lambda name: loaded.append(name) or load_model(name))
     output = train_bands(survey, 2, "--add-band", "i", "--from", str(survey / "old/model"))
     assert loaded == [str(survey / "old/model")]  # once
     assert "Bands g, r: bit for bit those of two-bands" in output.replace("\n", " ")

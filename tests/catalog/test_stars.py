@@ -34,7 +34,7 @@ def test_a_star_of_one_light_curve_is_that_light_curve(how):
     assert found["n_classified"].to_pylist() == [int(x) for x in ok]
     assert found["agreement"].to_pylist() == [1.0 if x else None for x in ok]
     assert set(table.column_names) - set(same) == (
-        {"std_EA", "std_RRAB", "std_ROT", "mutual_information"} if how == "mean" else set()
+        {"std_EA", "std_RRAB", "std_ROT", "mutual_information", "aleatoric_entropy"} if how == "mean" else set()
     )
 
 
