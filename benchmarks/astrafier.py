@@ -83,7 +83,9 @@ class Case:
     @property
     def config(self) -> AstrafierConfig:
         """Sizes of the network."""
-        return AstrafierConfig(embed=16, heads=2, hidden=24, kernels=(3, 65)) if self.tiny else AstrafierConfig()
+        return (
+            AstrafierConfig(embed=16, heads=2, hidden=24, blocks=1, kernels=(3, 65)) if self.tiny else AstrafierConfig()
+        )
 
     @property
     def operations(self) -> float:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from goodricke import classify, load_model, read
-from goodricke.assessment.recalibrate import recalibrate
+from goodricke.assessment.recalibrate import _card, recalibrate
 from goodricke.calibrate import cuts
 from goodricke.card import with_section
 from goodricke.cli import app
@@ -183,3 +185,12 @@ def test_scores_are_those_of_the_new_probabilities(home: Path, tmp_path: Path):
     other = recalibrate(home / "bands/model", own, tmp_path / "n", passes=0, console=QUIET)
     assert other.config.metrics == {}
     assert "are of the model before" in (tmp_path / "n/README.md").read_text()
+
+
+def test_what_older_cards_say_of_temperatures_goes_with_its_second_line(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(
+        "- Training: 1 h.\n- Temperatures, fitted on validation objects: 0.9 (one pass), 0.8 (mean of\n"
+        "  Monte-Carlo passes).\n- goodricke 0.1.0\n"
+    )
+    model: Any = SimpleNamespace(folder=tmp_path, name="old")
+    assert _card(model) == "- Training: 1 h.\n- goodricke 0.1.0\n"

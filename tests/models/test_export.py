@@ -19,6 +19,8 @@ from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.models.export import export
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import DenseConfig, MultibandConfig, Steps, prepare
+from goodricke.uncertainty.calibrated import Calibration
+from goodricke.uncertainty.calibration import Scaling
 from making import sky
 
 pytest.importorskip("onnx", reason="export needs goodricke[onnx]")
@@ -41,17 +43,29 @@ def calibrated(logits: np.ndarray, about: dict[str, Any]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def asas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def calibrated_model(folded_model: Model, stars: LightCurves, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """Return a narrow network on folded light curves, with a calibration that changes every probability."""
+    classes = len(folded_model.classes)
+    vector = Scaling("vector", np.array([0.5, 1.5, 2.0]), np.array([0.3, -0.2, 0.1]))
+    model = Model(folded_model.config, folded_model.network, Calibration(vector, Scaling.of_temperature(2.0, classes)))
+    few = prepare(stars[:3], model.preprocessing)
+    return model.save(tmp_path_factory.mktemp("models") / "calibrated", "# tiny", few)
+
+
+@pytest.fixture(scope="module")
+def exported(calibrated_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "stars.onnx"
-    done = CliRunner().invoke(app, ["models", "export", "asas-v", "--out", str(path)])
+    done = CliRunner().invoke(app, ["models", "export", str(calibrated_model.folder), "--out", str(path)])
     assert done.exit_code == 0, done.output
     assert [p.name for p in path.parent.iterdir()] == ["stars.onnx"]
     return path
 
 
 @pytest.mark.parametrize("rows", [[0], [3, 1, 4], list(range(12))], ids=len)
-def test_the_demo_model_gives_the_same_probabilities(rows: list[int], asas: Path, stars: LightCurves) -> None:
-    model, (opened, about) = load_model("asas-v"), session(asas)
+def test_probabilities_are_the_same(
+    rows: list[int], exported: Path, calibrated_model: Model, stars: LightCurves
+) -> None:
+    model, (opened, about) = calibrated_model, session(exported)
     prepared = prepare(stars, model.preprocessing)
     logits, embedding, _ = model.answer(prepared, np.array(rows))
     batch = prepared.batch(np.array(rows))
@@ -61,12 +75,12 @@ def test_the_demo_model_gives_the_same_probabilities(rows: list[int], asas: Path
     np.testing.assert_allclose(found[1], embedding, atol=1e-4)
 
 
-def test_the_file_tells_all_that_is_needed(asas: Path) -> None:
-    model, (opened, about) = load_model("asas-v"), session(asas)
+def test_the_file_tells_all_that_is_needed(exported: Path, calibrated_model: Model) -> None:
+    model, (opened, about) = calibrated_model, session(exported)
     assert tuple(about["classes"]) == model.classes
     assert np.shape(about["calibration"]["weight"]) == (len(model.classes),) * 2
     assert type(model.preprocessing).model_validate(about["preprocessing"]) == model.preprocessing
-    assert (about["model"], about["hash"], about["unit"]) == ("asas-v", model.hash, model.config.unit)
+    assert (about["model"], about["hash"], about["unit"]) == ("tiny", model.hash, model.config.unit)
     assert [x.name for x in opened.get_inputs()] == ["values", "time", "mask", "context"]
     assert [x.name for x in opened.get_outputs()] == ["logits", "embedding"]
 

@@ -140,7 +140,7 @@ def _card(model: Model) -> str:
     """Return the card of a model as it was, without the temperatures that older cards name."""
     path = (model.folder or Path()) / "README.md"
     card = path.read_text() if model.folder is not None and path.exists() else f"# {model.name}\n"
-    return re.sub(r"^- Temperatures, fitted on validation objects: .*\n", "", card, flags=re.MULTILINE)
+    return re.sub(r"^- Temperatures, fitted on validation objects: .*\n(?:  .*\n)*", "", card, flags=re.MULTILINE)
 
 
 def _of_known_classes(data: Labelled, model: Model) -> Labelled:
