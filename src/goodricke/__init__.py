@@ -12,6 +12,7 @@ _HOME = {
     "read": "goodricke.readers",
     "load_model": "goodricke.models.bundle",
     "classify": "goodricke.inference",
+    "GoodrickeClassifier": "goodricke.estimator",
     "evaluate": "goodricke.assessment",
     "similar": "goodricke.embeddings.similar",
     "Neighbours": "goodricke.embeddings.similar",

@@ -57,9 +57,35 @@ def model_card(
     answers : dict of Answers
         Of one pass and of Monte-Carlo passes, about the held-out light curves.
     """
+    sections = "\n".join(f"## {TITLES[name]}\n\n{s.markdown()}" for name, s in scores.items())
+    return f"""{_about(recipe, model, parts, run)}
+All scores are on the held-out stars, with 95 % bootstrap intervals over stars.
+
+{_against_baselines(label, probabilities, data, parts)}
+{sections}
+{_regressed(regression, model)}{trust(model, label, data.star[parts[TEST]], answers)}
+{BEWARE}"""
+
+
+def card_without_scores(recipe: Recipe, model: Model, parts: dict[str, NDArray[np.int64]], run: Run) -> str:
+    """Return the card of a model that was trained on all labelled light curves; see `model_card`."""
+    return f"""{_about(recipe, model, parts, run)}
+**Not scored**: no stars were held out. `goodricke evaluate` scores it on labelled light curves that it has not seen.
+
+{BEWARE}"""
+
+
+BEWARE = """## Beware
+
+Light curves of another survey, cadence or brightness range, and classes that are not listed, get an answer all the
+same: the probabilities hold for objects like those it was trained on. `novelty` says how unlike them an object is.
+"""
+
+
+def _about(recipe: Recipe, model: Model, parts: dict[str, NDArray[np.int64]], run: Run) -> str:
+    """Return what was trained, on what, and how."""
     settings = recipe.training
     source = "**Trained on simulated light curves.**\n\n" if recipe.simulated else ""
-    sections = "\n".join(f"## {TITLES[name]}\n\n{s.markdown()}" for name, s in scores.items())
     split = (
         f"the survey's own split ({recipe.data.split or recipe.data.test_labels})"
         if recipe.data.split or recipe.data.test_labels
@@ -81,16 +107,6 @@ def model_card(
   ({settings.schedule}), class weights (N / N_c)^{settings.weight_power:g}, seed {settings.seed},
   {hours:.2f} h, {torch.get_num_threads()} threads.
 - goodricke {__version__}, BSD-3-Clause.
-
-All scores are on the held-out stars, with 95 % bootstrap intervals over stars.
-
-{_against_baselines(label, probabilities, data, parts)}
-{sections}
-{_regressed(regression, model)}{trust(model, label, data.star[parts[TEST]], answers)}
-## Beware
-
-Light curves of another survey, cadence or brightness range, and classes that are not listed, get an answer all the
-same: the probabilities hold for objects like those it was trained on. `novelty` says how unlike them an object is.
 """
 
 

@@ -20,6 +20,8 @@ from goodricke.commands import (
     Device,
     Flux,
     Level,
+    ModelArgument,
+    ModelOption,
     Passes,
     PerClass,
     Quality,
@@ -34,7 +36,10 @@ from goodricke.commands import (
 )
 from goodricke.download.command import app as download
 from goodricke.embeddings.command import COMMANDS as EMBEDDINGS
+from goodricke.explorer.command import COMMANDS as EXPLORER
+from goodricke.explorer.serve import COMMANDS as SERVE
 from goodricke.memory import keep_freed_memory
+from goodricke.models.names import completions
 from goodricke.simulate.command import simulate
 
 app = typer.Typer(
@@ -102,7 +107,7 @@ def inspect(
 @app.command()
 def classify(
     sources: Sources,
-    model: Annotated[str, typer.Option(help="Shipped model (see `goodricke models list`), folder or hub id")],
+    model: ModelOption,
     out: Annotated[Path | None, typer.Option(help="Results: .parquet, .csv, .ecsv, .fits or .vot")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure per object into this folder")] = None,
     mc: Passes = 20,
@@ -178,7 +183,9 @@ def train(
     add_band: Annotated[
         str | None, typer.Option(help="Add this band to the model --from; its other bands stay as they are")
     ] = None,
-    source: Annotated[str | None, typer.Option("--from", help="Model to add a band to")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Model to add a band to", autocompletion=completions)
+    ] = None,
     folds: Annotated[
         int, typer.Option(min=1, help="Train so many models, each with another part for validation (RUN/fold-1, ...)")
     ] = 1,
@@ -240,7 +247,12 @@ def pretrain(
 @app.command()
 def evaluate(
     model: Annotated[
-        list[str], typer.Argument(help="Models: folders or shipped names; several: folds or rivals", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Models: folders or shipped names; several: folds or rivals",
+            show_default=False,
+            autocompletion=completions,
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for metrics.json, figures and predictions", show_default=False)
@@ -325,7 +337,7 @@ def list_models() -> None:
 
 
 @models.command("show")
-def show_model(model: Annotated[str, typer.Argument(help="Shipped model, folder or hub id")]) -> None:
+def show_model(model: ModelArgument) -> None:
     """Print a model's card."""
     from rich.markdown import Markdown
 
@@ -339,9 +351,7 @@ def show_model(model: Annotated[str, typer.Argument(help="Shipped model, folder 
 
 
 @models.command("verify")
-def verify(
-    model: Annotated[str, typer.Argument(help="Shipped model, folder or hub id")], device: Device = "cpu"
-) -> None:
+def verify(model: ModelArgument, device: Device = "cpu") -> None:
     """Recompute a model's recorded outputs on this machine and compare."""
 
     def run() -> int:
@@ -375,7 +385,7 @@ def import_published(
 
 @models.command("export")
 def export_model(
-    model: Annotated[str, typer.Argument(help="Shipped model, folder or hub id")],
+    model: ModelArgument,
     out: Annotated[Path, typer.Option(help="Folder; for ASTRAFier also a file ending in .onnx", show_default=False)],
 ) -> None:
     """Write a model as ONNX, to be used without PyTorch; needs the package's extra onnx.
@@ -405,8 +415,52 @@ def export_model(
     raise typer.Exit(guarded(run))
 
 
+@models.command("push")
+def push_model(
+    model: ModelArgument,
+    name: Annotated[str, typer.Argument(help="Repository on the Hugging Face hub: owner/name", metavar="OWNER/NAME")],
+    private: Annotated[bool, typer.Option("--private", help="A new repository is seen by its owner alone")] = False,
+) -> None:
+    """Put a model on the Hugging Face hub, from where its name is enough: --model OWNER/NAME.
+
+    Needs the package's extra hub, and   hf auth login   once. What others fetch is kept in their hub cache (HF_HOME)
+    and found there without network.
+    """
+
+    def run() -> int:
+        from goodricke.models.bundle import load_model
+        from goodricke.models.hub import push
+
+        loaded = load_model(model)  # nothing that doesn't load goes out
+        assert loaded.folder is not None
+        console().print(f"{loaded.name} {loaded.hash} is at {push(loaded.folder, name, private)}", markup=False)
+        return DONE
+
+    raise typer.Exit(guarded(run))
+
+
+@app.command()
+def doctor(
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also recompute the shipped models' recorded outputs (seconds)")
+    ] = False,
+    broker: Annotated[str | None, typer.Option(help="Also ask this Kafka broker, HOST:PORT")] = None,
+    redis: Annotated[str | None, typer.Option(help="Also ask this store, redis://HOST:PORT/DB")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs, and for reports of bugs")] = False,
+) -> None:
+    """Look at what goodricke runs on: versions, devices, threads, extras, models, caches; and say what to mend.
+
+    Exit code: 0 all well (missing extras are no fault), 3 something is broken.
+    """
+    from goodricke.doctor import examine, show
+
+    report = examine(verify, broker, redis)
+    show(report, as_json)
+    raise typer.Exit(SOME_FAILED if report.broken else DONE)
+
+
 app.command()(simulate)
-for command in (*ASSESSMENT, *CATALOG, *EMBEDDINGS):
+for command in (*ASSESSMENT, *CATALOG, *EMBEDDINGS, *EXPLORER, *SERVE):
     app.command()(command)
 
 

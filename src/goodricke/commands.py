@@ -8,10 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
+from goodricke.models.names import completions
+
 DONE, SOME_FAILED, USAGE = 0, 3, 2
 
 Sources = Annotated[
     list[str], typer.Argument(help="Files, folders, globs or text files that list paths", show_default=False)
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model", help="Shipped model (see `goodricke models list`), folder or hub id", autocompletion=completions
+    ),
+]
+ModelArgument = Annotated[
+    str, typer.Argument(help="Shipped model, folder or hub id", show_default=False, autocompletion=completions)
 ]
 Columns = Annotated[
     list[str] | None,

@@ -23,7 +23,7 @@ from goodricke import __version__
 from goodricke.baselines.mixture import MixtureOfExperts, fit_mixture, mixture_probabilities
 from goodricke.baselines.suite import BASELINES, forest_probabilities, forest_regressions
 from goodricke.calibrate import calibrate
-from goodricke.card import model_card
+from goodricke.card import card_without_scores, model_card
 from goodricke.evaluation.figures import plot_confusion, plot_history, plot_reliability
 from goodricke.evaluation.metrics import Scores, score
 from goodricke.evaluation.regression import RegressionScores, score_regression
@@ -66,7 +66,9 @@ class Result(NamedTuple):
     regression: dict[str, dict[str, RegressionScores]]  # by parameter, of the network and of a forest
 
 
-def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = None) -> Path:
+def run_recipe(
+    recipe: Recipe, device: str = "cpu", console: Console | None = None, data: Labelled | None = None
+) -> Path:
     """Train a model as a recipe says; return the folder of the finished bundle, ``run/model``.
 
     Parameters
@@ -75,6 +77,8 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     device : str
         As in `goodricke.load_model`. Under ``torchrun`` every process takes its own GPU and its share of each batch.
     console : rich Console, optional
+    data : Labelled, optional
+        Light curves in memory, in place of those that the recipe's ``[data]`` section names.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def run_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = No
     recipe.run.mkdir(parents=True, exist_ok=True)
     init = None if recipe.training.init is None else load_start(recipe.training.init)
     told = recipe.preprocessing.columns if isinstance(recipe.preprocessing, MultibandConfig) else ()
-    data = read_labelled(recipe.data, told)
+    data = read_labelled(recipe.data, told) if data is None else data
     recipe = resolved(recipe, data.curves, None if init is None else init.config)
     prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
@@ -312,7 +316,7 @@ def _mixture(
     recipe: Recipe, prepared: Prepared | Steps, data: Labelled, parts: Parts, device: torch.device, console: Console
 ) -> dict[str, NDArray]:
     """Train the mixture of experts in ``run/mixture``, if wanted; return what it says of the held-out light curves."""
-    if not recipe.training.mixture or not isinstance(prepared, Steps):
+    if not recipe.training.mixture or not isinstance(prepared, Steps) or not len(parts[TEST]):
         return {}
     console.print("Mixture of experts, to compare with")
     where = recipe.run / "mixture"
@@ -384,22 +388,32 @@ def _finish(
     )
     folder = recipe.run / "model"
     model = Model(config, network).save(folder, "")
-    with console.status("Calibrating on the validation objects, scoring the held-out stars"):
+    _write_split(recipe, data, parts)
+    with console.status("Calibrating on the validation objects"):
         rows, training = (parts[VALIDATION], parts[TRAIN]), recipe.training
         kinds = KINDS if training.calibration == "auto" else (training.calibration,)
         told = (prepared, data.label, *rows, data.star, training.passes, kinds, training.novelty)
         model.calibration = calibrate(model, *told)
+    if not len(parts[TEST]):
+        model = model.save(folder, card_without_scores(recipe, model, parts, run), _few(prepared, parts[VALIDATION]))
+        console.print(f"Model {model.name} {model.hash} written to {folder}; no stars were held out to score it")
+        return
+    with console.status("Scoring the held-out stars"):
         result = _score(model, prepared, data, parts, recipe.training.passes, beside)
     figures = {name: scores.to_dict()["headline"] for name, scores in result.scores.items()}
     model.config = config.model_copy(update={"metrics": figures})
-    few = parts[TEST][np.linspace(0, len(parts[TEST]) - 1, min(GOLDEN, len(parts[TEST]))).astype(int)]
     card = model_card(
         *(recipe, model, result.label, result.probabilities, result.scores, result.regression, data, parts, run),
         result.answers,
     )
-    model = model.save(folder, card, prepared.take(few))
-    _write(recipe, model, prepared.take(parts[TEST]), data, parts, result, run)
+    model = model.save(folder, card, _few(prepared, parts[TEST]))
+    _write(recipe, model, prepared.take(parts[TEST]), data, result, run)
     _tell(model, result, folder, console)
+
+
+def _few(prepared: Prepared | Steps, rows: NDArray[np.int64]) -> Prepared | Steps:
+    """Return a few objects, from all over the rows, to record the model's outputs for."""
+    return prepared.take(rows[np.linspace(0, len(rows) - 1, min(GOLDEN, len(rows))).astype(int)])
 
 
 def _score(
@@ -444,16 +458,19 @@ def _regressions(
     }
 
 
+def _write_split(recipe: Recipe, data: Labelled, parts: Parts) -> None:
+    """Write which part each light curve is in."""
+    part = np.full(len(data.label), "", dtype=object)
+    for name, members in parts.items():
+        part[members] = name
+    split = {"object_id": data.curves.ids, "label": np.array(data.classes)[data.label], "part": part}
+    pd.DataFrame(split).to_csv(recipe.run / "split.csv", index=False)
+
+
 def _write(
-    recipe: Recipe,
-    model: Model,
-    held_out: Prepared | Steps,
-    data: Labelled,
-    parts: Parts,
-    result: Result,
-    run: loop.Run,
+    recipe: Recipe, model: Model, held_out: Prepared | Steps, data: Labelled, result: Result, run: loop.Run
 ) -> None:
-    """Write metrics, figures, split and held-out predictions into the run folder."""
+    """Write metrics, figures and held-out predictions into the run folder."""
     best = list(result.answers)[-1]
     metrics = {name: scores.to_dict() for name, scores in result.scores.items()}
     metrics |= {name: {k: s.to_dict() for k, s in both.items()} for name, both in result.regression.items()}
@@ -461,13 +478,7 @@ def _write(
     plot_history(run.history, recipe.run / "history.png")
     plot_confusion(result.scores[best], recipe.run / "confusion.png")
     plot_reliability(result.label, result.probabilities[best], recipe.run / "reliability.png")
-    names = np.array(data.classes)
-    part = np.full(len(data.label), "", dtype=object)
-    for name, members in parts.items():
-        part[members] = name
-    split = {"object_id": data.curves.ids, "label": names[data.label], "part": part}
-    pd.DataFrame(split).to_csv(recipe.run / "split.csv", index=False)
-    true = pa.table({"label": pa.array(names[result.label].tolist())})
+    true = pa.table({"label": pa.array(np.array(data.classes)[result.label].tolist())})
     predictions(model, held_out, result.answers[best], held_out.status, true).write(
         recipe.run / "test_predictions.parquet"
     )

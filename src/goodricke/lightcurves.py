@@ -355,6 +355,11 @@ class LightCurves:
         )
 
     @property
+    def shape(self) -> tuple[int]:
+        """As an array of light curves would have it, (n,): scikit-learn splits them by it."""
+        return (len(self),)
+
+    @property
     def n_obs(self) -> NDArray[np.int64]:
         """Number of observations per light curve, (n,)."""
         return ragged.lengths(self.offsets)
@@ -409,8 +414,10 @@ class LightCurves:
         bands = tuple(dict.fromkeys(renamed))
         return replace(self, bands=bands, band=np.array([bands.index(name) for name in renamed], np.uint8)[self.band])
 
-    def __getitem__(self, which: int | slice | ArrayLike) -> LightCurves:
+    def __getitem__(self, which: Any) -> LightCurves:
         """Return some of the light curves: one index (a batch of one), a slice, indices (n',) or a mask (n,)."""
+        if isinstance(which, tuple) and len(which) == 2 and which[1] is Ellipsis:  # how scikit-learn takes rows
+            which = which[0]
         if isinstance(which, int | np.integer):
             index = int(which) + (len(self) if which < 0 else 0)
             if not 0 <= index < len(self):

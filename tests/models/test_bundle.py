@@ -174,7 +174,8 @@ def test_a_damaged_bundle_is_refused_with_its_folder_named(folder, damage):
 
 
 def test_an_unknown_model_lists_the_shipped_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle, "SHIPPED", tmp_path)
+    for place in ("bundle", "names"):
+        monkeypatch.setattr(f"goodricke.models.{place}.SHIPPED", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no model 'nix': neither a folder .* \(none\)"):
         load_model("nix")
     make().save(tmp_path / "tiny", "card")

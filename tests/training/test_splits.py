@@ -185,3 +185,10 @@ def test_stars_found_by_position_never_straddle_a_split():
     found = stars([f"id{k}" for k in range(120)], ra + rng.uniform(-1, 1, 120) * ARCSEC, dec)
     part = split_by_star(found, np.repeat(np.resize(["A", "B"], 40), 3))
     assert all(len(p) == 1 for p in sides(ra, part).values())
+
+
+def test_without_a_test_set_two_stars_of_a_class_are_enough():
+    part = split_by_star(["a", "b", "c", "d"], ["A", "A", "B", "B"], test=0)
+    assert sorted(part[:2]) == sorted(part[2:]) == ["train", "validation"]
+    with pytest.raises(ValueError, match=r"split in two: B \(1\)"):
+        split_by_star(["a", "b", "c"], ["A", "A", "B"], test=0)

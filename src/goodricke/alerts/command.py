@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from goodricke.commands import DONE, SOME_FAILED, USAGE, Band, console, guarded, reading
+from goodricke.models.names import completions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,8 +31,14 @@ class Photometry(StrEnum):
 LIBRARIES = ("cimpl", "confluent_kafka", "redis", "lmdb")  # whose errors are neither OSError nor RuntimeError
 
 Where = Annotated[str, typer.Argument(help="Folder of the store, or redis://HOST:PORT/DB", show_default=False)]
-Model = Annotated[str, typer.Option(help="Multi-band model (see `goodricke models list`), folder or hub id")]
-Shadow = Annotated[str | None, typer.Option(help="A second model to compare with", show_default=False)]
+Model = Annotated[
+    str,
+    typer.Option(help="Multi-band model (see `goodricke models list`), folder or hub id", autocompletion=completions),
+]
+Shadow = Annotated[
+    str | None,
+    typer.Option(help="A second model to compare with", show_default=False, autocompletion=completions),
+]
 
 
 @app.command()
@@ -80,7 +87,9 @@ def run(
 @app.command()
 def replay(
     sources: Annotated[list[str], typer.Argument(help="Light curves, as for classify", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="Straight into the engine with this model")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Straight into the engine with this model", autocompletion=completions)
+    ] = None,
     state: Annotated[str, typer.Option(help="Store: folder, redis://..., or memory: for none")] = "memory:",
     half: Annotated[bool, typer.Option("--half", help="Cells in float16")] = False,
     to: Annotated[
@@ -162,7 +171,9 @@ def show(where: Where, object_id: str) -> None:
 def export(
     where: Where,
     out: Annotated[Path, typer.Option(help="A .parquet file", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="For the names of the classes", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Option(help="For the names of the classes", show_default=False, autocompletion=completions)
+    ] = None,
 ) -> None:
     """Write a row per object: last answer, number of observations, position; without the states themselves."""
     from goodricke.alerts.inspect import export as write

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from goodricke.commands import DONE, Device, Passes, Workers, guarded
+from goodricke.commands import DONE, Device, ModelArgument, Passes, Workers, guarded
 
 
 def calibrate(
-    model: Annotated[str, typer.Argument(help="Shipped model, folder or hub id", show_default=False)],
+    model: ModelArgument,
     out: Annotated[Path, typer.Option(help="Folder for the calibrated model", show_default=False)],
     recipe: Annotated[
         Path | None, typer.Option(help="The recipe that the model was trained by", show_default=False)

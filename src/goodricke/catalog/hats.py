@@ -20,6 +20,7 @@ from goodricke.inference import classify
 from goodricke.models.bundle import Precision, find_model, load_model
 from goodricke.predictions import OPTIONAL, RESERVED
 from goodricke.readers import ReadOptions, nested
+from goodricke.readers.frames import arrow_of, is_nested
 from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
 if TYPE_CHECKING:
@@ -101,12 +102,12 @@ def classify_partition(
     network = loaded(model, device, precision)
     if network.hash != model_hash:
         raise ValueError(f"{model} is another model here ({network.hash}) than where the work began ({model_hash})")
-    curves = nested.from_table(_arrow(frame), options or ReadOptions(), "the catalog")
+    curves = nested.from_table(arrow_of(frame), options or ReadOptions(), "the catalog")
     with ALONE:  # Dask without a cluster works in threads: for speed give LSDB a Client of processes
         table = classify(curves, network, passes, seed, coverage=coverage).table
     made = table.column_names[: table.column_names.index("model_hash") + 1]  # then come those of the light curves
     made = [c for c in made if embedding or c != "embedding"]
-    flat = [c for c in frame.columns if not _is_nested(frame[c]) and (c == "object_id" or not _is_taken(c, made))]
+    flat = [c for c in frame.columns if not is_nested(frame[c]) and (c == "object_id" or not _is_taken(c, made))]
     own = [c for c in flat if keep is None or c in keep or c.lower() in ("ra", "dec")]
     made = [c for c in made if c not in own]
     columns = {c: frame[c].to_numpy() if frame[c].dtype == object else frame[c].array for c in own}
@@ -115,16 +116,6 @@ def classify_partition(
     for name in made:
         columns[name] = pd.arrays.ArrowExtensionArray(_listed(table[name]))
     return NestedFrame(columns, index=frame.index)
-
-
-def _arrow(frame: NestedFrame) -> pa.Table:
-    """Return a partition as an Arrow table: nested columns as lists of structs."""
-    arrays = [pa.array(frame[c].array) if _is_nested(frame[c]) else pa.Array.from_pandas(frame[c]) for c in frame]
-    return pa.table(arrays, names=list(frame.columns))
-
-
-def _is_nested(series: Any) -> bool:
-    return hasattr(series, "nest")
 
 
 def _is_taken(name: str, made: Sequence[str]) -> bool:

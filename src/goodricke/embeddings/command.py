@@ -19,6 +19,7 @@ from goodricke.commands import (
     guarded,
     reading,
 )
+from goodricke.models.names import completions
 
 Embedded = Annotated[
     Path, typer.Argument(help="Folder of `goodricke catalog`, or .parquet of classify or evaluate", show_default=False)
@@ -39,7 +40,10 @@ def similar(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The catalog's: with it, objects of --light-curves that the catalog doesn't have are found"),
+        typer.Option(
+            help="The catalog's: with it, objects of --light-curves that the catalog doesn't have are found",
+            autocompletion=completions,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Table: .csv, .parquet, .ecsv, .fits or .vot")] = None,
     plot: Annotated[Path | None, typer.Option(help="Picture (.png) of light curves; needs --light-curves")] = None,

@@ -29,8 +29,10 @@ from torch import nn
 from goodricke.lightcurves import LightCurves
 from goodricke.models import gpu, stateful
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
+from goodricke.models.hub import fetch
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.models.multiband_step import stepper
+from goodricke.models.names import SHIPPED, shipped_models
 from goodricke.models.stateful import State, Updated
 from goodricke.predictions import Predictions
 from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, Preprocessing, Steps, restore
@@ -42,7 +44,6 @@ from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
 Precision = Literal["auto", "float32", "bfloat16"]
 FORMAT = 1
-SHIPPED = Path(__file__).parent / "shipped"
 FAMILIES: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {
     "astrafier": (AstrafierConfig, Astrafier),
     "multiband": (MultibandNetworkConfig, Multiband),
@@ -435,16 +436,11 @@ def find_model(name: str | Path) -> Path:
         if (folder / "config.json").exists():
             return folder
     if isinstance(name, str) and name.count("/") == 1 and not Path(name).exists():
-        return _from_hub(name)
+        return fetch(name)
     known = ", ".join(shipped_models()) or "none"
     raise FileNotFoundError(
         f"no model {str(name)!r}: neither a folder with a config.json nor a shipped model ({known})"
     )
-
-
-def shipped_models() -> list[str]:
-    """Return the names of the models that come with the package."""
-    return sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
 
 
 def read_config(name: str | Path) -> BundleConfig:
@@ -530,13 +526,3 @@ def _hash(folder: Path) -> str:
         if name != "calibration.safetensors" or (folder / name).exists():  # older models have none
             digest.update((folder / name).read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _from_hub(name: str) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise FileNotFoundError(
-            f"no folder {name!r}; as a hub id it needs huggingface_hub: pip install 'goodricke[hub]'"
-        ) from error
-    return Path(snapshot_download(name))

@@ -6,6 +6,7 @@ LightCurves(1 objects, 18101 observations, bands TESS, value in electron / s, ti
 """
 
 from goodricke.readers.finding import find
+from goodricke.readers.frames import light_curves_of
 from goodricke.readers.labels import read_labels
 from goodricke.readers.options import ReadOptions, Unreadable
 from goodricke.readers.registry import READERS, Reader, recognise
@@ -17,6 +18,7 @@ __all__ = [
     "Reader",
     "Unreadable",
     "find",
+    "light_curves_of",
     "read",
     "read_batches",
     "read_labels",

@@ -18,7 +18,7 @@ from goodricke.preprocess.cleaning import enough_per_band
 from goodricke.readers import read, read_labels
 from goodricke.readers.columns import POSITION, by_normal_name, first
 from goodricke.training.recipe import DataConfig, TargetConfig
-from goodricke.training.splits import TEST, TRAIN, VALIDATION, split_by_star, stars
+from goodricke.training.splits import SAME_STAR, TEST, TRAIN, VALIDATION, split_by_star, stars
 
 log = logging.getLogger("goodricke")
 
@@ -60,6 +60,39 @@ def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
         If no light curve has a label, or fewer than two classes remain.
     """
     return _labelled(*_read_joined(config), config, told)[0]
+
+
+def in_memory(
+    curves: LightCurves,
+    label: NDArray[np.int64],
+    classes: Sequence[str],
+    groups: Sequence | NDArray | None = None,
+    within: float = SAME_STAR,
+) -> Labelled:
+    """Return light curves that are read already, with their classes.
+
+    Parameters
+    ----------
+    curves : LightCurves (n)
+    label : int64 (n,)
+        Index into ``classes``.
+    classes : list of str
+    groups : (n,), optional
+        Which star each is of; by default as ids, and positions within ``within`` arcsec, tell.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many labels or groups as light curves.
+    """
+    for name, given in (("labels", label), ("groups", groups)):
+        if given is not None and len(given) != len(curves):
+            raise ValueError(f"{len(given)} {name} for {len(curves)} light curves")
+    if groups is None:
+        star = _stars(curves, pd.DataFrame(index=range(len(curves))), within, logging.INFO)
+    else:
+        star = np.unique(np.asarray(groups).astype(str), return_inverse=True)[1]
+    return Labelled(curves, label, tuple(classes), star, star, np.zeros((len(curves), 0)), None)
 
 
 def read_everything(config: DataConfig, told: Sequence[str] = ()) -> tuple[Labelled, Everything]:
@@ -250,8 +283,11 @@ def merged(label: pd.Series, config: DataConfig) -> pd.Series:
     return pd.Series([None if name in rare else name for name in names], label.index, dtype=object)
 
 
-def _stars(curves: LightCurves, labels: pd.DataFrame, within: float) -> NDArray[np.int64]:
-    """Return which star each light curve is of, by id and, where the labels or the files tell it, by position."""
+def _stars(curves: LightCurves, labels: pd.DataFrame, within: float, level: int = logging.WARNING) -> NDArray[np.int64]:
+    """Return which star each light curve is of, by id and, where the labels or the files tell it, by position.
+
+    Where nothing tells it, that is logged at ``level``.
+    """
     for table in (labels, curves.table_of_objects.to_pandas()):
         ra, dec = (_degrees(table, aliases) for aliases in POSITION.values())
         if ra is not None and dec is not None and np.isfinite(ra).any():
@@ -259,7 +295,7 @@ def _stars(curves: LightCurves, labels: pd.DataFrame, within: float) -> NDArray[
             joined = len(set(curves.ids)) - len(np.unique(star))
             log.info("%d ids are of a star that has another id too (positions within %g arcsec)", joined, within)
             return star
-    log.warning("no positions (ra, dec in degrees) in labels or light curves: stars are told apart by their ids alone")
+    log.log(level, "no positions (ra, dec in degrees) in labels or light curves: stars are told apart by ids alone")
     return stars(curves.ids)
 
 

@@ -66,7 +66,7 @@ class DataConfig(BaseModel):
     split: str | None = Field(
         None, description="column of an official split: train, test (and validation), or true for training objects"
     )
-    test: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.2, ge=0, lt=1, description="of the stars; 0: none is held out, and nothing scored")
     validation: float = Field(0.1, gt=0, lt=1)
     seed: int = 42
     folds: int | None = Field(None, ge=2, description="the objects that aren't held out fall into so many folds, and")
@@ -152,17 +152,12 @@ def read_recipe(path: str | Path) -> Recipe:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text())
-        recipe = Recipe.model_validate(content)
+        recipe = checked(tomllib.loads(path.read_text()), path)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: not valid TOML: {error}. Start from `goodricke train --example`") from error
-    except ValidationError as error:
-        wrong = "\n".join(f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ValueError(f"{path}:\n{wrong}\nSee `goodricke train --example` for every key") from error
     home = path.resolve().parent
     given = recipe.data.light_curves
     curves = [str(home / x) for x in ([given] if isinstance(given, str) else given)]
-    _check_network(path, recipe)
     labels = {"labels": str(home / recipe.data.labels)}
     if recipe.data.test_labels is not None:
         labels["test_labels"] = str(home / recipe.data.test_labels)
@@ -171,6 +166,23 @@ def read_recipe(path: str | Path) -> Recipe:
     if init is not None and (home / init).exists():
         training = training.model_copy(update={"init": str(home / init)})
     return recipe.model_copy(update={"data": data, "run": home / recipe.run, "training": training})
+
+
+def checked(content: dict[str, Any], origin: str | Path) -> Recipe:
+    """Return the recipe of a TOML file's content.
+
+    Raises
+    ------
+    ValueError
+        Naming every key that is missing, unknown or wrong; ``origin`` is where they were found.
+    """
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        wrong = "\n".join(f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(f"{origin}:\n{wrong}\nSee `goodricke train --example` for every key") from error
+    _check_network(origin, recipe)
+    return recipe
 
 
 # What the numbers that a multi-band network sees are made with: its weights mean nothing for others.
@@ -251,7 +263,7 @@ def with_new_band(recipe: Recipe, band: str, model: str) -> Recipe:
     return recipe.model_copy(update={"preprocessing": preprocessing, "network": network, "training": training})
 
 
-def _check_network(path: Path, recipe: Recipe) -> None:
+def _check_network(path: str | Path, recipe: Recipe) -> None:
     """Raise now what the network would only find wrong after the preprocessing."""
     multiband = isinstance(recipe.preprocessing, MultibandConfig)
     follow = {"classes", "channels", "context", "bands", "width", "targets"}

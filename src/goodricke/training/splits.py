@@ -42,7 +42,7 @@ def split_by_star(
     Raises
     ------
     ValueError
-        If a class has fewer than three stars: it can't be in all three sets.
+        If a class has fewer than three stars, two without a test set: it can't be in all sets.
     """
     names, index = np.unique(np.asarray(star).astype(str), return_inverse=True)
     classes, code = np.unique(np.asarray(label).astype(str), return_inverse=True)
@@ -50,9 +50,13 @@ def split_by_star(
     np.add.at(votes, (index, code), 1)
     main = votes.argmax(1)  # (stars,)
     members = np.bincount(main, minlength=len(classes))
-    if members.min() < 3:
-        few = ", ".join(f"{classes[c]} ({members[c]})" for c in np.flatnonzero(members < 3))
-        raise ValueError(f"too few stars for a split in three: {few}. Merge or drop these classes ([data] merge, drop)")
+    least = 3 if test else 2
+    if members.min() < least:
+        few = ", ".join(f"{classes[c]} ({members[c]})" for c in np.flatnonzero(members < least))
+        raise ValueError(
+            f"too few stars for a split in {'three' if test else 'two'}: {few}. Merge or drop these classes "
+            "([data] merge, drop)"
+        )
     rng = np.random.default_rng(seed)
     part = np.empty(len(names), dtype="<U10")
     for c in range(len(classes)):

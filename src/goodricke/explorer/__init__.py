@@ -1,0 +1,1 @@
+"""A catalog in a browser: `goodricke explore`, its server (here) and its page (``static/``)."""

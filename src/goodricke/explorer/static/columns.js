@@ -1,0 +1,79 @@
+/** Which columns the table shows, and the dialog to choose them. */
+
+import { fill, h } from "./dom.js";
+import { set, state } from "./state.js";
+
+/** @typedef {{name: string, type: "text"|"number"|"boolean"|"list", hidden: boolean, about: string}} Column */
+
+// first those an astronomer looks for first
+const USUAL = ["object_id", "class", "p_max", "status", "prediction_set", "novelty", "n_obs", "f1", "A1", "ra", "dec"];
+const MOST = 10;
+
+/** @type {Column[]} */
+let all = [];
+
+/** @param {Column[]} columns of the catalog */
+export const setColumns = (columns) => (all = columns);
+
+/** @param {string} name @returns {Column|undefined} */
+export const column = (name) => all.find((one) => one.name === name);
+
+/** @returns {Column[]} */
+export const allColumns = () => all;
+
+/** @returns {string[]} names of the columns to show, the label among them */
+export function shownColumns() {
+  if (state.columns) return state.columns.filter((name) => name === "label" || name === "comment" || column(name));
+  const visible = all.filter(({ hidden }) => !hidden).map(({ name }) => name);
+  const usual = USUAL.filter((name) => visible.includes(name));
+  const others = visible.filter((name) => !USUAL.includes(name) && !/^(p_|spread_|std_)/.test(name));
+  const names = [...usual, ...others].slice(0, MOST).filter((name) => name !== "label" && name !== "comment");
+  return names.toSpliced(names.indexOf("class") + 1, 0, "label");
+}
+
+/** @param {HTMLDialogElement} dialog */
+export function chooseColumns(dialog) {
+  const shown = new Set(shownColumns());
+  const extra = [
+    { name: "label", about: "your label" },
+    { name: "comment", about: "your comment" },
+  ].filter(({ name }) => !column(name));
+  const choose = (/** @type {string} */ name, /** @type {boolean} */ on) => {
+    const names = shownColumns();
+    set({ columns: on ? [...names, name] : names.filter((one) => one !== name) });
+  };
+  const lines = [...extra, ...all].map(({ name, about }) =>
+    h(
+      "label",
+      { class: "choice", "data-name": name.toLowerCase() },
+      h("input", {
+        type: "checkbox",
+        checked: shown.has(name),
+        onchange: (event) => choose(name, event.target.checked),
+      }),
+      h("span", {}, name),
+      h("small", {}, about),
+    ),
+  );
+  const narrow = (/** @type {string} */ text) => {
+    for (const one of lines) one.hidden = !one.textContent?.toLowerCase().includes(text.toLowerCase());
+  };
+  fill(
+    dialog,
+    h(
+      "form",
+      { method: "dialog" },
+      h("h2", {}, "Columns"),
+      h("button", { class: "quiet", "aria-label": "Close" }, "×"),
+    ),
+    h("input", {
+      type: "search",
+      placeholder: "Find a column",
+      "aria-label": "Find a column",
+      oninput: (event) => narrow(event.target.value),
+    }),
+    h("div", { class: "choices" }, lines),
+    h("button", { type: "button", onclick: () => (set({ columns: null }), dialog.close()) }, "The usual columns"),
+  );
+  dialog.showModal();
+}

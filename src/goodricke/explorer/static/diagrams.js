@@ -1,0 +1,271 @@
+/** Linked scatter plots: a lasso in one filters the table and the others; what the pointer names in one is ringed in all. */
+
+import { api, newest } from "./api.js";
+import { Chart } from "./chart.js";
+import { classStyle, token } from "./colours.js";
+import { emptyState, fill, h, settled } from "./dom.js";
+import { probability, short } from "./format.js";
+import { classes } from "./glyph.js";
+import { onHover, setHover } from "./hover.js";
+import { outline, points, ring } from "./marks.js";
+import { fail } from "./messages.js";
+import { set, setFilter, state, watch, where } from "./state.js";
+
+const MOST = 20000; // points in a diagram
+const RETRY = 3000; // [ms] while the server makes a diagram
+
+/** @typedef {{x: number[], y: number[], row: number[], class: number[], total: number, shown: number}} Cloud */
+
+const TITLES = { embedding: "Embeddings", hr: "Hertzsprung-Russell", f1_a1: "Dominant variability", sky: "Sky" };
+
+/** @param {string} name of a diagram that there is not @returns {string} */
+const titleOf = (name) => TITLES[name] ?? name;
+
+/** @param {string} words @returns {string} */
+const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1).replace(/\.?$/, ".")}`;
+
+class Diagram {
+  /** @param {any} about of the server */
+  constructor(about) {
+    this.about = about;
+    this.key = `lasso:${about.name}`;
+    /** @type {Chart|undefined} */
+    this.chart = undefined;
+    /** @type {Cloud|null} everything, for the backdrop */
+    this.whole = null;
+    /** @type {Cloud|null} what the filters let through */
+    this.cloud = null;
+    this.ask = newest((signal) => api.diagram(about.name, where(), MOST, signal));
+    this.note = h("span", { class: "note" });
+    const enlarge = h(
+      "button",
+      {
+        type: "button",
+        class: "quiet small",
+        title: "Large, or all together",
+        "aria-label": `${about.title}: large or small`,
+        onclick: () => set({ diagram: state.diagram === about.name ? "all" : about.name }),
+      },
+      "⤢",
+    );
+    this.host = h("div", { class: "plot" });
+    this.tip = h("div", { class: "tip", hidden: true });
+    this.element = h(
+      "figure",
+      { class: "diagram", "data-diagram": about.name },
+      h("figcaption", {}, h("strong", { title: about.note }, about.title), this.note, enlarge),
+      this.host,
+      this.tip,
+    );
+    this.name = settled((row, at) => this.showTip(row, at), 60);
+    this.load();
+  }
+
+  async load() {
+    try {
+      const answer = await this.ask();
+      if (!answer) return;
+      if (answer.ready === false) return await this.wait();
+      for (const empty of this.host.querySelectorAll(".empty")) empty.remove();
+      this.chart ??= this.makeChart();
+      this.cloud = answer;
+      if (!this.whole) await this.loadWhole(answer);
+      this.drawNote();
+      this.draw();
+    } catch (error) {
+      if (this.cloud) return fail(error);
+      fill(this.host, emptyState("No diagram", /** @type {Error} */ (error).message));
+    }
+  }
+
+  /** The server is at work on it: say so, and ask again. */
+  async wait() {
+    fill(this.host, emptyState("In the making…", this.about.note));
+    await new Promise((resolve) => setTimeout(resolve, RETRY));
+    const { diagrams } = await api.about(); // its note tells how it was made, or why it could not be
+    this.about = diagrams.find((/** @type {any} */ one) => one.name === this.about.name) ?? this.about;
+    await this.load();
+  }
+
+  /** @param {Cloud} answer */
+  async loadWhole(answer) {
+    const filtered = Object.keys(state.filters).length > 0;
+    this.whole = filtered ? await api.diagram(this.about.name, { all: [] }, MOST) : answer;
+    this.chart?.sx.fit(this.whole?.x ?? [], 0.03, 0.0005);
+    this.chart?.sy.fit(this.whole?.y ?? [], 0.03, 0.0005);
+  }
+
+  makeChart() {
+    const { x, y, title } = this.about;
+    const chart = new Chart(this.host, {
+      x,
+      y,
+      name: `${title}: ${y.label} against ${x.label}. Drag a lasso to filter; the table below has the same objects.`,
+      drag: "lasso",
+      onhover: (i, at) => this.hover(i, at),
+      onclick: (i) => i !== null && this.cloud && set({ open: this.cloud.row[i] }),
+      onlasso: (polygon) => setFilter(this.key, [{ inside: { diagram: this.about.name, polygon } }]),
+    });
+    chart.onthemechange = () => this.draw();
+    return chart;
+  }
+
+  drawNote() {
+    const { shown, total } = /** @type {Cloud} */ (this.cloud);
+    this.note.textContent = shown < total ? `${short(shown)} of ${short(total)} drawn` : `${short(total)}`;
+    this.note.title = shown < total ? "A random sample is drawn; the lasso selects from all objects." : "";
+    if (this.about.note) this.note.title += ` ${this.about.note}`;
+  }
+
+  draw() {
+    const { chart, cloud, whole } = this;
+    if (!chart || !cloud || !whole) return;
+    const styles = [...classes().map((_, k) => classStyle(k)), classStyle(-1)];
+    const none = styles.length - 1;
+    const room = (this.host.clientWidth * this.host.clientHeight) / Math.max(cloud.shown, 1); // [px²] for each point
+    const size = Math.min(Math.max(0.75 * Math.sqrt(room), 3), 5.5);
+    const filtered = cloud.total < whole.total;
+    const back = {
+      x: whole.x,
+      y: whole.y,
+      group: () => 0,
+      styles: [{ colour: token("--ghost"), shape: /** @type {const} */ ("circle") }],
+      size: 2.5,
+      alpha: 0.45,
+    };
+    const front = {
+      x: cloud.x,
+      y: cloud.y,
+      group: (/** @type {number} */ i) => (cloud.class[i] < 0 ? none : cloud.class[i]),
+      styles,
+      size,
+      alpha: size > 4 ? 0.85 : room > 15 ? 0.75 : 0.55,
+    };
+    const lasso = /** @type {any} */ (state.filters[this.key]?.[0])?.inside?.polygon;
+    chart.points = cloud;
+    chart.marks = [
+      ...(filtered ? [points(back)] : []),
+      points(front),
+      ...(lasso ? [outline({ polygon: lasso, colour: token("--accent") })] : []),
+    ];
+    this.ring(null);
+    chart.redraw();
+  }
+
+  /** Ring the object on show, and the one under the pointer. @param {number|null} hovered row */
+  ring(hovered) {
+    if (!this.chart) return;
+    this.chart.overlay = [...this.rings(state.open, token("--fg"), 7), ...this.rings(hovered, token("--accent"), 6)];
+    this.chart.refresh();
+  }
+
+  /** @param {number|null} row @param {string} colour @param {number} size */
+  rings(row, colour, size) {
+    if (row === null) return [];
+    for (const cloud of [this.cloud, this.whole]) {
+      const at = cloud?.row.indexOf(row) ?? -1;
+      if (cloud && at >= 0) return [ring({ x: cloud.x[at], y: cloud.y[at], colour, size })];
+    }
+    return [];
+  }
+
+  /** @param {number|null} i @param {{x: number, y: number}} at */
+  hover(i, at) {
+    const row = i === null ? null : /** @type {Cloud} */ (this.cloud).row[i];
+    if (this.chart) this.chart.canvas.style.cursor = row === null ? "crosshair" : "pointer";
+    setHover(row);
+    if (row === null) this.tip.hidden = true;
+    this.name(row, at);
+  }
+
+  /** @param {number|null} row @param {{x: number, y: number}} at */
+  async showTip(row, at) {
+    if (row === null) return void (this.tip.hidden = true);
+    const about = await nameOf(row);
+    fill(this.tip, h("strong", {}, about.name), h("br"), about.text);
+    this.tip.hidden = false;
+    const left = Math.min(at.x + 14, this.element.clientWidth - this.tip.offsetWidth - 4);
+    this.tip.style.transform = `translate(${Math.max(left, 4)}px, ${at.y + 34}px)`;
+  }
+}
+
+/** @type {Map<number, {name: string, text: string}>} */
+const names = new Map();
+
+/** @param {number} row */
+async function nameOf(row) {
+  const known = names.get(row);
+  if (known) return known;
+  const { rows } = await api.rows({
+    where: { all: [{ rows: [row] }] },
+    sort: [],
+    offset: 0,
+    limit: 1,
+    columns: ["object_id", "class", "p_max"],
+  });
+  const [one] = rows;
+  const about = {
+    name: String(one?.object_id ?? row),
+    text: [
+      one?.class ?? "no class",
+      one?.p_max !== null && one?.p_max !== undefined && probability(one.p_max),
+      one?.label && `label ${one.label}`,
+    ]
+      .filter(Boolean)
+      .join(" · "),
+  };
+  names.set(row, about);
+  return about;
+}
+
+/** @param {HTMLElement} bar @param {HTMLElement} host @param {any} about */
+export function buildDiagrams(bar, host, about) {
+  const diagrams = about.diagrams.map((/** @type {any} */ one) => new Diagram(one));
+  const ringAll = (/** @type {number|null} */ row) => diagrams.forEach((/** @type {Diagram} */ one) => one.ring(row));
+  const arrange = () => {
+    const known = about.diagrams.some((/** @type {any} */ one) => one.name === state.diagram);
+    drawBar(bar, about, known ? state.diagram : "all");
+    for (const one of diagrams) one.element.hidden = known && one.about.name !== state.diagram;
+    host.classList.toggle("single", known);
+  };
+  fill(
+    host,
+    diagrams.length
+      ? diagrams.map((/** @type {Diagram} */ one) => one.element)
+      : h(
+          "div",
+          { class: "diagram none" },
+          about.missing.map((/** @type {any} */ one) =>
+            emptyState(titleOf(one.diagram), `${sentence(one.why)} ${sentence(one.mend)}`),
+          ),
+        ),
+  );
+  watch(["filters"], () => diagrams.forEach((/** @type {Diagram} */ one) => one.load()));
+  watch(["open"], () => ringAll(null));
+  watch(["diagram"], arrange);
+  onHover(ringAll);
+  arrange();
+}
+
+/** @param {HTMLElement} bar @param {any} about @param {string} now */
+function drawBar(bar, about, now) {
+  const choices = [["all", "All"], ...about.diagrams.map((/** @type {any} */ one) => [one.name, one.title])];
+  const tab = ([name, title]) =>
+    h(
+      "button",
+      { type: "button", role: "radio", "aria-checked": String(now === name), onclick: () => set({ diagram: name }) },
+      title,
+    );
+  const missing = about.missing.map((/** @type {any} */ one) =>
+    h("li", {}, h("strong", {}, titleOf(one.diagram)), h("p", {}, sentence(one.why)), h("p", {}, sentence(one.mend))),
+  );
+  fill(
+    bar,
+    choices.length > 2 &&
+      h("div", { class: "segments", role: "radiogroup", "aria-label": "Diagrams" }, choices.map(tab)),
+    missing.length > 0 &&
+      about.diagrams.length > 0 &&
+      h("details", { class: "missing" }, h("summary", {}, `${missing.length} more could be had`), h("ul", {}, missing)),
+    h("span", { class: "dim hint" }, "drag: lasso · click: open · Ctrl + wheel: zoom"),
+  );
+}

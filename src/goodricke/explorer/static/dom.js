@@ -1,0 +1,69 @@
+/** Elements, made without markup: whatever comes from data goes in as text. */
+
+/**
+ * Build an element: `h("button", {class: "quiet", onclick: f, "aria-label": "Close"}, "×")`.
+ *
+ * @param {string} tag
+ * @param {Record<string, any>} [props] attributes; functions become listeners, null and false are left out
+ * @param {...(Node|string|number|null|undefined|false|Array)} children
+ * @returns {HTMLElement}
+ */
+export function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (name === "style") for (const [key, part] of Object.entries(value)) element.style.setProperty(key, part);
+    else if (name === "value" || name === "checked") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/**
+ * Put other children in the place of an element's own.
+ *
+ * @param {Element} element
+ * @param {...(Node|string|null|undefined|false|Array)} children
+ */
+export function fill(element, ...children) {
+  element.replaceChildren(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
+  );
+}
+
+/** @param {string} id @returns {HTMLElement} the element of index.html with this id */
+export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/**
+ * Run a function once the calls to it have paused.
+ *
+ * @template {any[]} A
+ * @param {(...args: A) => void} run
+ * @param {number} [pause] [ms]
+ * @returns {(...args: A) => void}
+ */
+export function settled(run, pause = 200) {
+  let timer = 0;
+  return (...args) => {
+    clearTimeout(timer);
+    timer = setTimeout(run, pause, ...args);
+  };
+}
+
+/**
+ * A picture in place of an empty panel: what is missing and what to do about it.
+ *
+ * @param {string} title
+ * @param {string} [text]
+ * @param {string} [command] shown as code
+ */
+export const emptyState = (title, text = "", command = "") =>
+  h(
+    "div",
+    { class: "empty" },
+    title && h("strong", {}, title),
+    text && h("p", {}, text),
+    command && h("code", {}, command),
+  );

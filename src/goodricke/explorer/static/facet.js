@@ -1,0 +1,93 @@
+/** How many objects have each value of a column, as bars that filter when clicked. */
+
+import { api, newest } from "./api.js";
+import { fill, h } from "./dom.js";
+import { count, short } from "./format.js";
+import { classIndex, glyph, tint } from "./glyph.js";
+import { fail } from "./messages.js";
+import { setFilter, state, where } from "./state.js";
+
+const FIRST = 12;
+
+export class Facet {
+  /** @param {string} column @param {string} title */
+  constructor(column, title) {
+    this.column = column;
+    this.key = `values:${column}`;
+    this.all = false;
+    this.ask = newest((signal) => api.counts(where(this.key), column, signal));
+    this.list = h("div", { class: "facet", role: "group", "aria-label": title });
+    this.element = h("section", {}, h("h3", {}, title), this.list);
+    this.refresh();
+  }
+
+  /** @returns {any[]} values that are let through; none: all */
+  get chosen() {
+    return /** @type {any} */ (state.filters[this.key]?.[0])?.value ?? [];
+  }
+
+  async refresh() {
+    try {
+      const answer = await this.ask();
+      if (!answer) return;
+      this.counts = answer.counts;
+      this.beyond = answer.other ?? 0;
+      this.draw();
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  draw() {
+    const { chosen } = this;
+    const counts = this.counts.filter((/** @type {any} */ one) => one.value !== null && one.value !== undefined);
+    for (const value of chosen)
+      if (!counts.some((/** @type {any} */ one) => one.value === value)) counts.push({ value, count: 0 });
+    const most = Math.max(...counts.map((/** @type {any} */ one) => one.count), 1);
+    const shown = this.all ? counts : counts.slice(0, FIRST);
+    const more = counts.length - shown.length;
+    fill(
+      this.list,
+      shown.map((/** @type {any} */ one) => this.bar(one, most, chosen)),
+      !shown.length && h("p", { class: "dim" }, "none"),
+      this.all && this.beyond > 0 && h("p", { class: "dim" }, `and ${short(this.beyond)} objects of other values`),
+      more > 0 &&
+        h(
+          "button",
+          { class: "quiet more", type: "button", onclick: () => ((this.all = true), this.draw()) },
+          `${more} more`,
+        ),
+    );
+  }
+
+  /** @param {{value: any, count: number}} one @param {number} most @param {any[]} chosen */
+  bar({ value, count: n }, most, chosen) {
+    const on = chosen.includes(value);
+    const bar = tint(
+      h("span", { class: "fill", style: { width: `${(n / most) * 100}%` } }),
+      this.column === "class" ? classIndex(value) : -1,
+    );
+    return h(
+      "button",
+      {
+        type: "button",
+        class: `value ${on || !chosen.length ? "" : "out"}`,
+        role: "checkbox",
+        "aria-checked": String(on),
+        "aria-label": `${value}: ${count(n)} objects`,
+        title: `${value}: ${count(n)}`,
+        onclick: () => this.toggle(value),
+      },
+      this.column === "class" ? glyph(value) : h("i", { class: "tick" }),
+      h("span", { class: "name" }, String(value)),
+      h("span", { class: "track" }, bar),
+      h("span", { class: "count" }, short(n)),
+    );
+  }
+
+  /** @param {any} value */
+  toggle(value) {
+    const kept = this.chosen.includes(value) ? this.chosen.filter((one) => one !== value) : [...this.chosen, value];
+    setFilter(this.key, kept.length ? [{ column: this.column, op: "in", value: kept }] : []);
+  }
+}

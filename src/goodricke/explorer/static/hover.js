@@ -1,0 +1,15 @@
+/** The object under the pointer, shared by the table and all diagrams: each rings it in its own way. */
+
+/** @type {Set<(row: number|null) => void>} */
+const listeners = new Set();
+let current = /** @type {number|null} */ (null);
+
+/** @param {(row: number|null) => void} run */
+export const onHover = (run) => listeners.add(run);
+
+/** @param {number|null} row */
+export function setHover(row) {
+  if (row === current) return;
+  current = row;
+  for (const run of listeners) run(row);
+}

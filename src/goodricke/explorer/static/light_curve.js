@@ -1,0 +1,224 @@
+/** The light curve of one object: in time and folded, band by band, with the same observation marked in both. */
+
+import { Chart } from "./chart.js";
+import { bandStyle, token } from "./colours.js";
+import { emptyState, fill, h } from "./dom.js";
+import { Folder, foldedChart, phases } from "./fold.js";
+import { count, number } from "./format.js";
+import { line, points, ring } from "./marks.js";
+
+/** @typedef {{time: Float64Array, value: Float64Array, error: Float64Array, band: number[], bands: string[], unit: string, magnitudes: boolean, time_scale: string, shown: number, total: number, period: number|null, t0: number|null}} Curve */
+
+const plainly = (/** @type {(number|null)[]} */ values) => Float64Array.from(values, (value) => value ?? NaN);
+
+/** @param {any} answer of the server @returns {Curve} */
+const asCurve = (answer) => ({
+  ...answer,
+  time: plainly(answer.time),
+  value: plainly(answer.value),
+  error: plainly(answer.error),
+});
+
+/** For two cycles beside each other. @param {Float64Array} values @param {number} [shift] of the second */
+function twice(values, shift = 0) {
+  const doubled = new Float64Array(2 * values.length);
+  doubled.set(values);
+  doubled.set(shift ? values.map((value) => value + shift) : values, values.length);
+  return doubled;
+}
+
+export class LightCurveView {
+  /** @param {(period: number|null) => void} onperiod */
+  constructor(onperiod) {
+    this.onperiod = onperiod;
+    this.hidden = new Set();
+    /** @type {Curve|null} */
+    this.curve = null;
+    this.t0 = 0; // of phase zero [d]
+    this.marked = /** @type {number|null} */ (null);
+    this.folder = new Folder(() => this.fold());
+    this.legend = h("div", { class: "legend", role: "group", "aria-label": "Bands" });
+    this.readout = h("span", { class: "readout dim" });
+    this.timeHost = h("div", { class: "plot tall" });
+    this.foldHost = h("div", { class: "plot tall" });
+    this.element = h(
+      "div",
+      { class: "curves" },
+      h("section", {}, h("h3", {}, "Light curve", this.legend, this.readout), this.timeHost),
+      h("section", { class: "folded" }, h("h3", {}, "Folded"), this.folder.element, this.foldHost),
+    );
+  }
+
+  /** @param {any} answer */
+  show(answer) {
+    this.close();
+    const curve = (this.curve = asCurve(answer));
+    this.hidden = new Set([...this.hidden].filter((band) => curve.bands.includes(band)));
+    if (this.hidden.size === curve.bands.length) this.hidden.clear();
+    fill(this.timeHost);
+    fill(this.foldHost);
+    const label = curve.magnitudes ? `${curve.unit || "mag"}` : curve.unit || "flux";
+    const onhover = (/** @type {number|null} */ i) => this.mark(i === null ? null : i % curve.time.length);
+    const x = { label: `time [d${curve.time_scale ? `, ${curve.time_scale}` : ""}]` };
+    this.timeChart = new Chart(this.timeHost, {
+      x,
+      y: { label, reversed: curve.magnitudes },
+      name: `Light curve, ${curve.total} observations in ${curve.bands.join(", ")}`,
+      onhover,
+    });
+    this.foldChart = foldedChart(this.foldHost, label, curve.magnitudes);
+    this.foldChart.options.onhover = onhover;
+    this.timeChart.onthemechange = () => this.draw();
+    this.timeChart.sx.fit(curve.time, 0.02);
+    this.timeChart.sy.fit(curve.value);
+    this.foldChart.sy.setHome(.../** @type {[number, number]} */ (this.timeChart.sy.home));
+    const times = curve.time.filter(Number.isFinite);
+    this.folder.span = times.length
+      ? times.reduce((a, b) => Math.max(a, b)) - times.reduce((a, b) => Math.min(a, b))
+      : 1;
+    this.t0 = curve.t0 ?? times[0] ?? 0;
+    this.drawLegend();
+    this.folder.setBase(curve.period);
+  }
+
+  /** @param {string} title @param {string} text @param {string} [command] */
+  empty(title, text, command) {
+    this.close();
+    fill(this.timeHost, emptyState(title, text, command));
+    fill(this.foldHost);
+    fill(this.legend);
+    this.readout.textContent = "";
+    this.folder.setBase(null);
+  }
+
+  close() {
+    this.timeChart?.close();
+    this.foldChart?.close();
+    this.curve = this.timeChart = this.foldChart = null;
+    this.marked = null;
+  }
+
+  /** One band alone has no colour of its own. @param {string} band @param {number} k */
+  style(band, k) {
+    if (/** @type {Curve} */ (this.curve).bands.length > 1) return bandStyle(band, k);
+    return { colour: token("--trace"), shape: /** @type {const} */ ("circle") };
+  }
+
+  drawLegend() {
+    const { curve } = this;
+    if (!curve) return;
+    const toggle = (/** @type {string} */ band) => {
+      if (!this.hidden.delete(band)) this.hidden.add(band);
+      this.drawLegend();
+      this.draw();
+    };
+    const item = (/** @type {string} */ band, /** @type {number} */ k) => {
+      const dot = h("i", { style: { "--tint": this.style(band, k).colour } });
+      return h(
+        "button",
+        {
+          type: "button",
+          class: "quiet",
+          "aria-pressed": String(!this.hidden.has(band)),
+          title: "Show or hide this band",
+          onclick: () => toggle(band),
+        },
+        dot,
+        band,
+      );
+    };
+    fill(this.legend, curve.bands.map(item));
+    this.drawReadout();
+  }
+
+  drawReadout() {
+    const { curve, marked } = this;
+    if (!curve) return;
+    if (marked === null) {
+      this.readout.textContent =
+        curve.shown < curve.total
+          ? `${count(curve.shown)} of ${count(curve.total)} points`
+          : `${count(curve.total)} points`;
+      return;
+    }
+    const error = curve.error[marked] > 0 ? ` ± ${number(curve.error[marked], 2)}` : "";
+    this.readout.textContent = `${curve.bands[curve.band[marked]]}  ${number(curve.time[marked], 9)}  ${number(curve.value[marked], 5)}${error}`;
+  }
+
+  /** @param {number|null} i the observation under the pointer */
+  mark(i) {
+    if (i === this.marked) return;
+    this.marked = i;
+    this.drawReadout();
+    this.ring();
+  }
+
+  fold() {
+    const { curve, folder } = this;
+    this.foldHost.querySelector(".empty")?.remove();
+    const unfolded = Boolean(curve) && folder.period === null;
+    if (unfolded)
+      this.foldHost.append(
+        emptyState(
+          "",
+          "No period is known: press f to fold at the highest peak, click a peak of the periodogram, or type one.",
+        ),
+      );
+    this.foldHost.classList.toggle("unfolded", !curve || unfolded);
+    this.phase = curve && folder.period ? phases(curve.time, folder.period, this.t0) : null;
+    if (this.foldChart) this.foldChart.canvas.hidden = !this.phase;
+    this.onperiod(folder.period);
+    this.draw();
+  }
+
+  draw() {
+    const { curve, timeChart, foldChart, phase } = this;
+    if (!curve || !timeChart || !foldChart) return;
+    const n = curve.time.length;
+    const styles = curve.bands.map((band, k) =>
+      this.hidden.has(band) ? /** @type {any} */ (null) : this.style(band, k),
+    );
+    const look = {
+      styles,
+      group: (/** @type {number} */ i) => curve.band[i % n],
+      size: n > 5000 ? 2.5 : n > 1000 ? 3.2 : n > 200 ? 4.2 : 5.5,
+      alpha: n > 5000 ? 0.45 : n > 1000 ? 0.65 : 0.9,
+    };
+    const inTime = { x: curve.time, y: curve.value };
+    timeChart.points = this.visible(inTime);
+    timeChart.marks = [points({ ...inTime, error: curve.error, ...look })];
+    timeChart.redraw();
+    if (!phase) return;
+    const folded = { x: twice(phase, 1), y: twice(curve.value) };
+    foldChart.points = this.visible(folded);
+    foldChart.marks = [
+      line({ x: [1, 1], y: foldChart.sy.home, colour: token("--axis"), width: 1 }),
+      points({ ...folded, error: twice(curve.error), ...look }),
+    ];
+    foldChart.redraw();
+  }
+
+  /** Ring the observation under the pointer in both charts. */
+  ring() {
+    const { curve, timeChart, foldChart, phase, marked } = this;
+    if (!curve || !timeChart || !foldChart) return;
+    const rings = (/** @type {number[]} */ at) =>
+      marked === null ? [] : at.map((x) => ring({ x, y: curve.value[marked], colour: token("--fg"), size: 6 }));
+    timeChart.overlay = rings([curve.time[marked ?? 0]]);
+    timeChart.refresh();
+    foldChart.overlay = phase ? rings([phase[marked ?? 0], phase[marked ?? 0] + 1]) : [];
+    foldChart.refresh();
+  }
+
+  /** Points of hidden bands can't be pointed at. @param {{x: ArrayLike<number>, y: ArrayLike<number>}} all */
+  visible({ x, y }) {
+    const { curve } = this;
+    if (!this.hidden.size || !curve) return { x, y };
+    return {
+      x: Float64Array.from(x, (value, i) =>
+        this.hidden.has(curve.bands[curve.band[i % curve.band.length]]) ? NaN : value,
+      ),
+      y,
+    };
+  }
+}

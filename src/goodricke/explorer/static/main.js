@@ -1,0 +1,211 @@
+/** The page: asks what the catalog is, then puts the parts together. */
+
+import { api } from "./api.js";
+import { chooseColumns, setColumns } from "./columns.js";
+import { isDark, setTheme } from "./colours.js";
+import { buildDiagrams } from "./diagrams.js";
+import { byId, emptyState, fill, h, settled } from "./dom.js";
+import { exportMenu } from "./exporting.js";
+import { buildFilters } from "./filters.js";
+import { count } from "./format.js";
+import { setClasses } from "./glyph.js";
+import { addKeys, openHelp } from "./keys.js";
+import { labels } from "./labels.js";
+import { buildLive } from "./live.js";
+import { fail, say, telling } from "./messages.js";
+import { ObjectView } from "./object.js";
+import { readHash, set, setFilter, state, watch } from "./state.js";
+import { Table, tally } from "./table.js";
+
+/** @param {any} about */
+function drawHeader(about) {
+  document.title = `${about.title} – goodricke explorer`;
+  byId("title").textContent = about.title;
+  const { model } = about;
+  fill(
+    byId("model"),
+    `${count(about.rows)} objects`,
+    model && [
+      h("span", { title: model.summary ?? "" }, `model ${model.name}`),
+      model.simulated &&
+        h(
+          "span",
+          { class: "badge warn", title: "The model, or the catalog, comes from simulated light curves." },
+          "SIMULATED",
+        ),
+    ],
+  );
+}
+
+/** Light, dark; at first as the system has it. */
+function buildTheme() {
+  const button = byId("theme");
+  const draw = () => {
+    const next = isDark() ? "light" : "dark";
+    fill(button, isDark() ? "☀" : "☾");
+    button.setAttribute("aria-label", `Change to the ${next} theme`);
+    button.title = `Change to the ${next} theme`;
+  };
+  button.onclick = () => {
+    const theme = isDark() ? "light" : "dark";
+    localStorage.setItem("theme", theme);
+    setTheme(theme);
+  };
+  addEventListener("themechange", draw);
+  setTheme(localStorage.getItem("theme"));
+}
+
+/** @param {boolean} alerts */
+function buildViews(alerts) {
+  const draw = () => {
+    const views = /** @type {["catalog"|"live", string][]} */ ([
+      ["catalog", "Catalog"],
+      ["live", "Live"],
+    ]);
+    for (const [view] of views) byId(view).hidden = state.view !== view;
+    fill(
+      byId("views"),
+      views.map(([view, name]) =>
+        h(
+          "button",
+          { type: "button", "aria-current": state.view === view ? "page" : null, onclick: () => set({ view }) },
+          name,
+        ),
+      ),
+    );
+  };
+  byId("views").hidden = !alerts;
+  if (!alerts) set({ view: "catalog" });
+  else buildLive(byId("live"));
+  watch(["view"], draw);
+  draw();
+}
+
+function buildSearch() {
+  const input = /** @type {HTMLInputElement} */ (byId("search"));
+  const find = settled(() => setFilter("search", input.value.trim() ? [{ search: input.value.trim() }] : []), 250);
+  const draw = () => {
+    const text = /** @type {any} */ (state.filters.search?.[0])?.search ?? "";
+    if (input.value.trim() !== text && document.activeElement !== input) input.value = text;
+    if (!text && !state.filters.search && document.activeElement !== input) input.value = "";
+  };
+  input.addEventListener("input", find);
+  input.addEventListener("keydown", (event) => event.key === "Enter" && focusTable());
+  watch(["filters"], draw);
+  draw();
+}
+
+/** The height of the diagrams, by pointer or arrow keys. */
+function buildSplitter() {
+  const splitter = byId("splitter");
+  const resize = (/** @type {number} */ height) => {
+    const kept = Math.min(Math.max(height, 90), innerHeight - 260);
+    byId("centre").style.setProperty("--diagrams", `${kept}px`);
+    localStorage.setItem("diagrams", String(kept));
+  };
+  const height = () => byId("diagrams").clientHeight;
+  const stored = Number(localStorage.getItem("diagrams"));
+  if (stored) resize(stored);
+  splitter.addEventListener("pointerdown", (event) => {
+    splitter.setPointerCapture(event.pointerId);
+    const [start, from] = [event.clientY, height()];
+    const drag = (/** @type {PointerEvent} */ at) => resize(from + at.clientY - start);
+    splitter.addEventListener("pointermove", drag);
+    splitter.addEventListener("pointerup", () => splitter.removeEventListener("pointermove", drag), { once: true });
+  });
+  splitter.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowUp" || event.key === "ArrowDown") resize(height() + (event.key === "ArrowUp" ? -24 : 24));
+  });
+}
+
+/** @param {number} rows of the whole catalog */
+function buildTable(rows) {
+  const title = byId("table-title");
+  const table = new Table(byId("table"), (total, seconds) => {
+    if (total === null) return void (title.textContent = "Not answered");
+    title.textContent = tally(total, rows);
+    title.title = `answered in ${Math.round(seconds * 1000)} ms`;
+    byId("table").querySelector(".scroller > .empty")?.remove();
+    if (!total)
+      byId("table")
+        .querySelector(".scroller")
+        ?.append(emptyState("No object passes the filters", "Take away a chip above, or clear them all."));
+  });
+  const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "columns", "aria-label": "Columns" }));
+  document.body.append(dialog);
+  fill(
+    byId("table-tools"),
+    h("button", { type: "button", onclick: () => chooseColumns(dialog) }, "Columns"),
+    exportMenu(),
+  );
+  return table;
+}
+
+/** @param {Table} table @param {ObjectView} object */
+function buildKeys(table, object) {
+  const opened = (/** @type {() => void} */ run) => () =>
+    object.object ? run() : say("Open an object first: Enter, or click on a row.");
+  const next = () => telling(async () => (await table.nextUnlabelled()) || say("No unlabelled object further down."));
+  const undo = () => telling(() => labels.undo());
+  const digits = [..."123456789"];
+  addKeys([
+    { keys: ["j"], about: "next object", run: () => table.move(1) },
+    { keys: ["k"], about: "previous object", run: () => table.move(-1) },
+    { keys: ["Enter"], about: "open the object", run: () => table.choose(Math.max(table.current, 0), true) },
+    { keys: ["Escape"], shown: "Esc", about: "close the object, leave a field", run: escape },
+    { keys: ["/"], about: "search", run: () => byId("search").focus() },
+    {
+      keys: digits,
+      shown: "1 … 9",
+      about: "label with this class",
+      run: (event) => opened(() => object.relabel.giveDigit(Number(event.key)))(),
+    },
+    { keys: ["u"], about: "undo the last label or comment", run: undo },
+    { keys: ["c"], about: "comment", run: opened(() => object.relabel.comment.focus()) },
+    { keys: ["n"], about: "next object without a label", run: next },
+    { keys: ["f"], about: "fold at the known period, again: at the highest peak", run: opened(() => object.fold()) },
+    { keys: ["h"], about: "P/2, P, 2P, 3P in turn", run: opened(() => object.curves.folder.nextMultiple()) },
+    { keys: ["?"], about: "this help", run: openHelp },
+  ]);
+}
+
+function focusTable() {
+  /** @type {HTMLElement|null} */ (byId("table").querySelector("[role=grid]"))?.focus();
+}
+
+function escape() {
+  const focused = /** @type {HTMLElement} */ (document.activeElement);
+  if (focused instanceof HTMLInputElement) focused.blur();
+  else if (state.open !== null) {
+    set({ open: null });
+    focusTable();
+  }
+}
+
+async function start() {
+  buildTheme();
+  readHash();
+  const about = await api.about();
+  labels.about = about.labels ?? labels.about;
+  setClasses(about.classes);
+  setColumns(about.columns);
+  drawHeader(about);
+  buildSearch();
+  buildSplitter();
+  const table = buildTable(about.rows);
+  const first = table.reload();
+  buildFilters(byId("filters"));
+  buildDiagrams(byId("diagrams-bar"), byId("diagrams"), about);
+  const object = new ObjectView(byId("object"), about, (step) => table.move(step));
+  buildKeys(table, object);
+  buildViews(about.alerts);
+  byId("help-button").onclick = openHelp;
+  await first;
+  await object.show();
+  document.documentElement.dataset.ready = "yes";
+}
+
+start().catch((error) => {
+  byId("table-title").textContent = "The catalog could not be shown";
+  fail(error);
+});

@@ -1,0 +1,180 @@
+/** What charts draw: points with error bars, lines, rings, outlines. */
+
+import { h } from "./dom.js";
+import { Raster } from "./raster.js";
+
+/** @typedef {import("./chart.js").Plane} Plane */
+
+/** @type {Map<string, import("./raster.js").Mask>} */
+const masks = new Map();
+
+/**
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {string} shape
+ * @param {number} x
+ * @param {number} y
+ * @param {number} r half the size [px]
+ */
+export function trace(ctx, shape, x, y, r) {
+  ctx.beginPath();
+  if (shape === "circle") ctx.arc(x, y, r, 0, 2 * Math.PI);
+  else if (shape === "square") ctx.rect(x - r * 0.88, y - r * 0.88, r * 1.76, r * 1.76);
+  else polygon(ctx, x, y, r, CORNERS[shape]);
+}
+
+const CORNERS = {
+  triangle: [
+    [0, -1.1],
+    [1.05, 0.8],
+    [-1.05, 0.8],
+  ],
+  diamond: [
+    [0, -1.25],
+    [1.1, 0],
+    [0, 1.25],
+    [-1.1, 0],
+  ],
+  cross: [
+    [-0.35, -1.1],
+    [0.35, -1.1],
+    [0.35, -0.35],
+    [1.1, -0.35],
+    [1.1, 0.35],
+    [0.35, 0.35],
+    [0.35, 1.1],
+    [-0.35, 1.1],
+    [-0.35, 0.35],
+    [-1.1, 0.35],
+    [-1.1, -0.35],
+    [-0.35, -0.35],
+  ],
+};
+
+/** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {number} r @param {number[][]} corners */
+function polygon(ctx, x, y, r, corners) {
+  corners.forEach(([dx, dy], k) => (k ? ctx.lineTo(x + r * dx, y + r * dy) : ctx.moveTo(x + r * dx, y + r * dy)));
+  ctx.closePath();
+}
+
+/** @param {import("./colours.js").Style} style @param {number} size [px] @param {number} ratio device pixels per pixel @returns {import("./raster.js").Mask} */
+function mask({ colour, shape }, size, ratio) {
+  const key = `${colour} ${shape} ${size} ${ratio}`;
+  const ready = masks.get(key);
+  if (ready) return ready;
+  const pixels = Math.ceil((size * 1.3 + 1) * ratio);
+  const canvas = h("canvas", { width: pixels, height: pixels });
+  const ctx = /** @type {any} */ (canvas).getContext("2d", { willReadFrequently: true });
+  ctx.fillStyle = colour;
+  trace(ctx, shape, pixels / 2, pixels / 2, (size / 2) * ratio);
+  ctx.fill();
+  const alpha = ctx
+    .getImageData(0, 0, pixels, pixels)
+    .data.filter((/** @type {number} */ _, /** @type {number} */ i) => i % 4 === 3);
+  ctx.fillRect(0, 0, pixels, pixels);
+  const [red, green, blue] = ctx.getImageData(0, 0, 1, 1).data;
+  const made = { size: pixels, alpha, red, green, blue };
+  masks.set(key, made);
+  return made;
+}
+
+/**
+ * Points, each in the style of its group.
+ *
+ * @param {object} data
+ * @param {ArrayLike<number>} data.x
+ * @param {ArrayLike<number>} data.y
+ * @param {(i: number) => number} data.group
+ * @param {import("./colours.js").Style[]} data.styles by group; a missing one hides it
+ * @param {number} data.size [px]
+ * @param {number} data.alpha
+ * @param {ArrayLike<number>} [data.error] standard deviations, drawn as bars up and down
+ * @returns {(plane: Plane) => void}
+ */
+export function points({ x, y, group, styles, size, alpha, error }) {
+  return ({ ctx, sx, sy, ratio, box }) => {
+    const raster = new Raster(box, ratio);
+    const ready = styles.map((style) => style && mask(style, size, ratio));
+    const [px, py] = [sx.pixelsOf(x), sy.pixelsOf(y)];
+    const faint = x.length > 6000 ? 0.12 : x.length > 1000 ? 0.25 : 0.4;
+    for (let i = 0; error && i < px.length; i++) {
+      const one = ready[group(i)];
+      if (one && error[i] > 0) raster.bar(one, px[i], sy.at(y[i] - error[i]), sy.at(y[i] + error[i]), faint);
+    }
+    for (let i = 0; i < px.length; i++) {
+      const one = ready[group(i)];
+      if (one) raster.stamp(one, px[i], py[i], alpha);
+    }
+    raster.paint(ctx);
+  };
+}
+
+/**
+ * A line; of more points than pixels only the lowest and the highest in each column are drawn.
+ *
+ * @param {{x: ArrayLike<number>, y: ArrayLike<number>, colour: string, width?: number, dash?: number[]}} data
+ * @returns {(plane: Plane) => void}
+ */
+export function line({ x, y, colour, width = 1.25, dash = [] }) {
+  return ({ ctx, sx, sy }) => {
+    ctx.beginPath();
+    let column = NaN;
+    let low = 0;
+    let high = 0;
+    for (let i = 0; i < x.length; i++) {
+      const px = sx.at(x[i]);
+      const py = sy.at(y[i]);
+      if (!Number.isFinite(py)) continue;
+      if (Math.round(px * 2) !== column) {
+        if (column === column && high > low) (ctx.lineTo(column / 2, low), ctx.lineTo(column / 2, high));
+        ctx.lineTo(px, py);
+        [column, low, high] = [Math.round(px * 2), py, py];
+      } else [low, high] = [Math.min(low, py), Math.max(high, py)];
+    }
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = width;
+    ctx.lineJoin = "round";
+    ctx.setLineDash(dash);
+    ctx.stroke();
+    ctx.setLineDash([]);
+  };
+}
+
+/**
+ * A ring about one point.
+ *
+ * @param {{x: number, y: number, colour: string, size?: number}} data
+ * @returns {(plane: Plane) => void}
+ */
+export function ring({ x, y, colour, size = 6 }) {
+  return ({ ctx, sx, sy }) => {
+    const [px, py] = [sx.at(x), sy.at(y)];
+    if (!Number.isFinite(px + py)) return;
+    ctx.lineWidth = 2;
+    ctx.strokeStyle = colour;
+    trace(ctx, "circle", px, py, size);
+    ctx.stroke();
+  };
+}
+
+/**
+ * The outline of a lasso.
+ *
+ * @param {{polygon: number[][], colour: string}} data
+ * @returns {(plane: Plane) => void}
+ */
+export function outline({ polygon: corners, colour }) {
+  return ({ ctx, sx, sy }) => {
+    ctx.beginPath();
+    for (const [x, y] of corners) ctx.lineTo(sx.at(x), sy.at(y));
+    ctx.closePath();
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = 1.5;
+    ctx.setLineDash([4, 3]);
+    ctx.stroke();
+    ctx.setLineDash([]);
+    ctx.globalAlpha = 0.07;
+    ctx.fillStyle = colour;
+    ctx.fill();
+    ctx.globalAlpha = 1;
+  };
+}

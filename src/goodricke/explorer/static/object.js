@@ -1,0 +1,266 @@
+/** One object in full, at the right: light curves, periodogram, verdict, neighbours, fields and your label. */
+
+import { api } from "./api.js";
+import { emptyState, fill, h } from "./dom.js";
+import { cell, number, position, probability } from "./format.js";
+import { classTag } from "./glyph.js";
+import { labels } from "./labels.js";
+import { LightCurveView } from "./light_curve.js";
+import { fail } from "./messages.js";
+import { PeriodogramView } from "./periodogram.js";
+import { Relabel } from "./relabel.js";
+import { set, state, watch } from "./state.js";
+import { historyView, verdict } from "./verdict.js";
+
+const NO_CURVES = /** @type {[string, string, string]} */ ([
+  "No light curves",
+  "The catalog holds no observations. Start the explorer with the files it was made from:",
+  "goodricke explore CATALOG --light-curves FOLDER",
+]);
+
+export class ObjectView {
+  /** @param {HTMLElement} host @param {any} about @param {(step: number) => void} move to the object before or after */
+  constructor(host, about, move) {
+    this.host = host;
+    this.about = about;
+    /** @type {any} */
+    this.object = null;
+    this.stop = new AbortController();
+    this.curves = new LightCurveView((period) => this.periodogram?.setPeriod(period));
+    this.periodogram = new PeriodogramView(
+      (period) => this.curves.folder.setBase(period),
+      (band) => this.loadPeriodogram(band),
+    );
+    this.relabel = new Relabel(() => this.labelled());
+    this.head = h("header", { class: "object-head" });
+    this.verdict = h("div", {});
+    this.history = h("div", {});
+    this.neighbours = h("div", {});
+    this.fields = h("div", {});
+    // how a model that answers after each observation came to its answer stands beside it; else the periodogram does
+    const [beside, below] = about.multiband
+      ? [this.history, this.periodogram.element]
+      : [this.periodogram.element, this.history];
+    const pair = h("div", { class: "pair" }, beside, this.verdict);
+    this.body = h("div", { class: "object-body" }, this.curves.element, pair, below, this.neighbours, this.fields);
+    this.move = move;
+    fill(host, this.head, this.relabel.element, this.body);
+    labels.watch((row, entry) => this.relabelled(row, entry));
+    watch(["open"], () => this.show());
+  }
+
+  /** What a label is about. */
+  labelled() {
+    const { row, name, label, comment } = this.object;
+    return { row, name, label, comment };
+  }
+
+  async show() {
+    const { open: row } = state;
+    this.host.hidden = row === null;
+    document.body.classList.toggle("with-object", row !== null);
+    this.stop.abort();
+    if (row === null) return void (this.object = null);
+    const { signal } = (this.stop = new AbortController());
+    this.host.setAttribute("aria-busy", "true");
+    try {
+      const object = await api.object(row, signal);
+      this.object = { ...object, name: String(object.fields.object_id ?? row) };
+      this.draw();
+      await Promise.all([this.loadCurve(signal), this.loadNeighbours(signal), this.loadHistory(signal)]);
+    } catch (error) {
+      if (!signal.aborted) this.failed(/** @type {Error} */ (error));
+    } finally {
+      if (!signal.aborted) this.host.removeAttribute("aria-busy");
+    }
+  }
+
+  /** @param {Error} error */
+  failed(error) {
+    fail(error);
+    if (!this.object) set({ open: null });
+  }
+
+  draw() {
+    const { object } = this;
+    this.drawHead();
+    this.relabel.show();
+    fill(this.verdict, verdict(object, this.about.coverage));
+    fill(this.fields, this.fieldList());
+    fill(this.history);
+  }
+
+  drawHead() {
+    const { fields, name, links } = this.object;
+    const { ra, dec } = fields;
+    const placed = typeof ra === "number" && typeof dec === "number";
+    const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ run) =>
+      h("button", { type: "button", class: "quiet", title, "aria-label": title, onclick: run }, text);
+    const outward = links.map((/** @type {any} */ one) =>
+      h("a", { href: one.url, target: "_blank", rel: "noopener noreferrer" }, one.name),
+    );
+    fill(
+      this.head,
+      h(
+        "div",
+        { class: "object-title" },
+        h("h2", { title: name, tabindex: -1 }, name),
+        button("‹", "Previous object (k)", () => this.move(-1)),
+        button("›", "Next object (j)", () => this.move(1)),
+        button("×", "Close (Esc)", () => set({ open: null })),
+      ),
+      h(
+        "p",
+        { class: "object-line" },
+        fields.class
+          ? [classTag(fields.class), h("span", { class: "num" }, probability(fields.p_max))]
+          : h("span", { class: "badge" }, String(fields.status ?? "no class")),
+        placed && h("span", { class: "dim num", title: `${number(ra, 8)} ${number(dec, 8)} deg` }, position(ra, dec)),
+        h("span", { class: "links" }, outward),
+      ),
+    );
+  }
+
+  /** @param {AbortSignal} signal */
+  async loadCurve(signal) {
+    if (!this.object.light_curve) {
+      if (this.about.light_curves)
+        this.curves.empty("No light curve", "None of the given light curves has this object's id.");
+      else this.curves.empty(...NO_CURVES);
+      this.periodogram.empty("No periodogram", "It is made from the light curve.");
+      return;
+    }
+    try {
+      const curve = await api.lightCurve(this.object.row, signal);
+      this.curves.show(curve);
+      this.periodogram.setBands(curve.bands);
+      await this.loadPeriodogram("");
+    } catch (error) {
+      if (signal.aborted) throw error;
+      this.curves.empty("No light curve", /** @type {Error} */ (error).message);
+      this.periodogram.empty("No periodogram");
+    }
+  }
+
+  /** @param {string} band */
+  async loadPeriodogram(band) {
+    const { signal } = this.stop;
+    try {
+      const answer = await api.periodogram(this.object.row, band, signal);
+      if (signal.aborted) return;
+      this.periodogram.show(answer);
+      // of transients, which have no period, the highest peak means nothing
+      if (!this.about.multiband && this.curves.folder.base === null) this.curves.folder.setBase(this.periodogram.best);
+      this.periodogram.setPeriod(this.curves.folder.period);
+    } catch (error) {
+      if (!signal.aborted) this.periodogram.empty("No periodogram", /** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  async loadNeighbours(signal) {
+    if (!this.about.neighbours) {
+      fill(
+        this.neighbours,
+        h(
+          "section",
+          {},
+          h("h3", {}, "Neighbours"),
+          emptyState(
+            "No embeddings",
+            "Neighbours are those whose embeddings are near. A file without them has none: open the folder that " +
+              "goodricke catalog wrote, or the .parquet of goodricke classify --out.",
+          ),
+        ),
+      );
+      return;
+    }
+    try {
+      const found = await api.neighbours(this.object.row, signal);
+      fill(
+        this.neighbours,
+        h(
+          "section",
+          {},
+          h("h3", {}, "Nearest in the embedding"),
+          h(
+            "div",
+            { class: "neighbours" },
+            found.map((/** @type {any} */ one) => this.neighbour(one)),
+          ),
+        ),
+      );
+    } catch (error) {
+      if (signal.aborted) throw error;
+      fill(
+        this.neighbours,
+        h("section", {}, h("h3", {}, "Neighbours"), emptyState("None", /** @type {Error} */ (error).message)),
+      );
+    }
+  }
+
+  /** @param {any} one */
+  neighbour({ row, object_id, class: name, p_max, distance, label }) {
+    const picture = this.about.light_curves
+      ? h("img", { src: api.thumbnail(row), alt: "", loading: "lazy", onerror: (event) => event.target.remove() })
+      : null;
+    const words = `${object_id}: ${name ?? "no class"} ${probability(p_max)}, distance ${number(distance, 3)}${label ? `, label ${label}` : ""}`;
+    return h(
+      "button",
+      { type: "button", title: words, "aria-label": words, onclick: () => set({ open: row }) },
+      h("span", { class: "thumb" }, picture),
+      h("span", { class: "who" }, String(object_id)),
+      h("span", { class: "what" }, classTag(label ?? name), h("small", {}, number(distance, 3))),
+    );
+  }
+
+  /** @param {AbortSignal} signal */
+  async loadHistory(signal) {
+    if (!this.about.multiband || !this.object.light_curve) return;
+    try {
+      const answer = await api.history(this.object.row, signal);
+      fill(this.history, historyView(answer));
+    } catch (error) {
+      if (signal.aborted) throw error;
+      fill(
+        this.history,
+        h("section", {}, h("h3", {}, "Probability history"), emptyState("None", /** @type {Error} */ (error).message)),
+      );
+    }
+  }
+
+  fieldList() {
+    const about = new Map(this.about.columns.map((/** @type {any} */ one) => [one.name, one.about]));
+    const entries = Object.entries(this.object.fields).filter(([, value]) => value !== null && value !== "");
+    const line = ([name, value]) =>
+      h(
+        "div",
+        { title: about.get(name) || null },
+        h("dt", {}, name),
+        h("dd", {}, typeof value === "number" ? number(value, 8) : cell(value)),
+      );
+    return h(
+      "details",
+      { class: "fields", open: this.fieldsOpen, ontoggle: (event) => (this.fieldsOpen = event.target.open) },
+      h("summary", {}, `All fields (${entries.length})`),
+      h("dl", {}, entries.map(line)),
+    );
+  }
+
+  /** @param {number} row @param {any} entry */
+  relabelled(row, entry) {
+    if (this.object?.row !== row) return;
+    Object.assign(this.object, entry);
+    this.relabel.show();
+  }
+
+  /** Fold at the period known, or at the highest peak; once folded, at the other of the two. */
+  fold() {
+    const { folder, curve } = this.curves;
+    const best = this.periodogram.best;
+    const known = curve?.period ?? null;
+    folder.setBase(folder.base !== null && folder.base === known ? (best ?? known) : (known ?? best));
+    folder.slider.focus();
+    this.curves.element.querySelector(".folded")?.scrollIntoView({ block: "nearest" });
+  }
+}

@@ -1,0 +1,144 @@
+/** The periodogram of one object; a click folds at the peak beside it. */
+
+import { Chart } from "./chart.js";
+import { token } from "./colours.js";
+import { emptyState, fill, h } from "./dom.js";
+import { number, period as inWords } from "./format.js";
+import { line, points } from "./marks.js";
+
+/** @typedef {{frequency: number, period: number, power: number, amplitude: number}} Peak */
+
+export class PeriodogramView {
+  /** @param {(period: number) => void} onchoice @param {(band: string) => void} onband */
+  constructor(onchoice, onband) {
+    this.onchoice = onchoice;
+    this.period = /** @type {number|null} */ (null);
+    this.host = h("div", { class: "plot" });
+    this.peaks = h("div", { class: "peaks", role: "group", "aria-label": "Highest peaks" });
+    this.bands = /** @type {HTMLSelectElement} */ (
+      h("select", { "aria-label": "Band of the periodogram", hidden: true, onchange: () => onband(this.bands.value) })
+    );
+    this.note = h("span", { class: "dim readout" });
+    this.element = h("section", {}, h("h3", {}, "Periodogram", this.bands, this.note), this.host, this.peaks);
+  }
+
+  /** @param {string[]} bands of the light curve */
+  setBands(bands) {
+    this.bands.hidden = bands.length < 2;
+    fill(
+      this.bands,
+      h("option", { value: "" }, "all bands"),
+      bands.map((band) => h("option", { value: band }, band)),
+    );
+  }
+
+  /** @param {{frequency: number[], power: number[], peaks: Peak[], band: string, note: string}} answer */
+  show(answer) {
+    this.close();
+    this.answer = answer;
+    fill(this.host);
+    this.chart = new Chart(this.host, {
+      x: { label: "frequency [1/d]" },
+      y: { label: "power" },
+      name: "Periodogram; the buttons below fold at its highest peaks",
+      onhover: (i) => this.hover(i),
+      onclick: (_, { x }) => this.choose(x),
+    });
+    this.chart.onthemechange = () => this.draw();
+    this.chart.points = { x: answer.frequency, y: answer.power };
+    this.chart.sx.fit(answer.frequency, 0.005);
+    this.chart.sy.fit(answer.power, 0.06);
+    this.bands.value =
+      [...this.bands.options].some(({ value }) => value === answer.band) && this.bands.value
+        ? answer.band
+        : this.bands.value;
+    const peak = (/** @type {Peak} */ one) =>
+      h(
+        "button",
+        {
+          type: "button",
+          title: `f = ${number(one.frequency, 6)} /d, power ${number(one.power, 3)}`,
+          onclick: () => this.onchoice(one.period),
+        },
+        inWords(one.period),
+      );
+    fill(this.peaks, h("span", { class: "dim" }, "Peaks:"), answer.peaks.map(peak));
+    this.hover(null);
+    this.draw();
+  }
+
+  /** @param {string} title @param {string} [text] */
+  empty(title, text = "") {
+    this.close();
+    fill(this.host, emptyState(title, text));
+    fill(this.peaks);
+    this.note.textContent = "";
+  }
+
+  close() {
+    this.chart?.close();
+    this.chart = this.answer = null;
+  }
+
+  /** @param {number|null} i */
+  hover(i) {
+    const { answer } = this;
+    if (!answer) return;
+    this.note.textContent =
+      i === null
+        ? (answer.note ?? "")
+        : `f ${number(answer.frequency[i], 6)} /d · P ${inWords(1 / answer.frequency[i])}`;
+  }
+
+  /** The peak within eight pixels of the click, or the very frequency. @param {number} frequency */
+  choose(frequency) {
+    const { chart, answer } = this;
+    if (!chart || !answer || frequency <= 0) return;
+    const at = chart.sx.at(frequency);
+    const distance = (/** @type {Peak} */ one) => Math.abs(chart.sx.at(one.frequency) - at);
+    const near = answer.peaks.filter((one) => distance(one) < 8).sort((a, b) => distance(a) - distance(b))[0];
+    this.onchoice(near?.period ?? this.highest(frequency, chart));
+  }
+
+  /** The highest power within four pixels. @param {number} frequency @param {Chart} chart @returns {number} period [d] */
+  highest(frequency, chart) {
+    const { frequency: all, power } = /** @type {any} */ (this.answer);
+    const half = Math.abs(chart.sx.valueAt(chart.sx.at(frequency) + 4) - frequency);
+    let best = -1;
+    for (let i = 0; i < all.length; i++)
+      if (Math.abs(all[i] - frequency) <= half && (best < 0 || power[i] > power[best])) best = i;
+    return 1 / (best < 0 ? frequency : all[best]);
+  }
+
+  /** @returns {number|null} period of the highest peak [d] */
+  get best() {
+    return this.answer?.peaks[0]?.period ?? null;
+  }
+
+  /** @param {number|null} period that the light curve is folded at */
+  setPeriod(period) {
+    this.period = period;
+    this.draw();
+  }
+
+  draw() {
+    const { chart, answer, period } = this;
+    if (!chart || !answer) return;
+    const tops = { x: answer.peaks.map((one) => one.frequency), y: answer.peaks.map((one) => one.power) };
+    const folded = period
+      ? [line({ x: [1 / period, 1 / period], y: chart.sy.home, colour: token("--accent"), width: 1.5, dash: [4, 3] })]
+      : [];
+    chart.marks = [
+      line({ x: answer.frequency, y: answer.power, colour: token("--trace"), width: 1 }),
+      ...folded,
+      points({
+        ...tops,
+        group: () => 0,
+        styles: [{ colour: token("--accent"), shape: "circle" }],
+        size: 5,
+        alpha: 0.9,
+      }),
+    ];
+    chart.redraw();
+  }
+}

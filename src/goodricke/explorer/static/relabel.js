@@ -1,0 +1,98 @@
+/** The bar with which one object is labelled: a button and a key for each class, any other word, and a comment. */
+
+import { fill, h } from "./dom.js";
+import { classes, glyph } from "./glyph.js";
+import { labels } from "./labels.js";
+import { fail } from "./messages.js";
+
+export class Relabel {
+  /** @param {() => any} object on show: {row, name, label, comment} */
+  constructor(object) {
+    this.object = object;
+    this.buttons = h("div", { class: "label-buttons", role: "radiogroup", "aria-label": "Your label" });
+    this.other = /** @type {HTMLInputElement} */ (
+      h("input", {
+        type: "text",
+        placeholder: "other label",
+        "aria-label": "Another label",
+        autocomplete: "off",
+        spellcheck: "false",
+        onchange: () => this.other.value.trim() && this.give(this.other.value.trim()),
+      })
+    );
+    this.comment = /** @type {HTMLInputElement} */ (
+      h("input", {
+        type: "text",
+        id: "comment",
+        placeholder: "Comment  c",
+        "aria-label": "Comment",
+        autocomplete: "off",
+        onchange: () => this.change({ comment: this.comment.value.trim() || null }),
+        onkeydown: (event) => this.key(event),
+      })
+    );
+    this.saved = h("span", { class: "saved", role: "status" });
+    this.element = h(
+      "section",
+      { class: "relabel" },
+      this.buttons,
+      h("div", { class: "label-words" }, this.other, this.comment, this.saved),
+    );
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.key === "Enter" || event.key === "Escape") this.comment.blur();
+  }
+
+  /** @returns {string[]} what the digits stand for */
+  get offered() {
+    return labels.about.known.length ? labels.about.known : classes();
+  }
+
+  /** @param {string} state shown beside the comment */
+  show(state = "") {
+    const { label, comment } = this.object();
+    const button = (/** @type {string} */ name, /** @type {number} */ k) =>
+      h(
+        "button",
+        {
+          type: "button",
+          role: "radio",
+          "aria-checked": String(name === label),
+          onclick: () => this.give(name === label ? null : name),
+        },
+        k < 9 && h("kbd", {}, String(k + 1)),
+        glyph(name),
+        name,
+      );
+    fill(this.buttons, this.offered.map(button));
+    if (document.activeElement !== this.comment) this.comment.value = comment ?? "";
+    this.other.value = label && !this.offered.includes(label) ? label : "";
+    this.saved.textContent = state || (label ? `label: ${label}` : "");
+  }
+
+  /** @param {string|null} label */
+  give(label) {
+    return this.change({ label });
+  }
+
+  /** @param {number} digit from 1 */
+  giveDigit(digit) {
+    const label = this.offered[digit - 1];
+    if (label) this.give(label);
+  }
+
+  /** @param {{label?: string|null, comment?: string|null}} change */
+  async change(change) {
+    const object = this.object();
+    this.saved.textContent = "saving…";
+    try {
+      await labels.change(object, change);
+      if (this.object().row === object.row) this.show("✓ saved");
+    } catch (error) {
+      this.saved.textContent = "not saved";
+      fail(error);
+    }
+  }
+}

@@ -1,0 +1,118 @@
+/** What the model says of one object: probabilities with their spread, prediction set, novelty, and how it came to it. */
+
+import { Chart } from "./chart.js";
+import { classStyle } from "./colours.js";
+import { emptyState, fill, h } from "./dom.js";
+import { number, probability } from "./format.js";
+import { classIndex, glyph, tint } from "./glyph.js";
+import { line } from "./marks.js";
+
+const FIRST = 8;
+
+/** @param {{class: string, p: number, spread: number|null}} one @param {string[]} set of the prediction, none where there is no such set */
+function bar({ class: name, p, spread }, set) {
+  const sure = set.includes(name);
+  const faint = set.length > 0 && !sure;
+  const low = Math.max(p - (spread ?? 0), 0);
+  const whisker =
+    spread !== null && spread > 0.004
+      ? h("span", {
+          class: "whisker",
+          style: { left: `${low * 100}%`, width: `${(Math.min(p + spread, 1) - low) * 100}%` },
+        })
+      : null;
+  const words = `${name}: ${probability(p)}${spread ? ` ± ${number(spread, 2)}` : ""}${sure ? ", in the prediction set" : ""}`;
+  return h(
+    "li",
+    { class: sure ? "in-set" : faint ? "faint" : "", title: words },
+    h("span", { class: "name" }, glyph(name), name),
+    h(
+      "span",
+      { class: "track" },
+      tint(h("span", { class: "fill", style: { width: `${p * 100}%` } }), classIndex(name)),
+      whisker,
+    ),
+    h("span", { class: "p" }, probability(p)),
+  );
+}
+
+/** @param {any} object @param {string} coverage what is promised of the prediction set @returns {HTMLElement} */
+export function verdict(object, coverage) {
+  const sorted = [...object.probabilities].sort((a, b) => b.p - a.p);
+  const set = object.prediction_set ?? [];
+  const list = h(
+    "ul",
+    { class: "probabilities" },
+    sorted.slice(0, FIRST).map((one) => bar(one, set)),
+  );
+  const more = sorted.length - FIRST;
+  const showAll = () =>
+    fill(
+      list,
+      sorted.map((one) => bar(one, set)),
+    );
+  const facts = [
+    set.length > 0 &&
+      h(
+        "span",
+        { title: coverage && `The true class is in it for ${coverage} like those of the training set` },
+        h("b", {}, "Prediction set "),
+        set.join(", "),
+      ),
+    object.novelty !== null &&
+      object.novelty !== undefined &&
+      h("span", {}, h("b", {}, "Novelty "), number(object.novelty, 3)),
+  ];
+  if (!sorted.length)
+    return h(
+      "section",
+      {},
+      h("h3", {}, "Classification"),
+      emptyState("No class", `Status: ${object.fields.status ?? "unknown"}.`),
+    );
+  const note = sorted.some((one) => one.spread)
+    ? h("span", { class: "dim readout", title: "of the Monte-Carlo passes" }, "whisker ±1σ")
+    : null;
+  const button =
+    more > 0 &&
+    h(
+      "button",
+      { type: "button", class: "quiet more", onclick: (event) => (showAll(), event.target.remove()) },
+      `${more} more`,
+    );
+  return h("section", {}, h("h3", {}, "Probabilities", note), list, button, h("p", { class: "facts" }, facts));
+}
+
+/** @param {any} answer of the server: {time, p: {CLASS: [...]}} @returns {HTMLElement} the probabilities observation by observation */
+export function historyView(answer) {
+  const host = h("div", { class: "plot" });
+  const last = (/** @type {string} */ name) => Math.max(...answer.p[name]);
+  const names = Object.keys(answer.p)
+    .sort((a, b) => last(b) - last(a))
+    .slice(0, 6);
+  const readout = h("span", { class: "dim readout" });
+  const chart = new Chart(host, {
+    x: { label: "observations" },
+    y: { label: "probability" },
+    name: `Probabilities after each of ${answer.steps.length} observations`,
+    onhover: (i) =>
+      (readout.textContent =
+        i === null
+          ? ""
+          : `after ${answer.steps[i % answer.steps.length]} in ${answer.band[i % answer.steps.length]}: ${names[Math.floor(i / answer.steps.length)]} ${probability(answer.p[names[Math.floor(i / answer.steps.length)]][i % answer.steps.length])}`),
+  });
+  chart.sx.fit(answer.steps, 0.02);
+  chart.sy.setHome(-0.03, 1.03);
+  const draw = () => {
+    chart.marks = names
+      .map((name) =>
+        line({ x: answer.steps, y: answer.p[name], colour: classStyle(classIndex(name)).colour, width: 1.8 }),
+      )
+      .reverse();
+    chart.points = { x: names.flatMap(() => answer.steps), y: names.flatMap((name) => answer.p[name]) };
+    chart.redraw();
+  };
+  chart.onthemechange = draw;
+  draw();
+  return h("section", {}, h("h3", { title: "Probabilities after each observation" }, "History", readout), host);
+}

@@ -1,0 +1,59 @@
+"""What tests of the REST interface serve: tiny untrained models, a tiny catalog, its light curves."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from fastapi import FastAPI
+
+from embeddings.making import groups
+from goodricke.catalog.folder import Catalog
+from goodricke.explorer.rest import router
+from goodricke.explorer.store import Store, open_store
+from goodricke.models.bundle import BundleConfig, Model, load_model
+from goodricke.models.multiband import Multiband, MultibandNetworkConfig
+from goodricke.predictions import Predictions
+from goodricke.preprocess import MultibandConfig
+from making import sky
+
+CURVES = sky(6)[0]  # of the first objects of the catalog
+
+
+def bands_model(folder: Path, name: str = "bands", columns: tuple[str, ...] = ()) -> Model:
+    """Save an untrained multi-band model and load it."""
+    torch.manual_seed(2)
+    preprocessing = MultibandConfig(bands=("g", "r"), brightness="magnitude", columns=columns)
+    network = Multiband(MultibandNetworkConfig(bands=2, classes=3, hidden=4, head=(8,), context=len(columns)))
+    config = BundleConfig(
+        name=name,
+        family="multiband",
+        classes=("A", "B/C", "D"),
+        network=network.config.model_dump(),
+        preprocessing=preprocessing,
+        bands=("g", "r"),
+        unit="mag",
+    )
+    Model(config, network.eval()).save(folder / name, "# bands\n\nUntrained, for tests.\n")
+    return load_model(folder / name)
+
+
+def stored(folder: Path) -> Store:
+    """Return a tiny catalog whose first objects have light curves, with odd names among the others."""
+    odd = ["a/b", "ZTF 18ab cd", "naïve-星", "100%", "../etc", "light_curve", "00", "x?y=1#z"]
+    ids = [*CURVES.ids, *odd, *(f"S{i}" for i in range(16)), "S0"]
+    made = groups(n=len(ids), ids=ids)
+    table = made.table.append_column("sector", pa.array(range(len(ids)), pa.int32()))
+    Predictions(table, made.classes).write(folder / "catalog.parquet")
+    return open_store(Catalog.open(folder / "catalog.parquet"))
+
+
+def curves_of(object_id: str):
+    """Return the light curves of an object, None if there are none."""
+    return CURVES[CURVES.ids.index(object_id)] if object_id in CURVES.ids else None
+
+
+def app_of(models: list[Model], catalog: Store | None = None) -> FastAPI:
+    """Return an application with nothing but the REST interface."""
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.include_router(router(models, catalog, curves_of))
+    return app

@@ -1,0 +1,133 @@
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from explorer.conftest import HERE, rows
+from goodricke.cli import app
+from goodricke.explorer import app as application
+from goodricke.explorer.opened import default_labels
+from goodricke.formats import WRITERS
+from goodricke.readers import read_labels
+
+T = rows()
+
+
+def refused(*arguments):
+    result = CliRunner().invoke(app, ["explore", *map(str, arguments)])
+    assert result.exit_code == 2, result.output
+    return result.output
+
+
+def test_help_teaches():
+    told = CliRunner().invoke(app, ["explore", "--help"], env={"COLUMNS": "200"}).output
+    for word in ("--light-curves", "--labels", "--token", "ssh -L", "goodricke train"):
+        assert word in told
+
+
+def test_what_cannot_be_opened_is_told(world, tmp_path):
+    (tmp_path / "labels.csv").write_text("a,b\n1,2\n")
+    for arguments, words in (
+        ((tmp_path / "nowhere",), "no catalog there"),
+        ((world.catalog, "--light-curves", tmp_path / "x.parquet"), "no such file"),
+        ((world.catalog, "--labels", tmp_path / "labels.csv"), "object_id and label"),
+        ((world.catalog, "--alerts", tmp_path / "nowhere"), "no store"),
+        ((world.catalog, "--metrics", "nowhere"), "http://HOST"),
+        ((world.catalog, "--token", "short"), "16 characters"),
+        ((world.catalog, "--model", "nobody's"), "no model"),
+    ):
+        assert words in refused(*arguments, "--no-browser")
+
+
+@pytest.mark.parametrize("missing", ["duckdb", "fastapi", "uvicorn"])
+def test_a_missing_library_is_told_with_its_extra(world, monkeypatch, missing):
+    for name in [n for n in sys.modules if n.split(".")[0] == missing or n == "goodricke.explorer.listing"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert "goodricke[explore]" in refused(world.catalog, "--no-browser")
+
+
+def test_the_command_serves_with_a_token_and_ends(world, tmp_path):
+    command = [sys.executable, "-m", "goodricke", "explore", str(world.catalog), "--no-browser"]
+    told = {**os.environ, "GOODRICKE_TOKEN": "a token of some length", "PYTHONUNBUFFERED": "1"}
+    command += ["--labels", str(tmp_path / "l.csv"), "--light-curves", world.pack]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=told) as server:
+        try:
+            line = server.stdout.readline()
+            assert line.startswith("600 rows at http://127.0.0.1:")
+            address = re.search(r"http://\S+?/", line)[0]
+            token = {"Authorization": "Bearer a token of some length"}
+            with urllib.request.urlopen(urllib.request.Request(f"{address}api/about", headers=token)) as answer:
+                assert b'"rows":600' in answer.read()  # the socket listens before the server does
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(f"{address}api/about")
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(20) in (0, 130, -signal.SIGINT)
+
+
+def test_labels_lie_beside_the_catalog(tmp_path):
+    (tmp_path / "cat").mkdir()
+    assert default_labels(tmp_path / "cat") == tmp_path / "cat-labels.csv"
+    assert default_labels(tmp_path / "night.parquet") == tmp_path / "night-labels.csv"
+
+
+def test_the_page_is_served(client):
+    assert client.get("/").headers["content-type"].startswith("text/html")
+    assert (application.STATIC / "index.html").is_file()
+
+
+# ---- export ---------------------------------------------------------------------------------------------------------
+
+WHERE = {"all": [{"column": "class", "op": "=", "value": "ROT"}]}
+
+
+def test_an_export_is_the_rows(client, explorer):
+    explorer.labels.put("0000001", "EA", "x")
+    expected = T[T["class"] == "ROT"]
+    csv = client.post("/api/export", json={"where": WHERE, "format": "csv"})
+    assert csv.headers["content-disposition"] == 'attachment; filename="cat-selection.csv"'
+    got = pd.read_csv(io.StringIO(csv.text), dtype={"object_id": str})
+    assert got["object_id"].tolist() == expected["object_id"].tolist()
+    pd.testing.assert_series_equal(got["ra"], expected["ra"].reset_index(drop=True))
+    assert got["source_id"].tolist() == expected["source_id"].tolist()
+    parquet = pq.read_table(io.BytesIO(client.post("/api/export", json={"where": WHERE, "format": "parquet"}).content))
+    assert parquet["p_ROT"].to_pylist() == expected["p_ROT"].tolist()
+    assert parquet["prediction_set"].to_pylist() == expected["prediction_set"].tolist()
+    labels = dict(zip(parquet["object_id"].to_pylist(), parquet["label"].to_pylist(), strict=True))
+    assert labels.get("0000001", "EA") == "EA"
+    assert parquet.schema.metadata[b"model_hash"] == b"0123456789ab"
+    assert client.post("/api/export", json={"format": "ids", "where": WHERE}).text.split() == list(
+        dict.fromkeys(expected["object_id"])
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(WRITERS))
+def test_every_format_and_nothing_at_all(client, kind):
+    for where in (WHERE, {"all": [{"column": "n_obs", "op": "<", "value": 0}]}):
+        answer = client.post("/api/export", json={"where": where, "format": kind[1:]})
+        assert answer.status_code == 200, answer.text
+        assert answer.content
+    assert client.post("/api/export", json={"format": "../x"}).status_code == 422
+
+
+def test_an_exported_selection_is_read_as_labels(client, explorer, tmp_path):
+    explorer.labels.put("0000001", "EA", None)
+    (tmp_path / "x.csv").write_text(client.post("/api/export", json={"where": {"all": [{"labelled": True}]}}).text)
+    assert "EA" in set(read_labels(tmp_path / "x.csv")["label"])
+
+
+def test_errors_are_sentences(client):
+    assert client.post("/api/rows", content=b"{", headers={"content-type": "application/json"}).status_code == 422
+    for path in ("/api/nothing", "/nothing"):
+        assert client.get(path, headers={"origin": HERE}).status_code == 404
+    assert isinstance(client.post("/api/export", json={"format": 3}).json()["detail"], str)

@@ -1,0 +1,192 @@
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from explorer.conftest import CLASSES, N, folder_of, rows
+from goodricke.catalog.folder import Catalog
+from goodricke.explorer import mapping
+from goodricke.explorer.diagrams import _rounded
+from goodricke.explorer.mapping import EmbeddingMap, embeddings_of, make_map, read_map
+from goodricke.explorer.opened import open_explorer
+
+T = rows()
+
+
+def points(client, name, *conditions, most=50_000):
+    return client.post(f"/api/diagrams/{name}", json={"where": {"all": list(conditions)}, "most": most}).json()
+
+
+def lasso(client, name, polygon):
+    body = {"where": {"all": [{"inside": {"diagram": name, "polygon": np.asarray(polygon).tolist()}}]}, "limit": 1000}
+    return sorted(row["row"] for row in client.post("/api/rows", json={**body, "columns": []}).json()["rows"])
+
+
+def inside(x, y, polygon):
+    """Return which points are inside by the even-odd rule, one edge after the other."""
+    result = np.zeros(len(x), bool)
+    for (xa, ya), (xb, yb) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        crosses = (ya > y) != (yb > y)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result ^= crosses & (x < xa + (y - ya) / (yb - ya) * (xb - xa))
+    return result
+
+
+STAR = [(np.cos(a), np.sin(a)) for a in 2 * np.pi * np.arange(5) * 2 / 5]
+BLOB = [((1 + 0.3 * np.sin(5 * a)) * np.cos(a), (1 + 0.3 * np.sin(5 * a)) * np.sin(a)) for a in np.linspace(0, 6.2, 99)]
+
+
+def test_points_are_the_columns(client):
+    got = points(client, "sky")
+    assert (got["total"], got["shown"], got["ready"]) == (N, N, True)
+    np.testing.assert_allclose(got["x"], T["ra"][got["row"]], rtol=1e-6)
+    np.testing.assert_allclose(got["y"], T["dec"][got["row"]], rtol=1e-6)
+    told = [None if k < 0 else CLASSES[k] for k in got["class"]]
+    assert told == [x if isinstance(x, str) else None for x in T["class"][got["row"]]]
+    assert got["row"] != sorted(got["row"])  # no class on top of the others
+
+
+def test_a_sample_is_the_same_each_time_and_nested(client):
+    few, again, more = (points(client, "sky", most=k)["row"] for k in (50, 50, 200))
+    assert few == again == more[:50]
+    filtered = points(client, "sky", {"column": "class", "op": "=", "value": "ROT"}, most=30)
+    assert (filtered["shown"], filtered["total"]) == (30, (T["class"] == "ROT").sum())
+    assert set(T["class"][filtered["row"]]) == {"ROT"}
+
+
+@pytest.mark.parametrize("shape", [BLOB, [(-1, -1), (1, -1), (1, 1), (-1, 1)], [(-1, 0.2), (1.2, 0), (0.3, 1.4)]])
+def test_a_lasso_on_the_sky(client, shape):
+    polygon = np.array(shape) * [120, 60] + [180, 5]
+    expected = np.flatnonzero(inside(T["ra"].to_numpy(), T["dec"].to_numpy(), polygon))
+    assert 0 < len(expected) < N
+    assert lasso(client, "sky", polygon) == expected.tolist()
+    assert lasso(client, "sky", polygon[::-1]) == expected.tolist()
+
+
+def test_edges_are_straight_on_logarithmic_axes(client):
+    polygon = np.array([(-1.5, -3.5), (1.0, -2.5), (0.2, -0.2)])
+    f1, a1 = np.log10(T["f1"].to_numpy()), np.log10(T["A1"].to_numpy())
+    expected = np.flatnonzero(inside(f1, a1, polygon))
+    assert lasso(client, "f1_a1", 10.0**polygon) == expected.tolist()
+    linear = inside(T["f1"].to_numpy(), T["A1"].to_numpy(), 10.0**polygon)
+    assert linear.sum() != len(expected)
+
+
+def test_a_lasso_goes_with_other_conditions_and_is_remembered(client, explorer):
+    polygon = [[0, -90], [180, -90], [180, 90], [0, 90]]
+    condition = {"inside": {"diagram": "sky", "polygon": polygon}}
+    both = [condition, {"column": "class", "op": "=", "value": "ROT"}]
+    made = explorer.table._made
+    for _ in range(3):
+        got = client.post("/api/counts", json={"where": {"all": both}}).json()
+        assert got["counts"] == [{"value": "ROT", "count": int(((T["ra"] < 180) & (T["class"] == "ROT")).sum())}]
+    assert explorer.table._made == made + 1
+    shown = points(client, "f1_a1", condition)
+    assert sorted(shown["row"]) == np.flatnonzero(T["ra"] < 180).tolist()
+
+
+def test_hertzsprung_russell_by_the_formula(client):
+    got = points(client, "hr")
+    rows_ = np.array(got["row"])
+    magnitude = T["phot_g_mean_mag"] + 5 * np.log10(T["parallax"]) - 10
+    np.testing.assert_allclose(got["y"], magnitude[rows_], rtol=1e-5)
+    np.testing.assert_allclose(got["x"], T["bp_rp"][rows_], rtol=1e-5)
+    assert sorted(got["row"]) == np.flatnonzero(T["parallax"] > 5 * T["parallax_error"]).tolist()
+    assert "parallax above 5" in got["note"]
+
+
+def test_what_is_missing_is_told(tmp_path):
+    few = T.head(30)[["object_id", "status", "class", "p_ECL", "p_PULS", "p_ROT", "embedding"]].assign(ra=np.nan)
+    made = open_explorer(folder_of(few, tmp_path / "cat", 1))
+    there, missing = made.diagrams.about()
+    assert [d["name"] for d in there] == ["embedding"]
+    assert [m["diagram"] for m in missing] == ["hr", "f1_a1", "sky"]
+    assert all(m["why"] and m["mend"] for m in missing)
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "polygon"),
+    [
+        ("nothing", [[0, 0], [1, 0], [1, 1]]),
+        ("sky", [[0, 0], [1, 1]]),
+        ("sky", [[0, 0], [1, 1], ["a", 2]]),
+        ("f1_a1", [[0, 0], [1, 0], [1, 1]]),
+    ],
+)
+def test_lassos_that_are_none(client, name, polygon):
+    answer = client.post("/api/rows", json={"where": {"all": [{"inside": {"diagram": name, "polygon": polygon}}]}})
+    assert answer.status_code in (400, 422)
+    assert isinstance(answer.json()["detail"], str)
+    assert client.post("/api/diagrams/nothing", json={}).status_code == 400
+
+
+def test_numbers_keep_seven_digits():
+    values = np.array([0.0, -123.456789012, 1e-20, 9.87654321e15, np.nan])
+    np.testing.assert_allclose(_rounded(values), values, rtol=1e-6)
+    assert _rounded(values)[1] == -123.4568
+
+
+# ---- the map --------------------------------------------------------------------------------------------------------
+
+
+def test_embeddings_by_row(world):
+    wanted = np.array([0, 3, 5, 250, 599])
+    got = embeddings_of(Catalog.open(world.catalog), wanted)
+    for row, found in zip(wanted, got, strict=True):
+        told = T["embedding"][row]
+        np.testing.assert_array_equal(found, np.full(6, np.nan) if told is None else told)
+
+
+@pytest.fixture
+def by_axes(monkeypatch):
+    monkeypatch.setattr(mapping, "flattened", lambda embedding: (embedding[:, :2].astype(float), "two of the axes"))
+
+
+def test_a_map_is_kept_and_shown(world, by_axes, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    known = np.flatnonzero(T["class"].notna())
+    monkeypatch.setattr(EmbeddingMap, "ask", lambda self: made(self))
+
+    def made(self):
+        make_map(world.catalog, self._rows(), tmp_path / "map")
+        return read_map(tmp_path / "map")
+
+    explorer = open_explorer(world.catalog)
+    got = explorer.diagrams.points("embedding", mapping_where(), 1000)
+    assert (sorted(got["row"]), got["ready"]) == (known.tolist(), True)
+    np.testing.assert_allclose(got["x"], [T["p_ECL"][r] for r in got["row"]], rtol=1e-5)
+    assert "two of the axes" in got["note"]
+    assert explorer.diagrams.about()[0][0]["ready"]
+    explorer.close()
+
+
+def mapping_where():
+    from goodricke.explorer.where import Where
+
+    return Where()
+
+
+def test_another_process_makes_it(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))  # too few for UMAP
+    assert asked.ask() is None
+    for _ in range(600):
+        if (found := asked.ask()) is not None or asked.failure:
+            break
+        time.sleep(0.1)
+    assert found is not None, asked.failure
+    assert set(found.rows) <= set(range(6))
+    assert found.how.startswith("principal components")
+    asked.close()
+
+
+def test_a_map_that_fails_says_so(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    asked = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))
+    assert asked.ask() is None
+    asked._process.wait()
+    assert asked.ask() is None
+    assert "could not be made" in asked.failure

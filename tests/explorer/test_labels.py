@@ -1,0 +1,125 @@
+import csv
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from goodricke.explorer.labels import Labels
+from goodricke.readers import Unreadable, read_labels
+from goodricke.training.labelled import read_labelled
+from goodricke.training.recipe import DataConfig
+
+
+def test_what_is_said_is_read_by_the_training(client, explorer, world):
+    told = {0: "RRab", 2: "RRab", 5: "RRab", 6: "EA", 8: "EA", 9: "EA", 10: "EA"}  # 8 and 9 are of one object
+    for row, label in told.items():
+        answer = client.put(f"/api/rows/{row}/label", json={"label": label, "comment": None})
+        assert answer.json()["label"] == label
+    client.put("/api/rows/12/label", json={"label": None, "comment": 'blended, "maybe"\nlook again'})
+    config = DataConfig(light_curves=world.pack, labels=str(explorer.labels.path), fewest=3)
+    data = read_labelled(config)
+    names = dict(zip(data.curves.ids, [data.classes[k] for k in data.label], strict=True))
+    assert names == {f"{k:07d}": "RRab" if k < 3 else "EA" for k in range(6)}
+    assert len(data.curves) == 12  # both of each object
+    frame = read_labels(explorer.labels.path).set_index("object_id")
+    assert frame.loc["0000006", "label"] is None or frame.loc["0000006", "label"] != frame.loc["0000006", "label"]
+    assert frame.loc["0000006", "comment"] == 'blended, "maybe" look again'
+
+
+def test_a_label_is_of_the_object_and_stays(client, explorer):
+    client.put("/api/rows/20/label", json={"label": "RRc", "comment": "sure"})
+    shown = client.post("/api/rows", json={"where": {"all": [{"rows": [20, 21]}]}, "columns": []}).json()["rows"]
+    assert [(row["row"], row["label"], row["comment"]) for row in shown] == [(20, "RRc", "sure"), (21, "RRc", "sure")]
+    again = Labels(explorer.labels.path)
+    assert again.of("0000010").told() == explorer.labels.of("0000010").told()
+    assert client.get("/api/rows/21").json()["label"] == "RRc"
+    known = client.get("/api/about").json()["labels"]["known"]
+    assert known[:3] == ["ECL", "PULS", "ROT"]
+    assert "RRc" in known
+    searched = client.post("/api/rows", json={"where": {"all": [{"search": "rRC"}]}, "columns": []}).json()
+    assert [row["row"] for row in searched["rows"]] == [20, 21]
+    labelled = {"where": {"all": [{"labelled": True}, {"column": "label", "op": "=", "value": "RRc"}]}}
+    assert client.post("/api/rows", json=labelled).json()["total"] == 2
+    counts = client.post("/api/counts", json={"by": "label"}).json()["counts"]
+    assert {"value": "RRc", "count": 2} in counts
+    assert client.delete("/api/rows/21/label").json()["label"] is None
+    assert client.post("/api/rows", json=labelled).json()["total"] == 0
+    assert "0000010" not in [e["object_id"] for e in client.get("/api/labels").json()["entries"]]
+
+
+def test_text_is_one_line_of_reasonable_length(client, tmp_path):
+    labels = Labels(tmp_path / "l.csv")
+    assert labels.put("a", "  RR\tab \x00", "x\r\ny").told() | {"time": ""} == {
+        "object_id": "a",
+        "label": "RR ab",
+        "comment": "x y",
+        "time": "",
+    }
+    with pytest.raises(ValueError, match="at most 100"):
+        labels.put("a", "x" * 101, None)
+    assert client.put("/api/rows/1/label", json={"label": "x" * 101}).status_code == 400
+    assert client.put("/api/rows/1/label", json={"lable": "x"}).status_code == 422
+    assert client.put("/api/rows/600/label", json={"label": "x"}).status_code == 404
+    assert client.put("/api/rows/1/label", json={"label": "x"}, headers={"origin": "http://evil"}).status_code == 403
+
+
+def test_a_file_of_suggestions_is_filled_in(tmp_path):
+    path = tmp_path / "suggested.csv"
+    path.write_text('rank,object_id,label,why\n1,a,,"odd, new"\n2,b,RR,rare\n')
+    labels = Labels(path)
+    assert (labels.count(), labels.known()) == (1, ["RR"])
+    labels.put("a", "EA", None)
+    labels.put("c", "EB", "far")
+    labels.remove("b")
+    with open(path) as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["rank"], r["object_id"], r["label"], r["why"]) for r in rows] == [
+        ("1", "a", "EA", "odd, new"),
+        ("2", "b", "", "rare"),
+        ("", "c", "EB", ""),
+    ]
+
+
+def test_other_files_are_not_written_to(tmp_path):
+    for name, text in (("no.csv", "a,b\n1,2\n"), ("bytes.csv", "object_id,label\n\udcff\xff,1")):
+        (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape").replace(b"\xc3\xbf", b"\xff"))
+        with pytest.raises(Unreadable, match=name):
+            Labels(tmp_path / name)
+    (tmp_path / "folder").write_text("")
+    with pytest.raises(ValueError, match="--labels"):
+        Labels(tmp_path / "folder" / "l.csv").put("a", "b", None)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from goodricke.explorer.labels import Labels
+labels = Labels(Path(sys.argv[1]))
+for k in range(20):
+    labels.put(f"{sys.argv[2]}-{k}", "EA", None)
+"""
+
+
+def test_several_writers_lose_nothing(tmp_path):
+    path = tmp_path / "l.csv"
+    here = Labels(path)
+    others = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in "ab"]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda k: here.put(f"here-{k}", "RR", None), range(20)))
+    assert [other.wait(60) for other in others] == [0, 0]
+    assert here.count() == 60
+    assert len(read_labels(path)) == 60
+
+
+def test_a_change_by_an_editor_is_seen(tmp_path):
+    path = tmp_path / "l.csv"
+    labels = Labels(path)
+    labels.put("a", "RR", None)
+    version = labels.current()[0]
+    path.write_text("object_id,label\na,EA\nb,EB\n")
+    assert labels.of("a").label == "EA"
+    assert labels.count() == 2
+    assert labels.current()[0] > version
+    path.unlink()
+    assert labels.count() == 0

@@ -1,0 +1,142 @@
+import http.server
+import json
+import threading
+import time
+
+import pytest
+
+from alerts.streams import CLASSES, keyed, light_curves, tiny_model
+from goodricke.alerts.engine import Engine, Message
+from goodricke.alerts.messages import Counts
+from goodricke.alerts.metrics import Metrics, serve
+from goodricke.alerts.packets import decode
+from goodricke.alerts.state import LmdbStore
+from goodricke.explorer import live
+from goodricke.explorer.live import Live
+
+pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Return the folder of a store that an engine has filled, and what it answered with its last batch."""
+    folder = tmp_path_factory.mktemp("live") / "state"
+    kept = LmdbStore(folder, sync=False)
+    engine = Engine(tiny_model(), kept, lambda values: decode(values, "slim"))
+    engine.assign(0)
+    messages = [Message(offset, value) for offset, (_, value) in enumerate(keyed(light_curves(30, 12)))]
+    for first in range(0, len(messages), 40):
+        taken = engine.take(messages[first : first + 40])
+    engine.close()
+    return folder, len(messages), taken.answers
+
+
+def test_what_a_store_tells(store):
+    folder, messages, answers = store
+    seen = Live(str(folder), None, CLASSES)
+    told = seen.now()
+    assert (told["messages"], told["objects"]) == (messages, 30)
+    assert sum(told["statuses"].values()) == 30
+    assert set(told["classes"]) <= set(CLASSES)
+    changed = {
+        r["object_id"]: r for r in answers.records() if r["previous_class"] and r["class"] != r["previous_class"]
+    }
+    assert changed
+    assert {c["object_id"] for c in told["changes"]} == set(changed)
+    for change in told["changes"]:
+        expected = changed[change["object_id"]]
+        assert {n: change[n] for n in ("class", "previous_class", "n_obs")} == {
+            n: expected[n] for n in ("class", "previous_class", "n_obs")
+        }
+        assert change["p_max"] == pytest.approx(expected["p_max"], abs=1e-6)
+    assert told["well"]
+    assert "--metrics" in told["note"]
+    json.dumps(told, allow_nan=False)
+    seen.close()
+
+
+def test_it_counts_anew_and_tells_a_change_once(store):
+    folder, _, _ = store
+    now = [time.time()]
+    seen = Live(str(folder), None, CLASSES, clock=lambda: now[0])
+    first = seen.now()
+    assert seen.now() is first  # asked again at once, by another page
+    now[0] += 2
+    second = seen.now()
+    assert second["changes"] == first["changes"]
+    assert second["messages_per_second"] == 0
+    now[0] += 2 * live.LATE
+    assert not seen.now()["well"]
+    seen.close()
+
+
+def test_a_few_of_many_objects_are_counted(store, monkeypatch):
+    monkeypatch.setattr(live, "COUNTED", 10)
+    seen = Live(str(store[0]), None, CLASSES)
+    told = seen.now()
+    assert sum(told["statuses"].values()) == 10
+    assert "10 of 30 objects" in told["note"]
+    seen.close()
+
+
+def test_the_store_stays_as_it_is(store):
+    files = {path: path.read_bytes() for path in store[0].rglob("data.mdb")}
+    seen = Live(str(store[0]), None, CLASSES)
+    seen.now()
+    seen.close()
+    assert {path: path.read_bytes() for path in store[0].rglob("data.mdb")} == files
+    with pytest.raises(ValueError, match="no store"):
+        Live(str(store[0] / "nowhere"), None, CLASSES)
+
+
+def test_what_a_worker_tells(store):
+    pytest.importorskip("prometheus_client", reason="needs goodricke[alerts]")
+    metrics = Metrics(Counts())
+    metrics.counts.messages, metrics.answers = 120, 90
+    metrics.lag, metrics.states = {0: 5, 1: 7}, {0: 20, 1: 10}
+    metrics.statuses.update(OK=80, REBUILT=10)
+    server = serve(metrics, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.server_port}"
+    seen = Live(None, address, CLASSES)
+    told = seen.now()
+    assert {n: told[n] for n in ("messages", "answers", "lag", "objects", "well")} == {
+        "messages": 120,
+        "answers": 90,
+        "lag": 12,
+        "objects": 30,
+        "well": True,
+    }
+    assert told["statuses"] == {"OK": 80, "REBUILT": 10}
+    both = Live(str(store[0]), f"{address}/metrics", CLASSES)
+    together = both.now()
+    assert (together["messages"], together["lag"], together["objects"]) == (store[1], 12, 30)
+    both.close()
+    metrics.seen = 0.0
+    assert not Live(None, address, CLASSES).now()["well"]
+    server.shutdown()
+    server.server_close()
+    gone = Live(None, address, CLASSES).now()
+    assert not gone["well"]
+    assert "no answer" in gone["note"]
+
+
+def test_another_server_is_no_worker():
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{not metrics} <html>")
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    told = Live(None, f"http://127.0.0.1:{server.server_port}/metrics", ()).now()
+    server.shutdown()
+    server.server_close()
+    assert not told["well"]
+    assert told["note"]
+    for wrong in ("file:///etc/passwd", "127.0.0.1:80", "ftp://host/x"):
+        with pytest.raises(ValueError, match="http://HOST"):
+            Live(None, wrong, ())
