@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from typing import Annotated, Any
@@ -11,6 +12,16 @@ import typer
 from goodricke.models.names import completions
 
 DONE, SOME_FAILED, USAGE = 0, 3, 2
+MENDS = {
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path: a file is where a folder should be",
+    errno.EEXIST: "choose another name: a file is where a folder should be",
+    errno.EISDIR: "give a file, not a folder",
+    errno.EACCES: "check the permissions, or choose another place",
+    errno.EPERM: "check the permissions, or choose another place",
+    errno.EROFS: "choose another place: this one can't be written to",
+    errno.ENOSPC: "make room on the disk, or choose another place",
+}
 
 Sources = Annotated[
     list[str], typer.Argument(help="Files, folders, globs or text files that list paths", show_default=False)
@@ -69,7 +80,7 @@ def reading(
 ) -> dict[str, Any]:
     """Return the readers' options that the command line gives; the others keep the readers' own defaults."""
     pairs = [item.partition("=") for item in column or []]
-    wrong = [name for name, equals, _ in pairs if not equals]
+    wrong = ["".join(pair) for pair in pairs if not all(pair)]
     if wrong:
         raise typer.BadParameter(f"--column {wrong[0]}: write it as KIND=NAME, e.g. time=HJD")
     told: dict[str, Any] = {"quality": None if quality == "default" else quality, "flux": flux}
@@ -107,5 +118,14 @@ def guarded(action: Any, *arguments: Any) -> int:
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if logging.getLogger("goodricke").isEnabledFor(logging.INFO):
             raise
-        print(f"goodricke: {error}", file=sys.stderr)
+        print(f"goodricke: {told(error)}", file=sys.stderr)
         return USAGE
+
+
+def told(error: Exception) -> str:
+    """Return an error in words, with what to do about it where it is the system's own."""
+    if not isinstance(error, OSError) or error.filename is None or error.strerror is None:
+        return str(error)
+    place = error.filename2 or error.filename  # of a file put in its place: the place, not the partial file
+    mend = f". Mend: {MENDS[error.errno]}." if error.errno in MENDS else ""
+    return f"{place}: {error.strerror[0].lower()}{error.strerror[1:]}{mend}"

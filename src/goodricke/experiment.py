@@ -238,6 +238,9 @@ def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) ->
     """
     part = np.full(len(prepared), "", "<U10")
     ok, config = prepared.usable, recipe.data
+    if not ok.any():
+        why = ", ".join(f"{n:,} {status}" for status, n in counts(prepared.status).items())
+        raise ValueError(f"none of {len(ok):,} labelled light curves can be classified ({why}): see [preprocessing]")
     name = np.array(data.classes)[data.label]
     _, star = np.unique(data.star[ok], return_inverse=True)  # numbered anew: the others must not move the split
     fold = None if config.folds is None else (config.fold, config.folds)

@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from goodricke.catalog.classify import join_predictions, warn_of_other_data, warn_of_unknown_bands
-from goodricke.formats import writer_of
+from goodricke import formats
 from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model, Precision, load_model, read_config, shipped_models
@@ -75,7 +75,9 @@ def classify_files(
     """
     console = console or Console()
     if out is not None:
-        writer_of(out)  # before the work, not after
+        formats.check(out)
+    if plot is not None:
+        plot.mkdir(parents=True, exist_ok=True)
     loaded = load_model(model, device, precision=precision)
     parts: list[Predictions] = []
     unread: list[Unreadable] = []
@@ -112,7 +114,6 @@ def _plot(curves: LightCurves, predictions: Predictions, folder: Path, drawn: se
     """Draw a figure per light curve; the same star a second time gets a number, and no failure stops the others."""
     from goodricke.evaluation.figures import figure_name, plot_object
 
-    folder.mkdir(parents=True, exist_ok=True)
     for i, name in enumerate(curves.ids):
         path = first = folder / figure_name(name)
         count = 1
@@ -158,7 +159,7 @@ def _report(predictions: Predictions, model: Model, console: Console) -> None:
     classes = predictions.column("class")[predictions.ok].astype(str)
     found = ", ".join(f"{k} {v:,}" for k, v in zip(*np.unique(classes, return_counts=True), strict=True))
     console.print(f"{counts.get('OK', 0):,} of {len(predictions):,} classified" + (f": {found}" if found else ""))
-    if sets:
+    if sets and found:
         about = predictions.table.schema.field("prediction_set").metadata[b"description"].decode()
         console.print(f"[dim]or: {about[0].lower()}{about[1:]}[/]")
     if new := sum(x is not None and x > NOVEL for x in novelty):

@@ -108,7 +108,7 @@ def read_config(path: Path) -> WorkerConfig:
 
     try:
         told = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}; `goodricke alerts run --example` prints one to start from") from error
     if not isinstance(told.get("kafka", {}), dict):
         raise ValueError(f"{path}: kafka is a section, [kafka]")
@@ -120,7 +120,7 @@ def read_config(path: Path) -> WorkerConfig:
     try:
         config = WorkerConfig(**told)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        wrong = "; ".join(faults(error, WorkerConfig))
         raise ValueError(f"{path}: {wrong}") from None  # the error itself prints values, passwords among them
     given = config.input.options
     options = given | {name: _there(path, given[name]) for name in ("schema", "registry") if name in given}

@@ -58,7 +58,7 @@ def convert(
         If something is not what it should be; see the functions called.
     """
     if hats is None and out.suffix.lower() != HATS:
-        formats.writer_of(out)  # before the work, not after
+        formats.check(out)
     opened = Catalog.open(catalog)
     rows = rows_of(opened)
     if table is not None:

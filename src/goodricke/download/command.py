@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goodricke.commands import DONE, SOME_FAILED, USAGE, Flux, Quality
+from goodricke.commands import DONE, SOME_FAILED, USAGE, Flux, Quality, told
 
 if TYPE_CHECKING:
     from goodricke.download.archive import Archive
@@ -186,6 +186,6 @@ def _run(
         down = isinstance(error, Down | Failed)
         if logging.getLogger("goodricke").isEnabledFor(logging.INFO) and not down:
             raise
-        print(f"goodricke: {error}", file=sys.stderr)
+        print(f"goodricke: {told(error)}", file=sys.stderr)
         raise typer.Exit(SOME_FAILED if down else USAGE) from None
     raise typer.Exit(SOME_FAILED if manifest["missing"] else DONE)

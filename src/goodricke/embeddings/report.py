@@ -44,7 +44,7 @@ def similar(
 ) -> int:
     """Find neighbours, print and write them; see `goodricke.embeddings.command.similar`."""
     if out is not None:
-        formats.writer_of(out)  # before the work, not after
+        formats.check(out)
     neighbours = Neighbours.open(catalog)
     new = {} if model is None else _not_there(ids, neighbours, sources, options)
     known = [name for name in ids if name not in new]
@@ -116,7 +116,7 @@ def suggest(
 ) -> int:
     """Choose objects to label, print the first and write them all."""
     assert out is not None  # the command has seen to it
-    formats.writer_of(out)
+    formats.check(out)
     _refuse_to_lose_labels(out, told)
     known = known_labels(labelled, told["label"], told["object_id"])
     with _progress("rows", len(open_embedded(catalog)), console) as tick:

@@ -98,6 +98,9 @@ def run(catalog: Path, host: str, port: int, token: str | None, browser: bool, *
         raise ImportError(f"the explorer needs uvicorn: {EXTRA}") from error
     from goodricke.explorer.app import create_app
 
+    import torch
+
+    torch.set_num_threads(1)  # small batches: more threads only wait for each other
     access = Access(host, token or (None if host in LOCAL else new_token()))
     socket = listening(host, port)  # first: a port that is taken is told before a catalog is copied
     screen, explorer = console(), _opened(catalog, options)

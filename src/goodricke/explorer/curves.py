@@ -25,6 +25,8 @@ WIDTH, HEIGHT, EDGE = 150, 84, 5  # of a thumbnail
 DRAWN = 400  # its points
 BLUE_TO_RED = "uUBbgGVvrRiIzZyYJHK"  # last letters of bands' names
 ONE_BAND = "#7d8794"
+BLUE, RED, GREEN, PINK = COLOURS[:4]
+BAND_COLOURS = {"u": BLUE, "B": BLUE, "g": GREEN, "V": GREEN, "G": GREEN, "r": RED, "R": RED, "i": PINK, "I": PINK}
 SIZE = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
 FRAME = f'<svg xmlns="http://www.w3.org/2000/svg" {SIZE}>{{}}</svg>'
 EMPTY = FRAME.format("")
@@ -117,7 +119,7 @@ def picture(curve: LightCurves, period: float | None) -> str:
     across, down = _scaled(x, EDGE, WIDTH - EDGE), _scaled(-y, EDGE, HEIGHT - EDGE)
     several = len(np.unique(band)) > 1
     paths = [
-        _dots(across[band == b], down[band == b], COLOURS[int(b) % len(COLOURS)] if several else ONE_BAND)
+        _dots(across[band == b], down[band == b], _colour(curve.bands[b], int(b)) if several else ONE_BAND)
         for b in np.unique(band)
     ]
     return FRAME.format("".join(paths))
@@ -128,6 +130,11 @@ def by_colour(curve: LightCurves) -> LightCurves:
     order = sorted(range(len(curve.bands)), key=lambda k: (BLUE_TO_RED.find(curve.bands[k][-1:]), curve.bands[k]))
     place = np.argsort(order).astype(np.uint8)
     return replace(curve, bands=tuple(curve.bands[k] for k in order), band=place[curve.band])
+
+
+def _colour(band: str, k: int) -> str:
+    """Return the colour of a band's light, as in the page's charts."""
+    return BAND_COLOURS.get(band[-1:], COLOURS[k % len(COLOURS)])
 
 
 def _dots(x: Float, y: Float, colour: str) -> str:

@@ -157,6 +157,8 @@ class Diagrams:
         if EMBEDDING not in self.catalog.schema.names:
             why, mend = "needs embeddings", "open the folder of `goodricke catalog`, or a .parquet of classify --out"
             return Missing("embedding", why, mend)
+        if (name := self.table.columns.get("class")) is not None and name.empty:
+            return Missing("embedding", "no light curve was classified", "the column status tells why")
         axes = Axis("first dimension"), Axis("second dimension")
         return Diagram("embedding", "Embeddings", *axes, "the first time it takes some minutes", ready=False)
 
@@ -214,8 +216,10 @@ class Diagrams:
 
     def _embedding(self) -> Placed:
         made = self._map.ask()
+        if self._map.failure:
+            raise ValueError(self._map.failure)
         if made is None:
-            return self._nowhere(self._map.failure or "being made; this takes some minutes", ready=False)
+            return self._nowhere("being made; this takes some minutes", ready=False)
         placed = self._nowhere(f"{made.how} of {len(made.rows):,} light curves")
         placed.x[made.rows], placed.y[made.rows] = made.points.T
         few = len(made.rows) < len(self.table)

@@ -20,7 +20,7 @@ from goodricke.catalog.folder import whole_file
 from goodricke.readers.options import Unreadable
 
 NAMES = ("object_id", "label", "comment", "time")
-LONGEST_LABEL, LONGEST_COMMENT = 100, 2000
+LONGEST = {"label": 100, "comment": 2000}  # characters
 
 
 @dataclass(frozen=True)
@@ -76,24 +76,28 @@ class Labels:
         return sum(e.label is not None for e in self.current()[1])
 
     def put(self, object_id: str, label: str | None, comment: str | None) -> Entry:
-        """Say something of an object in place of what was said before; nothing at all removes it.
+        """Say something of an object in place of what was said before; nothing at all removes it; see `change`."""
+        return self.change(object_id, label=label, comment=comment)
+
+    def change(self, object_id: str, **told: str | None) -> Entry:
+        """Change the ``label`` of an object, its ``comment``, or both; what isn't given stays as the file has it.
 
         Raises
         ------
         ValueError
             If it is too long, or the file can't be written.
         """
-        label, comment = _line(label, "label", LONGEST_LABEL), _line(comment, "comment", LONGEST_COMMENT)
+        told = {name: _line(text, name) for name, text in told.items()}
         with self._lock, self._alone():
             self._read()
-            old = self._entries.get(object_id)
-            more = old.more if old else {}
-            if label is None and comment is None and not any(more.values()):
+            old = self._entries.get(object_id) or Entry(object_id)
+            label, comment = (told.get(name, getattr(old, name)) for name in LONGEST)
+            if label is None and comment is None and not any(old.more.values()):
                 self._entries.pop(object_id, None)
                 entry = Entry(object_id)
             else:
                 now = datetime.now(UTC).isoformat(timespec="seconds")
-                entry = self._entries[object_id] = Entry(object_id, label, comment, now, more)
+                entry = self._entries[object_id] = Entry(object_id, label, comment, now, old.more)
             self._write()
             return entry
 
@@ -186,9 +190,9 @@ def _header(path: Path) -> list[str]:
         return next(csv.reader(file), list(NAMES))
 
 
-def _line(text: str | None, what: str, longest: int) -> str | None:
+def _line(text: str | None, what: str) -> str | None:
     """Return a text on one line, None if nothing is left of it."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text or "").split())
-    if len(text) > longest:
-        raise ValueError(f"a {what} has at most {longest} characters, not {len(text)}")
+    if len(text) > LONGEST[what]:
+        raise ValueError(f"a {what} has at most {LONGEST[what]} characters, not {len(text)}")
     return text or None

@@ -35,6 +35,13 @@ class RowsWanted(_Body):
     columns: Annotated[list[Name], Field(max_length=1000)] | None = None
 
 
+class PositionWanted(_Body):
+    """Of which row, among which, in which order."""
+
+    sort: Annotated[list[Sort], Field(max_length=20)] = []
+    row: Annotated[int, Field(ge=0, le=1 << 40)]
+
+
 class CountsWanted(_Body):
     """What to count by."""
 
@@ -73,6 +80,10 @@ def router(explorer: Explorer) -> APIRouter:
         begun = time.perf_counter()
         total, found = table.page(wanted.where, wanted.sort, wanted.offset, wanted.limit, wanted.columns)
         return {"total": total, "rows": found, "seconds": round(time.perf_counter() - begun, 4)}
+
+    @routes.post("/position")
+    def position(wanted: PositionWanted) -> dict[str, int | None]:
+        return {"index": table.position(wanted.where, wanted.sort, wanted.row)}
 
     @routes.post("/counts")
     def counts(wanted: CountsWanted) -> dict[str, Any]:

@@ -104,7 +104,9 @@ def embeddings_of(catalog: Catalog, rows: Rows) -> NDArray[np.float32]:
         if len(here):
             lists = batch[EMBEDDING].take(pa.array(here))
             found.append(_matrix(lists))
-    width = max((m.shape[1] for m in found), default=0)
+    if not found:
+        return np.empty((0, 0), np.float32)
+    width = max(m.shape[1] for m in found)
     return np.concatenate([m if m.shape[1] else np.full((len(m), width), np.nan, np.float32) for m in found])
 
 

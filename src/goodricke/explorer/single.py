@@ -22,7 +22,7 @@ Row = Annotated[int, Path(ge=0, le=1 << 40, description="Number of the row in th
 
 
 class LabelGiven(BaseModel):
-    """What is said of an object; null for nothing."""
+    """What is said of an object: null for nothing; what isn't given stays."""
 
     model_config = ConfigDict(extra="forbid")
     label: Text | None = None
@@ -87,7 +87,7 @@ def router(explorer: Explorer) -> APIRouter:
 
     @routes.put("/label")
     def put_label(row: Row, given: LabelGiven) -> dict[str, Any]:
-        return explorer.labels.put(fields_of(row)["object_id"], given.label, given.comment).told()
+        return explorer.labels.change(fields_of(row)["object_id"], **given.model_dump(exclude_unset=True)).told()
 
     @routes.delete("/label")
     def remove_label(row: Row) -> dict[str, Any]:
@@ -135,19 +135,19 @@ def history_of(explorer: Explorer, curve: LightCurves) -> dict[str, Any]:
 
 
 def neighbours_of(explorer: Explorer, object_id: str, k: int) -> list[dict[str, Any]]:
-    """Return the objects most like one, with their rows.
+    """Return the objects most like one, with their rows; none if it has no embedding, or no other has.
 
     Raises
     ------
     HTTPException
-        404 if the object has no embedding.
+        404 if the catalog has no embeddings at all.
     """
     if not explorer.has_neighbours:
         raise HTTPException(404, "no neighbours: the catalog has no embeddings")
     try:
         found = explorer.neighbours.of([object_id], k).to_pylist()
-    except ValueError as error:
-        raise HTTPException(404, f"no neighbours: {error}") from None
+    except ValueError:  # of this object, or of all
+        return []
     rows = explorer.table.rows_of([each["object_id"] for each in found])
     told = list[dict[str, Any]]()
     for each in found:

@@ -19,6 +19,8 @@ from goodricke.explorer.where import Lasso, Query, Sort, Where
 
 COUNTED = 100  # values that are counted one by one
 KEPT = 32  # totals and selections that are remembered
+DEEP = 10_000  # rows beyond which the whole order is made and remembered: DuckDB would sort anew for every page
+ORDERS = 3
 SAFE = 1 << 53  # from where on JavaScript's numbers leave integers out
 OURS = (Column("label", "l.label", "text", about="Yours"), Column("comment", "l.comment", "text", about="Yours"))
 
@@ -42,6 +44,7 @@ class Table:
         self._query = Query({**self.columns, **{c.name: c for c in OURS}}, self._selection)
         self._totals: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._selections: OrderedDict[str, str] = OrderedDict()
+        self._orders: OrderedDict[tuple[str, str, int], Rows] = OrderedDict()
         self._made, self._version, self._lock = 0, -1, threading.Lock()
 
     def __len__(self) -> int:
@@ -65,10 +68,37 @@ class Table:
         """Return the numbers of some rows in order."""
         if not where.all and not sort:
             return np.arange(min(offset, len(self)), min(offset + limit, len(self)))
+        if offset + limit > DEEP:
+            return self._whole_order(where, sort)[offset : offset + limit]
+        sql, parameters = self._in_order(where, sort)
+        return self._numbers(f"{sql} LIMIT ? OFFSET ?", [*parameters, limit, offset])
+
+    def position(self, where: Where, sort: Sequence[Sort], row: int) -> int | None:
+        """Return at which place in order a row is, None if the condition isn't true of it."""
+        if not where.all and not sort:
+            return row if 0 <= row < len(self) else None
+        found = np.flatnonzero(self._whole_order(where, sort) == row)
+        return int(found[0]) if len(found) else None
+
+    def _in_order(self, where: Where, sort: Sequence[Sort]) -> tuple[str, list[Any]]:
         condition, parameters = self._query.where(where)
         order = self._query.order(sort)
-        sql = f"SELECT r.row FROM {self._source(where, sort)} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
-        return self._numbers(sql, [*parameters, limit, offset])
+        return f"SELECT r.row FROM {self._source(where, sort)} WHERE {condition} ORDER BY {order}", parameters
+
+    def _whole_order(self, where: Where, sort: Sequence[Sort]) -> Rows:
+        """Return the numbers of all rows that a condition is true of, in order; the last `ORDERS` are remembered."""
+        sql, parameters = self._in_order(where, sort)
+        key = (sql, _hash(where), self._version if "labels l" in sql else 0)
+        with self._lock:
+            if key in self._orders:
+                self._orders.move_to_end(key)
+                return self._orders[key]
+        rows = self._numbers(sql, parameters)
+        with self._lock:
+            self._orders[key] = rows
+            while len(self._orders) > ORDERS:
+                self._orders.popitem(last=False)
+        return rows
 
     def matching(self, where: Where) -> Rows | None:
         """Return the numbers of all rows that a condition is true of, in no order; None for all there are."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from goodricke.formats.rows import Rows
 from goodricke.formats.text import write_csv, write_ecsv
 from goodricke.formats.votable import write_votable
 
-__all__ = ["WRITERS", "Meaning", "Rows", "describe", "write", "writer_of"]
+__all__ = ["WRITERS", "Meaning", "Rows", "check", "describe", "write", "writer_of"]
 
 Writer = Callable[[Rows, Path], None]
 WRITERS: dict[str, Writer] = {
@@ -36,6 +38,25 @@ def writer_of(path: str | Path) -> Writer:
     if suffix not in WRITERS:
         raise ValueError(f"{path}: can't write {suffix or 'a file without suffix'}; use {', '.join(WRITERS)}")
     return WRITERS[suffix]
+
+
+def check(path: str | Path) -> None:
+    """Refuse before the work what `write` would refuse after it; make the file's folder if there is none.
+
+    Raises
+    ------
+    ValueError
+        If the suffix names no format.
+    OSError
+        If it is a folder, or one that can't be written to is around it.
+    """
+    writer_of(path)
+    folder = Path(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if Path(path).is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def write(rows: Rows, path: str | Path) -> None:

@@ -16,6 +16,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from goodricke.keys import faults
 from goodricke.lightcurves import LightCurves
 from goodricke.models import gpu, stateful
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
@@ -437,9 +439,11 @@ def find_model(name: str | Path) -> Path:
             return folder
     if isinstance(name, str) and name.count("/") == 1 and not Path(name).exists():
         return fetch(name)
-    known = ", ".join(shipped_models()) or "none"
+    known = shipped_models()
+    near = get_close_matches(str(name).lower(), known, 1)
     raise FileNotFoundError(
-        f"no model {str(name)!r}: neither a folder with a config.json nor a shipped model ({known})"
+        f"no model {str(name)!r}: neither a folder with a config.json nor a shipped model "
+        f"({', '.join(known) or 'none'}){f'; did you mean {near[0]}?' if near else ''}"
     )
 
 
@@ -454,7 +458,7 @@ def resolve_device(device: str) -> torch.device:
     Raises
     ------
     RuntimeError
-        If a GPU is asked for and none can be used.
+        If a GPU is asked for and none can be used, or there is no such device.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -463,7 +467,16 @@ def resolve_device(device: str) -> torch.device:
             f"--device {device}: PyTorch {torch.__version__} sees no usable GPU here. "
             "Install a CUDA build of torch and a driver, or use --device cpu (or auto)"
         )
-    return torch.device(device)
+    try:
+        where = torch.device(device)
+        there = where.index is None or where.index < torch.cuda.device_count() if where.type == "cuda" else True
+        if where.type != "cuda":
+            torch.empty(0, device=where)
+    except (RuntimeError, AssertionError, NotImplementedError):  # no such kind, or none of it in this build
+        there = False
+    if not there:
+        raise RuntimeError(f"--device {device}: there is none here. Use cpu, cuda, cuda:1, ... or auto")
+    return where
 
 
 def verify_model(model: Model) -> float:
@@ -476,7 +489,7 @@ def verify_model(model: Model) -> float:
     """
     path = (model.folder or Path()) / "golden.npz"
     if not path.exists():
-        raise ValueError(f"{model.folder}: the bundle has no golden.npz to verify against")
+        raise ValueError(f"{model.folder}: has no golden.npz, the outputs to compare with. Copy the folder anew")
     with np.load(path) as kept:
         prepared = restore(kept, model.preprocessing)
         logits, *_ = replace(model, precision="float32").answer(prepared, np.arange(len(prepared)))
@@ -503,7 +516,8 @@ def _read_config(folder: Path) -> BundleConfig:
     try:
         return BundleConfig.model_validate(content)
     except ValidationError as error:
-        raise ValueError(f"{folder}: config.json is not a model's configuration: {error}") from error
+        wrong = "; ".join(faults(error, BundleConfig))
+        raise ValueError(f"{folder}: config.json is no model's configuration: {wrong}. Copy the folder anew") from error
 
 
 def _network(folder: Path, config: BundleConfig) -> nn.Module:

@@ -121,6 +121,7 @@ def _labelled(
         usable &= enough_per_band(curves, config.fewest_per_band)
     keep = np.flatnonzero(usable)
     if not len(keep):
+        _refuse_unused(joined["label"], name, config)
         theirs = _read_labels(config)["object_id"].tolist()[:3]
         raise ValueError(
             f"none of the {len(curves)} light curves has a label. Their ids look like {curves.ids[:3]}, those of "
@@ -206,6 +207,16 @@ def _official(rows: pd.DataFrame, config: DataConfig) -> NDArray[np.str_] | None
     return None if config.split is None else official_split(_column(rows, config.split, config.labels))
 
 
+def _refuse_unused(label: pd.Series, name: pd.Series, config: DataConfig) -> None:
+    """Raise if light curves have labels, of which none is used."""
+    if label.notna().any():
+        few = f"; [data] fewest is {config.fewest}" if not name.notna().any() else ""
+        raise ValueError(
+            f"{label.notna().sum()} light curves have a label in {config.labels}, and none is used{few}. Look at [data] "
+            "fewest, merge, drop, exclude and fewest_per_band, or give more labels"
+        )
+
+
 def _capped(keep: NDArray[np.int64], name: pd.Series, config: DataConfig) -> NDArray[np.int64]:
     """Return at most ``config.most`` of the light curves ``keep`` of each class, drawn at random, in order."""
     if config.most is None:
@@ -218,7 +229,7 @@ def _capped(keep: NDArray[np.int64], name: pd.Series, config: DataConfig) -> NDA
 def _column(rows: pd.DataFrame, name: str, path: str) -> pd.Series:
     """Return a column of the labels, or say that it is missing."""
     if name not in rows:
-        raise ValueError(f"{path} has no column {name}; it has {', '.join(map(str, rows.columns))}")
+        raise ValueError(f"{path} has no column {name}; it has {', '.join(str(c) for c in rows.columns if c != PART)}")
     return rows[name]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from goodricke.keys import faults
 from goodricke.lightcurves import LightCurves
 from goodricke.models.astrafier import AstrafierConfig
 from goodricke.models.bundle import BundleConfig, read_config
@@ -153,7 +154,7 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     try:
         recipe = checked(tomllib.loads(path.read_text()), path)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid TOML: {error}. Start from `goodricke train --example`") from error
     home = path.resolve().parent
     given = recipe.data.light_curves
@@ -179,7 +180,7 @@ def checked(content: dict[str, Any], origin: str | Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        wrong = "\n".join(f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "\n".join(f"  {fault}" for fault in faults(error, Recipe))
         raise ValueError(f"{origin}:\n{wrong}\nSee `goodricke train --example` for every key") from error
     _check_network(origin, recipe)
     return recipe
@@ -274,11 +275,9 @@ def _check_network(path: str | Path, recipe: Recipe) -> None:
         raise ValueError(
             f"{path}: [training] mixture is a baseline for multi-band models (preprocessing.kind); not here"
         )
+    kind, sizes = (MultibandNetworkConfig, {"bands": 1, "classes": 2}) if multiband else (AstrafierConfig, {})
     try:
-        if multiband:
-            MultibandNetworkConfig.model_validate(recipe.network | {"bands": 1, "classes": 2})
-        else:
-            AstrafierConfig.model_validate(recipe.network)
+        kind.model_validate(recipe.network | sizes)
     except ValidationError as error:
-        wrong = "\n".join(f"  network.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "\n".join(f"  {fault}" for fault in faults(error, kind, section="network"))
         raise ValueError(f"{path}:\n{wrong}") from error

@@ -48,6 +48,8 @@ export const api = {
   about: () => get("about"),
   /** @param {object} query {where, sort, offset, limit, columns} @param {AbortSignal} [signal] */
   rows: (query, signal) => post("rows", query, signal),
+  /** @param {{where: object, sort: object[], row: number}} query @returns {Promise<{index: number|null}>} where a row stands */
+  position: (query) => post("position", query),
   /** @param {object} where @param {string} by @param {AbortSignal} [signal] */
   counts: (where, by, signal) => post("counts", { where, by }, signal),
   /** @param {object} where @param {string} column @param {number} bins @param {AbortSignal} [signal] */
@@ -67,10 +69,8 @@ export const api = {
   neighbours: (row, signal) => get(`rows/${row}/neighbours?k=8`, signal),
   /** @param {number} row @returns {string} address of a small picture of the light curve */
   thumbnail: (row) => `api/rows/${row}/thumbnail?fold=true`,
-  /** @param {number} row @param {{label: string|null, comment: string|null}} entry */
-  putLabel: async (row, entry) => (await ask(`rows/${row}/label`, { method: "PUT", body: entry })).json(),
-  /** @param {number} row */
-  removeLabel: (row) => ask(`rows/${row}/label`, { method: "DELETE" }),
+  /** @param {number} row @param {{label?: string|null, comment?: string|null}} change what isn't given stays @returns {Promise<{label: string|null, comment: string|null}>} */
+  putLabel: async (row, change) => (await ask(`rows/${row}/label`, { method: "PUT", body: change })).json(),
   live: () => get("live"),
   /** @param {object} where @param {string} format @returns {Promise<{name: string, blob: Blob}>} */
   async export(where, format) {

@@ -27,7 +27,7 @@ export function classStyle(index) {
 
 /** @param {string} band @param {number} index @returns {Style} */
 export function bandStyle(band, index) {
-  const known = BANDS[band.replace(/^(ztf|lsst|ps1|sdss|gaia)_?/i, "").slice(0, 1)];
+  const known = BANDS[band.slice(-1)]; // g, zg, ztf_g
   return { colour: classStyle(known ?? index).colour, shape: SHAPES[index % SHAPES.length] };
 }
 

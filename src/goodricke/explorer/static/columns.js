@@ -28,7 +28,7 @@ export function shownColumns() {
   const usual = USUAL.filter((name) => visible.includes(name));
   const others = visible.filter((name) => !USUAL.includes(name) && !/^(p_|spread_|std_)/.test(name));
   const names = [...usual, ...others].slice(0, MOST).filter((name) => name !== "label" && name !== "comment");
-  return names.toSpliced(names.indexOf("class") + 1, 0, "label");
+  return names.toSpliced(names.indexOf(names.includes("class") ? "class" : "object_id") + 1, 0, "label");
 }
 
 /** @param {HTMLDialogElement} dialog */

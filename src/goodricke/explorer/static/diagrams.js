@@ -65,7 +65,7 @@ class Diagram {
     try {
       const answer = await this.ask();
       if (!answer) return;
-      if (answer.ready === false) return await this.wait();
+      if (answer.ready === false) return await this.wait(answer.note);
       for (const empty of this.host.querySelectorAll(".empty")) empty.remove();
       this.chart ??= this.makeChart();
       this.cloud = answer;
@@ -78,10 +78,12 @@ class Diagram {
     }
   }
 
-  /** The server is at work on it: say so, and ask again. */
-  async wait() {
-    fill(this.host, emptyState("In the making…", this.about.note));
+  /** The server is at work on it: say so, and ask again, once however often the filters change. @param {string} note */
+  async wait(note) {
+    fill(this.host, emptyState("In the making…", note));
+    const mine = (this.waiting = Symbol("wait"));
     await new Promise((resolve) => setTimeout(resolve, RETRY));
+    if (mine !== this.waiting) return;
     const { diagrams } = await api.about(); // its note tells how it was made, or why it could not be
     this.about = diagrams.find((/** @type {any} */ one) => one.name === this.about.name) ?? this.about;
     await this.load();
@@ -91,6 +93,7 @@ class Diagram {
   async loadWhole(answer) {
     const filtered = Object.keys(state.filters).length > 0;
     this.whole = filtered ? await api.diagram(this.about.name, { all: [] }, MOST) : answer;
+    if (!this.whole?.total) this.host.append(emptyState("", "No object has the values for it."));
     this.chart?.sx.fit(this.whole?.x ?? [], 0.03, 0.0005);
     this.chart?.sy.fit(this.whole?.y ?? [], 0.03, 0.0005);
   }

@@ -2,7 +2,7 @@
 
 import { api, newest } from "./api.js";
 import { fill, h } from "./dom.js";
-import { count, short } from "./format.js";
+import { count, objects, short } from "./format.js";
 import { classIndex, glyph, tint } from "./glyph.js";
 import { fail } from "./messages.js";
 import { setFilter, state, where } from "./state.js";
@@ -74,7 +74,7 @@ export class Facet {
         class: `value ${on || !chosen.length ? "" : "out"}`,
         role: "checkbox",
         "aria-checked": String(on),
-        "aria-label": `${value}: ${count(n)} objects`,
+        "aria-label": `${value}: ${objects(n)}`,
         title: `${value}: ${count(n)}`,
         onclick: () => this.toggle(value),
       },

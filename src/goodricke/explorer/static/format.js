@@ -5,6 +5,9 @@ const whole = new Intl.NumberFormat("en");
 /** @param {number} n @returns {string} 1,234,567 */
 export const count = (n) => whole.format(n);
 
+/** @param {number} n @returns {string} 1 object, 1,234 objects */
+export const objects = (n) => `${count(n)} ${n === 1 ? "object" : "objects"}`;
+
 /** @param {number} n @returns {string} 1.2M, 34k: where room is scarce */
 export function short(n) {
   if (n >= 999500) return `${trim((n / 1e6).toPrecision(3))}M`;

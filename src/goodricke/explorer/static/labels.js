@@ -9,15 +9,20 @@ import { say } from "./messages.js";
 const listeners = new Set();
 /** @type {Map<number, Entry>} what was saved since the page was loaded, newer than what a caller may hold */
 const saved = new Map();
-/** @type {{row: number, before: Entry, name: string}[]} */
+/** @type {{row: number, before: Partial<Entry>, name: string}[]} */
 const history = [];
 
-/** @param {number} row @param {Entry} entry @param {string} name of the object: all its light curves have one label */
-async function save(row, entry, name) {
-  if (entry.label === null && !entry.comment) await api.removeLabel(row);
-  else await api.putLabel(row, entry);
-  saved.set(row, entry);
-  for (const run of listeners) run(row, entry, name);
+/**
+ * What isn't changed is left as the file has it: another window may have written it.
+ *
+ * @param {number} row
+ * @param {Partial<Entry>} change
+ * @param {string} name of the object: all its light curves have one label
+ */
+async function save(row, change, name) {
+  const { label, comment } = await api.putLabel(row, change);
+  saved.set(row, { label, comment });
+  for (const run of listeners) run(row, { label, comment }, name);
 }
 
 let latest = /** @type {Promise<any>} */ (Promise.resolve());
@@ -50,14 +55,22 @@ export const labels = {
    */
   change: ({ row, name, label, comment }, change) =>
     inTurn(async () => {
-      const before = saved.get(row) ?? { label, comment };
-      const entry = { ...before, ...change };
-      if (entry.label === before.label && entry.comment === before.comment) return;
-      await save(row, entry, name);
+      const now = saved.get(row) ?? { label, comment };
+      const before = Object.fromEntries(Object.keys(change).map((part) => [part, now[part]]));
+      if (Object.entries(change).every(([part, value]) => before[part] === value)) return;
+      await save(row, change, name);
       history.push({ row, before, name });
       const what =
-        "label" in change ? (entry.label ? `${name}: ${entry.label}` : `${name}: label removed`) : `${name}: comment`;
+        "label" in change ? (change.label ? `${name}: ${change.label}` : `${name}: label removed`) : `${name}: comment`;
       say(`Saved – ${what}`);
+    }),
+
+  /** Tell what the file says of an object now: others may write it too. @param {number} row @param {string} name */
+  refresh: (row, name) =>
+    inTurn(async () => {
+      const { label, comment } = await api.object(row);
+      saved.set(row, { label, comment });
+      for (const run of listeners) run(row, { label, comment }, name);
     }),
 
   /** Take back the latest change; again, the one before. @returns {Promise<number|null>} the row it was about */
@@ -69,7 +82,8 @@ export const labels = {
         return null;
       }
       await save(last.row, last.before, last.name);
-      say(`Undone – ${last.name}: ${last.before.label ?? "no label"}`);
+      const now = saved.get(last.row);
+      say(`Undone – ${last.name}: ${"label" in last.before ? (now?.label ?? "no label") : (now?.comment ?? "no comment")}`);
       return last.row;
     }),
 };

@@ -58,7 +58,7 @@ function changeLine({ object_id, time, previous_class, class: name, p_max, n_obs
         String(object_id),
       ),
     ),
-    h("td", { class: "num" }, number(time, 9)),
+    h("td", { class: "num" }, new Date(time * 1000).toISOString().slice(0, 19).replace("T", " ")),
     h("td", {}, previous_class ? classTag(previous_class) : h("span", { class: "dim" }, "new")),
     h("td", {}, "→"),
     h("td", {}, classTag(name)),
@@ -121,7 +121,7 @@ export function buildLive(host) {
       h(
         "tr",
         {},
-        ["object", "time", "was", "", "is", "p", "observations"].map((name) => h("th", {}, name)),
+        ["object", "time (UTC)", "was", "", "is", "p", "observations"].map((name) => h("th", {}, name)),
       ),
     );
     const body = (answer.changes ?? []).map(changeLine);

@@ -7,7 +7,7 @@ import { buildDiagrams } from "./diagrams.js";
 import { byId, emptyState, fill, h, settled } from "./dom.js";
 import { exportMenu } from "./exporting.js";
 import { buildFilters } from "./filters.js";
-import { count } from "./format.js";
+import { objects } from "./format.js";
 import { setClasses } from "./glyph.js";
 import { addKeys, openHelp } from "./keys.js";
 import { labels } from "./labels.js";
@@ -24,7 +24,7 @@ function drawHeader(about) {
   const { model } = about;
   fill(
     byId("model"),
-    `${count(about.rows)} objects`,
+    objects(about.rows),
     model && [
       h("span", { title: model.summary ?? "" }, `model ${model.name}`),
       model.simulated &&
@@ -129,7 +129,11 @@ function buildTable(rows) {
     if (!total)
       byId("table")
         .querySelector(".scroller")
-        ?.append(emptyState("No object passes the filters", "Take away a chip above, or clear them all."));
+        ?.append(
+          rows
+            ? emptyState("No object passes the filters", "Take away a chip above, or clear them all.")
+            : emptyState("The catalog is empty"),
+        );
   });
   const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "columns", "aria-label": "Columns" }));
   document.body.append(dialog);
@@ -200,8 +204,13 @@ async function start() {
   buildKeys(table, object);
   buildViews(about.alerts);
   byId("help-button").onclick = openHelp;
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return; // looked at again: another window, or an editor, may have changed labels meanwhile
+    table.reload(true);
+    if (object.object) telling(() => labels.refresh(object.object.row, object.object.name));
+  });
   await first;
-  await object.show();
+  await Promise.all([object.show(), table.locate()]);
   document.documentElement.dataset.ready = "yes";
 }
 

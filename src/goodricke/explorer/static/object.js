@@ -177,6 +177,7 @@ export class ObjectView {
     }
     try {
       const found = await api.neighbours(this.object.row, signal);
+      if (!found.length) throw new Error("The object has no embedding, or no other has one.");
       fill(
         this.neighbours,
         h(

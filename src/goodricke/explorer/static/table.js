@@ -3,7 +3,7 @@
 import { api, newest } from "./api.js";
 import { column, shownColumns } from "./columns.js";
 import { fill, h, settled } from "./dom.js";
-import { cell, count, number, probability } from "./format.js";
+import { cell, count, number, objects, probability } from "./format.js";
 import { classTag } from "./glyph.js";
 import { onHover, setHover } from "./hover.js";
 import { labels } from "./labels.js";
@@ -55,7 +55,7 @@ export class Table {
     new ResizeObserver(() => this.layout()).observe(this.scroller);
     watch(["filters", "sort"], () => this.reload());
     watch(["columns"], () => this.reload(true));
-    watch(["open"], () => this.mark());
+    watch(["open"], () => this.locate().catch(fail));
     labels.watch((row, entry, name) => this.relabelled(row, entry, name));
     onHover((row) => {
       for (const element of this.elements.values())
@@ -264,6 +264,22 @@ export class Table {
     if (open) set({ open: row.row });
   }
 
+  /** Go to the object on show, if it was opened elsewhere and passes the filters. */
+  async locate() {
+    this.mark();
+    const { open: row } = state;
+    if (row === null || this.at(this.current)?.row === row) return;
+    const { generation } = this;
+    const { index } = await api.position({ where: where(), sort: state.sort, row });
+    if (index === null || generation !== this.generation || state.open !== row) return;
+    this.current = index;
+    const above = index * ROW;
+    if (above < this.top || above + ROW > this.top + this.height)
+      this.top = Math.min(Math.max(above - this.height / 2, 0), this.bottom);
+    this.draw();
+    this.align();
+  }
+
   /** The next row, or the one before; beside an open object it opens too. @param {number} step */
   move(step) {
     return this.choose(this.current < 0 ? 0 : this.current + step, state.open !== null);
@@ -326,4 +342,4 @@ const probabilityBar = (p) =>
     : h("span", { class: "p-bar", style: { "--p": String(p) } }, h("span", {}, probability(p)));
 
 /** @param {number} total @param {number} of @returns {string} "1,234 of 5,678 objects" */
-export const tally = (total, of) => (total === of ? `${count(of)} objects` : `${count(total)} of ${count(of)} objects`);
+export const tally = (total, of) => (total === of ? objects(of) : `${count(total)} of ${objects(of)}`);
