@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from goodricke.evaluation.circumstances import behaviour, circumstances, text_columns
-from goodricke.evaluation.leaks import all_inputs, copies, says_the_label, single_inputs
+from goodricke.evaluation.leaks import all_inputs, copies, folds_for, says_the_label, single_inputs
 from goodricke.evaluation.shift import area_under_curve, feature_shifts, in_words, some, two_sample
 from goodricke.evaluation.shift_figures import plot_shifts
 from goodricke.lightcurves import LightCurves
@@ -186,3 +186,13 @@ def test_shift_figure(tmp_path) -> None:
     }
     plot_shifts(pairs, ("one", "two"), tmp_path / "s.svg")
     assert (tmp_path / "s.svg").stat().st_size > 3000
+
+
+@pytest.mark.parametrize(("counts", "folds"), [((9, 8), 5), ((4, 2), 4), ((1, 1, 1), 1)])
+def test_classes_smaller_than_the_folds_make_fewer_of_them(counts: tuple[int, ...], folds: int) -> None:
+    label = np.repeat(np.arange(len(counts)), counts)
+    assert folds_for(label, np.arange(len(label))) == folds
+    assert folds_for(label, np.zeros(len(label), int)) == 1
+    if folds > 1:
+        (one,) = single_inputs({"noise": np.random.default_rng(0).normal(size=len(label))}, label)
+        assert 0 <= one.accuracy.value <= 1

@@ -161,6 +161,11 @@ def all_inputs(
     return SingleInput("all circumstances together", mean_estimate(right, star[rows], resamples, seed), majority)
 
 
+def folds_for(label: Int, star: NDArray) -> int:
+    """Return in how many folds to cross-validate: no more than there are stars, or members of the largest class."""
+    return min(FOLDS, len(np.unique(star)), int(np.bincount(label).max()))
+
+
 def says_the_label(column: Int, label: Int) -> bool:
     """Return whether a column (n,) is the label in other words: each of its values has one label."""
     values, pairs = len(np.unique(column)), np.unique(np.stack([column, label]), axis=1).shape[1]
@@ -176,7 +181,7 @@ def _folds(label: Int, star: NDArray, seed: int) -> Any:
     """Yield the rows to train on and to ask, no star on both sides."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    folds = min(FOLDS, len(np.unique(star)))
+    folds = folds_for(label, star)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer members than folds
         yield from StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(label, label, star)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from goodricke.assessment.assess import Assessment
 from goodricke.evaluation.circumstances import SHOWN_BEHAVIOUR, behaviour, circumstances, text_columns
-from goodricke.evaluation.leaks import SingleInput, all_inputs, copies, says_the_label, single_inputs
+from goodricke.evaluation.leaks import SingleInput, all_inputs, copies, folds_for, says_the_label, single_inputs
 from goodricke.pages import Section
 from goodricke.preprocess import MultibandConfig
 
@@ -96,6 +96,8 @@ def duplicates(result: Assessment) -> Found:
 def giveaways(result: Assessment) -> Found:
     """Look for inputs, each by itself and all together, from which the label follows without the star's variations."""
     label, star = _present(result.label), result.sample.star[result.rows]
+    if folds_for(label, star) < 2:
+        return Found([], [], ["Not tested: a class with light curves of at least two stars is needed."])
     curves = result.sample.curves[result.rows]
     best = max(float(np.mean(p.argmax(1) == result.label)) for p in result.probabilities.values())
     observed, told, text, other_words = circumstances(curves), _told(result), *_text(result, label)

@@ -1,0 +1,68 @@
+"""The documentation site: ``python -m sphinx -W -n docs site`` (``pip install 'goodricke[docs]'``), no network needed.
+
+A comment ``<!-- made: NAME ARGUMENTS -->`` alone on a line of a page is replaced by what `made` says of the code.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from made import fill, local
+from sphinx.application import Sphinx
+
+from goodricke import __version__ as release
+
+project, author, copyright = "goodricke", "The goodricke developers", "the goodricke developers, BSD-3-Clause"
+version = release
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "made", "figures"]
+source_suffix = {".md": "markdown"}
+myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence", "attrs_block"]
+highlight_language = "text"
+smartquotes = False  # `--out` is no dash
+nitpicky = True
+
+# The docstrings say types and shapes in words; single backticks name things of ours, commands and files alike.
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_preserve_defaults = True
+autodoc_class_signature = "mixed"
+napoleon_google_docstring = False
+napoleon_use_param = napoleon_use_rtype = napoleon_use_keyword = False
+python_maximum_signature_line_length = 100
+toc_object_entries_show_parents = "hide"
+
+html_theme = "pydata_sphinx_theme"
+html_title = "goodricke"
+html_static_path = ["_static"]
+html_css_files = ["goodricke.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options: dict[str, Any] = {
+    "logo": {"text": "goodricke", "image_light": "_static/mark.svg", "image_dark": "_static/mark.svg"},
+    "header_links_before_dropdown": 7,
+    "navigation_with_keys": True,
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_context = {"default_mode": "auto"}
+html_sidebars = {"index": [], "quickstart": []}
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is made of the code, and keep the pages free of anything from elsewhere."""
+    app.connect("source-read", fill)
+    app.connect("missing-reference", local.in_words)
+    app.connect("autodoc-skip-member", local.unwanted)
+    app.add_html_math_renderer("words", inline_renderers=local.AS_CODE, block_renderers=local.AS_CODE)
+    app.config.html_math_renderer = "words"  # type: ignore[attr-defined]

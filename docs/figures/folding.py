@@ -1,0 +1,34 @@
+"""What becomes of a sparse light curve: observed, searched for a period, folded over two cycles, binned in phase."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from goodricke.evaluation.panels import draw_light_curve, draw_periodogram, spectrum_of
+from goodricke.evaluation.style import ACCENT, canvas, thin
+from goodricke.pipeline import demo_files
+from goodricke.preprocess import FoldedConfig, prepare
+from goodricke.preprocess.folded import CADENCE
+from goodricke.readers import read
+
+STAR = "243412"
+
+
+def draw(folder: Path) -> None:
+    """Draw ``folding.svg``."""
+    stars = read(demo_files())
+    curve = stars[stars.ids.index(STAR)]
+    config = FoldedConfig()
+    prepared = prepare(curve, config)
+    with canvas(folder / "folding.svg", 8, 2.6) as figure:
+        observed, searched, folded = figure.subplots(1, 3)
+        draw_light_curve(observed, curve)
+        draw_periodogram(searched, spectrum_of(curve))
+        thin(folded).plot(prepared.time / CADENCE, prepared.values[:, 0], ".-", color=ACCENT, lw=0.6, ms=4)
+        folded.set(xlabel=f"phase bin, two cycles in {config.bins}", ylabel="brightness [standard deviations]")
+        for axes, title in (
+            (observed, "as observed"),
+            (searched, "period search"),
+            (folded, "what the network is given"),
+        ):
+            axes.set_title(title)

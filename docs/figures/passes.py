@@ -1,0 +1,44 @@
+"""Twenty Monte-Carlo passes of three stars: agreed and right, agreed and wrong, and of a class never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from goodricke.evaluation.style import ACCENT, GREY, canvas, thin
+from goodricke.inference import monte_carlo
+from goodricke.models.bundle import load_model
+from goodricke.pipeline import demo_files
+from goodricke.preprocess import Prepared, prepare
+from goodricke.readers import read
+
+STARS = {  # and what the literature calls them
+    "217801": "217801, a Mira",
+    "243412": "243412, a contact binary (EC)",
+    "224635": "224635, a Cepheid: unknown to it",
+}
+
+
+def draw(folder: Path) -> None:
+    """Draw ``passes.svg``."""
+    model = load_model("asas-v")
+    stars = read(demo_files())
+    curves = stars[np.array([stars.ids.index(name) for name in STARS])]
+    prepared = cast(Prepared, prepare(curves, model.preprocessing))
+    logits = monte_carlo(model, prepared, np.arange(len(curves)), 20, 0)  # (20, 3, C)
+    probabilities = model.calibration.scaling("monte_carlo").probabilities(logits)
+    rng = np.random.default_rng(0)
+    with canvas(folder / "passes.svg", 8, 2.9) as figure:
+        for k, (axes, title) in enumerate(zip(figure.subplots(1, 3, sharey=True), STARS.values(), strict=True)):
+            passes = probabilities[:, k]
+            for c in range(len(model.classes)):
+                x = c + rng.uniform(-0.22, 0.22, len(passes))
+                thin(axes).plot(x, passes[:, c], ".", color=ACCENT, alpha=0.6, ms=5, label="one pass each")
+                axes.plot([c - 0.32, c + 0.32], 2 * [passes[:, c].mean()], color="#D55E00", lw=2, label="mean")
+            axes.set_xticks(range(len(model.classes)), model.classes, rotation=30, ha="right", fontsize=7.5)
+            axes.set(title=title, ylim=(-0.03, 1.03), ylabel="" if k else "probability")
+            axes.grid(axis="y", lw=0.3, color=GREY, alpha=0.5)
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles[:2], names[:2], fontsize=8, loc="outside lower right", ncols=2)

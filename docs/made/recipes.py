@@ -1,0 +1,73 @@
+"""The training recipe: the commented examples that the package prints, and every key with its default."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from goodricke.models.astrafier import AstrafierConfig
+from goodricke.models.multiband import MultibandNetworkConfig
+from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig
+from goodricke.training import recipe
+from goodricke.training.multiband import EnsembleConfig
+from goodricke.training.pretraining import PretrainingConfig
+from made.markdown import code, table
+
+SECTIONS: dict[str, tuple[str, type[BaseModel]]] = {
+    "top": ("Above all sections", recipe.Recipe),
+    "data": ("`[data]`", recipe.DataConfig),
+    "targets": ("`[data.targets.NAME]`", recipe.TargetConfig),
+    "folded": ('`[preprocessing] kind = "folded"`', FoldedConfig),
+    "dense": ('`[preprocessing] kind = "dense"`', DenseConfig),
+    "multiband": ('`[preprocessing] kind = "multiband"`', MultibandConfig),
+    "astrafier": ("`[network]` of ASTRAFier", AstrafierConfig),
+    "ensemble-network": ("`[network]` of the multi-band ensemble", MultibandNetworkConfig),
+    "training": ("`[training]`", recipe.TrainingConfig),
+    "ensemble": ("`[training.ensemble]`", EnsembleConfig),
+    "pretraining": ("`[pretraining]`", PretrainingConfig),
+}
+FOLLOW = {"classes", "channels", "context", "width"}  # of the network: from data and preprocessing
+
+
+def example(kind: str) -> str:
+    """Return the example that ``goodricke train --example`` prints."""
+    return f"```toml\n{recipe.example(kind)}```\n"
+
+
+def keys() -> str:
+    """Return a table of keys for each section."""
+    return "\n".join(f"### {title}\n\n{_keys(config)}" for title, config in SECTIONS.values())
+
+
+def _comments() -> dict[str, str]:
+    """Return what the commented examples say of keys, for those that say no more."""
+    text = recipe.example("multiband") + recipe.example("folded")
+    return {key: about.strip() for key, about in re.findall(r"^#? ?(\w+) = .*? # (.*)$", text, re.MULTILINE)}
+
+
+def _keys(config: type[BaseModel]) -> str:
+    rows, comments = [], _comments()
+    for name, field in config.model_fields.items():
+        if "network" in config.__module__ + config.__name__.lower() and name in FOLLOW:
+            continue
+        if isinstance(field.default, BaseModel) or (name == "kind" and isinstance(field.default, str)):
+            continue
+        rows.append([code(name), _default(field), _escaped(field.description or comments.get(name, ""))])
+    return table(["key", "default", "meaning"], rows)
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "**required**"
+    value = field.default if field.default is not PydanticUndefined else field.default_factory()
+    if value is None:
+        return ""
+    value = list(value) if isinstance(value, tuple) else value
+    return code(f"{value:.6g}" if isinstance(value, float) else str(value).replace("'", '"') or '""')
+
+
+def _escaped(text: str) -> str:
+    return text.replace("*", "\\*").replace("_", "\\_").replace("[", "\\[")
