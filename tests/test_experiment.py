@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.training.labelled import merged
+from goodricke.experiment import split_objects
+from goodricke.preprocess import prepare
+from goodricke.training.labelled import merged, read_labelled
 from goodricke.training.recipe import DataConfig, example, read_recipe
 
 runner = CliRunner()
@@ -156,9 +158,10 @@ def test_recipe_errors_name_the_key(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"data.labels.*\n.*data.label.*\n.*training.epoch"):
         read_recipe(tmp_path / "bad.toml")
-    (tmp_path / "worse.toml").write_text("name = ")
-    with pytest.raises(ValueError, match="not valid TOML"):
-        read_recipe(tmp_path / "worse.toml")
+    for content in (b"name = ", b"\xff\xfe"):
+        (tmp_path / "worse.toml").write_bytes(content)
+        with pytest.raises(ValueError, match=r"worse\.toml: not valid TOML"):
+            read_recipe(tmp_path / "worse.toml")
 
 
 def test_merge_drop_and_rare_classes() -> None:
@@ -172,6 +175,16 @@ def test_labels_that_fit_no_light_curve(home: Path) -> None:
     (home / "toy.toml").write_text(RECIPE.format(epochs=1))
     result = runner.invoke(app, ["train", str(home / "toy.toml")])
     assert result.exit_code == 2
+
+
+def test_a_recipe_that_can_use_no_light_curve_says_why(home: Path) -> None:
+    (home / "toy.toml").write_text(RECIPE.format(epochs=1))
+    recipe = read_recipe(home / "toy.toml")
+    data = read_labelled(recipe.data)
+    prepared = prepare(data.curves[:2], recipe.preprocessing.resolved(data.curves))
+    none = replace(prepared, status=np.full(2, "NO_PERIOD"))
+    with pytest.raises(ValueError, match=r"none of 2 labelled light curves can be used \(2 NO_PERIOD\)"):
+        split_objects(recipe, data, none)
 
 
 MULTIBAND = """

@@ -204,6 +204,8 @@ def train(
 
     if example or recipe is None:
         typer.echo(example_text("multiband" if multiband else "folded"), nl=False)
+        if not example:
+            typer.echo("goodricke: name a recipe: goodricke train RECIPE.toml; above is one to start from", err=True)
         raise typer.Exit(DONE if example else USAGE)
 
     def run() -> int:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -239,8 +240,8 @@ def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) ->
     part = np.full(len(prepared), "", "<U10")
     ok, config = prepared.usable, recipe.data
     if not ok.any():
-        why = ", ".join(f"{n:,} {status}" for status, n in counts(prepared.status).items())
-        raise ValueError(f"none of {len(ok):,} labelled light curves can be classified ({why}): see [preprocessing]")
+        why = ", ".join(f"{n:,} {status}" for status, n in Counter(prepared.status.tolist()).items())
+        raise ValueError(f"none of {len(ok):,} labelled light curves can be used ({why}): look at [preprocessing]")
     name = np.array(data.classes)[data.label]
     _, star = np.unique(data.star[ok], return_inverse=True)  # numbered anew: the others must not move the split
     fold = None if config.folds is None else (config.fold, config.folds)

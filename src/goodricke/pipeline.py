@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from goodricke.catalog.classify import join_predictions, warn_of_other_data, warn_of_unknown_bands
 from goodricke import formats
+from goodricke.catalog.classify import join_predictions, warn_of_other_data, warn_of_unknown_bands
 from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model, Precision, load_model, read_config, shipped_models

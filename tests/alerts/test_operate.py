@@ -145,6 +145,31 @@ def test_models_without_a_state_are_refused(folder):
     assert result.exit_code == 2
 
 
+def test_an_export_is_parquet_with_the_names_of_its_own_model(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"call the file objects\.parquet"):
+        inspect.export(str(folder / "state"), tmp_path / "objects.csv")
+    with pytest.raises(ValueError, match="it has 14 classes"):
+        inspect.export(str(folder / "state"), tmp_path / "objects.parquet", tuple("ABCDEFGHIJKLMN"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_other_files_is_no_store(folder):
+    with pytest.raises(ValueError, match="no store there, but other files"):
+        inspect.verify(str(folder))
+
+
+def test_a_replay_names_bands_that_the_model_does_not_know(folder, caplog, monkeypatch):
+    from dataclasses import replace
+
+    from goodricke.alerts import operate
+
+    read = operate.read
+    monkeypatch.setattr(operate, "read", lambda *a, **o: replace(read(*a, **o), bands=("u", "J")))
+    stream = operate.light_curves([str(folder / "curves.parquet")], {})
+    operate.replay(stream, str(folder / "m"), "memory:", False, None, None, 1000, None, False)
+    assert "observations in u, J are left out" in caplog.text
+
+
 def test_the_store_of_a_replay_is_not_a_workers(folder):
     from goodricke.alerts.operate import engine_for
     from goodricke.alerts.packets import PacketOptions

@@ -220,3 +220,12 @@ def test_the_refusal_names_what_differs(tmp_path):
         open_store(str(tmp_path / "s"), one | {"flux": "total"}).partition(0)
     with pytest.raises(ValueError, match=r"made for forced null, unit \"mag\", and is to go on with forced true, unit"):
         open_store(str(tmp_path / "s"), one | {"unit": "nJy", "forced": True}).partition(0)
+
+
+@pytest.mark.parametrize("where", ["redis:localhost", "rediss:x", "redid://localhost/0", "http://u:secret@host"])
+def test_an_address_of_no_known_kind_is_no_folder(where, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="no such kind of store; give a folder") as caught:
+        open_store(where)
+    assert "secret" not in str(caught.value)
+    assert not list(tmp_path.iterdir())

@@ -419,6 +419,20 @@ def test_messages_without_a_key_are_told_of_once(tmp_path, model, caplog):
     assert single.engine.counts.unkeyed == 0  # all are together anyway
 
 
+def test_a_broker_that_does_not_answer_is_told_of_once(tmp_path, model, caplog):
+    from confluent_kafka import KafkaError
+
+    made = alone(tmp_path, model, Standin())
+    caplog.clear()
+    made._warned = False  # its own clients may have noticed already
+    made._warn(KafkaError(KafkaError._TRANSPORT))
+    assert not caplog.messages
+    for _ in range(2):
+        made._warn(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    (line,) = caplog.messages
+    assert line.startswith("no broker answers at 127.0.0.1:9: waiting.")
+
+
 def test_a_dead_letter_that_is_too_large_is_cut(tmp_path, model):
     from goodricke.alerts.answers import Answers
     from goodricke.alerts.engine import DeadLetter
@@ -462,7 +476,10 @@ def test_an_option_of_the_decoder_that_there_is_not_is_named(tmp_path, model):
 
     path = configuration(tmp_path, "127.0.0.1:9", model)
     path.write_text(path.read_text().replace("compiled = false", "compile = false"))
-    with pytest.raises(ValueError, match="compile"):
+    with pytest.raises(ValueError, match=r"\[input.options\] compile: no such option; there are photometry, "):
+        operate(read_config(path), live=False, idle=0.1)
+    path.write_text(path.read_text().replace("compile = false", 'photometry = "both"'))
+    with pytest.raises(ValueError, match=r"\[input.options\]: photometry is 'total' or 'difference', not 'both'"):
         operate(read_config(path), live=False, idle=0.1)
 
 

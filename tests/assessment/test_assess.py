@@ -224,8 +224,8 @@ def test_wrong_usage_names_the_mend(home: Path, tmp_path: Path) -> None:
     for arguments, words in {
         (model, *out): "Give --recipe",
         (model, *out, "--light-curves", home / "curves.csv"): "both --light-curves and --labels",
-        (model, *out, *recipe, *given): "leave out light-curves, labels",
-        (model, *out, *recipe, "--label", "class", "--column", "time=mjd"): "leave out columns, label",
+        (model, *out, *recipe, *given): "leave out --light-curves, --labels",
+        (model, *out, *recipe, "--label", "class", "--column", "time=mjd"): "leave out --column, --label",
         (model, *out, *recipe, "--history", "nobody"): "--history nobody: no such object",
         (home / "folded/model", *out, *recipe, "--history", "s7"): "only multi-band models",
         (model, *out, *given, "--split", home / "labels.csv"): "columns object_id and part",
@@ -252,3 +252,10 @@ def test_help_teaches() -> None:
     text = runner.invoke(app, ["evaluate", "--help"]).output
     for word in ("--recipe", "--light-curves", "--split", "held-out", "Exit code"):
         assert word in text
+
+
+def test_labels_of_other_classes_are_refused_before_the_work(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("goodricke.assessment.assess.prepare", lambda *_: pytest.fail("the light curves were prepared"))
+    data = files(home).model_copy(update={"label": "ra"})
+    with pytest.raises(ValueError, match=r"can be scored: their labels are .* Name them alike"):
+        alone(home, data=data)

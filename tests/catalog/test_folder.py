@@ -194,3 +194,18 @@ def test_shards_that_count_no_more_are_swept_away_at_the_end(folder):
     write_shard(folder.path / "shard-9.parquet", ROWS, 1)
     folder.finish()
     assert [p.name for p in folder.path.glob("*.parquet")] == ["shard-0.parquet"]
+
+
+def test_of_a_group_of_settings_only_what_differs_is_told(tmp_path):
+    first = {"seed": 0, "reading": {"quality": "default", "unit": None, "more": {"a": 1, "b": "x" * 100}}}
+    Folder(tmp_path / "c", "catalog", first).begin()
+    other = {"seed": 0, "reading": {"quality": "hard", "unit": None, "more": {"a": 2, "b": "x" * 100}}}
+    with pytest.raises(ValueError, match="other settings") as caught:
+        Folder(tmp_path / "c", "catalog", other).begin()
+    assert 'reading.more.a = 1 (now 2), reading.quality = "default" (now "hard"). Run' in str(caught.value)
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    (tmp_path / "a.csv").write_text("object_id,p_A\nx,1\n")
+    with pytest.raises(ValueError, match=r"a\.csv: is no Parquet file, or damaged"):
+        Catalog.open(tmp_path / "a.csv")

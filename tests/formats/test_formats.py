@@ -16,7 +16,7 @@ from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke.formats import WRITERS, Rows, describe, write
+from goodricke.formats import WRITERS, Rows, check, describe, write
 from goodricke.formats.meanings import _COLUMNS, _PATTERNS, _SURVEYS, spelled
 
 FORMATS = tuple(WRITERS)
@@ -225,3 +225,18 @@ def test_a_columns_own_metadata_has_the_last_word():
     assert describe("std_RRAB").description.startswith("Standard deviation of p_RRAB")
     assert describe("p_max").description == "Probability of the most probable class"
     assert describe("of nobody's knowledge") == ("", "", "")
+
+
+def test_what_can_not_be_written_is_refused_before_the_work(tmp_path, monkeypatch):
+    check(tmp_path / "new" / "table.csv")
+    assert list((tmp_path / "new").iterdir()) == []
+    with pytest.raises(ValueError, match=r"can't write \.xlsx"):
+        check(tmp_path / "table.xlsx")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        check(tmp_path / "folder.csv")
+    assert caught.value.filename == str(tmp_path / "folder.csv")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # who runs tests as root may write anywhere
+    with pytest.raises(PermissionError) as refused:
+        check(tmp_path / "table.csv")
+    assert refused.value.filename == str(tmp_path)

@@ -173,6 +173,13 @@ def test_a_damaged_bundle_is_refused_with_its_folder_named(folder, damage):
         load_model(folder)
 
 
+def test_a_slip_in_a_configuration_is_told_in_a_line(folder):
+    change_config(folder, clases=["A"])
+    with pytest.raises(ValueError, match="clases: no such key here; did you mean classes") as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
 def test_an_unknown_model_lists_the_shipped_ones(tmp_path, monkeypatch):
     for place in ("bundle", "names"):
         monkeypatch.setattr(f"goodricke.models.{place}.SHIPPED", tmp_path)
@@ -183,6 +190,9 @@ def test_an_unknown_model_lists_the_shipped_ones(tmp_path, monkeypatch):
         load_model("nix")
     with pytest.raises(FileNotFoundError, match="shipped model"):
         load_model(tmp_path / "nothing here")
+    for slip in ("tinny", "TINY"):
+        with pytest.raises(FileNotFoundError, match=r"did you mean tiny\?"):
+            load_model(slip)
     assert load_model("tiny").name == "tiny"
     assert bundle.shipped_models() == ["tiny"]
     assert read_config("tiny").classes == ("A", "B", "C")
@@ -193,6 +203,15 @@ def test_a_gpu_that_is_not_there_is_an_error_and_not_a_slow_run(folder, monkeypa
     for device in ("cuda", "cuda:1"):
         with pytest.raises(RuntimeError, match=f"--device {device}: .*no usable GPU"):
             load_model(folder, device)
+    for device in ("gpu", "mps", "cpu:x"):
+        with pytest.raises(RuntimeError, match=f"--device {device}: there is none here. Use cpu"):
+            resolve_device(device)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert resolve_device("cuda:0") == torch.device("cuda:0")
+    with pytest.raises(RuntimeError, match="--device cuda:1: there is none here"):
+        resolve_device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto").type == "cpu"
     assert load_model(folder, "auto").device.type == "cpu"
 

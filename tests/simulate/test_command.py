@@ -82,6 +82,7 @@ def test_the_parameters_are_printed() -> None:
     [
         ([], "say what to make"),
         (["--out", "a.parquet", "--sectors", "many"], "write how many"),
+        (["--figure", "a.foo"], "call it .png"),
         (["--out", "a.parquet", "--class", "QUASAR"], ""),
         (["--out", "a.parquet", "--cadence", "plato"], ""),
     ],

@@ -111,6 +111,12 @@ def adopted(old: Model, bands=None, columns=None, targets=None, **sizes) -> tupl
     return new, config
 
 
+def test_a_model_of_which_nothing_fits_is_no_start():
+    old = model()
+    with pytest.raises(ValueError, match=f"no weights of {old.name} fit"):
+        adopt(torch.nn.Linear(3, 2), old.preprocessing, old, old.classes, ())
+
+
 def test_the_same_bands_are_taken_over_whole():
     old = model()
     new, _ = adopted(old)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from goodricke.lightcurves import LightCurves
-from goodricke.training.labelled import _capped, in_memory, official_split, read_labelled
+from goodricke.training.labelled import PART, _capped, _column, in_memory, official_split, read_labelled
 from goodricke.training.recipe import DataConfig
 
 
@@ -69,3 +69,21 @@ def test_in_memory_stars_are_told_by_groups_or_ids_and_positions() -> None:
     assert (told.classes, told.part, told.targets.shape) == (classes, None, (4, 0))
     with pytest.raises(ValueError, match="3 groups for 4 light curves"):
         in_memory(curves, label, classes, ["s"] * 3)
+
+
+def test_labels_that_are_not_used_are_not_said_to_be_missing(tmp_path: Path) -> None:
+    rows = "".join(f"s{k},{t},12\n" for k in range(4) for t in (1, 2))
+    (tmp_path / "curves.csv").write_text("object_id,mjd,mag\n" + rows)
+    (tmp_path / "labels.csv").write_text("object_id,label\ns0,a\ns1,a\ns2,b\ns3,b\n")
+    config = DataConfig(light_curves=str(tmp_path / "curves.csv"), labels=str(tmp_path / "labels.csv"), fewest=3)
+    with pytest.raises(ValueError, match=r"4 light curves have a label in .*labels.csv, and none is used; .* is 3"):
+        read_labelled(config)
+    (tmp_path / "labels.csv").write_text("object_id,label\nx0,a\nx1,a\nx2,a\n")
+    with pytest.raises(ValueError, match="none of the 4 light curves has a label"):
+        read_labelled(config)
+
+
+def test_a_column_that_is_missing_is_told_with_those_of_the_file() -> None:
+    rows = pd.DataFrame({"label": ["a"], PART: ["train"]})
+    with pytest.raises(ValueError, match=r"l.csv has no column z; it has label$"):
+        _column(rows, "z", "l.csv")

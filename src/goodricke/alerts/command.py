@@ -63,6 +63,8 @@ def run(
 
     if example or config is None:
         typer.echo(EXAMPLE, nl=False)
+        if not example:
+            typer.echo("goodricke: say --config FILE.toml; above is one to start from", err=True)
         raise typer.Exit(DONE if example else USAGE)
 
     def work() -> int:
@@ -233,7 +235,8 @@ def _guarded(work: Callable[[], int]) -> int:
             return work()
         except Exception as error:
             if type(error).__module__.partition(".")[0] in LIBRARIES:
-                raise RuntimeError(f"{type(error).__name__}: {error}") from error
+                mend = ". Mend: is it running, and the address right?" if "onnect" in f"{type(error)} {error}" else ""
+                raise RuntimeError(f"{type(error).__name__}: {str(error).rstrip('.')}{mend}") from error
             raise
 
     return guarded(told)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from goodricke.keys import faults
+
 MODEL = "config.json"  # what a model's folder has
 
 EXAMPLE = """\
@@ -127,7 +129,7 @@ def read_config(path: Path) -> WorkerConfig:
     models = {name: _there(path, getattr(config, name), MODEL) for name in ("model", "shadow")}
     changes: dict[str, Any] = models
     changes["input"] = config.input.model_copy(update={"options": options})
-    if "://" not in config.state and config.state != "memory:":
+    if "://" not in config.state and not config.state.startswith(("memory:", "redis:", "rediss:")):
         changes["state"] = str((path.parent / config.state).absolute())
     return config.model_copy(update=changes)
 

@@ -29,7 +29,12 @@ def look_at(where: str) -> Store:
     ValueError
         If there is none.
     """
-    return open_store(where) if "://" in where else LmdbStore(Path(where), readonly=True)
+    if "://" in where or where.startswith("redis:"):
+        return open_store(where)
+    store = LmdbStore(Path(where), readonly=True)
+    if not store.partitions() and any(store.folder.iterdir()):
+        raise ValueError(f"{where}: no store there, but other files")
+    return store
 
 
 def listing(where: str) -> Table:
@@ -111,7 +116,14 @@ def export(where: str, out: Path, classes: tuple[str, ...] = ()) -> int:
     out : Path
     classes : tuple of str
         Names for the probabilities; by default they are numbered.
+
+    Raises
+    ------
+    ValueError
+        If the file is called otherwise than ``.parquet``, or the answers are of another number of classes.
     """
+    if out.suffix != ".parquet":
+        raise ValueError(f"{out}: it is written as Parquet; call the file {out.stem}.parquet")
     rows, writer = 0, None
     for batch in _batches(where):
         table = _table(batch, classes)
@@ -140,6 +152,10 @@ def _batches(where: str) -> Iterator[list[tuple[str, int, Record]]]:
 def _table(batch: list[tuple[str, int, Record]], classes: tuple[str, ...]) -> pa.Table:
     records = [record for _, _, record in batch]
     n = max((classes_of(record.answer) for record in records if record.answer), default=len(classes))
+    if classes and len(classes) != n:
+        raise ValueError(
+            f"--model: it has {len(classes)} classes, the answers in the store {n}; name the store's model"
+        )
     names = classes if len(classes) == n else tuple(map(str, range(n)))
     p, status, best = np.full((len(batch), n), np.nan, np.float32), [""] * len(batch), [""] * len(batch)
     rows = [i for i, record in enumerate(records) if record.answer]
@@ -204,7 +220,7 @@ def compact(where: str, out: Path) -> tuple[int, int]:
     if not isinstance(store, LmdbStore):
         raise ValueError(f"{without_password(where)}: only stores in a folder have holes to close")
     if out.exists() and any(out.iterdir()):
-        raise ValueError(f"{out} is not empty")
+        raise ValueError(f"{out} is not empty: give a new folder")
     before = after = 0
     for number in store.partitions():
         part, name = store.partition(number), f"partition-{number:05d}"

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -33,6 +34,7 @@ from goodricke.alerts.record import VERSION
 from goodricke.alerts.replay import into_engine, into_topic, observations
 from goodricke.alerts.shadow import Shadow
 from goodricke.alerts.state import PREFIX, open_store, without_password
+from goodricke.catalog.classify import warn_of_unknown_bands
 from goodricke.models.bundle import load_model
 from goodricke.readers import read
 
@@ -83,9 +85,12 @@ def operate(config: WorkerConfig, live: bool = True, idle: float | None = None, 
     """
     from goodricke.alerts.worker import Worker
 
+    known = [field.name for field in fields(PacketOptions)]
+    if unknown := [name for name in config.input.options if name not in known]:
+        raise ValueError(f"[input.options] {unknown[0]}: no such option; there are {', '.join(known)}")
     try:
         options = PacketOptions(**config.input.options)
-    except TypeError as error:  # a name that there isn't
+    except ValueError as error:
         raise ValueError(f"[input.options]: {error}") from error
     own = (config.half, config.input.format, options, config.keep, config.device)
     engine, shadow = engine_for(config.model, config.state, *own), None
@@ -159,6 +164,8 @@ class Stream(NamedTuple):
         To decode them with.
     what : str
         In words.
+    bands : tuple of str
+        If they are known.
     """
 
     records: Iterator[tuple[bytes, bytes]]
@@ -166,6 +173,7 @@ class Stream(NamedTuple):
     format: str
     options: PacketOptions
     what: str
+    bands: tuple[str, ...] = ()
 
 
 def light_curves(sources: Sequence[str], options: dict[str, Any]) -> Stream:
@@ -173,7 +181,7 @@ def light_curves(sources: Sequence[str], options: dict[str, Any]) -> Stream:
     curves = read(list(sources), **options)
     records, days = observations(curves)
     what = f"observations of {len(curves):,} objects"
-    return Stream(records, days, "slim", PacketOptions(unit=curves.unit), what)
+    return Stream(records, days, "slim", PacketOptions(unit=curves.unit), what, curves.bands)
 
 
 def packets(sources: Sequence[str], photometry: Literal["total", "difference"]) -> Stream:
@@ -199,6 +207,7 @@ def replay(
     # offsets in the store of a replay count its observations: a worker would take them for its topic's
     reading = (half, stream.format, stream.options)
     engine = engine_for(model, state, *reading, replayed=True)
+    warn_of_unknown_bands(stream.bands, engine.model.config)
     other = None if shadow is None else Shadow(engine_for(shadow, _beside(state), *reading, replayed=True))
     metrics, last = Metrics(engine.counts), dict[str, dict[str, Any]]()
 

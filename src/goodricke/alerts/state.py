@@ -94,7 +94,7 @@ def open_store(where: str, about: Mapping[str, Any] | None = None) -> Store:
     Raises
     ------
     ValueError
-        If it belongs to something else.
+        If it belongs to something else, or there is no such kind.
     ImportError
         If the library of the store isn't installed.
     """
@@ -103,6 +103,8 @@ def open_store(where: str, about: Mapping[str, Any] | None = None) -> Store:
         return MemoryStore()
     if where.startswith(("redis://", "rediss://", "unix://")):
         return RedisStore(where, told)
+    if re.match(r"redis(s)?:|\w+://", where):
+        raise ValueError(f"{without_password(where)}: no such kind of store; give a folder, or redis://HOST:PORT/DB")
     return LmdbStore(Path(where), told)
 
 

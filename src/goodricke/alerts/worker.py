@@ -176,6 +176,7 @@ class Worker:
         self.config, self.engine, self.metrics, self._tell, self._shadow = config, engine, metrics, tell, shadow
         own = {"group.id": config.input.group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
         own |= {"queued.max.messages.kbytes": 65536}  # fetched ahead, at most: memory stays flat
+        own |= {"error_cb": self._warn}
         self._consumer: Consumer = Consumer({**own, **config.kafka}, logger=log)
         strategy = f"{config.kafka.get('partition.assignment.strategy')} {config.kafka.get('group.protocol')}"
         self._cooperative = "cooperative" in strategy or "consumer" in strategy  # partitions come some at a time
@@ -186,8 +187,16 @@ class Worker:
             config, Answers.none(engine.model.classes), Producer({**sending, **theirs}, logger=log)
         )
         self.stopped, self._last = False, float("inf")  # joining a group takes seconds: they are not idle
+        self._warned = False
         self._width: int | None = None  # partitions of the topic, once known
         self._places: dict[int, tuple[int, bool]] = {}  # the offset due in each partition, and whether to begin there
+
+    def _warn(self, error: Any) -> None:
+        """Say once that no broker answers, and what to look at; the worker waits for one."""
+        if error.name() == "_ALL_BROKERS_DOWN" and not self._warned:
+            self._warned = True
+            where = self.config.kafka.get("bootstrap.servers")
+            log.warning("no broker answers at %s: waiting. Is it running, is [kafka] bootstrap.servers right?", where)
 
     def stop(self, *_: object) -> None:
         """Stop after the batch that is being taken; a signal may call it."""

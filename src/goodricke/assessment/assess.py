@@ -218,6 +218,7 @@ def evaluate(
         sample = read_sample(data, [model.config for model in named.values()], split)
         sample = sample._replace(simulated=sample.simulated or simulated)
         other = build.read_other(shift, data.data if isinstance(data, Recipe) else data) if shift else None
+    _check_classes(sample, named)
     _check_history(history, sample, named)
     result = assess(sample, _ask_all(named, sample, passes, seed, workers, console))
     tell(result, console)
@@ -246,8 +247,9 @@ def source(
         If it names both or neither, or the labels are not there.
     """
     if recipe is not None:
-        given = {"light_curves": light_curves, "labels": labels, "split": split} | dict(options or {})
-        if more := [name.replace("_", "-") for name, value in given.items() if value]:
+        given: dict[str, Any] = {"light_curves": light_curves, "labels": labels, "split": split, **(options or {})}
+        spelt = {"columns": "column", "rename_bands": "band"}
+        if more := ["--" + spelt.get(name, name).replace("_", "-") for name, value in given.items() if value]:
             raise ValueError(f"--recipe says which objects and how to read them: leave out {', '.join(more)}")
         return read_recipe(recipe)
     if not light_curves or labels is None:
@@ -270,6 +272,12 @@ def _named(models: Sequence[Model]) -> dict[str, Model]:
     if len(result) < len(models):
         raise ValueError(f"models with names that can't be told apart: {', '.join(often)}")
     return result
+
+
+def _check_classes(sample: Sample, models: Mapping[str, Model]) -> None:
+    """Refuse labels that no model knows before the work, not after."""
+    if not any(set(model.classes) & set(sample.label) for model in models.values()):
+        raise ValueError(_other_classes(sample, models))
 
 
 def _check_history(history: Sequence[str], sample: Sample, models: Mapping[str, Model]) -> None:
@@ -353,15 +361,20 @@ def assess(sample: Sample, answered: dict[str, Answered]) -> Assessment:
 
 def _nothing_to_score(sample: Sample, answered: Mapping[str, Answered], known: int) -> str:
     """Say why no object is left."""
-    n, models = len(sample.label), ", ".join(f"{name}: {' '.join(x.model.classes)}" for name, x in answered.items())
     if not known:
-        names = ", ".join(_counted(sample.label))
-        return (
-            f"none of {n} objects ({sample.origin}) can be scored: their labels are {names}, and the classes of the "
-            f"models {models}. Name them alike, with [data.merge] in a recipe or in the table of labels"
-        )
+        return _other_classes(sample, {name: x.model for name, x in answered.items()})
     why = [f"{name} {x}" for x in answered.values() for name in {*x.status} - {Status.OK}]
     return f"none of the {known} objects of known classes is answered by all models: {', '.join(sorted(set(why)))}"
+
+
+def _other_classes(sample: Sample, models: Mapping[str, Model]) -> str:
+    """Say that no label is a class that all models know."""
+    names = ", ".join(_counted(sample.label))
+    known = ", ".join(f"{name}: {' '.join(model.classes)}" for name, model in models.items())
+    return (
+        f"none of {len(sample.label)} objects ({sample.origin}) can be scored: their labels are {names}, and the "
+        f"classes of the models {known}. Name them alike, with [data.merge] in a recipe or in the table of labels"
+    )
 
 
 def among(p: NDArray, own: Sequence[str], classes: Sequence[str]) -> NDArray:

@@ -48,9 +48,9 @@ def calibrate(
     from goodricke.uncertainty.calibration import KINDS
     from goodricke.uncertainty.novelty import KINDS as NOVELTY_KINDS
 
-    for wanted, known in ((kind, ("auto", *KINDS)), (novelty, NOVELTY_KINDS)):
+    for name, wanted, known in (("kind", kind, ("auto", *KINDS)), ("novelty", novelty, NOVELTY_KINDS)):
         if wanted not in known:
-            raise typer.BadParameter(f"{wanted}: one of {', '.join(known)}")
+            raise typer.BadParameter(f"--{name} {wanted}: it is one of {', '.join(known)}")
 
     def run() -> int:
         from goodricke.assessment.assess import source

@@ -22,6 +22,7 @@ from goodricke.catalog.folder import Entry, Folder, write_shard
 from goodricke.catalog.pack import left, settings_of
 from goodricke.catalog.tasks import Task, plan
 from goodricke.catalog.work import count
+from goodricke.columns import NO_BAND
 from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model, Precision, load_model
@@ -132,11 +133,17 @@ def join_predictions(parts: Sequence[Predictions], unread: Sequence[Unreadable],
 
 def warn_of_unknown_bands(bands: Sequence[str], config: BundleConfig) -> None:
     """Say so where observations are left out because a multi-band model doesn't know their band."""
-    unknown = [band for band in bands if band not in config.bands]
-    if unknown and config.family == "multiband":
+    if not isinstance(config.preprocessing, MultibandConfig):
+        return
+    known = config.preprocessing.bands
+    unknown = [band for band in bands if band not in known]
+    told = config.name, ", ".join(known), known[0]
+    if unknown == [NO_BAND]:
+        log.warning("observations without a band are left out: %s knows %s. Say which it is, e.g. --band %s", *told)
+    elif unknown:
         log.warning(
             "observations in %s are left out: %s knows %s. If one of these is meant, say so: --band %s=%s",
-            *(", ".join(unknown), config.name, ", ".join(config.bands), unknown[0], config.bands[0]),
+            *(", ".join(unknown), *told[:2], unknown[0], told[2]),
         )
 
 

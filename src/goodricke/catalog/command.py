@@ -82,7 +82,8 @@ def catalog(
         typer.Option(help="local, tcp://SCHEDULER:8786 or slurm:FILE.toml (with --workers jobs)", show_default=False),
     ] = None,
     points: Annotated[
-        int | None, typer.Option(help="Observations per shard  [default: ten minutes of a core]", show_default=False)
+        int | None,
+        typer.Option(min=1, help="Observations per shard  [default: ten minutes of a core]", show_default=False),
     ] = None,
 ) -> None:
     """Classify a survey: one row per light curve, in Parquet shards that are written as they are done.

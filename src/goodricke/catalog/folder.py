@@ -95,7 +95,7 @@ class Folder:
         known, asked = told["settings"], json.loads(json.dumps(self.settings))
         changed = sorted(k for k in known.keys() | asked.keys() if known.get(k) != asked.get(k))
         if changed:
-            was = ", ".join(f"{k} = {_short(known.get(k))} (now {_short(asked.get(k))})" for k in changed)
+            was = ", ".join(told for k in changed for told in _changes(k, known.get(k), asked.get(k)))
             raise ValueError(
                 f"{self.path} was begun with other settings: {was}. "
                 "Run with the same to go on, choose a new folder, or delete this one"
@@ -344,7 +344,13 @@ class Catalog:
         if not files:
             raise ValueError(f"{path}: no catalog there: give a folder that `goodricke catalog` wrote, or a .parquet")
         catalog = cls(path, files, manifest)
-        if not catalog.classes:
+        try:
+            classes = catalog.classes
+        except pa.ArrowInvalid as error:
+            raise ValueError(
+                f"{path}: is no Parquet file, or damaged: give a folder that `goodricke catalog` wrote, or a .parquet"
+            ) from error
+        if not classes:
             raise ValueError(f"{path}: has no columns p_<CLASS>: it holds no predictions")
         return catalog
 
@@ -381,6 +387,14 @@ def _ends_with_newline(file: BinaryIO) -> bool:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _changes(name: str, old: Any, new: Any) -> list[str]:
+    """Return what has changed of a setting, of a group of settings one by one."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+        return [told for k in keys for told in _changes(f"{name}.{k}", old.get(k), new.get(k))]
+    return [f"{name} = {_short(old)} (now {_short(new)})"]
 
 
 def _short(value: Any) -> str:

@@ -44,7 +44,11 @@ def join_table(rows: Rows, path: Path) -> Rows:
     schema = _schema(rows.schema, table.schema)
     found = sum(int(pc.count(_places(batch, known)).as_py()) for batch in rows.batches())
     if not found:
-        raise ValueError(f"{path}: has none of the catalog's objects; its ids look like {', '.join(ids[:3])}")
+        own: list[str] = next((batch["object_id"][:3].to_pylist() for batch in rows.batches()), [])
+        raise ValueError(
+            f"{path}: has none of the catalog's objects; its ids look like {', '.join(ids[:3])}, "
+            f"the catalog's like {', '.join(map(str, own))}. Give a table of these objects"
+        )
     log.info("%s: %s of %s rows found by their ids", path, f"{found:,}", f"{rows.count:,}")
 
     def batches() -> Iterator[pa.Table]:

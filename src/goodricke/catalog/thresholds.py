@@ -205,12 +205,12 @@ def thresholds(
         raise ValueError(
             f"none of the {rows.count:,} rows has a label: the catalog's ids look like {_few(frame['object_id'])}, "
             f"those of the labels like {_few(labels['object_id'])}. "
-            "Give the labels of these objects, or name the id's column"
+            "Give the labels of these objects, or name the id's column with --object-id"
         )
     if not set(known["label"]) & set(classes):
         raise ValueError(
             f"no label is a class of the model: labels are {_few(known['label'])}, "
-            f"classes {', '.join(classes)}. Name the column with --label, or rename the labels"
+            f"classes {', '.join(classes)}. Name the column with --label, or the classes with --rename LABEL=CLASS"
         )
     _warn_of_repeats(known)
     answer = known["class"].where(known["status"] == str(Status.OK), None).to_numpy(object)

@@ -183,7 +183,10 @@ def rehearse(
         raise ValueError(f"{catalog}: can't rehearse {', '.join(sorted(unknown))}; there are {', '.join(possible)}")
     held, pool = held_out(data.label)
     if len(pool) < 2 * n or len(np.unique(data.label)) < 2:
-        raise ValueError(f"{len(data.label)} labelled objects in all: too few for batches of {n}; take a smaller -n")
+        raise ValueError(
+            f"{catalog}: {len(data.label)} labelled objects in classes of {FEWEST} or more: too few for batches of "
+            f"{n}; take a smaller -n, or give more labels"
+        )
     rounds = min(rounds, (len(pool) - 1) // n - 1)
     space = Space.fit([data.embedding])
     play = _Play(space.standard(data.embedding), space.unit(data.embedding), data, pool, held)

@@ -74,7 +74,7 @@ def push(folder: Path, name: str, private: bool = False) -> str:
         api.create_repo(name, private=private, exist_ok=True)
         told = {"allow_patterns": list(FILES), "commit_message": f"goodricke model {folder.name}"}
         done = api.upload_folder(repo_id=name, folder_path=folder, **told)
-    except OSError as error:
+    except Exception as error:  # without a network an httpx.ConnectError, which is no OSError
         why = _refusal(error, name) or f"it can't be reached ({error}). Try again with network, HF_HUB_OFFLINE unset"
         raise OSError(f"{folder} was not put on the hub: {why}") from error
     return str(getattr(done, "commit_url", done))

@@ -221,8 +221,7 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "it holds more than tensors and plain values, or isn't a checkpoint at all; loading it would run pickled "
-            "code, which goodricke never does. Save its state_dict as .safetensors and load that. "
-            f"torch says: {_first_line(error)}"
+            "code, which goodricke never does. Save its state_dict as .safetensors and load that"
         ) from error
     except OSError:  # no such file, no permission: says so itself
         raise

@@ -207,7 +207,10 @@ def to_magnitudes(curves: LightCurves, config: MultibandConfig) -> LightCurves:
         plain = curves.in_magnitudes or curves.unit == "unknown"
         return curves if plain else flux_to_ab(significant_flux(curves))
     if curves.in_magnitudes:
-        raise ValueError(f"the model takes fluxes, and the light curves are in {curves.unit}")
+        raise ValueError(
+            f"the model takes fluxes, and the light curves are in {curves.unit}. Give fluxes, or take a model of "
+            "magnitudes (`goodricke models list`); if they are fluxes, say their --unit"
+        )
     twice = 2 * (config.softening or 1.0)
     flux, error = curves.value * _factor(curves.unit, config.unit), curves.error * _factor(curves.unit, config.unit)
     value = (-MAGNITUDES_PER_E * np.arcsinh(flux / twice)).astype(np.float32)

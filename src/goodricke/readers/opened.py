@@ -38,7 +38,7 @@ class Opened:
         self.found: dict[Any, Any] = {}  # what one reader found out while recognising, for the others to use
         plain = Path(path)
         if plain.is_dir():
-            raise Unreadable(path, "is a folder", "give the files in it, or the folder to `goodricke.readers.read`")
+            raise Unreadable(path, "is a folder", "give the file in it that is meant")
         if not plain.exists():
             raise Unreadable(path, "does not exist", "check the path")
         if plain.stat().st_size == 0:

@@ -61,7 +61,11 @@ def reader_of(file: Opened) -> Reader:
     if file.kind == "html":
         raise Unreadable(file.path, HTML, "download it again and look at what comes back")
     packed = next((name for magic, name in DAMAGED_ZIP.items() if file.head.startswith(magic)), None)
+    if packed == "ZIP" and b"[Content_Types].xml" in file.raw:
+        raise Unreadable(file.path, "is a workbook of Excel", "save the sheet as CSV")
     if packed:
         raise Unreadable(file.path, f"is a {packed} archive", "unpack it first")
+    if file.head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Unreadable(file.path, "is text in UTF-16", "save it as UTF-8, or as plain CSV")
     mend = "give FITS, Parquet, CSV, ECSV, VOTable or plain text"
     raise Unreadable(file.path, "is a binary file of no known kind", mend)

@@ -10,6 +10,7 @@ a meaning that is known here: rows with a severe one are left out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,11 @@ from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
 
 NAME = "table"
+# What to do about text where numbers should be.
+TEXTS = {
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}": "turn dates into days, as astropy.time.Time(dates).mjd does",
+    r"[-+]?\d*[,;\t] *[-+]?\d+$": "write numbers with decimal points, not commas",
+}
 
 
 def recognises(file: Opened) -> bool:
@@ -163,8 +169,11 @@ def numbers(values: Any, name: str, path: str, dtype: type = np.float64) -> NDAr
     except (ValueError, TypeError):
         series = pd.Series(values)
         bad = series[pd.to_numeric(series, errors="coerce").isna() & series.notna()]
-        reason = f"holds text in column {name}: {str(bad.iloc[0])!r} in row {bad.index[0] + 1}"
-        raise Unreadable(path, reason, "leave such rows out or name another column") from None
+        text = str(bad.iloc[0]).strip()
+        reason = f"holds text in column {name}: {text!r} in row {bad.index[0] + 1}"
+        units = "leave out the row of units" if text.isalpha() and bad.index.tolist() == [0] else None
+        mend = next((mend for kind, mend in TEXTS.items() if re.match(kind, text)), units)
+        raise Unreadable(path, reason, mend or "leave such rows out or name another column") from None
 
 
 def bands_of(

@@ -59,6 +59,8 @@ def simulate(
         raise typer.Exit(guarded(_print_parameters))
     if out is None and figure is None:
         raise typer.BadParameter("say what to make: --out FILE.parquet, --figure FILE.png or --parameters")
+    if figure is not None and figure.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise typer.BadParameter(f"--figure {figure}: call it .png, .pdf or .svg")
     which = _sectors(sectors)
     raise typer.Exit(guarded(_simulate, out, figure, survey, cadence, which, per_class, only, seed, workers))
 

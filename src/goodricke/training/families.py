@@ -96,6 +96,11 @@ def adopt(
         theirs |= _rearranged(ours, theirs, old, config, network.config.hidden)
         theirs |= _rescaled(network, theirs, model.config.targets, targets)
     fitting = {name: w for name, w in theirs.items() if name in ours and w.shape == ours[name].shape}
+    if not fitting:
+        raise ValueError(
+            f"[training] init: no weights of {model.name} fit, its network is of another kind or size. Take a model "
+            "like this recipe's, its [network] too, or leave init out"
+        )
     network.load_state_dict(dict(zip(names, (ours | fitting).values(), strict=True)))
     unfit = [name.split(".") for name in ours if name not in fitting]
     fresh = dict.fromkeys(".".join(parts[:-1][:3] or parts) for parts in unfit)

@@ -212,8 +212,8 @@ def _refuse_unused(label: pd.Series, name: pd.Series, config: DataConfig) -> Non
     if label.notna().any():
         few = f"; [data] fewest is {config.fewest}" if not name.notna().any() else ""
         raise ValueError(
-            f"{label.notna().sum()} light curves have a label in {config.labels}, and none is used{few}. Look at [data] "
-            "fewest, merge, drop, exclude and fewest_per_band, or give more labels"
+            f"{label.notna().sum()} light curves have a label in {config.labels}, and none is used{few}. Look at "
+            "[data] fewest, merge, drop, exclude and fewest_per_band, or give more labels"
         )
 
 

@@ -87,7 +87,8 @@ class Calibration:
             path = folder / "calibration.safetensors"
             return cls._of(told, load_file(path) if path.exists() else {}, classes)
         except (OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError) as error:
-            raise ValueError(f"{folder}: its calibration is damaged ({type(error).__name__}: {error}). Copy the folder anew") from error
+            why = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{folder}: its calibration is damaged ({why}). Copy the folder anew") from error
 
     @classmethod
     def _of(cls, told: dict[str, Any], arrays: dict[str, NDArray], classes: int) -> Calibration:
