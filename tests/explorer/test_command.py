@@ -1,20 +1,18 @@
 import io
-import os
-import re
-import signal
-import subprocess
 import sys
-import urllib.error
-import urllib.request
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
+import uvicorn
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from explorer.conftest import HERE, rows
 from goodricke.cli import app
 from goodricke.explorer import app as application
+from goodricke.explorer.command import listening
 from goodricke.explorer.opened import default_labels
 from goodricke.formats import WRITERS
 from goodricke.readers import read_labels
@@ -56,23 +54,24 @@ def test_a_missing_library_is_told_with_its_extra(world, monkeypatch, missing):
     assert "goodricke[explore]" in refused(world.catalog, "--no-browser")
 
 
-def test_the_command_serves_with_a_token_and_ends(world, tmp_path):
-    command = [sys.executable, "-m", "goodricke", "explore", str(world.catalog), "--no-browser"]
-    told = {**os.environ, "GOODRICKE_TOKEN": "a token of some length", "PYTHONUNBUFFERED": "1"}
-    command += ["--labels", str(tmp_path / "l.csv"), "--light-curves", world.pack]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=told) as server:
-        try:
-            line = server.stdout.readline()
-            assert line.startswith("600 rows at http://127.0.0.1:")
-            address = re.search(r"http://\S+?/", line)[0]
-            token = {"Authorization": "Bearer a token of some length"}
-            with urllib.request.urlopen(urllib.request.Request(f"{address}api/about", headers=token)) as answer:
-                assert b'"rows":600' in answer.read()  # the socket listens before the server does
-            with pytest.raises(urllib.error.HTTPError, match="401"):
-                urllib.request.urlopen(f"{address}api/about")
-        finally:
-            server.send_signal(signal.SIGINT)
-        assert server.wait(20) in (0, 130, -signal.SIGINT)
+def test_the_command_serves_with_a_token(world, tmp_path, monkeypatch):
+    served = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: served.append((server.config.app, sockets)))
+    command = ["explore", str(world.catalog), "--no-browser", "--labels", str(tmp_path / "l.csv")]
+    told = CliRunner().invoke(app, [*command, "--light-curves", world.pack, "--token", "a token of some length"])
+    assert told.exit_code == 0, told.output
+    [(application, [socket])] = served
+    with socket, TestClient(application, base_url=HERE) as client:
+        assert f"600 rows at http://127.0.0.1:{socket.getsockname()[1]}/?token=" in told.output
+        token = {"Authorization": "Bearer a token of some length"}
+        assert client.get("/api/about", headers=token).json()["rows"] == 600
+        assert client.get("/api/about").status_code == 401
+    assert torch.get_num_threads() == 1
+
+
+def test_a_port_that_is_taken_is_told(world):
+    with listening("127.0.0.1", 0) as taken:
+        assert "another --port" in refused(world.catalog, "--no-browser", "--port", taken.getsockname()[1])
 
 
 def test_labels_lie_beside_the_catalog(tmp_path):

@@ -190,3 +190,17 @@ def test_a_map_that_fails_says_so(world, tmp_path, monkeypatch):
     asked._process.wait()
     assert asked.ask() is None
     assert "could not be made" in asked.failure
+    explorer = open_explorer(world.catalog)
+    explorer.diagrams._map = asked
+    with pytest.raises(ValueError, match="could not be made"):
+        explorer.diagrams.points("embedding", mapping_where(), 10)
+    explorer.close()
+
+
+def test_no_map_where_nothing_was_classified(tmp_path):
+    table = rows(30)
+    table["class"], table["embedding"] = None, None
+    explorer = open_explorer(folder_of(table, tmp_path / "cat"))
+    assert explorer.diagrams.about()[1][0]["why"] == "no light curve was classified"
+    assert embeddings_of(explorer.catalog, np.zeros(0, np.int64)).shape == (0, 0)
+    explorer.close()

@@ -2,9 +2,11 @@ import csv
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
+from goodricke.explorer import labels as module
 from goodricke.explorer.labels import Labels
 from goodricke.readers import Unreadable, read_labels
 from goodricke.training.labelled import read_labelled
@@ -46,6 +48,38 @@ def test_a_label_is_of_the_object_and_stays(client, explorer):
     assert client.delete("/api/rows/21/label").json()["label"] is None
     assert client.post("/api/rows", json=labelled).json()["total"] == 0
     assert "0000010" not in [e["object_id"] for e in client.get("/api/labels").json()["entries"]]
+
+
+def test_what_is_not_given_stays(client):
+    client.put("/api/rows/40/label", json={"label": "RRc", "comment": "sure"})
+    assert client.put("/api/rows/40/label", json={"label": None}).json()["comment"] == "sure"
+    assert client.put("/api/rows/40/label", json={"label": "EA"}).json()["comment"] == "sure"
+    assert client.put("/api/rows/40/label", json={"comment": None}).json()["label"] == "EA"
+    assert client.put("/api/rows/40/label", json={"label": None}).json()["time"] is None
+
+
+def test_a_file_that_cannot_be_read_is_told(client, explorer, tmp_path, monkeypatch):
+    monkeypatch.setattr(explorer.labels, "path", tmp_path)
+    answer = client.get("/api/rows/40")
+    assert answer.status_code == 503
+    assert "can't be read" in answer.json()["detail"]
+
+
+def test_what_is_written_in_the_same_moment_is_seen(tmp_path, monkeypatch):
+    path = tmp_path / "l.csv"
+    labels, whole = Labels(path), module.whole_file
+
+    @contextmanager
+    def overtaken(path):
+        with whole(path) as file:
+            yield file
+        other = path.with_name("other")
+        other.write_text(path.read_text().replace("EA", "EB"))
+        other.replace(path)
+
+    monkeypatch.setattr(module, "whole_file", overtaken)
+    labels.put("a", "EA", None)
+    assert labels.of("a").label == "EB"
 
 
 def test_text_is_one_line_of_reasonable_length(client, tmp_path):
@@ -94,6 +128,7 @@ def test_other_files_are_not_written_to(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
+from goodricke.explorer import labels as module
 from goodricke.explorer.labels import Labels
 labels = Labels(Path(sys.argv[1]))
 for k in range(20):

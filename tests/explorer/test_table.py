@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from explorer.conftest import CLASSES, EVIL, N, folder_of, rows
+from goodricke.explorer import table
 from goodricke.explorer.opened import open_explorer
 from goodricke.explorer.where import Where
 
@@ -83,6 +84,25 @@ def test_pages_make_up_the_whole(client):
     pages = [order(client, sort, limit=130, offset=k) for k in range(0, N + 130, 130)]
     assert list(chain(*pages)) == order(client, sort)
     assert order(client, limit=130, offset=520) == list(range(520, N))
+
+
+def test_deep_pages_and_positions_are_of_the_same_order(client, explorer, monkeypatch):
+    where, sort = {"all": [compare("n_obs", ">", 100)]}, {"column": "p_max", "descending": True}
+    rows = order(client, sort, where=where)
+    monkeypatch.setattr(table, "DEEP", 50)
+    assert order(client, sort, where=where, limit=70, offset=200) == rows[200:270]
+    for body, expected in (
+        ({"where": where, "sort": [sort], "row": rows[123]}, 123),
+        ({"where": where, "row": int(T.index[T["n_obs"] <= 100][0])}, None),
+        ({"row": 17}, 17),
+        ({"row": N}, None),
+    ):
+        assert client.post("/api/position", json=body).json() == {"index": expected}
+    labelled = {"where": {"all": [{"labelled": True}]}, "row": 31}
+    assert client.post("/api/position", json=labelled).json()["index"] is None
+    explorer.labels.put(T["object_id"][31], "x", None)  # an order that was remembered is not that of other labels
+    assert client.post("/api/position", json=labelled).json()["index"] == 1
+    explorer.labels.remove(T["object_id"][31])
 
 
 def test_rows_are_those_of_the_files(client):
@@ -190,14 +210,14 @@ def test_columns_tell_what_they_are(client):
 
 
 def test_a_copy_is_kept_and_made_anew_when_the_catalog_changes(tmp_path):
-    table = rows(100)
-    catalog, copied = folder_of(table, tmp_path / "cat"), []
+    first = rows(100)
+    catalog, copied = folder_of(first, tmp_path / "cat"), []
     for expected in (100, 0):
         copied.clear()
         made = open_explorer(catalog, tick=copied.append)
         assert (sum(copied), len(made.table)) == (expected, 100)
         made.close()
-    more = pd.concat([table, table.head(10)], ignore_index=True)
+    more = pd.concat([first, first.head(10)], ignore_index=True)
     folder_of(more, tmp_path / "new")
     for path in (tmp_path / "new").iterdir():
         path.replace(catalog / path.name)

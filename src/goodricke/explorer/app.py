@@ -84,6 +84,11 @@ def _add_errors(app: Any) -> None:
         log.debug("refused", exc_info=error)
         return JSONResponse({"detail": str(error)}, 400)
 
+    @app.exception_handler(OSError)
+    def gone(_: Any, error: OSError) -> JSONResponse:
+        log.warning("%s", error)
+        return JSONResponse({"detail": f"a file can't be read ({error}): was it moved, deleted or replaced?"}, 503)
+
 
 def sentence(error: Any) -> str:
     """Return in words what is wrong with a request."""

@@ -96,9 +96,9 @@ def run(catalog: Path, host: str, port: int, token: str | None, browser: bool, *
         import uvicorn
     except ImportError as error:
         raise ImportError(f"the explorer needs uvicorn: {EXTRA}") from error
-    from goodricke.explorer.app import create_app
-
     import torch
+
+    from goodricke.explorer.app import create_app
 
     torch.set_num_threads(1)  # small batches: more threads only wait for each other
     access = Access(host, token or (None if host in LOCAL else new_token()))

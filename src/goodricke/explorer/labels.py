@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,7 +125,7 @@ class Labels:
             told = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return told.st_mtime_ns, told.st_size, told.st_ino
+        return _state(told)
 
     def _write(self) -> None:
         text = io.StringIO()
@@ -134,7 +135,9 @@ class Labels:
             writer.writerow({**entry.more, **{n: v for n, v in entry.told().items() if v is not None}})
         with whole_file(self.path) as file:
             file.write(text.getvalue().encode())
-        self._state, self._version = self._now(), self._version + 1
+            file.flush()
+            written = file.partial.stat()  # of this file: the next moment another may be in its place
+        self._state, self._version = _state(written), self._version + 1
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -148,6 +151,11 @@ class Labels:
             raise ValueError(
                 f"{self.path}: can't be written ({error.strerror}): name another file by --labels"
             ) from error
+
+
+def _state(told: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes with a file."""
+    return told.st_mtime_ns, told.st_size, told.st_ino
 
 
 def _lock(file: Any) -> None:

@@ -15,7 +15,7 @@ from starlette.background import BackgroundTask
 
 from goodricke import __version__
 from goodricke.explorer.exporting import FORMATS, ids_of, write_rows
-from goodricke.explorer.opened import Explorer, coverage_of
+from goodricke.explorer.opened import Explorer
 from goodricke.explorer.where import Name, Sort, Where
 
 Format = Literal["csv", "parquet", "vot", "ecsv", "fits", "ids"]
@@ -134,7 +134,7 @@ def told_of(explorer: Explorer) -> dict[str, Any]:
         "multiband": desk is not None and desk.multiband and explorer.light_curves is not None,
         "neighbours": explorer.has_neighbours,
         "labels": {"file": str(labels.path), "count": labels.count(), "known": known},
-        "coverage": coverage_of(explorer.catalog),
+        "coverage": explorer.coverage,
     }
 
 

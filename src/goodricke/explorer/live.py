@@ -116,7 +116,8 @@ class Live:
             notes.append("lag and answers are the workers' to tell: --metrics http://HOST:PORT/metrics")
         told: dict[str, Any] = {"messages": sum(part.offset for part in parts), "objects": objects}
         told |= {"statuses": dict(statuses.most_common()), "classes": dict(classes.most_common())}
-        return told | {"changes": list(self._changes)[::-1], "well": now - self._newest < LATE}
+        changes = sorted(self._changes, key=lambda change: change["time"], reverse=True)
+        return told | {"changes": changes, "well": now - self._newest < LATE}
 
     def _partitions(self) -> list[Partition]:
         """Return the partitions; those that have come since are opened."""
@@ -170,7 +171,7 @@ class Live:
         try:
             sums, statuses = parsed(_fetched(str(self._metrics)).decode())
         except (OSError, ValueError, URLError, ImportError) as error:
-            notes.append(f"{self._metrics}: no answer ({error})")
+            notes.append(f"{self._metrics}: no answer ({getattr(error, 'reason', error)}): does the worker run?")
             told["well"] = False
             return
         names = {"messages": "goodricke_messages", "answers": "goodricke_answers", "lag": "goodricke_lag"}

@@ -56,15 +56,20 @@ class Explorer:
     _remembered: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
+    @cached_property
     def classes(self) -> tuple[str, ...]:
         """Of the catalog, in the order of its model."""
         return self.catalog.classes
 
-    @property
+    @cached_property
     def has_neighbours(self) -> bool:
         """Whether the catalog has embeddings."""
         return EMBEDDING in self.catalog.schema.names
+
+    @cached_property
+    def coverage(self) -> str:
+        """What is promised of the prediction sets; see `coverage_of`."""
+        return coverage_of(self.catalog)
 
     @cached_property
     def neighbours(self) -> Neighbours:

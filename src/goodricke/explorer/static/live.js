@@ -115,6 +115,7 @@ export function buildLive(host) {
     drawRate(chart, rates);
     fill(classes, h("h3", {}, "Classes"), bars(answer.classes, true));
     fill(statuses, h("h3", {}, "Statuses"), bars(answer.statuses, false));
+    if (changes.matches(":hover, :focus-within")) return; // stands still for who reads it, or is about to click
     const head = h(
       "thead",
       {},

@@ -216,5 +216,6 @@ async function start() {
 
 start().catch((error) => {
   byId("table-title").textContent = "The catalog could not be shown";
+  byId("table").append(emptyState("", `${error.message} Then load the page again.`));
   fail(error);
 });

@@ -12,6 +12,8 @@ import { Relabel } from "./relabel.js";
 import { set, state, watch } from "./state.js";
 import { historyView, verdict } from "./verdict.js";
 
+const PARTS = ["quarter", "campaign", "sector"]; // what tells the light curves of a star apart
+
 const NO_CURVES = /** @type {[string, string, string]} */ ([
   "No light curves",
   "The catalog holds no observations. Start the explorer with the files it was made from:",
@@ -94,6 +96,7 @@ export class ObjectView {
     const { fields, name, links } = this.object;
     const { ra, dec } = fields;
     const placed = typeof ra === "number" && typeof dec === "number";
+    const parts = PARTS.filter((part) => (fields[part] ?? null) !== null).map((part) => `${part} ${fields[part]}`);
     const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ run) =>
       h("button", { type: "button", class: "quiet", title, "aria-label": title, onclick: run }, text);
     const outward = links.map((/** @type {any} */ one) =>
@@ -116,6 +119,7 @@ export class ObjectView {
           ? [classTag(fields.class), h("span", { class: "num" }, probability(fields.p_max))]
           : h("span", { class: "badge" }, String(fields.status ?? "no class")),
         placed && h("span", { class: "dim num", title: `${number(ra, 8)} ${number(dec, 8)} deg` }, position(ra, dec)),
+        parts.length > 0 && h("span", { class: "dim" }, parts.join(", ")),
         h("span", { class: "links" }, outward),
       ),
     );

@@ -52,12 +52,12 @@ export function verdict(object, coverage) {
       sorted.map((one) => bar(one, set)),
     );
   const facts = [
-    set.length > 0 &&
+    Array.isArray(object.fields.prediction_set) &&
       h(
         "span",
         { title: coverage && `The true class is in it for ${coverage} like those of the training set` },
         h("b", {}, "Prediction set "),
-        set.join(", "),
+        set.join(", ") || "empty: no class is probable enough",
       ),
     object.novelty !== null &&
       object.novelty !== undefined &&
