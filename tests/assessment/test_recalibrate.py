@@ -18,6 +18,8 @@ from goodricke.card import with_section
 from goodricke.cli import app
 from goodricke.models.bundle import verify_model
 from goodricke.training.recipe import DataConfig, read_recipe
+from goodricke.uncertainty.calibrated import Calibration
+from goodricke.uncertainty.calibration import Scaling
 
 QUIET = Console(quiet=True)
 
@@ -187,10 +189,18 @@ def test_scores_are_those_of_the_new_probabilities(home: Path, tmp_path: Path):
     assert "are of the model before" in (tmp_path / "n/README.md").read_text()
 
 
-def test_what_older_cards_say_of_temperatures_goes_with_its_second_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("temperature", "compared"), [(1.0, True), (1.2, False)])
+def test_what_was_true_of_the_former_calibration_goes(temperature: float, compared: bool, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(
         "- Training: 1 h.\n- Temperatures, fitted on validation objects: 0.9 (one pass), 0.8 (mean of\n"
-        "  Monte-Carlo passes).\n- goodricke 0.1.0\n"
+        "  Monte-Carlo passes).\n\n| network minus | accuracy |\n|---|---|\n| forest | 0.1 |\n\n## Scores\n"
     )
-    model: Any = SimpleNamespace(folder=tmp_path, name="old")
-    assert _card(model) == "- Training: 1 h.\n- goodricke 0.1.0\n"
+    scaling = Scaling.of_temperature(temperature, 3)
+    model: Any = SimpleNamespace(folder=tmp_path, name="old", calibration=Calibration.none(3))
+    result: Any = SimpleNamespace(calibration=Calibration(scaling, Scaling.of_temperature(1.0, 3)))
+    card = _card(model, result)
+    assert "Temperatures" not in card
+    assert "passes)" not in card
+    assert ("network minus" in card) == compared
+    assert card.startswith("- Training: 1 h.\n")
+    assert card.endswith("\n\n## Scores\n")

@@ -45,6 +45,7 @@ def _small(patch: pytest.MonkeyPatch, shipped: Path) -> None:
     """Let the shipped names stand for small models, and every recipe be trained for a moment."""
     for module in ("names", "bundle"):
         patch.setattr(f"goodricke.models.{module}.SHIPPED", shipped)
+    patch.setattr("goodricke.baselines.suite.TREES", 20)
     reading = SimpleNamespace(loads=lambda text: _shrunk(tomllib.loads(text)), TOMLDecodeError=tomllib.TOMLDecodeError)
     patch.setattr("goodricke.training.recipe.tomllib", reading)
 

@@ -96,7 +96,7 @@ def recalibrate(
             answers["monte_carlo"] = ask(result, prepared.take(rows), passes, seed)
     if not result.calibration.novelty:
         log.warning("%s has no training objects to measure novelty from: give --recipe once", model.name)
-    card = _card(model)
+    card = _card(model, result)
     label, star = labelled.label[rows], labelled.star[rows]
     if isinstance(data, Recipe):
         scores = {name: score(label, x.probabilities, model.classes, star) for name, x in answers.items()}
@@ -136,11 +136,18 @@ def _warn(model: Model, data: Labelled, rows: np.ndarray, passes: int) -> None:
         )
 
 
-def _card(model: Model) -> str:
-    """Return the card of a model as it was, without the temperatures that older cards name."""
+def _card(model: Model, result: Model) -> str:
+    """Return the card of a model, of a result with other probabilities without what was true of the former ones alone.
+
+    The temperatures that older cards name go, and the comparison with the baselines, whose own scores stay.
+    """
     path = (model.folder or Path()) / "README.md"
     card = path.read_text() if model.folder is not None and path.exists() else f"# {model.name}\n"
-    return re.sub(r"^- Temperatures, fitted on validation objects: .*\n(?:  .*\n)*", "", card, flags=re.MULTILINE)
+    card = re.sub(r"^- Temperatures, fitted on validation objects: .*\n(?:  .*\n)*", "", card, flags=re.MULTILINE)
+    before, after = model.calibration, result.calibration
+    if before.one_pass.like(after.one_pass) and before.monte_carlo.like(after.monte_carlo):
+        return card
+    return re.sub(r"^\| network minus .*\n(?:\|.*\n)*\n?", "", card, flags=re.MULTILINE)
 
 
 def _of_known_classes(data: Labelled, model: Model) -> Labelled:

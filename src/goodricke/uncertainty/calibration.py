@@ -55,6 +55,11 @@ class Scaling:
         """What the logits are divided by, None if there is more to the map than that."""
         return float(1 / self.weight[0]) if self.kind == "temperature" else None
 
+    def like(self, other: Scaling) -> bool:
+        """Return whether another map gives the same probabilities, but for rounding."""
+        pairs = (self.weight, other.weight), (self.offset, other.offset)
+        return self.kind == other.kind and all(np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in pairs)
+
     def probabilities(self, logits: Float) -> NDArray[np.float64]:
         """Return the probabilities (..., C) of logits (..., C)."""
         z = np.asarray(logits, np.float64)
