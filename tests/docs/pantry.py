@@ -131,6 +131,7 @@ def _models(folder: Path, shipped: Path) -> None:
         _tiny(read_config(name), shipped / name, stars)
     for name in ("ztf-bts", "plasticc"):
         (shipped / name).symlink_to(SHIPPED / name)
+    _tiny(read_config("tess-sim"), shipped / "tess-sim", read(folder / "tess"))
     dense = BundleConfig(name="astrafier-published", classes=("A", "B"), network={}, preprocessing=DenseConfig())
     _tiny(dense, folder / "astrafier-published", read(folder / "tess"))
     for name in ("MODEL", "MODEL_A", "MODEL_B", "OTHER_MODEL"):
