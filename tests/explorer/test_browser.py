@@ -20,6 +20,7 @@ pytest.importorskip("fastapi", reason="the explorer's extra isn't installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the explorer's extra isn't installed")
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium isn't installed")
 
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
@@ -128,7 +129,8 @@ class Page:
         return self.browser.execute_script(script, *arguments)
 
     def until(self, true: Callable[[], Any], what: str = "") -> Any:
-        return WebDriverWait(self.browser, 10, 0.05).until(lambda _: true(), what)
+        patient = WebDriverWait(self.browser, 20, 0.05, ignored_exceptions=[StaleElementReferenceException])
+        return patient.until(lambda _: true(), what)
 
     def all(self, selector: str) -> list[Any]:
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
@@ -307,10 +309,9 @@ def test_the_phases_are_those_of_the_formula(page: Page) -> None:
 
 def test_neighbours_open_with_a_click(page: Page) -> None:
     page.open("#open=3")
-    first = page.one(".neighbours button")
-    name = first.find_element(By.CSS_SELECTOR, ".who").text
-    page.js("arguments[0].scrollIntoView()", first)
-    first.click()
+    first = "const b = document.querySelector('.neighbours button');"
+    click = f"{first} b?.click(); return b?.querySelector('.who').textContent"
+    name = page.until(lambda: page.js(click))  # in one go: the page may still be putting them there
     page.until(lambda: page.text(".object-title h2") == name)
     page.browser.back()
     page.until(lambda: page.js("return location.hash") == "#open=3")

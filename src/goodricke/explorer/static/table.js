@@ -31,6 +31,8 @@ export class Table {
     /** @type {Map<number, HTMLElement>} rows in view by index */
     this.elements = new Map();
     this.generation = 0;
+    /** @type {Promise<void>} */
+    this.reloading = Promise.resolve();
     this.head = h("div", { class: "row head", role: "row", "aria-rowindex": 1 });
     this.window = h("div", { class: "window", role: "rowgroup" });
     this.spacer = h("div", { class: "spacer" });
@@ -70,7 +72,13 @@ export class Table {
   }
 
   /** Ask for the first page anew: filters, sorting or columns are others. @param {boolean} [stay] where we are */
-  async reload(stay = false) {
+  reload(stay = false) {
+    this.reloading = this.fetchFirst(stay);
+    return this.reloading;
+  }
+
+  /** @param {boolean} stay */
+  async fetchFirst(stay) {
     const generation = ++this.generation;
     this.scroller.setAttribute("aria-busy", "true");
     this.drawHead();
@@ -267,6 +275,8 @@ export class Table {
   /** Go to the object on show, if it was opened elsewhere and passes the filters. */
   async locate() {
     this.mark();
+    await Promise.resolve(); // the same change may have begun to reload the table, which goes to its top
+    await this.reloading;
     const { open: row } = state;
     if (row === null || this.at(this.current)?.row === row) return;
     const { generation } = this;
