@@ -20,6 +20,7 @@ from goodricke.commands import (
     guarded,
     reading,
 )
+from goodricke.models.names import completions
 
 
 def explore(
@@ -39,7 +40,11 @@ def explore(
         typer.Option(help="CSV that labels given here are kept in  [default: NAME-labels.csv beside the catalog]"),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="The one that made the catalog, if it isn't found by the name in the catalog")
+        str | None,
+        typer.Option(
+            help="The one that made the catalog, if it isn't found by the name in the catalog",
+            autocompletion=completions,
+        ),
     ] = None,
     alerts: Annotated[
         str | None, typer.Option(help="State store of a running alert engine: a folder or redis://...")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goodricke.commands import DONE, Device, Recursive, console, guarded
+from goodricke.models.names import completions
 
 if TYPE_CHECKING:
     from goodricke.explorer.security import Access
@@ -24,7 +25,10 @@ Find = Any  # Callable[[str], LightCurves | None]
 
 def serve(
     model: Annotated[
-        list[str], typer.Argument(help="Shipped models (see `goodricke models list`), folders or hub ids")
+        list[str],
+        typer.Argument(
+            help="Shipped models (see `goodricke models list`), folders or hub ids", autocompletion=completions
+        ),
     ],
     catalog: Annotated[
         Path | None, typer.Option(help="Catalog folder or .parquet of classify --out, for /objects")
