@@ -30,6 +30,7 @@ from benchmarks.timing import (
 )
 from goodricke.inference import monte_carlo
 from goodricke.lightcurves import LightCurves
+from goodricke.models import threads
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.preprocess.dense import DenseConfig, prepare
@@ -187,7 +188,10 @@ def _one_pass(case: Case, network: Astrafier | PlainAstrafier, prepared: Prepare
     @torch.inference_mode()
     def action() -> None:
         with _precision(case):
-            network(*batch[:3])
+            if isinstance(network, Astrafier):
+                threads.answer(network, batch)
+            else:
+                network(*batch[:3])
 
     return action
 
@@ -227,7 +231,7 @@ def _difference(case: Case, prepared: Prepared) -> float:
     plain, batch = plain_of(network), prepared.batch(np.arange(len(prepared))).to(case.device)
     with torch.inference_mode():
         with _precision(case):
-            logits = (plain(*batch[:3]) if case.plain else network(*batch).logits).float()
+            logits = (plain(*batch[:3]) if case.plain else threads.answer(network, batch).logits).float()
         return float((logits - plain(*batch[:3])).abs().max())
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from goodricke import ragged
 from goodricke.lightcurves import LightCurves
-from goodricke.models import gpu
+from goodricke.models import gpu, threads
 from goodricke.models.bundle import Model, load_model
 from goodricke.models.multiband import Multiband
 from goodricke.predictions import Predictions, Status
@@ -22,7 +22,7 @@ from goodricke.preprocess import Prepared, Steps, prepare
 from goodricke.preprocess.tensors import Batch, length_buckets, rounded_up
 from goodricke.uncertainty.calibrated import Mode
 from goodricke.uncertainty.conformal import COVERAGE, Coverage
-from goodricke.uncertainty.mc_dropout import dropout_from, row_keys, summarise
+from goodricke.uncertainty.mc_dropout import row_keys, summarise
 
 POINTS = 32768  # padded points in one call of the network on a CPU: bounds memory whatever the light curves
 
@@ -175,8 +175,8 @@ def monte_carlo(
     results = []
     for first in range(0, passes, at_once):
         some = range(first, min(first + at_once, passes))
-        with model.autocast(), dropout_from(model.network, row_keys(names, some, seed)):
-            answer = model.network(*batch, passes=len(some))
+        with model.autocast():
+            answer = threads.answer(model.network, batch, len(some), row_keys(names, some, seed))
         logits = answer.logits.float().cpu().numpy()  # (B * S', C)
         results.append(logits.reshape(len(rows), len(some), -1).swapaxes(0, 1))
     return np.concatenate(results)

@@ -51,10 +51,9 @@ class Dropout(nn.Module):
 class Conv(nn.Conv1d):
     """A 1-D convolution over time, ``(B, T, C) -> (B, T, C')``, zero-padded to keep T."""
 
-    _kept: tuple[tuple[int, int, int], Tensor] | None = None  # the spectrum of the weights, and of which it is
-
     def __init__(self, c_in: int, c_out: int, kernel: int) -> None:
         super().__init__(c_in, c_out, kernel, padding=kernel // 2)
+        self.kept: dict[tuple[int, int, int], Tensor] = {}  # the spectrum of the weights, by which they are
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``x`` (B, T, C)."""
@@ -76,9 +75,12 @@ class Conv(nn.Conv1d):
         if torch.is_grad_enabled() or self.weight.is_inference():
             return kernel_spectrum(self.weight, n)
         key = self.weight.data_ptr(), self.weight._version, n
-        if self._kept is None or self._kept[0] != key:
-            self._kept = key, kernel_spectrum(self.weight, n)
-        return self._kept[1]
+        found = self.kept.get(key)
+        if found is None:
+            found = kernel_spectrum(self.weight, n)
+            self.kept.clear()
+            self.kept[key] = found
+        return found
 
 
 def tile_length(kernel: int, T: int) -> int:
@@ -239,7 +241,9 @@ def reversal(mask: Tensor) -> Tensor:
 
 
 def _reorder(x: Tensor, index: Tensor) -> Tensor:
-    return x.gather(1, index.unsqueeze(2).expand_as(x))
+    """Return the frames ``index`` (B, T) of ``x`` (B, T, C), copied whole: `gather` goes from number to number."""
+    first = torch.arange(x.shape[0], device=x.device).unsqueeze(1) * x.shape[1]  # (B, 1)
+    return x.flatten(0, 1).index_select(0, (index + first).flatten()).view_as(x)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
