@@ -69,6 +69,7 @@ GAINS = (
     ("gentle", "scratch"),
     ("gentle", "scratch-gentle"),
     ("pre-trained", "scratch-long"),
+    ("gentle", "scratch-long"),
 )
 RESAMPLES = 1000
 

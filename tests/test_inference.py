@@ -81,7 +81,7 @@ def test_one_pass_without_dropout_is_the_network_s_own_answer():
     found = classify(STARS, MODEL, 0)
     prepared = prepare(STARS, MODEL.preprocessing)
     for k in range(len(STARS)):
-        logits, embedding, _ = MODEL.answer(prepared, np.array([k]))
+        logits, embedding, *_ = MODEL.answer(prepared, np.array([k]))
         expected = np.exp(logits[0] / 1.3)
         np.testing.assert_allclose(found.probabilities[k], expected / expected.sum(), atol=1e-5)
         np.testing.assert_allclose(found.table["embedding"][k].as_py(), embedding[0], atol=1e-5)

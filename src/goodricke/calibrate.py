@@ -7,13 +7,12 @@ means a rate of false alarms; see `goodricke.uncertainty`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.inference import monte_carlo
-from goodricke.models.bundle import Model
+from goodricke.models.bundle import Model, Told
 from goodricke.preprocess import Prepared, Steps
 from goodricke.uncertainty.calibrated import Calibration, Mode
 from goodricke.uncertainty.calibration import KINDS, Kind, choose_scaling, fit_scaling, folds_of
@@ -29,13 +28,6 @@ STRATA = (0, 2, 4, 8, 16, 32, 64, 128, 256)  # steps of a stream at which anothe
 Int = NDArray[np.int64]
 
 
-class Told(NamedTuple):
-    """What a model says of some objects in one pass."""
-
-    logits: NDArray[np.float32]  # (n, C)
-    embedding: NDArray[np.float32]  # (n, d)
-
-
 def calibrate(
     model: Model,
     prepared: Prepared | Steps,
@@ -45,7 +37,7 @@ def calibrate(
     star: NDArray | None = None,
     passes: int = 20,
     kinds: Sequence[Kind] = KINDS,
-    novelty: NoveltyKind = "mahalanobis",
+    novelty: NoveltyKind = "combined",
 ) -> Calibration:
     """Return what labelled objects say of a model's answers.
 
@@ -67,7 +59,7 @@ def calibrate(
         Monte-Carlo passes; 0 for none.
     kinds : list
         Scalings to choose from, the simplest first.
-    novelty : {"mahalanobis", "neighbours", "energy"}
+    novelty : {"combined", "mahalanobis", "neighbours", "energy"}
 
     Raises
     ------
@@ -86,20 +78,34 @@ def calibrate(
         samples = np.concatenate([monte_carlo(model, prepared, part, passes, seed=0) for part in _pieces(few)], 1)
         several, left_out = choose_scaling(samples, label[few], star[few], kinds)
         sets["monte_carlo"] = Conformal.of(left_out, label[few])
-    detector = _detector(model, prepared, label, known, novelty)
-    usual: dict[Mode, Novelty] = {} if detector is None else {"one_pass": _usual(detector, told)}
-    result = Calibration(one_pass, several, sets, usual)
-    return (
-        _with_stream(result, model, prepared, label, validation, detector, told, star)
-        if isinstance(prepared, Steps)
-        else result
-    )
+    if isinstance(prepared, Steps):
+        sets["stream"] = _sets_of_stream(one_pass.kind, model, prepared, label, validation, told, star)
+    return Calibration(one_pass, several, sets, measure_novelty(model, prepared, label, validation, known, novelty))
+
+
+def measure_novelty(
+    model: Model,
+    prepared: Prepared | Steps,
+    label: NDArray[np.integer],
+    validation: Int,
+    known: Int,
+    kind: NoveltyKind = "combined",
+) -> dict[Mode, Novelty]:
+    """Return what validation objects say of how strange an object is; see `calibrate`."""
+    detector = _detector(model, prepared, label, known, kind)
+    if detector is None:
+        return {}
+    found: dict[Mode, Novelty] = {"one_pass": _usual(detector, ask(model, prepared, validation))}
+    if isinstance(prepared, Steps):
+        told, _, counts, bounds = _ask_on_the_way(model, prepared, validation)
+        found["stream"] = _usual(detector, told, stratum_of(counts, bounds), bounds.tolist())
+    return found
 
 
 def ask(model: Model, prepared: Prepared | Steps, rows: Int) -> Told:
-    """Return logits and embeddings of one pass, in the order of the rows."""
+    """Return what a model says in one pass, in the order of the rows."""
     answers = [model.answer(prepared, part) for part in _pieces(rows)]
-    return Told(*(np.concatenate([answer[k] for answer in answers]) for k in (0, 1)))
+    return Told(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
 
 
 def _pieces(rows: Int) -> list[Int]:
@@ -113,41 +119,39 @@ def _detector(
     if not len(known):
         return next((x.detector for x in model.calibration.novelty.values()), None)
     few = np.sort(np.random.default_rng(0).permutation(known)[:REFERENCE])
-    return fit_detector(kind, ask(model, prepared, few).embedding, label[few])
+    told = ask(model, prepared, few)
+    return fit_detector(kind, told.features, told.logits, label[few])
 
 
 def _usual(detector: Detector, told: Told, stratum: Int | None = None, edges: Sequence[int] = (0,)) -> Novelty:
     """Return how strange validation objects look."""
-    score = detector.score(told.embedding, told.logits).astype(np.float32)
+    score = detector.score(told.features, told.logits).astype(np.float32)
     where = np.zeros(len(score), np.int16) if stratum is None else stratum.astype(np.int16)
     return Novelty(detector, score, where, np.array(edges, np.int32))
 
 
-def _with_stream(
-    result: Calibration,
-    model: Model,
-    steps: Steps,
-    label: NDArray[np.integer],
-    validation: Int,
-    detector: Detector | None,
-    whole: Told,
-    star: NDArray,
-) -> Calibration:
-    """Add what holds for light curves that are still coming in: validation ones, cut somewhere in each stratum."""
+def _ask_on_the_way(model: Model, steps: Steps, validation: Int) -> tuple[Told, Int, Int, NDArray[np.int32]]:
+    """Return what a model says of validation light curves that are still coming in, cut somewhere in each stratum.
+
+    With it, for each answer the place of its light curve among the ``validation`` ones, the number of steps that it was
+    cut to, and the strata's edges.
+    """
     rows, counts = cuts(steps.n_points[validation])
-    part = steps.cut(validation[rows], counts)
-    told = ask(model, part, np.arange(len(rows)))
-    bounds = _edges(steps.n_points[validation])
+    told = ask(model, steps.cut(validation[rows], counts), np.arange(len(rows)))
+    return told, rows, counts, _edges(steps.n_points[validation])
+
+
+def _sets_of_stream(
+    kind: Kind, model: Model, steps: Steps, label: NDArray[np.integer], validation: Int, whole: Told, star: NDArray
+) -> Conformal:
+    """Return prediction sets that hold for light curves that are still coming in."""
+    told, rows, counts, bounds = _ask_on_the_way(model, steps, validation)
     p, fold = np.empty(told.logits.shape), folds_of(star[validation])
     for k in np.unique(fold):  # each star by a scaling fitted to others, as for whole light curves
         rest = fold != k if (fold != k).any() else fold == k
-        scaling = fit_scaling(whole.logits[None, rest], label[validation][rest], result.one_pass.kind)
+        scaling = fit_scaling(whole.logits[None, rest], label[validation][rest], kind)
         p[fold[rows] == k] = scaling.probabilities(told.logits[fold[rows] == k])
-    sets, usual = dict(result.sets), dict(result.novelty)
-    sets["stream"] = Conformal.of(p, label[validation[rows]], counts, bounds)
-    if detector is not None:
-        usual["stream"] = _usual(detector, told, stratum_of(counts, bounds), bounds.tolist())
-    return Calibration(result.one_pass, result.monte_carlo, sets, usual)
+    return Conformal.of(p, label[validation[rows]], counts, bounds)
 
 
 def _edges(n_points: Int) -> NDArray[np.int32]:

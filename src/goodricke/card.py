@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -150,10 +151,20 @@ def trust(
         lines.append(f"| {name} | {' | '.join(str(getattr(scores, figure)) for figure in figures)} |")
     told = list(answers.values())[-1]
     lines += ["", "| promise | promised | held-out light curves | kept |", "|---|---|---|---|"]
-    for text, kept in promises(model, told, label):
-        size = "" if np.isnan(kept.size) else f", {kept.size:.2f} classes in a set"
-        lines.append(f"| {text} | {kept.promised:g} | {kept.found}{size} | {'yes' if kept.holds else 'NO'} |")
+    lines += [_row(*promise) for promise in promises(model, told, label)]
     return "\n".join(lines) + "\n"
+
+
+def with_alarms(card: str, model: Model, told: Answers) -> str:
+    """Return a card that says how many false alarms of novelty a model now raises on held-out light curves."""
+    for text, kept in alarms(model, told):
+        card = re.sub(rf"^\| {text} \|.*$", _row(text, kept), card, flags=re.MULTILINE)
+    return card
+
+
+def _row(text: str, kept: Kept) -> str:
+    size = "" if np.isnan(kept.size) else f", {kept.size:.2f} classes in a set"
+    return f"| {text} | {kept.promised:g} | {kept.found}{size} | {'yes' if kept.holds else 'NO'} |"
 
 
 LEVELS = (0.8, 0.9, 0.95)
@@ -181,7 +192,7 @@ def promises(model: Model, told: Answers, label: NDArray[np.int64]) -> list[tupl
     label : int64 (n,)
     """
     found = []
-    known, usual = model.calibration.sets.get(told.mode), model.calibration.novelty.get("one_pass")
+    known = model.calibration.sets.get(told.mode)
     if known is not None:
         for level in LEVELS:
             member = known.sets(told.probabilities, coverage=Coverage(level))
@@ -189,10 +200,15 @@ def promises(model: Model, told: Answers, label: NDArray[np.int64]) -> list[tupl
         for level in LEVELS:
             name, kept = _worst_class(known, told.probabilities, label, level)
             found.append((f"the same of each class; worst: {model.classes[name]}", kept))
-    if told.novelty is not None and usual is not None:
-        alarms = false_alarms(told.novelty, len(usual.score))
-        found += [(f"novelty above {1 - x.promised:g}", x) for x in alarms]
-    return found
+    return found + alarms(model, told)
+
+
+def alarms(model: Model, told: Answers) -> list[tuple[str, Kept]]:
+    """Return what became of the promise of false alarms of novelty, in words and numbers; see `promises`."""
+    usual = model.calibration.novelty.get("one_pass")
+    if told.novelty is None or usual is None:
+        return []
+    return [(f"novelty above {1 - x.promised:g}", x) for x in false_alarms(told.novelty, len(usual.score))]
 
 
 def _against_baselines(

@@ -135,6 +135,7 @@ def ask(
     information, targets = np.full(n, np.nan), np.full((n, len(model.config.targets)), np.nan)
     embedding = np.full((n, model.embedding_size), np.nan, np.float32)
     one_pass = np.full((n, classes), np.nan, np.float32)
+    novelty = np.full(n, np.nan) if "one_pass" in model.calibration.novelty else None
     scaling = model.calibration.scaling("monte_carlo" if passes else "one_pass")
     usable = np.flatnonzero(prepared.usable)
     lengths = rounded_up(prepared.padded[usable], gpu.frame_multiple(model.device))
@@ -142,14 +143,17 @@ def ask(
     batches = prefetch(lambda rows: model.batch(prepared, rows), (usable[piece] for piece in buckets), model.device)
     for rows, here in batches:
         batch = here.to(model.device)
-        one_pass[rows], embedding[rows], targets[rows] = model.answer_batch(batch)
+        told = model.answer_batch(batch)
+        one_pass[rows], embedding[rows], targets[rows] = told.logits, told.embedding, told.targets
+        if novelty is not None:
+            novelty[rows] = model.novelty("one_pass", told.features, told.logits, prepared.n_points[rows])
         samples = one_pass[None, rows]
         if passes and isinstance(prepared, Prepared) and isinstance(batch, Batch):
             samples = monte_carlo(model, prepared, rows, passes, seed, batch)
         mean[rows], spread[rows], information[rows] = summarise(scaling.probabilities(samples))
         tick(len(rows))
     tick(n - len(usable))
-    parameters, novelty = model.parameters(targets), model.novelty("one_pass", embedding, one_pass, prepared.n_points)
+    parameters = model.parameters(targets)
     if not passes:
         return Answers(mean, None, None, embedding, parameters, novelty, one_pass)
     return Answers(mean, spread, information, embedding, parameters, novelty, one_pass)

@@ -423,7 +423,7 @@ def calibrated() -> Model:
     steps, edges = done.n_obs[ok], np.array([0, 10], np.int32)
     label = rng.integers(0, 3, int(ok.sum()))
     logits = np.log(done.probabilities[ok])
-    detector = fit_detector("mahalanobis", done.embedding[ok], label)
+    detector = fit_detector("mahalanobis", done.embedding[ok], logits, label)
     score, stratum = detector.score(done.embedding[ok], logits).astype(np.float32), stratum_of(steps, edges)
     novelty = Novelty(detector, score, stratum.astype(np.int16), edges)
     sets = Conformal.of(done.probabilities[ok], label, steps, edges)

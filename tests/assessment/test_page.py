@@ -139,7 +139,7 @@ def test_calibration_has_a_row_per_model_and_class(pair: Assessment, tmp_path: P
 
 def test_before_calibration_is_the_softmax_of_the_network_s_own_answer(result: Assessment) -> None:
     shown, told = trust.with_uncalibrated(result), result.answered["bands"]
-    logits, _, _ = told.model.answer(told.prepared, result.rows)
+    logits, *_ = told.model.answer(told.prepared, result.rows)
     np.testing.assert_allclose(shown["bands before calibration"], softmax(logits, 1), atol=1e-5)
     np.testing.assert_array_equal(shown["bands"], result.probabilities["bands"])
 

@@ -54,6 +54,36 @@ def test_by_its_own_recipe_a_model_gets_the_calibration_of_its_training_again(ho
     assert "## Beware" in cards[1]
 
 
+@pytest.mark.parametrize("name", ["bands", "folded"])
+def test_novelty_alone_is_that_of_a_whole_calibration(home: Path, tmp_path: Path, name: str):
+    first, recipe = load_model(home / name / "model"), home / f"{name}.toml"
+    passes = read_recipe(recipe).training.passes
+    whole = recalibrate(first, read_recipe(recipe), tmp_path / "a", passes=passes, novelty="energy", console=QUIET)
+    code, text = run(first.folder, "--recipe", recipe, "--novelty-only", "--novelty", "energy", "--out", tmp_path / "b")
+    assert code == 0, text
+    assert "novelty above 0.99: 0." in text
+    alone = load_model(tmp_path / "b")
+    assert alone.calibration.sets.keys() == first.calibration.sets.keys()
+    for mode, before in first.calibration.sets.items():
+        np.testing.assert_array_equal(alone.calibration.sets[mode].score, before.score)
+    np.testing.assert_array_equal(alone.calibration.one_pass.weight, first.calibration.one_pass.weight)
+    assert alone.calibration.novelty.keys() == whole.calibration.novelty.keys()
+    for mode, usual in whole.calibration.novelty.items():
+        assert alone.calibration.novelty[mode].detector.kind == "energy"
+        np.testing.assert_array_equal(alone.calibration.novelty[mode].score, usual.score)
+    cards = [(m.folder / "README.md").read_text().splitlines() for m in (first, whole, alone)]
+    changed = [line for line, before in zip(cards[2], cards[0], strict=True) if line != before]
+    assert all(line.startswith("| novelty above") for line in changed)
+    assert [x for x in cards[2] if "novelty above" in x] == [x for x in cards[1] if "novelty above" in x]
+
+
+def test_novelty_alone_needs_the_training_objects(home: Path, tmp_path: Path):
+    data = "--light-curves", home / "curves.csv", "--labels", home / "labels.csv", "--out", tmp_path / "m"
+    code, text = run(home / "bands/model", *data, "--novelty-only")
+    assert code == 2
+    assert "give --recipe" in text
+
+
 def test_a_survey_of_one_s_own(home: Path, tmp_path: Path):
     code, text = run(
         *(home / "bands/model", "--light-curves", home / "curves.csv", "--labels", home / "labels.csv"),

@@ -75,7 +75,7 @@ def assert_same(found: Output, expected: Output, atol: float = 1e-5) -> None:
 
 def rows(output: Output, index: Any) -> Output:
     """Pick objects."""
-    return Output(output.logits[index], output.embedding[index])
+    return Output(output.logits[index], output.embedding[index], output.features[index])
 
 
 class TestSize:
@@ -228,7 +228,9 @@ class TestPrecision:
             single = model(values, time, mask)
             double = model.double()(values.double(), time.double(), mask)
         assert double.logits.dtype == torch.float64
-        assert_same(Output(single.logits.double(), single.embedding.double()), double, atol=2e-4)
+        assert_same(
+            single._replace(logits=single.logits.double(), embedding=single.embedding.double()), double, atol=2e-4
+        )
 
     def test_bfloat16_stays_close(self) -> None:
         model, some = network(), curves([80, 31])
@@ -236,7 +238,7 @@ class TestPrecision:
         with torch.autocast("cpu", torch.bfloat16):
             found = run(model, some)
         assert found.embedding.dtype == torch.float32
-        assert_same(Output(found.logits.float(), found.embedding), plain, atol=0.2)
+        assert_same(found._replace(logits=found.logits.float()), plain, atol=0.2)
 
 
 class TestGradient:

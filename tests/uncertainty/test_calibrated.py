@@ -8,6 +8,7 @@ import pytest
 from goodricke.uncertainty.calibrated import Calibration
 from goodricke.uncertainty.calibration import KINDS, fit_scaling
 from goodricke.uncertainty.conformal import Conformal
+from goodricke.uncertainty.novelty import KINDS as NOVELTY_KINDS
 from goodricke.uncertainty.novelty import Novelty, fit_detector
 
 
@@ -19,7 +20,7 @@ def calibration(kind="vector", detector="mahalanobis") -> Calibration:
     scaling = fit_scaling(logits[None], label, kind)
     points = rng.integers(1, 30, 300)
     sets = {m: Conformal.of(scaling.probabilities(logits), label, points, e) for m, e in MODES.items()}
-    found = fit_detector(detector, x, label)
+    found = fit_detector(detector, x, logits, label)
     strange = found.score(x, logits).astype(np.float32)
     usual = {"one_pass": Novelty(found, strange, np.zeros(300, np.int16), np.zeros(1, np.int32))}
     return Calibration(scaling, fit_scaling(logits[None], label), sets, usual)
@@ -29,7 +30,7 @@ MODES = {"one_pass": (0,), "stream": (0, 4, 16)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("detector", ["mahalanobis", "neighbours", "energy"])
+@pytest.mark.parametrize("detector", NOVELTY_KINDS)
 def test_what_is_written_is_read(kind, detector, tmp_path):
     first = calibration(kind, detector)
     first.write(tmp_path)

@@ -30,7 +30,12 @@ def calibrate(
     kind: Annotated[
         str, typer.Option(help="auto (chosen on left-out objects), temperature, vector or dirichlet")
     ] = "auto",
-    novelty: Annotated[str, typer.Option(help="With --recipe: mahalanobis, neighbours or energy")] = "mahalanobis",
+    novelty: Annotated[
+        str, typer.Option(help="With --recipe: combined, mahalanobis, neighbours or energy")
+    ] = "combined",
+    novelty_only: Annotated[
+        bool, typer.Option("--novelty-only", help="With --recipe: measure novelty alone anew; the rest stays")
+    ] = False,
     mc: Passes = 20,
     seed: Annotated[int, typer.Option(help="Of the split of --light-curves and of the passes")] = 0,
     workers: Workers = 1,
@@ -54,10 +59,16 @@ def calibrate(
 
     def run() -> int:
         from goodricke.assessment.assess import source
-        from goodricke.assessment.recalibrate import recalibrate
+        from goodricke.assessment.recalibrate import recalibrate, remeasure_novelty
+        from goodricke.training.recipe import Recipe
 
         told: dict[str, Any] = {"label": label, "object_id": object_id, "unit": unit, "merge": merged(merge)}
         data = source(recipe, light_curves, labels, None, {k: v for k, v in told.items() if v})
+        if novelty_only:
+            if not isinstance(data, Recipe):
+                raise ValueError("--novelty-only measures novelty from the training objects: give --recipe")
+            remeasure_novelty(model, data, out, novelty=novelty, workers=workers)  # type: ignore[arg-type]
+            return DONE
         kinds: Any = KINDS if kind == "auto" else (kind,)
         recalibrate(model, data, out, kinds=kinds, novelty=novelty, passes=mc, seed=seed, workers=workers)  # type: ignore[arg-type]
         return DONE

@@ -22,11 +22,11 @@ from scipy.stats import rankdata
 
 from goodricke.baselines.features import simple_statistics
 from goodricke.baselines.suite import features_if_installed
-from goodricke.calibrate import Told, ask, calibrate
+from goodricke.calibrate import ask, calibrate
 from goodricke.evaluation.bootstrap import Estimate, interval
 from goodricke.evaluation.promises import fraction
 from goodricke.experiment import Parts, check_same_run, fit, prepare_once, split_objects
-from goodricke.models.bundle import BundleConfig, Model, resolve_device
+from goodricke.models.bundle import BundleConfig, Model, Told, resolve_device
 from goodricke.preprocess import MultibandConfig, Prepared, Steps
 from goodricke.training.families import build_network, family
 from goodricke.training.labelled import Labelled, read_labelled
@@ -170,7 +170,7 @@ def _strangeness(
         rows = kept[VALIDATION], kept[TRAIN]
         known = calibrate(model, prepared, data.label, *rows, passes=0, kinds=("temperature",), novelty=kind)
         detector = known.novelty["one_pass"].detector
-        validation, test, new = (detector.score(x.embedding, x.logits) for x in asked)
+        validation, test, new = (detector.score(x.features, x.logits) for x in asked)
         yield kind, (validation, test, new)
     forest = IsolationForest(n_estimators=TREES, random_state=0).fit(features[kept[TRAIN]])
     validation, test, new = (-forest.score_samples(features[r]) for r in (kept[VALIDATION], kept[TEST], novel))

@@ -16,13 +16,13 @@ import numpy as np
 from rich.console import Console
 from rich.markdown import Markdown
 
-from goodricke.calibrate import calibrate
-from goodricke.card import TITLES, trust, with_section
+from goodricke.calibrate import calibrate, measure_novelty
+from goodricke.card import TITLES, alarms, trust, with_alarms, with_section
 from goodricke.evaluation.metrics import score
 from goodricke.experiment import Parts, split_objects
 from goodricke.inference import ask
 from goodricke.models.bundle import Model, load_model
-from goodricke.preprocess import MultibandConfig, prepare
+from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare
 from goodricke.training.labelled import Labelled, read_labelled
 from goodricke.training.recipe import DataConfig, Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, split_by_star
@@ -40,7 +40,7 @@ def recalibrate(
     out: str | Path,
     *,
     kinds: Sequence[Kind] = KINDS,
-    novelty: NoveltyKind = "mahalanobis",
+    novelty: NoveltyKind = "combined",
     passes: int = 20,
     seed: int = 0,
     workers: int = 1,
@@ -59,7 +59,7 @@ def recalibrate(
         Folder for the calibrated model; its own folder is not touched unless it is this one.
     kinds : list
         Scalings to choose from, the simplest first.
-    novelty : {"mahalanobis", "neighbours", "energy"}
+    novelty : {"combined", "mahalanobis", "neighbours", "energy"}
         With a recipe.
     passes, seed, workers
         As in `goodricke.classify`.
@@ -77,15 +77,7 @@ def recalibrate(
     """
     console = console or Console()
     model = model if isinstance(model, Model) else load_model(model)
-    config = data.data if isinstance(data, Recipe) else data.model_copy(update={"fewest": 1})
-    told = model.preprocessing.columns if isinstance(model.preprocessing, MultibandConfig) else ()
-    with console.status("Reading light curves and labels, preprocessing"):
-        labelled = _of_known_classes(read_labelled(config, told), model)
-        prepared = prepare(labelled.curves, model.preprocessing, workers)
-    if isinstance(data, Recipe):
-        parts = split_objects(data, labelled, prepared)
-    else:
-        parts = _in_two(labelled, prepared.usable, seed)
+    labelled, prepared, parts = _material(model, data, seed, workers, console)
     _warn(model, labelled, parts[VALIDATION], passes)
     with console.status(f"Calibrating by {len(parts[VALIDATION]):,} light curves"):
         given = prepared, labelled.label, parts[VALIDATION], parts[TRAIN], labelled.star
@@ -106,13 +98,55 @@ def recalibrate(
             card = with_section(card, f"## {TITLES[name]}\n\n{scored.markdown()}")
     else:
         result.config = model.config.model_copy(update={"metrics": {}})
-    section = trust(result, label, star, answers, config.name)
+    section = trust(result, label, star, answers, (data.data if isinstance(data, Recipe) else data).name)
     if not isinstance(data, Recipe):
         section += f"\nThe other scores on this card are of the model before, on {model.config.trained_on}.\n"
     console.print(Markdown(section))
     written = result.save(out, with_section(card, section), same_weights=True)
     console.print(f"Model {written.name} {written.hash} written to {out}")
     return written
+
+
+def remeasure_novelty(
+    model: Model | str | Path,
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    novelty: NoveltyKind = "combined",
+    workers: int = 1,
+    console: Console | None = None,
+) -> Model:
+    """Measure a model's novelty anew, by the objects of its training; probabilities and sets stay as they are.
+
+    It takes one pass instead of all the Monte-Carlo passes of `recalibrate`, whose novelty is the same.
+    """
+    console = console or Console()
+    model = model if isinstance(model, Model) else load_model(model)
+    labelled, prepared, parts = _material(model, recipe, 0, workers, console)
+    with console.status(f"Measuring novelty by {len(parts[VALIDATION]):,} light curves"):
+        usual = measure_novelty(model, prepared, labelled.label, parts[VALIDATION], parts[TRAIN], novelty)
+        result = replace(model, calibration=replace(model.calibration, novelty=usual))
+        told = ask(result, prepared.take(parts[TEST]), 0)
+    card = with_alarms((model.folder / "README.md").read_text() if model.folder else f"# {model.name}\n", result, told)
+    for text, kept in alarms(result, told):
+        console.print(f"{text}: {kept.found} of held-out light curves")
+    written = result.save(out, card, same_weights=True)
+    console.print(f"Model {written.name} {written.hash} written to {out}")
+    return written
+
+
+def _material(
+    model: Model, data: Recipe | DataConfig, seed: int, workers: int, console: Console
+) -> tuple[Labelled, Prepared | Steps, Parts]:
+    """Return labelled light curves of a model's classes, prepared for it, and which of them teach."""
+    config = data.data if isinstance(data, Recipe) else data.model_copy(update={"fewest": 1})
+    told = model.preprocessing.columns if isinstance(model.preprocessing, MultibandConfig) else ()
+    with console.status("Reading light curves and labels, preprocessing"):
+        labelled = _of_known_classes(read_labelled(config, told), model)
+        prepared = prepare(labelled.curves, model.preprocessing, workers)
+    if isinstance(data, Recipe):
+        return labelled, prepared, split_objects(data, labelled, prepared)
+    return labelled, prepared, _in_two(labelled, prepared.usable, seed)
 
 
 def _warn(model: Model, data: Labelled, rows: np.ndarray, passes: int) -> None:

@@ -63,6 +63,7 @@ class Output(NamedTuple):
 
     logits: Tensor  # (B, classes)
     embedding: Tensor  # (B, embed)
+    features: Tensor  # (B, embed + context): what the head sees, the embedding first
     targets: None = None  # no regressed parameters
 
 
@@ -315,7 +316,7 @@ class Astrafier(nn.Module):
             context = repeat(context, embedding.shape[0] // context.shape[0])
             standardised = (context - self.context_mean) / self.context_std  # (B, context)
             features = torch.cat([features, torch.nan_to_num(standardised).clamp(-10, 10)], 1)  # (B, d + context)
-        return Output(self.head(features), embedding)
+        return Output(self.head(features), embedding, features)
 
     def answer(self, batch: Batch) -> Output:
         """Classify a batch of prepared light curves."""

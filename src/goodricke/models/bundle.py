@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -97,6 +97,15 @@ class BundleConfig(BaseModel):
     version: str = ""
 
 
+class Told(NamedTuple):
+    """What a network says of n objects in one pass."""
+
+    logits: np.ndarray  # (n, C)
+    embedding: np.ndarray  # (n, d)
+    features: np.ndarray  # (n, f) what its head sees: the embedding first, then what it was told beside the light curve
+    targets: np.ndarray  # (n, k) regressed parameters, standardised
+
+
 @dataclass
 class Model:
     """A network with everything needed to use it.
@@ -162,23 +171,20 @@ class Model:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=on and self.stochastic)
 
     @torch.inference_mode()
-    def answer(self, prepared: Prepared | Steps, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return logits (B, C), embeddings (B, d) and standardised targets (B, k) of some usable prepared objects.
-
-        One deterministic pass.
-        """
+    def answer(self, prepared: Prepared | Steps, rows: np.ndarray) -> Told:
+        """Return what the network says of some usable prepared objects in one deterministic pass."""
         return self.answer_batch(self.batch(prepared, rows))
 
     @torch.inference_mode()
-    def answer_batch(self, batch: Batch | StepBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def answer_batch(self, batch: Batch | StepBatch) -> Told:
         """Return what `answer` does of a `batch`."""
         with self.autocast():
             here = batch.to(self.device)
             on_its_own: Any = self.network.answer
             output = threads.answer(self.network, here) if isinstance(here, Batch) else on_its_own(here)
-        logits, embedding = output.logits.float().cpu().numpy(), output.embedding.float().cpu().numpy()
-        none = np.zeros((len(logits), 0), np.float32)
-        return logits, embedding, none if output.targets is None else output.targets.float().cpu().numpy()
+        targets = output.logits[:, :0] if output.targets is None else output.targets
+        told = (output.logits, output.embedding, output.features, targets)
+        return Told(*(x.float().cpu().numpy() for x in told))
 
     def batch(self, prepared: Prepared | Steps, rows: np.ndarray) -> Batch | StepBatch:
         """Return some usable prepared objects as tensors, ready to be copied to the network's device."""
@@ -214,18 +220,18 @@ class Model:
         known = self.calibration.sets.get(mode)
         return None if known is None else known.sets(probabilities, n_points, coverage)
 
-    def novelty(self, mode: Mode, embedding: np.ndarray, logits: np.ndarray, n_points: np.ndarray) -> np.ndarray | None:
+    def novelty(self, mode: Mode, features: np.ndarray, logits: np.ndarray, n_points: np.ndarray) -> np.ndarray | None:
         """Return how unlike the training set n objects are, (n,), or None; see `goodricke.uncertainty.novelty`.
 
         Parameters
         ----------
         mode : {"one_pass", "monte_carlo", "stream"}
-        embedding, logits : (n, d) and (n, C)
-            Of one pass.
+        features, logits : (n, f) and (n, C)
+            Of one pass, see `Told`.
         n_points : int (n,)
         """
         known = self.calibration.novelty.get("one_pass" if mode == "monte_carlo" else mode)
-        return None if known is None else known.of(embedding, logits, n_points)
+        return None if known is None else known.of(features, logits, n_points)
 
     # ---- state per object (multi-band models) -----------------------------------------------------------------
 
@@ -502,7 +508,7 @@ def verify_model(model: Model) -> float:
 
 
 def _record(model: Model, golden: Prepared | Steps, path: Path) -> None:
-    logits, embedding, _ = replace(model, precision="float32").answer(golden, np.arange(len(golden)))
+    logits, embedding, *_ = replace(model, precision="float32").answer(golden, np.arange(len(golden)))
     np.savez_compressed(path, allow_pickle=False, **golden.to_arrays(), logits=logits, embedding=embedding)
 
 

@@ -250,6 +250,11 @@ class Answer(NamedTuple):
     embedding: Tensor  # (M, hidden + extras)
     targets: Tensor  # (M, targets), standardised
 
+    @property
+    def features(self) -> Tensor:
+        """What the heads see: the embedding has all of it."""
+        return self.embedding
+
 
 class Multiband(nn.Module):
     """The ensemble. Band networks are independent of each other and of the central one: they can be trained alone."""

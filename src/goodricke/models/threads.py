@@ -57,14 +57,14 @@ def answer(network: nn.Module, batch: Batch, passes: int = 1, keys: Keys | None 
             return _answer(own, *part)
 
     with _one_thread_each(threads), ThreadPoolExecutor(number) as pool:
-        logits, embedding, _ = zip(*pool.map(work, _copies(network, number), parts), strict=True)
+        logits, embedding, features, _ = zip(*pool.map(work, _copies(network, number), parts), strict=True)
 
     def joined(of_parts: tuple[Tensor, ...]) -> Tensor:
         return torch.cat(
             [x.unflatten(0, (-1, n)) for x, (_, n, _) in zip(of_parts, parts, strict=True)], int(by_pass)
         ).flatten(0, 1)
 
-    return Output(joined(logits), joined(embedding))
+    return Output(joined(logits), joined(embedding), joined(features))
 
 
 def _answer(network: nn.Module, batch: Batch, passes: int, keys: Keys | None) -> Output:

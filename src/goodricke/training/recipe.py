@@ -87,7 +87,7 @@ class TrainingConfig(LoopConfig):
     calibration: Literal["auto", "temperature", "vector", "dirichlet"] = Field(
         "auto", description="of probabilities; auto: the freest that is surely better on left-out validation objects"
     )
-    novelty: NoveltyKind = "mahalanobis"
+    novelty: NoveltyKind = "combined"
     workers: int = Field(1, ge=1, description="processes for preprocessing")
     init: str | None = Field(None, description="model to start from, name or folder; from scratch without")
     ensemble: EnsembleConfig = Field(EnsembleConfig(), description="what is particular to multi-band models")

@@ -1,7 +1,10 @@
 """Novelty: how unlike the training objects an object is, as a rate of false alarms.
 
-Three scores of what a network sees, the larger the stranger:
+Four scores of what a network sees, the larger the stranger:
 
+*combined*: the energy, which is high between the classes, and the squared distance of what the head sees to the nearest
+class mean in the metric of the covariance within classes (Lee et al. 2018, eq. 2), which is large outside of all of
+them; each in units of its spread among training objects;
 *mahalanobis*: the squared distance of the embedding to the nearest class mean, in the metric of the covariance within
 classes (Lee et al. 2018, eq. 2), less that to the mean of all in the metric of the whole covariance (Ren et al. 2021,
 eq. 2), which takes out what all objects vary in;
@@ -25,7 +28,7 @@ from scipy.special import logsumexp
 
 from goodricke.uncertainty.conformal import stratum_of
 
-Kind = Literal["mahalanobis", "neighbours", "energy"]
+Kind = Literal["combined", "mahalanobis", "neighbours", "energy"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NEIGHBOUR = 10
 KEPT = 2000  # training embeddings that neighbours are looked for among
@@ -41,40 +44,49 @@ class Detector:
 
     Parameters
     ----------
-    kind : {"mahalanobis", "neighbours", "energy"}
+    kind : {"combined", "mahalanobis", "neighbours", "energy"}
     arrays : dict of float32
-        *mahalanobis*: ``within`` (d, d), which whitens embeddings within classes, ``means`` (C, d) whitened,
-        ``whole`` (d, d) and ``mean`` (1, d), the same of all objects as one class; *neighbours*: ``known`` (m, d).
+        *combined*, *mahalanobis*: ``within`` (f, f), which whitens features within classes, ``means`` (C, f) whitened;
+        the former ``usual`` (2, 2), mean and standard deviation of distance and energy; the latter ``whole`` (f, f)
+        and ``mean`` (1, f), of all objects as one class; *neighbours*: ``known`` (m, f).
     """
 
     kind: Kind
     arrays: Mapping[str, NDArray[np.float32]]
 
-    def score(self, embedding: Float, logits: Float) -> NDArray[np.float64]:
-        """Return the strangeness (n,) of objects by their embeddings (n, d) and logits (n, C)."""
+    def score(self, features: Float, logits: Float) -> NDArray[np.float64]:
+        """Return the strangeness (n,) of objects by what the head sees of them (n, f) and their logits (n, C).
+
+        A detector that was fitted to embeddings alone takes these: features begin with them.
+        """
         if self.kind == "energy":
-            return -logsumexp(np.asarray(logits, np.float64), axis=1)
-        x = np.asarray(embedding, np.float32)
+            return _energy(logits)
+        x = np.asarray(features, np.float32)
         if self.kind == "neighbours":
-            return _kth_distance(_unit(x), self.arrays["known"])
+            known = self.arrays["known"]
+            return _kth_distance(_unit(x[:, : known.shape[1]]), known)
+        x = x[:, : len(self.arrays["within"])]
         near = _squared(x @ self.arrays["within"], self.arrays["means"]).min(1)
+        if self.kind == "combined":
+            mean, spread = self.arrays["usual"]
+            return ((np.stack([near, _energy(logits)], 1) - mean) / spread).sum(1)
         return near - _squared(x @ self.arrays["whole"], self.arrays["mean"])[:, 0]
 
 
-def fit_detector(kind: Kind, embedding: Float, label: NDArray[np.integer], seed: int = 0) -> Detector:
+def fit_detector(kind: Kind, features: Float, logits: Float, label: NDArray[np.integer], seed: int = 0) -> Detector:
     """Learn what training objects look like.
 
     Parameters
     ----------
-    kind : {"mahalanobis", "neighbours", "energy"}
-    embedding : (m, d)
+    kind : {"combined", "mahalanobis", "neighbours", "energy"}
+    features, logits : (m, f) and (m, C)
         Of training objects.
     label : int (m,)
         Their classes.
     seed : int
         Of the choice of the neighbours that are kept.
     """
-    x = np.asarray(embedding, np.float64)
+    x = np.asarray(features, np.float64)
     if kind == "energy":
         return Detector(kind, {})
     if kind == "neighbours":
@@ -82,8 +94,14 @@ def fit_detector(kind: Kind, embedding: Float, label: NDArray[np.integer], seed:
         return Detector(kind, {"known": _unit(x[np.sort(chosen)]).astype(np.float32)})
     names, index = np.unique(label, return_inverse=True)
     means = np.stack([x[index == k].mean(0) for k in range(len(names))])
-    within, whole = _whitening(x - means[index]), _whitening(x - x.mean(0))
-    kept = {"within": within, "means": means @ within, "whole": whole, "mean": x.mean(0, keepdims=True) @ whole}
+    within = _whitening(x - means[index])
+    kept = {"within": within, "means": means @ within}
+    if kind == "combined":
+        both = np.stack([_squared(x @ within, means @ within).min(1), _energy(logits)], 1)
+        kept["usual"] = np.stack([both.mean(0), np.maximum(both.std(0), np.finfo(np.float32).tiny)])
+    else:
+        whole = _whitening(x - x.mean(0))
+        kept |= {"whole": whole, "mean": x.mean(0, keepdims=True) @ whole}
     return Detector(kind, {name: np.ascontiguousarray(array, np.float32) for name, array in kept.items()})
 
 
@@ -112,12 +130,12 @@ class Novelty:
         """Scores of each stratum, ascending."""
         return [np.sort(self.score[self.stratum == b]) for b in range(len(self.edges))]
 
-    def of(self, embedding: Float, logits: Float, n_points: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+    def of(self, features: Float, logits: Float, n_points: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
         """Return the novelty (n,): the fraction of validation objects, of light curves as long, that are less strange.
 
         Parameters
         ----------
-        embedding : (n, d)
+        features : (n, f)
         logits : (n, C)
         n_points : int (n,), optional
             Points of each light curve; needed where there are several strata.
@@ -125,18 +143,23 @@ class Novelty:
         Returns
         -------
         float64 (n,)
-            From 0 to m / (m + 1); NaN where embedding or logits are.
+            From 0 to m / (m + 1); NaN where features or logits are.
         """
-        result = np.full(len(embedding), np.nan)
-        known = np.isfinite(embedding).all(1) & np.isfinite(logits).all(1)
-        strange = self.detector.score(embedding[known], logits[known]).astype(np.float32)
-        points = np.zeros(len(embedding), np.int64) if n_points is None else n_points
+        result = np.full(len(features), np.nan)
+        known = np.isfinite(features).all(1) & np.isfinite(logits).all(1)
+        strange = self.detector.score(features[known], logits[known]).astype(np.float32)
+        points = np.zeros(len(features), np.int64) if n_points is None else n_points
         where, values = stratum_of(points, self.edges)[known], np.empty(len(strange))
         for b in np.unique(where):
             mine, like = where == b, self._sorted[b]
             values[mine] = np.searchsorted(like, strange[mine], side="left") / (len(like) + 1)
         result[known] = values
         return result
+
+
+def _energy(logits: Float) -> NDArray[np.float64]:
+    """Return the energy (n,) of logits (n, C)."""
+    return -logsumexp(np.asarray(logits, np.float64), axis=1)
 
 
 def _whitening(centred: Float) -> NDArray[np.float64]:
