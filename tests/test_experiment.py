@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.experiment import split_objects
 from goodricke.preprocess import prepare
+from goodricke.training.begin import split_objects
 from goodricke.training.labelled import merged, read_labelled
 from goodricke.training.recipe import DataConfig, example, read_recipe
 

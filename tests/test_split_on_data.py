@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from goodricke.experiment import split_objects
 from goodricke.lightcurves import LightCurves
 from goodricke.preprocess import FoldedConfig, Prepared
+from goodricke.training.begin import split_objects
 from goodricke.training.labelled import Labelled, _stars
 from goodricke.training.recipe import DataConfig, Recipe
 

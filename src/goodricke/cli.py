@@ -237,7 +237,7 @@ def pretrain(
     """
 
     def run() -> int:
-        from goodricke.experiment import pretrain_recipe
+        from goodricke.pretrain import pretrain_recipe
         from goodricke.training.recipe import read_recipe
 
         pretrain_recipe(read_recipe(recipe), device)

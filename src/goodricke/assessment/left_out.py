@@ -25,9 +25,10 @@ from goodricke.baselines.suite import features_if_installed
 from goodricke.calibrate import ask, calibrate
 from goodricke.evaluation.bootstrap import Estimate, interval
 from goodricke.evaluation.promises import fraction
-from goodricke.experiment import Parts, check_same_run, fit, prepare_once, split_objects
+from goodricke.experiment import fit
 from goodricke.models.bundle import BundleConfig, Model, Told, resolve_device
 from goodricke.preprocess import MultibandConfig, Prepared, Steps
+from goodricke.training.begin import Parts, check_same_run, prepare_once, split_objects
 from goodricke.training.families import build_network, family
 from goodricke.training.labelled import Labelled, read_labelled
 from goodricke.training.recipe import Recipe, resolved

@@ -19,10 +19,10 @@ from rich.markdown import Markdown
 from goodricke.calibrate import calibrate, measure_novelty
 from goodricke.card import TITLES, alarms, trust, with_alarms, with_section
 from goodricke.evaluation.metrics import score
-from goodricke.experiment import Parts, split_objects
 from goodricke.inference import ask
 from goodricke.models.bundle import Model, load_model
 from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare
+from goodricke.training.begin import Parts, split_objects
 from goodricke.training.labelled import Labelled, read_labelled
 from goodricke.training.recipe import DataConfig, Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, split_by_star

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from goodricke.experiment import split_objects
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, read_config
 from goodricke.preprocess import MultibandConfig, prepare
 from goodricke.readers import read_labels
+from goodricke.training.begin import split_objects
 from goodricke.training.labelled import Labelled, read_labelled
 from goodricke.training.recipe import DataConfig, Recipe, TargetConfig, resolved
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
