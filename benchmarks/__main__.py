@@ -12,7 +12,20 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks import alerts, astrafier, catalog, gpu, growth, multiband, onnx, reading, similar, simulate, soak
+from benchmarks import (
+    alerts,
+    astrafier,
+    catalog,
+    explorer,
+    gpu,
+    growth,
+    multiband,
+    onnx,
+    reading,
+    similar,
+    simulate,
+    soak,
+)
 from benchmarks.timing import machine
 
 BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
@@ -32,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
     "engine": alerts.engine,
     "stream": alerts.stream,
     "similar": similar.run,
+    "explorer": explorer.run,
     "simulating": simulate.dense,
     "gpu": gpu.run,
     "soak": soak.run,

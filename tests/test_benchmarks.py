@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as program
-from benchmarks import astrafier, gpu, growth, multiband, onnx, reading, similar, simulate
+from benchmarks import astrafier, explorer, gpu, growth, multiband, onnx, reading, similar, simulate
 from benchmarks.plain.astrafier import plain_of
 from benchmarks.timing import peak_memory, together, wait_for_others
 from torch.utils.flop_counter import FlopCounterMode
@@ -52,6 +52,12 @@ def test_the_benchmark_of_gpus_runs() -> None:
     assert not any("not measured" in figures for figures in results.values())
     (training,) = (figures for name, figures in results.items() if name.startswith("training"))
     assert training["epoch of 12,000 [s]"] == pytest.approx(12_000 / training["light curves per second"])
+
+
+def test_the_benchmark_of_the_explorer_runs() -> None:
+    results = explorer.run(tiny=True)
+    assert finite(results)
+    assert "opening 2,000 rows" in results
 
 
 def test_reading_benchmarks_run_and_agree() -> None:

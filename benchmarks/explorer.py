@@ -1,0 +1,140 @@
+"""Speed of the explorer's table and diagrams, through its web interface, against pandas with all columns in memory."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from benchmarks.astrafier import Figures
+from benchmarks.timing import measure, peak_memory
+from goodricke.catalog.folder import Entry, Folder, write_shard
+from goodricke.explorer.app import create_app
+from goodricke.explorer.opened import open_explorer
+from goodricke.predictions import Predictions
+
+SHARD = 100_000
+CLASSES = ("DSCT", "ECL", "ROT", "RRL", "SOLARLIKE")
+CORNERS = 300
+HERE = "http://127.0.0.1"
+
+
+def run(tiny: bool = False) -> Figures:
+    """Measure a catalog of a million made-up rows: its first opening, and what the page asks for, answers and all.
+
+    "Plain" is pandas doing the same to columns that it has in memory, without anything sent or drawn.
+    """
+    n = 2000 if tiny else 1_000_000
+    with TemporaryDirectory() as folder, mock.patch.dict(os.environ, XDG_CACHE_HOME=str(Path(folder) / "cache")):
+        path = catalog_of(Path(folder) / "catalog", n)
+        opened = []
+        for _ in range(2):
+            begun = time.perf_counter()
+            explorer = open_explorer(path)
+            opened.append(time.perf_counter() - begun)
+            if len(opened) == 1:
+                explorer.close()
+        try:
+            figures = _asked(create_app(explorer), explorer.catalog.read().drop_columns(["embedding"]).to_pandas())
+        finally:
+            explorer.close()
+    figures[f"opening {n:,} rows"] = {
+        "first time [s]": opened[0],
+        "later [s]": opened[1],
+        "peak memory [GB]": peak_memory(),
+    }
+    return figures
+
+
+def catalog_of(path: Path, n: int) -> Path:
+    """Write a catalog of made-up classes, positions, main frequencies and Gaia photometry."""
+    rng = np.random.default_rng(0)
+    folder = Folder(path, "catalog", {"model": "made up"}).begin()
+    for first in range(0, n, SHARD):
+        size = min(SHARD, n - first)
+        colour, parallax = rng.normal(0.9, 0.4, size), 10 ** rng.normal(-0.3, 0.4, size)
+        beside = {
+            "ra": rng.uniform(0, 360, size),
+            "dec": np.degrees(np.arcsin(rng.uniform(-1, 1, size))),
+            "f1": 10 ** rng.normal(0, 0.6, size),
+            "A1": 10 ** rng.normal(-1, 0.5, size),
+            "phot_g_mean_mag": 4 + 3 * colour + rng.normal(0, 0.6, size) - 5 * np.log10(parallax) + 10,
+            "bp_rp": colour,
+            "parallax": parallax,
+            "parallax_error": np.full(size, 0.02),
+        }
+        table = Predictions.build(
+            pa.array([str(10_000_000 + i) for i in range(first, first + size)]),
+            np.full(size, "OK"),
+            CLASSES,
+            rng.dirichlet(np.ones(len(CLASSES)), size),
+            np.full(size, 99),
+            embedding=rng.standard_normal((size, 8), np.float32),
+            model="made up",
+            model_hash="0",
+            objects=pa.table(beside),
+        ).table
+        name = f"shard-{first:09d}.parquet"
+        written, sha = write_shard(path / name, table, SHARD)
+        folder.log(Entry(str(first), name, size, written, sha))
+    folder.finish()
+    return path
+
+
+def _asked(app: Any, frame: pd.DataFrame) -> Figures:
+    """Return the times of what the page asks for."""
+    from fastapi.testclient import TestClient
+    from matplotlib.path import Path as Polygon
+
+    client = TestClient(app, base_url=HERE)
+    turns = np.linspace(0, 2 * math.pi, CORNERS)
+    circle = np.stack([65 + 50 * np.cos(turns), -10 + 25 * np.sin(turns)], 1)
+    lasso = {"all": [{"inside": {"diagram": "sky", "polygon": circle.tolist()}}]}
+    best = [{"column": "p_max", "descending": True}]
+    find = {"all": [{"search": "1234"}]}
+    ecl = {"all": [{"column": "class", "op": "in", "value": ["ECL"]}]}
+
+    def inside() -> pd.DataFrame:
+        return frame[Polygon(circle).contains_points(frame[["ra", "dec"]])]
+
+    cases: dict[str, tuple[str, dict[str, Any], Callable[[], Any]]] = {
+        "first page": ("rows", {}, lambda: frame.head(100)),
+        "page of the most probable": ("rows", {"sort": best}, lambda: frame.nlargest(100, "p_max")),
+        "page in the middle of these": (
+            *("rows", {"sort": best, "offset": len(frame) // 2}),
+            lambda: frame.sort_values("p_max", ascending=False).iloc[len(frame) // 2 :][:100],
+        ),
+        "page of a class": ("rows", {"where": ecl}, lambda: frame[frame["class"] == "ECL"].head(100)),
+        "search in ids": ("rows", {"where": find}, lambda: frame[frame["object_id"].str.contains("1234")].head(100)),
+        "counts by class": ("counts", {"by": "class"}, lambda: frame["class"].value_counts()),
+        "histogram": ("histogram", {"column": "p_max"}, lambda: np.histogram(frame["p_max"], 50)),
+        "Hertzsprung-Russell diagram": ("diagrams/hr", {}, lambda: frame.sample(min(20_000, len(frame)))),
+        f"page of a lasso of {CORNERS} corners": ("rows", {"where": lasso}, lambda: inside().head(100)),
+        "diagram of that lasso": ("diagrams/hr", {"where": lasso}, lambda: inside().head(20_000)),
+    }
+    figures = Figures()
+    for name, (path, body, plain) in cases.items():
+
+        def ask(path: str = path, body: dict[str, Any] = body) -> None:
+            client.post(f"/api/{path}", json=body).raise_for_status()
+
+        begun = time.perf_counter()
+        ask()
+        first = time.perf_counter() - begun
+        timing, other = measure(ask, 5, warm=False), measure(plain, 3)
+        figures[name] = {
+            "first time [ms]": 1e3 * first,
+            "again [ms]": 1e3 * timing.median("wall"),
+            "CPU [ms]": 1e3 * timing.median("cpu"),
+            "plain [ms]": 1e3 * other.median("wall"),
+        }
+    return figures
