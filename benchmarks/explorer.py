@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks.astrafier import Figures
-from benchmarks.timing import measure, peak_memory
+from benchmarks.timing import measure
 from goodricke.catalog.folder import Entry, Folder, write_shard
 from goodricke.explorer.app import create_app
 from goodricke.explorer.opened import open_explorer
@@ -50,7 +50,6 @@ def run(tiny: bool = False) -> Figures:
     figures[f"opening {n:,} rows"] = {
         "first time [s]": opened[0],
         "later [s]": opened[1],
-        "peak memory [GB]": peak_memory(),
     }
     return figures
 

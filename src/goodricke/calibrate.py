@@ -80,7 +80,8 @@ def calibrate(
         sets["monte_carlo"] = Conformal.of(left_out, label[few])
     if isinstance(prepared, Steps):
         sets["stream"] = _sets_of_stream(one_pass.kind, model, prepared, label, validation, told, star)
-    return Calibration(one_pass, several, sets, measure_novelty(model, prepared, label, validation, known, novelty))
+    usual = measure_novelty(model, prepared, label, validation, known, novelty, told)
+    return Calibration(one_pass, several, sets, usual)
 
 
 def measure_novelty(
@@ -90,15 +91,19 @@ def measure_novelty(
     validation: Int,
     known: Int,
     kind: NoveltyKind = "combined",
+    told: Told | None = None,
 ) -> dict[Mode, Novelty]:
-    """Return what validation objects say of how strange an object is; see `calibrate`."""
+    """Return what validation objects say of how strange an object is; see `calibrate`.
+
+    ``told`` is what the model says of the validation objects, if it was asked already.
+    """
     detector = _detector(model, prepared, label, known, kind)
     if detector is None:
         return {}
-    found: dict[Mode, Novelty] = {"one_pass": _usual(detector, ask(model, prepared, validation))}
+    found: dict[Mode, Novelty] = {"one_pass": _usual(detector, told or ask(model, prepared, validation))}
     if isinstance(prepared, Steps):
-        told, _, counts, bounds = _ask_on_the_way(model, prepared, validation)
-        found["stream"] = _usual(detector, told, stratum_of(counts, bounds), bounds.tolist())
+        cut, _, counts, bounds = _ask_on_the_way(model, prepared, validation)
+        found["stream"] = _usual(detector, cut, stratum_of(counts, bounds), bounds.tolist())
     return found
 
 
@@ -118,9 +123,14 @@ def _detector(
     """Return a detector of what training objects are not; without any, the model's own."""
     if not len(known):
         return next((x.detector for x in model.calibration.novelty.values()), None)
-    few = np.sort(np.random.default_rng(0).permutation(known)[:REFERENCE])
+    few = reference(known)
     told = ask(model, prepared, few)
     return fit_detector(kind, told.features, told.logits, label[few])
+
+
+def reference(known: Int) -> Int:
+    """Return the training objects, of all ``known`` ones, that novelty is measured from."""
+    return np.sort(np.random.default_rng(0).permutation(known)[:REFERENCE])
 
 
 def _usual(detector: Detector, told: Told, stratum: Int | None = None, edges: Sequence[int] = (0,)) -> Novelty:

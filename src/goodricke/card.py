@@ -158,7 +158,8 @@ def trust(
 def with_alarms(card: str, model: Model, told: Answers) -> str:
     """Return a card that says how many false alarms of novelty a model now raises on held-out light curves."""
     for text, kept in alarms(model, told):
-        card = re.sub(rf"^\| {text} \|.*$", _row(text, kept), card, flags=re.MULTILINE)
+        row = _row(text, kept).replace("\\", r"\\")
+        card = re.sub(rf"^\| {re.escape(text)} \|.*$", row, card, flags=re.MULTILINE)
     return card
 
 

@@ -74,6 +74,7 @@ def test_novelty_alone_is_that_of_a_whole_calibration(home: Path, tmp_path: Path
     cards = [(m.folder / "README.md").read_text().splitlines() for m in (first, whole, alone)]
     changed = [line for line, before in zip(cards[2], cards[0], strict=True) if line != before]
     assert all(line.startswith("| novelty above") for line in changed)
+    assert sum("novelty above" in line for line in cards[2]) == 2
     assert [x for x in cards[2] if "novelty above" in x] == [x for x in cards[1] if "novelty above" in x]
 
 

@@ -1,6 +1,9 @@
 """However many threads share the work, the answers are the same, and nothing is left behind."""
 
+import gc
+import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -38,6 +41,7 @@ def batch(B: int, T: int = 40, context: int = 0) -> Batch:
 def same(found: Output, expected: Output) -> None:
     torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.embedding, expected.embedding, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.features, expected.features, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("number", [2, 3, 8])
@@ -104,6 +108,29 @@ def test_half_precision_is_every_threads() -> None:
     exact = threads.answer(net, given).logits
     assert exact.dtype == torch.float32
     assert 0 < np.abs((found.float() - exact).numpy()).max() < 0.1
+
+
+def test_two_callers_at_once_get_what_each_asked_for() -> None:
+    net, given = network(), batch(4)
+    keys = row_keys("abcd", range(3), 0)
+    torch.set_num_threads(2)
+    asked = [(1, None), (3, keys)] * 6
+    expected = [threads.answer(net, given, *each) for each in asked[:2]]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda each: threads.answer(net, given, *each), asked))
+    for k, each in enumerate(found):
+        same(each, expected[k % 2])
+
+
+def test_copies_go_with_the_network() -> None:
+    net = network()
+    torch.set_num_threads(2)
+    threads.answer(net, batch(4))
+    assert len(threads._KEPT[net]) == 2
+    alive = weakref.ref(net)
+    del net
+    gc.collect()
+    assert alive() is None
 
 
 def test_an_error_leaves_the_number_of_threads() -> None:

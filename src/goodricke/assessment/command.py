@@ -34,7 +34,11 @@ def calibrate(
         str, typer.Option(help="With --recipe: combined, mahalanobis, neighbours or energy")
     ] = "combined",
     novelty_only: Annotated[
-        bool, typer.Option("--novelty-only", help="With --recipe: measure novelty alone anew; the rest stays")
+        bool,
+        typer.Option(
+            "--novelty-only",
+            help="With --recipe: measure novelty alone anew; what --kind, --mc and --seed decide stays",
+        ),
     ] = False,
     mc: Passes = 20,
     seed: Annotated[int, typer.Option(help="Of the split of --light-curves and of the passes")] = 0,

@@ -22,7 +22,7 @@ from scipy.stats import rankdata
 
 from goodricke.baselines.features import simple_statistics
 from goodricke.baselines.suite import features_if_installed
-from goodricke.calibrate import ask, calibrate
+from goodricke.calibrate import ask, reference
 from goodricke.evaluation.bootstrap import Estimate, interval
 from goodricke.evaluation.promises import fraction
 from goodricke.experiment import fit
@@ -33,13 +33,14 @@ from goodricke.training.families import build_network, family
 from goodricke.training.labelled import Labelled, read_labelled
 from goodricke.training.recipe import Recipe, resolved
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
-from goodricke.uncertainty.novelty import KINDS
+from goodricke.uncertainty.novelty import KINDS, fit_detector
 
 RATE = 0.01  # of false alarms at which what is caught is counted
 TREES = 300
 RESAMPLES = 300
 ALL = [*KINDS, "isolation_forest"]
 TITLES = {
+    "combined": "combined",
     "mahalanobis": "Mahalanobis",
     "neighbours": "neighbours",
     "energy": "energy",
@@ -109,7 +110,7 @@ def _check(wanted: Sequence[str], classes: Sequence[str]) -> None:
 def _finished(file: Path, key: str) -> dict[str, Any] | None:
     """Return what is kept of a class that was left out with these settings."""
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return found if found.get("settings") == key else None
+    return found if found.get("settings") == key and set(ALL) <= set(found["scores"]) else None
 
 
 def _replace(file: Path, text: str) -> None:
@@ -167,10 +168,10 @@ def _strangeness(
     from sklearn.ensemble import IsolationForest
 
     asked: list[Told] = [ask(model, prepared, rows) for rows in (kept[VALIDATION], kept[TEST], novel)]
+    few = reference(kept[TRAIN])
+    known = ask(model, prepared, few)
     for kind in KINDS:
-        rows = kept[VALIDATION], kept[TRAIN]
-        known = calibrate(model, prepared, data.label, *rows, passes=0, kinds=("temperature",), novelty=kind)
-        detector = known.novelty["one_pass"].detector
+        detector = fit_detector(kind, known.features, known.logits, data.label[few])
         validation, test, new = (detector.score(x.features, x.logits) for x in asked)
         yield kind, (validation, test, new)
     forest = IsolationForest(n_estimators=TREES, random_state=0).fit(features[kept[TRAIN]])
@@ -215,7 +216,10 @@ def _area(known: Float, novel: Float) -> float:
 
 def _write(run: Path, results: dict[str, Any]) -> None:
     _replace(run / "novelty.json", json.dumps(results, indent=2))
-    lines = [f"| class left out | objects | {' | '.join(TITLES.values())} |", "|---|---|" + "---|" * len(ALL)]
+    lines = [
+        f"| class left out | objects | {' | '.join(TITLES[kind] for kind in ALL)} |",
+        "|---|---|" + "---|" * len(ALL),
+    ]
     for name, found in results.items():
         lines.append(f"| {name} | {found['objects']:,} | {' | '.join(_cell(found, kind) for kind in ALL)} |")
     lines.append(f"| mean | | {' | '.join(_mean(results, kind) for kind in ALL)} |")
@@ -238,7 +242,7 @@ def _mean(results: dict[str, Any], kind: str) -> str:
 def _table(results: dict[str, Any]) -> Table:
     title = f"Novelty of classes never seen: AUROC; part caught at {RATE:.0%} promised false alarms"
     table = Table(title=title, title_justify="left")
-    for name in ("left out", "objects", *TITLES.values()):
+    for name in ("left out", "objects", *(TITLES[kind] for kind in ALL)):
         table.add_column(name)
     for name, found in results.items():
         table.add_row(name, f"{found['objects']:,}", *(_cell(found, kind).replace("[", r"\[") for kind in ALL))

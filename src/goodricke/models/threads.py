@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from itertools import chain
 from operator import is_
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -36,7 +37,7 @@ def answer(network: nn.Module, batch: Batch, passes: int = 1, keys: Keys | None 
     Parameters
     ----------
     network : Astrafier
-        Or another that takes such batches.
+        Or another that takes such batches; in evaluation mode.
     batch : Batch
     passes : int
         How often each light curve is passed.
@@ -47,7 +48,8 @@ def answer(network: nn.Module, batch: Batch, passes: int = 1, keys: Keys | None 
     by_pass = passes > B and threads > B
     number = min(threads, passes if by_pass else B)
     if number == 1 or batch.values.device.type != "cpu":
-        return _answer(network, batch, passes, keys)
+        with _LOCK:
+            return _answer(network, batch, passes, keys)
     parts = _shared_out(batch, passes, keys, number, by_pass)
     half, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
@@ -56,7 +58,7 @@ def answer(network: nn.Module, batch: Batch, passes: int = 1, keys: Keys | None 
         with torch.autocast("cpu", dtype, half):
             return _answer(own, *part)
 
-    with _one_thread_each(threads), ThreadPoolExecutor(number) as pool:
+    with _LOCK, _threads_of_each(threads // number), ThreadPoolExecutor(number) as pool:
         logits, embedding, features, _ = zip(*pool.map(work, _copies(network, number), parts), strict=True)
 
     def joined(of_parts: tuple[Tensor, ...]) -> Tensor:
@@ -82,6 +84,7 @@ def _shared_out(batch: Batch, passes: int, keys: Keys | None, number: int, by_pa
     return [(Batch(*some), passes, own) for some, own in zip(zip(*pieces, strict=True), its, strict=True)]
 
 
+_LOCK = Lock()  # the keys of networks, and PyTorch's number of threads, are one caller's at a time
 _KEPT: WeakKeyDictionary[nn.Module, list[nn.Module]] = WeakKeyDictionary()
 
 
@@ -89,19 +92,21 @@ def _copies(network: nn.Module, number: int) -> list[nn.Module]:
     """Return ``number`` copies of a network that share its weights and its convolutions' kept spectra."""
     held = [*chain(network.parameters(), network.buffers())]
     kept = _KEPT.setdefault(network, [])
-    if kept and not all(map(is_, held, chain(kept[0].parameters(), kept[0].buffers()))):
+    copied = [*chain(kept[0].parameters(), kept[0].buffers())] if kept else held
+    if len(copied) != len(held) or not all(map(is_, held, copied)):
         kept.clear()  # other weights took the place of those that were copied
     shared = held + [m.kept for m in network.modules() if isinstance(m, Conv)]
     while len(kept) < number:
-        kept.append(copy.deepcopy(network, {id(x): x for x in shared}).eval())
+        kept.append(copy.deepcopy(network, {id(x): x for x in shared}))
     return kept[:number]
 
 
 @contextmanager
-def _one_thread_each(threads: int) -> Iterator[None]:
-    """Let PyTorch's operations run on the thread that asks for them, and on ``threads`` again in the end."""
-    torch.set_num_threads(1)
+def _threads_of_each(number: int) -> Iterator[None]:
+    """Let PyTorch share out operations among so many threads, and among as many as before in the end."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

@@ -5,11 +5,13 @@ Four scores of what a network sees, the larger the stranger:
 *combined*: the energy, which is high between the classes, and the squared distance of what the head sees to the nearest
 class mean in the metric of the covariance within classes (Lee et al. 2018, eq. 2), which is large outside of all of
 them; each in units of its spread among training objects;
-*mahalanobis*: the squared distance of the embedding to the nearest class mean, in the metric of the covariance within
-classes (Lee et al. 2018, eq. 2), less that to the mean of all in the metric of the whole covariance (Ren et al. 2021,
+*mahalanobis*: that distance less the one to the mean of all in the metric of the whole covariance (Ren et al. 2021,
 eq. 2), which takes out what all objects vary in;
-*neighbours*: the distance to the k-th nearest training object, embeddings scaled to length 1 (Sun et al. 2022);
+*neighbours*: the distance of it to that of the k-th nearest training object, scaled to length 1 (Sun et al. 2022);
 *energy*: -log sum exp(z) of the logits (Liu et al. 2020, eq. 4).
+
+The head sees the embedding, and what it is told of an object beside its light curve's shape. Detectors of older models
+were fitted to the embedding alone, which the features begin with.
 
 A score means nothing by itself. `Novelty.of` says which fraction of validation objects is less strange: objects like
 the training set reach 0.99 in 1 % of all cases.
@@ -31,8 +33,8 @@ from goodricke.uncertainty.conformal import stratum_of
 Kind = Literal["combined", "mahalanobis", "neighbours", "energy"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 NEIGHBOUR = 10
-KEPT = 2000  # training embeddings that neighbours are looked for among
-RIDGE = 1e-3  # of the mean variance, added to covariances of embeddings with idle dimensions
+KEPT = 2000  # training objects that neighbours are looked for among
+RIDGE = 1e-3  # of the mean variance, added to covariances of features with idle dimensions
 AT_ONCE = 4_000_000  # distances computed at a time
 
 Float = NDArray[np.floating]
