@@ -63,7 +63,7 @@ def test_dask_writes_the_shards_that_one_process_writes(cluster, tmp_path, folde
     one, two = ([e.shard for e in shards_in(tmp_path / name)] for name in ("one", "two"))
     assert one == two
     assert len(one) > 3
-    for shard in one:  # not bit for bit: a matrix product rounds by where in its process's memory its factors lie
+    for shard in one:  # once in 18 runs another process rounded otherwise, why is not known
         here, there = (pq.read_table(tmp_path / name / shard).to_pandas() for name in ("one", "two"))
         here, there = (
             table.drop(columns="embedding").join(table["embedding"].apply(pd.Series)) for table in (here, there)
