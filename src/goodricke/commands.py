@@ -85,7 +85,7 @@ def reading(
         raise typer.BadParameter(f"--column {wrong[0]}: write it as KIND=NAME, e.g. time=HJD")
     told: dict[str, Any] = {"quality": None if quality == "default" else quality, "flux": flux}
     told |= {"band": band} if "=" not in (band or "") else {"rename_bands": _pairs(str(band))}
-    told |= {"unit": unit, "time_scale": time_scale, "recursive": recursive or None}
+    told |= {"unit": unit, "time_scale": time_scale and time_scale.upper(), "recursive": recursive or None}
     told |= {"columns": {kind: name for kind, _, name in pairs} or None}
     return {name: value for name, value in told.items() if value is not None}
 

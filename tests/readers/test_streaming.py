@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from goodricke.lightcurves import LightCurves
-from goodricke.readers import Unreadable, read, read_batches
+from goodricke.readers import ReadOptions, Unreadable, read, read_batches
 from goodricke.readers.streaming import split
 
 
@@ -35,8 +35,17 @@ def test_options_are_checked():
         read("x", quality="best")
     with pytest.raises(ValueError, match="no role 'flux'"):
         read("x", columns={"flux": "a"})
+    with pytest.raises(ValueError, match=r"time scale is one of MJD, JD, .*, not 'foo'"):
+        read("x", time_scale="foo")
+    with pytest.raises(ValueError, match="'parsec' is a unit of length, not of brightness"):
+        read("x", unit="parsec")
     with pytest.raises(TypeError):
         read("x", colour="red")
+
+
+@pytest.mark.parametrize("unit", ["mag", "mmag", "nJy", "36.3078 nJy", "electron / s", "DN/s", "ppt", "relative", "?"])
+def test_any_unit_of_brightness_may_be_said(unit):
+    assert ReadOptions(unit=unit).unit == unit
 
 
 def test_batches_never_stop_and_never_mix(tmp_path):

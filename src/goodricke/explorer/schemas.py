@@ -20,6 +20,7 @@ from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import Model
 from goodricke.predictions import Status
 from goodricke.readers import ReadOptions
+from goodricke.readers.options import Scale
 from goodricke.uncertainty.conformal import Coverage
 
 MOST_POINTS = 1_000_000  # observations in a request
@@ -28,7 +29,6 @@ UNNAMED = "unnamed"
 
 Numbers = Annotated[list[float | None], Field(max_length=MOST_POINTS)]
 Name = Annotated[str, Field(max_length=200)]
-Scale = Literal["MJD", "JD", "HJD", "BJD", "BTJD", "BKJD", "unknown"]
 
 EXAMPLE: dict[str, Any] = {
     "object_id": "ZTF18abcdefg",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
+Scale = Literal["MJD", "JD", "HJD", "BJD", "BTJD", "BKJD", "unknown"]
 QUALITY = ("default", "bitmask", "hard", "none")
+NO_BRIGHTNESS = ("length", "time", "mass", "angle", "temperature", "speed")  # physical types mistaken for one
 ROLES = ("object_id", "time", "value", "error", "band", "quality")
 
 
@@ -49,7 +52,7 @@ class ReadOptions:
         ``{"time": "HJD", "value": "Vmag"}``.
     unit, time_scale : str, optional
         Said of the light curves instead of what the file tells; then no brightness is converted. Times always are,
-        to days, if the file states another unit of time.
+        to days, if the file states another unit of time. The scale is one of MJD, JD, HJD, BJD, BTJD, BKJD.
     band : str, optional
         Name given to the band of every observation.
     rename_bands : mapping, optional
@@ -60,7 +63,7 @@ class ReadOptions:
     Raises
     ------
     ValueError
-        If the quality or a role is none of the known ones.
+        If the quality, the time scale or a role is none of the known ones, or the unit is none of a brightness.
     """
 
     quality: str = "default"
@@ -83,3 +86,14 @@ class ReadOptions:
         unknown = [role for role in self.columns if role not in ROLES]
         if unknown:
             raise ValueError(f"no role {', '.join(map(repr, unknown))}; columns are named for {', '.join(ROLES)}")
+        if self.time_scale not in (None, *get_args(Scale)):
+            raise ValueError(f"the time scale is one of {', '.join(get_args(Scale))}, not {self.time_scale!r}")
+        if self.unit and (kind := _kind_of_unit(self.unit)) in NO_BRIGHTNESS:
+            raise ValueError(f"{self.unit!r} is a unit of {kind}, not of brightness, like mag, nJy or electron / s")
+
+
+def _kind_of_unit(unit: str) -> str:
+    """Return astropy's physical type of a unit, "unknown" for words that it doesn't know."""
+    from astropy.units import Unit
+
+    return str(Unit(unit, parse_strict="silent").physical_type)
