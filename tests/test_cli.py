@@ -224,6 +224,23 @@ def test_bands_are_called_as_the_model_does_and_others_are_told_of(tmp_path):
     assert run(*command, "--band", "R=r,=i")[0] == 2
 
 
+def test_a_model_of_one_band_tells_that_it_takes_several_together(tmp_path, folded_model):
+    rows = [f"{60000 + t},{18 + t % 7},{'gR'[t % 2]}\n" for t in range(60)]
+    (tmp_path / "both.csv").write_text("mjd,mag,band\n" + "".join(rows))
+    (tmp_path / "g.csv").write_text("mjd,mag,band\n" + "".join(rows[::2]))
+    answer = {}
+    for name, more in (("both", []), ("both", ["--band", "g"]), ("g", [])):
+        out = tmp_path / "o.csv"
+        _, output = run("classify", tmp_path / f"{name}.csv", "--model", folded_model.folder, *more, "--out", out)
+        told = "takes their bands together, each less its median. One alone: --band g" in " ".join(output.split())
+        answer[name, *more] = told, _column(out, "n_obs"), _column(out, "class")
+    assert answer["both",][:2] == (True, ["60"])
+    assert answer["both", "--band", "g"] == answer["g",]
+    assert answer["g",][:2] == (False, ["30"])
+    catalog = ["catalog", tmp_path / "both.csv", "--model", folded_model.folder, "--mc", "0", "--out"]
+    assert "takes their bands together" in " ".join(run(*catalog, tmp_path / "c")[1].split())
+
+
 def _column(path, name):
     import csv
 

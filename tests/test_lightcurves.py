@@ -454,6 +454,17 @@ def test_where_keeps_all_the_objects_and_some_of_the_points(counts, mask):
 
 
 @settings(deadline=None)
+@given(counts)
+def test_a_band_alone_is_the_light_curves_without_the_others(counts):
+    curves = make(counts)
+    for name in (*curves.bands, "none of them"):
+        alone = curves.in_band(name)
+        assert (alone.ids, alone.bands) == (curves.ids, (name,))
+        assert all(n == np.sum(np.take(curves.bands, c.band) == name) for n, c in zip(alone.n_obs, curves, strict=True))
+    assert curves.has_several_bands.tolist() == [len(set(c.band.tolist())) > 1 for c in curves]
+
+
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from([1.0, 2.0, 3.0, np.inf]), max_size=6), max_size=5))
 def test_sorting_by_time_is_stable_within_each_light_curve(times):
     flat = list(itertools.chain.from_iterable(times))

@@ -45,7 +45,7 @@ Quality = Annotated[
 Flux = Annotated[str | None, typer.Option(help="Flux column, e.g. PDCSAP_FLUX", show_default=False)]
 Band = Annotated[
     str | None,
-    typer.Option(help="Name of the band, where the files don't tell; R=r,I=i calls bands by other names"),
+    typer.Option(help="g keeps that band alone, or names it where the files don't; R=r,I=i calls bands by other names"),
 ]
 Unit = Annotated[
     str | None,

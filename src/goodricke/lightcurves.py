@@ -466,6 +466,17 @@ class LightCurves:
         points = {name: getattr(self, name)[keep] for name in ("time", "value", "error", "band")}
         return replace(self, offsets=ragged.select(keep, self.offsets), **points)
 
+    @property
+    def has_several_bands(self) -> NDArray[np.bool_]:
+        """Whether the observations of each light curve are in more than one band, (n,)."""
+        first, last = (ragged.extreme(self.band, self.offsets, each) for each in (np.minimum, np.maximum))
+        return first < last
+
+    def in_band(self, name: str) -> LightCurves:
+        """Return all the light curves with only their observations in one band; those without any stay, empty."""
+        kept = self.where(self.band == (self.bands.index(name) if name in self.bands else len(self.bands)))
+        return replace(kept, bands=(name,), band=np.zeros_like(kept.band))
+
     def sorted(self) -> LightCurves:
         """Return the batch with each light curve in order of time; observations at equal times keep their order."""
         if self.is_sorted.all():

@@ -14,7 +14,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from goodricke import formats
-from goodricke.catalog.classify import join_predictions, warn_of_other_data, warn_of_unknown_bands
+from goodricke.catalog.classify import (
+    join_predictions,
+    warn_of_other_data,
+    warn_of_several_bands,
+    warn_of_unknown_bands,
+)
 from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model, Precision, load_model, read_config, shipped_models
@@ -96,6 +101,8 @@ def classify_files(
                 warn_of_other_data(curves.unit, loaded.config)
             new = [band for band in curves.bands if band not in told]
             warn_of_unknown_bands(new, loaded.config)
+            if new and curves.has_several_bands.any():
+                warn_of_several_bands(curves.bands, loaded.config)
             told.update([curves.unit, *new])
             if strict and isinstance(loaded.preprocessing, MultibandConfig):
                 loaded.preprocessing.refuse_unknown_bands(curves)

@@ -83,7 +83,7 @@ class Work:
             )
         curves = nested.from_table(self._as_alerts(frame), self.options, "the rows")
         with ALONE:
-            table = classify(curves.rename_bands(self.options.rename_bands), network, self.passes, self.seed).table
+            table = classify(curves, network, self.passes, self.seed).table
         made = table.column_names[1 : table.column_names.index("model_hash") + 1]  # without object_id
         table = table.select([name for name in made if self.embedding or name != "embedding"])
         return table.cast(pa.schema([pa.field(f.name, _plain(f.type)) for f in table.schema]))

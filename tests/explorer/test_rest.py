@@ -167,6 +167,13 @@ def test_notes_say_what_was_left_out_and_not_the_log(client, caplog):
     assert not caplog.records
 
 
+def test_notes_say_that_bands_are_taken_together(client):
+    body = as_json(CURVES[0])[0]
+    assert "tiny takes their bands together" in " ".join(posted(client, "model=tiny", body).json()["notes"])
+    alone = {**body, "band": "g"}
+    assert "together" not in " ".join(posted(client, "model=tiny", alone).json()["notes"])
+
+
 CURVE = {"time": [1, 2], "value": [1, 2], "unit": "mag"}
 
 

@@ -142,9 +142,20 @@ def test_parquet_with_catalogue_numbers_nulls_and_scattered_rows(tmp_path):
     assert hard.column("n_flagged").tolist() == [1, 1]
 
 
-def test_band_override(tmp_path):
-    path = write(tmp_path / "a.csv", "mjd,mag,band\n59000,12,g\n59001,13,r\n")
-    assert read(path, band="V").bands == ("V",)
+def test_a_band_is_kept_alone_as_if_the_file_had_no_other(tmp_path, caplog):
+    g, others = "mjd,mag,band\n59000,12,g\n59002,,g\n", "59001,13,r\n59003,14,\n"
+    both, alone = write(tmp_path / "a.csv", g + others), write(tmp_path / "b.csv", g)
+    kept, same = read(both, band="g"), read(alone)
+    assert (kept.bands, kept.time.tolist()) == (("g",), [59000, 59002]) == (same.bands, same.time.tolist())
+    assert kept.column("n_read").tolist() == same.column("n_read").tolist() == [2]
+    assert read(both, band="g", rename_bands={"g": "G"}).bands == ("G",)
+    assert not caplog.text
+    assert len(read(both, band="V").time) == 0
+    assert "no observation in band V, only in g, r, none: keep one of these, or --band V=g" in caplog.text
+
+
+def test_a_band_is_named_where_the_file_tells_none(tmp_path):
+    assert read(write(tmp_path / "a.csv", "mjd,mag\n59000,12\n"), band="V").bands == ("V",)
 
 
 def test_text_in_a_number_column(tmp_path):

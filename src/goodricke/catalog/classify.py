@@ -89,19 +89,20 @@ class Classification:
         state = task.fingerprint  # before the reading: a file that changes meanwhile is then read again
         if model.hash != self.model_hash:
             raise ValueError(f"{self.model} has changed since the run began ({model.hash}, was {self.model_hash})")
-        result, units, bands, unread = self._classified(task, model)
+        result, seen, unread = self._classified(task, model)
         name = f"shard-{task.name}.parquet"
         told = {"model": model.name, "model_hash": model.hash, "classes": ",".join(model.classes)}
         size, sha256 = write_shard(self.out / name, result.table, ROW_GROUP, **told, input=state)
         seconds = round(time.perf_counter() - begun, 3)
         unreadable = [[f.path, f.reason, f.mend] for f in unread]
-        more: dict[str, Any] = {"input": state, "units": units, "bands": bands}
+        more: dict[str, Any] = {"input": state, **seen}
         more |= {"status": counts(result.column("status"))} | ({"unreadable": unreadable} if unreadable else {})
         return [Entry(task.name, name, len(result), size, sha256, seconds, more=more)]
 
-    def _classified(self, task: Task, model: Model) -> tuple[Predictions, list[str], list[str], list[Unreadable]]:
-        """Return the predictions, the units and bands that the light curves are in, and what can't be read."""
+    def _classified(self, task: Task, model: Model) -> tuple[Predictions, dict[str, Any], list[Unreadable]]:
+        """Return the predictions, what the light curves are in (units, bands, several at once), what can't be read."""
         parts, unread, units, bands = list[Predictions](), list[Unreadable](), set[str](), set[str]()
+        several = False
         for curves, failures in task.batches(self.options):
             unread += failures
             if curves is not None:
@@ -109,7 +110,9 @@ class Classification:
                     parts.append(classify(curves, model, self.passes, self.seed, tick=count, coverage=self.coverage))
                 units.add(curves.unit)
                 bands.update(curves.bands)
-        return join_predictions(parts, unread, model), sorted(units), sorted(bands), unread
+                several |= bool(curves.has_several_bands.any())
+        seen = {"units": sorted(units), "bands": sorted(bands), "several_bands": several}
+        return join_predictions(parts, unread, model), seen, unread
 
 
 @lru_cache(1)
@@ -144,6 +147,15 @@ def warn_of_unknown_bands(bands: Sequence[str], config: BundleConfig) -> None:
         log.warning(
             "observations in %s are left out: %s knows %s. If one of these is meant, say so: --band %s=%s",
             *(", ".join(unknown), *told[:2], unknown[0], told[2]),
+        )
+
+
+def warn_of_several_bands(bands: Sequence[str], config: BundleConfig) -> None:
+    """Say so where a model of one band gets light curves in several."""
+    if not isinstance(config.preprocessing, MultibandConfig) and not getattr(config.preprocessing, "bands", None):
+        told = ", ".join(bands), config.name, bands[0]
+        log.warning(
+            "light curves in %s: %s takes their bands together, each less its median. One alone: --band %s", *told
         )
 
 

@@ -140,6 +140,8 @@ def catalog(
             classifying.warn_of_other_data(unit, loaded.config)
         bands = {band for entry in folder.entries().values() for band in entry.more.get("bands", [])}
         classifying.warn_of_unknown_bands(sorted(bands), loaded.config)
+        if any(entry.more.get("several_bands") for entry in folder.entries().values()):
+            classifying.warn_of_several_bands(sorted(bands), loaded.config)
         lost, manifest = folder.list_unreadable(), folder.finish(status=_status(folder))
     _tell_statuses(manifest, out, console)
     _tell_unreadable(lost, out, console)

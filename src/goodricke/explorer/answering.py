@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from goodricke.catalog.classify import warn_of_other_data
+from goodricke.catalog.classify import warn_of_other_data, warn_of_several_bands
 from goodricke.explorer import incoming
 from goodricke.explorer.desk import Desk, Question
 from goodricke.explorer.schemas import How, LightCurve, names_of
@@ -77,6 +77,8 @@ def _answers(desk: Desk, how: How, curves: LightCurves) -> list[Answer]:
     """Return an answer for each light curve: its row of the predictions, and why if it has no class."""
     warn_of_other_data(curves.unit, desk.model.config)
     _warn_of_unknown_bands(curves, desk)
+    if curves.has_several_bands.any():
+        warn_of_several_bands(curves.bands, desk.model.config)
     if how.history and not desk.multiband:
         mend = "ask without history, or a multi-band model (see /models)"
         raise ValueError(f"{desk.model.name} answers about whole light curves and has no history: {mend}")

@@ -193,8 +193,7 @@ class Sources:
         file = Opened(place.path)
         table = file.parquet.read_row_group(place.group).take(pa.array(place.rows))
         meta = file.parquet.schema_arrow.metadata
-        curves = nested.from_table(table.replace_schema_metadata(meta), self.options, place.path)
-        return curves.rename_bands(self.options.rename_bands)
+        return nested.from_table(table.replace_schema_metadata(meta), self.options, place.path)
 
     def _whole_file(self, path: str) -> LightCurves:
         if path not in self._whole:

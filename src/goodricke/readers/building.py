@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke.lightcurves import LightCurves
@@ -131,6 +132,20 @@ def about(n: int, **known: Any) -> pa.Table:
             columns.append(pa.array([value] * n, field.type) if n == 1 else pa.repeat(pa.scalar(value, field.type), n))
     assert not known, f"no per-object column {', '.join(known)}"
     return pa.Table.from_arrays(columns, schema=ABOUT)
+
+
+def as_told(curves: LightCurves, options: ReadOptions, path: str) -> LightCurves:
+    """Return a reader's light curves with only the band asked for, as if it read no other, and bands renamed."""
+    if options.band and curves.bands != (options.band,):
+        counts, there = curves.n_obs, ", ".join(curves.bands)
+        curves = curves.in_band(options.band)
+        if "n_read" in curves.table_of_objects.column_names:
+            left_out = pa.array(counts - curves.n_obs)
+            curves = curves.with_columns(n_read=pc.subtract(curves.table_of_objects["n_read"], left_out))
+        if not len(curves.time):
+            told = path, options.band, there, options.band, there.split(", ")[0]
+            logger.warning("%s has no observation in band %s, only in %s: keep one of these, or --band %s=%s", *told)
+    return curves.rename_bands(options.rename_bands)
 
 
 def one_light_curve(

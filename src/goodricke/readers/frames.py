@@ -82,8 +82,7 @@ def _of_table(given: Any, options: ReadOptions) -> LightCurves:
     if "object_id" not in options.columns and columns.first(known, columns.OBJECT_ID) is None:
         index = getattr(given, "index", np.arange(len(table)))
         table = table.append_column("object_id", strings(np.asarray(index).astype(str)))
-    curves = nested.from_table(table.combine_chunks(), options, "the frame")
-    return curves.rename_bands(options.rename_bands)
+    return nested.from_table(table.combine_chunks(), options, "the frame")
 
 
 def _of_files(paths: Sequence[str | Path], options: dict[str, Any]) -> LightCurves:

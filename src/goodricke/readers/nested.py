@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke import ragged
-from goodricke.columns import NO_BAND
 from goodricke.lightcurves import LightCurves
 from goodricke.readers import building, columns, units
 from goodricke.readers.arrays import is_list
@@ -68,7 +67,7 @@ def stream(file: Opened, options: ReadOptions, max_points: int) -> Iterator[Ligh
 
 
 def from_table(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
-    """Return the light curves of a table in memory as those of a file; ``name`` stands for its path.
+    """Return the light curves of a table in memory as `read` does those of a file; ``name`` stands for its path.
 
     Raises
     ------
@@ -77,7 +76,7 @@ def from_table(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
     """
     column, match = _choose(table.schema, name, options)
     wanted = table.select([f.name for f in table.schema if _is_wanted(f, column)])
-    return _batch(name, options, wanted, column, match, 0, "")
+    return building.as_told(_batch(name, options, wanted, column, match, 0, ""), options, name)
 
 
 def _tables(file: Opened, rows: int, names: list[str], groups: range) -> Iterator[pa.Table]:
@@ -251,11 +250,11 @@ def _bands(
     path: str,
 ) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
     """Return the bands' names and each observation's index, from inside the light curve or one per object beside it."""
-    if "band" in flat or options.band:
+    if "band" in flat:
         return bands_of(flat.get("band"), match.band, options, path)
     beside = columns.first(_plain(table), columns.BAND)
     names, band = bands_of(table[beside] if beside else None, beside, options, path)
-    return (names, None if band is None else ragged.spread(band, offsets)) if beside else ((NO_BAND,), None)
+    return names, None if band is None else ragged.spread(band, offsets)
 
 
 def _plain(table: pa.Table) -> dict[str, str]:

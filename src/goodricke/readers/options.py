@@ -54,7 +54,7 @@ class ReadOptions:
         Said of the light curves instead of what the file tells; then no brightness is converted. Times always are,
         to days, if the file states another unit of time. The scale is one of MJD, JD, HJD, BJD, BTJD, BKJD.
     band : str, optional
-        Name given to the band of every observation.
+        Of several bands that the file tells apart, the one that is kept; else the name given to its band.
     rename_bands : mapping, optional
         Other names for bands, such as those that a model knows: ``{"R": "r"}``.
     recursive : bool

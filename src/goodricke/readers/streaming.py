@@ -10,6 +10,7 @@ from typing import Any
 
 from goodricke.lightcurves import LightCurves
 from goodricke.readers import finding
+from goodricke.readers.building import as_told
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
 from goodricke.readers.registry import reader_of
@@ -137,7 +138,7 @@ def _read_or_refuse(path: str, options: ReadOptions) -> LightCurves | Unreadable
     try:
         with blaming(path):
             file = Opened(path)
-            return reader_of(file).read(file, options).rename_bands(options.rename_bands)
+            return as_told(reader_of(file).read(file, options), options, path)
     except Unreadable as error:
         return error
 
@@ -182,7 +183,7 @@ def pieces(
         reader = reader_of(file)
         stream = getattr(reader, "stream", None)
         for curves in stream(file, options, max_points) if stream else (reader.read(file, options),):
-            for piece in split(curves.rename_bands(options.rename_bands), max_points):
+            for piece in split(as_told(curves, options, path), max_points):
                 yield (piece.unit, piece.time_scale, reader.NAME), piece
 
 

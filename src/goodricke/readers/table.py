@@ -186,7 +186,7 @@ def bands_of(
     Unreadable
         If there are more than 256 bands: then the column is none.
     """
-    if options.band or values is None or name is None:
+    if values is None or name is None:
         return (options.band or NO_BAND,), None
     numbered = columns.NUMBERED.get(columns.normal(name))
     names = identifiers(values, "").fill_null(NO_BAND).dictionary_encode()
@@ -196,9 +196,7 @@ def bands_of(
         spelled = [numbered[int(band)] for band in spelled]
     bands = list(dict.fromkeys(spelled))
     if len(bands) > 256:
-        raise Unreadable(
-            path, f"has {len(bands)} different bands in column {name}", "--column band=NAME, or --band NAME"
-        )
+        raise Unreadable(path, f"has {len(bands)} different bands in column {name}", "--column band=NAME")
     codes = np.array([bands.index(band) for band in spelled], np.uint8)
     return tuple(bands) or (NO_BAND,), codes[names.indices.to_numpy(zero_copy_only=False)]
 
