@@ -241,6 +241,38 @@ def test_a_model_of_one_band_tells_that_it_takes_several_together(tmp_path, fold
     assert "takes their bands together" in " ".join(run(*catalog, tmp_path / "c")[1].split())
 
 
+def test_a_unit_that_the_model_cannot_take_costs_its_rows_and_not_the_run(tmp_path):
+    points = [(60000 + t, 18 + 0.1 * t, "gr"[t % 2]) for t in range(20)]
+    for name, head in (("mags", "mag"), ("counts", "flux")):
+        rows = "".join(f"{name},{t},{x},0.1,{b}\n" for t, x, b in points)
+        (tmp_path / f"{name}.csv").write_text(f"id,mjd,{head},{head}_err,band\n{rows}")
+    command = [tmp_path / "mags.csv", tmp_path / "counts.csv", "--model", "ztf-bts", "--out"]
+    code, output = run("classify", *command, tmp_path / "o.csv")
+    assert code == 3
+    assert "light curves in flux have no zero point" in " ".join(output.split())
+    assert dict(zip(_column(tmp_path / "o.csv", "object_id"), _column(tmp_path / "o.csv", "status"), strict=True)) == {
+        "mags": "OK",
+        "counts": "WRONG_UNIT",
+    }
+    assert sorted(_column(tmp_path / "o.csv", "source")) == sorted(str(path) for path in command[:2])
+    run("classify", tmp_path / "mags.csv", "--model", "ztf-bts", "--out", tmp_path / "alone.csv")
+    assert _column(tmp_path / "alone.csv", "p_II")[0] in _column(tmp_path / "o.csv", "p_II")
+    assert run("catalog", *command, tmp_path / "c")[0] == 0
+    assert "1 │ the model can't take this unit" in run("catalog", *command, tmp_path / "c")[1]
+
+
+def test_a_table_tells_the_period_that_was_folded_on(tmp_path, folded_model):
+    import numpy as np
+
+    time = np.sort(np.random.default_rng(0).uniform(58000, 58400, 300))
+    rows = "".join(f"{t},{12 + np.sin(2 * np.pi * t / 0.7)}\n" for t in time)
+    (tmp_path / "a.csv").write_text("mjd,mag\n" + rows)
+    _, output = run("classify", tmp_path / "a.csv", "--model", folded_model.folder, "--out", tmp_path / "o.csv")
+    (period,) = map(float, _column(tmp_path / "o.csv", "fold_period"))
+    assert min(abs(period - 0.7), abs(period - 1.4)) < 1e-3
+    assert f"{period:.5g}" in output
+
+
 def _column(path, name):
     import csv
 

@@ -28,6 +28,8 @@ MENDS = {
     '`kind = "folded"`), or a multi-band one',
     Status.UNKNOWN_BAND: "call the bands as the model does, `--band R=r`, or add the band to the model "
     "([add a band](../howto/add-band.md))",
+    Status.WRONG_UNIT: "give what the model was trained on (`goodricke models show MODEL`), or say the unit "
+    "(`--unit`) if the file has it wrong",
     Status.OUT_OF_ORDER: "build the object's state anew from its whole history; the alert engine does so by itself "
     "wherever its packets allow",
     Status.UNREADABLE: "the log names the file, the likely cause and the mend; `goodricke inspect FILE` says more",

@@ -116,6 +116,7 @@ def predictions(
         answers.novelty,
         model.prediction_sets(answers.mode, answers.probabilities, prepared.n_points, coverage),
         coverage,
+        prepared.period if isinstance(prepared, Prepared) else None,
     )
 
 

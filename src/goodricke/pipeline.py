@@ -16,9 +16,11 @@ from rich.table import Table
 from goodricke import formats
 from goodricke.catalog.classify import (
     join_predictions,
+    refused,
     warn_of_other_data,
     warn_of_several_bands,
     warn_of_unknown_bands,
+    wrong_unit,
 )
 from goodricke.inference import classify
 from goodricke.lightcurves import LightCurves
@@ -97,6 +99,11 @@ def classify_files(
             unread += failures
             if curves is None:
                 continue
+            if why := wrong_unit(curves, loaded):
+                log.warning("%s", why)
+                parts.append(refused(curves, loaded, passes))
+                progress.advance(bar, len(curves))
+                continue
             if curves.unit not in told:
                 warn_of_other_data(curves.unit, loaded.config)
             new = [band for band in curves.bands if band not in told]
@@ -143,13 +150,16 @@ def _report(predictions: Predictions, model: Model, console: Console) -> None:
     sets, novelty = (_optional(predictions, name) for name in ("prediction_set", "novelty"))
     if sets:
         table.add_column("or", justify="left", style="dim")
+    periods = _optional(predictions, "fold_period")
+    if periods:
+        table.add_column("P \\[d]", justify="right", style="dim")
     table.add_column("obs", justify="right", style="dim")
     spread = predictions.spread if "std_" + predictions.classes[0] in predictions.table.column_names else None
     p = predictions.probabilities
     ids, status, n_obs = (predictions.table[c].to_pylist() for c in ("object_id", "status", "n_obs"))
     for i in range(min(len(predictions), SHOWN)):
         if status[i] != Status.OK:
-            more = [""] if sets else []
+            more = [""] * (bool(sets) + bool(periods))
             table.add_row(ids[i], f"[red]{status[i]}[/]", "", "", MEANING.get(status[i], ""), *more, str(n_obs[i]))
             continue
         first, second = np.argsort(-p[i])[:2]
@@ -158,6 +168,7 @@ def _report(predictions: Predictions, model: Model, console: Console) -> None:
         runner_up = f"{predictions.classes[second]} {p[i, second]:.2f}"
         name = predictions.classes[first] + (" [yellow]new?[/]" if novelty and novelty[i] > NOVEL else "")
         more = [" ".join(c for c in sets[i] if c != predictions.classes[first])] if sets else []
+        more += [f"{periods[i]:.5g}"] if periods else []
         table.add_row(ids[i], name, f"{p[i, first]:.2f}{error}", bar, runner_up, *more, str(n_obs[i]))
     console.print(table)
     if len(predictions) > SHOWN:

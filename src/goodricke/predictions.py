@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 RESERVED = ("p_", "std_", "pred_")  # how the columns of a model's numbers begin, and no others
 # columns that not every model makes; another table's are not taken for them
-OPTIONAL = ("mutual_information", "aleatoric_entropy", "novelty", "prediction_set", "embedding", "n_points")
+OPTIONAL = (
+    "mutual_information",
+    "aleatoric_entropy",
+    "novelty",
+    "prediction_set",
+    "embedding",
+    "fold_period",
+    "n_points",
+)
 
 
 class Status(StrEnum):
@@ -37,6 +45,7 @@ class Status(StrEnum):
     NOT_POSITIVE = "NOT_POSITIVE"
     TOO_SPARSE = "TOO_SPARSE"
     UNKNOWN_BAND = "UNKNOWN_BAND"
+    WRONG_UNIT = "WRONG_UNIT"
     OUT_OF_ORDER = "OUT_OF_ORDER"
     UNREADABLE = "UNREADABLE"
 
@@ -51,6 +60,7 @@ MEANING = {
     Status.NOT_POSITIVE: "a fifth or more of the fluxes are zero or negative and have no magnitude",
     Status.TOO_SPARSE: "sampled too sparsely for the detrending of a model of dense light curves",
     Status.UNKNOWN_BAND: "no observation is in a band that the model knows",
+    Status.WRONG_UNIT: "the model can't take this unit: counts have no zero point, magnitudes are no fluxes (--unit)",
     Status.OUT_OF_ORDER: "an observation is older than the object's state",
     Status.UNREADABLE: "the file can't be read; the log tells why",
 }
@@ -66,8 +76,8 @@ class Predictions:
         Columns ``object_id``, ``status``, ``class``, ``p_<CLASS>`` for each class, ``p_max``, ``std_<CLASS>`` (spread
         over Monte-Carlo passes), ``entropy``, ``mutual_information`` and ``aleatoric_entropy`` (its two parts),
         ``prediction_set`` (list of classes), ``novelty``, ``embedding`` (list of float32), ``pred_<NAME>`` (regressed
-        parameters), ``n_obs``, ``n_points``, ``model``, ``model_hash``, and the per-object columns of the light curves.
-        Null wherever ``status`` is not OK.
+        parameters), ``fold_period`` [d], ``n_obs``, ``n_points``, ``model``, ``model_hash``, and the per-object columns
+        of the light curves. Null wherever ``status`` is not OK.
     classes : tuple of str
     """
 
@@ -93,6 +103,7 @@ class Predictions:
         novelty: NDArray[np.floating] | None = None,
         prediction_set: NDArray[np.bool_] | None = None,
         coverage: Coverage = COVERAGE,
+        fold_period: NDArray[np.float64] | None = None,
     ) -> Predictions:
         """Make predictions from arrays; rows whose status is not OK are nulled whatever they hold.
 
@@ -121,6 +132,8 @@ class Predictions:
             Which classes are in it.
         coverage : Coverage
             What is promised of the sets.
+        fold_period : (n,), optional
+            On which the light curves were folded [d].
         """
         ok = np.asarray(status) == Status.OK.value
         n, whole = len(ok), bool(ok.all())
@@ -148,6 +161,8 @@ class Predictions:
             columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1], mask=mask)
         if parameters:
             columns |= _numbers({f"pred_{name}": x for name, x in parameters.items()}, ok)
+        if fold_period is not None:
+            columns["fold_period"] = pa.array(fold_period, pa.float64(), mask=~ok)
         columns["n_obs"] = pa.array(np.asarray(n_obs, np.int32))
         if n_points is not None:
             columns["n_points"] = pa.array(np.asarray(n_points, np.int32))

@@ -190,7 +190,7 @@ CURVE = {"time": [1, 2], "value": [1, 2], "unit": "mag"}
         ("model=tiny&pases=1", CURVE, "pases: not known here"),
         ("model=tiny&history=true", CURVE, "has no history"),
         ("model=told", [{**CURVE, "columns": {"redshift": 1}}, CURVE], "light curve 1 (unnamed) lacks redshift"),
-        ("model=bands", {**CURVE, "unit": "flux"}, "flux can't be turned into AB magnitudes"),
+        ("model=bands", {**CURVE, "unit": "flux"}, "light curves in flux have no zero point"),
         (
             "model=tiny",
             {**CURVE, "time": [1] * 300, "value": [1] * 300, "band": list(map(str, range(300)))},

@@ -177,7 +177,9 @@ def test_ab_magnitudes(unit, jansky):
 
 @pytest.mark.parametrize("unit", ["mag", "electron / s", "relative", "unknown", "d"])
 def test_no_ab_magnitudes_without_a_zero_point(unit):
-    with pytest.raises(ValueError, match="unit='nJy'"):
+    with pytest.raises(
+        ValueError, match="have no zero point and can't be turned into AB magnitudes: give magnitudes or flux densities"
+    ):
         flux_to_ab(in_unit(unit, [[1.0]], [[0.1]]))
 
 

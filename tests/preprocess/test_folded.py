@@ -65,7 +65,9 @@ def test_an_eclipsing_star_has_its_period_or_a_simple_fraction_of_it():
 
 
 def test_the_context_tells_period_power_and_amplitude():
-    context = prepare(star(1000, 0.7), CONFIG).context[0]
+    prepared = prepare(star(1000, 0.7), CONFIG)
+    context = prepared.context[0]
+    assert np.log10(prepared.period[0]) == pytest.approx(context[CONTEXT["log10 period"]], abs=1e-6)
     assert context[CONTEXT["log10 period"]] == pytest.approx(np.log10(0.7), abs=1e-3)
     assert context[CONTEXT["periodogram power"]] > 0.9
     assert context[CONTEXT["log10 amplitude"]] == pytest.approx(np.log10(0.8), abs=0.02)

@@ -27,6 +27,7 @@ def make(counts, channels=2, context=3, frames=None, seed=0) -> Prepared:
         rng.normal(size=(n, context)).astype(np.float32),
         np.where(np.array(counts) > 0, "OK", "EMPTY"),
         frames,
+        period=rng.uniform(1, 2, n),
     )
 
 
@@ -93,7 +94,7 @@ def test_taking_and_joining_undo_each_other(counts, data):
     cut = data.draw(st.integers(0, n))
     parts = [prepared.take(np.arange(cut)), prepared.take(np.arange(cut, n))]
     joined = Prepared.concat(parts)
-    for name in ("offsets", "time", "values", "context", "status"):
+    for name in ("offsets", "time", "values", "context", "status", "period"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(prepared, name))
     assert joined.object_id.equals(prepared.object_id)
     backwards = prepared.take(np.arange(n)[::-1].copy())
@@ -138,7 +139,7 @@ def test_chunks_and_processes_change_nothing(config):
     )
     whole = prepare(curves, config)
     for found in (prepare(curves, config, chunk=3), prepare(curves, config, workers=2, chunk=2)):
-        for name in ("offsets", "time", "values", "context", "status"):
+        for name in ("offsets", "time", "values", "context", "status", "period"):
             np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
         assert found.object_id.equals(whole.object_id)
         assert found.frames == whole.frames

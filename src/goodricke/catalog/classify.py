@@ -28,6 +28,7 @@ from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model, Precision, load_model
 from goodricke.predictions import Predictions, Status
 from goodricke.preprocess import MultibandConfig
+from goodricke.preprocess.multiband import to_magnitudes
 from goodricke.readers import ReadOptions, Unreadable
 from goodricke.uncertainty.conformal import COVERAGE, Coverage
 
@@ -106,6 +107,10 @@ class Classification:
         for curves, failures in task.batches(self.options):
             unread += failures
             if curves is not None:
+                if wrong_unit(curves, model):
+                    parts.append(refused(curves, model, self.passes))
+                    count(len(curves))
+                    continue
                 with ALONE:
                     parts.append(classify(curves, model, self.passes, self.seed, tick=count, coverage=self.coverage))
                 units.add(curves.unit)
@@ -124,7 +129,7 @@ def loaded(model: str, device: str, precision: Precision) -> Model:
 def join_predictions(parts: Sequence[Predictions], unread: Sequence[Unreadable], model: Model) -> Predictions:
     """Join batches of predictions of a model, and add a row for each file that couldn't be read."""
     if not parts:
-        parts = [classify(LightCurves.from_arrays(pa.array([], pa.string()), [0], [], []), model, passes=0)]
+        parts = [_nothing(model, passes=0)]
     if not unread:
         return Predictions.concat(parts)
     failed = Predictions.failed([Path(failure.path).name for failure in unread], Status.UNREADABLE, parts[0])
@@ -132,6 +137,30 @@ def join_predictions(parts: Sequence[Predictions], unread: Sequence[Unreadable],
     if "source" in table.column_names:
         table = table.drop_columns(["source"])
     return Predictions.concat([*parts, Predictions(table.append_column("source", paths), failed.classes)])
+
+
+def wrong_unit(curves: LightCurves, model: Model) -> str:
+    """Return why a model can't take light curves in their unit, nothing if it can."""
+    try:
+        if isinstance(model.preprocessing, MultibandConfig):
+            to_magnitudes(curves[:0], model.preprocessing)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def refused(curves: LightCurves, model: Model, passes: int) -> Predictions:
+    """Return a row with a status, and nothing else but what is known of the object, for each light curve."""
+    result = Predictions.failed(curves.ids, Status.WRONG_UNIT, _nothing(model, passes))
+    table, objects = result.table, curves.table_of_objects
+    for name in [name for name in objects.column_names if name not in table.column_names]:
+        table = table.append_column(name, objects[name])
+    return Predictions(table, result.classes)
+
+
+def _nothing(model: Model, passes: int) -> Predictions:
+    """Return predictions without a row."""
+    return classify(LightCurves.from_arrays(pa.array([], pa.string()), [0], [], []), model, passes)
 
 
 def warn_of_unknown_bands(bands: Sequence[str], config: BundleConfig) -> None:

@@ -19,6 +19,7 @@ from goodricke.formats import describe
 from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import Model
 from goodricke.predictions import Status
+from goodricke.preprocess import FoldedConfig
 from goodricke.readers import ReadOptions
 from goodricke.readers.options import Scale
 from goodricke.uncertainty.conformal import Coverage
@@ -170,6 +171,7 @@ def names_of(model: Model) -> list[str]:
     numbers = [f"p_{c}" for c in classes] + ["p_max"] + [f"std_{c}" for c in classes]
     numbers += ["entropy", "mutual_information", "aleatoric_entropy", "novelty"]
     numbers += [f"pred_{target.name}" for target in model.config.targets]
+    numbers += ["fold_period"] * isinstance(model.preprocessing, FoldedConfig)
     counts = ["n_obs", "n_points"]
     return ["object_id", "status", "reason", "class", *numbers, "prediction_set", *counts, "model", "model_hash"]
 

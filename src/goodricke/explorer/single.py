@@ -50,8 +50,8 @@ def router(explorer: Explorer) -> APIRouter:
         return found
 
     def period_of(fields: dict[str, Any]) -> float | None:
-        f1 = fields.get("f1")
-        return 1 / f1 if isinstance(f1, float) and f1 > 0 else None
+        f1, folded = fields.get("f1"), fields.get("fold_period")
+        return 1 / f1 if isinstance(f1, float) and f1 > 0 else folded
 
     def picture_of(row: int, period: float | None) -> str:
         try:

@@ -87,8 +87,8 @@ def flux_to_ab(curves: LightCurves) -> LightCurves:
     """
     factor = factor_to(u.Unit(curves.unit, parse_strict="silent"), "nJy")
     if factor is None:
-        mend = "say the right one when reading, unit='nJy', or leave the conversion out"
-        raise ValueError(f"light curves in {curves.unit} can't be turned into AB magnitudes, Jy and nJy can; {mend}")
+        why = "have no zero point and can't be turned into AB magnitudes: give magnitudes or flux densities (mJy, nJy)"
+        raise ValueError(f"light curves in {curves.unit} {why}, or say their --unit if it is another")
     flux, error = (np.asarray(part, np.float64) * factor for part in (curves.value, curves.error))
     magnitude, sigma = units.ab_magnitudes(flux, error)
     return replace(curves, value=magnitude.astype(np.float32), error=sigma.astype(np.float32), unit="mag")

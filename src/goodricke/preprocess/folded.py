@@ -128,6 +128,7 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
         np.where((status == "OK")[:, None], context, 0).astype(np.float32),
         status,
         observations=observations,
+        period=period,
     )
 
 

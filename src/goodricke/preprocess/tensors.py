@@ -61,6 +61,8 @@ class Prepared:
         Length to pad every batch to, for networks whose answer depends on it (the published ASTRAFier).
     observations : int64 (n,), optional
         Observations left of each light curve after cleaning, before averaging; its points by default.
+    period : float64 (n,), optional
+        On which each light curve was folded [d].
     """
 
     object_id: pa.Array
@@ -71,6 +73,7 @@ class Prepared:
     status: NDArray[np.str_]
     frames: int | None = None
     observations: NDArray[np.int64] | None = None
+    period: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -121,7 +124,8 @@ class Prepared:
         """Return arrays that `from_arrays` makes the same of, for a file without pickle."""
         names = ("offsets", "time", "values", "context", "status", "n_obs")
         ids = np.array(self.object_id.to_pylist(), dtype=str)
-        return {"object_id": ids} | {name: getattr(self, name) for name in names}
+        period = {} if self.period is None else {"period": self.period}
+        return {"object_id": ids} | {name: getattr(self, name) for name in names} | period
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray], frames: int | None = None) -> Prepared:
@@ -130,7 +134,7 @@ class Prepared:
         offsets, time, values, context = (arrays[k] for k in ("offsets", "time", "values", "context"))
         status = arrays["status"] if "status" in arrays else np.full(len(ids), "OK")
         n_obs = arrays.get("n_obs")
-        return cls(ids, offsets, time, values, context, status, frames, n_obs)
+        return cls(ids, offsets, time, values, context, status, frames, n_obs, arrays.get("period"))
 
     @staticmethod
     def concat(parts: Sequence[Prepared]) -> Prepared:
@@ -146,6 +150,7 @@ class Prepared:
             context=np.concatenate([part.context for part in parts]),
             status=np.concatenate([part.status for part in parts]),
             observations=np.concatenate([part.n_obs for part in parts]),
+            period=None if parts[0].period is None else np.concatenate([part.period for part in parts]),
         )
 
     def take(self, rows: NDArray[np.int64]) -> Prepared:
@@ -160,6 +165,7 @@ class Prepared:
             context=self.context[rows],
             status=self.status[rows],
             observations=self.n_obs[rows],
+            period=None if self.period is None else self.period[rows],
         )
 
 
