@@ -20,7 +20,7 @@ from goodricke.uncertainty.conformal import Conformal, stratum_of
 from goodricke.uncertainty.novelty import Detector, Novelty, fit_detector
 from goodricke.uncertainty.novelty import Kind as NoveltyKind
 
-ENOUGH = 1000  # validation objects that go through Monte-Carlo passes
+ENOUGH = 5000  # validation objects that go through Monte-Carlo passes: rare classes need all of theirs
 REFERENCE = 5000  # training objects that novelty is measured from
 FEWEST = 50  # validation light curves wanted in a stratum of a stream
 STRATA = (0, 2, 4, 8, 16, 32, 64, 128, 256)  # steps of a stream at which another stratum begins

@@ -78,6 +78,31 @@ def test_novelty_alone_is_that_of_a_whole_calibration(home: Path, tmp_path: Path
     assert [x for x in cards[2] if "novelty above" in x] == [x for x in cards[1] if "novelty above" in x]
 
 
+def test_the_split_is_that_which_the_run_has_written(home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    recipe = read_recipe(home / "bands.toml").model_copy(update={"run": tmp_path / "run"})
+    made_anew = recalibrate(home / "bands" / "model", recipe, tmp_path / "a", passes=0, console=QUIET)
+    assert "split.csv isn't there: the split is made anew" in caplog.text
+    caplog.clear()
+    split = pd.read_csv(home / "bands" / "split.csv", dtype=str)
+    (tmp_path / "run").mkdir()
+    split.to_csv(tmp_path / "run" / "split.csv", index=False)
+    written = recalibrate(home / "bands" / "model", recipe, tmp_path / "b", passes=0, console=QUIET)
+    theirs = made_anew.calibration.sets["one_pass"].score
+    np.testing.assert_array_equal(written.calibration.sets["one_pass"].score, theirs)
+    swapped = split.assign(part=split["part"].replace({"test": "validation", "validation": "test"}))
+    swapped.to_csv(tmp_path / "run" / "split.csv", index=False)
+    other = recalibrate(home / "bands" / "model", recipe, tmp_path / "c", passes=0, console=QUIET)
+    assert len(other.calibration.sets["one_pass"].score) == (split["part"] == "test").sum() != len(theirs)
+    assert not caplog.text
+
+
+def test_what_a_model_was_trained_on_is_warned_of(home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    data = DataConfig(name="mine", light_curves=[str(home / "curves.csv")], labels=str(home / "labels.csv"))
+    recalibrate(home / "folded" / "model", data, tmp_path / "m", passes=2, console=QUIET)
+    part = pd.read_csv(home / "folded" / "split.csv")["part"]
+    assert f"folded was trained on {part.isin(['train', 'validation']).sum()} of these light curves" in caplog.text
+
+
 def test_novelty_alone_needs_the_training_objects(home: Path, tmp_path: Path):
     data = "--light-curves", home / "curves.csv", "--labels", home / "labels.csv", "--out", tmp_path / "m"
     code, text = run(home / "bands/model", *data, "--novelty-only")

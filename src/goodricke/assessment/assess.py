@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from goodricke import ragged
 from goodricke.assessment.report import tell, write
-from goodricke.assessment.sample import Sample, read_sample, read_split
+from goodricke.assessment.sample import Sample, read_sample, trained_on
 from goodricke.evaluation.early import AT, ByNumber, ByTruncation, by_number, by_truncation
 from goodricke.evaluation.folds import FoldSummary, across_folds, regression_across_folds
 from goodricke.evaluation.metrics import Comparison, Scores, compare, score
@@ -31,7 +31,6 @@ from goodricke.models.multiband import Multiband
 from goodricke.predictions import Status
 from goodricke.preprocess import Prepared, Steps, prepare
 from goodricke.training.recipe import DataConfig, Recipe, read_recipe
-from goodricke.training.splits import TRAIN, VALIDATION
 
 Int = NDArray[np.int64]
 MOST_BINS, OF_EACH = 8, 40  # bins of the number of observations, and objects wanted in each
@@ -314,15 +313,7 @@ def _answered(model: Model, prepared: Prepared | Steps, answers: Answers) -> Ans
     broken = prepared.usable & ~np.isfinite(answers.probabilities).all(1)
     status = np.where(broken, Status.NON_FINITE, prepared.status)
     each_step = EachStep(prepared, step_probabilities(model, prepared)) if isinstance(prepared, Steps) else None
-    return Answered(model, prepared, answers, status, each_step, _trained_on(model, prepared))
-
-
-def _trained_on(model: Model, prepared: Prepared | Steps) -> int | None:
-    """Return how many objects the model's own run used for training or validation, None if it has left no split."""
-    if model.folder is None or not (model.folder.parent / "split.csv").exists():
-        return None
-    part = read_split(model.folder.parent / "split.csv")
-    return int(np.isin(prepared.object_id.to_pylist(), part.index[part.isin((TRAIN, VALIDATION))]).sum())
+    return Answered(model, prepared, answers, status, each_step, trained_on(model, prepared.object_id.to_pylist()))
 
 
 # ---- scores -------------------------------------------------------------------------------------------------------

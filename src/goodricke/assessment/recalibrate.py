@@ -16,6 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.markdown import Markdown
 
+from goodricke.assessment.sample import parts_by_file, trained_on
 from goodricke.calibrate import calibrate, measure_novelty
 from goodricke.card import TITLES, alarms, trust, with_alarms, with_section
 from goodricke.evaluation.metrics import score
@@ -145,8 +146,23 @@ def _material(
         labelled = _of_known_classes(read_labelled(config, told), model)
         prepared = prepare(labelled.curves, model.preprocessing, workers)
     if isinstance(data, Recipe):
-        return labelled, prepared, split_objects(data, labelled, prepared)
+        return labelled, prepared, _split_of_run(data, labelled, prepared)
+    if used := trained_on(model, labelled.curves.ids):
+        log.warning(
+            "%s was trained on %s of these light curves: what it says of them is too good to calibrate it by. Leave "
+            "them out, or give its recipe",
+            *(model.name, f"{used:,}"),
+        )
     return labelled, prepared, _in_two(labelled, prepared.usable, seed)
+
+
+def _split_of_run(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) -> Parts:
+    """Return the usable rows of each part of the split that the recipe's run has written, or else of one made anew."""
+    file = recipe.run / "split.csv"
+    if not file.exists():
+        log.warning("%s isn't there: the split is made anew, as the training made it if the data are the same", file)
+        return split_objects(recipe, data, prepared)
+    return {name: rows[prepared.usable[rows]] for name, rows in parts_by_file(data, file).items()}
 
 
 def _warn(model: Model, data: Labelled, rows: np.ndarray, passes: int) -> None:

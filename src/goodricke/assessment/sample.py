@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from goodricke.lightcurves import LightCurves
-from goodricke.models.bundle import BundleConfig, read_config
+from goodricke.models.bundle import BundleConfig, Model, read_config
 from goodricke.preprocess import MultibandConfig, prepare
 from goodricke.readers import read_labels
-from goodricke.training.begin import split_objects
+from goodricke.training.begin import Parts, split_objects
 from goodricke.training.labelled import Labelled, read_labelled
 from goodricke.training.recipe import DataConfig, Recipe, TargetConfig, resolved
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
@@ -157,15 +157,35 @@ def _chosen(config: DataConfig, data: Labelled, split: str | Path | None) -> Cho
 
 def _by_file(data: Labelled, file: Path) -> tuple[Int, Int]:
     """Return the rows of the light curves that are test objects by a run's split.csv, and of those that were used."""
+    parts = parts_by_file(data, file)
+    return parts[TEST], np.sort(np.concatenate([parts[TRAIN], parts[VALIDATION]]))
+
+
+def parts_by_file(data: Labelled, file: Path) -> Parts:
+    """Return the rows of the light curves in each part of a run's split.csv.
+
+    Raises
+    ------
+    ValueError
+        If none of them is a test object there.
+    """
     part, ids = read_split(file), data.curves.ids
-    rows = np.flatnonzero(np.isin(ids, part.index[part == TEST]))
-    if not len(rows):
+    parts = {name: np.flatnonzero(np.isin(ids, part.index[part == name])) for name in (TRAIN, VALIDATION, TEST)}
+    if not len(parts[TEST]):
         raise ValueError(
             f"{file}: none of the {len(data.label)} labelled light curves is a test object there. Their ids look like "
             f"{data.curves.ids[:3]}, those of the split like {part.index[:3].tolist()}; give the split.csv of the run "
             "that was trained on these data"
         )
-    return rows, np.flatnonzero(np.isin(ids, part.index[part.isin((TRAIN, VALIDATION))]))
+    return parts
+
+
+def trained_on(model: Model, ids: Sequence[str]) -> int | None:
+    """Return how many objects the model's own run used for training or validation, None if it has left no split."""
+    if model.folder is None or not (model.folder.parent / "split.csv").exists():
+        return None
+    part = read_split(model.folder.parent / "split.csv")
+    return int(np.isin(ids, part.index[part.isin((TRAIN, VALIDATION))]).sum())
 
 
 def read_split(file: Path) -> pd.Series:
