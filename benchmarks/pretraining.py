@@ -26,11 +26,12 @@ import torch
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
+from scipy.stats import t
 
 from goodricke.baselines.features import simple_statistics
 from goodricke.baselines.forest import fit_forest
 from goodricke.baselines.suite import features_if_installed
-from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
+from goodricke.evaluation.bootstrap import LEVEL, Estimate, Z, resampled, star_sums
 from goodricke.models.bundle import Model
 from goodricke.preprocess import Prepared, Steps
 from goodricke.preprocess.tensors import length_buckets
@@ -184,15 +185,18 @@ def samples(label: NDArray, star: NDArray, answer: NDArray, classes: int) -> NDA
     return scores(confusion)
 
 
-def estimates(found: NDArray, rng: np.random.Generator) -> list[Estimate]:
-    """Return the means over seeds of figures (S, 1 + R, F), and their intervals: over stars and over seeds.
+def estimates(found: NDArray) -> list[Estimate]:
+    """Return the means over seeds of figures (S, 1 + R, F), and their 95 % intervals: over stars and over seeds.
 
-    Each bootstrap sample of the stars takes as many seeds, drawn with replacement.
+    Half an interval is the root of two squares: 1.96 standard deviations of bootstrap samples of the stars, which all
+    seeds share, and Student's t over the seeds, of which one alone tells nothing.
     """
-    S, R, _ = found.shape
-    pick = rng.integers(S, size=(S, R - 1))
-    means = np.take_along_axis(found[:, 1:], pick[:, :, None], 0).mean(0)  # (R, F)
-    return [Estimate(*map(float, x)) for x in zip(found[:, 0].mean(0), *interval(means), strict=True)]
+    seeds = len(found)
+    half = Z * found[:, 1:].mean(0).std(0, ddof=1)
+    if seeds > 1:
+        half = np.hypot(half, t.ppf((1 + LEVEL) / 2, seeds - 1) * found[:, 0].std(0, ddof=1) / np.sqrt(seeds))
+    value = found[:, 0].mean(0)
+    return [Estimate(*map(float, x)) for x in zip(value, value - half, value + half, strict=True)]
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -229,12 +233,11 @@ def compared(found: dict[str, dict[int, NDArray]]) -> dict[str, Any]:
     for a, b in GAINS:
         both = sorted(set(found.get(a, {})) & set(found.get(b, {})))
         runs |= {f"{a} - {b}": {k: found[a][k] - found[b][k] for k in both}} if both else {}
-    rng = np.random.default_rng(0)
     return {
         arm: {
             "seeds": list(each),
             "by seed": [x[0].round(4).tolist() for x in each.values()],
-            "figures": estimates(np.stack(list(each.values())), rng),
+            "figures": estimates(np.stack(list(each.values()))),
         }
         for arm, each in runs.items()
     }
@@ -242,12 +245,14 @@ def compared(found: dict[str, dict[int, NDArray]]) -> dict[str, Any]:
 
 def markdown(found: dict[str, Any]) -> str:
     """Return the figures as Markdown: a row for each data set, number of labels and arm, and for each gain."""
-    lines = ["| set, labels per class | labels | arm | seeds | accuracy | macro F1 |", "|---|---:|---|---:|---|---|"]
+    lines = ["| set, labels per class | labels | arm | seeds | accuracy | of each seed | macro F1 |"]
+    lines += ["|---|---:|---|---:|---|---|---|"]
     for case, figures in found.items():
         for arm in [name for name in figures if name not in ("held out", "labels")]:
             form = "+.3f" if " - " in arm else ".3f"
-            texts = [x.text(form) for x in figures[arm]["figures"]]
-            row = [case, str(figures["labels"]), arm, str(len(figures[arm]["seeds"])), *texts]
+            accuracy, f1 = (x.text(form) for x in figures[arm]["figures"])
+            each = " ".join(f"{x[0]:{form}}" for x in figures[arm]["by seed"])
+            row = [case, str(figures["labels"]), arm, str(len(figures[arm]["seeds"])), accuracy, each, f1]
             lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
 

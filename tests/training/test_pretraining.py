@@ -463,10 +463,22 @@ def test_intervals_are_wider_where_seeds_disagree():
     rng = np.random.default_rng(0)
     spread = rng.normal(0, 0.01, (1, 1001, 2))
     alike, apart = (spread + np.reshape([0.5 - d, 0.5, 0.5 + d], (3, 1, 1)) for d in (0.0, 0.1))
-    (same, _), (wide, _) = estimates(alike, rng), estimates(apart, rng)
+    (same, _), (wide, _), (one, _) = estimates(alike), estimates(apart), estimates(alike[:1])
     assert wide.high - wide.low > 2 * (same.high - same.low)
+    assert (one.low, one.high) == pytest.approx((same.low, same.high))
     assert same.low < 0.5 < same.high
     assert wide.value == pytest.approx(same.value)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    seeds, stars = rng.normal(0, 0.03, (400, 3)), rng.normal(0, 0.01, 400)
+    held = 0
+    for luck, common in zip(seeds, stars, strict=True):
+        found = 0.5 + common + luck[:, None] + np.append(0, rng.normal(0, 0.01, 1000))
+        (each,) = estimates(found[:, :, None])
+        held += each.low < 0.5 < each.high
+    assert 0.92 < held / 400 < 0.99
 
 
 def test_all_arms_see_the_same_labels_and_another_seed_draws_others(tmp_path: Path):
