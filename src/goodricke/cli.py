@@ -52,7 +52,7 @@ app = typer.Typer(
     "Start with [bold]goodricke demo[/], then [bold]goodricke inspect YOUR_FILES[/] and "
     "[bold]goodricke classify YOUR_FILES[/].",
 )
-models = typer.Typer(no_args_is_help=True, help="List, show, verify and import models.")
+models = typer.Typer(no_args_is_help=True, help="List, show, verify, import, export and push models.")
 app.add_typer(models, name="models")
 demo = typer.Typer(help="Show what it does on light curves that come with the package.")
 app.add_typer(demo, name="demo")

@@ -97,6 +97,14 @@ def test_wrong_usage_is_told(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("survey", [[], ["--survey", "rubin"]])
+def test_help_names_the_classes(survey: list[str], tmp_path: Path) -> None:
+    _, refusal = run(*survey, "--class", "QUASAR", "--out", str(tmp_path / "a.parquet"))
+    names = refusal.partition("there are ")[2].replace(",", " ").split()
+    assert len(names) > 8
+    assert set(names) <= set(run("--help")[1].replace(",", " ").replace("│", " ").split())
+
+
 def test_which_sectors() -> None:
     from goodricke.simulate.command import _sectors
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from goodricke.commands import DONE, Workers, console, guarded
+from goodricke.commands import DONE, console, guarded
 
 if TYPE_CHECKING:
     from goodricke.lightcurves import LightCurves
@@ -33,7 +33,7 @@ def simulate(
     per_class: Annotated[int, typer.Option(min=1, help="Light curves of each class")] = 100,
     only: Annotated[list[str] | None, typer.Option("--class", help="Of this class only; repeatable")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same stars")] = 0,
-    workers: Workers = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes")] = 1,
     figure: Annotated[
         Path | None,
         typer.Option(help="Draw 20 of each class (of a survey 5) into this file (.png, .pdf)", show_default=False),
@@ -51,6 +51,9 @@ def simulate(
     To look at:      goodricke simulate --figure sim.png
     In many bands:   goodricke simulate --survey rubin --out sim.parquet   (variables, supernovae; or ztf, gaia)
     What they are:   goodricke simulate --parameters
+
+    Classes:         APERIODIC, CONSTANT, CONTACT_ROT, DSCT_BCEP, ECLIPSE, GDOR_SPB, INSTRUMENT, RRLYR_CEPHEID, SOLARLIKE
+    Of a survey:     AGN, CEPHEID, CONTACT, CV, DSCT, EB, KN, MICROLENS, MIRA, M_DWARF, RRL, SLSN, SNIA, SNIBC, SNII, TDE
 
     The file has a light curve per row, its true parameters in columns true_..., and sim-labels.csv the classes.
     Simulated light curves can start a model or test it; what it is worth only real ones tell.

@@ -6,7 +6,7 @@ Three maps of growing freedom (Guo et al. 2017; Kull et al. 2019), all of one fo
 
 *temperature*: W = 1/T, b = 0, keeps every answer and mends confidence only; *vector*: W diagonal, also mends classes
 that are named too often, which a loss with class weights brings about; *dirichlet*: all of W, with a penalty on its
-distance from a temperature. `choose_scaling` takes the freer one only where it is surely better on left-out objects.
+distance from a temperature. `choose_scaling` takes the freer one only where it is clearly better on left-out objects.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _refined(logits: Float, label: NDArray[np.integer], kind: Kind, start: Scali
 def choose_scaling(
     logits: Float, label: NDArray[np.integer], star: ArrayLike | None = None, kinds: Sequence[Kind] = KINDS
 ) -> tuple[Scaling, NDArray[np.float64]]:
-    """Fit the freest map that is surely better than simpler ones, by cross-validation over stars.
+    """Fit the freest map that is clearly better than simpler ones, by cross-validation over stars.
 
     Parameters
     ----------
