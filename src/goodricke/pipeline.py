@@ -34,6 +34,7 @@ log = logging.getLogger("goodricke")
 
 DEMO_MODEL = "asas-v"
 DONE, SOME_FAILED = 0, 3
+WIDE = 100  # columns of a terminal with room for everything
 SHOWN = 25  # rows of the table on the terminal
 NOVEL = 0.99  # novelty from which on an object is pointed out: one in a hundred objects of known classes
 
@@ -144,13 +145,16 @@ def _plot(curves: LightCurves, predictions: Predictions, folder: Path, drawn: se
 def _report(predictions: Predictions, model: Model, console: Console) -> None:
     """Print a table of the first rows, and counts of classes and failures."""
     table = Table(title=f"{model.name} ({model.hash})", title_justify="left")
-    for name, justify in (("object", "left"), ("class", "left"), ("probability", "right"), ("", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    sets, novelty, periods = (_optional(predictions, name) for name in ("prediction_set", "novelty", "fold_period"))
+    table.add_column("object")
+    table.add_column("class")
+    table.add_column("probability", justify="right", no_wrap=True)
+    drawn = console.width >= WIDE or not periods
+    if drawn:
+        table.add_column("")
     table.add_column("next", justify="left", style="dim")
-    sets, novelty = (_optional(predictions, name) for name in ("prediction_set", "novelty"))
     if sets:
         table.add_column("or", justify="left", style="dim")
-    periods = _optional(predictions, "fold_period")
     if periods:
         table.add_column("P \\[d]", justify="right", style="dim")
     table.add_column("obs", justify="right", style="dim")
@@ -160,16 +164,17 @@ def _report(predictions: Predictions, model: Model, console: Console) -> None:
     for i in range(min(len(predictions), SHOWN)):
         if status[i] != Status.OK:
             more = [""] * (bool(sets) + bool(periods))
-            table.add_row(ids[i], f"[red]{status[i]}[/]", "", "", MEANING.get(status[i], ""), *more, str(n_obs[i]))
+            why = MEANING.get(status[i], "")
+            table.add_row(ids[i], f"[red]{status[i]}[/]", "", *[""] * drawn, why, *more, str(n_obs[i]))
             continue
         first, second = np.argsort(-p[i])[:2]
         error = "" if spread is None else f" ± {spread[i, first]:.2f}"
-        bar = "█" * round(10 * float(p[i, first]))
+        bar = ["█" * round(10 * float(p[i, first]))] * drawn
         runner_up = f"{predictions.classes[second]} {p[i, second]:.2f}"
         name = predictions.classes[first] + (" [yellow]new?[/]" if novelty and novelty[i] > NOVEL else "")
         more = [" ".join(c for c in sets[i] if c != predictions.classes[first])] if sets else []
         more += [f"{periods[i]:.5g}"] if periods else []
-        table.add_row(ids[i], name, f"{p[i, first]:.2f}{error}", bar, runner_up, *more, str(n_obs[i]))
+        table.add_row(ids[i], name, f"{p[i, first]:.2f}{error}", *bar, runner_up, *more, str(n_obs[i]))
     console.print(table)
     if len(predictions) > SHOWN:
         console.print(f"... and {len(predictions) - SHOWN:,} more rows (all of them with --out)")

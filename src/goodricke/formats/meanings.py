@@ -46,7 +46,11 @@ _COLUMNS = {
     "prediction_set": Meaning("Classes, the true one among them as often as promised", "", "meta.code.class"),
     "novelty": Meaning("Fraction of validation objects that are less unlike the training set", "", "stat.probability"),
     "embedding": Meaning("The light curve in the space where the network tells classes apart", "", "stat.param"),
-    "fold_period": Meaning("Period found in the light curve, on which it was folded", "d", "time.period;src.var"),
+    "fold_period": Meaning(
+        "Period found in the light curve, on which it was folded; of most binaries half the orbital one",
+        "d",
+        "time.period;src.var",
+    ),
     "n_obs": Meaning("Observations used, after quality cuts and cleaning", "", OBSERVATIONS),
     "n_points": Meaning(
         "Points given to the network: observations averaged to the model's cadence, or bins of phase", "", OBSERVATIONS
