@@ -52,8 +52,8 @@ def simulate(
     In many bands:   goodricke simulate --survey rubin --out sim.parquet   (variables, supernovae; or ztf, gaia)
     What they are:   goodricke simulate --parameters
 
-    Classes:         APERIODIC, CONSTANT, CONTACT_ROT, DSCT_BCEP, ECLIPSE, GDOR_SPB, INSTRUMENT, RRLYR_CEPHEID, SOLARLIKE
-    Of a survey:     AGN, CEPHEID, CONTACT, CV, DSCT, EB, KN, MICROLENS, MIRA, M_DWARF, RRL, SLSN, SNIA, SNIBC, SNII, TDE
+    Classes:        APERIODIC, CONSTANT, CONTACT_ROT, DSCT_BCEP, ECLIPSE, GDOR_SPB, INSTRUMENT, RRLYR_CEPHEID, SOLARLIKE
+    Of a survey:    AGN, CEPHEID, CONTACT, CV, DSCT, EB, KN, MICROLENS, MIRA, M_DWARF, RRL, SLSN, SNIA, SNIBC, SNII, TDE
 
     The file has a light curve per row, its true parameters in columns true_..., and sim-labels.csv the classes.
     Simulated light curves can start a model or test it; what it is worth only real ones tell.
