@@ -38,6 +38,36 @@ def test_one_light_curve(tmp_path, console):
     assert any(0x2801 <= ord(c) <= 0x28FF for c in text)
 
 
+def test_columns_that_are_not_used(tmp_path, console):
+    more = [f"c{i}" for i in range(25)]
+    csv(tmp_path / "a.csv", [(59000, 12, *more)] * 2, ",".join(["mjd", "mag", *more]))
+    csv(tmp_path / "b.csv", [(59000, 12, "x")] * 2, "mjd,mag,Wort")
+    csv(tmp_path / "c.csv", [(59000, 12)] * 2, "mjd,mag")
+    shown = []
+    for name in "abc":
+        assert inspect(tmp_path / f"{name}.csv", console=console) == 0
+        shown.append(" ".join(console.export_text().replace("│", " ").split()))
+    assert "used mjd, mag not used c0, c1, " in shown[0]
+    assert "c19 and 5 more brightness" in shown[0]
+    assert "columns used mjd, mag not used Wort brightness" in shown[1]
+    assert "not used" not in shown[2]
+
+
+def test_times_in_seconds_are_a_fault(tmp_path, console):
+    csv(tmp_path / "a.csv", [(i * 86400, 12) for i in range(100)], "time,mag")
+    csv(tmp_path / "b.csv", [(f"s{j}", i * 86400, 12) for j in range(6) for i in range(100)], "id,time,mag")
+    csv(tmp_path / "c.csv", [(i * 700, 12) for i in range(100)], "time,mag")
+    csv(tmp_path / "d.csv", [(i * 86400, 12) for i in range(100)], "time [s],mag")
+    shown = []
+    for name in "abcd":
+        assert inspect(tmp_path / f"{name}.csv", console=console) == 0
+        shown.append(console.export_text())
+    assert "span of over 200 yr: are the times in seconds" in shown[0]
+    assert "6 objects" in shown[1].split("are the times in seconds")[1]
+    assert "seconds" not in shown[2] + shown[3]
+    assert "99 d" in shown[3]
+
+
 def test_many_objects_get_a_summary(tmp_path, console):
     rows = [(f"s{i}", 59000 + j, i + j) for i in range(20) for j in range(i + 1)]
     csv(tmp_path / "many.csv", rows, "id,mjd,flux")

@@ -25,6 +25,7 @@ from goodricke import ragged
 from goodricke.columns import NO_BAND
 from goodricke.lightcurves import Fault, LightCurves
 from goodricke.readers.building import dummies
+from goodricke.readers.columns import listed
 from goodricke.readers.finding import Given, each
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
@@ -33,6 +34,8 @@ from goodricke.readers.streaming import blaming
 
 OK, SOME_FAILED = 0, 3  # exit codes of the command
 IN_FULL, FIRST = 5, 3  # objects shown one by one; shown of a file that has more
+UNUSED = 20  # columns that are not used and named all the same
+LONGEST = 200 * 365.25  # days; hardly any star was measured for longer
 MAX_PICTURES = 100  # PNG files written for one input file
 GAPS = 3
 PLOT_WIDTH, PLOT_HEIGHT = 72, 10  # in characters, each of 2 x 4 dots
@@ -162,6 +165,7 @@ def _header(curves: LightCurves, found: Numbers, file: Opened, reader: str) -> T
     rows = [
         ("recognised as", f"{recognised} (reader {reader})"),
         ("columns used", ", ".join(file.used)),
+        *([("not used", listed(unused, UNUSED))] if (unused := file.found.get("not used")) else []),
         ("brightness in", curves.unit),
         ("time in", f"{curves.time_scale} [d]"),
         ("objects", f"{len(curves):,} with {len(curves.time):,} observations"),
@@ -188,9 +192,16 @@ def _summary(curves: LightCurves, found: Numbers) -> Table:
         known = values[np.isfinite(values)]
         if len(known):
             table.add_row(name, *(show(float(q)) for q in np.quantile(known, (0, 0.5, 1))))
-    for kind, (objects, points) in _by_kind(curves.faults()).items():
+    for kind, (objects, points) in _by_kind(_faults(curves, found.span)).items():
         table.add_row(Text(kind, style="yellow"), f"{objects:,} objects", f"{points:,} points" if points else "", "")
     return table
+
+
+def _faults(curves: LightCurves, span: NDArray[np.float64]) -> list[Fault]:
+    """Return the faults of light curves, and which have a span (n,) [d] that can't be."""
+    long = np.flatnonzero(np.isfinite(span) & (span > LONGEST))
+    told = f"span of over {duration(LONGEST)}: are the times in seconds, or some of them wrong?"
+    return [*curves.faults(), *(Fault(curves.ids[i], told, 0) for i in long)]
 
 
 def _by_kind(faults: Sequence[Fault]) -> dict[str, tuple[int, int]]:
@@ -220,7 +231,7 @@ def _detail(curves: LightCurves, found: Numbers, i: int) -> Table:
     if row["ra"] is not None and row["dec"] is not None:
         where.append(f"RA {row['ra']:.5f}, Dec {row['dec']:+.5f}")
     rows += [("observed", ", ".join(where))] if where else []
-    faults = [f"{fault.kind} ({fault.count:,})" if fault.count else fault.kind for fault in one.faults()]
+    faults = [f"{f.kind} ({f.count:,})" if f.count else f.kind for f in _faults(one, found.span[i : i + 1])]
     rows.append(("faults", "; ".join(faults) or "none"))
     return _grid(rows)
 

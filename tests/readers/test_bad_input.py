@@ -47,7 +47,7 @@ def unreadable(path, *words, **options):
         ("commas.csv", b"mjd;mag\n59000,5;12,1\n59001,5;13,1\n", "decimal points, not commas"),
         ("tabs.txt", b"mjd\tmag\n59000,5\t12,1\n59001,5\t13,1\n", "decimal points, not commas"),
         ("units.csv", b"mjd,mag\nd,mag\n59000,12\n59001,13\n", "leave out the row of units"),
-        ("limits.csv", b"mjd,mag\n59000,>18.2\n59001,13\n", "leave such rows out"),
+        ("limits.csv", b"mjd,value\n59000,>18.2\n59001,13\n", "leave limits out, or, if the column is in magnitudes"),
         ("words.csv", b"mjd,mag\n59000,bright\n59001,faint\n", "leave such rows out"),
         ("a.csv.bz2", b"BZh91AY&SY\x00", "bzip2 archive"),
         ("half.parquet", b"PAR1" + b"\x00" * 100, "damaged Parquet"),

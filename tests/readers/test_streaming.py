@@ -35,9 +35,9 @@ def test_options_are_checked():
         read("x", quality="best")
     with pytest.raises(ValueError, match="no role 'flux'"):
         read("x", columns={"flux": "a"})
-    with pytest.raises(ValueError, match=r"time scale is one of MJD, JD, .*, not 'foo'"):
+    with pytest.raises(ValueError, match="time scale is one of MJD, JD, HJD, BJD, BTJD, BKJD, not 'foo'"):
         read("x", time_scale="foo")
-    with pytest.raises(ValueError, match="'parsec' is a unit of length, not of brightness"):
+    with pytest.raises(ValueError, match="'parsec' is a unit of length; brightness is in mag, nJy"):
         read("x", unit="parsec")
     with pytest.raises(TypeError):
         read("x", colour="red")

@@ -159,9 +159,111 @@ def test_a_band_is_named_where_the_file_tells_none(tmp_path):
 
 
 def test_text_in_a_number_column(tmp_path):
-    path = write(tmp_path / "a.csv", "mjd,mag\n59000,12.1\n59001,>19.5\n")
-    with pytest.raises(Unreadable, match=r"text in column mag: '>19\.5' in row 2"):
+    path = write(tmp_path / "a.csv", "mjd,mag\n59000,12.1\n59001,faint\n")
+    with pytest.raises(Unreadable, match="text in column mag: 'faint' in row 2"):
         read(path)
+    path = write(tmp_path / "b.csv", "mjd,flux\n59000,12.1\n59001,<19.5\n")
+    with pytest.raises(Unreadable, match=r"text in column flux: '<19\.5' in row 2"):
+        read(path)
+
+
+ASAS_SN = """HJD,UT Date,Camera,FWHM,Limit,mag,mag_err,flux(mJy),flux_err,Filter
+2456789.1,2014-05-11.6,be,1.5,16.5,14.210,0.020,7.912,0.146,V
+2456790.2,2014-05-12.7,bf,1.6,16.5,>16.5,99.990,0.301,0.140,V
+2458389.3,2018-09-28.8,bA,1.4,17.5,14.310,0.030,6.854,0.190,g
+"""
+
+
+def test_asas_sn_in_flux_and_in_magnitudes(tmp_path, caplog):
+    path = write(tmp_path / "a.csv", ASAS_SN)
+    curves = read(path)
+    assert (curves.unit, curves.time_scale, curves.bands) == ("mJy", "HJD", ("V", "g"))
+    assert curves.value.tolist() == pytest.approx([7.912, 0.301, 6.854])
+    assert curves.error.tolist() == pytest.approx([0.146, 0.140, 0.190])
+    with caplog.at_level(logging.INFO, logger="goodricke"):
+        curves = read(path, columns={"value": "mag"})
+    assert curves.unit == "mag"
+    assert curves.value.tolist() == pytest.approx([14.21, np.nan, 14.31], nan_ok=True)
+    assert curves.error[[0, 2]].tolist() == pytest.approx([0.02, 0.03])
+    assert caplog.messages == [f"{path}: 1 limits such as >16.5 made NaN"]
+    full = read(path, columns={"value": "mag", "error": "mag_err"}, unit="mag")
+    np.testing.assert_array_equal(full.value, curves.value)
+
+
+@pytest.mark.parametrize("limit", [">16.5", "<16", " > 16.50", '"<16.5"'])
+@pytest.mark.parametrize("unit", [None, "mag"])
+def test_limits_of_magnitude_are_no_measurements(tmp_path, limit, unit):
+    path = write(tmp_path / "a.csv", f"mjd,{'value' if unit else 'mag'}\n59000,12.5\n59001,{limit}\n59002,99.99\n")
+    assert read(path, unit=unit).value.tolist() == pytest.approx([12.5, np.nan, np.nan], nan_ok=True)
+    frame = pd.read_csv(path, names=["mjd", "mag"], header=0)
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert np.isnan(read(tmp_path / "a.parquet", unit=unit).value).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "scale"), [("JD", 57005, "MJD"), ("MJD", 2457005, "JD"), ("HJD", 7005, "unknown")]
+)
+def test_times_that_are_not_what_their_column_is_called(tmp_path, caplog, name, first, scale):
+    path = write(tmp_path / "a.csv", f"{name},mag\n" + "".join(f"{first + i},12\n" for i in range(3)))
+    assert read(path).time_scale == scale
+    said = f"column {name} holds times around {first + 1}, which are no {name}: their scale is taken as {scale}."
+    assert caplog.messages == [f"{path}: {said} Another: --time-scale"]
+    caplog.clear()
+    assert read(path, time_scale="HJD").time_scale == "HJD"
+    assert not caplog.messages
+
+
+# ---- stars in a column of another name ----------------------------------------------------------------------------
+
+
+def one_after_another(star, band="", n=6):
+    """Rows of stars, in order of time within each (and within a band), over the same nights."""
+    bands = [f",{b}" for b in band] or [""]
+    return [f"{star(s)},{59000 + i + s / 7},12{b}" for s in range(4) for b in bands for i in range(n)]
+
+
+def merged(path, rows, header, caplog, **options):
+    """What is said of the text columns that aren't used."""
+    caplog.clear()
+    read(write(path, header + "\n" + "\n".join(rows) + "\n"), **options)
+    return caplog.messages
+
+
+@pytest.mark.parametrize(("band", "header"), [("", "Stern,mjd,mag"), ("gr", "Stern,mjd,mag,band")])
+def test_a_column_that_seems_to_name_the_stars(tmp_path, caplog, band, header):
+    path, rows = tmp_path / "a.csv", one_after_another("V{}".format, band)
+    together = sorted(
+        (row.replace(row.split(",")[1], row.split(",")[1].split(".")[0]) for row in rows), key=lambda r: r[3:]
+    )
+    backwards = rows[::-1]
+    for given in (rows, backwards, together):
+        told = merged(path, given, header, caplog)
+        assert len(told) == 1
+        assert "column Stern isn't used, and its 4 values look like as many light curves" in told[0]
+        assert "--column object_id=Stern" in told[0]
+        assert not merged(path, given, header, caplog, columns={"object_id": "Stern"})
+    pd.read_csv(path).to_parquet(tmp_path / "a.parquet")
+    Table.read(path).write(tmp_path / "a.ecsv")
+    for form in ("parquet", "ecsv"):
+        caplog.clear()
+        assert len(read(tmp_path / f"a.{form}")) == 1
+        assert len(caplog.messages) == 1
+
+
+def test_no_alarm_about_a_column_that_names_no_stars(tmp_path, caplog):
+    path, header = tmp_path / "a.csv", "Stern,mjd,mag"
+    rows = one_after_another("V{}".format)
+    in_order = sorted(rows, key=lambda row: row.split(",")[1])
+    nights = [f"{night}. Mai,{59000 + night + i / 50},12" for night in (10, 11, 8, 9) for i in range(6)]
+    grades = [f"{'AB'[i * i % 3 % 2]},{59000 + i % 30},12,{'gr'[i // 30]}" for i in range(60)]
+    assert not merged(path, in_order, header, caplog)
+    assert not merged(path, [f"V1,{59000 + i % 10},12" for i in range(20)], header, caplog)
+    assert not merged(path, [f"V{i},{59000 + i % 10},12" for i in range(20)], header, caplog)
+    assert not merged(path, nights, header, caplog)
+    assert not merged(path, nights[::-1], header, caplog)
+    assert not merged(path, grades, header + ",band", caplog)
+    assert not merged(path, rows, "Camera,mjd,mag", caplog)
+    assert merged(path, rows, header, caplog)  # so that none of these is silent for another reason
 
 
 def test_faults_are_kept_as_found(tmp_path):

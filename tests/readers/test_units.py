@@ -11,7 +11,7 @@ from astropy.table import MaskedColumn, Table
 
 from goodricke.lightcurves import LightCurves
 from goodricke.readers import ReadOptions, Unreadable, read, read_batches
-from goodricke.readers.units import brightness_unit, days_per
+from goodricke.readers.units import brightness_unit, days_per, in_name
 
 DAYS = np.array([59000.0, 59000.25, 59003.0])
 TAKEN_AS_FLUX = "has no known unit and is taken as flux; if it is in magnitudes, say --unit mag"
@@ -93,6 +93,64 @@ def test_no_units_of_time(stated):
 )
 def test_brightness_unit(kind, stated, expected):
     assert brightness_unit(kind, stated) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        *(
+            ("flux(mJy)", "mJy"),
+            ("flux [mJy] ", "mJy"),
+            ("mag(mag)", "mag"),
+            ("time [s]", "s"),
+            ("time (hours)", "hours"),
+        ),
+        *(("Flux (e-/s)", "e-/s"), ("flux (electron / s)", "electron / s"), ("flux [erg/(s cm2)]", "erg/(s cm2)")),
+        *(("flux(erg/(s cm2))", "erg/(s cm2)"), ("m (mag(AB))", "mag(AB)"), ("flux (PSF) [nJy]", "nJy")),
+        *((name, None) for name in ("flux", "flux()", "BJD-2457000", "time (BJD - 2457000)", "time (TT)", "HJD (UTC)")),
+        *(
+            (name, None)
+            for name in ("mag (V)", "flux (g)", "mag (AB)", "flux (2)", "flux (H)", "flux_a (a)", "(mJy) flux")
+        ),
+    ],
+)
+def test_units_in_names(name, unit):
+    assert in_name(name) == unit
+
+
+def test_text_with_units_in_the_names(tmp_path):
+    rows = [(t * 86400, f) for t, f in zip(DAYS, (1.5, 2.5, 3.5), strict=True)]
+    heads = {
+        ",": "time [s],flux(mJy),flux_err",
+        " ": "time [s] flux (mJy) flux_err",
+        "  ": "# time [s] flux [mJy] flux_err",
+    }
+    for separator, head in heads.items():
+        path = tmp_path / "a.txt"
+        path.write_text("\n".join([head, *(separator.join(map(str, (*row, 0.1))) for row in rows)]))
+        curves = read(path)
+        assert curves.time == pytest.approx(DAYS)
+        assert (curves.unit, curves.time_scale) == ("mJy", "MJD")
+        assert curves.value.tolist() == [1.5, 2.5, 3.5]
+        assert curves.error == pytest.approx([0.1] * 3)
+
+
+def test_thousandths_of_magnitudes_in_the_names(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("mjd [d],mag [mmag],mag_err [mmag]\n59000,12500,10\n59001,13000,20\n")
+    curves = read(path)
+    assert curves.unit == "mag"
+    assert curves.value == pytest.approx([12.5, 13])
+    assert curves.error == pytest.approx([0.01, 0.02])
+
+
+def test_units_in_the_names_of_parquet_unless_the_file_states_others(tmp_path):
+    table = pa.table({"mjd": DAYS, "flux(mJy)": [1.0, 2.0, 3.0]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet").unit == "mJy"
+    stated = table.schema.field(1).with_metadata({"unit": "nJy"})
+    pq.write_table(table.cast(pa.schema([table.schema.field(0), stated])), tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet").unit == "nJy"
 
 
 def test_a_unit_that_is_said_is_taken_with_the_numbers_as_they_are(tmp_path):

@@ -19,7 +19,7 @@ from goodricke.readers.options import Unreadable
 OBJECT_ID = (
     *("objectid", "oid", "id", "sourceid", "snid", "diaobjectid", "starid", "lcid", "lightcurveid", "targetid"),
     *("ticid", "tic", "kepid", "kic", "epic", "epicid", "gaiaid", "objid", "iauname", "object", "name", "star"),
-    *("designation", "diasourceid"),
+    *("starname", "objectname", "designation", "diasourceid"),
 )
 PREFIXES = {"tic": "TIC", "ticid": "TIC", "kic": "KIC", "kepid": "KIC", "epic": "EPIC", "epicid": "EPIC"}
 
@@ -62,6 +62,11 @@ QUALITY = (
 # Severe flags of quality columns whose name tells the survey: bit 15 of ZTF's catflags marks measurements spoilt by
 # clouds, the Moon or bad pixels (IRSA's ZTF Lightcurve Queries filter by it, BAD_CATFLAGS_MASK=32768).
 SEVERE = {"catflags": 1 << 15}
+# Columns of text that repeats from row to row and names no star.
+NO_STARS = {
+    *("camera", "cam", "ccd", "detector", "instrument", "inst", "telescope", "tel", "site", "observatory", "station"),
+    *("observer", "obs", "obscode", "observercode", "field", "survey", "reference", "ref", "utdate", *BAND, *QUALITY),
+}
 POSITION = {
     "ra": ("ra", "raj2000", "radeg", "alpha", "objra"),
     "dec": ("dec", "decl", "dej2000", "decdeg", "delta", "objdec"),
@@ -164,14 +169,19 @@ def first(known: Mapping[str, str], aliases: Iterable[str]) -> str | None:
 
 
 def named_scale(scale: str, time: NDArray[np.float64]) -> str:
-    """Return the time scale that both the name and the numbers (days) speak for, ``"unknown"`` if they disagree."""
+    """Return the time scale that the name and the numbers (days) speak for.
+
+    If they disagree, it is that of the numbers where they can be nothing else, or else ``"unknown"``.
+    """
     finite = time[:1000][np.isfinite(time[:1000])]
     if not len(finite):
         return scale or "unknown"
     middle = float(np.median(finite))
     if 2.4e6 < middle < 2.6e6:
         return scale if scale in ("JD", "HJD", "BJD") else "JD"
-    if scale in ("", "MJD"):
+    if scale in ("MJD", "JD") and 1.5e4 < middle < 1e5:
+        return "MJD"
+    if scale == "":
         return "MJD" if 4e4 < middle < 7e4 else "unknown"
     return scale if scale in ("BTJD", "BKJD") and middle < 2e4 else "unknown"
 
@@ -181,14 +191,14 @@ def _existing(name: str, known: Mapping[str, str], names: Sequence[str], path: s
         return name
     if normal(name) in known:
         return known[normal(name)]
-    raise Unreadable(path, f"has no column {name}; it has {_listed(names)}", "name one of these columns")
+    raise Unreadable(path, f"has no column {name}; it has {listed(names)}", "name one of these columns")
 
 
 def _time(known: Mapping[str, str], names: Sequence[str], path: str) -> str:
     found = first(known, TIME) or next((known[name] for name in known if OFFSET.match(name)), None)
     if found is None:
         mend = "say which column holds the times in days, --column time=NAME"
-        raise Unreadable(path, f"has no time column; its columns are {_listed(names)}", mend)
+        raise Unreadable(path, f"has no time column; its columns are {listed(names)}", mend)
     return found
 
 
@@ -202,7 +212,7 @@ def _value(known: Mapping[str, str], taken: set[str], names: Sequence[str], path
         if found:
             return found[0]
     mend = "say which column holds the flux or magnitude, --column value=NAME"
-    raise Unreadable(path, f"has no brightness column; its columns are {_listed(names)}", mend)
+    raise Unreadable(path, f"has no brightness column; its columns are {listed(names)}", mend)
 
 
 def _error_aliases(value: str, kind: str) -> list[str]:
@@ -223,5 +233,6 @@ def _scale_and_offset(time: str) -> tuple[str, float]:
     return (exact, 0.0) if exact else (reduced[1].upper(), offset)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+def listed(names: Sequence[str], most: int = 30) -> str:
+    """Return the first names in a line, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -87,9 +87,10 @@ class ReadOptions:
         if unknown:
             raise ValueError(f"no role {', '.join(map(repr, unknown))}; columns are named for {', '.join(ROLES)}")
         if self.time_scale not in (None, *get_args(Scale)):
-            raise ValueError(f"the time scale is one of {', '.join(get_args(Scale))}, not {self.time_scale!r}")
+            raise ValueError(f"the time scale is one of {', '.join(get_args(Scale)[:-1])}, not {self.time_scale!r}")
         if self.unit and (kind := _kind_of_unit(self.unit)) in NO_BRIGHTNESS:
-            raise ValueError(f"{self.unit!r} is a unit of {kind}, not of brightness, like mag, nJy or electron / s")
+            known = "mag, nJy, mJy, electron / s, relative, ..."
+            raise ValueError(f"{self.unit!r} is a unit of {kind}; brightness is in {known}")
 
 
 def _kind_of_unit(unit: str) -> str:

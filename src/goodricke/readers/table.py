@@ -4,12 +4,14 @@ Columns are found by the aliases in `columns`, or as `ReadOptions.columns` names
 is one object, named after the file (a FITS table: after its header). Text without a line of names and with two or
 three columns is time, brightness, uncertainty. The unit is ``"mag"`` for magnitudes (mmag are converted), else what the
 file tells, else ``"flux"``, or ``"unknown"`` with a warning if the column's name doesn't even say that. Times whose
-column has a unit are converted to days. Dummy magnitudes such as 99.99 become NaN. Of flags, only ZTF's catflags have
-a meaning that is known here: rows with a severe one are left out.
+column has a unit are converted to days. Dummy magnitudes such as 99.99 and limits such as >16.5 become NaN. Of flags,
+only ZTF's catflags have a meaning that is known here: rows with a severe one are left out. A text column that isn't
+used and seems to name the stars gets a warning.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -27,11 +29,15 @@ from goodricke.readers.columns import Match
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import ReadOptions, Unreadable
 
+logger = logging.getLogger("goodricke")
+
 NAME = "table"
+LIMIT = r"\s*[<>]\s*[-+]?\d+\.?\d*\s*$"  # >16.5, a star that was too faint to be seen
 # What to do about text where numbers should be.
 TEXTS = {
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}": "turn dates into days, as astropy.time.Time(dates).mjd does",
     r"[-+]?\d*[,;\t] *[-+]?\d+$": "write numbers with decimal points, not commas",
+    LIMIT: "leave limits out, or, if the column is in magnitudes, say --unit mag",
 }
 
 
@@ -51,6 +57,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     source = tabular.open_table(file, [options.columns["object_id"]] if "object_id" in options.columns else ())
     found = columns.match(source.names, options.chosen, file.path)
     data, file.noted = source.load(found.used), found.used
+    file.found["not used"] = [name for name in (*source.names, *source.lists) if name not in found.used]
     length = units.days_per(source.units.get(found.time), found.time, options, file.path)
     time = units.scaled(numbers(data[found.time], found.time, file.path), length) + found.offset
     if not len(time):
@@ -59,6 +66,8 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     # a table sorted by object, the usual case, is taken as it is; else rows are gathered, objects as they come first
     order = slice(None) if (np.diff(codes) >= 0).all() else np.argsort(codes, kind="stable")
     bands, band = bands_of(data[found.band] if found.band else None, found.band, options, file.path)
+    if not (found.object_id or source.object_id):
+        _warn_of_merged_stars(file, source, found, time, band)
     offsets, time = ragged.offsets_of(np.bincount(codes, minlength=len(ids))), time[order]
     keep, n_flagged = _kept(file, options, data, found, order, time, offsets)
     value, error, unit = _brightness(file, options, source, data, found)
@@ -71,7 +80,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         None if band is None else band[order],
         bands=bands,
         unit=unit,
-        time_scale=options.time_scale or source.time_scale or columns.named_scale(found.time_scale, time),
+        time_scale=options.time_scale or source.time_scale or _time_scale(found, time, file.path),
         objects=building.about(
             len(ids),
             source=file.path,
@@ -94,12 +103,38 @@ def _brightness(
     units.warn_if_unknown(unit, options, file.path)
     if options.unit:
         unit, factor = options.unit, 1.0
-    value = units.scaled(numbers(data[found.value], found.value, file.path, np.float32), factor)
+    measured = _without_limits(data[found.value], unit, file.path)
+    value = units.scaled(numbers(measured, found.value, file.path, np.float32), factor)
     value = building.without_dummies(value, unit, file.path)
     if not found.error:
         return value, None, unit
     own = factor if options.unit else units.error_factor(source.units.get(found.error), factor, unit)
     return value, units.scaled(numbers(data[found.error], found.error, file.path, np.float32), own), unit
+
+
+def _without_limits(values: Any, unit: str, path: str) -> Any:
+    """Return a column with limits of magnitude such as ``>16.5`` missing, and log how many; any other as it is."""
+    if not unit.lower().startswith("mag"):
+        return values
+    series = _series(values)
+    if pd.api.types.is_numeric_dtype(series):
+        return values
+    limits = series.astype("string").str.match(LIMIT).fillna(False).to_numpy(bool)
+    if limits.any():
+        logger.info("%s: %d limits such as %s made NaN", path, limits.sum(), series[limits].iloc[0])
+    return series.mask(limits)
+
+
+def _time_scale(found: Match, time: NDArray[np.float64], path: str) -> str:
+    """Return the scale of times (N,), with a warning where it isn't the one that the column is named after."""
+    scale = columns.named_scale(found.time_scale, time)
+    if found.time_scale and scale != found.time_scale:
+        told = path, found.time, np.nanmedian(time), found.time_scale, scale
+        logger.warning(
+            "%s: column %s holds times around %.7g, which are no %s: their scale is taken as %s. Another: --time-scale",
+            *told,
+        )
+    return scale
 
 
 def _kept(
@@ -133,6 +168,52 @@ def _objects(
         raise Unreadable(file.path, f"has {ids.null_count} rows without {found.object_id}", mend)
     encoded = ids.dictionary_encode()
     return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _warn_of_merged_stars(
+    file: Opened, source: tabular.Tabular, found: Match, time: NDArray[np.float64], band: NDArray[np.uint8] | None
+) -> None:
+    """Say so where a text column that isn't used seems to name the stars, which make one light curve without it."""
+    texts = [name for name in source.texts if name not in found.used and columns.normal(name) not in columns.NO_STARS]
+    timed, n_values = np.isfinite(time), dict[str, int]()
+    bands = np.zeros(len(time), np.uint8) if band is None else band
+    for name, values in source.load(texts).items() if texts else ():
+        codes = pd.factorize(_series(values)[timed], use_na_sentinel=False)[0]  # a missing one is a name like others
+        n = len(np.unique(codes))
+        if 2 <= n <= len(codes) / 3 and _are_merged(codes, time[timed], bands[timed]):
+            n_values[name] = n
+    if n_values:
+        name = max(n_values, key=n_values.__getitem__)
+        logger.warning(
+            "%s: column %s isn't used, and its %d values look like as many light curves, taken as one. "
+            "If it names the stars: --column object_id=%s (the bands: --column band=%s)",
+            *(file.path, name, n_values[name], name, name),
+        )
+
+
+def _are_merged(codes: NDArray[np.int64], time: NDArray[np.float64], band: NDArray[np.uint8]) -> bool:
+    """Tell whether rows (N,) with the same code, counted as they come, are plainly light curves of their own.
+
+    Either they come one after another, each nearly in order of time (within a band), and go over the same time again;
+    or most rows share their time and band with one of another code, and none with one of its own.
+    """
+    if (np.diff(codes) >= 0).all():
+        offsets = ragged.offsets_of(np.bincount(codes))
+        start, end = (ragged.extreme(time, offsets, each) for each in (np.minimum, np.maximum))
+        order = np.argsort(start)
+        again = start[order][1:] < np.maximum.accumulate(end[order])[:-1]
+        rows = np.lexsort((band, codes))
+        same = (np.diff(codes[rows]) == 0) & (np.diff(band[rows].astype(int)) == 0)
+        steps = np.diff(time[rows])[same]
+        return bool(len(steps) and again.mean() > 0.5 and max((steps >= 0).mean(), (steps <= 0).mean()) > 0.9)
+    rows = np.lexsort((codes, band, time))
+    same = (np.diff(time[rows]) == 0) & (np.diff(band[rows].astype(int)) == 0)
+    shared = np.append(same, False) | np.append(False, same)
+    return bool(shared.mean() > 0.5 and not (same & (np.diff(codes[rows]) == 0)).any())
+
+
+def _series(values: Any) -> pd.Series:
+    return values.to_pandas() if isinstance(values, pa.Array | pa.ChunkedArray) else pd.Series(values)
 
 
 def identifiers(values: Any, name: str) -> pa.Array:

@@ -18,10 +18,12 @@ from goodricke.readers import arrays, building, columns
 from goodricke.readers.fits import CUT_SHORT
 from goodricke.readers.opened import Opened
 from goodricke.readers.options import Unreadable
+from goodricke.readers.units import in_name
 
 NO_TABLE = "check that it is a table of observations with a line of column names"
 HEADERLESS = {2: ["time", "value"], 3: ["time", "value", "error"]}
 COMMENT = ("#", "%", "!", "\\", "//")
+WITH_BRACKETS = re.compile(r"[^\s,;\[(]+(?:\s*(?:\[[^\]]*\]|\([^)]*\)))*")  # "time [s] flux" are two names
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?(nan|inf|null|none|-+)$|^$", re.IGNORECASE)
 
 # Text in which astropy knows its way: ECSV, and IPAC tables, whose names and types stand between bars.
@@ -52,6 +54,8 @@ class Tabular:
         Units of the columns that have one, as written.
     lists : sequence of str
         Columns with an array per row, which ``load`` gives as Arrow lists.
+    texts : sequence of str
+        Columns with text, where that can be seen without reading them.
     ra, dec : float, optional
         Position of the one object [deg].
     """
@@ -66,6 +70,7 @@ class Tabular:
     ra: float | None = None
     dec: float | None = None
     lists: Sequence[str] = ()
+    texts: Sequence[str] = ()
 
 
 def names_of(file: Opened) -> frozenset[str]:
@@ -108,12 +113,13 @@ def _open(file: Opened, text_columns: Sequence[str]) -> Tabular:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a text table is laid out: names of its columns, separator, and lines before the first row of numbers."""
+    """How a text table is laid out: columns' names, separator, lines before the first row of numbers, and that row."""
 
     names: list[str]
     separator: str
     skip: int
     product: str
+    first: list[str]
 
 
 def layout(lines: Sequence[str], path: str) -> Layout:
@@ -139,13 +145,17 @@ def layout(lines: Sequence[str], path: str) -> Layout:
             raise Unreadable(path, "is a text file without any row of numbers", NO_TABLE)
         # ZTF's forced photometry has commas between the names and blanks between the numbers
         names = cells if _separator(top) == separator else re.split(r"[,;\s]+", top.strip(" ,;\t\r\n"))
-        return Layout(_unique(names), separator, begin + 1, product)
+        first = _split(rows[1][1], separator)
+        if len(whole := WITH_BRACKETS.findall(top)) == len(first) < len(names):
+            names = whole
+        return Layout(_unique(names), separator, begin + 1, product, first)
     comments = [line.lstrip(" #%!\\/") for line in lines[:begin] if line.strip(" #%!\\/\r\n")]
-    for names in (re.split(r"[,;\s]+", comments[-1].strip()), _split(comments[-1], separator)) if comments else ():
+    last = comments[-1].strip() if comments else ""
+    for names in (re.split(r"[,;\s]+", last), _split(last, separator), WITH_BRACKETS.findall(last)):
         if len(names) == len(cells) and not all(NUMBER.match(name) for name in names):
-            return Layout(_unique(names), separator, begin, product)
+            return Layout(_unique(names), separator, begin, product, cells)
     numbered = [str(i + 1) for i in range(len(cells))]
-    return Layout(HEADERLESS.get(len(cells), numbered), separator, begin, product)
+    return Layout(HEADERLESS.get(len(cells), numbered), separator, begin, product, cells)
 
 
 def _text(file: Opened, text_columns: Sequence[str]) -> Tabular:
@@ -172,7 +182,13 @@ def _text(file: Opened, text_columns: Sequence[str]) -> Tabular:
             raise Unreadable(file.path, f"is no regular table ({error})", NO_TABLE) from error
         return {name: frame[name] for name in wanted}
 
-    return Tabular(found.names, load, found.product)
+    texts = [name for name, cell in zip(found.names, found.first, strict=False) if not NUMBER.match(cell)]
+    return Tabular(found.names, load, found.product, _units(found.names), texts=texts)
+
+
+def _units(names: Sequence[str]) -> dict[str, str]:
+    """Return the units that columns have in their names."""
+    return {name: unit for name in names if (unit := in_name(name))}
 
 
 def _check_width(rows: Sequence[tuple[int, str]], separator: str, path: str) -> None:
@@ -225,7 +241,8 @@ def _astropy(file: Opened, form: str) -> Tabular:
         return {name: how.get(name, arrays.unmasked)(table[name]) for name in wanted}
 
     units = {name: str(table[name].unit) for name in plain if getattr(table[name], "unit", None)}
-    return Tabular(plain, load, PRODUCTS[form], units, "MJD" if times else None, lists=lists)
+    texts = [name for name in plain if name not in times and table[name].dtype.kind in "UO"]
+    return Tabular(plain, load, PRODUCTS[form], units, "MJD" if times else None, lists=lists, texts=texts)
 
 
 def _parquet(file: Opened) -> Tabular:
@@ -239,11 +256,13 @@ def _parquet(file: Opened) -> Tabular:
             raise Unreadable(file.path, f"is a damaged Parquet file ({error})", CUT_SHORT) from error
         return {name: table[name] for name in wanted}
 
-    units = {f.name: f.metadata[b"unit"].decode() for f in plain if f.metadata and b"unit" in f.metadata}
+    stated = {f.name: f.metadata[b"unit"].decode() for f in plain if f.metadata and b"unit" in f.metadata}
+    units = _units([f.name for f in plain]) | stated
     meta = schema.metadata or {}
     scale = meta.get(b"time_scale", b"").decode() or None
     lists = [f.name for f in schema if arrays.is_list(f.type)]
-    return Tabular([f.name for f in plain], load, "Parquet table", units, scale, lists=lists)
+    texts = [f.name for f in plain if str(f.type) in ("string", "large_string") or pa.types.is_dictionary(f.type)]
+    return Tabular([f.name for f in plain], load, "Parquet table", units, scale, lists=lists, texts=texts)
 
 
 def _fits(file: Opened) -> Tabular:

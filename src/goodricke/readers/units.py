@@ -21,6 +21,28 @@ NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "
 # Whatever zero point is told after it, a Julian date is in days: "BJD - 2457000, days".
 JULIAN = re.compile(r"^\W*([a-z]{0,2}jd(tdb|utc|tai|tt)?(?![a-z])|julian|days?\b)", re.IGNORECASE)
 SPELLED_OUT = {"sec": "s", "secs": "s", "mins": "min", "hrs": "h", "yrs": "yr"}  # beyond those that astropy knows
+BRACKET = re.compile(r"\[([^\[\]]+)\]\s*$|\(((?:[^()]|\([^()]*\))+)\)\s*$")
+# Physical types of a brightness; "unknown" are counts, magnitudes and the like. Of others astropy has many that mean
+# something else in the name of a column: V is a band and no volt, TT a time scale and no teratesla.
+BRIGHTNESS = {"spectral flux density", "spectral flux density wav", "photon flux density", "photon flux density wav"}
+BRIGHTNESS |= {"energy flux", "irradiance", "surface brightness", "unknown"}
+
+
+def in_name(column: str) -> str | None:
+    """Return the unit in brackets at the end of a column's name, of time or brightness; None if there is none.
+
+    >>> in_name("flux(mJy)"), in_name("time [s]"), in_name("time (BJD - 2457000)"), in_name("mag (V)")
+    ('mJy', 's', None, None)
+    """
+    found = BRACKET.search(column)
+    text = (found[1] or found[2]).strip() if found else ""
+    if text in NAMES or text in NAMES.values():
+        return text or None
+    unit = units.Unit(text, parse_strict="silent")
+    known = not isinstance(unit, units.UnrecognizedUnit) and BRIGHTNESS & set(str(unit.physical_type).split("/"))
+    if _days(text):
+        return None if re.search("flux|mag", column, re.IGNORECASE) else text  # H and a are no hours or years there
+    return text if known and text not in ("AB", "ST") else None  # zero points of magnitudes
 
 
 def brightness_unit(kind: str, stated: str | None) -> tuple[str, float]:
@@ -57,14 +79,19 @@ def days_per(stated: str | None, column: str, options: ReadOptions, path: str) -
     """
     if not stated or JULIAN.match(stated):
         return 1.0
-    lower = stated.strip().lower()
-    for text in (stated, lower, SPELLED_OUT.get(lower, lower), lower.removesuffix("s") if len(lower) > 3 else lower):
-        if (factor := _factor(text, "d")) is not None:
-            return factor
+    if (factor := _days(stated)) is not None:
+        return factor
     if options.time_scale:
         return 1.0
     mend = "mend the unit (s, min, h, d and yr are known), or, if the times are in days, say their --time-scale"
     raise Unreadable(path, f"has times in the unknown unit {stated!r} (column {column})", mend)
+
+
+def _days(stated: str) -> float | None:
+    """Return the length in days of a unit of time, however it is spelled; None if it is none."""
+    lower = stated.strip().lower()
+    spelled = (stated, lower, SPELLED_OUT.get(lower, lower), lower.removesuffix("s") if len(lower) > 3 else lower)
+    return next((factor for text in spelled if (factor := _factor(text, "d")) is not None), None)
 
 
 def scaled(values: NDArray, factor: float) -> NDArray:
