@@ -1,5 +1,6 @@
 """The report of `goodricke evaluate`: its numbers are the assessment's; planted leaks and shifts are told."""
 
+import inspect
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -18,6 +19,12 @@ from goodricke.assessment import Assessment, evaluate
 from goodricke.assessment.page import build, conditions, leakage, mistakes, rivals, shifted, summary, trust
 from goodricke.assessment.sample import Seen
 from goodricke.cli import app
+from goodricke.evaluation.calibration_scores import expected_calibration_error
+from goodricke.evaluation.curves import threshold_curve
+from goodricke.evaluation.early import by_number
+from goodricke.evaluation.leaks import all_inputs, single_inputs
+from goodricke.evaluation.metrics import score
+from goodricke.evaluation.shift import two_sample
 from goodricke.lightcurves import LightCurves
 from goodricke.training.recipe import DataConfig, read_recipe
 
@@ -187,6 +194,21 @@ def test_periods_are_found_and_noise_and_trends_have_none() -> None:
     assert np.isnan(period[10:]).sum() >= 19
 
 
+def test_periods_beside_one_day_are_counted_and_one_day_is_not(result: Assessment, tmp_path: Path) -> None:
+    """What the section tells readers to look for must be there to be seen."""
+    rng = np.random.default_rng(0)
+    time = np.sort(rng.uniform(0, 300, (2, 150)), axis=1)
+    waves = np.sin(2 * np.pi * time * np.array([[1.0], [1.1]]))  # a day itself; where ten days alias
+    value = 15 + waves + 0.02 * rng.normal(size=time.shape)
+    curves = LightCurves.from_arrays(["day", "alias"], [0, 150, 300], time.ravel(), value.ravel())
+    found = conditions.quantities(curves)[-1].value
+    assert np.isnan(found[0])
+    assert found[1] == pytest.approx(1 / 1.1, rel=0.01)
+    told = conditions.conditions(result, tmp_path).suspicious
+    assert "a little off one day" in told
+    assert "at one day itself and its whole fractions no period is counted" in told
+
+
 def test_the_worst_mistakes_are_the_surest_wrong_answers(result: Assessment, tmp_path: Path) -> None:
     p = np.tile([0.7, 0.3], (len(result.rows), 1))
     p[:4] = [[0.1, 0.9], [0.95, 0.05], [0.2, 0.8], [0.4, 0.6]]
@@ -209,6 +231,31 @@ def test_a_model_is_no_better_than_itself(pair: Assessment) -> None:
     assert found["p (Holm)"][0] == 1
     assert (found["p (Holm)"] >= found["McNemar p"]).all()
     assert any("no difference" in note for note in rivals.rivals(pair).notes)
+
+
+def compared(result: Assessment, star: np.ndarray) -> tuple[str, str]:
+    """Return the verdict on two models, the second right of 12 light curves more of 120, and how it was reached."""
+    label = np.zeros(120, int)
+    p = {"a": np.tile([0.9, 0.1], (120, 1)), "b": np.tile([0.9, 0.1], (120, 1))}
+    p["a"][:12] = 0.1, 0.9
+    told = dict.fromkeys(p, result.answered["bands"])
+    sample = result.sample._replace(star=star)
+    section = rivals.rivals(
+        replace(result, sample=sample, rows=np.arange(120), label=label, probabilities=p, answered=told)
+    )
+    assert section.table[0]["McNemar p"] < 1e-3
+    return tuple(section.notes)
+
+
+def test_light_curves_of_one_star_do_not_make_a_model_better(result: Assessment) -> None:
+    verdict, how = compared(result, np.arange(120))
+    assert verdict.startswith("b is right more often than a, by 10.0")
+    assert how.startswith("Judged by McNemar's test")
+    verdict, how = compared(result, np.arange(120) // 12)  # all 12 of one star
+    assert "no difference" in verdict
+    assert how.startswith("Judged by the intervals, which draw the 10 stars")
+    assert "right more often" in compared(result, np.arange(120) // 2)[0]
+    assert "no difference" in compared(result, np.zeros(120, int))[0]
 
 
 # ---- leaks and shifts ---------------------------------------------------------------------------------------------
@@ -266,6 +313,16 @@ def test_classes_observed_at_other_times_are_an_alarm(result: Assessment) -> Non
     assert any("code (column) is the label in other words" in note for note in found.notes)
 
 
+def test_names_of_stars_are_told_to_be_untestable(result: Assessment) -> None:
+    told = planted(result, later=0.0)
+    about = told.sample.about.assign(name=[f"star {k // 3}" for k in range(120)])
+    sample = told.sample._replace(about=about, star=np.arange(120) // 3)
+    found = leakage.giveaways(replace(told, sample=sample))
+    assert "Column name (column) has a value of its own for each star: not tested." in found.notes
+    assert not any("name (column)" in row["input"] for row in found.rows)
+    assert not any("name (column) is the label" in note for note in found.notes)
+
+
 def test_classes_observed_alike_are_none(result: Assessment) -> None:
     found = leakage.giveaways(planted(result, later=0.0))
     assert not found.warnings
@@ -283,3 +340,54 @@ def test_shift_is_seen_where_there_is_one(result: Assessment, tmp_path: Path) ->
     areas = table(other).set_index("by")["area under the ROC curve"]
     assert areas["how they were observed"].value > 0.95
     assert {"how they vary", "embedding of bands"} <= set(areas.index)
+
+
+def repeated(result: Assessment, ids: list[str], seed: int) -> tuple[LightCurves, Assessment]:
+    """Return light curves of these stars, each of a brightness and amplitude of its own, and as the scored ones."""
+    rng, names = np.random.default_rng(seed), np.unique(ids, return_inverse=True)[1]
+    time = np.sort(rng.uniform(0, 50, (len(ids), 30)), axis=1)
+    level, size = rng.uniform(12, 18, names.max() + 1), rng.uniform(0.01, 1, names.max() + 1)
+    value = level[names, None] + size[names, None] * np.sin(2 * np.pi * time / 3 + names[:, None])
+    curves = LightCurves.from_arrays(ids, 30 * np.arange(len(ids) + 1), time.ravel(), value.ravel(), unit="mag")
+    sample = result.sample._replace(curves=curves, star=names)
+    return curves, replace(result, sample=sample, rows=np.arange(len(ids)), answered={})
+
+
+def test_few_stars_with_many_light_curves_are_no_shift(result: Assessment, tmp_path: Path) -> None:
+    _, told = repeated(result, [f"a{k // 10}" for k in range(200)], seed=0)
+    other, _ = repeated(result, [f"b{k // 10}" for k in range(200)], seed=1)
+    found = shifted.shift(told, other, "b", tmp_path, workers=1)
+    assert not found.warnings
+    assert any(note.startswith("They are of 20 and 20 stars") for note in found.notes)
+    assert all(area.low < 0.6 for area in table(found)["area under the ROC curve"])
+    one, _ = repeated(result, ["b"] * 10, seed=1)
+    alone = shifted.shift(told, one, "b", tmp_path, workers=1)
+    assert alone.table == []
+    assert any(note.startswith("No forest") for note in alone.notes)
+
+
+def test_stars_of_the_other_set_are_told_by_id_and_position() -> None:
+    curves = LightCurves.from_arrays(["x", "y", "z", "s1"], [0] * 5, [], [])
+    curves = curves.with_columns(ra=[10.0, 10.0, 20.0, 30.0], dec=[5.0, 5.0, 5.0, 5.0])
+    found = shifted._stars(["s0", "s1"], np.array([4, 7]), curves)
+    assert found[0] == found[1]
+    assert len({4, *found.tolist()}) == 4
+    assert found[3] == 7
+
+
+def test_promises_of_several_light_curves_of_a_star_are_told_to_be_too_sure(result: Assessment, tmp_path: Path) -> None:
+    assert not any("too sure" in note for note in trust.trust(result, tmp_path).notes)
+    star = np.arange(len(result.sample.star)) // 2
+    told = replace(result, sample=result.sample._replace(star=star))
+    said = f"they are of {len(np.unique(star[result.rows]))} stars"
+    assert any(said in note for note in trust.trust(told, tmp_path).notes)
+
+
+def test_the_docs_say_how_often_stars_are_drawn() -> None:
+    drawn = {
+        f.__name__: inspect.signature(f).parameters["resamples"].default
+        for f in (score, by_number, expected_calibration_error, two_sample, threshold_curve, single_inputs, all_inputs)
+    }
+    assert list(drawn.values()) == [1000, 1000, 1000, 500, 200, 200, 200]
+    text = " ".join((Path(__file__).parents[2] / "docs/evaluate.md").read_text().split())
+    assert "1000 times, 500 for shifts, 200 for purity, completeness and average precision and for leakage" in text

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 
+from goodricke.evaluation.bootstrap import wilson
 from goodricke.evaluation.calibration_scores import (
     brier_score,
     classwise_calibration_error,
@@ -11,7 +12,6 @@ from goodricke.evaluation.calibration_scores import (
     forecasts,
     mean_estimate,
     reliability,
-    wilson,
 )
 from goodricke.evaluation.metrics import score
 from goodricke.uncertainty.calibration import calibration_error
@@ -49,11 +49,37 @@ def test_the_error_is_the_one_of_the_other_module_and_the_gap_of_the_diagram() -
     assert found.error.value == pytest.approx(score(label, p, "abc").calibration_error.value)
 
 
+def test_one_number_has_one_interval() -> None:
+    (p, label), star = exact(300), np.arange(300) // 2
+    here = expected_calibration_error(p, label, star).error
+    there = score(label, p, "abc", star).calibration_error
+    assert there == pytest.approx(here)
+    assert there.low < there.value < there.high  # of the resamples themselves it is below the low end
+
+
 def test_wilson_holds_the_truth_as_often_as_it_says() -> None:
     n, truth = 40, 0.9
     low, high = wilson(np.random.default_rng(0).binomial(n, truth, 4000) / n, np.full(4000, n))
     assert np.mean((low <= truth) & (truth <= high)) == pytest.approx(0.95, abs=0.02)
     assert np.ptp([*wilson(np.array([1.0]), np.array([1]))]) > 0.5
+    assert wilson(0.0, 0) == (0, pytest.approx(1))
+
+
+def test_bars_are_of_as_many_trials_as_stars() -> None:
+    p, label = exact(200)
+    alone = reliability(p, label)
+    copied = reliability(*(np.repeat(x, 5, axis=0) for x in (p, label)), star=np.arange(200).repeat(5))
+    np.testing.assert_array_equal(copied.n, 5 * alone.n)
+    for k in range(1, 6):
+        if k != 2:
+            np.testing.assert_allclose(copied[k] if k > 1 else copied.edges, alone[k] if k > 1 else alone.edges)
+
+
+def test_a_proportion_that_no_drawing_changes_has_wilson_s_interval() -> None:
+    all_right = np.ones(12, bool)
+    assert mean_estimate(all_right, np.arange(12) // 3) == pytest.approx((1, *wilson(1.0, 4)))
+    assert mean_estimate(~all_right) == pytest.approx((0, *wilson(0.0, 12)))
+    assert mean_estimate(np.ones(12)) == (1, 1, 1)  # numbers are no proportion
 
 
 def test_exact_forecasts_are_within_chance_and_overconfident_ones_are_not() -> None:

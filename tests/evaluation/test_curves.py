@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+from goodricke.evaluation.bootstrap import wilson
 from goodricke.evaluation.curve_figures import plot_precision_recall, plot_purity_completeness
 from goodricke.evaluation.curves import threshold_curve
 from goodricke.evaluation.multiple import holm
@@ -43,6 +44,30 @@ def test_the_best_sample_of_a_purity() -> None:
     threshold, complete = found.best_completeness(0.99)
     assert (complete, threshold) == (pytest.approx(2 / 3), 0.81)
     assert np.isnan(threshold_curve(p, np.arange(5) == 4, resamples=5).best_completeness(0.9)).all()
+
+
+def test_the_best_threshold_is_the_lowest_that_is_pure_enough() -> None:
+    p = np.array([0.95, *np.full(19, 0.9), *np.full(10, 0.5)])
+    bad_first = threshold_curve(p, (p < 0.95) & (p > 0.5), resamples=5)
+    assert bad_first.best_completeness(0.95) == (0.51, 1)  # one of the twenty above is wrong, the surest as it happens
+    p, true = answers()
+    for purity in (0.3, 0.5, 0.7, 0.9):
+        curve = threshold_curve(p, true, resamples=5)
+        at = np.searchsorted(curve.thresholds, curve.best_completeness(purity)[0])
+        assert curve.purity[0, at] >= purity
+        assert not (curve.purity[0, :at] >= purity).any()
+    none_high = threshold_curve([0.4, 0.3], [True, True], resamples=5)
+    assert none_high.best_completeness(0.9) == (0, 1)
+
+
+def test_a_pure_sample_of_few_stars_is_not_certain() -> None:
+    p, true = np.array([0.9, 0.9, 0.9, 0.2, 0.2, 0.2]), np.array([1, 1, 1, 0, 0, 0], bool)
+    found = threshold_curve(p, true)
+    assert found.purity[:, 50] == pytest.approx([1, *np.ravel(wilson(1.0, 3))])
+    assert found.completeness[:, 50] == pytest.approx([1, *np.ravel(wilson(1.0, 3))])
+    assert found.completeness[:, 0].tolist() == [1, 1, 1]  # of all objects, whatever they are
+    one_star = threshold_curve(p, true, star=[0, 0, 0, 1, 1, 1])
+    assert one_star.purity[:, 50] == pytest.approx([1, *np.ravel(wilson(1.0, 1))])
 
 
 def test_perfect_and_one_object() -> None:

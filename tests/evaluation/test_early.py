@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from goodricke.evaluation.bootstrap import Estimate
+from goodricke.evaluation.bootstrap import Estimate, wilson
 from goodricke.evaluation.early import by_number, by_truncation, merge_bins
 from goodricke.evaluation.metrics import score
 
@@ -120,8 +120,14 @@ def test_certain_answers():
     label, _, n_obs = answers()
     right = by_number(label, np.eye(3)[label], n_obs, [0, 100, 200])
     wrong = by_number(label, np.eye(3)[(label + 1) % 3], n_obs, [0, 100, 200])
-    assert right.macro_f1 == right.accuracy == (Estimate(1, 1, 1),) * 2
-    assert wrong.macro_f1 == wrong.accuracy == (Estimate(0, 0, 0),) * 2
+    for k, n in enumerate(right.n):
+        low, high = wilson(1.0, n)
+        assert right.accuracy[k] == pytest.approx((1, low, high))
+        assert wrong.accuracy[k] == pytest.approx((0, 1 - high, 1 - low))
+        assert (right.macro_f1[k].value, right.macro_f1[k].high) == (1, 1)
+        assert (wrong.macro_f1[k].value, wrong.macro_f1[k].low) == (0, 0)
+        assert 0.9 < right.macro_f1[k].low < low
+        assert 1 - low < wrong.macro_f1[k].high < 0.1
 
 
 def test_bin_that_most_resamples_miss():
@@ -130,7 +136,7 @@ def test_bin_that_most_resamples_miss():
     n_obs[0] = 100
     curve = by_number(label, np.eye(3)[label], n_obs, [0, 50, 200], fewest=1)
     assert curve.n.tolist() == [49, 1]
-    assert curve.macro_f1[1] == Estimate(1, 1, 1)
+    assert curve.macro_f1[1] == curve.accuracy[1] == pytest.approx((1, *wilson(1.0, 1)))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +212,8 @@ def test_order_of_histories_does_not_matter():
 def test_perfect_and_constant_answers():
     label, offsets, steps = histories()
     right = by_truncation(label, offsets, np.eye(3)[np.repeat(label, np.diff(offsets))], at=(1, 2, 50))
-    assert right.macro_f1 == (Estimate(1, 1, 1),) * 3
+    assert [(x.value, x.high) for x in right.macro_f1] == [(1, 1)] * 3
+    assert right.accuracy == (Estimate(1, *wilson(1.0, len(label))),) * 3
     constant = by_truncation(label, offsets, np.tile([0.0, 1.0, 0.0], (len(steps), 1)), at=(1, 2, 50))
     share = (label == 1).mean()
     assert [figure.value for figure in constant.accuracy] == [share] * 3

@@ -6,7 +6,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from goodricke.evaluation.circumstances import behaviour, circumstances, text_columns
-from goodricke.evaluation.leaks import all_inputs, copies, folds_for, says_the_label, single_inputs
+from goodricke.evaluation.leaks import (
+    all_inputs,
+    copies,
+    folds_for,
+    names_the_star,
+    says_the_label,
+    single_inputs,
+)
 from goodricke.evaluation.shift import area_under_curve, feature_shifts, in_words, some, two_sample
 from goodricke.evaluation.shift_figures import plot_shifts
 from goodricke.lightcurves import LightCurves
@@ -89,8 +96,21 @@ def test_the_label_in_other_words() -> None:
     label = np.array([0, 0, 1, 2])
     assert says_the_label(np.array([7, 7, 3, 5]), label)
     assert not says_the_label(np.array([7, 7, 3, 3]), label)
-    assert says_the_label(np.array([7, 6, 3, 5]), label)  # before classes were merged
     assert not says_the_label(np.array([7, 6, 3, 3]), label)
+    before = np.array([7, 6, 3, 5]).repeat(2)  # classes were merged
+    assert says_the_label(before, label.repeat(2))
+    assert not says_the_label(before, label.repeat(2), star=np.arange(4).repeat(2))
+
+
+def test_names_of_stars_are_not_the_label_in_other_words() -> None:
+    label, name = np.arange(12) % 3, np.arange(12)
+    assert not says_the_label(name, label)
+    assert not says_the_label(name.repeat(5), label.repeat(5), star=name.repeat(5))
+    assert names_the_star(name)
+    assert names_the_star(name.repeat(5), star=name.repeat(5))
+    assert not names_the_star(name.repeat(5))
+    assert not names_the_star(np.r_[name, 0])
+    assert not names_the_star(label)
 
 
 # ---- circumstances ------------------------------------------------------------------------------------------------
@@ -152,6 +172,56 @@ def test_two_halves_are_alike_and_a_moved_set_is_not() -> None:
     assert two_sample(holes[:150], holes[150:], 10).value == 1
     with pytest.raises(ValueError, match="two of each set"):
         two_sample(x[:1], x)
+
+
+def of_stars(stars: int, each: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return four numbers of light curves that are alike for one star, and the stars."""
+    rng, star = np.random.default_rng(seed), np.repeat(np.arange(stars), each)
+    return rng.normal(size=(stars, 4))[star] + 0.05 * rng.normal(size=(len(star), 4)), star
+
+
+def test_stars_with_many_light_curves_are_no_shift() -> None:
+    (a, star), (b, _) = of_stars(20, 10), of_stars(20, 10, seed=1)
+    both = np.r_[star, 20 + star]
+    assert two_sample(a, b, 200).low > 0.9  # each star is known again
+    by_star = two_sample(a, b, 200, star=both)
+    assert by_star.low < 0.5 < by_star.high
+    assert two_sample(a, b + np.eye(4)[0] * 6, 200, star=both).low > 0.9
+    assert two_sample(a, a, 200, star=np.r_[star, star]).value == 0.5  # the same stars in both sets
+    with pytest.raises(ValueError, match="1 and 200 stars"):
+        two_sample(a, b, star=np.r_[0 * star, 1 + np.arange(200)])
+
+
+def test_stars_of_very_unequal_numbers_are_all_asked() -> None:
+    (a, b), star = (of_stars(3, 10)[0], of_stars(2, 10)[0]), np.r_[[0] * 28, 1, 2, [3] * 19, 4]
+    assert 0 <= two_sample(a, b, 20, star=star).value <= 1
+
+
+def test_copies_of_light_curves_do_not_narrow_an_area() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=40), rng.normal(0.5, 1, 40)
+    alone = area_under_curve(a, b, 300)
+    copied = np.repeat(a, 10), np.repeat(b, 10)
+    assert area_under_curve(*copied, 300, star=np.arange(80).repeat(10)) == pytest.approx(alone)
+    apart = area_under_curve(*copied, 300)
+    assert apart.high - apart.low < 0.5 * (alone.high - alone.low)
+    assert np.isnan(area_under_curve(a, b, 0).low)
+
+
+def test_one_light_curve_of_each_star_is_tested() -> None:
+    (a, star), (b, _) = of_stars(20, 10), of_stars(20, 10, seed=1)
+    columns = [{f"x{k}": x[:, k] for k in range(4)} for x in (a, b)]
+    both = np.r_[star, 20 + star]
+    assert min(x.p_value for x in feature_shifts(*columns)) < 0.01
+    found = feature_shifts(*columns, both)
+    assert min(x.p_value for x in found) > 0.05
+    assert found == feature_shifts(*columns, both)
+    medians = {x.median for x in found}
+    assert medians != {x.median for x in feature_shifts(*columns, both, seed=1)}
+    tenth = [{name: x[::10] for name, x in each.items()} for each in columns]
+    alone = {x.name: x.distance for x in feature_shifts(*tenth)}
+    assert all(x.distance == pytest.approx(alone[x.name], abs=0.11) for x in found)
+    assert feature_shifts({"a": a}, {"b": b}) == []
 
 
 def test_area_is_scikit_learn_s_with_ties() -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from sklearn import metrics as sk
 
-from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
+from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums, stars_with, wilson
 from goodricke.evaluation.metrics import HEADLINE, compare, score
 from goodricke.uncertainty.calibration import calibration_error
 
@@ -55,7 +55,8 @@ def test_calibration_error_of_resamples_is_the_function_s():
     one_star = score(label, p, CLASSES, star=np.zeros(len(label)), resamples=3)
     assert one_star.calibration_error.low == pytest.approx(calibration_error(p, label))
     assert one_star.stars == 1
-    assert one_star.accuracy.low == one_star.accuracy.high == one_star.accuracy.value
+    assert one_star.brier.low == pytest.approx(one_star.brier.value)
+    assert one_star.accuracy == pytest.approx((one_star.accuracy.value, *wilson(one_star.accuracy.value, 1)))
 
 
 def test_interval_covers_the_truth():
@@ -90,7 +91,7 @@ def test_standard_error_is_the_binomial_one():
 def test_perfect_and_random_classifiers():
     label, _ = answers()
     perfect = score(label, np.eye(4)[label], CLASSES)
-    assert perfect.accuracy == perfect.macro_f1 == perfect.balanced_accuracy == Estimate(1, 1, 1)
+    assert perfect.accuracy == pytest.approx((1, *wilson(1.0, 2000)))
     assert perfect.brier.value == perfect.negative_log_likelihood.value == perfect.calibration_error.value == 0
     rng = np.random.default_rng(2)
     guess = score(label, rng.dirichlet(np.ones(4), len(label)), CLASSES)
@@ -132,6 +133,36 @@ def test_never_answered_class_has_precision_zero():
     assert result.precision[3].value == result.recall[3].value == result.f1[3].value == 0
 
 
+def test_what_no_drawing_changes_is_not_certain():
+    """3 of 3, 0 of 8 and an answer never given: Wilson's intervals, and what follows from them for F1 and the means."""
+    label = np.repeat([0, 1, 2], [3, 8, 40])
+    answer = np.where(label == 0, 0, 2)
+    result = score(label, np.eye(4)[answer], CLASSES, resamples=300)
+    assert result.recall[0] == pytest.approx((1, *wilson(1.0, 3)))
+    assert result.recall[1] == pytest.approx((0, *wilson(0.0, 8)))
+    assert result.precision[1] == pytest.approx((0, 0, 1))  # never given
+    low, high = result.recall[1].high, result.precision[1].high
+    assert result.f1[1] == pytest.approx((0, 0, 2 * low * high / (low + high)))
+    assert 0 < result.precision[2].low < result.precision[2].value < result.precision[2].high < 1
+    assert result.balanced_accuracy.low < result.balanced_accuracy.value
+    assert np.isnan(result.recall[3]).all()
+
+
+def test_a_perfect_class_of_few_stars_is_not_certain():
+    label = np.repeat([0, 1], [10, 30])
+    star = np.arange(40) // 2  # 5 and 15 stars
+    result = score(label, np.eye(2)[label], ("a", "b"), star)
+    assert result.accuracy == pytest.approx((1, *wilson(1.0, 20)))
+    assert [x.low for x in result.recall] == pytest.approx([wilson(1.0, n)[0] for n in (5, 15)])
+    assert result.precision[1].low == pytest.approx(wilson(1.0, 15)[0])
+    mean = np.mean([x.low for x in result.recall])
+    assert result.balanced_accuracy == pytest.approx((1, mean, 1))
+    assert result.f1[1].low == pytest.approx(result.recall[1].low)
+    assert result.macro_f1.low == pytest.approx(np.mean([x.low for x in result.f1]))
+    nothing = score(label, np.eye(2)[label], ("a", "b"), star, resamples=0)
+    assert np.isnan(nothing.accuracy.low)
+
+
 def test_same_seed_same_interval():
     label, p = answers()
     assert score(label, p, CLASSES, seed=5).headline == score(label, p, CLASSES, seed=5).headline
@@ -148,6 +179,7 @@ def test_resamples_are_sums_over_drawn_stars():
     weights = np.linalg.solve(sums.toarray().T, samples.T)
     np.testing.assert_allclose(weights.sum(0), 3)
     np.testing.assert_allclose(weights, weights.round(), atol=1e-9)
+    assert stars_with(sums, np.array([0, 1, 1]), 3).tolist() == [2, 3, 0]
 
 
 def test_pieces_do_not_change_the_resamples(monkeypatch):

@@ -53,6 +53,15 @@ def test_kept_promises_are_called_broken_by_chance_as_rarely_as_said(m, n):
     assert broken.sum() > 0
 
 
+def test_the_verdict_tells_few_validation_objects_from_a_promise_kept():
+    member, label = (np.arange(200) < 150)[:, None], np.zeros(200, int)  # 0.75 [0.68, 0.81]
+    assert [coverage(member, label, p, 10_000).verdict for p in (0.7, 0.8, 0.9)] == ["yes", "yes", "NO"]
+    assert coverage(member, label, 0.9, 10).verdict == "within chance"
+    assert [x.verdict for x in false_alarms(np.repeat([0.2, 0.97], [90, 10]), 10_000, (0.01, 0.05))] == ["yes", "yes"]
+    assert false_alarms(np.repeat([0.2, 0.995], [90, 10]), 10_000, (0.01,))[0].verdict == "NO"
+    assert false_alarms(np.repeat([0.2, 0.995], [90, 10]), 30, (0.01,))[0].verdict == "within chance"
+
+
 def test_false_alarms_are_those_above_the_threshold():
     few, many = false_alarms((np.arange(1000) + 0.5) / 1000, 999)
     assert few.found.value == pytest.approx(0.01)

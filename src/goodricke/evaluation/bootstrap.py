@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 AT_ONCE = 5_000_000  # weights in memory together
 LEVEL = 0.95
+Z = 1.96  # of the 95 % Wilson interval
 
 
 class Estimate(NamedTuple):
@@ -78,3 +79,41 @@ def interval(samples: Float) -> Float:
     if len(samples):
         result[:, some] = np.nanquantile(samples[:, some], [tail, 1 - tail], axis=0)
     return result
+
+
+def without_bias(samples: Float, value: float) -> Float:
+    """Return the central 95 % of bootstrap samples (R,) of a figure that is larger in resamples than in the sample.
+
+    As is a sum of absolute gaps. The interval (2,) is moved down by the bootstrap's own bias (Efron & Tibshirani 1993,
+    section 10.2).
+    """
+    return interval(samples - max(samples.mean() - value, 0)) if len(samples) else interval(samples)
+
+
+def wilson(rate: Float | float, n: NDArray[np.number] | float) -> tuple[Float, Float]:
+    """Return the 95 % Wilson intervals of fractions (...) of n (...) trials, which stay within 0 and 1."""
+    n = np.maximum(n, 1e-9)  # of no trial: 0 to 1
+    centre = (rate + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * np.sqrt(rate * (1 - rate) / n + Z**2 / (4 * n**2.0))
+    return np.minimum(np.maximum(centre - half, 0), rate), np.maximum(np.minimum(centre + half, 1), rate)
+
+
+def unless_flat(bounds: Float, other: Any) -> Float:
+    """Return intervals (2, ...), others (2, ...) where they have no width: all resamples of 3 of 3 are 3 of 3."""
+    return np.where(bounds[0] == bounds[1], other, bounds)
+
+
+def stars_with(sums: Any, group: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
+    """Return how many stars add to any column of each group, (groups,).
+
+    Parameters
+    ----------
+    sums : sparse array (stars, width)
+        See `star_sums`.
+    group : (width,)
+        Which group each column is of.
+    groups : int
+    """
+    star, column = sums.nonzero()
+    pairs = np.unique(star.astype(np.int64) * groups + group[column])
+    return np.bincount(pairs % groups, minlength=groups)

@@ -14,11 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
+from goodricke.evaluation.bootstrap import (
+    Estimate,
+    interval,
+    resampled,
+    star_sums,
+    stars_with,
+    unless_flat,
+    wilson,
+    without_bias,
+)
 from goodricke.evaluation.metrics import BINS, check_answers, stars_of
 
 Float = NDArray[np.float64]
-Z = 1.96  # of the 95 % Wilson interval
 AT_ONCE = 5_000_000  # random numbers in memory together
 
 
@@ -29,7 +37,7 @@ class Reliability(NamedTuple):
     n: NDArray[np.int64]  # (B,) forecasts
     forecast: Float  # (B,) mean probability
     rate: Float  # (B,) fraction that came true
-    low: Float  # (B,) of its 95 % Wilson interval
+    low: Float  # (B,) of its 95 % Wilson interval, of as many trials as there are stars
     high: Float  # (B,)
 
     @property
@@ -70,7 +78,11 @@ def forecasts(
 
 
 def reliability(
-    probabilities: NDArray[np.floating], label: NDArray[np.integer], bins: int = BINS, of: int | None = None
+    probabilities: NDArray[np.floating],
+    label: NDArray[np.integer],
+    bins: int = BINS,
+    of: int | None = None,
+    star: Any = None,
 ) -> Reliability:
     """Return how often forecasts come true, bin by bin.
 
@@ -82,21 +94,16 @@ def reliability(
     bins : int
     of : int, optional
         The class whose probability is the forecast; by default the most probable one's.
+    star : (n,), optional
+        Which star each light curve is of; by default each of its own.
     """
     p, true = forecasts(probabilities, label, of)
     index = _bin(p, bins)
     n = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
         forecast, rate = (np.bincount(index, x, bins) / n for x in (p, true))
-    return Reliability(np.linspace(0, 1, bins + 1), n, forecast, rate, *wilson(rate, n))
-
-
-def wilson(rate: Float, n: NDArray[np.integer]) -> tuple[Float, Float]:
-    """Return the 95 % Wilson intervals of fractions (...) of n (...) trials, which stay within 0 and 1."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        centre = (rate + Z**2 / (2 * n)) / (1 + Z**2 / n)
-        half = Z / (1 + Z**2 / n) * np.sqrt(rate * (1 - rate) / n + Z**2 / (4 * n**2.0))
-    return np.minimum(np.maximum(centre - half, 0), rate), np.maximum(np.minimum(centre + half, 1), rate)
+    stars = stars_with(star_sums(stars_of(star, len(p)), [(index, np.ones(len(p)))], bins), np.arange(bins), bins)
+    return Reliability(np.linspace(0, 1, bins + 1), n, forecast, rate, *wilson(rate, stars))
 
 
 def expected_calibration_error(
@@ -130,10 +137,8 @@ def expected_calibration_error(
     value = float(np.abs(np.asarray(sums.sum(axis=0))).sum() / len(p))
     drawn = np.abs(resampled(_with_count(sums, stars_of(star, len(p))), resamples, seed))
     samples = drawn[:, :-1].sum(1) / drawn[:, -1]
-    low, high = interval(samples - max(samples.mean() - value, 0)) if resamples else (np.nan, np.nan)
-    return CalibrationError(
-        Estimate(value, *np.clip([low, high], 0, 1).tolist()), _by_chance(p, bins, max(resamples, 1), seed)
-    )
+    bounds = np.clip(without_bias(samples, value), 0, 1)
+    return CalibrationError(Estimate(value, *bounds.tolist()), _by_chance(p, bins, max(resamples, 1), seed))
 
 
 def _with_count(sums: Any, star: NDArray) -> Any:
@@ -175,11 +180,14 @@ def brier_score(
 
 
 def mean_estimate(amount: NDArray, star: Any = None, resamples: int = 1000, seed: int = 0) -> Estimate:
-    """Return the mean of numbers (n,) with its interval from drawing stars."""
+    """Return the mean of numbers (n,) with its interval from drawing stars; of truth values it is a proportion."""
     zero = np.zeros(len(amount), np.int64)
     sums = star_sums(stars_of(star, len(amount)), [(zero, amount), (zero + 1, np.ones(len(amount)))], 2)
-    drawn = resampled(sums, resamples, seed)
-    return Estimate(float(np.mean(amount)), *map(float, interval(drawn[:, 0] / drawn[:, 1])))
+    drawn, value = resampled(sums, resamples, seed), float(np.mean(amount))
+    bounds = interval(drawn[:, 0] / drawn[:, 1])
+    if amount.dtype == bool:
+        bounds = unless_flat(bounds, wilson(value, sums.shape[0]))
+    return Estimate(value, *map(float, bounds))
 
 
 def classwise_calibration_error(

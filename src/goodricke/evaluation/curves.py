@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
+from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums, unless_flat, wilson
 from goodricke.evaluation.metrics import stars_of
 
 Float = NDArray[np.float64]
@@ -23,6 +23,7 @@ THRESHOLDS = np.round(np.linspace(0, 1, 101), 2)
 class ThresholdCurve(NamedTuple):
     """Purity and completeness of one class at T thresholds, each with its 95 % interval from drawing stars.
 
+    Where all drawings are alike the interval is Wilson's of as many trials as there are stars.
     ``purity`` and ``completeness`` are (3, T): value, low, high; NaN where no object is above the threshold.
     """
 
@@ -44,11 +45,11 @@ class ThresholdCurve(NamedTuple):
         }
 
     def best_completeness(self, purity: float) -> tuple[float, float]:
-        """Return the lowest threshold from which on a sample is at least so pure, and how complete; NaN if none is."""
+        """Return the lowest threshold above which all objects together are so pure, and how complete; NaN if none."""
         pure = self.purity[0] >= purity
         if not pure.any():
             return np.nan, np.nan
-        at = int(np.nanargmax(np.where(pure, self.completeness[0], -1)))
+        at = int(np.argmax(pure))
         return float(self.thresholds[at]), float(self.completeness[0, at])
 
 
@@ -77,12 +78,25 @@ def threshold_curve(
     last = len(THRESHOLDS) - 1
     highest = np.minimum(np.floor(p * last + 1e-9).astype(np.int64), last)  # the last threshold that p reaches
     columns = [(highest, np.ones(len(p))), (len(THRESHOLDS) + highest, true)]
-    sums = star_sums(stars_of(star, len(p)), columns, 2 * len(THRESHOLDS))
+    star = stars_of(star, len(p))
+    sums = star_sums(star, columns, 2 * len(THRESHOLDS))
     whole = _curves(np.asarray(sums.sum(axis=0)).reshape(1, -1))
     low_high = [interval(x) for x in _curves(resampled(sums, resamples, seed))]
+    for k, n in enumerate(_stars(star, highest, true)):
+        low_high[k] = unless_flat(low_high[k], wilson(whole[k][0], n))
     purity, complete, average = (np.concatenate([w, b]) for w, b in zip(whole, low_high, strict=True))
     chosen = np.bincount(highest, minlength=len(THRESHOLDS))[::-1].cumsum()[::-1]
     return ThresholdCurve(THRESHOLDS, purity, complete, chosen, Estimate(*map(float, average)))
+
+
+def _stars(star: NDArray, highest: NDArray[np.int64], true: NDArray[np.bool_]) -> tuple[Float, Float]:
+    """Return how many stars purity and completeness at each threshold (T,) are fractions of."""
+    index = np.unique(star, return_inverse=True)[1]
+    top = np.zeros(index.max() + 1, np.int64)
+    np.maximum.at(top, index, highest)
+    members = np.full(len(THRESHOLDS), len(np.unique(star[true])), np.float64)
+    members[0] = np.inf  # the sample of all objects is complete
+    return np.bincount(top, minlength=len(THRESHOLDS))[::-1].cumsum()[::-1].astype(np.float64), members
 
 
 def _curves(sums: Float) -> tuple[Float, Float, Float]:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goodricke import ragged
-from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
-from goodricke.evaluation.metrics import check_answers, confusion_figures, stars_of
+from goodricke.evaluation.bootstrap import Estimate, resampled, star_sums
+from goodricke.evaluation.metrics import check_answers, confusion_figures, intervals, stars_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -261,11 +261,9 @@ def _estimates(
     sums = star_sums(star, [(cell, np.ones(len(cell)))], groups * count**2)
     whole = confusion_figures(np.asarray(sums.sum(axis=0)).reshape(groups, count, count))
     samples = confusion_figures(resampled(sums, resamples, seed).reshape(-1, groups, count, count))
-    result = {}
-    for name in FIGURES:
-        rows = zip(whole[name], *interval(samples[name]), strict=True)
-        result[name] = tuple(Estimate(*map(float, row)) for row in rows)
-    return result
+    bounds = intervals(whole, samples, sums, count)
+    rows = {name: zip(whole[name], *bounds[name], strict=True) for name in FIGURES}
+    return {name: tuple(Estimate(*map(float, row)) for row in each) for name, each in rows.items()}
 
 
 def _lists(curve: ByNumber | ByTruncation) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from goodricke import ragged
 from goodricke.evaluation.bootstrap import Estimate
 from goodricke.evaluation.calibration_scores import mean_estimate
+from goodricke.evaluation.metrics import stars_of
 from goodricke.lightcurves import LightCurves
 from goodricke.preprocess.cleaning import finite_points
 
@@ -166,10 +167,27 @@ def folds_for(label: Int, star: NDArray) -> int:
     return min(FOLDS, len(np.unique(star)), int(np.bincount(label).max()))
 
 
-def says_the_label(column: Int, label: Int) -> bool:
-    """Return whether a column (n,) is the label in other words: each of its values has one label."""
+def says_the_label(column: Int, label: Int, star: Any = None) -> bool:
+    """Return whether a column (n,) is the label in other words: each of its values has one label.
+
+    There are as many values as labels, or each is that of two stars (n,) or more: names of stars have one label each,
+    too.
+    """
     values, pairs = len(np.unique(column)), np.unique(np.stack([column, label]), axis=1).shape[1]
-    return pairs == values >= len(np.unique(label))
+    repeated = values == len(np.unique(label)) or _stars_of_values(column, star).min() > 1
+    return bool(pairs == values >= len(np.unique(label)) and repeated)
+
+
+def names_the_star(column: Int, star: Any = None) -> bool:
+    """Return whether each value of a column (n,) is that of one star (n,) alone, so that it tells nothing of others."""
+    return bool(_stars_of_values(column, star).max() == 1)
+
+
+def _stars_of_values(column: Int, star: Any) -> Int:
+    """Return of how many stars each value of a column (n,) is."""
+    stars = np.unique(stars_of(star, len(column)), return_inverse=True)[1]
+    pairs = np.unique(np.stack([column, stars]), axis=1)
+    return np.unique(pairs[0], return_counts=True)[1]
 
 
 def _some(n: int, seed: int) -> Int:

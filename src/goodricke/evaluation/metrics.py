@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
+from goodricke.evaluation.bootstrap import (
+    Estimate,
+    interval,
+    resampled,
+    star_sums,
+    stars_with,
+    unless_flat,
+    wilson,
+    without_bias,
+)
 from goodricke.uncertainty.calibration import calibration_error
 
 if TYPE_CHECKING:
@@ -50,7 +59,8 @@ class Scores:
     -----
     A class without a light curve has no recall and no F1 (NaN) and is left out of the macro means. A class that was
     never the answer has precision 0. The calibration error is biased upwards in small samples, a bootstrap sample's
-    more than the original's: its interval can lie above its value.
+    more than the original's: `goodricke.evaluation.calibration_scores.expected_calibration_error` tells of
+    its interval, and `intervals` of those of figures that are the same in all samples.
     """
 
     classes: tuple[str, ...]
@@ -165,12 +175,14 @@ def score(
     whole = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1), len(classes))
     samples = _figures(resampled(sums, resamples, seed), len(classes))
     whole["calibration_error"][0] = calibration_error(probabilities, label, BINS)
-    bounds = {name: interval(figures) for name, figures in samples.items()}
+    first = {name: figure[0] for name, figure in whole.items()}
+    bounds = intervals(first, samples, sums[:, : len(classes) ** 2], len(classes))
+    bounds["calibration_error"] = without_bias(samples["calibration_error"], first["calibration_error"]).clip(0, 1)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (label, probabilities.argmax(1)), 1)
-    figures: dict[str, Any] = {name: Estimate(float(whole[name][0]), *map(float, bounds[name])) for name in HEADLINE}
+    figures: dict[str, Any] = {name: Estimate(float(first[name]), *map(float, bounds[name])) for name in HEADLINE}
     for name in PER_CLASS:
-        rows = zip(whole[name][0], *bounds[name], strict=True)
+        rows = zip(first[name], *bounds[name], strict=True)
         figures[name] = tuple(Estimate(*map(float, row)) for row in rows)
     return Scores(tuple(classes), confusion, sums.shape[0], **figures)
 
@@ -294,6 +306,40 @@ def confusion_figures(confusion: NDArray) -> dict[str, Float]:
         accuracy = right.sum(-1) / n.sum(-1)
     macro = {"balanced_accuracy": mean(recall), "macro_precision": mean(precision), "macro_f1": mean(f1)}
     return {"accuracy": accuracy} | macro | {"recall": recall, "precision": precision, "f1": f1}
+
+
+def intervals(whole: Mapping[str, Float], samples: Mapping[str, Float], sums: Any, count: int) -> dict[str, Float]:
+    """Return low and high (2, ...) of figures, among them those of `confusion_figures`.
+
+    Parameters
+    ----------
+    whole, samples : dict
+        Figures of all stars (...) and of their bootstrap samples (R, ...).
+    sums : sparse array (stars, ... * C * C)
+        What each star adds to the confusion matrices.
+    count : int
+        C.
+
+    Notes
+    -----
+    All samples of 3 right answers of 3 are alike. Accuracy, recall and precision then have Wilson's interval of as many
+    trials as there are stars; F1, the harmonic mean of recall and precision, and the means over classes lie between
+    those of the bounds of what they are the means of.
+    """
+    cell = np.arange(sums.shape[1])
+    groups = {"accuracy": cell // count**2, "recall": cell // count}
+    groups["precision"] = groups["accuracy"] * count + cell % count
+    bounds = {name: interval(figure) for name, figure in samples.items()}
+    for name, group in groups.items():
+        stars = stars_with(sums, group, int(group[-1]) + 1).reshape(whole[name].shape)
+        bounds[name] = unless_flat(bounds[name], wilson(whole[name], stars))
+    recall, precision, present = bounds["recall"], bounds["precision"], ~np.isnan(whole["recall"])
+    harmonic = 2 * recall * precision / np.maximum(recall + precision, np.finfo(np.float64).tiny)
+    bounds["f1"] = unless_flat(bounds["f1"], harmonic)
+    for name, each in {"balanced_accuracy": "recall", "macro_precision": "precision", "macro_f1": "f1"}.items():
+        mean = np.where(present, bounds[each], 0).sum(-1) / present.sum(-1)
+        bounds[name] = unless_flat(bounds[name], mean)
+    return bounds
 
 
 def check_answers(label: Any, probabilities: Any, count: int) -> tuple[NDArray[np.int64], Float]:

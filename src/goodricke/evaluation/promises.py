@@ -40,6 +40,16 @@ class Kept:
     holds: bool
     size: float = float("nan")
 
+    @property
+    def reached(self) -> bool:
+        """Whether the promise is within the interval of what was found, or what was found is better."""
+        return self.found.low <= self.promised if np.isnan(self.size) else self.found.high >= self.promised
+
+    @property
+    def verdict(self) -> str:
+        """What to say: kept, or missed by no more than chance in so few validation objects can explain, or broken."""
+        return "yes" if self.reached else "within chance" if self.holds else "NO"
+
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers by name for JSON."""
         size = {} if np.isnan(self.size) else {"mean_size": self.size}

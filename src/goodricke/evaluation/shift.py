@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.bootstrap import LEVEL, Estimate
+from goodricke.evaluation.bootstrap import Estimate, interval
+from goodricke.evaluation.metrics import stars_of
 from goodricke.evaluation.multiple import holm
 
 Float = NDArray[np.float64]
@@ -43,32 +44,52 @@ class FeatureShift(NamedTuple):
     other_missing: float
 
 
-def two_sample(first: NDArray, second: NDArray, resamples: int = 500, seed: int = 0) -> Estimate:
+def two_sample(first: NDArray, second: NDArray, resamples: int = 500, seed: int = 0, star: Any = None) -> Estimate:
     """Return how well a forest tells rows of one set (n, F) from the other's (m, F): area under the ROC curve.
 
-    Each row is asked of a forest that has not seen it; the interval is from drawing rows, so many of each set.
+    Each row is asked of a forest that has not seen its star; the interval is from drawing stars, so many of each set.
+
+    Parameters
+    ----------
+    first : (n, F)
+    second : (m, F)
+    resamples, seed : int
+    star : (n + m,), optional
+        Which star each row is of, those of the first set before those of the second; by default each of its own.
     """
     from sklearn.ensemble import RandomForestClassifier
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import StratifiedGroupKFold
 
     x, y = np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)])
-    folds = min(FOLDS, len(first), len(second))
-    if folds < 2:
-        raise ValueError(f"{len(first)} and {len(second)} objects: two of each set are needed to tell them apart")
+    star = stars_of(star, len(x))
+    stars = [len(np.unique(star[y == k])) for k in (0, 1)]
+    if min(stars) < 2:
+        raise ValueError(f"{stars[0]} and {stars[1]} stars: two of each set are needed to tell them apart")
     p, x = np.zeros(len(x)), np.nan_to_num(x.astype(np.float64), nan=-1e9)
-    for known, asked in StratifiedKFold(folds, shuffle=True, random_state=seed).split(x, y):
+    folds = StratifiedGroupKFold(min(FOLDS, *stars), shuffle=True, random_state=seed)
+    for known, asked in folds.split(x, y, star):
         forest = RandomForestClassifier(TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=seed)
-        p[asked] = forest.fit(x[known], y[known]).predict_proba(x[asked])[:, 1]
-    return area_under_curve(p[y == 0], p[y == 1], resamples, seed)
+        forest.fit(x[known], y[known])
+        p[asked] = forest.predict_proba(x[asked]) @ forest.classes_  # of the second set, were it the only one left
+    return area_under_curve(p[y == 0], p[y == 1], resamples, seed, star)
 
 
-def area_under_curve(first: Float, second: Float, resamples: int = 500, seed: int = 0) -> Estimate:
-    """Return the probability that a score of the second set (m,) is above one of the first (n,), ties half."""
-    rng = np.random.default_rng(seed)
-    samples = [_area(rng.choice(first, len(first)), rng.choice(second, len(second))) for _ in range(resamples)]
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(samples, [tail, 1 - tail]) if samples else (np.nan, np.nan)
-    return Estimate(_area(first, second), float(low), float(high))
+def area_under_curve(first: Float, second: Float, resamples: int = 500, seed: int = 0, star: Any = None) -> Estimate:
+    """Return the probability that a score of the second set (m,) is above one of the first (n,), ties half.
+
+    The interval is from drawing the stars (n + m,) of each set, by default each score's own.
+    """
+    rng, star = np.random.default_rng(seed), stars_of(star, len(first) + len(second))
+    sets = zip((first, second), np.split(star, [len(first)]), strict=True)
+    both = [(x, np.unique(s, return_inverse=True)[1]) for x, s in sets]
+    samples = np.array([_area(*(_drawn(x, index, rng) for x, index in both)) for _ in range(resamples)])
+    return Estimate(_area(first, second), *map(float, interval(samples)))
+
+
+def _drawn(x: Float, star: NDArray[np.int64], rng: np.random.Generator) -> Float:
+    """Return the numbers (n,) of as many stars as there are, drawn with replacement, with all of each one's."""
+    n = int(star.max()) + 1
+    return np.repeat(x, np.bincount(rng.integers(n, size=n), minlength=n)[star])
 
 
 def _area(first: Float, second: Float) -> float:
@@ -76,18 +97,32 @@ def _area(first: Float, second: Float) -> float:
     return float((below + ordered).sum() / 2 / len(first) / len(second))
 
 
-def feature_shifts(first: Mapping[str, Float], second: Mapping[str, Float]) -> list[FeatureShift]:
+def feature_shifts(
+    first: Mapping[str, Float], second: Mapping[str, Float], star: Any = None, seed: int = 0
+) -> list[FeatureShift]:
     """Return how each number that both sets have differs, the most shifted first.
 
     The p-value is that of the two-sided Kolmogorov-Smirnov test of the known values, corrected by Holm; NaN where a set
-    has fewer than two.
+    has fewer than two. The test takes numbers as independent: of each star it is given one light curve, at random.
+
+    Parameters
+    ----------
+    first, second : dict of (n,) and of (m,)
+    star : (n + m,), optional
+        As in `two_sample`.
+    seed : int
+        Of the choice.
     """
     from scipy.stats import ks_2samp
 
     names = [name for name in first if name in second]
+    if not names:
+        return []
+    n, m = len(first[names[0]]), len(second[names[0]])
+    here, there = (_one_each(s, seed) for s in np.split(stars_of(star, n + m), [n]))
     found = []
     for name in names:
-        a, b = first[name], second[name]
+        a, b = first[name][here], second[name][there]
         known = a[np.isfinite(a)], b[np.isfinite(b)]
         some = min(map(len, known)) >= 2
         distance, p = ks_2samp(*known, method="asymp") if some else (np.nan, np.nan)
@@ -97,6 +132,12 @@ def feature_shifts(first: Mapping[str, Float], second: Mapping[str, Float]) -> l
     corrected = holm([each.p_value for each in found])
     found = [each._replace(p_value=float(p)) for each, p in zip(found, corrected, strict=True)]
     return sorted(found, key=lambda each: -np.nan_to_num(each.distance, nan=-1))
+
+
+def _one_each(star: NDArray, seed: int) -> NDArray[np.int64]:
+    """Return one row of each star (n,), at random, in order."""
+    shuffled = np.random.default_rng(seed).permutation(len(star))
+    return np.sort(shuffled[np.unique(star[shuffled], return_index=True)[1]])
 
 
 def in_words(area: Estimate) -> str:

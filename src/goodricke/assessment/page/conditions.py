@@ -54,7 +54,8 @@ def conditions(result: Assessment, folder: Path) -> Section:
     return Section(
         "Where it fails",
         "the few points, faint magnitudes and small amplitudes below which answers stop being worth much.",
-        "a step at one value, which no physics would make; a fall at periods near one day, where windows alias.",
+        "a step at one value, which no physics would make; a fall at periods a little off one day, where those of "
+        "days and weeks alias (at one day itself and its whole fractions no period is counted).",
         {"Accuracy against properties of the light curves": path} if found else {},
         tables={f"Accuracy by {name}": _rows(each) for name, each in found.items()},
         notes=notes,

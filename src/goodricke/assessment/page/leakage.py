@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from goodricke.assessment.assess import Assessment
 from goodricke.evaluation.circumstances import SHOWN_BEHAVIOUR, behaviour, circumstances, text_columns
-from goodricke.evaluation.leaks import SingleInput, all_inputs, copies, folds_for, says_the_label, single_inputs
+from goodricke.evaluation.leaks import (
+    SingleInput,
+    all_inputs,
+    copies,
+    folds_for,
+    names_the_star,
+    says_the_label,
+    single_inputs,
+)
 from goodricke.pages import Section
 from goodricke.preprocess import MultibandConfig
 
@@ -100,7 +108,7 @@ def giveaways(result: Assessment) -> Found:
         return Found([], [], ["Not tested: a class with light curves of at least two stars is needed."])
     curves = result.sample.curves[result.rows]
     best = max(float(np.mean(p.argmax(1) == result.label)) for p in result.probabilities.values())
-    observed, told, text, other_words = circumstances(curves), _told(result), *_text(result, label)
+    observed, told, text, untested = circumstances(curves), _told(result), *_text(result, label, star)
     varies = {name: x for name, x in behaviour(curves).items() if name in SHOWN_BEHAVIOUR and np.isfinite(x).any()}
     kinds = dict.fromkeys(observed, "circumstance") | dict.fromkeys(told, "told to the model")
     kinds |= dict.fromkeys(text, "column") | dict.fromkeys(varies, "variation, for scale")
@@ -110,7 +118,7 @@ def giveaways(result: Assessment) -> Found:
     suspects.append((together, TOGETHER))
     found = [each for each, limit in suspects if _suspicious(each, best, limit)]
     warnings = [_alarm(found, best)] if found else []
-    notes = [f"Column {name} is the label in other words: not tested." for name in other_words]
+    notes = [f"Column {name} {why}: not tested." for name, why in untested.items()]
     if warnings:
         notes.append(_what_the_model_sees(result))
     rows = [_row(each, kinds.get(each.name, "circumstances, a forest"), best) for each in (together, *single)]
@@ -157,8 +165,8 @@ def _told(result: Assessment) -> dict[str, NDArray]:
     return {f"{name} (column)": curves.column(name).astype(np.float64) for name in sorted(names)}
 
 
-def _text(result: Assessment, label: Int) -> tuple[dict[str, Int], list[str]]:
-    """Return the columns of words of light curves and labels, and the names of those that are the label themselves."""
+def _text(result: Assessment, label: Int, star: Int) -> tuple[dict[str, Int], dict[str, str]]:
+    """Return the columns of words of light curves and labels, and why others of them can't be tested."""
     tables = [result.sample.curves[result.rows].table_of_objects]
     if result.sample.about is not None:
         about = result.sample.about.iloc[result.rows].drop(columns="label")
@@ -166,8 +174,10 @@ def _text(result: Assessment, label: Int) -> tuple[dict[str, Int], list[str]]:
         tables.append(pa.Table.from_pandas(about[texts].astype("string"), preserve_index=False))
     columns = {f"{name} (column)": x for table in tables for name, x in text_columns(table).items()}
     known = {f"{name} (column)" for name in tables[-1].column_names} if len(tables) > 1 else set()
-    same = [name for name, x in columns.items() if name in known and says_the_label(x, label)]
-    return {name: x for name, x in columns.items() if name not in same}, same
+    same = [name for name, x in columns.items() if name in known and says_the_label(x, label, star)]
+    untested = dict.fromkeys(same, "is the label in other words")
+    untested |= {name: "has a value of its own for each star" for name, x in columns.items() if names_the_star(x, star)}
+    return {name: x for name, x in columns.items() if name not in untested}, untested
 
 
 def _what_the_model_sees(result: Assessment) -> str:

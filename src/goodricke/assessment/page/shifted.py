@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from goodricke.assessment.assess import Assessment
 from goodricke.evaluation.bootstrap import Estimate
@@ -17,10 +19,18 @@ from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import Model
 from goodricke.pages import Section
 from goodricke.preprocess import MultibandConfig, prepare
+from goodricke.training.labelled import in_memory
+
+Int = NDArray[np.int64]
+Stars = tuple[Int, Int]  # which star each light curve of the two sets is of
 
 DRAWN = 9  # of the most shifted numbers
 CLEAR = 0.7  # area under the curve from which on it is a warning
 LEVEL = 0.01  # corrected p-value below which a number counts as shifted
+BY_STAR = (
+    "no forest is asked about a star that it has seen, intervals are from drawing stars, and each number by itself is "
+    "tested on one light curve of each star."
+)
 
 
 def shift(result: Assessment, other: LightCurves, name: str, folder: Path, workers: int) -> Section:
@@ -28,11 +38,12 @@ def shift(result: Assessment, other: LightCurves, name: str, folder: Path, worke
     scored = result.sample.curves[result.rows]
     mine, theirs = some(len(scored)), some(len(other))
     first, second = scored[mine], other[theirs]
+    star = result.sample.star[result.rows]
+    stars = star[mine], _stars(scored.ids, star, other)[theirs]
     here, there = ({**circumstances(x), **behaviour(x)} for x in (first, second))
     common = [n for n in here if n in there]
-    shifts = feature_shifts({n: here[n] for n in common}, there)
-    areas = _by_features(here, there, common)
-    areas |= _by_embeddings(result, mine, second, workers)
+    shifts = feature_shifts({n: here[n] for n in common}, there, np.concatenate(stars))
+    areas = _by_features(here, there, common, stars) | _by_embeddings(result, mine, second, stars, workers)
     drawn = {s.name: (here[s.name], there[s.name]) for s in shifts[:DRAWN]}
     plot_shifts(drawn, ("scored objects", name), folder / "shift.svg")
     clear = [n for n, area in areas.items() if area.low > CLEAR]
@@ -47,6 +58,7 @@ def shift(result: Assessment, other: LightCurves, name: str, folder: Path, worke
         tables={"Each number by itself, the most shifted first": [_row(s) for s in shifts]},
         notes=[
             f"{len(first):,} of {len(scored):,} scored objects against {len(second):,} of {len(other):,} of {name}.",
+            *_about_stars(stars),
             f"{sum(s.p_value < LEVEL for s in shifts)} of {len(shifts)} numbers differ at {LEVEL:g} "
             "(Kolmogorov-Smirnov, corrected by Holm for their number).",
             "With many objects the smallest difference is significant: mind the distance, 0 to 1, not the p-value.",
@@ -60,11 +72,42 @@ def shift(result: Assessment, other: LightCurves, name: str, folder: Path, worke
     )
 
 
-def _by_features(here: dict[str, Any], there: dict[str, Any], common: list[str]) -> dict[str, Estimate]:
+def _stars(ids: Sequence[str], star: Int, other: LightCurves) -> Int:
+    """Return which star each light curve of another set (m,) is of, by ids and positions.
+
+    Parameters
+    ----------
+    ids, star : (n,)
+        Of the scored light curves: what the other set shares an id with is the same star.
+    other : LightCurves
+    """
+    found = in_memory(other, np.zeros(len(other), np.int64), ()).star + star.max() + 1
+    known = dict(zip(ids, star, strict=True))
+    same = {f: known[name] for f, name in zip(found, other.ids, strict=True) if name in known}
+    return np.array([same.get(f, f) for f in found])
+
+
+def _count(stars: Stars) -> list[int]:
+    """Return how many stars each set has."""
+    return [len(np.unique(star)) for star in stars]
+
+
+def _about_stars(stars: Stars) -> list[str]:
+    """Return what stars with several light curves have changed."""
+    first, second = _count(stars)
+    if first + second == sum(map(len, stars)):
+        return []
+    few = ["No forest: with one star of a set, it could as well tell the star."] if min(first, second) < 2 else []
+    return [f"They are of {first:,} and {second:,} stars: {BY_STAR}", *few]
+
+
+def _by_features(here: dict[str, Any], there: dict[str, Any], common: list[str], stars: Stars) -> dict[str, Estimate]:
     """Return the areas of a forest on all numbers, and on those that say how objects vary."""
     observed = {n for n in common if n not in _variation(common)}
     groups = {"how they were observed": observed, "how they vary": _variation(common)}
-    return {by: two_sample(_matrix(here, names), _matrix(there, names)) for by, names in groups.items() if names}
+    groups = {by: names for by, names in groups.items() if names and min(_count(stars)) > 1}
+    both = np.concatenate(stars)
+    return {by: two_sample(_matrix(here, names), _matrix(there, names), star=both) for by, names in groups.items()}
 
 
 def _matrix(columns: dict[str, Any], names: set[str]) -> Any:
@@ -78,7 +121,9 @@ def _variation(names: list[str]) -> set[str]:
     return set(names[first:]) - {"chi2", "steepest"}
 
 
-def _by_embeddings(result: Assessment, mine: Any, other: LightCurves, workers: int) -> dict[str, Estimate]:
+def _by_embeddings(
+    result: Assessment, mine: Int, other: LightCurves, stars: Stars, workers: int
+) -> dict[str, Estimate]:
     """Return the area of a forest on each model's embeddings."""
     areas = {}
     for name, told in result.answered.items():
@@ -86,9 +131,11 @@ def _by_embeddings(result: Assessment, mine: Any, other: LightCurves, workers: i
             continue
         prepared = prepare(other, told.model.preprocessing, workers)
         theirs = ask(told.model, prepared, 0).embedding
-        theirs = theirs[np.isfinite(theirs).all(1) & prepared.usable]
-        if min(len(theirs), len(mine)) >= 10:
-            areas[f"embedding of {name}"] = two_sample(told.answers.embedding[result.rows[mine]], theirs)
+        kept = np.isfinite(theirs).all(1) & prepared.usable
+        own = stars[0], stars[1][kept]
+        if min(map(len, own)) >= 10 and min(_count(own)) > 1:
+            ours = told.answers.embedding[result.rows[mine]]
+            areas[f"embedding of {name}"] = two_sample(ours, theirs[kept], star=np.concatenate(own))
     return areas
 
 

@@ -68,7 +68,8 @@ def summary(result: Assessment, passes: int) -> Section:
             *_left_out(result),
             *_without_record(result),
             "Square brackets are 95 % intervals from drawing stars, all light curves of one together. They tell how "
-            "much the scores would vary with other stars of the same kind, not how they change in another survey.",
+            "much the scores would vary with other stars of the same kind, not how they change in another survey. "
+            "Where all drawings are alike, as of 3 right answers of 3, they are Wilson's for as many trials as stars.",
             f"Monte-Carlo passes: {passes} (of models with dropout at inference). goodricke {__version__}.",
         ],
     )

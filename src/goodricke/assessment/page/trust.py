@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from goodricke.assessment.assess import Answered, Assessment, among
 from goodricke.card import promises
-from goodricke.evaluation.bootstrap import Estimate
 from goodricke.evaluation.calibration_figures import plot_class_reliabilities, plot_reliabilities
 from goodricke.evaluation.calibration_scores import (
     CalibrationError,
@@ -31,7 +30,7 @@ def trust(result: Assessment, folder: Path) -> Section:
     star = result.sample.star[result.rows]
     shown = with_uncalibrated(result)
     overall = {name: expected_calibration_error(p, result.label, star) for name, p in shown.items()}
-    figures = _draw(result, shown, folder)
+    figures = _draw(result, shown, folder, star)
     tables: dict[str, Any] = {f"{name}, by class": _by_class(result, name, star) for name in result.answered}
     if sets := [row for name in result.answered for row in _sets(result, name, star)]:
         tables["Prediction sets"] = sets
@@ -45,8 +44,12 @@ def trust(result: Assessment, folder: Path) -> Section:
         figures,
         table=[_row(result, name, p, overall[name], star) for name, p in shown.items()],
         tables=tables,
-        notes=[_in_words(name, overall[name]) for name in result.answered] + ([] if sets else [NO_SETS]),
-        data={name: reliability(p, result.label).rows() for name, p in shown.items()},
+        notes=[
+            *(_in_words(name, overall[name]) for name in result.answered),
+            *([] if sets else [NO_SETS]),
+            *(_dependent(star) if kept else []),
+        ],
+        data={name: reliability(p, result.label, star=star).rows() for name, p in shown.items()},
     )
 
 
@@ -66,12 +69,22 @@ BEFORE = " before calibration"
 NO_SETS = "No prediction sets: these models were not calibrated for them."
 
 
-def _draw(result: Assessment, shown: Mapping[str, NDArray[np.float64]], folder: Path) -> dict[str, Path]:
+def _dependent(star: NDArray) -> list[str]:
+    """Say that promises are judged by light curves, where there are fewer stars."""
+    stars = len(np.unique(star))
+    told = (
+        f"Promises, and their intervals, are judged as if the {len(star):,} light curves were independent; they are of "
+        f"{stars:,} stars, so that this is too sure. Intervals under prediction sets draw stars."
+    )
+    return [told] if stars < len(star) else []
+
+
+def _draw(result: Assessment, shown: Mapping[str, NDArray[np.float64]], folder: Path, star: NDArray) -> dict[str, Path]:
     """Draw the reliability of answers and of each class's probability."""
     files = [folder / "reliability.svg", folder / "reliability_classes.svg"]
-    plot_reliabilities({name: reliability(p, result.label) for name, p in shown.items()}, files[0])
+    plot_reliabilities({name: reliability(p, result.label, star=star) for name, p in shown.items()}, files[0])
     by_class = {
-        c: {name: reliability(p, result.label, of=k, bins=10) for name, p in shown.items()}
+        c: {name: reliability(p, result.label, of=k, bins=10, star=star) for name, p in shown.items()}
         for k, c in enumerate(result.classes)
     }
     plot_class_reliabilities(by_class, files[1])
@@ -86,7 +99,7 @@ def _promises(result: Assessment, name: str) -> list[dict[str, Any]]:
     told, rows = result.answered[name], result.rows
     own = np.array([told.model.classes.index(c) for c in result.sample.label[rows]])
     return [
-        {"model": name, "promise": text, "promised": kept.promised, "found": kept.found, "kept": kept.holds}
+        {"model": name, "promise": text, "promised": kept.promised, "found": kept.found, "kept": kept.verdict}
         | ({} if np.isnan(kept.size) else {"mean size": kept.size})
         for text, kept in promises(told.model, told.answers.of(rows), own)
     ]
@@ -144,14 +157,10 @@ def _sets(result: Assessment, name: str, star: NDArray) -> list[dict[str, Any]]:
     groups = {"all": np.ones(len(truth), bool)} | {c: truth == c for c in result.classes}
     return [
         {"model": name, "class": c, "objects": int(of.sum())}
-        | {"coverage": _mean(covered[of], star[of]), "mean size": _mean(size[of], star[of])}
+        | {"coverage": mean_estimate(covered[of], star[of]), "mean size": mean_estimate(size[of], star[of])}
         for c, of in groups.items()
         if of.any()
     ]
-
-
-def _mean(amount: NDArray, star: NDArray) -> Estimate:
-    return mean_estimate(amount.astype(np.float64), star)
 
 
 def prediction_sets(told: Answered, rows: NDArray[np.int64]) -> list[list[str]] | None:
