@@ -122,6 +122,15 @@ def test_saving_over_an_older_bundle_leaves_none_of_its_recordings(folder):
     assert not (folder / "golden.npz").exists()
 
 
+def test_others_may_read_a_model_as_any_file_of_mine(tmp_path, folded_model):
+    folded_model.save(tmp_path / "m", "card")
+    (tmp_path / "any").touch()
+    usual = (tmp_path / "any").stat().st_mode
+    written = {path.name: path.stat().st_mode for path in (tmp_path / "m").iterdir()}
+    assert {"model.safetensors", "calibration.json"} <= written.keys()
+    assert set(written.values()) == {usual}
+
+
 def test_the_hash_is_that_of_the_content(folder, tmp_path):
     first = load_model(folder).hash
     assert len(first) == 12

@@ -260,6 +260,7 @@ def test_an_encoder_is_saved_without_heads_and_read_as_it_was(tmp_path: Path, ki
     settings = FoldedConfig() if kind == "astrafier" else MultibandConfig(bands=("g", "r"))
     about = BundleConfig(name="e", family=kind, classes=(), network=net.config.model_dump(), preprocessing=settings)
     found = load_start(str(save_encoder(about, net, tmp_path / "e")))
+    assert len({path.stat().st_mode for path in (tmp_path / "e").iterdir()}) == 1  # who may read one may read the other
     assert found.classes == ()
     assert found.preprocessing == settings
     theirs = found.network.state_dict()

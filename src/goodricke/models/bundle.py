@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from goodricke.keys import faults
@@ -373,7 +373,8 @@ class Model:
         if half and not taken:
             kept = {k: v.half() if v.is_floating_point() and not k.endswith(_FULL) else v for k, v in kept.items()}
         if not taken:
-            save_file({k: v.contiguous() for k, v in kept.items()}, folder / "model.safetensors")
+            weights = save({k: v.contiguous() for k, v in kept.items()})  # save_file lets nobody else read it
+            (folder / "model.safetensors").write_bytes(weights)
         (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
         self.calibration.write(folder)
         (folder / "README.md").write_text(card)

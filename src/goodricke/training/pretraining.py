@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from goodricke import ragged
@@ -376,7 +376,7 @@ def save_encoder(config: BundleConfig, network: nn.Module, folder: Path) -> Path
     folder.mkdir(parents=True, exist_ok=True)
     state = without_heads(network).state_dict()
     partial = folder / f"{WEIGHTS}.partial", folder / f"{CONFIG}.partial"
-    save_file({name: x.detach().cpu().contiguous() for name, x in state.items()}, partial[0])
+    partial[0].write_bytes(save({name: x.detach().cpu().contiguous() for name, x in state.items()}))
     partial[1].write_text(config.model_dump_json(indent=2) + "\n")
     for path in partial:  # the configuration last: where it is, all is
         os.replace(path, path.with_suffix(""))

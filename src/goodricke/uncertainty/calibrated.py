@@ -53,7 +53,7 @@ class Calibration:
 
     def write(self, folder: Path) -> None:
         """Write ``calibration.json`` and, if there are sets or novelty, ``calibration.safetensors``."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         detector = next((known.detector for known in self.novelty.values()), None)
         told: dict[str, Any] = {"one_pass": self.one_pass.to_dict(), "monte_carlo": self.monte_carlo.to_dict()}
@@ -68,7 +68,7 @@ class Calibration:
         path = folder / "calibration.safetensors"
         path.unlink(missing_ok=True)
         if arrays:
-            save_file(arrays, path)
+            path.write_bytes(save(arrays))  # save_file lets nobody else read it
 
     @classmethod
     def read(cls, folder: Path, classes: int) -> Calibration:
