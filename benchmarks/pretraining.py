@@ -55,7 +55,7 @@ class Arm(NamedTuple):
     """A way to train a network."""
 
     pretrained: bool
-    rate: float = 1.0  # of the encoder, over the recipe's (ASTRAFier alone has a rate of its own for the head)
+    rate: float = 1.0  # of the encoder, over the head's (ASTRAFier alone has two)
     epochs: int = 1  # times as many
 
 
@@ -141,7 +141,8 @@ def fitted(m: Material, arm: str, labels: int, seed: int, rows: NDArray[np.int64
     """Return what a network says of the held-out light curves after the last epoch of its training."""
     how, base = ARMS[arm], m.recipe.training
     epochs = how.epochs * EPOCHS[m.name][labels]
-    changes = {"seed": seed, "epochs": epochs, "patience": epochs, "rate": how.rate * base.rate, "init": None}
+    rate = base.rate if isinstance(m.prepared, Steps) else base.head_rate  # the recipes' own is that of "gentle"
+    changes = {"seed": seed, "epochs": epochs, "patience": epochs, "rate": how.rate * rate, "init": None}
     training = base.model_copy(update=changes)
     recipe = m.recipe.model_copy(update={"training": training})
     init = m.encoder if how.pretrained else None
