@@ -124,7 +124,7 @@ def classify(
     device: Device = "cpu",
     workers: Workers = 1,
     precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 (ASTRAFier), or auto: bfloat16 where the hardware is made for it")
+        str, typer.Option(help="float32, bfloat16 (ASTRAFier), or auto: float32 on a CPU, bfloat16 on a GPU")
     ] = "auto",
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at bands that the model doesn't know instead of leaving them out")

@@ -206,10 +206,8 @@ def devices() -> Iterator[Check]:
     yield Check("device", "cpu", "ok", f"{kind}, {_cores()} of {os.cpu_count()} cores for this process")
     capability = torch.backends.cpu.get_cpu_capability()
     abilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    if abilities.get("amx_bf16"):
-        yield Check("device", "instructions", "ok", f"{capability}, AMX: --precision auto multiplies in bfloat16")
-    else:
-        yield Check("device", "instructions", "ok", f"{capability}, no AMX: --precision auto is float32")
+    matrix_units = "AMX (used with --precision bfloat16)" if abilities.get("amx_bf16") else "no AMX"
+    yield Check("device", "instructions", "ok", f"{capability}, {matrix_units}")
     if not torch.cuda.is_available():
         mend = (
             "--device cuda needs a driver, and a torch built with CUDA"

@@ -139,6 +139,15 @@ def test_other_settings_want_another_folder(tmp_path, pack, folded_model):
         run.catalog([pack], str(folded_model.folder), tmp_path / "c", passes=0, seed=1)
 
 
+def test_a_catalog_records_the_precision_that_auto_became_and_keeps_to_it(tmp_path, pack, folded_model):
+    model, out = str(folded_model.folder), tmp_path / "c"
+    run.catalog([pack], model, out, passes=0, precision="auto")
+    assert json.loads((out / "manifest.json").read_text())["settings"]["precision"] == "float32"
+    assert run.catalog([pack], model, out, passes=0, precision="float32") == 0  # the same by name: nothing left to do
+    with pytest.raises(ValueError, match="precision"):
+        run.catalog([pack], model, out, passes=0, precision="bfloat16")
+
+
 def test_a_model_that_changes_under_a_run_is_noticed(tmp_path, pack, folded_model):
     job = Classification(tmp_path, str(folded_model.folder), "another hash", passes=0)
     with pytest.raises(ValueError, match="has changed"):

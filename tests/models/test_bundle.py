@@ -13,7 +13,7 @@ import torch
 from goodricke import classify, load_model, read
 from goodricke.models import bundle
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.bundle import BundleConfig, Model, read_config, resolve_device, verify_model
+from goodricke.models.bundle import BundleConfig, Model, read_config, resolve_device, resolve_precision, verify_model
 from goodricke.preprocess import DenseConfig, FoldedConfig
 from goodricke.preprocess.tensors import Prepared
 from goodricke.uncertainty.calibrated import Calibration
@@ -243,14 +243,26 @@ def test_nothing_in_the_folder_is_a_pickle(folder):
         assert all(kept[name].dtype != object for name in kept)
 
 
-def test_half_precision_is_for_hardware_made_for_it(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False})
+@pytest.mark.parametrize("amx", [True, False])
+def test_auto_is_float32_on_every_cpu(folder, monkeypatch, amx):
+    """In bfloat16 an object's answer depends on its company: nobody gets that on a CPU without asking by name."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    assert resolve_precision("auto", torch.device("cpu")) == "float32"
+    assert load_model(folder, precision="auto").precision == "float32"
+    assert not load_model(folder).autocast()._enabled
     assert not make().autocast()._enabled
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
-    assert make().autocast()._enabled
-    model = make()
-    model.precision = "float32"
-    assert not model.autocast()._enabled
+
+
+def test_bfloat16_is_on_where_it_is_asked_for(folder):
+    model = load_model(folder, precision="bfloat16")
+    assert model.precision == "bfloat16"
+    assert model.autocast()._enabled
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_auto_is_bfloat16_on_a_gpu_that_multiplies_in_it(monkeypatch, supported):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    assert resolve_precision("auto", torch.device("cuda")) == ("bfloat16" if supported else "float32")
 
 
 def test_half_precision_moves_trained_probabilities_little():
@@ -269,6 +281,5 @@ def test_a_strange_precision_is_named(folder):
         load_model(folder, precision="int8")
 
 
-def test_verification_is_in_32_bits(folder, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
-    assert load_model(folder, verify=True).precision == "auto"
+def test_verification_is_in_32_bits(folder):
+    assert load_model(folder, verify=True, precision="bfloat16").precision == "bfloat16"

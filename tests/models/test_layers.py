@@ -157,16 +157,20 @@ class TestMaskedGroupNorm:
         torch.testing.assert_close(y.float(), MaskedGroupNorm(4)(x.bfloat16().float(), mask), atol=2e-2, rtol=0)
 
 
-def test_an_lstm_that_learns_on_a_gpu_keeps_float32_under_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by_trial", [True, False], ids=["as this CPU can", "as a CPU without AVX-512 or a GPU does"])
+def test_under_autocast_an_lstm_computes_in_bfloat16_where_it_can_and_else_in_float32(
+    monkeypatch: pytest.MonkeyPatch, by_trial: bool
+) -> None:
     lstm, mask = scattered(BiLSTM(3, 4, 2, 0.0)), prefix_mask([9, 5])
     x = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(5))
     exact = lstm(x, mask)
+    if not by_trial:
+        monkeypatch.setattr(layers, "has_bfloat16_lstm", lambda: False)
+    half = by_trial and layers.has_bfloat16_lstm()
     with torch.autocast("cpu", torch.bfloat16):
-        assert lstm(x.bfloat16(), mask).dtype == torch.bfloat16
-        monkeypatch.setattr(layers, "learns_in_float32", lambda x: True)  # as it is there
         found = lstm(x, mask)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, exact, atol=1e-6, rtol=0)
+    assert found.dtype == (torch.bfloat16 if half else torch.float32)
+    torch.testing.assert_close(found.float(), exact, atol=2e-2 if half else 1e-6, rtol=0)
 
 
 def twins(channels: int, hidden: int, layers: int) -> tuple[BiLSTM, nn.LSTM]:

@@ -75,7 +75,7 @@ def catalog(
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each (on a GPU: that share it)")] = 1,
     device: Device = "cpu",
     precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 (ASTRAFier), or auto: bfloat16 where the hardware is made for it")
+        str, typer.Option(help="float32, bfloat16 (ASTRAFier), or auto: float32 on a CPU, bfloat16 on a GPU")
     ] = "auto",
     dask: Annotated[
         str | None,

@@ -71,8 +71,9 @@ def map_catalog(
     Unreadable
         If no nested column holds a light curve.
     """
-    where, told = str(find_model(model)), load_model(model, device, precision=precision).hash
-    arguments = (where, told, passes, seed, device, precision, keep, embedding, ReadOptions(**options), coverage)
+    where, loaded_here = str(find_model(model)), load_model(model, device, precision=precision)
+    told = loaded_here.hash, passes, seed, device, loaded_here.precision
+    arguments = (where, *told, keep, embedding, ReadOptions(**options), coverage)
     empty = classify_partition(catalog.meta, *arguments)
     return catalog.map_partitions(classify_partition, *arguments, meta=empty)
 

@@ -132,7 +132,7 @@ def catalog(
     read = ReadOptions(**(options or {}))
     loaded = load_model(model, device, precision=precision)
     where = str(find_model(model).absolute())
-    job = Classification(out.absolute(), where, loaded.hash, passes, seed, precision, device, read, coverage)
+    job = Classification(out.absolute(), where, loaded.hash, passes, seed, loaded.precision, device, read, coverage)
     with alone(job.out):
         folder, tasks = classifying.begin(job, sources, points)
         carry_out(folder, job, tasks, workers, dask, "light curves", console)

@@ -118,8 +118,7 @@ class Model:
     calibration : Calibration, optional
         How logits become probabilities, prediction sets and novelty; without, probabilities are their softmax.
     precision : {"auto", "float32", "bfloat16"}
-        In which long networks (ASTRAFier) multiply; "auto" is bfloat16 on a GPU and on CPUs with matrix units for it
-        (AMX), where it is twice as fast and moves probabilities by up to 0.005, and float32 elsewhere.
+        In which long networks (ASTRAFier) multiply; see `resolve_precision`.
     hash : str
         First 12 digits of the SHA-256 of configuration, weights and calibration; empty if never saved.
     """
@@ -167,8 +166,8 @@ class Model:
 
     def autocast(self) -> torch.autocast:
         """Return the context in which the network multiplies in the model's `precision`."""
-        on = self.precision == "bfloat16" or (self.precision == "auto" and _multiplies_bfloat16(self.device))
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=on and self.stochastic)
+        half = resolve_precision(self.precision, self.device) == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=half and self.stochastic)
 
     @torch.inference_mode()
     def answer(self, prepared: Prepared | Steps, rows: np.ndarray) -> Told:
@@ -396,12 +395,17 @@ class Model:
 _FULL = ("context_mean", "context_std", "standard.mean", "standard.std", "running_mean", "running_var")
 
 
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Return whether a device has units that multiply matrices in bfloat16 several times faster than in float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return device.type == "cpu" and bool(capabilities.get("amx_bf16", False))
+def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """Return the precision that ``"auto"`` stands for on a device; a precision asked for by name is itself.
+
+    On every CPU it is float32, with matrix units for bfloat16 (AMX) or without: in bfloat16 a probability depends on
+    the other light curves in its batch, by up to 0.007, and the networks gain nothing from it there. On a GPU that
+    multiplies in bfloat16 it is bfloat16.
+    """
+    if precision != "auto":
+        return precision
+    half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if half else "float32"
 
 
 def load_model(name: str | Path, device: str = "cpu", verify: bool = False, precision: Precision = "auto") -> Model:
@@ -417,7 +421,7 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False, prec
     verify : bool
         Recompute the golden outputs and compare.
     precision : {"auto", "float32", "bfloat16"}
-        See `Model`.
+        See `resolve_precision`; the model says which of the two it became.
 
     Raises
     ------
@@ -435,7 +439,7 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False, prec
     where = resolve_device(device)
     network = _network(folder, config)
     calibration = Calibration.read(folder, len(config.classes))
-    model = Model(config, network.eval().to(where), calibration, _hash(folder), folder, precision)
+    model = Model(config, network.eval().to(where), calibration, _hash(folder), folder, resolve_precision(precision, where))
     if verify:
         verify_model(model)
     return model

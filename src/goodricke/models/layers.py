@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from functools import cache
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -206,7 +207,7 @@ class BiLSTM(nn.Module):
         Frames outside the mask hold numbers without meaning. Each row is repeated ``passes`` times, after what all of
         them share: the layers before the first dropout.
         """
-        turned, exact = reversal(mask), learns_in_float32(x)  # (B, T)
+        turned, exact = reversal(mask), recurs_in_float32(x)  # (B, T)
         for k, (forwards, backwards) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             if k == 1 and self.dropout.monte_carlo:
                 x, turned, passes = repeat(x, passes), repeat(turned, passes), 1
@@ -219,13 +220,27 @@ class BiLSTM(nn.Module):
         return repeat(x, passes)
 
 
-def learns_in_float32(x: Tensor) -> bool:
+def recurs_in_float32(x: Tensor) -> bool:
     """Return whether an LSTM that sees ``x`` computes in float32 even under autocast.
 
     On a GPU autocast runs cuDNN's LSTM in float16, whatever type it was asked for, and small gradients would vanish.
-    It waits for the frame before, not for its products: little is lost.
+    It waits for the frame before, not for its products: little is lost. On a CPU without AVX-512 oneDNN has no
+    bfloat16 LSTM at all.
     """
-    return x.device.type == "cuda" and torch.is_grad_enabled() and torch.is_autocast_enabled("cuda")
+    if not torch.is_autocast_enabled(x.device.type):
+        return False
+    return torch.is_grad_enabled() if x.device.type == "cuda" else not has_bfloat16_lstm()
+
+
+@cache
+def has_bfloat16_lstm() -> bool:
+    """Return whether this machine's CPU can run an LSTM in bfloat16."""
+    try:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            nn.LSTM(1, 1)(torch.zeros(1, 1, 1))
+    except RuntimeError:
+        return False
+    return True
 
 
 def repeat(x: Tensor, passes: int) -> Tensor:
