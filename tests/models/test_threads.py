@@ -12,7 +12,8 @@ from torch import nn
 
 from goodricke.models import threads
 from goodricke.models.astrafier import Astrafier, AstrafierConfig, Output
-from goodricke.models.layers import Conv, Dropout
+from goodricke.models.layers import Conv
+from goodricke.models.masks import Dropout
 from goodricke.preprocess.tensors import Batch
 from goodricke.uncertainty.mc_dropout import row_keys
 

@@ -11,7 +11,8 @@ from astropy.table import MaskedColumn, Table
 
 from goodricke.lightcurves import LightCurves
 from goodricke.readers import ReadOptions, Unreadable, read, read_batches
-from goodricke.readers.units import brightness_unit, days_per, in_name
+from goodricke.readers.columns import days_per
+from goodricke.readers.units import brightness_unit, in_name
 
 DAYS = np.array([59000.0, 59000.25, 59003.0])
 TAKEN_AS_FLUX = "has no known unit and is taken as flux; if it is in magnitudes, say --unit mag"

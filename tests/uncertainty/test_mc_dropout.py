@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.layers import Dropout
-from goodricke.models.masks import counted, dropout_mask
+from goodricke.models.masks import Dropout, counted, dropout_mask
 from goodricke.predictions import entropy
 from goodricke.uncertainty.mc_dropout import dropout_from, row_keys, summarise
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from goodricke.models.attention import attend
 from goodricke.models.gpu import begin_pass, fused
-from goodricke.models.layers import BiLSTM, Conv, Dropout, MaskedGroupNorm, at_least_float32, masked_mean, repeat
+from goodricke.models.layers import BiLSTM, Conv, MaskedGroupNorm, at_least_float32, masked_mean, repeat
+from goodricke.models.masks import Dropout
 from goodricke.preprocess.tensors import Batch
 
 

@@ -439,7 +439,9 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False, prec
     where = resolve_device(device)
     network = _network(folder, config)
     calibration = Calibration.read(folder, len(config.classes))
-    model = Model(config, network.eval().to(where), calibration, _hash(folder), folder, resolve_precision(precision, where))
+    model = Model(
+        config, network.eval().to(where), calibration, _hash(folder), folder, resolve_precision(precision, where)
+    )
     if verify:
         verify_model(model)
     return model

@@ -15,38 +15,10 @@ import torch.nn.functional as F  # noqa: N812
 from einops import rearrange
 from torch import Tensor, nn
 
-from goodricke.models.masks import dropout_mask
+from goodricke.models.masks import Dropout
 
 # From this kernel size on, a convolution is cheaper as a product of Fourier transforms on a CPU (measured at C = 128).
 FFT_KERNEL = 12
-
-
-class Dropout(nn.Module):
-    """Dropout in training; at inference the identity, unless rows have keys (Monte-Carlo dropout).
-
-    The keys of an enlarged batch's R rows, int64 (R,), are set by `goodricke.uncertainty.mc_dropout.dropout_from`.
-
-    Parameters
-    ----------
-    rate : float
-    monte_carlo : bool
-        Whether Monte-Carlo passes may switch it on.
-    """
-
-    def __init__(self, rate: float, monte_carlo: bool = True) -> None:
-        super().__init__()
-        self.rate, self.monte_carlo = rate, monte_carlo
-        self.keys: Tensor | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Drop elements of ``x``, any shape."""
-        if self.keys is not None:
-            return x * dropout_mask(self.keys, x, self.rate)
-        return F.dropout(x, self.rate, self.training)
-
-    def extra_repr(self) -> str:
-        """Show the rate."""
-        return f"{self.rate}"
 
 
 class Conv(nn.Conv1d):

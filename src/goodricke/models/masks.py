@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 STEP, FIRST, SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # SplitMix64's
 SHIFTS = (30, 27, 31)
@@ -94,3 +95,31 @@ def mask_by_blocks(keys: Tensor, x: Tensor, rate: float) -> Tensor:
 def _least(rate: float) -> int:
     """Return the least 16-bit draw that is kept."""
     return round(rate * 65536)
+
+
+class Dropout(nn.Module):
+    """Dropout in training; at inference the identity, unless rows have keys (Monte-Carlo dropout).
+
+    The keys of an enlarged batch's R rows, int64 (R,), are set by `goodricke.uncertainty.mc_dropout.dropout_from`.
+
+    Parameters
+    ----------
+    rate : float
+    monte_carlo : bool
+        Whether Monte-Carlo passes may switch it on.
+    """
+
+    def __init__(self, rate: float, monte_carlo: bool = True) -> None:
+        super().__init__()
+        self.rate, self.monte_carlo = rate, monte_carlo
+        self.keys: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop elements of ``x``, any shape."""
+        if self.keys is not None:
+            return x * dropout_mask(self.keys, x, self.rate)
+        return F.dropout(x, self.rate, self.training)
+
+    def extra_repr(self) -> str:
+        """Show the rate."""
+        return f"{self.rate}"

@@ -7,6 +7,7 @@ measurements). Aliases in one inner tuple have equal standing: two of them in on
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.readers.options import Unreadable
+from goodricke.readers.options import ReadOptions, Unreadable
+from goodricke.readers.units import days_in_unit
+
+logger = logging.getLogger("goodricke")
+
+# Whatever zero point is told after it, a Julian date is in days: "BJD - 2457000, days".
+JULIAN = re.compile(r"^\W*([a-z]{0,2}jd(tdb|utc|tai|tt)?(?![a-z])|julian|days?\b)", re.IGNORECASE)
 
 OBJECT_ID = (
     *("objectid", "oid", "id", "sourceid", "snid", "diaobjectid", "starid", "lcid", "lightcurveid", "targetid"),
@@ -236,3 +243,29 @@ def _scale_and_offset(time: str) -> tuple[str, float]:
 def listed(names: Sequence[str], most: int = 30) -> str:
     """Return the first names in a line, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def days_per(stated: str | None, column: str, options: ReadOptions, path: str) -> float:
+    """Return the length in days of the unit that times are stated in; without one they are in days.
+
+    Raises
+    ------
+    Unreadable
+        If it is no unit of time, and no time scale is given to say that the numbers are days all the same.
+    """
+    if not stated or JULIAN.match(stated):
+        return 1.0
+    if (factor := days_in_unit(stated)) is not None:
+        return factor
+    if options.time_scale:
+        return 1.0
+    mend = "mend the unit (s, min, h, d and yr are known), or, if the times are in days, say their --time-scale"
+    raise Unreadable(path, f"has times in the unknown unit {stated!r} (column {column})", mend)
+
+
+def warn_if_unknown(unit: str, options: ReadOptions, path: str) -> None:
+    """Say that a brightness without a unit will be taken as flux, which turns magnitudes upside down."""
+    if unit == "unknown" and options.unit is None:
+        logger.warning(
+            "the brightness of %s has no known unit and is taken as flux; if it is in magnitudes, say --unit mag", path
+        )

@@ -105,7 +105,7 @@ def _batch(
         good = building.unflagged(numbers(flat["quality"], match.quality or "", path), severe, options.quality)
     value, error, unit = _brightness(path, options, flat, match, meta.get(b"unit", b"").decode() or None)
     if not first:
-        units.warn_if_unknown(unit, options, path)
+        columns.warn_if_unknown(unit, options, path)
     stated = meta.get(b"time_scale", b"").decode() or scale or columns.named_scale(match.time_scale, time)
     curves = LightCurves.from_arrays(
         ids,

@@ -58,7 +58,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     found = columns.match(source.names, options.chosen, file.path)
     data, file.noted = source.load(found.used), found.used
     file.found["not used"] = [name for name in (*source.names, *source.lists) if name not in found.used]
-    length = units.days_per(source.units.get(found.time), found.time, options, file.path)
+    length = columns.days_per(source.units.get(found.time), found.time, options, file.path)
     time = units.scaled(numbers(data[found.time], found.time, file.path), length) + found.offset
     if not len(time):
         raise Unreadable(file.path, "is a table without rows", tabular.NO_TABLE)
@@ -100,7 +100,7 @@ def _brightness(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, str]:
     """Return the brightnesses (N,), their uncertainties and the unit; as they are if the options say the unit."""
     unit, factor = units.brightness_unit(found.kind, source.units.get(found.value))
-    units.warn_if_unknown(unit, options, file.path)
+    columns.warn_if_unknown(unit, options, file.path)
     if options.unit:
         unit, factor = options.unit, 1.0
     measured = _without_limits(data[found.value], unit, file.path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 import numpy as np
@@ -10,16 +9,11 @@ from astropy import units
 from numpy.typing import NDArray
 
 from goodricke.quantities import factor_to
-from goodricke.readers.options import ReadOptions, Unreadable
-
-logger = logging.getLogger("goodricke")
 
 AB_ZERO = 3631e9  # nJy, the flux of a source of AB magnitude 0 (Oke & Gunn 1983; Tonry et al. 2012)
 MAGNITUDES_PER_E = 2.5 / np.log(10)  # of magnitude per relative change of flux
 
 NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
-# Whatever zero point is told after it, a Julian date is in days: "BJD - 2457000, days".
-JULIAN = re.compile(r"^\W*([a-z]{0,2}jd(tdb|utc|tai|tt)?(?![a-z])|julian|days?\b)", re.IGNORECASE)
 SPELLED_OUT = {"sec": "s", "secs": "s", "mins": "min", "hrs": "h", "yrs": "yr"}  # beyond those that astropy knows
 BRACKET = re.compile(r"\[([^\[\]]+)\]\s*$|\(((?:[^()]|\([^()]*\))+)\)\s*$")
 # Physical types of a brightness; "unknown" are counts, magnitudes and the like. Of others astropy has many that mean
@@ -40,7 +34,7 @@ def in_name(column: str) -> str | None:
         return text or None
     unit = units.Unit(text, parse_strict="silent")
     known = not isinstance(unit, units.UnrecognizedUnit) and BRIGHTNESS & set(str(unit.physical_type).split("/"))
-    if _days(text):
+    if days_in_unit(text):
         return None if re.search("flux|mag", column, re.IGNORECASE) else text  # H and a are no hours or years there
     return text if known and text not in ("AB", "ST") else None  # zero points of magnitudes
 
@@ -69,25 +63,7 @@ def error_factor(stated: str | None, of_value: float, unit: str) -> float:
     return of_value if own is None else own
 
 
-def days_per(stated: str | None, column: str, options: ReadOptions, path: str) -> float:
-    """Return the length in days of the unit that times are stated in; without one they are in days.
-
-    Raises
-    ------
-    Unreadable
-        If it is no unit of time, and no time scale is given to say that the numbers are days all the same.
-    """
-    if not stated or JULIAN.match(stated):
-        return 1.0
-    if (factor := _days(stated)) is not None:
-        return factor
-    if options.time_scale:
-        return 1.0
-    mend = "mend the unit (s, min, h, d and yr are known), or, if the times are in days, say their --time-scale"
-    raise Unreadable(path, f"has times in the unknown unit {stated!r} (column {column})", mend)
-
-
-def _days(stated: str) -> float | None:
+def days_in_unit(stated: str) -> float | None:
     """Return the length in days of a unit of time, however it is spelled; None if it is none."""
     lower = stated.strip().lower()
     spelled = (stated, lower, SPELLED_OUT.get(lower, lower), lower.removesuffix("s") if len(lower) > 3 else lower)
@@ -118,14 +94,6 @@ def nanojansky(
     """Return fluxes (N,) in nJy and their uncertainties of AB magnitudes: `ab_magnitudes` the other way round."""
     flux = AB_ZERO * 10 ** (-0.4 * np.asarray(magnitude, np.float64))
     return flux, flux * error / MAGNITUDES_PER_E
-
-
-def warn_if_unknown(unit: str, options: ReadOptions, path: str) -> None:
-    """Say that a brightness without a unit will be taken as flux, which turns magnitudes upside down."""
-    if unit == "unknown" and options.unit is None:
-        logger.warning(
-            "the brightness of %s has no known unit and is taken as flux; if it is in magnitudes, say --unit mag", path
-        )
 
 
 def _factor(stated: str, wanted: str) -> float | None:

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from goodricke.models.layers import Dropout
-from goodricke.models.masks import counted, mixed
+from goodricke.models.masks import Dropout, counted, mixed
 
 
 def row_keys(object_id: Sequence[str], passes: Sequence[int], seed: int) -> NDArray[np.uint64]:
