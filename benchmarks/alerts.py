@@ -21,11 +21,11 @@ from benchmarks.timing import measure
 from goodricke.alerts.config import InputConfig, OutputConfig, WorkerConfig
 from goodricke.alerts.engine import Engine, Message
 from goodricke.alerts.generate import packets
-from goodricke.alerts.metrics import Metrics
-from goodricke.alerts.packets import PacketOptions, decode
-from goodricke.alerts.rubin import schema as rubin_schema
-from goodricke.alerts.state import LmdbStore, MemoryStore, Store
-from goodricke.lightcurves import LightCurves
+from goodricke.alerts.monitoring import Metrics
+from goodricke.alerts.store import LmdbStore, MemoryStore, Store
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io.packets import PacketOptions, decode
+from goodricke.io.packets.rubin import schema as rubin_schema
 from goodricke.models.bundle import Model, load_model
 from goodricke.preprocess.multiband import MultibandConfig, prepare
 
@@ -79,7 +79,7 @@ def _plain(values: Sequence[bytes], kind: str) -> None:
 
     import fastavro
 
-    from goodricke.alerts import slim
+    from goodricke.io.packets import slim
 
     told = json.loads(slim.schema()) if kind == "slim" else rubin_schema()
     parsed = fastavro.parse_schema(told if isinstance(told, dict) else json.loads(told))
@@ -184,7 +184,7 @@ def stream(tiny: bool = False) -> Figures:
 def _through(records: list[tuple[bytes, bytes]], kind: str, rate: float | None) -> dict[str, Any]:
     from goodricke.alerts.broker import broker
     from goodricke.alerts.operate import engine_for
-    from goodricke.alerts.worker import Worker
+    from goodricke.alerts.stream import Worker
 
     with TemporaryDirectory() as folder, broker({"in": 2, "out": 2, "dead": 1}) as address:
         kafka = {"bootstrap.servers": address, "session.timeout.ms": 6000, "log_level": 0}

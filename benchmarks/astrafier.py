@@ -28,14 +28,14 @@ from benchmarks.timing import (
     together,
     wait_for_others,
 )
+from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import monte_carlo
-from goodricke.lightcurves import LightCurves
-from goodricke.models import threads
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model
+from goodricke.models.runtime import threads
 from goodricke.preprocess.dense import DenseConfig, prepare
 from goodricke.preprocess.tensors import Prepared
-from goodricke.training.astrafier import Classification, parameter_groups
+from goodricke.training.fit_astrafier import Classification, parameter_groups
 from goodricke.training.loop import LoopConfig, _step
 
 CLASSES = tuple("ABCDEFGH")

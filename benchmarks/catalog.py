@@ -18,12 +18,12 @@ import pyarrow as pa
 
 from benchmarks.astrafier import Figures
 from benchmarks.reading import write
-from goodricke.catalog import Catalog
-from goodricke.catalog.folder import Entry, Folder, read_log, write_shard
-from goodricke.catalog.pack import Packing, by_object
-from goodricke.lightcurves import LightCurves
-from goodricke.pipeline import demo_files
-from goodricke.readers import read
+from goodricke.cli.classify import demo_files
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io import read
+from goodricke.survey import Catalog
+from goodricke.survey.pack import Packing, by_object
+from goodricke.survey.shards import Entry, Folder, read_log, write_shard
 
 LIGHTKURVE = "LIGHTKURVE_PYTHON"  # a Python that has lightkurve, which wants another pandas
 READ_ALL = (
@@ -189,7 +189,7 @@ def dispatch(n: int) -> float:
     """Return what a task costs the scheduler and client [s], measured with tasks that do nothing on two workers."""
     from distributed import LocalCluster
 
-    from goodricke.catalog.distribute import on_dask
+    from goodricke.survey.jobs import on_dask
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
         list(on_dask(abs, range(10), running.scheduler_address, 2))

@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from benchmarks.astrafier import Figures
 from benchmarks.timing import measure
-from goodricke.catalog.folder import Entry, Folder, write_shard
+from goodricke.data.predictions import Predictions
 from goodricke.explorer.app import create_app
-from goodricke.explorer.opened import open_explorer
-from goodricke.predictions import Predictions
+from goodricke.explorer.session import open_explorer
+from goodricke.survey.shards import Entry, Folder, write_shard
 
 SHARD = 100_000
 CLASSES = ("DSCT", "ECL", "ROT", "RRL", "SOLARLIKE")

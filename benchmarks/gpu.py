@@ -17,9 +17,9 @@ import torch
 from benchmarks.astrafier import CLASSES, Case, Figures, model, operations, whole_light_curves
 from benchmarks.timing import Timing, apart, copy_rate, gemm_rate, measure, peak_memory
 from goodricke.inference import ask
-from goodricke.models import gpu
 from goodricke.models.layers import Conv, fft_convolution
-from goodricke.training.astrafier import Classification, parameter_groups
+from goodricke.models.runtime import gpu
+from goodricke.training.fit_astrafier import Classification, parameter_groups
 from goodricke.training.loop import LoopConfig, Run, _epoch
 
 EPOCH = 12_000  # light curves of the paper's training set

@@ -10,11 +10,11 @@ import torch
 
 from benchmarks.plain.multiband import classify as plain_classify
 from benchmarks.timing import gemm_rate, measure
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess.multiband import MultibandConfig, prepare
-from goodricke.training.multiband import Ensemble, EnsembleConfig
+from goodricke.training.fit_multiband import Ensemble, EnsembleConfig
 
 CONFIG = MultibandConfig(bands=("g", "r"), brightness="magnitude")
 IN_A_ROW = 256  # updates timed at once

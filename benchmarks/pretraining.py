@@ -28,17 +28,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.stats import t
 
-from goodricke.baselines.features import simple_statistics
-from goodricke.baselines.forest import fit_forest
-from goodricke.baselines.suite import features_if_installed
 from goodricke.evaluation.bootstrap import LEVEL, Estimate, Z, resampled, star_sums
 from goodricke.models.bundle import Model
 from goodricke.preprocess import Prepared, Steps
 from goodricke.preprocess.tensors import length_buckets
-from goodricke.pretrain import pretrain_recipe
-from goodricke.training.begin import prepare_once, split_objects
+from goodricke.training.baselines.features import simple_statistics
+from goodricke.training.baselines.forest import features_if_installed, fit_forest
+from goodricke.training.experiment import prepare_once, pretrain_recipe, split_objects
 from goodricke.training.families import Network, build_network, fit_network
-from goodricke.training.labelled import Labelled, read_everything, with_few_labels
+from goodricke.training.labels import Labelled, read_everything, with_few_labels
 from goodricke.training.pretraining import load_start
 from goodricke.training.recipe import Recipe, read_recipe, resolved
 from goodricke.training.splits import TEST, TRAIN, VALIDATION

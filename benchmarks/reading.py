@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from benchmarks.astrafier import Figures, light_curves
 from benchmarks.plain import dense as plain
 from benchmarks.timing import copy_rate, measure
+from goodricke.io import read
 from goodricke.preprocess.dense import DenseConfig, prepare
-from goodricke.readers import read
 
 
 def preprocessing(tiny: bool = False) -> Figures:

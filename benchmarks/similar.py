@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from benchmarks.astrafier import Figures
 from benchmarks.timing import clock_of, copy_rate, measure, peak_memory
-from goodricke.catalog.folder import Catalog, Entry, Folder, write_shard
-from goodricke.embeddings.index import Index, open_index
-from goodricke.embeddings.suggest import suggest
-from goodricke.predictions import Predictions
+from goodricke.data.predictions import Predictions
+from goodricke.survey.shards import Catalog, Entry, Folder, write_shard
+from goodricke.survey.similar import Index, open_index
+from goodricke.survey.suggest import suggest
 
 SHARD = 100_000
 SIZES = {"as asas-v and crts-v": 32, "as ztf-bts": 66, "as plasticc": 144}

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from goodricke.lightcurves import LightCurves
+from goodricke.cli.classify import demo_files
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io import read
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model
-from goodricke.pipeline import demo_files
 from goodricke.preprocess import DenseConfig, FoldedConfig, prepare
-from goodricke.readers import read
 
 torch.set_num_threads(1)
 
@@ -25,7 +25,7 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.fixture(autouse=True)
 def _small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the forests beside a trained network have few trees: they took most of the time of its tests."""
-    monkeypatch.setattr("goodricke.baselines.suite.TREES", 20)
+    monkeypatch.setattr("goodricke.training.baselines.forest.TREES", 20)
 
 
 @pytest.fixture(scope="session")

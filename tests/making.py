@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from goodricke.lightcurves import LightCurves
-from goodricke.ragged import offsets_of
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.ragged import offsets_of
 
 
 def sine(n: int = 200, period: float = 0.7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -23,12 +23,12 @@ from sklearn.utils import estimator_checks
 
 import goodricke as gr
 from goodricke.cli import app
+from goodricke.data.lightcurves import LightCurves
 from goodricke.estimator import GoodrickeClassifier
-from goodricke.experiment import run_recipe
-from goodricke.lightcurves import LightCurves
+from goodricke.evaluation.held_out import run_recipe
 from goodricke.models.bundle import verify_model
 from goodricke.training.recipe import read_recipe
-from making import sky
+from tests.making import sky
 
 QUICK = {"kind": "multiband", "size": "tiny", "epochs": 1, "batch": 8, "rate": 1e-2}
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

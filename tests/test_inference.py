@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke import LightCurves, Predictions, classify, inference, prefetch
+from goodricke import LightCurves, Predictions, classify, inference
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
+from goodricke.models.runtime import gpu
 from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, prepare
 from goodricke.preprocess.dense import published
-from goodricke.uncertainty.calibrated import Calibration
-from goodricke.uncertainty.calibration import Scaling
+from goodricke.uncertainty.calibration import Calibration, Scaling
 
 SIZES = {"classes": 3, "embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 65)}
 NUMBERS = ("p_A", "p_B", "p_C", "std_A", "entropy", "mutual_information")
@@ -105,7 +105,7 @@ def test_rounded_lengths_and_batches_made_in_a_thread_change_nothing(kind, passe
     """What a GPU has, which does both."""
     expected = classify(STARS, MODELS[kind], passes)
     made = []
-    monkeypatch.setattr(inference, "prefetch", lambda *a: prefetch.in_thread(*a[:2]))
+    monkeypatch.setattr(inference, "prefetch", lambda *a: gpu.in_thread(*a[:2]))
     monkeypatch.setattr(inference.gpu, "frame_multiple", lambda device: made.append(device) or 64)
     for points in (1, 500, 10**9):
         monkeypatch.setattr(inference, "POINTS", points)

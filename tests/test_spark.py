@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 import goodricke as gr
-from goodricke.lightcurves import LightCurves
-from goodricke.readers import read
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io import read
 from goodricke.spark import classifier_udf, classify_rows
-from making import sky
+from tests.making import sky
 
 MODEL = "ztf-bts"
 

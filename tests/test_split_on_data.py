@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess import FoldedConfig, Prepared
-from goodricke.training.begin import split_objects
-from goodricke.training.labelled import Labelled, _stars
+from goodricke.training.experiment import split_objects
+from goodricke.training.labels import Labelled, _stars
 from goodricke.training.recipe import DataConfig, Recipe
 
 N = 200

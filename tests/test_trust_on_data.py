@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from goodricke import classify, load_model
+from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import step_probabilities
-from goodricke.lightcurves import LightCurves
 from goodricke.preprocess import prepare
-from goodricke.training.begin import split_objects
-from goodricke.training.labelled import read_labelled
+from goodricke.training.experiment import split_objects
+from goodricke.training.labels import read_labelled
 from goodricke.training.recipe import read_recipe
 from goodricke.training.splits import TEST
 from goodricke.uncertainty.calibration import calibration_error

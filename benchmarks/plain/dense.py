@@ -9,7 +9,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from goodricke.readers.qlp import KEEP
+from goodricke.io.products.qlp import KEEP
 
 
 def read(path: Path) -> tuple[int, NDArray[np.float64], NDArray[np.float32]]:

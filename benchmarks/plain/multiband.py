@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from goodricke.models.multiband import Multiband
-from goodricke.preprocess.steps import Steps
+from goodricke.preprocess.tensors import Steps
 
 
 @torch.inference_mode()

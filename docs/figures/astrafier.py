@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from figures.boxes import arrow, blank, box
-from goodricke.evaluation.style import COLOURS, canvas
+from goodricke.evaluation.figures.style import COLOURS, canvas
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from goodricke.evaluation.style import GREY
+from goodricke.evaluation.figures.style import GREY
 
 
 def box(axes: Any, x: float, y: float, width: float, height: float, text: str, colour: str, small: str = "") -> None:

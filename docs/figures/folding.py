@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from goodricke.evaluation.panels import draw_light_curve, draw_periodogram, spectrum_of
-from goodricke.evaluation.style import ACCENT, canvas, thin
-from goodricke.pipeline import demo_files
+from goodricke.cli.classify import demo_files
+from goodricke.evaluation.figures.style import ACCENT, canvas, draw_light_curve, draw_periodogram, spectrum_of, thin
+from goodricke.io import read
 from goodricke.preprocess import FoldedConfig, prepare
 from goodricke.preprocess.folded import CADENCE
-from goodricke.readers import read
 
 STAR = "243412"
 

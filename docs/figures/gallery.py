@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.pipeline import demo_files
+from goodricke.cli.classify import demo_files
 
 STAR = "217801"
 RUBIN = ("SNIA", "SLSN", "TDE", "AGN", "RRL", "EB")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from goodricke.evaluation.style import COLOURS, canvas, label_ends, thin
+from goodricke.data.lightcurves import LightCurves
+from goodricke.evaluation.figures.style import COLOURS, canvas, label_ends, thin
 from goodricke.inference import step_probabilities
-from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import load_model
 from goodricke.preprocess import Steps, prepare
-from goodricke.simulate.multiband import simulate_multiband
+from goodricke.simulate.sparse import simulate_multiband
 
 BANDS = {"g": COLOURS[2], "r": COLOURS[1]}
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from torch import nn
 
 from figures.boxes import arrow, blank, box
-from goodricke.evaluation.style import COLOURS, canvas
+from goodricke.evaluation.figures.style import COLOURS, canvas
 from goodricke.models.bundle import load_model
 from goodricke.models.multiband import Multiband
 

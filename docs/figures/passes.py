@@ -7,12 +7,12 @@ from typing import cast
 
 import numpy as np
 
-from goodricke.evaluation.style import ACCENT, GREY, canvas, thin
+from goodricke.cli.classify import demo_files
+from goodricke.evaluation.figures.style import ACCENT, GREY, canvas, thin
 from goodricke.inference import monte_carlo
+from goodricke.io import read
 from goodricke.models.bundle import load_model
-from goodricke.pipeline import demo_files
 from goodricke.preprocess import Prepared, prepare
-from goodricke.readers import read
 
 STARS = {  # and what the literature calls them
     "217801": "217801, a Mira",

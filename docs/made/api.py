@@ -10,10 +10,10 @@ import goodricke
 
 # Beside `goodricke.__all__`: classes, with their members, and functions.
 ROOMS = {
-    "Reading": ["goodricke.readers.find", "goodricke.readers.read_batches", "goodricke.readers.ReadOptions"],
+    "Reading": ["goodricke.io.find", "goodricke.io.read_batches", "goodricke.io.ReadOptions"],
     "Light curves and answers": [
-        "goodricke.lightcurves.Fault",
-        "goodricke.predictions.Status",
+        "goodricke.data.lightcurves.Fault",
+        "goodricke.data.predictions.Status",
         "goodricke.preprocess.prepare",
         "goodricke.preprocess.DenseConfig",
         "goodricke.preprocess.FoldedConfig",
@@ -27,24 +27,24 @@ ROOMS = {
         "goodricke.models.bundle.verify_model",
         "goodricke.models.astrafier.AstrafierConfig",
         "goodricke.models.multiband.MultibandNetworkConfig",
-        "goodricke.models.stateful.State",
+        "goodricke.models.recurrent_state.State",
         "goodricke.models.published.load_published",
         "goodricke.models.export.export",
     ],
     "Uncertainty": [
-        "goodricke.uncertainty.calibrated.Calibration",
-        "goodricke.uncertainty.conformal.Coverage",
+        "goodricke.uncertainty.calibration.Calibration",
+        "goodricke.uncertainty.prediction_sets.Coverage",
     ],
-    "Training": ["goodricke.training.recipe.read_recipe", "goodricke.experiment.run_recipe"],
+    "Training": ["goodricke.training.recipe.read_recipe", "goodricke.evaluation.held_out.run_recipe"],
     "Surveys": [
-        "goodricke.catalog.folder.Catalog",
-        "goodricke.catalog.hats.map_catalog",
-        "goodricke.catalog.run.pack",
-        "goodricke.catalog.run.catalog",
+        "goodricke.survey.shards.Catalog",
+        "goodricke.survey.hats.map_catalog",
+        "goodricke.survey.catalog.pack",
+        "goodricke.survey.catalog.catalog",
     ],
     "Simulations": [
         "goodricke.simulate.dense.simulate_dense",
-        "goodricke.simulate.multiband.simulate_multiband",
+        "goodricke.simulate.sparse.simulate_multiband",
     ],
 }
 

@@ -12,7 +12,7 @@ from goodricke.models.astrafier import AstrafierConfig
 from goodricke.models.multiband import MultibandNetworkConfig
 from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig
 from goodricke.training import recipe
-from goodricke.training.multiband import EnsembleConfig
+from goodricke.training.fit_multiband import EnsembleConfig
 from goodricke.training.pretraining import PretrainingConfig
 from made.markdown import code, table
 

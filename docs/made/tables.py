@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from goodricke.formats import meanings
+from goodricke.data.formats import metadata
+from goodricke.data.predictions import MEANING, Status
+from goodricke.io import READERS
+from goodricke.io import roles as known
 from goodricke.models.bundle import read_config, shipped_models
-from goodricke.predictions import MEANING, Status
-from goodricke.readers import READERS
-from goodricke.readers import columns as known
 from made.markdown import code, codes, table
 
 # What a reader of the table of statuses can do about it; `tests/docs` holds it complete.
@@ -64,10 +64,10 @@ def aliases() -> str:
 
 def columns() -> str:
     """Return the columns of a table of predictions, with unit and UCD."""
-    described = [(code(name), m) for name, m in meanings._COLUMNS.items()]
+    described = [(code(name), m) for name, m in metadata._COLUMNS.items()]
     patterns = [
         (code(pattern.replace("(.+)", "<NAME>")), m._replace(description=m.description.format("NAME")))
-        for pattern, m in meanings._PATTERNS
+        for pattern, m in metadata._PATTERNS
     ]
     rows = [[name, m.description, code(m.unit), code(m.ucd)] for name, m in described[:6] + patterns + described[6:]]
     return table(["column", "what it holds", "unit", "UCD"], rows)

@@ -7,16 +7,16 @@ __version__ = "0.1.0"
 
 # What `import goodricke` offers, imported at first use: `import goodricke` itself costs next to nothing.
 _HOME = {
-    "LightCurves": "goodricke.lightcurves",
-    "Predictions": "goodricke.predictions",
-    "read": "goodricke.readers",
+    "LightCurves": "goodricke.data.lightcurves",
+    "Predictions": "goodricke.data.predictions",
+    "read": "goodricke.io",
     "load_model": "goodricke.models.bundle",
     "classify": "goodricke.inference",
     "GoodrickeClassifier": "goodricke.estimator",
-    "evaluate": "goodricke.assessment",
-    "similar": "goodricke.embeddings.similar",
-    "Neighbours": "goodricke.embeddings.similar",
-    "suggest": "goodricke.embeddings.suggest",
+    "evaluate": "goodricke.evaluation",
+    "similar": "goodricke.survey.similar",
+    "Neighbours": "goodricke.survey.similar",
+    "suggest": "goodricke.survey.suggest",
 }
 __all__ = [*_HOME, "__version__"]
 

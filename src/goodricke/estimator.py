@@ -26,16 +26,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from goodricke.experiment import FEW_STEPS, run_recipe
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.predictions import Predictions
+from goodricke.evaluation.held_out import FEW_STEPS, run_recipe
 from goodricke.inference import classify
-from goodricke.lightcurves import LightCurves
+from goodricke.io import light_curves_of
 from goodricke.models.bundle import find_model, load_model, read_config
-from goodricke.models.names import FILES
-from goodricke.predictions import Predictions
-from goodricke.readers import light_curves_of
-from goodricke.training.labelled import in_memory
+from goodricke.models.hub import FILES
+from goodricke.training.labels import in_memory
 from goodricke.training.recipe import Recipe, checked, example
-from goodricke.uncertainty.conformal import Coverage
+from goodricke.uncertainty.prediction_sets import Coverage
 
 Kind = Literal["folded", "dense", "multiband"]
 Section = Mapping[str, Any] | None
@@ -85,7 +85,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
     network, preprocessing, training : dict, optional
         Any other setting of these sections of a recipe (``goodricke train --example``): ``network={"dropout": 0.3}``.
     options : dict, optional
-        Of frames and files, where they don't tell: ``{"unit": "mag"}``; see `goodricke.readers.ReadOptions`.
+        Of frames and files, where they don't tell: ``{"unit": "mag"}``; see `goodricke.io.ReadOptions`.
     unclassified : optional
         What `predict` says of a light curve that can't be classified: ``""`` where labels are text, -1 where they are
         numbers. It must be none of the labels.
@@ -114,7 +114,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
     Notes
     -----
     Light curves, wherever they are asked for, are `LightCurves`, a frame of pandas or nested-pandas with a light curve
-    per row, or a list of files of one light curve each; see `goodricke.readers.light_curves_of`.
+    per row, or a list of files of one light curve each; see `goodricke.io.light_curves_of`.
 
     A light curve that can't be classified (too few points, no known band, an unreadable file; `status` tells) never
     stops the others: its probabilities, embedding and novelty are NaN, its prediction set is empty, `predict` says
@@ -331,7 +331,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         return result
 
     def status(self, X: Any) -> NDArray[np.str_]:
-        """Return why each light curve has or has not been classified, (n,); see `goodricke.predictions.Status`."""
+        """Return why each light curve has or has not been classified, (n,); see `goodricke.data.predictions.Status`."""
         return self.predictions(X).column("status").astype(str)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

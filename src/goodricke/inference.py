@@ -11,18 +11,18 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from goodricke import ragged
-from goodricke.lightcurves import LightCurves
-from goodricke.models import gpu, threads
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.predictions import Predictions, Status
 from goodricke.models.bundle import Model, load_model
+from goodricke.models.dropout import row_keys, summarise
 from goodricke.models.multiband import Multiband
-from goodricke.predictions import Predictions, Status
-from goodricke.prefetch import prefetch
+from goodricke.models.runtime import gpu, threads
+from goodricke.models.runtime.gpu import prefetch
 from goodricke.preprocess import Prepared, Steps, prepare
 from goodricke.preprocess.tensors import Batch, length_buckets, rounded_up
-from goodricke.uncertainty.calibrated import Mode
-from goodricke.uncertainty.conformal import COVERAGE, Coverage
-from goodricke.uncertainty.mc_dropout import row_keys, summarise
+from goodricke.uncertainty.calibration import Mode
+from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
 POINTS = 32768  # padded points in one call of the network on a CPU: bounds memory whatever the light curves
 

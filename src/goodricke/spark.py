@@ -31,14 +31,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from goodricke import ragged
-from goodricke.catalog.classify import ALONE, loaded
-from goodricke.columns import floats, whole
+from goodricke.data import ragged, units
+from goodricke.data.arrow import floats, is_list, whole
 from goodricke.inference import classify
+from goodricke.io import ReadOptions, nested
+from goodricke.io import table as rows
+from goodricke.io.frames import arrow_of
 from goodricke.models.bundle import load_model
-from goodricke.readers import ReadOptions, nested, rows, units
-from goodricke.readers.arrays import is_list
-from goodricke.readers.frames import arrow_of
+from goodricke.survey.catalog import ALONE, loaded
 
 # Fink's arrays of an alert with its history, and what the fields are called in the alert itself.
 FINK = {"cjd": "jd", "cmagpsf": "magpsf", "csigmapsf": "sigmapsf", "cfid": "fid", "cisdiffpos": "isdiffpos"}
@@ -118,7 +118,7 @@ def classify_rows(
     model : str or Path
         See `goodricke.load_model`; all workers must find it under this name.
     columns : dict, optional
-        The columns to use, in the words that `goodricke.readers` knows: ``{"times": "mjd", "m": "mag", "id":
+        The columns to use, in the words that `goodricke.io` knows: ``{"times": "mjd", "m": "mag", "id":
         "object_id"}``. By default Fink's: ``objectId``, ``cjd``, ``cmagpsf``, ``csigmapsf``, ``cfid`` and, if it is
         there, ``cisdiffpos``: with it, the magnitudes are those of differences, and become fluxes with their sign.
     keep : list of str
@@ -128,7 +128,7 @@ def classify_rows(
     embedding : bool
         Whether to have the embedding.
     **options
-        See `goodricke.readers.ReadOptions`: ``unit="mag"`` where names don't tell.
+        See `goodricke.io.ReadOptions`: ``unit="mag"`` where names don't tell.
 
     Returns
     -------
@@ -164,7 +164,7 @@ def classifier_udf(
     model, passes, seed, embedding, **options
         See `classify_rows`.
     columns : list of str
-        What the columns that it will be called with are, in order: Fink's names, or any that `goodricke.readers` knows
+        What the columns that it will be called with are, in order: Fink's names, or any that `goodricke.io` knows
         (``"mjd", "mag", "magerr", "band"``).
 
     Returns

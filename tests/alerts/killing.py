@@ -1,7 +1,7 @@
 """Take a stream in processes that are killed at random moments; prints the number of kills as JSON.
 
-``python -m alerts.killing MODEL FOLDER KILLS SEED``: the store is an LMDB store, a file stands for the topic of the
-answers (a line is published once it is flushed to the disk), and every run is a fork of this process, which has
+``python -m tests.alerts.killing MODEL FOLDER KILLS SEED``: the store is an LMDB store, a file stands for the topic of
+the answers (a line is published once it is flushed to the disk), and every run is a fork of this process, which has
 imported all and computed nothing.
 """
 
@@ -16,11 +16,11 @@ import time
 from functools import partial
 from pathlib import Path
 
-from alerts.streams import keyed, light_curves, partitioned, troubled
 from goodricke.alerts.engine import DeadLetter, Engine
-from goodricke.alerts.packets import PacketOptions, decode
-from goodricke.alerts.state import LmdbStore
+from goodricke.alerts.store import LmdbStore
+from goodricke.io.packets import PacketOptions, decode
 from goodricke.models.bundle import load_model
+from tests.alerts.streams import keyed, light_curves, partitioned, troubled
 
 PARTITIONS = 2
 

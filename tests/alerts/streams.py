@@ -7,7 +7,7 @@ import torch
 
 from goodricke.alerts.engine import Message
 from goodricke.alerts.generate import packets
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess.multiband import MultibandConfig

@@ -3,10 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.test_record import points
-from goodricke.alerts import change as module
-from goodricke.alerts.change import Told, change
-from goodricke.alerts.record import Record, marks
+from goodricke.alerts import record as module
+from goodricke.alerts.record import Record, Told, change, marks
+from tests.alerts.test_record import points
 
 
 def told(time, past=(), record=None, band=0) -> Told:

@@ -9,19 +9,17 @@ import fastavro
 import numpy as np
 import pytest
 
-from alerts.streams import BANDS, keyed, light_curves, tiny_model
 from goodricke import classify
-from goodricke.alerts import slim
-from goodricke.alerts.change import MARKS
 from goodricke.alerts.engine import Engine, Message
 from goodricke.alerts.generate import packets
-from goodricke.alerts.packets import decode
-from goodricke.alerts.record import Record
-from goodricke.alerts.state import Fenced, LmdbStore, MemoryStore
-from goodricke.lightcurves import LightCurves
+from goodricke.alerts.record import MARKS, Record
+from goodricke.alerts.store import Fenced, LmdbStore, MemoryStore
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io.packets import decode, slim
 from goodricke.models.bundle import Model
-from goodricke.uncertainty.conformal import Conformal, stratum_of
 from goodricke.uncertainty.novelty import Novelty, fit_detector
+from goodricke.uncertainty.prediction_sets import Conformal, stratum_of
+from tests.alerts.streams import BANDS, keyed, light_curves, tiny_model
 
 pytest.importorskip("fastavro", reason="needs goodricke[alerts]")
 
@@ -265,8 +263,8 @@ def test_an_object_in_two_partitions_is_told_loudly(model, caplog):
 
 
 def test_a_record_of_another_version_is_not_thrown_away(model):
-    from alerts.test_record import of_first_version
     from goodricke.alerts.record import OtherVersion
+    from tests.alerts.test_record import of_first_version
 
     store = MemoryStore()
     store.partition(0).records[b"object 0"] = of_first_version()
@@ -369,7 +367,7 @@ def test_a_name_too_long_for_a_store_is_a_dead_letter(model, tmp_path):
 
 def test_answers_without_a_time_can_be_written_in_avro(model):
     from goodricke.alerts.answers import avro_schema
-    from goodricke.alerts.worker import _as_avro
+    from goodricke.alerts.stream import _as_avro
 
     taken = engine(model).take(messages([record("x", 1, 60000.0, "i", 18.0, 0.1)]))  # a band the model doesn't know
     (value,) = _as_avro(model.classes)(taken.answers)
@@ -390,7 +388,7 @@ def test_a_damaged_record_in_the_outbox_does_not_keep_a_worker_from_beginning(mo
 
 
 def test_fluxes_that_have_no_magnitude_do_not_count(model):
-    from goodricke.alerts.packets import PacketOptions
+    from goodricke.io.packets import PacketOptions
 
     curves, rng = light_curves(5, 30, seed=13), np.random.default_rng(0)
     flux = rng.normal(500, 600, len(curves.time)).astype(np.float32)
@@ -459,7 +457,7 @@ def test_novelty_and_prediction_sets_are_those_of_the_model(calibrated, cut):
 def test_novelty_and_sets_can_be_written_and_filtered(calibrated):
     from goodricke.alerts.answers import avro_schema
     from goodricke.alerts.filters import Filter
-    from goodricke.alerts.worker import _as_avro
+    from goodricke.alerts.stream import _as_avro
 
     answers = engine(calibrated).take(messages(stream(light_curves(12, 40, seed=71)))).answers
     schema = fastavro.parse_schema(avro_schema(calibrated.classes))

@@ -11,13 +11,13 @@ import pytest
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
 
-from alerts.streams import tiny_model
 from goodricke.alerts.record import Record
-from goodricke.alerts.state import LmdbStore
+from goodricke.alerts.store import LmdbStore
 from goodricke.models.bundle import load_model
-from goodricke.models.stateful import State
+from goodricke.models.recurrent_state import State
+from tests.alerts.streams import tiny_model
 
-TESTS = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def model(tmp_path_factory):
 
 
 def killed(model, folder, kills, seed=1):
-    command = [sys.executable, "-m", "alerts.killing", model, str(folder), str(kills), str(seed)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "tests.alerts.killing", model, str(folder), str(kills), str(seed)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

@@ -7,15 +7,15 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from alerts.streams import keyed, light_curves, tiny_model
+from tests.alerts.streams import keyed, light_curves, tiny_model
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
 
 from goodricke import classify
-from goodricke.alerts import inspect
+from goodricke.alerts import inspect_store
 from goodricke.alerts.answers import Answers
 from goodricke.alerts.replay import Pace
-from goodricke.alerts.state import LmdbStore
+from goodricke.alerts.store import LmdbStore
 from goodricke.cli import app
 from goodricke.models.bundle import load_model
 
@@ -79,7 +79,7 @@ def test_what_a_shadow_found_is_in_its_store(folder):
     told = CliRunner().invoke(app, ["alerts", "state", "ls", str(folder / "state-shadow")]).output
     assert "another class than the first model's in 0.0% of" in " ".join(told.split())
     assert "another class" not in CliRunner().invoke(app, ["alerts", "state", "ls", str(folder / "state")]).output
-    report = inspect.disagreement(str(folder / "state-shadow"))
+    report = inspect_store.disagreement(str(folder / "state-shadow"))
     assert report is not None
     assert report.compared > 100
     assert (report.differing, report.alone) == (0, 0)
@@ -103,10 +103,10 @@ def test_stale_objects_expire_and_the_copy_is_compact(folder, tmp_path):
 
     shutil.copytree(folder / "state", tmp_path / "s")
     where = str(tmp_path / "s")
-    assert inspect.expire(where, days=1) == 0
-    assert inspect.expire(where, days=1, now=4e9) == 30
-    assert inspect.verify(where) == (0, [])
-    before, after = inspect.compact(where, tmp_path / "t")
+    assert inspect_store.expire(where, days=1) == 0
+    assert inspect_store.expire(where, days=1, now=4e9) == 30
+    assert inspect_store.verify(where) == (0, [])
+    before, after = inspect_store.compact(where, tmp_path / "t")
     assert after < before
     assert LmdbStore(tmp_path / "t", readonly=True).partition(0).offset > 0
 
@@ -115,8 +115,8 @@ def test_lasair_annotations(folder):
     from functools import partial
 
     from goodricke.alerts.engine import Engine, Message
-    from goodricke.alerts.packets import PacketOptions, decode
-    from goodricke.alerts.state import MemoryStore
+    from goodricke.alerts.store import MemoryStore
+    from goodricke.io.packets import PacketOptions, decode
 
     decoder = partial(decode, format="slim", options=PacketOptions(compiled=False))
     made = Engine(load_model(folder / "m"), MemoryStore(), decoder)
@@ -147,15 +147,15 @@ def test_models_without_a_state_are_refused(folder):
 
 def test_an_export_is_parquet_with_the_names_of_its_own_model(folder, tmp_path):
     with pytest.raises(ValueError, match=r"call the file objects\.parquet"):
-        inspect.export(str(folder / "state"), tmp_path / "objects.csv")
+        inspect_store.export(str(folder / "state"), tmp_path / "objects.csv")
     with pytest.raises(ValueError, match="it has 14 classes"):
-        inspect.export(str(folder / "state"), tmp_path / "objects.parquet", tuple("ABCDEFGHIJKLMN"))
+        inspect_store.export(str(folder / "state"), tmp_path / "objects.parquet", tuple("ABCDEFGHIJKLMN"))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_of_other_files_is_no_store(folder):
     with pytest.raises(ValueError, match="no store there, but other files"):
-        inspect.verify(str(folder))
+        inspect_store.verify(str(folder))
 
 
 def test_a_replay_names_bands_that_the_model_does_not_know(folder, caplog, monkeypatch):
@@ -172,7 +172,7 @@ def test_a_replay_names_bands_that_the_model_does_not_know(folder, caplog, monke
 
 def test_the_store_of_a_replay_is_not_a_workers(folder):
     from goodricke.alerts.operate import engine_for
-    from goodricke.alerts.packets import PacketOptions
+    from goodricke.io.packets import PacketOptions
 
     made = engine_for(str(folder / "m"), str(folder / "state"), False, "slim", PacketOptions(unit="mag"))
     with pytest.raises(ValueError, match="was made for"):
@@ -195,14 +195,14 @@ def test_a_table_that_cannot_be_written_is_told_before_the_work(tmp_path):
 def test_expiry_leaves_damaged_records_and_stops_when_a_worker_goes_on(folder, tmp_path, monkeypatch):
     import shutil
 
-    from goodricke.alerts.state import Fenced
+    from goodricke.alerts.store import Fenced
 
     shutil.copytree(folder / "state", tmp_path / "s")
     part = LmdbStore(tmp_path / "s").partition(0)
     key, data = next(iter(part.items()))
     part.commit({bytes(key): bytes(data[:-1]) + b"\xff"}, part.offset, part.offset)
     part.close()
-    seen = inspect._stale
+    seen = inspect_store._stale
 
     def meanwhile(data, before):
         part = opened[0]
@@ -216,12 +216,12 @@ def test_expiry_leaves_damaged_records_and_stops_when_a_worker_goes_on(folder, t
     first = part.offset
     part.close()
     opened.clear()
-    monkeypatch.setattr(inspect, "_stale", meanwhile)
+    monkeypatch.setattr(inspect_store, "_stale", meanwhile)
     with pytest.raises(Fenced):
-        inspect.expire(str(tmp_path / "s"), days=1, now=4e9)
+        inspect_store.expire(str(tmp_path / "s"), days=1, now=4e9)
     opened.pop().close()
-    monkeypatch.setattr(inspect, "_stale", seen)
-    assert inspect.expire(str(tmp_path / "s"), days=1, now=4e9) == 29
+    monkeypatch.setattr(inspect_store, "_stale", seen)
+    assert inspect_store.expire(str(tmp_path / "s"), days=1, now=4e9) == 29
 
 
 @pytest.mark.parametrize(
@@ -240,16 +240,16 @@ def test_the_shadows_store_is_beside_its_streams(state, shadow):
 
 
 def test_batch_times_add_up_over_more_than_the_recent_ones():
-    from goodricke.alerts import metrics
-    from goodricke.alerts.messages import Counts
+    from goodricke.alerts import monitoring
+    from goodricke.alerts.answers import Counts
 
-    made = metrics.Metrics(Counts())
-    for _ in range(metrics.RECENT + 500):
+    made = monitoring.Metrics(Counts())
+    for _ in range(monitoring.RECENT + 500):
         made.batch(Answers.none(("A",)), 0.5, 0.0)
     (batches,) = [family for family in made.collect() if family.name == "goodricke_batches"]
     assert {sample.name[18:]: sample.value for sample in batches.samples} == {
-        "count": metrics.RECENT + 500,
-        "sum": 0.5 * (metrics.RECENT + 500),
+        "count": monitoring.RECENT + 500,
+        "sum": 0.5 * (monitoring.RECENT + 500),
     }
 
 

@@ -5,15 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from alerts.streams import keyed, light_curves, tiny_model
-from goodricke.alerts.answers import Answers
+from goodricke.alerts.answers import Answers, Message
 from goodricke.alerts.engine import Engine
-from goodricke.alerts.messages import Message
-from goodricke.alerts.metrics import Metrics
-from goodricke.alerts.packets import decode
+from goodricke.alerts.monitoring import Metrics
 from goodricke.alerts.replay import into_engine
 from goodricke.alerts.shadow import Report, Shadow
-from goodricke.alerts.state import MemoryStore
+from goodricke.alerts.store import MemoryStore
+from goodricke.io.packets import decode
+from tests.alerts.streams import keyed, light_curves, tiny_model
 
 pytest.importorskip("fastavro", reason="needs goodricke[alerts]")
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from goodricke.alerts import state
-from goodricke.alerts.state import Fenced, LmdbStore, MemoryStore, RedisStore, open_store, without_password
+from goodricke.alerts import store as state
+from goodricke.alerts.store import Fenced, LmdbStore, MemoryStore, RedisStore, open_store, without_password
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
 

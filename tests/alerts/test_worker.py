@@ -21,16 +21,16 @@ import fastavro
 from confluent_kafka import Consumer, Producer, TopicPartition
 from typer.testing import CliRunner
 
-from alerts.streams import keyed, light_curves, tiny_model, troubled
 from goodricke.alerts.answers import avro_schema
 from goodricke.alerts.broker import broker
 from goodricke.alerts.config import EXAMPLE, read_config
 from goodricke.alerts.engine import Engine, Message
-from goodricke.alerts.inspect import look_at
-from goodricke.alerts.packets import PacketOptions, decode
+from goodricke.alerts.inspect_store import look_at
 from goodricke.alerts.record import Record
-from goodricke.alerts.state import MemoryStore
+from goodricke.alerts.store import MemoryStore
 from goodricke.cli import app
+from goodricke.io.packets import PacketOptions, decode
+from tests.alerts.streams import keyed, light_curves, tiny_model, troubled
 
 PARTITIONS = 4
 
@@ -326,8 +326,8 @@ class Silent:
 
 def alone(tmp_path, model, consumer, store=None, **kafka):
     """Return a worker without a broker."""
-    from goodricke.alerts.metrics import Metrics
-    from goodricke.alerts.worker import Worker
+    from goodricke.alerts.monitoring import Metrics
+    from goodricke.alerts.stream import Worker
     from goodricke.models.bundle import load_model
 
     config = read_config(configuration(tmp_path, "127.0.0.1:9", model))
@@ -436,7 +436,7 @@ def test_a_broker_that_does_not_answer_is_told_of_once(tmp_path, model, caplog):
 def test_a_dead_letter_that_is_too_large_is_cut(tmp_path, model):
     from goodricke.alerts.answers import Answers
     from goodricke.alerts.engine import DeadLetter
-    from goodricke.alerts.worker import Publisher
+    from goodricke.alerts.stream import Publisher
 
     sent = []
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from docs.blocks import ROOT
-from docs.kitchen import Kitchen, cooked
-from docs.pantry import TINY, fill
+from tests.docs.blocks import ROOT
+from tests.docs.kitchen import Kitchen, cooked
+from tests.docs.pantry import TINY, fill
 
 sys.path.insert(0, str(ROOT / "docs"))  # `made`, which fills in the pages
 
@@ -45,7 +45,7 @@ def _small(patch: pytest.MonkeyPatch, shipped: Path) -> None:
     """Let the shipped names stand for small models, and every recipe be trained for a moment."""
     for module in ("names", "bundle"):
         patch.setattr(f"goodricke.models.{module}.SHIPPED", shipped)
-    patch.setattr("goodricke.baselines.suite.TREES", 20)
+    patch.setattr("goodricke.training.baselines.forest.TREES", 20)
     reading = SimpleNamespace(loads=lambda text: _shrunk(tomllib.loads(text)), TOMLDecodeError=tomllib.TOMLDecodeError)
     patch.setattr("goodricke.training.recipe.tomllib", reading)
 

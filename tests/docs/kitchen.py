@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from docs.blocks import Block, Command, commands_of, expanded
 from goodricke.cli import app
 from goodricke.training.recipe import Recipe
+from tests.docs.blocks import Block, Command, commands_of, expanded
 
 # What a page asks for, and what is enough to know that it works.
 SMALLER = (

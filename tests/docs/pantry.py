@@ -16,12 +16,12 @@ import torch
 from astropy.io import fits
 from astropy.table import Table
 
+from goodricke.io import read
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model, read_config
-from goodricke.models.names import SHIPPED
+from goodricke.models.hub import SHIPPED
 from goodricke.preprocess import DenseConfig, prepare
-from goodricke.readers import read
-from goodricke.simulate.multiband import simulate_multiband
+from goodricke.simulate.sparse import simulate_multiband
 
 TINY = {"embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 7)}
 CLASSES = ("EC", "MIRA", "RRAB", "RRC", "ESD", "DSCT_BCEP")
@@ -41,7 +41,7 @@ def fill(folder: Path, shipped: Path) -> None:
     _more_of_mine(folder / "mine")
     for name in ("FITS_FOLDER", "F"):
         shutil.copytree(folder / "mine", folder / name)
-    for name in ("NEW", "src/goodricke/examples/asas"):  # the README's path in a clone
+    for name in ("NEW", "src/goodricke/data/examples/asas"):  # the README's path in a clone
         shutil.copytree(examples, folder / name)
     shutil.copy(folder / "known.csv", folder / "L.csv")
     _tables(folder)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.blocks import NO_CODE, ROOT, SHELL, Block, blocks_of, commands_of, expanded, pages
-from docs.kitchen import Kitchen, parse
+from tests.docs.blocks import NO_CODE, ROOT, SHELL, Block, blocks_of, commands_of, expanded, pages
+from tests.docs.kitchen import Kitchen, parse
 
 PAGES = [page for page in pages() if blocks_of(page)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.blocks import ROOT, pages
+from tests.docs.blocks import ROOT, pages
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")

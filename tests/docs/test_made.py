@@ -8,11 +8,11 @@ import tomllib
 import pytest
 
 import goodricke
-from docs.blocks import ROOT
-from goodricke.formats.meanings import _COLUMNS
-from goodricke.predictions import MEANING, Status
-from goodricke.readers import READERS
+from goodricke.data.formats.metadata import _COLUMNS
+from goodricke.data.predictions import MEANING, Status
+from goodricke.io import READERS
 from goodricke.training.recipe import DataConfig, TrainingConfig
+from tests.docs.blocks import ROOT
 
 
 def test_every_status_has_a_cause_and_a_mend() -> None:

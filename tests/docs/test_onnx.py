@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import goodricke as gr
-from docs.blocks import ROOT, blocks_of
+from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import step_probabilities
-from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import Model
 from goodricke.models.export import export
 from goodricke.preprocess import Prepared, Steps, prepare
-from making import sky
+from tests.docs.blocks import ROOT, blocks_of
+from tests.making import sky
 
 pytest.importorskip("onnxruntime", reason="exported models are run by onnxruntime")
 pytest.importorskip("onnxscript", reason="export needs goodricke[onnx]")

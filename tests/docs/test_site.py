@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.blocks import ROOT
+from tests.docs.blocks import ROOT
 
 LOADED = re.compile(
     r"<(?:script|img|iframe|source|video|audio|embed|object)\b[^>]*?\b(?:src|data)=[\"']([^\"']+)"

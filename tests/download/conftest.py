@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from download.server import KEPLER, Server
 from goodricke.download.archive import Archive
 from goodricke.download.http import Client, Manners
 from goodricke.download.run import Download
 from goodricke.download.targets import read_targets
+from tests.download.server import KEPLER, Server
 
 QUICK = Manners(rate=1000, attempts=3, timeout=5, wait=0.01)
 

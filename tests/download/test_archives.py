@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from download.conftest import QUICK
-from download.server import NONE, Answer, kepler_file, kepler_path
 from goodricke.download.archive import SERVERS, checked_url
 from goodricke.download.gaia import Gaia
 from goodricke.download.http import Client
 from goodricke.download.kepler import LONG, SHORT, Kepler
 from goodricke.download.tess import Tess, tglc_path
 from goodricke.download.ztf import Ztf
-from goodricke.readers import read
+from goodricke.io import read
+from tests.download.conftest import QUICK
+from tests.download.server import NONE, Answer, kepler_file, kepler_path
 
 EMPTY = pa.table({"_": ["x"]}).drop_columns(["_"])
 

@@ -6,9 +6,9 @@ from email.utils import formatdate
 
 import pytest
 
-from download.conftest import QUICK
-from download.server import BUSY, NONE, PAGE, Answer
 from goodricke.download.http import Absent, Client, Damaged, Failed, Manners, Stopped, seconds_of
+from tests.download.conftest import QUICK
+from tests.download.server import BUSY, NONE, PAGE, Answer
 
 
 def whole(body: bytes) -> bytes:

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from astropy.io import fits
 
-from download.server import kepler_file, kepler_path
-from goodricke.experiment import run_recipe
+from goodricke.evaluation.held_out import run_recipe
 from goodricke.models.bundle import load_model
 from goodricke.training.recipe import read_recipe
+from tests.download.server import kepler_file, kepler_path
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "kepler-q9.toml"
 CLASSES = ("APERIODIC", "CONTACT_ROT", "DSCT_BCEP", "ECLIPSE", "GDOR_SPB", "RRLYR_CEPH", "SOLARLIKE")

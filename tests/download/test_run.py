@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from download.server import BUSY, KEPLER, NONE, PAGE, Answer, kepler_file, kepler_path
-from goodricke.catalog.folder import read_manifest
 from goodricke.download.fetch import Fetcher
 from goodricke.download.http import Client, Manners
 from goodricke.download.kepler import Kepler
 from goodricke.download.run import Down, alone
-from goodricke.readers import read
+from goodricke.io import read
+from goodricke.survey.shards import read_manifest
+from tests.download.server import BUSY, KEPLER, NONE, PAGE, Answer, kepler_file, kepler_path
 
 STARS = (757076, 1026895, 10002792, 2013502, 3733346)
 LIST = "".join(f"{kic},{label}\n" for kic, label in zip(STARS, "ABABA", strict=True))
@@ -203,7 +203,7 @@ def test_no_more_connections_than_allowed(filled, make, real_kepler):
 
 
 def test_quality_and_flux_are_the_readers(filled, make):
-    from goodricke.readers import ReadOptions
+    from goodricke.io import ReadOptions
 
     download = make(Kepler(9, base_url=filled.url), LIST, options=ReadOptions(quality="none", flux="SAP_FLUX"))
     manifest = download.run()

@@ -1,7 +1,91 @@
+"""A survey of made-up sines, a model of each family trained on it, and strict figures."""
+
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from rich.console import Console
+
+from goodricke.evaluation import held_out
+from goodricke.training.recipe import read_recipe
+
+QUIET = Console(quiet=True)
+DATA = """
+light_curves = "curves.csv"
+labels = "labels.csv"
+fewest = 10
+drop = ["odd"]
+"""
+BANDS = """
+name = "bands"
+run = "bands"
+[data]
+{DATA}
+[data.targets.period]
+column = "P"
+log = true
+unit = "d"
+[preprocessing]
+kind = "multiband"
+bands = ["g", "r"]
+columns = ["photoz"]
+[network]
+hidden = 4
+head = [8]
+[training]
+epochs = 2
+batch = 16
+[training.ensemble]
+warmup_batches = 2
+"""
+FOLDED = """
+name = "folded"
+run = "folded"
+[data]
+{DATA}
+[preprocessing]
+kind = "folded"
+bins = 16
+[network]
+embed = 8
+heads = 2
+hidden = 8
+blocks = 1
+kernels = [3]
+[training]
+epochs = 1
+batch = 16
+passes = 2
+"""
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with slow and fast sines in two bands, their labels and a trained model of each family."""
+    home, rng = tmp_path_factory.mktemp("survey"), np.random.default_rng(1)
+    rows, labels = [], []
+    for k in range(82):
+        slow, n = k % 2, rng.integers(25, 45) if k < 80 else 2  # two light curves are too short
+        time, period = np.sort(rng.uniform(0, 100, n)), (30.0 if slow else 3.0) * rng.uniform(0.9, 1.1)
+        mag = 15 + np.sin(2 * np.pi * time / period) * (1 if slow else 0.3)
+        band = rng.choice(["g", "r"], n)
+        rows.append(pd.DataFrame({"oid": f"s{k}", "mjd": 58000 + time, "band": band, "mag": mag, "magerr": 0.02}))
+        name = "odd" if k < 4 else "slow" if slow else "fast"
+        labels.append((f"s{k}", name, period if k % 3 else None, 0.1 * slow, 10.0 + k, -20.0))
+    pd.concat(rows).to_csv(home / "curves.csv", index=False)
+    table = pd.DataFrame(labels, columns=["oid", "class", "P", "photoz", "ra", "dec"])
+    table.assign(period=table["P"]).to_csv(home / "labels.csv", index=False)
+    (home / "bands.toml").write_text(BANDS.format(DATA=DATA))
+    (home / "folded.toml").write_text(FOLDED.format(DATA=DATA))
+    with pytest.MonkeyPatch.context() as patch:  # the forests beside the networks take most of the time
+        patch.setattr(held_out, "forest_probabilities", lambda *_: {})
+        patch.setattr(held_out, "forest_regressions", lambda curves, prepared, targets, known, rows: targets[rows] * 0)
+        for name in ("bands", "folded"):
+            held_out.run_recipe(read_recipe(home / f"{name}.toml"), console=QUIET)
+    return home
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from goodricke.evaluation.calibration_scores import (
     mean_estimate,
     reliability,
 )
-from goodricke.evaluation.metrics import score
+from goodricke.evaluation.scores import score
 from goodricke.uncertainty.calibration import calibration_error
 
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from goodricke.evaluation.bootstrap import wilson
-from goodricke.evaluation.curve_figures import plot_precision_recall, plot_purity_completeness
-from goodricke.evaluation.curves import threshold_curve
-from goodricke.evaluation.multiple import holm
+from goodricke.evaluation.bootstrap import holm, wilson
+from goodricke.evaluation.figures.classes import plot_precision_recall, plot_purity_completeness
+from goodricke.evaluation.scores import threshold_curve
 
 
 def answers(n: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

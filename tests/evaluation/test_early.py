@@ -8,7 +8,7 @@ from rich.console import Console
 
 from goodricke.evaluation.bootstrap import Estimate, wilson
 from goodricke.evaluation.early import by_number, by_truncation, merge_bins
-from goodricke.evaluation.metrics import score
+from goodricke.evaluation.scores import score
 
 CLASSES = ("EA", "EW", "RR")
 FIGURES = ("macro_f1", "accuracy")

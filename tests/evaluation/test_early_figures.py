@@ -2,21 +2,21 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from checking import ink
+from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.early import by_number, by_truncation
-from goodricke.evaluation.early_figures import (
+from goodricke.evaluation.figures.classes import plot_fold_confusion
+from goodricke.evaluation.figures.early import (
     MOST_CLASSES,
     highlighted,
     plot_by_number,
     plot_early,
     plot_probability_history,
 )
-from goodricke.evaluation.figures import plot_fold_confusion
+from goodricke.evaluation.figures.regression import plot_regression
+from goodricke.evaluation.figures.style import label_ends, move_apart
 from goodricke.evaluation.folds import across_folds
-from goodricke.evaluation.metrics import score
-from goodricke.evaluation.regression_figures import plot_regression
-from goodricke.evaluation.style import label_ends, move_apart
-from goodricke.lightcurves import LightCurves
+from goodricke.evaluation.scores import score
+from tests.checking import ink
 
 pytestmark = pytest.mark.usefixtures("loud")
 

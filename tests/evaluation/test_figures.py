@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from checking import ink
-from goodricke.evaluation.figures import (
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.predictions import Predictions, Status
+from goodricke.evaluation.figures.classes import (
     figure_name,
     plot_confusion,
     plot_history,
@@ -15,12 +16,10 @@ from goodricke.evaluation.figures import (
     plot_overview,
     plot_reliability,
 )
-from goodricke.evaluation.metrics import score
-from goodricke.evaluation.panels import draw_light_curve, draw_probabilities, in_days, spectrum_of
-from goodricke.evaluation.style import shorten
-from goodricke.lightcurves import LightCurves
-from goodricke.predictions import Predictions, Status
+from goodricke.evaluation.figures.style import draw_light_curve, draw_probabilities, in_days, shorten, spectrum_of
+from goodricke.evaluation.scores import score
 from goodricke.preprocess.periods import find_periods
+from tests.checking import ink
 
 pytestmark = pytest.mark.usefixtures("loud")
 
@@ -205,7 +204,8 @@ def test_settings_of_the_user_stay_as_they_were(tmp_path):
 
 
 def test_import_is_lazy():
-    code = "import sys, goodricke.evaluation.figures, goodricke.baselines.forest; print('matplotlib' in sys.modules)"
+    modules = "goodricke.evaluation.figures.classes, goodricke.training.baselines.forest"
+    code = f"import sys, {modules}; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

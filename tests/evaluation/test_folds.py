@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from goodricke.evaluation.folds import Quartiles, across_folds, regression_across_folds
-from goodricke.evaluation.metrics import score
 from goodricke.evaluation.regression import score_regression
+from goodricke.evaluation.scores import score
 
 CLASSES = ("EA", "EW", "RR")
 

@@ -5,18 +5,24 @@ import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from goodricke.evaluation.circumstances import behaviour, circumstances, text_columns
-from goodricke.evaluation.leaks import (
+from goodricke.data.lightcurves import LightCurves
+from goodricke.evaluation.data_checks import (
     all_inputs,
+    area_under_curve,
+    behaviour,
+    circumstances,
     copies,
+    feature_shifts,
     folds_for,
+    in_words,
     names_the_star,
     says_the_label,
     single_inputs,
+    some,
+    text_columns,
+    two_sample,
 )
-from goodricke.evaluation.shift import area_under_curve, feature_shifts, in_words, some, two_sample
-from goodricke.evaluation.shift_figures import plot_shifts
-from goodricke.lightcurves import LightCurves
+from goodricke.evaluation.figures.conditions import plot_shifts
 
 
 def curves(n: int = 30, seed: int = 0, start: float = 0.0, points: int = 60) -> LightCurves:

@@ -7,7 +7,7 @@ from rich.console import Console
 from sklearn import metrics as sk
 
 from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums, stars_with, wilson
-from goodricke.evaluation.metrics import HEADLINE, compare, score
+from goodricke.evaluation.scores import HEADLINE, compare, score
 from goodricke.uncertainty.calibration import calibration_error
 
 CLASSES = ("EA", "EW", "RR", "ROT")

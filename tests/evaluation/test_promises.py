@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from goodricke.evaluation.promises import coverage, false_alarms, fraction
+from goodricke.evaluation.calibration_scores import coverage, false_alarms, fraction
 
 
 def test_the_interval_is_that_of_clopper_and_pearson():

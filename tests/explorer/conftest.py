@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from goodricke.data.lightcurves import LightCurves
 from goodricke.explorer.app import create_app
-from goodricke.explorer.opened import open_explorer
-from goodricke.lightcurves import LightCurves
+from goodricke.explorer.session import open_explorer
 
 HERE = "http://127.0.0.1"
 CLASSES = ("ECL", "PULS", "ROT")

@@ -6,15 +6,15 @@ import pyarrow as pa
 import torch
 from fastapi import FastAPI
 
-from embeddings.making import groups
-from goodricke.catalog.folder import Catalog
-from goodricke.explorer.rest import router
+from goodricke.data.predictions import Predictions
 from goodricke.explorer.store import Store, open_store
 from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
-from goodricke.predictions import Predictions
 from goodricke.preprocess import MultibandConfig
-from making import sky
+from goodricke.service.rest import router
+from goodricke.survey.shards import Catalog
+from tests.making import sky
+from tests.survey.making_groups import groups
 
 CURVES = sky(6)[0]  # of the first objects of the catalog
 

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from goodricke.lightcurves import LightCurves
-from goodricke.pipeline import demo_files
-from goodricke.predictions import Predictions
+from goodricke.cli.classify import demo_files
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.predictions import Predictions
 
 pytest.importorskip("fastapi", reason="the explorer's extra isn't installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the explorer's extra isn't installed")
@@ -26,10 +26,10 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-from goodricke.explorer import mapping  # noqa: E402
+from goodricke.cli.explore import listening  # noqa: E402
+from goodricke.explorer import diagrams  # noqa: E402
 from goodricke.explorer.app import STATIC, create_app  # noqa: E402
-from goodricke.explorer.command import listening  # noqa: E402
-from goodricke.explorer.opened import open_explorer  # noqa: E402
+from goodricke.explorer.session import open_explorer  # noqa: E402
 
 CLASSES = ("ECL", "MIRA", "RRAB")
 ROWS = 400
@@ -57,10 +57,10 @@ def catalog(path: Path, stars: LightCurves) -> Path:
     return path
 
 
-def flat_map(self: mapping.EmbeddingMap) -> mapping.Map:
+def flat_map(self: diagrams.EmbeddingMap) -> diagrams.Map:
     """Return two of the embedding's dimensions at once, where the real map takes a minute."""
     rows = self._rows()
-    return mapping.Map(rows, mapping.embeddings_of(self._catalog, rows)[:, :2].astype(np.float64), "test")
+    return diagrams.Map(rows, diagrams.embeddings_of(self._catalog, rows)[:, :2].astype(np.float64), "test")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves, labels
     folder = tmp_path_factory.mktemp("explorer")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setattr(mapping.EmbeddingMap, "ask", flat_map)
+        patch.setattr(diagrams.EmbeddingMap, "ask", flat_map)
         shown = open_explorer(catalog(folder / "stars.parquet", stars), light_curves=demo_files(), labels=labels)
         socket = listening("127.0.0.1", 0)
         server = uvicorn.Server(uvicorn.Config(create_app(shown), log_level="warning", access_log=False))

@@ -4,12 +4,11 @@ import time
 import numpy as np
 import pytest
 
-from explorer.conftest import CLASSES, N, folder_of, rows
-from goodricke.catalog.folder import Catalog
-from goodricke.explorer import mapping
-from goodricke.explorer.diagrams import _rounded
-from goodricke.explorer.mapping import EmbeddingMap, embeddings_of, make_map, read_map
-from goodricke.explorer.opened import open_explorer
+from goodricke.explorer import diagrams
+from goodricke.explorer.diagrams import EmbeddingMap, _rounded, embeddings_of, make_map, read_map
+from goodricke.explorer.session import open_explorer
+from goodricke.survey.shards import Catalog
+from tests.explorer.conftest import CLASSES, N, folder_of, rows
 
 T = rows()
 
@@ -141,7 +140,7 @@ def test_embeddings_by_row(world):
 
 @pytest.fixture
 def by_axes(monkeypatch):
-    monkeypatch.setattr(mapping, "flattened", lambda embedding: (embedding[:, :2].astype(float), "two of the axes"))
+    monkeypatch.setattr(diagrams, "flattened", lambda embedding: (embedding[:, :2].astype(float), "two of the axes"))
 
 
 def test_a_map_is_kept_and_shown(world, by_axes, tmp_path, monkeypatch):
@@ -163,7 +162,7 @@ def test_a_map_is_kept_and_shown(world, by_axes, tmp_path, monkeypatch):
 
 
 def mapping_where():
-    from goodricke.explorer.where import Where
+    from goodricke.explorer.query import Where
 
     return Where()
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from goodricke.explorer import labels as module
-from goodricke.explorer.labels import Labels
-from goodricke.readers import Unreadable, read_labels
-from goodricke.training.labelled import read_labelled
+from goodricke.explorer import annotations as module
+from goodricke.explorer.annotations import Labels
+from goodricke.io import Unreadable, read_labels
+from goodricke.training.labels import read_labelled
 from goodricke.training.recipe import DataConfig
 
 

@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from alerts.streams import CLASSES, keyed, light_curves, tiny_model
+from goodricke.alerts.answers import Counts
 from goodricke.alerts.engine import Engine, Message
-from goodricke.alerts.messages import Counts
-from goodricke.alerts.metrics import Metrics, serve
-from goodricke.alerts.packets import decode
-from goodricke.alerts.state import LmdbStore
+from goodricke.alerts.monitoring import Metrics, serve
+from goodricke.alerts.store import LmdbStore
 from goodricke.explorer import live
 from goodricke.explorer.live import Live
+from goodricke.io.packets import decode
+from tests.alerts.streams import CLASSES, keyed, light_curves, tiny_model
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
 

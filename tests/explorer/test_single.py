@@ -7,17 +7,17 @@ import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
-from alerts.streams import tiny_model
-from explorer.conftest import HERE, SEEN, rows
-from goodricke.embeddings.similar import similar
-from goodricke.explorer import curves as drawing
+from goodricke.data.lightcurves import LightCurves
+from goodricke.explorer import light_curves as drawing
 from goodricke.explorer.app import create_app
-from goodricke.explorer.opened import find_its_model, open_explorer
-from goodricke.explorer.single import links
-from goodricke.explorer.sources import Sources, thinned
+from goodricke.explorer.light_curves import Sources, thinned
+from goodricke.explorer.object_routes import links
+from goodricke.explorer.session import find_its_model, open_explorer
 from goodricke.inference import step_probabilities
-from goodricke.lightcurves import LightCurves
 from goodricke.preprocess import prepare
+from goodricke.survey.similar import similar
+from tests.alerts.streams import tiny_model
+from tests.explorer.conftest import HERE, SEEN, rows
 
 T = rows()
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from explorer.conftest import CLASSES, EVIL, N, folder_of, rows
 from goodricke.explorer import table
-from goodricke.explorer.opened import open_explorer
-from goodricke.explorer.where import Where
+from goodricke.explorer.query import Where
+from goodricke.explorer.session import open_explorer
+from tests.explorer.conftest import CLASSES, EVIL, N, folder_of, rows
 
 
 def found(explorer, *conditions):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from goodricke.models.astrafier import Astrafier, AstrafierConfig, Output, positional_encoding
-from goodricke.models.masks import Dropout
+from goodricke.models.dropout import Dropout
 
 # Every way the network can be built; the longest kernel goes through Fourier transforms on a CPU.
 SMALL = {"classes": 3, "embed": 8, "heads": 2, "blocks": 2, "hidden": 12, "kernels": (3, 7, 65)}

@@ -16,8 +16,7 @@ from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model, read_config, resolve_device, resolve_precision, verify_model
 from goodricke.preprocess import DenseConfig, FoldedConfig
 from goodricke.preprocess.tensors import Prepared
-from goodricke.uncertainty.calibrated import Calibration
-from goodricke.uncertainty.calibration import Scaling
+from goodricke.uncertainty.calibration import Calibration, Scaling
 
 SIZES = {"classes": 3, "embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 7)}
 
@@ -267,7 +266,7 @@ def test_auto_is_bfloat16_on_a_gpu_that_multiplies_in_it(monkeypatch, supported)
 
 def test_half_precision_moves_trained_probabilities_little():
     """The shipped model on its twelve stars; the classes stay."""
-    curves = read(files("goodricke") / "examples/asas", errors="raise")
+    curves = read(files("goodricke") / "data/examples/asas", errors="raise")
     exact, half = (classify(curves, load_model("asas-v", precision=p), passes=8) for p in ("float32", "bfloat16"))
     a, b = exact.probabilities, half.probabilities
     assert np.abs(a - b).max() < 0.02

@@ -11,17 +11,16 @@ from scipy.special import softmax
 from typer.testing import CliRunner
 
 from goodricke.cli import app
+from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import step_probabilities
-from goodricke.lightcurves import LightCurves
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.attention import LONG
 from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.models.export import export
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import DenseConfig, MultibandConfig, Steps, prepare
-from goodricke.uncertainty.calibrated import Calibration
-from goodricke.uncertainty.calibration import Scaling
-from making import sky
+from goodricke.uncertainty.calibration import Calibration, Scaling
+from tests.making import sky
 
 pytest.importorskip("onnx", reason="export needs goodricke[onnx]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="exported models are run by onnxruntime")

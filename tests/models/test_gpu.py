@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from goodricke.models import gpu
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.gpu import GRAPHED, LEAST, MOST, VARIABLE, compile_mode, points_in, suitable_mode
-from goodricke.uncertainty.mc_dropout import dropout_from, row_keys
+from goodricke.models.dropout import dropout_from, row_keys
+from goodricke.models.runtime import gpu
+from goodricke.models.runtime.gpu import GRAPHED, LEAST, MOST, VARIABLE, compile_mode, points_in, suitable_mode
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 import goodricke as gr
 from goodricke.cli import app
 from goodricke.models.bundle import load_model, read_config
-from goodricke.models.hub import fetch, push
-from goodricke.models.names import FILES, SHIPPED
+from goodricke.models.hub import FILES, SHIPPED, fetch, push
 
 hub = pytest.importorskip("huggingface_hub", reason="hubs need goodricke[hub]")
 

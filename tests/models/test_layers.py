@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from goodricke.models import layers
+from goodricke.models.dropout import dropout_mask
 from goodricke.models.layers import (
     FFT_KERNEL,
     BiLSTM,
@@ -21,7 +22,6 @@ from goodricke.models.layers import (
     reversal,
     tile_length,
 )
-from goodricke.models.masks import dropout_mask
 
 
 def prefix_mask(lengths: list[int], T: int | None = None) -> Tensor:

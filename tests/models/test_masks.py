@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from goodricke.models.masks import BLOCK, dropout_mask, mask_at_once, mask_by_blocks, mixed, mixed_tensor
+from goodricke.models.dropout import BLOCK, dropout_mask, mask_at_once, mask_by_blocks, mixed, mixed_tensor
 
 KEYS = torch.from_numpy(mixed(np.arange(3, dtype=np.uint64)).view(np.int64))
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.models import multiband
 from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig, Standard
 from goodricke.preprocess.multiband import MultibandConfig, prepare
-from goodricke.preprocess.steps import Steps
+from goodricke.preprocess.tensors import Steps
 
 PAPER = {
     "Gaia": {"bands": 2, "classes": 6, "raw_input": True},

@@ -13,8 +13,8 @@ from goodricke.models import bundle
 from goodricke.models.bundle import Model, load_model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.models.multiband_step import NumpyStepper, TorchStepper, stepper
-from models.test_multiband import network
-from models.test_stateful import light_curves, model, random_star
+from tests.models.test_multiband import network
+from tests.models.test_stateful import light_curves, model, random_star
 
 NETWORKS: dict[str, Callable[[], Multiband]] = {
     "ztf-bts": lambda: load_model("ztf-bts").network,  # type: ignore[dict-item, return-value]

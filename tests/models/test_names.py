@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from goodricke.cli import app
 from goodricke.models.bundle import read_config
-from goodricke.models.names import SHIPPED, completions, shipped_models
+from goodricke.models.hub import SHIPPED, completions, shipped_models
 
 
 def test_shipped_models_are_those_that_load():
@@ -44,7 +44,7 @@ def test_the_shell_is_offered_models(line):
 def test_completion_loads_nothing_heavy():
     code = (
         "import sys, goodricke.cli\n"
-        "from goodricke.models.names import completions\n"
+        "from goodricke.models.hub import completions\n"
         "completions('a')\n"
         "heavy = {'torch', 'numpy', 'pandas', 'pyarrow', 'scipy', 'sklearn', 'astropy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from goodricke.models import published
 from goodricke.models.astrafier import Astrafier, AstrafierConfig, positional_encoding
-from goodricke.models.masks import Dropout
+from goodricke.models.dropout import Dropout
 from goodricke.models.published import (
     CheckpointError,
     load_published,

@@ -6,13 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import classify
-from goodricke.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband
-from goodricke.models.stateful import State, layout
+from goodricke.models.recurrent_state import State, layout
 from goodricke.preprocess.multiband import MultibandConfig
-from models.test_multiband import network
+from tests.models.test_multiband import network
 
 BANDS = ("g", "r", "i")
 

@@ -10,12 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from goodricke.models import threads
 from goodricke.models.astrafier import Astrafier, AstrafierConfig, Output
+from goodricke.models.dropout import Dropout, row_keys
 from goodricke.models.layers import Conv
-from goodricke.models.masks import Dropout
+from goodricke.models.runtime import threads
 from goodricke.preprocess.tensors import Batch
-from goodricke.uncertainty.mc_dropout import row_keys
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from checking import assert_same
 from goodricke import LightCurves
 from goodricke.preprocess import DenseConfig, prepare
 from goodricke.preprocess.dense import SIXTY_ONE, gaussian_trend, kepler, median_cadence, published, to_cadence
+from tests.checking import assert_same
 
 KEPT = (0, 64, 256, 1024, 2048, 8192)
 HALF_HOUR = 1 / 48

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from checking import assert_same
 from goodricke import LightCurves
 from goodricke.preprocess import FoldedConfig, folded, prepare
 from goodricke.preprocess.periods import PeriodSearch, find_periods
+from tests.checking import assert_same
 
 CONFIG = FoldedConfig(search=PeriodSearch(shortest=0.2))
 CONTEXT = {name.split(" [")[0]: k for k, name in enumerate(folded.CONTEXT)}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess.multiband import MultibandConfig, prepare
-from goodricke.preprocess.steps import Steps
+from goodricke.preprocess.tensors import Steps
 
 GR = MultibandConfig(bands=("g", "r"), brightness="magnitude")
 

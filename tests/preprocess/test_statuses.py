@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess import DenseConfig, FoldedConfig, prepare
 
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from goodricke.simulate.surveys import Field, survey_called
-from goodricke.simulate.visits import Visits
+from goodricke.simulate.surveys import Field, Visits, survey_called
 
 
 def nightly(first: float, last: float, survey: str = "rubin", step: float = 1.0) -> Field:

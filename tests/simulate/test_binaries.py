@@ -11,13 +11,14 @@ from goodricke.simulate.binaries import (
     FULLEST,
     SEMIDETACHED,
     Binary,
+    Float,
     brightness_ratio,
     light_curve,
     main_sequence_temperature,
+    roche_radius,
     separation,
     widest_eccentricity,
 )
-from goodricke.simulate.eclipses import Float, roche_radius
 from goodricke.simulate.kinds import source
 from goodricke.simulate.parameters import table
 from goodricke.simulate.source import Drawn

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.simulate.blocks import BLOCK, Block, column, divided, make, plan
 
 

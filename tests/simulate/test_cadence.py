@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodricke.simulate.cadence import CADENCES, cadence_called, observe
+from goodricke.simulate.instrument import CADENCES, cadence_called, observe
 
 
 @pytest.mark.parametrize("name", CADENCES)

@@ -5,7 +5,7 @@ import pytest
 from astropy import units as u
 from astropy.modeling.models import BlackBody
 
-from goodricke.simulate.colours import (
+from goodricke.simulate.surveys import (
     Passbands,
     band_mean,
     dimming,

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from goodricke import read
 from goodricke.cli import app
-from goodricke.readers import read_labels
+from goodricke.io import read_labels
+from goodricke.simulate.blocks import labels_beside, write
 from goodricke.simulate.dense import simulate_dense
-from goodricke.simulate.figure import draw
-from goodricke.simulate.writing import labels_beside, write
+from goodricke.simulate.figures import draw
 
 SMALL = ["--per-class", "3", "--class", "RRLYR_CEPHEID", "--class", "INSTRUMENT", "--seed", "7"]
 
@@ -43,7 +43,7 @@ def test_what_is_written_is_read_back_with_its_labels(tmp_path: Path) -> None:
 
 
 def test_many_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("goodricke.simulate.writing.GROUP_POINTS", 3000)
+    monkeypatch.setattr("goodricke.simulate.blocks.GROUP_POINTS", 3000)
     curves = simulate_dense(8, classes=["INSTRUMENT"])
     done = list[int]()
     assert write([curves[i : i + 1] for i in range(8)], tmp_path / "a.parquet", {}, done.append) == 8
@@ -106,6 +106,6 @@ def test_help_names_the_classes(survey: list[str], tmp_path: Path) -> None:
 
 
 def test_which_sectors() -> None:
-    from goodricke.simulate.command import _sectors
+    from goodricke.cli.simulate import _sectors
 
     assert (_sectors("3"), _sectors("14,15,26"), _sectors("14,")) == (3, (14, 15, 26), (14,))

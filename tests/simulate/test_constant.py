@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from goodricke.simulate.constant import Constant
+from goodricke.simulate.source import Constant
 
 
 def test_the_flux_is_one_everywhere():

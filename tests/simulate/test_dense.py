@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess.dense import DenseConfig, prepare
 from goodricke.simulate.dense import (
     BLOCK,

@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from goodricke.simulate.eclipses import Orbit, PhaseCurve, hidden, light_within, roche_radius
+from goodricke.simulate.binaries import Orbit, PhaseCurve, hidden, light_within, roche_radius
 
 
 def test_light_within_is_the_integral_of_limb_darkening() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodricke.simulate.events import events, uniforms
+from goodricke.simulate.signals import events, uniforms
 
 
 def test_random_numbers_are_uniform_and_independent_between_seeds_indices_and_places():

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from goodricke.simulate import tidal
-from goodricke.simulate.gravity import ORDERS, GammaDoradus, Pattern, SlowlyPulsatingB, pattern
+from goodricke.simulate import pulsation
+from goodricke.simulate.pulsation import ORDERS, GammaDoradus, Pattern, SlowlyPulsatingB, pattern
 
 ONES = np.ones((1, ORDERS))
 
 
 def one(spacing, rotation, center, **more):
-    about = Pattern(tidal.DIPOLE, *(np.array([x]) for x in (spacing, rotation, center)))
+    about = Pattern(pulsation.DIPOLE, *(np.array([x]) for x in (spacing, rotation, center)))
     return pattern(about, np.array([6.0]), ONES, np.random.default_rng(0), **more)
 
 

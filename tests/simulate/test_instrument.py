@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from goodricke.simulate.cadence import CADENCES, Observations, observe
 from goodricke.simulate.instrument import (
     ARTEFACTS,
+    CADENCES,
+    Observations,
     Spoiled,
     dominate,
     draw_systematics,
     electrons,
     half_hour_noise,
     noise_of,
+    observe,
     see,
     white_noise,
 )

@@ -9,12 +9,23 @@ from scipy.stats import kstest
 from sklearn.ensemble import RandomForestClassifier
 from typer.testing import CliRunner
 
-from goodricke import classify, ragged, read
+from goodricke import classify, read
 from goodricke.cli import app
-from goodricke.lightcurves import LightCurves
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
 from goodricke.simulate.blocks import Block
-from goodricke.simulate.lights import CLASSES, LABELS, classes_of, light
-from goodricke.simulate.multiband import FEWEST, SIGNAL_TO_NOISE, Making, expected, seen, simulate_multiband
+from goodricke.simulate.sparse import (
+    CLASSES,
+    FEWEST,
+    LABELS,
+    SIGNAL_TO_NOISE,
+    Making,
+    classes_of,
+    expected,
+    light,
+    seen,
+    simulate_multiband,
+)
 from goodricke.simulate.surveys import SURVEYS, field
 
 pytest.importorskip("batman", reason="batman isn't installed")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodricke.simulate.noise import _area, damped_random_walk, red_noise, synthesised
+from goodricke.simulate.signals import _area, damped_random_walk, red_noise, synthesised
 
 SEEDS = np.arange(200, dtype=np.uint64)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from goodricke.simulate.outbursts import DwarfNova, Flares, Microlensing, flare_shape, magnification
 from goodricke.simulate.surveys import field
-from simulate.nightly import nightly
+from goodricke.simulate.transients import DwarfNova, Flares, Microlensing, flare_shape, magnification
+from tests.simulate.nightly import nightly
 
 HERE = field("rubin", 0, 2)
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from goodricke.simulate.multiband import simulate_multiband
-from goodricke.simulate.pictures import _about_event, draw
+from goodricke.simulate.figures import _about_event, draw_sparse
+from goodricke.simulate.sparse import simulate_multiband
 
 pytest.importorskip("batman", reason="batman isn't installed")
 
 
 @pytest.mark.parametrize("survey", ["rubin", "gaia"])
 def test_a_page_is_drawn(survey: str, tmp_path: Path) -> None:
-    draw(simulate_multiband(3, survey, classes=["SNIA", "RRL"]), tmp_path / "page.png", per_class=2)
+    draw_sparse(simulate_multiband(3, survey, classes=["SNIA", "RRL"]), tmp_path / "page.png", per_class=2)
     assert (tmp_path / "page.png").read_bytes()[:4] == b"\x89PNG"
 
 

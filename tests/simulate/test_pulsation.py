@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from astropy.timeseries import LombScargle
 
-from goodricke.simulate.gravity import GammaDoradus, SlowlyPulsatingB
 from goodricke.simulate.parameters import table
-from goodricke.simulate.pulsation import BetaCephei, DeltaScuti, geometry
+from goodricke.simulate.pulsation import BetaCephei, DeltaScuti, GammaDoradus, SlowlyPulsatingB, geometry
 
 TIME = np.arange(0, 27, 1 / 720) + 1700
 EXPOSURE = 1 / 720

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from goodricke.simulate import sinusoids as module
-from goodricke.simulate.sinusoids import beside, scaled, sinusoids, strongest, with_combinations
+from goodricke.simulate import signals as module
+from goodricke.simulate.signals import beside, scaled, sinusoids, strongest, with_combinations
 
 TIME = np.sort(np.random.default_rng(0).uniform(2457000, 2457027, 500))
 

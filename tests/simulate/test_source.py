@@ -13,13 +13,11 @@ from goodricke.simulate.classical import (
     RRLyraeD,
     Type2Cepheid,
 )
-from goodricke.simulate.constant import Constant
-from goodricke.simulate.gravity import GammaDoradus, SlowlyPulsatingB
 from goodricke.simulate.parameters import table
-from goodricke.simulate.pulsation import BetaCephei, DeltaScuti
+from goodricke.simulate.pulsation import BetaCephei, DeltaScuti, GammaDoradus, SlowlyPulsatingB
 from goodricke.simulate.rotation import ChemicallyPeculiar, SpottedRotator
 from goodricke.simulate.solarlike import RedGiant, SolarType
-from goodricke.simulate.source import Source, averaged
+from goodricke.simulate.source import Constant, Source, averaged
 
 HALF_HOUR = 1 / 48
 SECTOR = np.concatenate([np.arange(0, 12, HALF_HOUR), np.arange(13.3, 25, HALF_HOUR)]) + 1683.4

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from goodricke.simulate.colours import fluxes, magnitudes
-from goodricke.simulate.surveys import SURVEYS, field, survey_called
-from goodricke.simulate.visits import Visits, moon_lit
+from goodricke.simulate.surveys import SURVEYS, Visits, field, fluxes, magnitudes, moon_lit, survey_called
 
 FIELDS = range(30)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodricke.simulate.tidal import (
+from goodricke.simulate.pulsation import (
     DAY,
     DIPOLE,
     QUADRUPOLE,

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from astropy.cosmology import Planck18
 
-from goodricke.simulate.colours import magnitudes
 from goodricke.simulate.parameters import table
 from goodricke.simulate.source import Drawn
-from goodricke.simulate.surveys import field
+from goodricke.simulate.surveys import field, magnitudes
 from goodricke.simulate.transients import (
     Kilonova,
     Superluminous,
@@ -19,7 +18,7 @@ from goodricke.simulate.transients import (
     distance_modulus,
     redshift_at,
 )
-from simulate.nightly import nightly
+from tests.simulate.nightly import nightly
 
 KINDS = [SupernovaIa(), SupernovaII(), SupernovaIbc(), Superluminous(), TidalDisruption(), Kilonova()]
 

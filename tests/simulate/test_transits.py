@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goodricke.simulate.binaries import DETACHED
-from goodricke.simulate.transits import Planet, batman, light_curve
+from goodricke.simulate.binaries import DETACHED, Planet, batman, transit_light_curve
 
 pytest.importorskip("batman", reason="batman isn't installed")
 PLANET = Planet()
@@ -30,7 +29,7 @@ def test_depth_and_duration() -> None:
 
 def test_the_occultation_is_where_the_orbit_puts_it() -> None:
     drawn = system(secondary=1e-3, eccentricity=0.2, periastron=0.0)
-    curve = light_curve(drawn)
+    curve = transit_light_curve(drawn)
     behind = (curve.flux[0] < 1 - 5e-4) & (curve.phase[0] > 0.2) & (curve.phase[0] < 0.8)
     assert curve.flux[0][behind].min() == pytest.approx(1 - 1e-3, abs=1e-6)
     e, cosine = 0.2, 1.0  # Winn (2010), equation 33 and higher orders
@@ -51,7 +50,7 @@ def test_a_dark_small_star_is_a_planet() -> None:
 
 def test_drawn_planets_transit() -> None:
     drawn = PLANET.draw(60, np.random.default_rng(0))
-    curve = light_curve(drawn)
+    curve = transit_light_curve(drawn)
     assert np.isfinite(curve.flux).all()
     assert (np.diff(curve.phase, axis=1) >= 0).all()
     assert (1 - curve.flux[:, 0] > 0).mean() > 0.95  # some graze by less than batman's precision

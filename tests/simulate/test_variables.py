@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from goodricke.simulate.binaries import brightness_ratio
-from goodricke.simulate.colours import magnitudes
 from goodricke.simulate.kinds import source
-from goodricke.simulate.lights import LABELS, light
-from goodricke.simulate.surveys import field
+from goodricke.simulate.sparse import LABELS, light
+from goodricke.simulate.surveys import field, magnitudes
 from goodricke.simulate.variables import ActiveNucleus, LongPeriod, cool_temperature, since_start
-from simulate.nightly import nightly
+from tests.simulate.nightly import nightly
 
 pytest.importorskip("batman", reason="batman isn't installed")
 HERE = field("rubin", 0, 2)

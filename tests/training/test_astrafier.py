@@ -6,12 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from goodricke import prefetch
-from goodricke.models import gpu
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
+from goodricke.models.runtime import gpu
+from goodricke.models.runtime import gpu as prefetch
 from goodricke.preprocess.tensors import Prepared
-from goodricke.training import astrafier as training
-from goodricke.training.astrafier import Classification, class_weights, fit, parameter_groups
+from goodricke.training import fit_astrafier as training
+from goodricke.training.fit_astrafier import Classification, class_weights, fit, parameter_groups
 from goodricke.training.loop import LoopConfig
 
 

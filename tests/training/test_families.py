@@ -22,11 +22,11 @@ from goodricke.training.families import (
     to_standardise,
     unchanged_bands,
 )
-from goodricke.training.labelled import Labelled, official_split
+from goodricke.training.labels import Labelled, official_split
 from goodricke.training.recipe import Recipe, resolved, with_new_band
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split
-from making import sky
-from training.test_multiband import copied, same
+from tests.making import sky
+from tests.training.test_multiband import copied, same
 
 SIZES = {"hidden": 6, "head": [5]}
 
@@ -385,7 +385,7 @@ def test_a_target_without_two_values_is_named(values):
 def test_the_fit_is_told_standardised_targets_and_class_weights(tmp_path, monkeypatch):
     data = labelled(24)._replace(label=np.array([0] * 18 + [1] * 6), targets=np.arange(24.0)[:, None])
     settings, seen = recipe(), []
-    monkeypatch.setattr("goodricke.training.multiband.fit", lambda task, *rest: seen.append((task, *rest)))
+    monkeypatch.setattr("goodricke.training.fit_multiband.fit", lambda task, *rest: seen.append((task, *rest)))
     prepared = prepare(data.curves, settings.preprocessing)
     training = np.r_[0:9, 18:20]  # another mixture of classes than all objects'
     targets = learned_targets(settings, data, training)

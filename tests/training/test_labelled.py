@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from goodricke.lightcurves import LightCurves
-from goodricke.training.labelled import PART, _capped, _column, in_memory, official_split, read_labelled
+from goodricke.data.lightcurves import LightCurves
+from goodricke.training.labels import PART, _capped, _column, in_memory, official_split, read_labelled
 from goodricke.training.recipe import DataConfig
 
 

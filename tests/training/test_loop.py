@@ -223,7 +223,7 @@ def test_negative_scores_have_a_best_epoch_too(tmp_path):
 WORKER = """
 import sys, torch, torch.distributed as dist
 sys.path.insert(0, sys.argv[4])
-from test_loop import Regression
+from tests.training.test_loop import Regression
 rank, world, folder = int(sys.argv[1]), 2, sys.argv[3]
 dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=world)
 from pathlib import Path
@@ -239,7 +239,7 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path):
     alone = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
     run = alone.fit(tmp_path / "one", epochs=3, batch=8)
     command = [sys.executable, "-c", WORKER]
-    meeting, here = tmp_path / "meeting", str(Path(__file__).parent)
+    meeting, here = tmp_path / "meeting", str(Path(__file__).parents[2])
     workers = [subprocess.Popen([*command, str(k), meeting, tmp_path / "two", here]) for k in range(2)]
     try:
         assert [worker.wait(300) for worker in workers] == [0, 0]

@@ -8,13 +8,20 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from goodricke import ragged
-from goodricke.lightcurves import LightCurves
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess.multiband import MultibandConfig, prepare
+from goodricke.training.fit_multiband import (
+    Ensemble,
+    EnsembleConfig,
+    disturbed,
+    fit,
+    learn_statistics,
+    parameter_groups,
+)
 from goodricke.training.loop import LoopConfig, _step
-from goodricke.training.multiband import Ensemble, EnsembleConfig, disturbed, fit, learn_statistics, parameter_groups
-from making import sky
+from tests.making import sky
 
 
 def by_hand(counts: list[list[int]], error: float | None = None) -> LightCurves:

@@ -12,15 +12,15 @@ from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Target, load_model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import FoldedConfig
 from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.training import pretraining
 from goodricke.training.families import build_network
-from goodricke.training.labelled import Everything, Labelled, with_few_labels, without_held_out
-from goodricke.training.multiband import EnsembleConfig
+from goodricke.training.fit_multiband import EnsembleConfig
+from goodricke.training.labels import Everything, Labelled, with_few_labels, without_held_out
 from goodricke.training.pretraining import (
     FLOOR,
     Forecast,
@@ -36,10 +36,10 @@ from goodricke.training.pretraining import (
     save_encoder,
     without_heads,
 )
-from making import sky
-from training.test_astrafier import network as astrafier
-from training.test_astrafier import toy
-from training.test_families import recipe
+from tests.making import sky
+from tests.training.test_astrafier import network as astrafier
+from tests.training.test_astrafier import toy
+from tests.training.test_families import recipe
 
 runner = CliRunner()
 

@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from goodricke.uncertainty.calibrated import Calibration
-from goodricke.uncertainty.calibration import KINDS, fit_scaling
-from goodricke.uncertainty.conformal import Conformal
+from goodricke.uncertainty.calibration import KINDS, Calibration, fit_scaling
 from goodricke.uncertainty.novelty import KINDS as NOVELTY_KINDS
 from goodricke.uncertainty.novelty import Novelty, fit_detector
+from goodricke.uncertainty.prediction_sets import Conformal
 
 
 def calibration(kind="vector", detector="mahalanobis") -> Calibration:

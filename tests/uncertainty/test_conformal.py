@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from scipy.stats import binom
 
-from goodricke.uncertainty.conformal import Conformal, Coverage
+from goodricke.uncertainty.prediction_sets import Conformal, Coverage
 
 
 def answers(n: int, seed: int = 0, classes: int = 4, confident: float = 2.0, rare: float = 0.02):

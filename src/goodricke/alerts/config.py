@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from goodricke.keys import faults
+from goodricke.data.config_errors import faults
 
 MODEL = "config.json"  # what a model's folder has
 

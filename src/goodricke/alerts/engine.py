@@ -18,18 +18,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goodricke import ragged
-from goodricke.alerts.answers import NO_CLASS, STATUSES, Answers, unkept
-from goodricke.alerts.change import KEEP, Change, Told, change, unseen
+from goodricke.alerts.answers import NO_CLASS, STATUSES, Answers, Counts, DeadLetter, Message, Outbox, Taken, unkept
 from goodricke.alerts.events import event
-from goodricke.alerts.messages import Counts, DeadLetter, Message, Outbox, Taken
-from goodricke.alerts.packets import UNREADABLE, Alerts
-from goodricke.alerts.record import POINT, Damaged, Record, joined
-from goodricke.alerts.state import Partition, Store
-from goodricke.lightcurves import LightCurves
+from goodricke.alerts.record import KEEP, POINT, Change, Damaged, Record, Told, change, joined, unseen
+from goodricke.alerts.store import Partition, Store
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io.packets import UNREADABLE, Alerts
 from goodricke.models.bundle import Model
 from goodricke.models.multiband import Multiband
-from goodricke.models.stateful import State
+from goodricke.models.recurrent_state import State
 from goodricke.preprocess import MultibandConfig
 from goodricke.preprocess.cleaning import is_significant
 
@@ -51,7 +49,7 @@ class Engine:
         A multi-band one.
     store : Store
     decode : callable
-        Makes `goodricke.alerts.packets.Alerts` of messages' bytes.
+        Makes `goodricke.io.packets.Alerts` of messages' bytes.
     half : bool
         Keep the recurrent cells in float16: records of about half the size.
     keep : int

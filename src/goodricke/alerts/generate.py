@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goodricke import ragged
-from goodricke.alerts import rubin
-from goodricke.alerts.avro import fastavro_module
-from goodricke.alerts.registry import VERSION, schema_of
-from goodricke.lightcurves import LightCurves
-from goodricke.readers.units import nanojansky
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import nanojansky
+from goodricke.io.packets import rubin
+from goodricke.io.packets.avro import fastavro_module
+from goodricke.io.packets.schemas import VERSION, schema_of
 
 POOL = 1 << 20  # random bytes that images are cut from
 IMAGES = ("cutoutDifference", "cutoutScience", "cutoutTemplate")
@@ -71,7 +71,7 @@ def packets(
         Of the images.
     schema : path, optional
         Rubin's schema (``lsst.v11_0.alert.avsc`` with its parts beside it) or an Avro file that has it; the number in
-        the header follows from its version (1100). By default `goodricke.alerts.rubin.schema`.
+        the header follows from its version (1100). By default `goodricke.io.packets.rubin.schema`.
 
     Yields
     ------

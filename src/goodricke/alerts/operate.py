@@ -23,20 +23,19 @@ from rich.live import Live
 from goodricke import __version__
 from goodricke.alerts import events
 from goodricke.alerts.answers import Answers
-from goodricke.alerts.archive import open_archive
 from goodricke.alerts.config import WorkerConfig, read_config
 from goodricke.alerts.engine import Engine
 from goodricke.alerts.events import event
-from goodricke.alerts.live import view
-from goodricke.alerts.metrics import Metrics, serve
-from goodricke.alerts.packets import PacketOptions, decode, photometry
+from goodricke.alerts.monitoring import Metrics, serve, view
 from goodricke.alerts.record import VERSION
 from goodricke.alerts.replay import into_engine, into_topic, observations
 from goodricke.alerts.shadow import Shadow
-from goodricke.alerts.state import PREFIX, open_store, without_password
-from goodricke.catalog.classify import warn_of_unknown_bands
+from goodricke.alerts.store import PREFIX, open_store, without_password
+from goodricke.io import read
+from goodricke.io.packets import PacketOptions, decode, photometry
+from goodricke.io.packets.archive import open_archive
 from goodricke.models.bundle import load_model
-from goodricke.readers import read
+from goodricke.survey.catalog import warn_of_unknown_bands
 
 DONE = 0
 WRITTEN = (".parquet", ".csv", ".json")
@@ -83,7 +82,7 @@ def operate(config: WorkerConfig, live: bool = True, idle: float | None = None, 
     every : float
         Seconds between summaries in the log.
     """
-    from goodricke.alerts.worker import Worker
+    from goodricke.alerts.stream import Worker
 
     known = [field.name for field in fields(PacketOptions)]
     if unknown := [name for name in config.input.options if name not in known]:

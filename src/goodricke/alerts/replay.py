@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from goodricke.alerts import generate
-from goodricke.alerts.answers import Answers
+from goodricke.alerts.answers import Answers, Message
 from goodricke.alerts.engine import Engine
-from goodricke.alerts.messages import Message
-from goodricke.alerts.metrics import Metrics
+from goodricke.alerts.monitoring import Metrics
 from goodricke.alerts.shadow import Shadow
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 
 
 class Pace:

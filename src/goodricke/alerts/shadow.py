@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from goodricke.alerts.answers import Answers
+from goodricke.alerts.answers import Answers, Message
 from goodricke.alerts.engine import Engine
 from goodricke.alerts.events import event
-from goodricke.alerts.messages import Message
 
 
 @dataclass

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from goodricke.data.lightcurves import LightCurves
 from goodricke.download.archive import ABSENT, FAILED, Archive, Ask, Missing, Place
 from goodricke.download.http import Absent, Client, Damaged, Failed
-from goodricke.lightcurves import LightCurves
-from goodricke.readers.opened import Opened
-from goodricke.readers.options import ReadOptions, Unreadable
-from goodricke.readers.registry import reader_of
-from goodricke.readers.streaming import blaming
+from goodricke.io.files import Opened
+from goodricke.io.options import ReadOptions, Unreadable
+from goodricke.io.products import reader_of
+from goodricke.io.reading import blaming
 
 
 @dataclass(frozen=True)

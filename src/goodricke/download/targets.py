@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from goodricke.download.archive import NO_TARGET, Archive, Missing
-from goodricke.readers.building import ABOUT
-from goodricke.readers.columns import OBJECT_ID, normal
+from goodricke.io.building import ABOUT
+from goodricke.io.roles import OBJECT_ID, normal
 
 logger = logging.getLogger("goodricke")
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from goodricke.download.archive import ABSENT, Archive, Ask, Missing, Place
 from goodricke.download.http import Absent, Client, Damaged, Failed
-from goodricke.readers.columns import normal
+from goodricke.io.roles import normal
 
 PRODUCTS = ("qlp", "tglc", "spoc")
 SPOC_NAME = re.compile(r"tess\d{13}-s(\d{4})-(\d{16})-\d{4}-s_lc\.fits")

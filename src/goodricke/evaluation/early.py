@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from goodricke import ragged
+from goodricke.data import ragged
 from goodricke.evaluation.bootstrap import Estimate, resampled, star_sums
-from goodricke.evaluation.metrics import check_answers, confusion_figures, intervals, stars_of
+from goodricke.evaluation.scores import check_answers, confusion_figures, intervals, stars_of
 
 if TYPE_CHECKING:
     from rich.table import Table

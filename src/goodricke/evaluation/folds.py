@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from goodricke.evaluation.metrics import Scores
 from goodricke.evaluation.regression import FIGURES, RegressionScores
+from goodricke.evaluation.scores import Scores
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
-from goodricke.evaluation.metrics import stars_of
+from goodricke.evaluation.scores import stars_of
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from goodricke import __version__
-from goodricke.explorer.opened import Explorer
-from goodricke.explorer.security import Access, Guard
+from goodricke.explorer.session import Explorer
 from goodricke.explorer.store import EXTRA
+from goodricke.service.security import Access, Guard
 
 log = logging.getLogger("goodricke")
 
@@ -41,7 +41,8 @@ def create_app(explorer: Explorer, access: Access | None = None) -> Any:
         from fastapi import FastAPI
         from fastapi.staticfiles import StaticFiles
 
-        from goodricke.explorer import listing, rest, single
+        from goodricke.explorer import object_routes, table_routes
+        from goodricke.service import rest
     except ImportError as error:
         raise ImportError(f"the explorer needs fastapi and uvicorn ({error.name} is missing): {EXTRA}") from error
 
@@ -51,8 +52,8 @@ def create_app(explorer: Explorer, access: Access | None = None) -> Any:
         explorer.close()
 
     app = FastAPI(title="goodricke", version=__version__, docs_url=None, redoc_url=None, lifespan=life)
-    app.include_router(listing.router(explorer))
-    app.include_router(single.router(explorer))
+    app.include_router(table_routes.router(explorer))
+    app.include_router(object_routes.router(explorer))
     find = None if explorer.light_curves is None else explorer.light_curves.of
     app.include_router(rest.router([] if explorer.model is None else [explorer.model], explorer.store, find))
     app.mount("/static", StaticFiles(directory=STATIC))

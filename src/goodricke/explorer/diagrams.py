@@ -1,28 +1,164 @@
-"""Scatter plots of all rows: sky, Hertzsprung-Russell diagram, f1 and A1, map of the embeddings; lassos in them."""
+"""The map of the embeddings: two dimensions by UMAP, of a sample, made once by a process of its own.
+
+UMAP holds Python's lock for most of its minutes: in a thread it would stop the page.
+
+Scatter plots of all rows: sky, Hertzsprung-Russell diagram, f1 and A1, map of the embeddings; lassos in them.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import subprocess
+import sys
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from goodricke.catalog.examination.diagrams import place_in_diagram
-from goodricke.catalog.examination.sample import Sample
-from goodricke.catalog.folder import Catalog
-from goodricke.embeddings.source import EMBEDDING
-from goodricke.explorer.mapping import MAPPED, EmbeddingMap
-from goodricke.explorer.table import Rows, Table
-from goodricke.explorer.where import Lasso, Where
+from goodricke.explorer.query import Lasso, Where
+from goodricke.explorer.store import cached
+from goodricke.explorer.table import Table
+from goodricke.survey.embeddings import EMBEDDING
+from goodricke.survey.examine.figures import NO_UMAP, flattened, place_in_diagram
+from goodricke.survey.examine.sample import Sample
+from goodricke.survey.shards import Catalog, whole_file
+from goodricke.survey.similar import identity
+
+log = logging.getLogger("goodricke")
+
+MAPPED = 20_000  # embeddings in a map
+
+RowNumbers = NDArray[np.int64]
+
+
+class Map(NamedTuple):
+    """Embeddings in two dimensions."""
+
+    rows: RowNumbers  # (m,) of the catalog
+    points: NDArray[np.float64]  # (m, 2)
+    how: str
+
+
+class EmbeddingMap:
+    """A map that is made when it is first asked for, and kept in the user's cache.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    rows : callable
+        Returns the rows to map, increasing.
+    """
+
+    def __init__(self, catalog: Catalog, rows: Callable[[], RowNumbers]) -> None:
+        self._catalog, self._rows = catalog, rows
+        self._process: subprocess.Popen[bytes] | None = None
+        self.failure = ""
+
+    def ask(self) -> Map | None:
+        """Return the map, None while it is being made; `failure` tells if that went wrong."""
+        path = cached(self._catalog.path, f"map-{identity(self._catalog)[:16]}-{_method()}.parquet")
+        if path.exists():
+            return read_map(path)
+        if self._process is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(suffix=".npy", delete=False) as wanted:  # a pipe would wait for its reader
+                np.save(wanted, self._rows())
+            told = [
+                sys.executable,
+                "-m",
+                "goodricke.explorer.diagrams",
+                str(self._catalog.path),
+                wanted.name,
+                str(path),
+            ]
+            self._process = subprocess.Popen(told, stdin=subprocess.DEVNULL)
+        elif self._process.poll() is not None and not path.exists():
+            self.failure = f"the map could not be made (exit code {self._process.returncode}); the terminal tells why"
+        return None
+
+    def close(self) -> None:
+        """Stop the process, if it is at work."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+
+def make_map(catalog: Path, rows: RowNumbers, out: Path) -> None:
+    """Put the embeddings of some rows of a catalog into two dimensions, and write them to a file."""
+    embedding = embeddings_of(Catalog.open(catalog), rows)
+    known = np.isfinite(embedding).all(1)
+    points, how = flattened(embedding[known])
+    table = pa.table({"row": rows[known], "x": points[:, 0], "y": points[:, 1]})
+    with whole_file(out) as file:
+        pq.write_table(table.replace_schema_metadata({"how": how}), file)
+
+
+def read_map(path: Path) -> Map:
+    """Return a map from its file."""
+    table = pq.read_table(path)
+    points = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
+    return Map(table["row"].to_numpy(), points, (table.schema.metadata or {})[b"how"].decode())
+
+
+def embeddings_of(catalog: Catalog, rows: RowNumbers) -> NDArray[np.float32]:
+    """Return the embeddings (m, d) of some rows, in order; NaN for those without."""
+    found, first = list[NDArray[np.float32]](), 0
+    for batch in catalog.dataset.to_batches(columns=[EMBEDDING]):
+        here = rows[(rows >= first) & (rows < first + len(batch))] - first
+        first += len(batch)
+        if len(here):
+            lists = batch[EMBEDDING].take(pa.array(here))
+            found.append(_matrix(lists))
+    if not found:
+        return np.empty((0, 0), np.float32)
+    width = max(m.shape[1] for m in found)
+    return np.concatenate([m if m.shape[1] else np.full((len(m), width), np.nan, np.float32) for m in found])
+
+
+def _matrix(lists: pa.Array) -> NDArray[np.float32]:
+    """Return lists of one length as (n, length), NaN for null ones."""
+    valid = lists.is_valid().to_numpy(zero_copy_only=False)
+    flat = lists.drop_null().flatten().to_numpy(zero_copy_only=False)
+    width = len(flat) // max(int(valid.sum()), 1)
+    result = np.full((len(lists), width), np.nan, np.float32)
+    result[valid] = flat.reshape(-1, width) if width else result[valid]
+    return result
+
+
+def _method() -> str:
+    """Return how a map is made here: one by principal components is made anew once UMAP is installed."""
+    from importlib.util import find_spec
+
+    if find_spec("umap") is None:
+        log.info("principal components instead of UMAP: %s", NO_UMAP)
+        return "pca"
+    return "umap"
+
+
+if __name__ == "__main__":
+    with suppress(AttributeError, OSError):
+        os.nice(10)
+    wanted = Path(sys.argv[2])
+    make_map(Path(sys.argv[1]), np.load(wanted), Path(sys.argv[3]))
+    wanted.unlink()
+
+
+# ---- Scatter plots of all rows: sky, Hertzsprung-Russell diagram, f1 and A1, map of the embeddings; lasso ------------
+
 
 Float = NDArray[np.float64]
 
-NEEDED = {  # quantities (see `goodricke.catalog.examination.sample.NAMES`) of the Hertzsprung-Russell diagram
+NEEDED = {  # quantities (see `goodricke.survey.examine.sample.NAMES`) of the Hertzsprung-Russell diagram
     "hr": ("g", "parallax", "parallax_error", "bp_rp", "bp", "rp", "teff", "extinction", "reddening"),
     "f1_a1": ("f1", "A1"),
     "sky": ("ra", "dec"),
@@ -112,7 +248,7 @@ class Diagrams:
         told = {"x": x, "y": y, "row": shown.tolist(), "class": self._class[shown].tolist()}
         return told | {"total": len(rows), "shown": len(shown), "ready": placed.ready, "note": placed.note}
 
-    def inside(self, lasso: Lasso) -> Rows:
+    def inside(self, lasso: Lasso) -> RowNumbers:
         """Return all rows inside a polygon: on logarithmic axes its edges are straight as they are drawn.
 
         Raises
@@ -243,7 +379,7 @@ class Diagrams:
             return np.full(len(self.table), -1, np.int16)
         return self.table.codes("class", self.classes)
 
-    def _rows_to_map(self) -> Rows:
+    def _rows_to_map(self) -> RowNumbers:
         """Return the rows whose embeddings are mapped: `MAPPED` of those that were classified, at random."""
         ok = np.flatnonzero(self._class >= 0)
         return np.sort(ok[np.argsort(self._rank[ok])[:MAPPED]])

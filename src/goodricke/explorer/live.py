@@ -20,11 +20,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
-from goodricke.alerts.answers import NO_CLASS, STATUSES, classes_of, unkept
-from goodricke.alerts.inspect import look_at
-from goodricke.alerts.messages import Outbox
+from goodricke.alerts.answers import NO_CLASS, STATUSES, Outbox, classes_of, unkept
+from goodricke.alerts.inspect_store import look_at
 from goodricke.alerts.record import Damaged, OtherVersion, Record
-from goodricke.alerts.state import Partition, without_password
+from goodricke.alerts.store import Partition, without_password
 
 log = logging.getLogger("goodricke")
 
@@ -43,7 +42,7 @@ class Live:
     Parameters
     ----------
     store : str, optional
-        Folder of LMDB, or ``redis://...``; see `goodricke.alerts.state.open_store`.
+        Folder of LMDB, or ``redis://...``; see `goodricke.alerts.store.open_store`.
     metrics : str, optional
         Address of a worker's ``/metrics``.
     classes : sequence of str

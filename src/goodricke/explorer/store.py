@@ -23,10 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from goodricke.catalog.folder import Catalog
-from goodricke.embeddings.index import CACHE, identity
-from goodricke.formats import describe
-from goodricke.formats.rows import plain_type
+from goodricke.data.formats import describe
+from goodricke.data.formats.metadata import plain_type
+from goodricke.survey.shards import Catalog
+from goodricke.survey.similar import CACHE, identity
 
 log = logging.getLogger("goodricke")
 

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goodricke.explorer.labels import Entry, Labels
+from goodricke.explorer.annotations import Entry, Labels
+from goodricke.explorer.query import Lasso, Query, Sort, Where
 from goodricke.explorer.store import Column, Store
-from goodricke.explorer.where import Lasso, Query, Sort, Where
 
 COUNTED = 100  # values that are counted one by one
 KEPT = 32  # totals and selections that are remembered

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from goodricke.models.attention import attend
-from goodricke.models.gpu import begin_pass, fused
+from goodricke.models.dropout import Dropout
 from goodricke.models.layers import BiLSTM, Conv, MaskedGroupNorm, at_least_float32, masked_mean, repeat
-from goodricke.models.masks import Dropout
+from goodricke.models.runtime.gpu import begin_pass, fused
 from goodricke.preprocess.tensors import Batch
 
 

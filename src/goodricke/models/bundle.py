@@ -4,7 +4,7 @@
 
     config.json          family, sizes, preprocessing, classes, where it comes from
     model.safetensors    weights, float16 or float32
-    calibration.json     how logits become probabilities (`goodricke.uncertainty.calibrated`)
+    calibration.json     how logits become probabilities (`goodricke.uncertainty.calibration`)
     calibration.safetensors  what prediction sets and novelty are measured by
     golden.npz           inputs and outputs, to check a copy or a platform against (``verify``)
     README.md            the model card: data, split, metrics, licence
@@ -27,22 +27,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from goodricke.keys import faults
-from goodricke.lightcurves import LightCurves
-from goodricke.models import gpu, stateful, threads
+from goodricke.data.config_errors import faults
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.predictions import Predictions
+from goodricke.models import recurrent_state
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.hub import fetch
+from goodricke.models.hub import SHIPPED, fetch, shipped_models
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.models.multiband_step import stepper
-from goodricke.models.names import SHIPPED, shipped_models
-from goodricke.models.stateful import State, Updated
-from goodricke.predictions import Predictions
+from goodricke.models.recurrent_state import State, Updated
+from goodricke.models.runtime import gpu, threads
 from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, Preprocessing, Steps, restore
 from goodricke.preprocess.multiband import context_of
-from goodricke.preprocess.steps import StepBatch
-from goodricke.preprocess.tensors import Batch
-from goodricke.uncertainty.calibrated import Calibration, Mode
-from goodricke.uncertainty.conformal import COVERAGE, Coverage
+from goodricke.preprocess.tensors import Batch, StepBatch
+from goodricke.uncertainty.calibration import Calibration, Mode
+from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
 Precision = Literal["auto", "float32", "bfloat16"]
 FORMAT = 1
@@ -214,7 +213,7 @@ class Model:
         n_points : int (n,)
             Points, or steps, that the network was given of each.
         coverage : Coverage
-            What is promised; see `goodricke.uncertainty.conformal`.
+            What is promised; see `goodricke.uncertainty.prediction_sets`.
         """
         known = self.calibration.sets.get(mode)
         return None if known is None else known.sets(probabilities, n_points, coverage)
@@ -235,7 +234,7 @@ class Model:
     # ---- state per object (multi-band models) -----------------------------------------------------------------
 
     def init_state(self, n: int, half: bool = False) -> State:
-        """Return the state of ``n`` objects before their first observation; see `goodricke.models.stateful`.
+        """Return the state of ``n`` objects before their first observation; see `goodricke.models.recurrent_state`.
 
         Parameters
         ----------
@@ -258,7 +257,7 @@ class Model:
         strict: bool = False,
         coverage: Coverage = COVERAGE,
     ) -> tuple[State, Predictions]:
-        """Take new observations of many objects; see `goodricke.models.stateful`.
+        """Take new observations of many objects; see `goodricke.models.recurrent_state`.
 
         Parameters
         ----------
@@ -322,13 +321,13 @@ class Model:
         if strict:
             config.refuse_unknown_bands(observations)
         steps, told = stepper(network), context_of(observations, config) if config.columns else None
-        state, late = stateful.advance(steps, config, state, observations, rows)
-        logits, embedding, targets = stateful.read_out(steps, config, state, rows, told)
+        state, late = recurrent_state.advance(steps, config, state, observations, rows)
+        logits, embedding, targets = recurrent_state.read_out(steps, config, state, rows, told)
         counts = state.records["bands"]["count"][rows].astype(np.int64)
-        taken, probabilities = stateful.steps_of(counts), self.calibration.one_pass.probabilities(logits)
+        taken, probabilities = recurrent_state.steps_of(counts), self.calibration.one_pass.probabilities(logits)
         return Updated(
             state,
-            stateful.judge(counts, config, late),
+            recurrent_state.judge(counts, config, late),
             late,
             counts.sum(1),
             probabilities,

@@ -11,7 +11,7 @@ and convolutions are plain ones, which take longer than here and memory with the
 
 A multi-band model makes a file per band, ``band-0-g.onnx``, ``band-1-r.onnx``, ...: what one new observation in that
 band costs, a step of the band's network and one of the central network, with its weights in each file. Its place is
-``band`` in the metadata. Cells are those of `goodricke.models.stateful`, zero before an object's first step; a band's
+``band`` in the metadata. Cells are those of `models.recurrent_state`, zero before an object's first step; a band's
 cells go back into that band's file, central cells into the next one whatever its band. ``window`` and ``extras`` (the
 colours, the wait, the object's columns) are those of `goodricke.preprocess.multiband`::
 

@@ -1,4 +1,6 @@
-"""Models on the Hugging Face hub: a repository there holds the files of a model's folder, and nothing else is asked.
+"""Which models there are and what can be said of them by name, without loading PyTorch.
+
+Models on the Hugging Face hub: a repository there holds the files of a model's folder, and nothing else is asked.
 
 What was fetched once is kept in the hub's cache (``HF_HOME``) and found there without network. Needs
 ``pip install 'goodricke[hub]'``.
@@ -9,7 +11,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from goodricke.models.names import FILES
+SHIPPED = Path(__file__).parent / "shipped"
+FILES = ("config.json", "model.safetensors", "calibration.json", "calibration.safetensors", "golden.npz", "README.md")
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+
+
+def completions(incomplete: str) -> list[str]:
+    """Return the shipped models whose names begin like this; where there are none, shells offer files and folders."""
+    return [name for name in shipped_models() if name.startswith(incomplete)]
+
+
+# ---- Models on the Hugging Face hub: a repository there holds the files of a model's folder, and nothing  ------------
+
 
 HELP = "Or take the model's folder from a machine that has it, and give its path"
 

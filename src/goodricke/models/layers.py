@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from einops import rearrange
 from torch import Tensor, nn
 
-from goodricke.models.masks import Dropout
+from goodricke.models.dropout import Dropout
 
 # From this kernel size on, a convolution is cheaper as a product of Fourier transforms on a CPU (measured at C = 128).
 FFT_KERNEL = 12

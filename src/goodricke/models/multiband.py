@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from goodricke.preprocess.steps import StepBatch
+from goodricke.preprocess.tensors import StepBatch
 
 BLOCK = 32  # steps that are padded together
 

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess import dense, folded, multiband
 from goodricke.preprocess.dense import DenseConfig
 from goodricke.preprocess.folded import FoldedConfig
 from goodricke.preprocess.multiband import MultibandConfig
-from goodricke.preprocess.steps import Steps
-from goodricke.preprocess.tensors import Prepared
+from goodricke.preprocess.tensors import Prepared, Steps
 
 Preprocessing = Annotated[DenseConfig | FoldedConfig | MultibandConfig, Field(discriminator="kind")]
 

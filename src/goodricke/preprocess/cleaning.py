@@ -11,10 +11,9 @@ import numpy as np
 from astropy import units as u
 from numpy.typing import NDArray
 
-from goodricke import ragged
-from goodricke.lightcurves import LightCurves
-from goodricke.quantities import factor_to
-from goodricke.readers import units
+from goodricke.data import ragged, units
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import factor_to
 
 
 def finite_points(curves: LightCurves) -> LightCurves:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from goodricke import ragged
-from goodricke.lightcurves import LightCurves
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess.cleaning import align_bands, bin_average, clip_outliers, distinct_points, finite_points, judge
 from goodricke.preprocess.tensors import Prepared
 

@@ -16,11 +16,11 @@ from astropy import units
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from goodricke import ragged
-from goodricke.lightcurves import LightCurves
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import factor_to
 from goodricke.preprocess.cleaning import alternate_bands, finite_points, flux_to_ab, significant_flux
-from goodricke.preprocess.steps import Steps
-from goodricke.quantities import factor_to
+from goodricke.preprocess.tensors import Steps
 
 if TYPE_CHECKING:
     pass

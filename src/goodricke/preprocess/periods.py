@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from goodricke.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves
 
 MOST_FREQUENCIES = 5_000_000  # two centuries of observations; beyond, a stray time would ask for all the memory
 

@@ -7,10 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.simulate.events import events, uniforms
-from goodricke.simulate.noise import damped_random_walk, red_noise
 from goodricke.simulate.parameters import table
-from goodricke.simulate.sinusoids import sinusoids
+from goodricke.simulate.signals import damped_random_walk, events, red_noise, sinusoids, uniforms
 from goodricke.simulate.source import Drawn, Float, Star, averaged, rows, seeds
 
 Rows = NDArray[np.float32]

@@ -17,12 +17,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from goodricke import ragged
-from goodricke.lightcurves import LightCurves
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
 from goodricke.simulate import blocks
 from goodricke.simulate.blocks import BLOCK, Block, column
-from goodricke.simulate.cadence import HALF_HOUR, Cadence, Observations, cadence_called, observe
-from goodricke.simulate.instrument import dominate, draw_systematics, half_hour_noise, noise_of, see
+from goodricke.simulate.instrument import (
+    HALF_HOUR,
+    Cadence,
+    Observations,
+    cadence_called,
+    dominate,
+    draw_systematics,
+    half_hour_noise,
+    noise_of,
+    observe,
+    see,
+)
 from goodricke.simulate.kinds import CLASSES, counts, source
 from goodricke.simulate.source import Drawn, Float, Source
 

@@ -7,9 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.simulate.events import events
 from goodricke.simulate.parameters import table
-from goodricke.simulate.sinusoids import sinusoids
+from goodricke.simulate.signals import events, sinusoids
 from goodricke.simulate.source import Drawn, Float, Star, averaged, rows, seeds
 
 LIFE = 2.6  # a Gaussian is followed this many widths long

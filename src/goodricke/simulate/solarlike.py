@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.simulate.noise import synthesised
 from goodricke.simulate.parameters import Table, table
+from goodricke.simulate.signals import synthesised
 from goodricke.simulate.source import Drawn, Float, Star, rows, seeds
 
 MICROHERTZ = 0.0864  # 1/d

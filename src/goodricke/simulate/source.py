@@ -1,4 +1,7 @@
-"""What every simulated kind of star gives: true parameters that are drawn, and the flux that follows from them."""
+"""What every simulated kind of star gives: true parameters that are drawn, and the flux that follows from them.
+
+Stars that do not vary: all one sees in them is the instrument.
+"""
 
 from __future__ import annotations
 
@@ -91,3 +94,21 @@ def averaged(flux: Callable[[Float], NDArray], time: Float, exposure: float, nod
 @cache
 def _quadrature(nodes: int) -> tuple[Float, Float]:
     return np.polynomial.legendre.leggauss(nodes)
+
+
+# ---- Stars that do not vary: all one sees in them is the instrument --------------------------------------------------
+
+
+class Constant:
+    """A star of constant flux 1."""
+
+    kind = "constant"
+    label = "CONSTANT"
+
+    def draw(self, n: int, rng: np.random.Generator) -> Drawn:
+        """See `Source`."""
+        return {"level": np.ones(n)}
+
+    def flux(self, drawn: Drawn, time: Float, exposure: float) -> NDArray[np.float32]:
+        """See `Source`."""
+        return np.repeat(drawn["level"].astype(np.float32)[:, None], len(time), axis=1)

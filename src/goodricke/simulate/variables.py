@@ -9,12 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from goodricke.simulate.binaries import main_sequence_temperature
-from goodricke.simulate.colours import SECOND_RADIATION_CONSTANT, by_band, dimming, levels, planck, stellar
 from goodricke.simulate.kinds import source
-from goodricke.simulate.noise import damped_random_walk
 from goodricke.simulate.parameters import Table, table
+from goodricke.simulate.signals import damped_random_walk
 from goodricke.simulate.source import Drawn, Float, seeds
-from goodricke.simulate.surveys import Field
+from goodricke.simulate.surveys import SECOND_RADIATION_CONSTANT, Field, by_band, dimming, levels, planck, stellar
 
 WAVELENGTH = 0.7  # um: of the dense simulator's surface brightnesses
 

@@ -17,8 +17,8 @@ from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import Model, Target
 from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig
 from goodricke.preprocess import MultibandConfig, Prepared, Preprocessing, Steps
-from goodricke.training import astrafier, multiband
-from goodricke.training.labelled import Labelled
+from goodricke.training import fit_astrafier, fit_multiband
+from goodricke.training.labels import Labelled
 from goodricke.training.loop import Run
 from goodricke.training.recipe import Recipe
 
@@ -201,20 +201,20 @@ def fit_network(
     """Train a network as the recipe says; see the families' own ``fit``."""
     settings = recipe.training
     if isinstance(network, Astrafier) and isinstance(prepared, Prepared):
-        return astrafier.fit(
+        return fit_astrafier.fit(
             *(network, prepared, data.label, training, validation, settings, folder),
             *(settings.weight_power, settings.score, report, tick),
         )
     if not isinstance(network, Multiband) or not isinstance(recipe.preprocessing, MultibandConfig):
         raise TypeError(f"a {family(network)} network doesn't go with {recipe.preprocessing.kind} preprocessing")
-    weights = astrafier.class_weights(data.label[training], network.config.classes, settings.weight_power)
+    weights = fit_astrafier.class_weights(data.label[training], network.config.classes, settings.weight_power)
     learned = standardised(data, targets).astype(np.float32)
-    task = multiband.Ensemble(
+    task = fit_multiband.Ensemble(
         *(network, data.curves, recipe.preprocessing, data.label, learned, validation, weights),
         *(settings.ensemble, settings.points, settings.score, settings.seed),
     )
     learn = to_standardise(recipe.preprocessing, init)
-    return multiband.fit(task, training, settings, folder, *learn, report, tick)
+    return fit_multiband.fit(task, training, settings, folder, *learn, report, tick)
 
 
 def to_standardise(config: MultibandConfig, init: Model | None) -> tuple[list[int] | None, list[int] | None]:

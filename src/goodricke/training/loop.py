@@ -2,6 +2,8 @@
 
 A run is a folder. Kill it at any moment and start it again: it goes on from the last finished epoch and ends with the
 same weights as a run without interruption, because all randomness of an epoch derives from (seed, epoch).
+
+What the loop looks at after each epoch: loss, accuracy, macro recall and macro F1 on the validation objects.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -262,3 +265,28 @@ def _write(path: Path, content: Any) -> None:
     partial = path.with_suffix(".partial")
     torch.save(content, partial)
     partial.replace(path)
+
+
+# ---- What the loop looks at after each epoch: loss, accuracy, macro recall and macro F1 on the validation ------------
+
+
+def validation_figures(label: NDArray[np.int64], logits: Tensor, weights: Tensor | None = None) -> dict[str, float]:
+    """Return the figures of answers.
+
+    Parameters
+    ----------
+    label : int64 (n,)
+    logits : Tensor (n, C)
+    weights : Tensor (C,), optional
+        Of the classes, for the loss.
+    """
+    from sklearn.metrics import f1_score
+
+    answer, classes = logits.argmax(1).numpy(), np.unique(label)
+    right = answer == label
+    return {
+        "validation_loss": float(F.cross_entropy(logits, torch.from_numpy(label), weights)),
+        "accuracy": float(right.mean()),
+        "macro_recall": float(np.mean([right[label == c].mean() for c in classes])),
+        "macro_f1": float(f1_score(label, answer, labels=classes, average="macro", zero_division=0)),
+    }

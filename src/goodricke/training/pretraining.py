@@ -21,17 +21,16 @@ from pydantic import Field
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from goodricke import ragged
-from goodricke.lightcurves import LightCurves
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
 from goodricke.models.astrafier import Astrafier
 from goodricke.models.bundle import FAMILIES, BundleConfig, Model, load_model
-from goodricke.models.gpu import begin_pass
 from goodricke.models.multiband import BandNetwork, Multiband
+from goodricke.models.runtime.gpu import begin_pass
 from goodricke.preprocess import MultibandConfig, Prepared
-from goodricke.preprocess.steps import StepBatch, Steps
-from goodricke.preprocess.tensors import length_buckets
+from goodricke.preprocess.tensors import StepBatch, Steps, length_buckets
+from goodricke.training.fit_multiband import EnsembleConfig, StepTask, learn_statistics
 from goodricke.training.loop import LoopConfig, Run, train
-from goodricke.training.multiband import EnsembleConfig, StepTask, learn_statistics
 
 FLOOR = 0.3  # error below which a miss weighs no more, in standard deviations of what is predicted
 SINCE, CHANGE = 1, 3  # columns of a step's window: time and magnitude since the band's previous observation

@@ -10,14 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from goodricke.keys import faults
-from goodricke.lightcurves import LightCurves
+from goodricke.data.config_errors import faults
+from goodricke.data.lightcurves import LightCurves
 from goodricke.models.astrafier import AstrafierConfig
 from goodricke.models.bundle import BundleConfig, read_config
 from goodricke.models.multiband import MultibandNetworkConfig
 from goodricke.preprocess import FoldedConfig, MultibandConfig, Preprocessing
+from goodricke.training.fit_multiband import EnsembleConfig
 from goodricke.training.loop import LoopConfig
-from goodricke.training.multiband import EnsembleConfig
 from goodricke.training.pretraining import PretrainingConfig
 from goodricke.uncertainty.novelty import Kind as NoveltyKind
 

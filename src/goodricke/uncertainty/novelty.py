@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from goodricke.uncertainty.conformal import stratum_of
+from goodricke.uncertainty.prediction_sets import stratum_of
 
 Kind = Literal["combined", "mahalanobis", "neighbours", "energy"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -119,7 +119,7 @@ class Novelty:
     stratum : int16 (m,)
         Which of the `edges` each belongs to.
     edges : int32 (B,)
-        As in `goodricke.uncertainty.conformal.Conformal`: short light curves are compared with short ones.
+        As in `goodricke.uncertainty.prediction_sets.Conformal`: short light curves are compared with short ones.
     """
 
     detector: Detector

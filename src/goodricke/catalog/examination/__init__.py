@@ -1,1 +1,0 @@
-"""What an astronomer looks at before believing a catalog: numbers, figures, a report (`goodricke.catalog.examine`)."""

@@ -1,0 +1,1 @@
+"""Light curves, predictions, and what all rooms need to handle them."""

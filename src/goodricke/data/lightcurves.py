@@ -1,0 +1,575 @@
+"""`LightCurves`: a ragged, columnar batch of light curves, the one thing that the parts of goodricke exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+
+from goodricke.data import ragged
+from goodricke.data.arrow import NO_BAND, band_codes, check_bands, columns_of, floats, join, small, strings, unnest
+from goodricke.data.units import in_days, in_magnitudes, part_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+POINT_FIELDS = {"time": np.float64, "value": np.float32, "error": np.float32}
+LIGHT_CURVE = "lightcurve"  # name of the nested column in Arrow tables and Parquet files
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with one light curve: what `LightCurves.faults` lists."""
+
+    object_id: str
+    kind: str
+    count: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.object_id}: {self.kind} ({self.count} points)" if self.count else f"{self.object_id}: {self.kind}"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LightCurves:
+    """An immutable batch of ``n`` light curves with ``N`` observations in all.
+
+    Light curve ``i`` owns the observations ``offsets[i]:offsets[i + 1]``. Slices and Arrow tables share its memory.
+
+    Parameters
+    ----------
+    object_id : pyarrow string array (n,)
+        Identifiers, kept as text: survey ids overflow and lose leading zeros as numbers.
+    offsets : int64 (n + 1,)
+    time : float64 (N,)
+        Days, in ``time_scale``. 64 bits until they are differenced.
+    value, error : float32 (N,)
+        Brightness and its one-sigma uncertainty in ``unit``. An unknown uncertainty is NaN.
+    band : uint8 (N,)
+        Index into ``bands``.
+    bands : tuple of str
+    unit : str
+        ``"mag"``, ``"electron / s"``, ``"relative"`` (flux over its median), ``"nJy"``, ...
+    time_scale : str
+        ``"MJD"``, ``"BTJD"`` (BJD - 2457000), ``"BKJD"`` (BJD - 2454833), ``"HJD"``, ``"JD"``, ``"unknown"``.
+    objects : pyarrow.Table (n rows)
+        Whatever belongs to an object and not to an observation: labels, positions, parameters, source file.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree, a band index has no band, or a per-object column has a reserved name.
+    """
+
+    object_id: pa.Array
+    offsets: NDArray[np.int64]
+    time: NDArray[np.float64]
+    value: NDArray[np.float32]
+    error: NDArray[np.float32]
+    band: NDArray[np.uint8]
+    bands: tuple[str, ...] = (NO_BAND,)
+    unit: str = "unknown"
+    time_scale: str = "unknown"
+    objects: pa.Table | None = None
+
+    def __post_init__(self) -> None:
+        n, total = len(self.object_id), len(self.time)
+        if len(self.offsets) != n + 1 or self.offsets[0] != 0 or self.offsets[-1] != total:
+            raise ValueError(f"offsets must hold {n + 1} numbers from 0 to {total}, one more than object ids")
+        if (np.diff(self.offsets) < 0).any():
+            raise ValueError("offsets must not decrease")
+        for name in ("value", "error", "band"):
+            if len(getattr(self, name)) != total:
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries, time has {total}")
+        if total and self.band.max() >= len(self.bands):
+            raise ValueError(f"band index {self.band.max()} has no name in bands {self.bands}")
+        if self.objects is not None and self.objects.num_rows != n:
+            raise ValueError(f"objects has {self.objects.num_rows} rows for {n} light curves")
+        for name in {"object_id", LIGHT_CURVE}.intersection(self.table_of_objects.column_names):
+            raise ValueError(f"a per-object column can't be called {name!r}: the batch has its own; rename it")
+        for name in ("offsets", *POINT_FIELDS, "band"):  # a view: the caller's own array stays as it is
+            view = getattr(self, name).view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+
+    # ---- making -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_arrays(
+        cls,
+        object_id: Sequence[str] | pa.Array,
+        offsets: ArrayLike,
+        time: ArrayLike,
+        value: ArrayLike,
+        error: ArrayLike | None = None,
+        band: ArrayLike | None = None,
+        **fields: Any,
+    ) -> LightCurves:
+        """Make a batch from anything array-like, converting types; see the class for shapes and units.
+
+        Without ``error`` the uncertainties are NaN (unknown); without ``band`` all observations are in the first band.
+        """
+        time = np.ascontiguousarray(time, np.float64)
+        return cls(
+            strings(object_id),
+            np.ascontiguousarray(offsets, np.int64),
+            time,
+            np.ascontiguousarray(value, np.float32),
+            np.full(len(time), np.nan, np.float32) if error is None else np.ascontiguousarray(error, np.float32),
+            np.zeros(len(time), np.uint8) if band is None else small(band),
+            **fields,
+        )
+
+    @classmethod
+    def from_long(cls, table: pd.DataFrame | pa.Table | Mapping[str, Any], **fields: Any) -> LightCurves:
+        """Make a batch from a table with one row per observation.
+
+        Columns ``object_id``, ``time``, ``value`` and, if known, ``error`` and ``band`` (names); objects keep the
+        order of their first row, observations the order of the table. `goodricke.read` also understands other names.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, an observation has no object id or there are more than 256 bands.
+        """
+        columns = columns_of(table)
+        missing = [name for name in ("object_id", "time", "value") if name not in columns]
+        if missing:
+            raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(columns)}")
+        ids = strings(columns["object_id"])
+        if ids.null_count:
+            raise ValueError(f"{ids.null_count} observations have no object_id; drop them or name their object")
+        ids = ids.dictionary_encode()
+        codes = ids.indices.to_numpy(zero_copy_only=False)
+        order = np.argsort(codes, kind="stable")
+        bands, band = band_codes(strings(columns["band"]) if "band" in columns else None)
+        error = floats(columns["error"], np.float32)[order] if "error" in columns else None
+        counts = np.bincount(codes, minlength=len(ids.dictionary))
+        time = floats(columns["time"], np.float64)[order]
+        value = floats(columns["value"], np.float32)[order]
+        band = None if band is None else band[order]
+        return cls.from_arrays(
+            ids.dictionary, ragged.offsets_of(counts), time, value, error, band, **{"bands": bands} | fields
+        )
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table, column: str = LIGHT_CURVE) -> LightCurves:
+        """Make a batch from a table whose ``column`` holds a light curve per row, sharing its memory where it can.
+
+        The column may be ``struct<list>`` (nested-pandas, LSDB, `to_arrow`) or ``list<struct>`` with the fields
+        ``time``, ``value`` and, if known, ``error`` and ``band``. A null row is an empty light curve. The other columns
+        become `objects`; unit and time scale come from the schema's metadata.
+
+        Raises
+        ------
+        ValueError
+            If the column or a field is missing, or the lists of one row differ in length.
+        """
+        if column not in table.column_names:
+            raise ValueError(f"no column {column!r}; the table has {', '.join(table.column_names)}")
+        offsets, fields = unnest(table[column])
+        missing = [name for name in ("time", "value") if name not in fields]
+        if missing:
+            raise ValueError(
+                f"the nested column {column!r} has no field {', '.join(missing)}; it has {', '.join(fields)}"
+            )
+        meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        bands, band = band_codes(fields.get("band"))
+        ids = table["object_id"] if "object_id" in table.column_names else np.arange(table.num_rows).astype(str)
+        others = table.drop_columns([c for c in ("object_id", column) if c in table.column_names])
+        return cls.from_arrays(
+            strings(ids),
+            offsets,
+            floats(fields["time"], np.float64),
+            floats(fields["value"], np.float32),
+            floats(fields["error"], np.float32) if "error" in fields else None,
+            band,
+            bands=bands,
+            unit=meta.get("unit", "unknown"),
+            time_scale=meta.get("time_scale", "unknown"),
+            objects=others.replace_schema_metadata(None) if others.num_columns else None,
+        )
+
+    @classmethod
+    def from_nested_pandas(cls, frame: Any, column: str = LIGHT_CURVE) -> LightCurves:
+        """Make a batch from a nested-pandas ``NestedFrame`` (also an LSDB partition) with a nested ``column``."""
+        arrays, names = [], []
+        for name in frame.columns:
+            nested = hasattr(frame[name], "nest")  # gives itself to Arrow as a list of structs
+            arrays.append(pa.array(frame[name].array) if nested else pa.Array.from_pandas(frame[name]))
+            names.append(name)
+        if "object_id" not in names:
+            arrays.insert(0, strings(pa.Array.from_pandas(frame.index)))
+            names.insert(0, "object_id")
+        meta = {name: str(frame.attrs[name]) for name in ("unit", "time_scale") if name in frame.attrs}
+        return cls.from_arrow(pa.table(arrays, names=names).replace_schema_metadata(meta or None), column)
+
+    @classmethod
+    def from_timeseries(cls, series: Any, object_id: str | None = None, band: str | None = None) -> LightCurves:
+        """Make a batch of one from a lightkurve ``LightCurve``, an astropy ``TimeSeries`` or the like.
+
+        Nothing is imported: ``time`` needs a ``jd``, or is a quantity or plain numbers in days; the brightness is the
+        ``flux`` or ``mag`` attribute or column, with ``flux_err`` / ``mag_err`` beside it. Times in other units come
+        out in days, mmag in mag; units of flux are kept.
+
+        Raises
+        ------
+        ValueError
+            If there is neither flux nor magnitude, or the times are in no unit of time.
+        """
+        name = next((c for c in ("flux", "mag", "magnitude") if part_of(series, c) is not None), None)
+        if name is None:
+            raise ValueError(
+                f"{type(series).__name__} has neither flux nor mag; rename the brightness column to one of them"
+            )
+        errors = (part_of(series, f"{name}{suffix}") for suffix in ("_err", "_error", "err"))
+        error = next((e for e in errors if e is not None), None)
+        value, error, unit = in_magnitudes(part_of(series, name), error)
+        time, time_scale = in_days(part_of(series, "time"))
+        meta = dict(getattr(series, "meta", None) or {})
+        label = object_id or str(meta.get("OBJECT") or meta.get("TARGETID") or meta.get("LABEL") or "unnamed")
+        return cls.from_arrays(
+            [label],
+            [0, len(time)],
+            time,
+            value,
+            error,
+            bands=(band or str(meta.get("MISSION") or NO_BAND),),
+            unit=unit or ("mag" if name != "flux" else "unknown"),
+            time_scale=time_scale,
+        )
+
+    @classmethod
+    def read_parquet(cls, path: str | Path, column: str = LIGHT_CURVE) -> LightCurves:
+        """Read a nested Parquet file as `write_parquet`, nested-pandas and HATS write it."""
+        return cls.from_arrow(pq.read_table(path, partitioning=None), column)
+
+    @staticmethod
+    def concat(parts: Sequence[LightCurves]) -> LightCurves:
+        """Join batches end to end, merging their bands; per-object columns missing from one are null there.
+
+        Raises
+        ------
+        ValueError
+            If nothing is given, or units or time scales differ (convert first: a silent mix is never right).
+        """
+        if not parts:
+            raise ValueError("nothing to concatenate")
+        for name in ("unit", "time_scale"):
+            found = {getattr(part, name) for part in parts}
+            if len(found) > 1:
+                raise ValueError(f"light curves with different {name} can't be joined: {', '.join(sorted(found))}")
+        bands = tuple(dict.fromkeys(name for part in parts for name in part.bands))
+        check_bands(bands)
+        tables = [part.table_of_objects for part in parts]
+        return LightCurves(
+            pa.concat_arrays([part.object_id for part in parts]),
+            ragged.offsets_of(np.concatenate([part.n_obs for part in parts])),
+            np.concatenate([part.time for part in parts]),
+            np.concatenate([part.value for part in parts]),
+            np.concatenate([part.error for part in parts]),
+            np.concatenate([np.array([bands.index(b) for b in part.bands], np.uint8)[part.band] for part in parts]),
+            bands,
+            parts[0].unit,
+            parts[0].time_scale,
+            join(tables) if any(t.num_columns for t in tables) else None,
+        )
+
+    # ---- giving away ------------------------------------------------------------------------------------------
+
+    def to_arrow(self) -> pa.Table:
+        """Return a table: ``object_id``, the per-object columns and the nested column ``lightcurve``, memory shared.
+
+        The nested column is a ``struct<list>``; band is a dictionary, so that any reader sees its name.
+        """
+        offsets = pa.array(self.offsets.astype(np.int32) if len(self.time) < 2**31 else self.offsets)
+        make = pa.ListArray.from_arrays if len(self.time) < 2**31 else pa.LargeListArray.from_arrays
+        band = pa.DictionaryArray.from_arrays(pa.array(self.band), pa.array(self.bands, pa.string()))
+        points = {
+            "time": pa.array(self.time),
+            "value": pa.array(self.value),
+            "error": pa.array(self.error),
+            "band": band,
+        }
+        nested = pa.StructArray.from_arrays([make(offsets, flat) for flat in points.values()], names=list(points))
+        table = self.table_of_objects
+        table = table.add_column(0, "object_id", self.object_id).append_column(LIGHT_CURVE, nested)
+        return table.replace_schema_metadata({"unit": self.unit, "time_scale": self.time_scale})
+
+    def to_nested_pandas(self) -> Any:
+        """Return a nested-pandas ``NestedFrame`` with ``object_id`` as a column.
+
+        Raises
+        ------
+        ImportError
+            If nested-pandas is not installed.
+        """
+        try:
+            from nested_pandas import NestedDtype, NestedFrame
+        except ImportError as error:
+            raise ImportError("to_nested_pandas needs nested-pandas: pip install 'goodricke[survey]'") from error
+        table = self.to_arrow()
+        # bands as plain text: nested-pandas has no dictionary inside a list
+        fields = [f.field(i) for f in [table.schema.field(LIGHT_CURVE).type] for i in range(f.num_fields)]
+        plain = pa.struct([(f.name, pa.list_(pa.string()) if f.name == "band" else f.type) for f in fields])
+        frame = NestedFrame(table.drop_columns([LIGHT_CURVE]).to_pandas())
+        nested = table[LIGHT_CURVE].cast(plain)
+        import pandas as pd
+
+        frame[LIGHT_CURVE] = pd.Series(nested.to_pandas(types_mapper=pd.ArrowDtype), dtype=NestedDtype(plain))
+        frame.attrs = {"unit": self.unit, "time_scale": self.time_scale}
+        return frame
+
+    def to_long(self) -> pd.DataFrame:
+        """Return a pandas table with one row per observation."""
+        import pandas as pd
+
+        names = np.array(self.object_id.to_pylist(), dtype=object)
+        columns = {"object_id": ragged.spread(names, self.offsets), "time": self.time, "value": self.value}
+        return pd.DataFrame(columns | {"error": self.error, "band": np.array(self.bands, dtype=object)[self.band]})
+
+    def write_parquet(self, path: str | Path) -> None:
+        """Write a nested Parquet file that goodricke, nested-pandas, LSDB and DuckDB open."""
+        pq.write_table(self.to_arrow(), path, compression="zstd")
+
+    # ---- looking ----------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.object_id)
+
+    def __repr__(self) -> str:
+        return (
+            f"LightCurves({len(self)} objects, {len(self.time)} observations, bands {'/'.join(self.bands)}, "
+            f"value in {self.unit}, time in {self.time_scale})"
+        )
+
+    @property
+    def shape(self) -> tuple[int]:
+        """As an array of light curves would have it, (n,): scikit-learn splits them by it."""
+        return (len(self),)
+
+    @property
+    def n_obs(self) -> NDArray[np.int64]:
+        """Number of observations per light curve, (n,)."""
+        return ragged.lengths(self.offsets)
+
+    @property
+    def ids(self) -> list[str]:
+        """Object ids as a list of str."""
+        return self.object_id.to_pylist()
+
+    @property
+    def table_of_objects(self) -> pa.Table:
+        """The per-object columns; a table of n rows and no column if there are none."""
+        if self.objects is not None:
+            return self.objects
+        return pa.table({"_": self.object_id}).drop_columns(["_"])
+
+    @cached_property
+    def in_magnitudes(self) -> bool:
+        """Whether ``value`` is a magnitude (smaller is brighter)."""
+        return self.unit.lower().startswith("mag")
+
+    def column(self, name: str) -> NDArray:
+        """Return a per-object column as a NumPy array.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        """
+        if name not in self.table_of_objects.column_names:
+            raise KeyError(f"no per-object column {name!r}; there are: {', '.join(self.table_of_objects.column_names)}")
+        return self.table_of_objects[name].to_numpy()
+
+    def with_columns(self, **columns: Any) -> LightCurves:
+        """Return the batch with per-object columns added or replaced."""
+        table = self.table_of_objects
+        for name, values in columns.items():
+            if name in table.column_names:
+                table = table.drop_columns([name])
+            table = table.append_column(
+                name, values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+            )
+        return replace(self, objects=table)
+
+    # ---- choosing and ordering --------------------------------------------------------------------------------
+
+    def rename_bands(self, names: Mapping[str, str]) -> LightCurves:
+        """Return the light curves with some bands under other names; two that get one name become one band."""
+        renamed = [names.get(band, band) for band in self.bands]
+        if renamed == list(self.bands):
+            return self
+        bands = tuple(dict.fromkeys(renamed))
+        return replace(self, bands=bands, band=np.array([bands.index(name) for name in renamed], np.uint8)[self.band])
+
+    def __getitem__(self, which: Any) -> LightCurves:
+        """Return some of the light curves: one index (a batch of one), a slice, indices (n',) or a mask (n,)."""
+        if isinstance(which, tuple) and len(which) == 2 and which[1] is Ellipsis:  # how scikit-learn takes rows
+            which = which[0]
+        if isinstance(which, int | np.integer):
+            index = int(which) + (len(self) if which < 0 else 0)
+            if not 0 <= index < len(self):
+                raise IndexError(f"light curve {which} of {len(self)}")
+            which = slice(index, index + 1)
+        if isinstance(which, slice):
+            start, stop, step = which.indices(len(self))
+            if step == 1:
+                return self._contiguous(start, max(start, stop))
+            which = np.arange(start, stop, step)
+        rows = np.asarray(which)
+        if rows.dtype == bool:
+            if rows.shape != (len(self),):
+                raise IndexError(f"a mask of shape {rows.shape} for {len(self)} light curves")
+            rows = np.flatnonzero(rows)
+        if rows.size and not np.issubdtype(rows.dtype, np.integer):
+            raise IndexError(f"light curves are chosen by whole numbers, a mask or a slice, not by {rows.dtype}")
+        return self._take(rows.astype(np.int64))
+
+    def __iter__(self) -> Iterator[LightCurves]:
+        return (self[i] for i in range(len(self)))
+
+    def _contiguous(self, start: int, stop: int) -> LightCurves:
+        first, last = self.offsets[start], self.offsets[stop]
+        return replace(
+            self,
+            object_id=self.object_id.slice(start, stop - start),
+            offsets=self.offsets[start : stop + 1] - first,
+            objects=None if self.objects is None else self.objects.slice(start, stop - start),
+            **{name: getattr(self, name)[first:last] for name in ("time", "value", "error", "band")},
+        )
+
+    def _take(self, rows: NDArray[np.int64]) -> LightCurves:
+        rows = np.where(rows < 0, rows + len(self), rows)
+        points, offsets = ragged.gather(rows, self.offsets)
+        return replace(
+            self,
+            object_id=self.object_id.take(pa.array(rows)),
+            offsets=offsets,
+            objects=None if self.objects is None else self.objects.take(pa.array(rows)),
+            **{name: getattr(self, name)[points] for name in ("time", "value", "error", "band")},
+        )
+
+    def where(self, keep: NDArray[np.bool_]) -> LightCurves:
+        """Return all the light curves with only the observations in the mask ``keep`` (N,)."""
+        points = {name: getattr(self, name)[keep] for name in ("time", "value", "error", "band")}
+        return replace(self, offsets=ragged.select(keep, self.offsets), **points)
+
+    @property
+    def has_several_bands(self) -> NDArray[np.bool_]:
+        """Whether the observations of each light curve are in more than one band, (n,)."""
+        first, last = (ragged.extreme(self.band, self.offsets, each) for each in (np.minimum, np.maximum))
+        return first < last
+
+    def in_band(self, name: str) -> LightCurves:
+        """Return all the light curves with only their observations in one band; those without any stay, empty."""
+        kept = self.where(self.band == (self.bands.index(name) if name in self.bands else len(self.bands)))
+        return replace(kept, bands=(name,), band=np.zeros_like(kept.band))
+
+    def sorted(self) -> LightCurves:
+        """Return the batch with each light curve in order of time; observations at equal times keep their order."""
+        if self.is_sorted.all():
+            return self
+        order = np.lexsort((self.time, ragged.owner(self.offsets)))
+        return replace(self, **{name: getattr(self, name)[order] for name in ("time", "value", "error", "band")})
+
+    @property
+    def is_sorted(self) -> NDArray[np.bool_]:
+        """Whether the times of each light curve never decrease, NaN passed over, (n,)."""
+        time, offsets, known = self.time, self.offsets, ~np.isnan(self.time)
+        if not known.all():
+            time, offsets = time[known], ragged.select(known, offsets)
+        falls = np.zeros(len(time), bool)
+        falls[1:] = time[1:] < time[:-1]
+        falls[offsets[:-1][ragged.lengths(offsets) > 0]] = False
+        return ragged.total(falls, offsets) == 0
+
+    def fold(self, period: ArrayLike, epoch: ArrayLike | None = None) -> LightCurves:
+        """Return the light curves folded: ``time`` becomes the phase in [0, 1), sorted.
+
+        Parameters
+        ----------
+        period : float or (n,)
+            In days, one for all or one per light curve.
+        epoch : float or (n,), optional
+            Time of phase zero; each light curve's first time by default.
+
+        Raises
+        ------
+        ValueError
+            If a period is not a positive finite number.
+        """
+        period = np.broadcast_to(np.asarray(period, np.float64), len(self))
+        if not (np.isfinite(period) & (period > 0)).all():
+            raise ValueError("periods must be positive and finite")
+        start = ragged.extreme(self.time, self.offsets, np.fmin) if epoch is None else epoch  # NaN is no first time
+        zero = np.broadcast_to(np.asarray(start, np.float64), len(self))
+        cycles = (self.time - ragged.spread(zero, self.offsets)) / ragged.spread(period, self.offsets)
+        phase = cycles - np.floor(cycles)
+        return replace(self, time=np.where(phase == 1.0, 0.0, phase), time_scale="phase").sorted()
+
+    # ---- checking ---------------------------------------------------------------------------------------------
+
+    def faults(self) -> list[Fault]:
+        """List everything wrong with the light curves, object by object; empty if all is well.
+
+        Looked for: no observation, unsorted and duplicate times (within a band), times, values and errors that are not
+        finite, errors that are not positive, and object ids that come twice.
+        """
+        known = np.isfinite(self.error)
+        per_point = {
+            "time is not finite": ~np.isfinite(self.time),
+            "value is not finite": ~np.isfinite(self.value),
+            "error is infinite": np.isinf(self.error),
+            "error is not positive": known & (np.where(known, self.error, 1) <= 0),
+            "duplicate time": self._duplicates(),
+        }
+        found = [(i, kind, int(c)) for kind, bad in per_point.items() for i, c in self._count(bad)]
+        found += [(int(i), "no observation", 0) for i in np.flatnonzero(self.n_obs == 0)]
+        found += [(int(i), "times are not sorted", 0) for i in np.flatnonzero(~self.is_sorted)]
+        counts = pc.value_counts(self.object_id)
+        twice = {str(c["values"]) for c in counts.to_pylist() if c["counts"] > 1}
+        ids = self.ids
+        found += [(i, "object id comes more than once", 0) for i, name in enumerate(ids) if name in twice]
+        return [Fault(ids[i], kind, count) for i, kind, count in sorted(found)]
+
+    def validate(self) -> LightCurves:
+        """Return the batch itself if it has no fault.
+
+        Raises
+        ------
+        ValueError
+            Naming every fault with its object id.
+        """
+        faults = self.faults()
+        if faults:
+            shown = "\n  ".join(map(str, faults[:50])) + (
+                f"\n  ... and {len(faults) - 50} more" if len(faults) > 50 else ""
+            )
+            raise ValueError(f"{len(faults)} faults in {len(self)} light curves:\n  {shown}")
+        return self
+
+    def _duplicates(self) -> NDArray[np.bool_]:
+        """Mark observations that share object, band and time with an earlier one, (N,)."""
+        keys = (self.time, self.band, ragged.owner(self.offsets))
+        order = np.lexsort(keys)
+        same = np.ones(max(len(order) - 1, 0), bool)
+        for key in keys:
+            same &= key[order][1:] == key[order][:-1]
+        result = np.zeros(len(order), bool)
+        result[order[1:]] = same
+        return result
+
+    def _count(self, bad: NDArray[np.bool_]) -> list[tuple[int, int]]:
+        counts = ragged.total(bad, self.offsets).astype(int)
+        return [(int(i), int(counts[i])) for i in np.flatnonzero(counts)]

@@ -1,0 +1,1 @@
+"""Figures of scores, classes and light curves."""

@@ -1,0 +1,238 @@
+"""Figures of answers with few observations: score after k steps, score by number, one object's probability history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from goodricke.data.lightcurves import LightCurves
+from goodricke.evaluation.bootstrap import Estimate
+from goodricke.evaluation.early import FIGURES, ByNumber, ByTruncation
+from goodricke.evaluation.figures.style import (
+    COLOURS,
+    GREY,
+    PALE,
+    canvas,
+    count_axis,
+    draw_light_curve,
+    label_ends,
+    say,
+    shorten,
+    thin,
+)
+
+WIDTH = 7.5  # inches
+MOST_CLASSES = 7  # with a line of their own: as many as there are colours
+SMALL = 0.2  # a class that never gets so probable is one of the others
+TRUE = " (true)"
+WIDE = 20  # ratio of numbers from which on an axis is logarithmic
+APART = 5.0  # points between the marks of two models in one bin
+
+
+def plot_early(curves: Mapping[str, ByTruncation], path: str | Path, figure_of_merit: str = "macro_f1") -> None:
+    """Draw the score after k steps with its 95 % interval, and below how many light curves have so many steps.
+
+    Parameters
+    ----------
+    curves : dict of ByTruncation
+        By the name of the model; seven at most are told apart by colour.
+    path : path
+    figure_of_merit : str
+        ``macro_f1`` or ``accuracy``.
+    """
+    with _two_panels(curves, path, figure_of_merit) as (upper, lower):
+        for colour, curve in zip(COLOURS, curves.values(), strict=False):
+            value, low, high = _columns(getattr(curve, figure_of_merit))
+            upper.fill_between(curve.at, low, high, color=colour, alpha=0.15, lw=0)
+            upper.plot(curve.at, value, color=colour, lw=1.4, marker="o", ms=3)
+        for reached in {tuple(zip(c.at, c.reached / c.n, strict=True)) for c in curves.values()}:
+            x, share = np.array(reached).T
+            lower.plot(x, 100 * share, color=GREY, lw=1, marker="o", ms=2.5)
+        steps = np.concatenate([curve.at for curve in curves.values()])
+        _number_axis(lower, steps.min(), steps.max())
+        lower.set(xlabel="light curve cut after k steps", ylabel="% that\nreach k", ylim=(0, 105))
+
+
+def plot_by_number(curves: Mapping[str, ByNumber], path: str | Path, figure_of_merit: str = "macro_f1") -> None:
+    """Draw the score by the total number of observations, as Fig. 10 of Becker et al. (2025), with 95 % intervals.
+
+    A bar spans each bin, its mark stands at the median number of observations; below is how many objects the bins of
+    the first model hold.
+
+    Parameters
+    ----------
+    curves : dict of ByNumber
+        By the name of the model; seven at most are told apart by colour.
+    path : path
+    figure_of_merit : str
+        ``macro_f1`` or ``accuracy``.
+    """
+    with _two_panels(curves, path, figure_of_merit) as (upper, lower):
+        shifts = APART * (np.arange(len(curves)) - (len(curves) - 1) / 2)
+        for colour, shift, curve in zip(COLOURS, shifts, curves.values(), strict=False):
+            _draw_bins(upper, curve, figure_of_merit, colour, shift)
+        first = next(iter(curves.values()))
+        left, right = _drawn(first)
+        lower.bar(left, first.n, right - left, align="edge", color=PALE, edgecolor="white", lw=0.8)
+        drawn = np.concatenate([_drawn(curve) for curve in curves.values()], axis=1)
+        _number_axis(lower, drawn.min(), drawn.max())
+        lower.set(xlabel="number of observations", ylabel="objects")
+
+
+def plot_probability_history(
+    time: ArrayLike,
+    probabilities: ArrayLike,
+    classes: Sequence[str],
+    path: str | Path,
+    curve: LightCurves | None = None,
+    truth: str | None = None,
+) -> None:
+    """Draw how an object's class probabilities change with each observation, as Fig. 9 of Becker et al. (2025).
+
+    A probability holds until the next step. Classes that come to 0.2 at some step, seven at most, have a line of their
+    own, named at its end with the last probability; the others are added up in grey.
+
+    Parameters
+    ----------
+    time : (M,)
+        Of each step, in the days of ``curve``, in order.
+    probabilities : (M, C)
+        After each step.
+    classes : (C,)
+    path : path
+    curve : LightCurves, optional
+        The object's light curve, drawn above, by band.
+    truth : str, optional
+        The true class, if known: marked in the figure.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, times are not in order, something is not finite, there is more than one light curve, or the
+        true class is none of the classes.
+    """
+    t, p = _checked_history(time, probabilities, classes, curve, truth)
+    with canvas(path, 10, 5.6 if curve is not None else 3.4) as figure:
+        panels = figure.subplots(1 if curve is None else 2, 1, sharex=len(t) > 0, squeeze=False)[:, 0]
+        if curve is not None:
+            draw_light_curve(panels[0], curve)
+            panels[0].set_title(shorten(curve.ids[0]), parse_math=False, loc="left")
+        if not len(t):
+            say(panels[-1], "no step: too few observations for an answer")
+            return
+        axes = thin(panels[-1])
+        seen = t if curve is None else np.append(t, curve.time[np.isfinite(curve.time)])
+        margin = 0.02 * np.ptp(seen) or 0.5
+        axes.set(xlim=(seen.min() - margin, seen.max() + margin), ylim=(-0.02, 1.02))
+        axes.set(xlabel=panels[0].get_xlabel() or "time [d]", ylabel="probability", yticks=[0, 0.25, 0.5, 0.75, 1])
+        if curve is not None:
+            panels[0].set_xlabel("")
+        _draw_history(axes, t, p, classes, truth)
+
+
+def highlighted(probabilities: NDArray[np.floating], truth: int | None = None) -> NDArray[np.int64]:
+    """Return the classes worth a line of their own (c,), at most `MOST_CLASSES`, from probabilities (M, C).
+
+    They are the last answer, the truth, and those that get most probable at some step, if `SMALL` at least.
+    """
+    peak = probabilities.max(0).astype(np.float64)
+    chosen = [probabilities[-1].argmax()] + ([] if truth is None else [truth])
+    peak[chosen] = np.inf
+    order = np.argsort(-peak, kind="stable")[:MOST_CLASSES]
+    return order[peak[order] >= SMALL]
+
+
+@contextmanager
+def _two_panels(curves: Mapping[str, Any], path: str | Path, figure_of_merit: str) -> Iterator[tuple[Any, Any]]:
+    """Give a panel for scores and a low one below it; at the end fit the axis of the scores and name the models."""
+    if not curves or len(curves) > len(COLOURS):
+        raise ValueError(f"{len(curves)} curves: one to {len(COLOURS)} can be told apart in a figure")
+    if figure_of_merit not in FIGURES:
+        raise ValueError(f"no figure of merit {figure_of_merit!r}: choose {' or '.join(FIGURES)}")
+    figures = [getattr(curve, figure_of_merit) for curve in curves.values()]
+    with canvas(path, WIDTH, 4.8) as figure:
+        upper, lower = (thin(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
+        yield upper, lower
+        upper.set_ylabel(FIGURES[figure_of_merit])
+        _limits(upper, np.concatenate(figures))
+        names = [shorten(name, 24) for name in curves]
+        label_ends(upper, [(f[-1].value, name, c) for f, name, c in zip(figures, names, COLOURS, strict=False)])
+
+
+def _draw_history(axes: Any, time: NDArray, p: NDArray, classes: Sequence[str], truth: str | None) -> None:
+    """Draw the probabilities (M, C) as steps that reach the right edge, and name them there."""
+    shown = highlighted(p, None if truth is None else list(classes).index(truth))
+    x = np.append(time, axes.get_xlim()[1])
+    rest = p.sum(1) - p[:, shown].sum(1)
+    names = [shorten(classes[k], 22) + (TRUE if classes[k] == truth else "") for k in shown]
+    lines = list(zip(names, p[:, shown].T, COLOURS, strict=False))
+    if others := len(classes) - len(shown):
+        lines.append((f"{others} others" if others > 1 else "1 other", rest, GREY))
+    for name, y, colour in reversed(lines):  # the most important on top
+        style = {"lw": 1, "ls": ":"} if colour == GREY else {"lw": 2.2 if name.endswith(TRUE) else 1.2}
+        axes.plot(x, np.append(y, y[-1]), drawstyle="steps-post", color=colour, **style)
+    label_ends(axes, [(float(y[-1]), f"{y[-1]:.2f}  {name}", colour) for name, y, colour in lines])
+
+
+def _draw_bins(axes: Any, curve: ByNumber, figure_of_merit: str, colour: str, shift: float) -> None:
+    """Draw bars and error bars of one model, its marks shifted by some points against those of the others."""
+    from matplotlib.transforms import ScaledTranslation
+
+    value, low, high = _columns(getattr(curve, figure_of_merit))
+    left, right = _drawn(curve)
+    axes.hlines(value, left, right, color=colour, lw=2.5, alpha=0.35)
+    moved = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
+    spread = np.maximum([value - low, high - value], 0)  # the interval of a biased resample can miss the value
+    axes.errorbar(curve.median, value, spread, fmt="o", ms=4, color=colour, elinewidth=1, transform=moved)
+
+
+def _drawn(curve: ByNumber) -> tuple[NDArray, NDArray]:
+    """Return from where to where each bin is drawn: its edges, but not beyond all objects' numbers."""
+    return np.maximum(curve.edges[:-1], curve.fewest[0] - 0.5), np.minimum(curve.edges[1:], curve.most[-1] + 0.5)
+
+
+def _checked_history(
+    time: ArrayLike, probabilities: ArrayLike, classes: Sequence[str], curve: LightCurves | None, truth: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return times (M,) and probabilities (M, C), or say what is wrong."""
+    t, p = np.asarray(time, np.float64), np.asarray(probabilities, np.float64)
+    if p.shape != (len(t), len(classes)):
+        raise ValueError(f"{len(t)} steps and {len(classes)} classes need probabilities of that shape, not {p.shape}")
+    if not np.isfinite(t).all() or (np.diff(t) < 0).any() or not np.isfinite(p).all():
+        raise ValueError("times and probabilities of the steps must be finite, and the times in order")
+    if curve is not None and len(curve) != 1:
+        raise ValueError(f"one light curve makes a history, not {len(curve)}")
+    if truth is not None and truth not in classes:
+        raise ValueError(f"the true class {truth!r} is none of {', '.join(classes)}")
+    return t, p
+
+
+def _columns(figures: Sequence[Estimate]) -> NDArray[np.float64]:
+    """Return value, low and high of several figures as rows, (3, K)."""
+    return np.array(figures, np.float64).T
+
+
+def _limits(axes: Any, figures: NDArray[np.float64]) -> None:
+    """Fit the axis of a score to values and intervals (K, 3), at most from 0 to 1."""
+    low, high = np.nanmin(figures), np.nanmax(figures)
+    margin = max(0.06 * (high - low), 0.02)
+    axes.set_ylim(max(low - margin, -0.02), min(high + margin, 1.02))
+    axes.grid(axis="y", color="#EEEEEE", lw=0.6)
+    axes.set_axisbelow(True)
+
+
+def _number_axis(axes: Any, low: float, high: float) -> None:
+    """Fit an axis of numbers of observations, logarithmic if they span more than `WIDE`."""
+    if low > 0 and high > WIDE * low:
+        axes.set_xscale("log")
+        count_axis(axes.xaxis)
+        margin = (high / low) ** 0.02
+        axes.set_xlim(low / margin, high * margin)
+    else:
+        margin = 0.02 * (high - low) or 0.5
+        axes.set_xlim(low - margin, high + margin)

@@ -1,0 +1,239 @@
+"""From what a user gives (file, folder, pattern, list) to the paths of the files to read, in a stable order.
+
+A file opened once: its first bytes tell what it is, and readers share what was read.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from goodricke.io.fits import CUT_SHORT, FitsFile
+from goodricke.io.options import Unreadable
+
+FORMATS = ("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl", "avro")
+SUFFIXES = (*(f".{name}{packed}" for name in FORMATS for packed in ("", ".gz")), ".parquet", ".pq")
+HATS = ("hats.properties", "properties")  # one of them is in the folder of a HATS catalog
+THUMBNAIL = "data_thumbnail.parquet"  # among the files of a HATS catalog: rows that are in the others
+COLLECTION = "collection.properties"  # and this one in that of a HATS collection, which names its catalog
+LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
+
+Given = str | Path | Sequence[str | Path]
+
+
+def find(source: Given, *, recursive: bool = False) -> list[str]:
+    """Return the paths of the files to read.
+
+    Parameters
+    ----------
+    source : path, str or sequence of them
+        A file (always taken, whatever its suffix), a folder (its files with one of `SUFFIXES`, sorted by name; hidden
+        ones and those beginning with an underscore are left out), a HATS catalog or collection, a pattern with ``*``,
+        ``?`` or ``[]`` (``**`` for any depth), or a text file with one path per line, relative to itself or to the
+        working folder.
+    recursive : bool
+        Whether folders are searched with all their subfolders.
+
+    Raises
+    ------
+    Unreadable
+        If a pattern matches nothing or a folder holds no such file.
+    """
+    paths = list[str]()
+    for found in each(source, recursive=recursive):
+        if isinstance(found, Unreadable):
+            raise found
+        paths.append(found)
+    return paths
+
+
+def each(source: Given, *, recursive: bool = False) -> Iterator[str | Unreadable]:
+    """Give the paths of `find` one by one; in place of an item of the source that names no file, why not."""
+    for item in [source] if isinstance(source, str | Path) else source:
+        path = os.fspath(item)
+        try:
+            yield from _named_by(path, recursive)
+        except Unreadable as refusal:
+            yield refusal
+        except OSError as error:
+            yield Unreadable(error.filename or path, f"can't be searched ({error.strerror})", "check the permissions")
+
+
+def _named_by(path: str, recursive: bool) -> Iterator[str]:
+    if os.path.isdir(path):
+        yield from _filled(path, _in_folder(path, recursive), "holds no file that could be a light curve", recursive)
+    elif glob.has_magic(path) and not os.path.exists(path):
+        matches = sorted(name for name in glob.iglob(path, recursive=True) if os.path.isfile(name))
+        yield from _filled(path, matches, "matches no file", True)
+    else:
+        yield from _listed(path) or [path]
+
+
+def _filled(path: str, found: Iterable[str], empty: str, deep: bool) -> Iterator[str]:
+    count = 0
+    for count, name in enumerate(found, 1):  # noqa: B007  the last number is the count
+        yield name
+    if not count:
+        raise Unreadable(
+            path, empty, "check the path" if deep else "check the path, or search subfolders with --recursive"
+        )
+
+
+def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
+    catalog = hats_catalog(folder)
+    if catalog is not None:
+        within = _in_plain_folder(os.path.join(catalog, "dataset"), True)
+        yield from (path for path in within if os.path.basename(path) != THUMBNAIL)
+    else:
+        yield from _in_plain_folder(folder, recursive)
+
+
+def hats_catalog(folder: str) -> str | None:
+    """Return the folder of the HATS catalog that a folder is or, as a collection, holds; None for any other folder."""
+    if os.path.isfile(os.path.join(folder, COLLECTION)):
+        with open(os.path.join(folder, COLLECTION), encoding="utf-8") as file:
+            told = dict(line.strip().split("=", 1) for line in file if "=" in line and line[0] != "#")
+        folder = os.path.join(folder, told.get("hats_primary_table_url", ""))
+    known = any(os.path.isfile(os.path.join(folder, name)) for name in HATS)
+    return folder if known and os.path.isdir(os.path.join(folder, "dataset")) else None
+
+
+def _in_plain_folder(folder: str, recursive: bool) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        found = sorted((entry for entry in entries if entry.name[0] not in "._"), key=lambda entry: entry.name)
+    for entry in found:
+        if entry.is_dir():
+            if recursive:
+                yield from _in_plain_folder(entry.path, recursive)
+        elif entry.name.lower().endswith(SUFFIXES):
+            yield entry.path
+
+
+def _listed(path: str) -> list[str]:
+    """Return the paths that a text file lists; none if it isn't such a list."""
+    if not path.lower().endswith(LISTS) or os.path.splitext(path)[1].lower() not in LISTS or not os.path.isfile(path):
+        return []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        first = next((line.strip() for line in file if line.strip() and not line.startswith("#")), "")
+        if "\x00" in first or not _resolve(first, path):
+            return []
+        file.seek(0)
+        lines = [line.strip() for line in file if line.strip() and not line.startswith("#")]
+    return [_resolve(line, path) or line for line in lines]
+
+
+def _resolve(line: str, list_path: str) -> str | None:
+    """Return the existing file that a line of a list names, None if there is none."""
+    places = (os.path.join(os.path.dirname(list_path), line), line) if 0 < len(line) < 4096 else ()
+    return next((place for place in places if os.path.isfile(place)), None)
+
+
+# ---- A file opened once: its first bytes tell what it is, and readers share what was read ----------------------------
+
+
+HEAD = 4096  # bytes looked at to tell text from binary
+
+
+class Opened:
+    """A file that some reader may take; nothing is read before it is asked for.
+
+    Parameters
+    ----------
+    path : path or str
+    groups : range, optional
+        Row groups that are wanted of a Parquet file, all by default; readers of whole tables know no such thing.
+
+    Raises
+    ------
+    Unreadable
+        If it is missing, a folder or empty.
+    """
+
+    def __init__(self, path: Path | str, groups: range | None = None) -> None:
+        self.path, self.groups = str(path), groups
+        self.noted: list[str] = []  # columns that a reader of tables used
+        self.found: dict[Any, Any] = {}  # what one reader found out while recognising, for the others to use
+        plain = Path(path)
+        if plain.is_dir():
+            raise Unreadable(path, "is a folder", "give the file in it that is meant")
+        if not plain.exists():
+            raise Unreadable(path, "does not exist", "check the path")
+        if plain.stat().st_size == 0:
+            raise Unreadable(path, "is empty (0 bytes)", CUT_SHORT)
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes, after decompression."""
+        try:
+            with open(self.path, "rb") as file:
+                head = file.read(HEAD)
+        except OSError as error:
+            raise Unreadable(self.path, f"can't be opened ({error.strerror})", "check the permissions") from error
+        return self.raw[:HEAD] if head[:2] == b"\x1f\x8b" else head
+
+    @cached_property
+    def raw(self) -> bytes:
+        """All bytes, after decompression."""
+        try:
+            data = Path(self.path).read_bytes()
+            return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise Unreadable(self.path, f"is a damaged gzip file ({error})", CUT_SHORT) from error
+        except OSError as error:
+            raise Unreadable(self.path, f"can't be read ({error})", "check the permissions") from error
+
+    @cached_property
+    def kind(self) -> str:
+        """What the bytes are: ``"fits"``, ``"parquet"``, ``"votable"``, ``"html"``, ``"text"`` or ``"binary"``."""
+        head = self.head
+        if head[:9] == b"SIMPLE  =":
+            return "fits"
+        if head[:4] == b"PAR1":
+            return "parquet"
+        if b"\x00" in head or sum(byte < 9 or 13 < byte < 32 for byte in head) > 0:
+            return "binary"
+        start = head[:1000].lstrip().lower()
+        if start.startswith((b"<!doctype html", b"<html")):
+            return "html"
+        return "votable" if b"<votable" in start else "text"
+
+    @cached_property
+    def fits(self) -> FitsFile:
+        """The file as FITS."""
+        return FitsFile(self.path, self.raw)
+
+    @cached_property
+    def parquet(self) -> pq.ParquetFile:
+        """The file as Parquet; opening reads the footer alone."""
+        try:
+            return pq.ParquetFile(self.path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise Unreadable(self.path, f"is a damaged Parquet file ({error})", CUT_SHORT) from error
+
+    @property
+    def used(self) -> list[str]:
+        """The columns that were read."""
+        tables = self.fits.tables if self.kind == "fits" else ()
+        return list(dict.fromkeys([*self.noted, *(name for table in tables for name in table.used)]))
+
+    @property
+    def stem(self) -> str:
+        """The name of the file without its suffixes: the object's name where the file tells none."""
+        return stem_of(self.path)
+
+
+def stem_of(path: str) -> str:
+    """Return the name of a file without its suffixes."""
+    name = Path(path).name
+    for suffix in (".gz", Path(name.removesuffix(".gz")).suffix):
+        name = name.removesuffix(suffix) if suffix else name
+    return name or Path(path).name

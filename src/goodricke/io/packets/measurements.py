@@ -1,0 +1,343 @@
+"""What alert packets of all surveys become: `Alerts`, a new observation of each object and what came before it.
+
+From measurements, as a survey's module makes them of its packets, to alerts: what is usable, what came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import ab_magnitudes, nanojansky
+from goodricke.io.packets.skip_program import UNKNOWN
+
+UNREADABLE = "UNREADABLE"  # the bytes are no alert of the format
+NON_FINITE = "NON_FINITE"  # there is no usable time or brightness
+UNKNOWN_BAND = "UNKNOWN_BAND"
+MOVING = "MOVING"  # of the solar system: not an object that stays at its place
+REJECTED = "REJECTED"  # by the cut on reliability or a flag
+
+
+@dataclass(frozen=True)
+class PacketOptions:
+    """What of a packet is taken, and how.
+
+    Parameters
+    ----------
+    photometry : {"total", "difference"}
+        Brightness of the source (for variables), or its difference to the reference image (for transients). ZTF's
+        total is computed from the difference (`goodricke.io.packets.ztf.total_flux`); Rubin's is ``scienceFlux``, its
+        difference ``psfFlux``.
+    forced : bool
+        Add forced photometry (ZTF's ``fp_hists``, Rubin's ``prvDiaForcedSources``) to the history. Where there is a
+        detection in the same exposure, that counts, since it is what the stream brought at the time.
+    reliability : float, optional
+        Least real-bogus score: ZTF's ``drb``, or ``rb`` where there is none, Rubin's ``reliability``. An observation
+        without a score stays.
+    flags : tuple of str
+        More fields of a source that leave it out where they are true or above 0, e.g. ``nbad`` of ZTF or
+        ``pixelFlags_saturatedCenter`` of Rubin. The flag of Rubin's flux itself always does.
+    flux : str, optional
+        Another flux of Rubin's, e.g. ``apFlux``.
+    unit : str, optional
+        Of the result: ``"mag"`` or ``"nJy"``, by default magnitudes for ZTF and nJy for Rubin. A negative difference
+        has no magnitude. The values of slim records are taken to be in it, whatever it is, magnitudes by default.
+    reference_distance : float
+        How far the nearest source of ZTF's reference image may be [arcsec] to be the same one.
+    schema : str, optional
+        File with the Avro schema (or an Avro file that has it) of messages that don't name one.
+    registry : str, optional
+        Folder of schemas, or address of the schema registry, for messages with a Confluent header; see
+        `goodricke.io.packets.schemas.Registry`.
+    compiled : bool, optional
+        Whether to decode with numba (True), or with fastavro (False); by default with numba if it is installed.
+
+    Raises
+    ------
+    ValueError
+        If a choice is none of those above.
+    """
+
+    photometry: Literal["total", "difference"] = "total"
+    forced: bool = False
+    reliability: float | None = None
+    flags: tuple[str, ...] = ()
+    flux: str | None = None
+    unit: str | None = None
+    reference_distance: float = 1.4
+    schema: str | None = None
+    registry: str | None = None
+    compiled: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.photometry not in ("total", "difference"):
+            raise ValueError(f"photometry is 'total' or 'difference', not {self.photometry!r}")
+        object.__setattr__(self, "flags", tuple(self.flags))
+
+
+@dataclass(frozen=True, order=True)
+class Failure:
+    """A message that gives no alert: which, why in words, and the kind of reason.
+
+    Only UNREADABLE messages are broken. Those with another status are as they should be, but can't be used: the
+    object is of the solar system, the measurement failed, or a cut leaves it out.
+    """
+
+    index: int
+    error: str
+    status: str = UNREADABLE
+
+
+@dataclass(frozen=True, eq=False)
+class Alerts:
+    """The usable alerts of a batch of messages, n of them, in the order of the messages.
+
+    Parameters
+    ----------
+    object_id : pyarrow string array (n,)
+        ZTF's ``objectId``, Rubin's ``diaObjectId``.
+    alert_id : int64 (n,)
+        ZTF's ``candid``, Rubin's ``diaSourceId``: the identity of the observation.
+    index : int64 (n,)
+        The message that each comes from; several where a message is an Avro file of several alerts.
+    new : LightCurves
+        The n new observations, light curves of one observation each. Time and value are finite; the error may be NaN
+        (unknown). ``objects`` has ``ra`` and ``dec`` [deg], NaN where they aren't told.
+    history : LightCurves
+        n light curves: what the packets say came before, in order of time, each exposure once, without the new one.
+    failures : list of Failure
+        The other messages.
+    """
+
+    object_id: pa.Array
+    alert_id: NDArray[np.int64]
+    index: NDArray[np.int64]
+    new: LightCurves
+    history: LightCurves
+    failures: list[Failure]
+
+    def __len__(self) -> int:
+        return len(self.object_id)
+
+    @staticmethod
+    def concat(parts: Sequence[Alerts]) -> Alerts:
+        """Join the alerts of parts of a batch, whose indices already count over all of it."""
+        return Alerts(
+            pa.concat_arrays([part.object_id for part in parts]),
+            np.concatenate([part.alert_id for part in parts]),
+            np.concatenate([part.index for part in parts]),
+            LightCurves.concat([part.new for part in parts]),
+            LightCurves.concat([part.history for part in parts]),
+            [failure for part in parts for failure in part.failures],
+        )
+
+
+# ---- From measurements, as a survey's module makes them of its packets, to alerts: what is usable, what c ------------
+
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+BEYOND = 1e15  # no brightness in any unit
+MOST_BANDS = 255
+LONGEST = 500  # bytes of an object's name: LMDB takes keys of up to 511
+
+
+class Measured(NamedTuple):
+    """Measurements of a packet's object, N in all.
+
+    Parameters
+    ----------
+    owner : int64 (N,)
+        Whose packet.
+    key : int64 (N,)
+        Identifier, where it has one.
+    time, value, error : float64 (N,)
+        As in `LightCurves`; a value that isn't finite is none.
+    band : int64 (N,)
+        Index into the bands, -1 if it is no known band.
+    good : bool (N,)
+        False where a cut leaves it out.
+    """
+
+    owner: NDArray[np.int64]
+    key: NDArray[np.int64]
+    time: Float
+    value: Float
+    error: Float
+    band: NDArray[np.int64]
+    good: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """What a survey's module makes of n packets.
+
+    Parameters
+    ----------
+    object_id : pyarrow string array (n,)
+        Null where there is none.
+    ra, dec : float64 (n,)
+    new : Measured
+        The n new observations.
+    history : list of Measured
+        Those that come first count where two are of one exposure.
+    same : float
+        Times closer than this are of one exposure [d].
+    times : tuple of float
+        What times can be [d].
+    moving : bool (n,)
+    """
+
+    object_id: pa.Array
+    ra: Float
+    dec: Float
+    new: Measured
+    history: list[Measured]
+    bands: tuple[str, ...]
+    unit: str
+    time_scale: str
+    same: float
+    times: tuple[float, float]
+    moving: Mask
+
+
+def assemble(parsed: Parsed, index: NDArray[np.int64], failures: list[Failure]) -> Alerts:
+    """Return the alerts of packets that could be decoded, and why others can't be used.
+
+    Parameters
+    ----------
+    parsed : Parsed
+        Of n packets.
+    index : int64 (n,)
+        Their messages.
+    failures : list of Failure
+        Of messages that couldn't be decoded.
+    """
+    reasons = _reasons(parsed)
+    usable = np.ones(len(index), bool)
+    for wrong, status, text in reasons:
+        failures += [Failure(int(index[i]), text, status) for i in np.flatnonzero(wrong & usable)]
+        usable &= ~wrong
+    keep = np.flatnonzero(usable)
+    fields: dict[str, Any] = {"bands": parsed.bands, "unit": parsed.unit, "time_scale": parsed.time_scale}
+    ids, new = parsed.object_id.take(pa.array(keep)), parsed.new
+    about = pa.table({"ra": _position(parsed.ra, 360.0)[keep], "dec": _position(parsed.dec, 90.0)[keep]})
+    points = [part[keep] for part in (new.time, new.value, _errors(new.error), new.band)]
+    return Alerts(
+        ids,
+        new.key[keep],
+        index[keep],
+        LightCurves.from_arrays(ids, np.arange(len(keep) + 1), *points, objects=about, **fields),
+        _history(parsed, usable, ids, fields),
+        sorted(failures),
+    )
+
+
+def _reasons(parsed: Parsed) -> list[tuple[Mask, str, str]]:
+    """Return what may be wrong with packets (n,), first things first."""
+    new, (earliest, latest) = parsed.new, parsed.times
+    length = pc.binary_length(parsed.object_id.fill_null(""))
+    nameless, long = pc.equal(length, 0), pc.greater(length, LONGEST)
+    return [
+        (parsed.moving, MOVING, "is of an object of the solar system"),
+        (nameless.to_numpy(zero_copy_only=False), UNREADABLE, "names no object"),
+        (long.to_numpy(zero_copy_only=False), UNREADABLE, f"names an object in more than {LONGEST} bytes"),
+        (new.key == UNKNOWN, UNREADABLE, "has no identifier"),
+        (~((new.time > earliest) & (new.time < latest)), NON_FINITE, "has no time, or one that can't be"),
+        (new.band < 0, UNKNOWN_BAND, "is in no known band"),
+        (~new.good, REJECTED, "is left out by its reliability or a flag"),
+        (~_real(new.value), NON_FINITE, "has no brightness, or one that can't be"),
+    ]
+
+
+def _real(value: Float) -> Mask:
+    """Tell which brightnesses (N,) are any: NaN compares as False."""
+    return np.abs(value) < BEYOND
+
+
+def _errors(error: Float) -> Float:
+    """Return uncertainties (N,), NaN where they can't be."""
+    return np.where((error >= 0) & (error < BEYOND), error, np.nan)
+
+
+def _position(angle: Float, most: float) -> Float:
+    return np.where(np.abs(angle) <= most, angle, np.nan)
+
+
+def _history(parsed: Parsed, usable: Mask, ids: pa.Array, fields: dict[str, Any]) -> LightCurves:
+    """Return what came before, of the usable packets."""
+    parts = [_earlier(part, parsed, usable) for part in parsed.history]
+    joined = [np.concatenate([part[i] for part in parts]) for i in range(len(Measured._fields))]
+    rank = np.repeat(np.arange(len(parts)), [len(part.owner) for part in parts])
+    before = Measured(*joined)
+    once = _distinct(before, rank, parsed.same)
+    order = once[np.lexsort((before.band[once], before.time[once], before.owner[once]))]
+    counts = np.bincount(before.owner[order], minlength=len(usable))[usable]
+    columns = [part[order] for part in (before.time, before.value, _errors(before.error), before.band)]
+    return LightCurves.from_arrays(ids, ragged.offsets_of(counts), *columns, **fields)
+
+
+def _earlier(part: Measured, parsed: Parsed, usable: Mask) -> Measured:
+    """Return the usable measurements from before the packet's new one."""
+    new, of = parsed.new, part.owner
+    apart = new.time[of] - part.time
+    itself = (part.key == new.key[of]) & (part.key != UNKNOWN)
+    itself |= (np.abs(apart) <= parsed.same) & (part.band == new.band[of])
+    keep = usable[of] & part.good & _real(part.value) & (part.band >= 0) & ~itself
+    keep &= (apart >= 0) & (part.time > parsed.times[0])
+    return Measured(*(column[keep] for column in part))
+
+
+def _distinct(part: Measured, rank: NDArray[np.int64], same: float) -> NDArray[np.int64]:
+    """Return the rows that stay when of each exposure the first in rank does."""
+    order = np.lexsort((rank, part.time, part.band, part.owner))
+    owner, band, time = part.owner[order], part.band[order], part.time[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(time) > same) | (np.diff(band) != 0) | (np.diff(owner) != 0)
+    exposure = np.cumsum(new) - 1
+    best = order[np.lexsort((rank[order], exposure))]
+    return best[np.diff(np.sort(exposure), prepend=-1) > 0]
+
+
+# ---- helps for the surveys' modules -------------------------------------------------------------------------------
+
+
+def in_unit(flux: Float, error: Float, unit: str) -> tuple[Float, Float]:
+    """Return fluxes in nJy and their errors (N,) in nJy or as AB magnitudes; no flux above 0, no magnitude."""
+    if unit == "nJy":
+        return flux, error
+    with np.errstate(all="ignore"):
+        return ab_magnitudes(flux, error)
+
+
+def from_magnitudes(magnitude: Float, error: Float) -> tuple[Float, Float]:
+    """Return magnitudes and errors (N,) as fluxes in nJy; NaN where a number can be no magnitude."""
+    there = np.where((magnitude > -20) & (magnitude < 50), magnitude, np.nan)
+    with np.errstate(all="ignore"):
+        return nanojansky(there, np.where(error >= 0, error, np.nan))
+
+
+def codes_of(names: pa.Array, bands: Sequence[str]) -> NDArray[np.int64]:
+    """Return the index (N,) of each band in ``bands``, -1 where it is none of them."""
+    found = pc.index_in(names, pa.array(bands, pa.string()))
+    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def kept(columns: dict[str, Any], before: str, score: Float | None, options: PacketOptions) -> Mask | None:
+    """Return which measurements (N,) the cuts keep, None if there is no cut."""
+    good = None
+    if options.reliability is not None and score is not None:
+        good = ~(score < options.reliability)
+    for name in options.flags:
+        clear = ~columns[before + name]
+        good = clear if good is None else good & clear
+    return good

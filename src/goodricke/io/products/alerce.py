@@ -1,0 +1,109 @@
+"""Detections of ZTF's alerts as ALeRCE's database, API and website give them (Forster et al. 2021, section 3).
+
+A magnitude is that of the source for objects that ALeRCE could correct, i.e. where the flux of the reference image's
+source was added to the difference's (``magpsf_corr``, with ``sigmapsf_corr_ext``, the error that stays finite), else
+that of the difference (``magpsf``). An object counts as corrected if its first detection is, as in ALeRCE's own
+classifier; `LightCurves.objects` says so in ``corrected``. Either is had for all objects by naming it as the flux.
+Detections listed twice, and several of one band and instant, count once: the one of highest real-bogus score.
+
+Quality: ``"default"`` leaves out detections that ALeRCE calls dubious, and negative differences of objects without a
+correction, whose magnitudes are no brightness; ``"hard"`` also those with a real-bogus score below 0.55.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io import building, roles, table, table_files
+from goodricke.io import table as rows
+from goodricke.io.files import Opened
+from goodricke.io.options import ReadOptions, Unreadable
+
+NAME = "alerce"
+OF_SOURCE, OF_DIFFERENCE = "magpsf_corr", "magpsf"
+ERRORS = {OF_SOURCE: "sigmapsf_corr_ext", OF_DIFFERENCE: "sigmapsf"}
+LIKELY_REAL = 0.55  # real-bogus score that ALeRCE's classifier asks for
+UNKNOWN = 50.0  # ALeRCE writes an error of 100 where it could compute none
+OTHERS = ("oid", "fid", "corrected", "dubious", "isdiffpos", "rb", "ra", "dec")
+Numbers = NDArray[np.float64]
+
+
+def recognises(file: Opened) -> bool:
+    """Tell whether the file is a table of ALeRCE's detections, by its columns."""
+    needed = ("mjd", "fid", OF_SOURCE, *ERRORS.values(), OF_DIFFERENCE)
+    return table_files.names_of(file).issuperset(roles.normal(name) for name in needed)
+
+
+def read(file: Opened, options: ReadOptions) -> LightCurves:
+    """Read all light curves of the table; see the module for magnitudes and quality.
+
+    Raises
+    ------
+    Unreadable
+        If another flux is asked for than the two, or a row has no object.
+    """
+    if options.columns:  # named by the user: any table
+        return table.read(file, options)
+    data = rows.load(file, "mjd", *ERRORS, *ERRORS.values(), *OTHERS)
+    time = rows.number(data, "mjd", file.path)
+    ids, codes = rows.codes_of(data.get("oid"), "oid", len(time), file)
+    corrected = _corrected(data, codes, time, len(ids))
+    value, error = _magnitudes(data, corrected[codes], options, file)
+    good = _good(data, corrected[codes], options.quality, file.path)
+    time = np.where(_distinct(data, codes, time, good, file.path), time, np.nan)
+    ra, dec = (rows.number(data, name, file.path) if name in data else None for name in ("ra", "dec"))
+    observations = rows.Rows(ids.take(codes), time, value, error, data["fid"], "fid", good, ra, dec)
+    about = {"mission": "ZTF", "product": "ALeRCE detections"}
+    curves = rows.light_curves(file, options, observations, unit="mag", time_scale="MJD", **about)
+    return curves.with_columns(corrected=corrected)
+
+
+def _corrected(data: Mapping[str, Any], codes: NDArray[np.int64], time: Numbers, n: int) -> NDArray[np.bool_]:
+    """Return which objects (n,) are corrected: those whose first detection is."""
+    each = rows.flags(data["corrected"]) if "corrected" in data else np.zeros(len(time), bool)
+    result = np.zeros(n, bool)
+    late_to_early = np.argsort(-time, kind="stable")
+    result[codes[late_to_early]] = each[late_to_early]  # the earliest is written last
+    return result
+
+
+def _magnitudes(
+    data: Mapping[str, Any], corrected: NDArray[np.bool_], options: ReadOptions, file: Opened
+) -> tuple[Numbers, Numbers]:
+    """Return magnitudes and errors (N,): of the source where the object is corrected, else of the difference."""
+    wanted = (options.flux or "").lower()
+    if wanted and wanted not in ERRORS:
+        raise Unreadable(file.path, f"has no magnitude {wanted}", f"choose one of {', '.join(ERRORS)} with --flux")
+    of_source = corrected if not wanted else np.full(len(corrected), wanted == OF_SOURCE)
+    source, difference = ([rows.number(data, name, file.path) for name in pair] for pair in ERRORS.items())
+    value, error = (np.where(of_source, a, b) for a, b in zip(source, difference, strict=True))
+    value = building.without_dummies(value.astype(np.float32), "mag", file.path)
+    return value.astype(np.float64), np.where(error < UNKNOWN, error, np.nan)
+
+
+def _good(data: Mapping[str, Any], corrected: NDArray[np.bool_], how: str, path: str) -> NDArray[np.bool_]:
+    """Return which rows (N,) the quality cut keeps."""
+    good = np.ones(len(corrected), bool)
+    if how == "none":
+        return good
+    if "dubious" in data:
+        good &= ~rows.flags(data["dubious"])
+    if "isdiffpos" in data:
+        good &= corrected | rows.flags(data["isdiffpos"])
+    if how == "hard" and "rb" in data:
+        good &= rows.number(data, "rb", path) >= LIKELY_REAL
+    return good
+
+
+def _distinct(
+    data: Mapping[str, Any], codes: NDArray[np.int64], time: Numbers, good: NDArray[np.bool_], path: str
+) -> NDArray[np.bool_]:
+    """Return which rows (N,) count among those of one object, band and instant: a good one, the most real of these."""
+    score = np.nan_to_num(rows.number(data, "rb", path)) if "rb" in data else np.zeros(len(codes))
+    band = np.unique(np.asarray(data["fid"]).astype(str), return_inverse=True)[1]
+    return rows.firsts(time, band, codes, best=score + 2.0 * good)  # scores are between 0 and 1

@@ -1,0 +1,64 @@
+"""Alert packets of ZTF and Rubin in files (``.avro``): a light curve per packet, what it tells of the past included.
+
+Decoded by `goodricke.io.packets` (``pip install 'goodricke[alerts]'``). ZTF's brightness is the total magnitude, of
+variable stars; with ``flux="difference"`` that of the difference, of transients. Rubin's is ``scienceFlux`` [nJy], with
+``"difference"`` ``psfFlux``. A folder of packets of one object gives a light curve for each packet, the last the
+longest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from goodricke.data import ragged
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io import building
+from goodricke.io.files import Opened
+from goodricke.io.options import ReadOptions, Unreadable
+
+NAME = "alert"
+MAGIC = b"Obj\x01"  # of an Avro object container file
+
+
+def recognises(file: Opened) -> bool:
+    """Tell whether the file is an Avro file."""
+    return file.head.startswith(MAGIC)
+
+
+def read(file: Opened, options: ReadOptions) -> LightCurves:
+    """Read all packets of the file.
+
+    Raises
+    ------
+    Unreadable
+        If none can be used, or the extra is missing.
+    """
+    survey = "ztf" if b"ztf" in file.head.lower() else "rubin"
+    difference = (options.flux or "").lower() == "difference"
+    try:
+        from goodricke.io.packets import PacketOptions, decode
+
+        alerts = decode([file.raw], survey, PacketOptions(photometry="difference" if difference else "total"))
+    except ImportError as error:
+        raise Unreadable(file.path, "is an alert packet", f"{error}") from error
+    if not len(alerts):
+        why = alerts.failures[0].error if alerts.failures else "holds no alert"
+        raise Unreadable(file.path, why, "with --flux difference, ZTF's and Rubin's difference photometry is taken")
+    both = LightCurves.concat([alerts.history, alerts.new])
+    owner = ragged.owner(both.offsets) % len(alerts)  # the history of each alert first, then the new ones
+    order = np.lexsort((both.time, owner))
+    counts = np.bincount(owner, minlength=len(alerts))
+    place = {axis: alerts.new.column(axis) for axis in ("ra", "dec")}
+    about = {"mission": "ZTF" if survey == "ztf" else "Rubin", "product": "alert packet", "n_read": counts}
+    return LightCurves.from_arrays(
+        alerts.object_id,
+        ragged.offsets_of(counts),
+        both.time[order],
+        both.value[order],
+        both.error[order],
+        both.band[order],
+        bands=both.bands,
+        unit=options.unit or both.unit,
+        time_scale=options.time_scale or both.time_scale,
+        objects=building.about(len(alerts), source=file.path, **place, **about),
+    )

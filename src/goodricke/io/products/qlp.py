@@ -1,0 +1,85 @@
+"""TESS light curves of the MIT Quick-Look Pipeline (QLP), both generations of its format.
+
+To sector 55 the detrended flux is KSPSAP_FLUX, from sector 56 DET_FLUX; SAP_FLUX is in both, and is what is read
+unless another column is named: detrending for transits takes stellar variability away. All are relative to the median.
+The uncertainty is the column of the flux if there is one, else that of the detrended flux.
+
+QUALITY holds the flags of the spacecraft (`TESS_BITS`) and, from bit 13 (4096) upwards, QLP's own. Which cadences stay:
+
+- ``"default"``: those whose value is exactly one of `KEEP`, the set used for ASTRAFier (its published reader): a lone
+  cosmic ray, discontinuity, collateral cosmic ray, stray light or 8192. Two flags at once go.
+- ``"bitmask"``: those without a severe flag of the spacecraft and without QLP's 4096.
+- ``"hard"``: those without any flag. ``"none"``: all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io import building
+from goodricke.io.files import Opened
+from goodricke.io.fits import FitsTable
+from goodricke.io.options import ReadOptions, Unreadable
+
+NAME = "qlp"
+FLUX = "SAP_FLUX"
+DETRENDED = ("KSPSAP_FLUX", "DET_FLUX")  # first and second generation
+KEEP = (0, 64, 256, 1024, 2048, 8192)
+QLP_BIT = 4096
+
+
+def recognises(file: Opened) -> bool:
+    """Tell whether the file is a QLP light curve, by its origin or by its columns."""
+    if file.kind != "fits":
+        return False
+    named = file.fits.text("ORIGIN").upper().startswith("MIT/QLP")
+    return named or any(name in table for table in file.fits.tables for name in DETRENDED)
+
+
+def read(file: Opened, options: ReadOptions) -> LightCurves:
+    """Read one file as a batch of one; see the module for flux, uncertainty and quality.
+
+    Raises
+    ------
+    Unreadable
+        If the flux column or the TIC number is missing.
+    """
+    fits, table = file.fits, building.flux_table(file, "SAP_FLUX", *DETRENDED)
+    tic = building.whole_number(fits.get("TICID"))
+    if tic is None:
+        raise Unreadable(file.path, "names no target (TICID)", "download the file again")
+    flux = building.flux_name(table, options.flux, FLUX)
+    scale, shift = building.zero_point(fits, 2457000.0)
+    return building.one_light_curve(
+        file,
+        options,
+        object_id=f"TIC {tic}",
+        time=table["TIME"] + shift,
+        value=table[flux],
+        error=_error(table, flux),
+        good=unflagged(table["QUALITY"], options.quality),
+        unit="relative",
+        time_scale=scale,
+        band="TESS",
+        mission="TESS",
+        product="QLP",
+        sector=building.whole_number(fits.get("SECTOR")),
+        camera=building.whole_number(fits.get("CAMERA")),
+        ccd=building.whole_number(fits.get("CCD")),
+        ra=fits.number("RA_OBJ"),
+        dec=fits.number("DEC_OBJ"),
+    )
+
+
+def unflagged(quality: NDArray, how: str) -> NDArray[np.bool_]:
+    """Return which cadences (n,) stay, by their QUALITY value; see the module."""
+    if how == "default":
+        return np.isin(quality, KEEP)
+    return building.unflagged(quality, building.TESS_BITS | QLP_BIT, how)
+
+
+def _error(table: FitsTable, flux: str) -> NDArray | None:
+    names = [f"{flux}_ERR", *(f"{name}_ERR" for name in DETRENDED)]
+    return next((table[name] for name in names if name in table), None)

@@ -1,0 +1,86 @@
+"""Kepler, K2 and TESS light curves from the missions' own pipelines, which share one format.
+
+Files ``kplr*_llc.fits``, ``ktwo*_llc.fits``, ``tess*_lc.fits`` and the TESS-SPOC products made from full-frame images.
+Flux is PDCSAP_FLUX (systematics removed) unless another column is named, e.g. SAP_FLUX, in electrons per second.
+Quality: ``"default"`` and ``"bitmask"`` leave out cadences with a severe flag (`KEPLER_BITS`, `TESS_BITS`).
+"""
+
+from __future__ import annotations
+
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io import building
+from goodricke.io.files import Opened
+from goodricke.io.fits import FitsFile, FitsTable
+from goodricke.io.options import ReadOptions, Unreadable
+
+NAME = "spoc"
+FLUX = "PDCSAP_FLUX"
+PREFIXES = {"Kepler": "KIC", "K2": "EPIC", "TESS": "TIC"}
+UNITS = {"e-/s": "electron / s", "electron/s": "electron / s", "electron / s": "electron / s"}
+
+
+def recognises(file: Opened) -> bool:
+    """Tell whether the file is one of the missions' own light curves."""
+    if file.kind != "fits" or file.fits.text("TELESCOP").lower() not in ("kepler", "tess"):
+        return False
+    return any("TIME" in t and ("SAP_FLUX" in t or "PDCSAP_FLUX" in t) for t in file.fits.tables)
+
+
+def read(file: Opened, options: ReadOptions) -> LightCurves:
+    """Read one file as a batch of one; see the module for flux, unit and quality.
+
+    Raises
+    ------
+    Unreadable
+        If the flux column or the target's number is missing.
+    """
+    fits, table = file.fits, building.flux_table(file, "SAP_FLUX", "PDCSAP_FLUX")
+    mission = _mission(fits)
+    flux = building.flux_name(table, options.flux, FLUX)
+    scale, shift = building.zero_point(fits, 2457000.0 if mission == "TESS" else 2454833.0)
+    quality = table["QUALITY" if "QUALITY" in table else "SAP_QUALITY"]
+    bits = building.TESS_BITS if mission == "TESS" else building.KEPLER_BITS
+    unit = table.unit(flux) or "e-/s"
+    return building.one_light_curve(
+        file,
+        options,
+        object_id=_object_id(fits, mission),
+        time=table["TIME"] + shift,
+        value=table[flux],
+        error=table.get(f"{flux}_ERR"),
+        good=building.unflagged(quality, bits, options.quality),
+        unit=UNITS.get(unit, unit),
+        time_scale=scale,
+        band="TESS" if mission == "TESS" else "Kepler",
+        mission=mission,
+        product=_product(fits, table, mission),
+        sector=building.whole_number(fits.get("SECTOR")),
+        quarter=building.whole_number(fits.get("QUARTER")),
+        campaign=building.whole_number(fits.get("CAMPAIGN")),
+        camera=building.whole_number(fits.get("CAMERA")),
+        ccd=building.whole_number(fits.get("CCD")),
+        ra=fits.number("RA_OBJ"),
+        dec=fits.number("DEC_OBJ"),
+    )
+
+
+def _mission(fits: FitsFile) -> str:
+    return "TESS" if fits.text("TELESCOP").upper() == "TESS" else ("K2" if fits.text("MISSION") == "K2" else "Kepler")
+
+
+def _object_id(fits: FitsFile, mission: str) -> str:
+    number = building.whole_number(fits.get("TICID" if mission == "TESS" else "KEPLERID"))
+    if number is not None:
+        return f"{PREFIXES[mission]} {number}"
+    name = fits.text("OBJECT")
+    if not name:
+        raise Unreadable(fits.path, "names no target (TICID, KEPLERID, OBJECT)", "download the file again")
+    return name
+
+
+def _product(fits: FitsFile, table: FitsTable, mission: str) -> str:
+    """Name the product with its cadence, e.g. ``SPOC 120 s``, ``Kepler long cadence``."""
+    if mission != "TESS":
+        return f"{mission} {fits.text('OBSMODE') or 'light curve'}"
+    frames, seconds = fits.number("NUM_FRM"), fits.number("FRAMETIM")
+    return f"SPOC {frames * seconds:.0f} s" if frames and seconds else "SPOC"

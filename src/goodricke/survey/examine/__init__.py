@@ -1,0 +1,1 @@
+"""What an astronomer looks at before believing a catalog: numbers, figures, a report."""

@@ -1,0 +1,240 @@
+"""The numbers of an examination: counts at each cut, distributions, agreement with labels, systematics, hybrids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goodricke.survey.examine.sample import Sample
+
+Float = NDArray[np.float64]
+
+QUANTITIES = {"teff": "effective temperature [K]", "f1": "dominant frequency f1 [1/d]", "A1": "amplitude A1 [mag]"}
+SUSPECTS = {  # frequencies [1/d] that come from the Earth or the spacecraft more often than from a star
+    "1/d": ("1 per day", 1.0),
+    "2/d": ("2 per day", 2.0),
+    "P = 2 d": ("1 per 2 days", 0.5),
+    "TESS orbit": ("TESS orbit, P = 13.7 d", 1 / 13.7),
+    "half orbit": ("half a TESS orbit, P = 6.85 d", 2 / 13.7),
+    "month": ("synodic month, P = 29.5 d", 1 / 29.53),
+}
+NARROWEST = 0.01  # half width of a window around a suspect [1/d]
+GROUPS = ("sector", "quarter", "campaign", "camera", "ccd")
+RARE = 1e-3  # p-value, times the number of tests, below which an excess is called one
+
+
+def counts(sample: Sample) -> list[dict[str, Any]]:
+    """Return, for each class, its stars and light curves, stars at each cut, and labelled stars."""
+    found = []
+    for k, name in enumerate(sample.classes):
+        row: dict[str, Any] = {"class": name, "light_curves": int((sample.assigned == k).sum())}
+        row["stars"] = int(sample.of_class(k).sum())
+        row |= {f"stars_at_{cut:g}": int(sample.of_class(k, cut).sum()) for cut in sample.cuts}
+        row["hybrid_candidates"] = int((sample.hybrids() & (sample.assigned == k)).sum())
+        row["labelled"] = int(sample.labelled(k).sum())
+        found.append(row)
+    return found
+
+
+def statuses(sample: Sample) -> dict[str, int]:
+    """Return how many light curves have each status."""
+    if "status" not in sample.table.column_names:
+        return {"OK": int(sample.classified.sum())}
+    told = sample.table["status"].value_counts().to_pylist()
+    return {str(each["values"]): each["counts"] for each in sorted(told, key=lambda each: -each["counts"])}
+
+
+def agreement(sample: Sample) -> list[dict[str, Any]]:
+    """Return, for each class and cut, how many stars have a label, and the share of them that it confirms.
+
+    Labelled stars are rarely a fair sample, and a model may have been trained on these very ones.
+    """
+    found = []
+    for k, name in enumerate(sample.classes):
+        for cut in sample.cuts:
+            chosen = sample.of_class(k, cut) & (sample.label >= 0)
+            right, of_class = int((sample.label[chosen] == k).sum()), int(sample.labelled(k).sum())
+            row = {"class": name, "cut": cut, "with_label": int(chosen.sum()), "right": right, "labelled": of_class}
+            row |= {"purity": _ratio(right, int(chosen.sum())), "completeness": _ratio(right, of_class)}
+            found.append(row)
+    return found
+
+
+def distributions(sample: Sample) -> list[dict[str, Any]]:
+    """Return quartiles of Teff, f1 and A1 by class: of the labelled stars, and of the others at each cut.
+
+    ``ks``: Kolmogorov-Smirnov distance of the distribution from that of the labelled stars.
+    """
+    from scipy.stats import ks_2samp
+
+    found = []
+    for quantity in QUANTITIES:
+        values = sample.numbers(quantity)
+        if not np.isfinite(values).any():
+            continue
+        for k, name in enumerate(sample.classes):
+            known = _finite(values[sample.labelled(k)])
+            sets = {"labelled": known} | {f"p >= {c:g}": _finite(values[sample.of_class(k, c)]) for c in sample.cuts}
+            for which, x in sets.items():
+                row: dict[str, Any] = {"class": name, "quantity": quantity, "of": which, "n": len(x)}
+                row |= dict(zip(("q25", "median", "q75"), _quartiles(x), strict=True))
+                both = which != "labelled" and len(x) and len(known)
+                found.append(row | {"ks": float(ks_2samp(x, known).statistic) if both else float("nan")})
+    return found
+
+
+# ---- systematics ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Excess:
+    """Light curves in a narrow window around a suspicious frequency, held against the two windows beside it."""
+
+    short: str
+    name: str
+    frequency: float  # [1/d]
+    half_width: float  # [1/d]
+    inside: int
+    beside: int  # in both neighbours, together as wide: what a smooth distribution would have inside
+    p_value: float  # of so many inside by chance, one-sided binomial, if the distribution of f1 is smooth
+    suspicious: bool  # p_value times the number of suspects is below `RARE`
+
+
+def excesses(sample: Sample) -> list[Excess]:
+    """Return the excess of light curves at each suspicious frequency; the paper's ridge at 1/d is one.
+
+    The windows are half a natural width, 1 / (2 span), wide to each side, at least `NARROWEST`; suspects that the
+    span can't tell from zero are left out.
+    """
+    from scipy.stats import binomtest
+
+    f1 = _finite(sample.numbers("f1")[sample.classified])
+    width = half_width(sample)
+    found = []
+    for short, (name, frequency) in SUSPECTS.items():
+        if frequency < 2 * width or not len(f1):
+            continue
+        apart = np.abs(f1 - frequency)
+        inside, beside = int((apart <= width).sum()), int(((apart > width) & (apart <= 2 * width)).sum())
+        p = binomtest(inside, inside + beside, 0.5, "greater").pvalue if inside + beside else 1.0
+        found.append(Excess(short, name, frequency, width, inside, beside, float(p), p * len(SUSPECTS) < RARE))
+    return found
+
+
+def half_width(sample: Sample) -> float:
+    """Return the half width of the windows around suspicious frequencies [1/d]."""
+    span = _finite(sample.numbers("span"))
+    return max(NARROWEST, 0.5 / float(np.median(span))) if len(span) and np.median(span) > 0 else NARROWEST
+
+
+def by_group(sample: Sample, frequency: float = 1.0) -> list[dict[str, Any]]:
+    """Return the share of light curves near a frequency [1/d] in each sector, camera, ..., held against all others.
+
+    ``p_value``: Fisher's exact test, one-sided: of so great a share by chance. A group with more light curves near 1/d
+    than the others has its own systematics, or its own stars.
+    """
+    from scipy.stats import fisher_exact
+
+    f1 = sample.numbers("f1")
+    known = sample.classified & np.isfinite(f1)
+    near = known & (np.abs(f1 - frequency) <= half_width(sample))
+    found: list[dict[str, Any]] = []
+    for name, group in groups(sample).items():
+        for value in np.unique(group[known & (group >= 0)]):
+            here = known & (group == value)
+            table = [[int((near & here).sum()), int((~near & here).sum())]]
+            table += [[int((near & known & ~here).sum()), int((~near & known & ~here).sum())]]
+            low, high = wilson(table[0][0], sum(table[0]))
+            row: dict[str, Any] = {
+                "group": name,
+                "value": int(value),
+                "light_curves": sum(table[0]),
+                "near": table[0][0],
+            }
+            row |= {"share": _ratio(table[0][0], sum(table[0])), "low": low, "high": high}
+            found.append(
+                row | {"p_value": float(fisher_exact(np.array(table), "greater").pvalue) if sum(table[1]) else 1.0}
+            )
+    for row in found:
+        row["suspicious"] = bool(row["p_value"] * len(found) < RARE)
+    return found
+
+
+def groups(sample: Sample) -> dict[str, NDArray[np.int64]]:
+    """Return the sector, quarter, camera, ... of each light curve (n,), -1 where unknown; those with two values."""
+    found = {}
+    for name in GROUPS:
+        if name in sample.table.column_names:
+            values = np.asarray(sample.table[name].cast("int64").fill_null(-1).to_numpy())
+            if len(np.unique(values[values >= 0])) > 1:
+                found[name] = values
+    return found
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a share."""
+    if not n:
+        return 0.0, 1.0
+    z2, p = 1.96**2, hits / n
+    centre, half = (p + z2 / (2 * n)) / (1 + z2 / n), 1.96 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
+
+
+# ---- hybrids --------------------------------------------------------------------------------------------------------
+
+
+def hybrid_rows(sample: Sample) -> list[dict[str, Any]]:
+    """Return the hybrid candidates, those with the greatest share of the second class first."""
+    first, second, share = sample.shares()
+    rows = np.flatnonzero(sample.hybrids())
+    rows = rows[np.argsort(-share[rows], kind="stable")]
+    ids = sample.table["object_id"].take(rows).to_pylist()
+    found = []
+    for name, i in zip(ids, rows, strict=True):
+        row: dict[str, Any] = {
+            "object_id": name,
+            "first": sample.classes[first[i]],
+            "second": sample.classes[second[i]],
+        }
+        row |= {
+            "p_first": float(sample.probabilities[i, first[i]]),
+            "p_second": float(sample.probabilities[i, second[i]]),
+        }
+        found.append(row | {"share": float(share[i])})
+    return found
+
+
+def pairs_of(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Return how many hybrid candidates there are of each pair of classes, the most frequent first."""
+    counted: dict[str, int] = {}
+    for row in rows:
+        pair = f"{row['first']} + {row['second']}"
+        counted[pair] = counted.get(pair, 0) + 1
+    return dict(sorted(counted.items(), key=lambda item: -item[1]))
+
+
+def plain(value: Any) -> Any:
+    """Return numbers as JSON has them: NaN and infinity are null."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _finite(values: Float) -> Float:
+    return values[np.isfinite(values)]
+
+
+def _quartiles(values: Float) -> list[float]:
+    return np.quantile(values, (0.25, 0.5, 0.75)).tolist() if len(values) else [np.nan] * 3
+
+
+def _ratio(hits: int, n: int) -> float:
+    return hits / n if n else float("nan")

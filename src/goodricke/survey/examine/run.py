@@ -1,0 +1,291 @@
+"""`goodricke examine`: a catalog held against what its model was not told; figures, numbers and a report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from goodricke.evaluation.page import Page, to_html, to_markdown
+from goodricke.io import read_labels
+from goodricke.survey.crossmatch import RADIUS, Matched, crossmatch, is_hats, read_near, read_reference
+from goodricke.survey.examine import numbers, sections
+from goodricke.survey.examine.figures import STACKED, few
+from goodricke.survey.examine.sample import CUTS, Sample, joined, labels_of, rows_of
+from goodricke.survey.shards import Catalog, whole_file
+from goodricke.survey.variability import measure, read_measured
+
+log = logging.getLogger("goodricke")
+
+SURE = 0.5  # probability from which on a spectrum may be drawn; whatever the cuts, so that they can be changed later
+PULSATORS = ("DSCT", "GDOR")  # the pair whose hybrids the paper looks for
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What `examine` found and where it put it."""
+
+    folder: Path
+    sample: Sample
+    found: dict[str, Any]  # as in examination.json
+
+
+def examine(
+    catalog: str | Path,
+    out: str | Path,
+    *,
+    light_curves: str | Sequence[str] | None = None,
+    gaia: str | Path | None = None,
+    labels: str | Path | None = None,
+    cuts: Sequence[float] = CUTS,
+    workers: int = 1,
+    radius: float = RADIUS,
+    by: str = "auto",
+    pair: tuple[str, str] | None = None,
+    label: str | None = None,
+    object_id: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    console: Console | None = None,
+    **options: Any,
+) -> Examined:
+    """Hold a catalog against frequencies, amplitudes, temperatures, luminosities and labels (section 7 of the paper).
+
+    Parameters
+    ----------
+    catalog : path
+        See `goodricke.survey.Catalog.open`.
+    out : path
+        Folder for ``report.html``, its twins ``report.md`` and ``examination.json``, ``figures/``, ``joined.parquet``
+        (the catalog with all that was joined to it), ``hybrids.csv`` and ``periods/`` (see
+        `goodricke.survey.variability.measure`; an interrupted run goes on there).
+    light_curves : str or list of str, optional
+        What the catalog was made from, for f1, A1 and amplitude spectra.
+    gaia : path, optional
+        Table of stars, see `goodricke.survey.crossmatch`; ``radius`` [arcsec] and ``by`` are passed on.
+    labels : path, optional
+        Table of known classes, see `goodricke.io.read_labels`; ``label``, ``object_id`` name its columns,
+        ``rename`` gives labels the names of the model's classes.
+    cuts : list of float
+        Probabilities from which on a star counts as one of its class.
+    workers : int
+        Processes for the periodograms.
+    pair : tuple of str, optional
+        Two classes between which hybrids are looked for; if the model has one class of each of `PULSATORS`, those two;
+        else the two most probable ones of each star.
+    console : rich.console.Console, optional
+    **options
+        Of the readers, see `goodricke.io.ReadOptions`.
+
+    Raises
+    ------
+    ValueError
+        If a file is not what it should be, or does not belong to the catalog.
+    """
+    console, out = console or Console(), Path(out)
+    opened = Catalog.open(catalog)
+    names = [n for n in opened.schema.names if n != "embedding"]
+    table, told = opened.read(names), _checked_cuts(cuts)
+    bare = Sample(table, opened.classes, np.full(table.num_rows, -1), told, _pair(pair, opened.classes))
+    spectra = None
+    found: dict[str, Any] = {"catalog": str(catalog), "rows": len(bare), "cuts": list(told)}
+    if light_curves is not None:
+        table, spectra = _with_periods(bare, light_curves, out / "periods", workers, console, found, options)
+    if gaia is not None:
+        table = _with_stars(table, bare, gaia, radius, by, found)
+    known = np.full(table.num_rows, -1)
+    if labels is not None:
+        told_labels = read_labels(labels, label, object_id)
+        ids = table["object_id"].to_pylist()
+        known, strangers = labels_of(ids, told_labels, opened.classes, rename or {})
+        _check_labels(known, strangers, str(labels), told_labels["object_id"].tolist(), ids, opened.classes)
+        found["labels"] = {"file": str(labels), "used": int((known >= 0).sum()), "no_class_of_the_model": strangers}
+    sample = Sample(table, opened.classes, known, told, bare.pair)
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / "joined.parquet") as file:
+        pq.write_table(table, file, compression="zstd")
+    return _tell(sample, opened, spectra, out, found)
+
+
+def parse_cuts(text: str) -> list[float]:
+    """Return the probabilities of ``0.5,0.8``.
+
+    Raises
+    ------
+    ValueError
+        If they are no numbers.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--cuts {text}: write probabilities with commas between, 0.5,0.8") from None
+
+
+def parse_pair(text: str | None) -> tuple[str, str] | None:
+    """Return the two classes of ``DSCT_BCEP,GDOR_SPB``.
+
+    Raises
+    ------
+    ValueError
+        If there are not two.
+    """
+    parts = [] if text is None else [part.strip() for part in text.split(",")]
+    if text is not None and len(parts) != 2:
+        raise ValueError(f"--pair {text}: name two classes, DSCT_BCEP,GDOR_SPB")
+    return (parts[0], parts[1]) if parts else None
+
+
+def parse_renaming(pairs: Sequence[str]) -> dict[str, str]:
+    """Return new names of labels by old ones, of ``OLD=NEW``.
+
+    Raises
+    ------
+    ValueError
+        If there is no equals sign.
+    """
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong:
+        raise ValueError(f"--rename {wrong[0]}: write it as LABEL=CLASS, Rotational=ROT")
+    return {old.strip(): new.strip() for old, _, new in (pair.rpartition("=") for pair in pairs)}
+
+
+def _with_periods(
+    bare: Sample,
+    light_curves: str | Sequence[str],
+    folder: Path,
+    workers: int,
+    console: Console,
+    found: dict[str, Any],
+    options: Mapping[str, Any],
+) -> tuple[pa.Table, sections.Spectra]:
+    """Return the catalog with f1, A1, ..., and amplitude spectra of some stars of each class."""
+    drawn = _to_draw(bare)
+    ids = bare.table["object_id"].take(drawn).to_pylist()
+    bar = (TextColumn("periodograms"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*bar, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(bare))
+        measure(
+            light_curves,
+            folder,
+            drawn=ids,
+            workers=workers,
+            tick=lambda n: progress.advance(task, n),
+            **options,
+        )
+    measured = read_measured(folder)
+    rows = rows_of(bare.table, measured)
+    matched = int((rows >= 0).sum())
+    if not matched and len(bare):
+        raise ValueError(
+            f"none of the {len(measured):,} light curves is in the catalog: their ids look like "
+            f"{measured['object_id'][:3].to_pylist()}, the catalog's like {bare.table['object_id'][:3].to_pylist()}; "
+            "give the light curves that it was made from"
+        )
+    if matched < len(bare):
+        log.warning("%d of %d rows of the catalog have no light curve there", len(bare) - matched, len(bare))
+    told = {"light_curves": len(measured), "rows_with_one": matched}
+    found["periods"] = told | {"with_f1": int(len(measured) - measured["f1"].null_count)}
+    at = rows[drawn]
+    spectra = sections.Spectra.of(measured["spectrum"], drawn[at >= 0], at[at >= 0])
+    return joined(bare.table, measured.drop_columns(["spectrum"]), rows), spectra
+
+
+def _to_draw(sample: Sample) -> NDArray[np.int64]:
+    """Return the light curves whose spectra are drawn: one of each of `STACKED` stars of a class, at random."""
+    parts = [few(np.flatnonzero(sample.of_class(k, SURE)), STACKED) for k in range(len(sample.classes))]
+    return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+
+
+def _with_stars(
+    table: pa.Table, bare: Sample, path: str | Path, radius: float, by: str, found: dict[str, Any]
+) -> pa.Table:
+    """Return the catalog with the columns of a table of stars."""
+    ids, ra, dec = table["object_id"].combine_chunks().cast(pa.string()), bare.numbers("ra"), bare.numbers("dec")
+    stars = read_near(path, ra, dec, radius) if is_hats(path) else read_reference(path)
+    result: Matched = crossmatch(ids, ra, dec, stars, radius, "position" if is_hats(path) else by)
+    told = {"table": str(path), "how": result.how, "stars": result.stars, "matched": result.matched}
+    found["crossmatch"] = told | {"columns": result.table.column_names}
+    if not result.matched:
+        log.warning("%s: no star of the catalog matches (%s)", path, result.how)
+    for name in result.table.column_names:
+        if name in table.column_names:
+            table = table.drop_columns([name])
+        table = table.append_column(name, result.table[name])
+    return table
+
+
+def _tell(
+    sample: Sample, catalog: Catalog, spectra: sections.Spectra | None, out: Path, found: dict[str, Any]
+) -> Examined:
+    """Draw the figures and write the report."""
+    figures = out / "figures"
+    embeddings = sections.embeddings_of(catalog, sample)
+    parts = sections.all_sections(sample, spectra, embeddings, figures, found)
+    _write_hybrids(numbers.hybrid_rows(sample), out / "hybrids.csv")
+    title, facts = f"Examination of {Path(found['catalog']).name}", sections.facts(sample, catalog, found)
+    page = Page(title, facts, parts, numbers="examination.json")
+    for name, text in (
+        ("report.html", to_html(page)),
+        ("report.md", to_markdown(page, out)),
+        ("examination.json", json.dumps(numbers.plain(found), indent=2) + "\n"),
+    ):
+        with whole_file(out / name) as file:
+            file.write(text.encode())
+    return Examined(out, sample, found)
+
+
+def _write_hybrids(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    names = ("object_id", "first", "second", "p_first", "p_second", "share")
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _checked_cuts(cuts: Sequence[float]) -> tuple[float, ...]:
+    told = tuple(sorted(set(map(float, cuts))))
+    if not told or told[0] < 0 or told[-1] > 1:
+        raise ValueError(
+            f"probability cuts are from 0 to 1, such as 0.5,0.8, not {', '.join(map(str, cuts)) or 'none'}"
+        )
+    return told
+
+
+def _pair(pair: tuple[str, str] | None, classes: Sequence[str]) -> tuple[str, str] | None:
+    """Return the pair of classes between which hybrids are looked for."""
+    if pair is not None:
+        unknown = [name for name in pair if name not in classes]
+        if unknown or pair[0] == pair[1]:
+            raise ValueError(f"a pair is two of the classes {', '.join(classes)}, not {' and '.join(pair)}")
+        return pair
+    found = [[name for name in classes if name.upper().startswith(kind)] for kind in PULSATORS]
+    return (found[0][0], found[1][0]) if all(len(names) == 1 for names in found) else None
+
+
+def _check_labels(
+    known: NDArray[np.int64],
+    strangers: Mapping[str, int],
+    path: str,
+    theirs: Sequence[str],
+    ids: Sequence[str],
+    classes: Sequence[str],
+) -> None:
+    """Refuse labels of other stars; say which ones are of no class of the model."""
+    if strangers:
+        listed = ", ".join(f"{name} ({count:,})" for name, count in strangers.items())
+        log.warning("%s: no class of the model, left out: %s; see --rename", path, listed)
+    if len(ids) and not (known >= 0).any():
+        why = f"the labels are {', '.join(strangers)}, the classes {', '.join(classes)}; see --rename"
+        if not strangers:
+            why = f"its ids look like {list(theirs[:3])}, the catalog's like {list(ids[:3])}; see --object-id"
+        raise ValueError(f"{path}: no star of the catalog gets a class by these labels: {why}")

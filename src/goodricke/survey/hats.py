@@ -1,0 +1,131 @@
+"""LSDB: classify a HATS catalog where it lies, partition by partition, on whatever cluster Dask has.
+
+import lsdb
+from goodricke.catalog import map_catalog
+
+predictions = map_catalog(lsdb.open_catalog("ztf_lcs"), "ztf-bts")
+predictions.write_catalog("ztf_classes")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from goodricke.data.predictions import OPTIONAL, RESERVED
+from goodricke.inference import classify
+from goodricke.io import ReadOptions, nested
+from goodricke.io.frames import arrow_of, is_nested
+from goodricke.models.bundle import Precision, find_model, load_model
+from goodricke.survey.catalog import ALONE, loaded
+from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
+
+if TYPE_CHECKING:
+    from lsdb.catalog import Catalog
+    from nested_pandas import NestedFrame
+
+
+def map_catalog(
+    catalog: Catalog,
+    model: str | Path,
+    passes: int = 20,
+    seed: int = 0,
+    *,
+    device: str = "cpu",
+    precision: Precision = "auto",
+    keep: Sequence[str] | None = None,
+    embedding: bool = True,
+    coverage: Coverage = COVERAGE,
+    **options: Any,
+) -> Catalog:
+    """Classify the light curves of an LSDB catalog; nothing is computed before the result is asked for.
+
+    Parameters
+    ----------
+    catalog : lsdb.Catalog
+        With a nested column that holds times and brightnesses, under any of the names that `goodricke.io` knows.
+    model : str or Path
+        See `goodricke.load_model`. A worker loads it once; all must find it under this name.
+    passes, seed, device, precision
+        See `goodricke.classify`.
+    keep : list of str, optional
+        Columns of the catalog to carry along, besides its positions; by default all but the nested ones. Those that
+        could be taken for a prediction's (``class``, ``p_...``) are left out.
+    embedding : bool
+        Whether to have the embedding as a column of lists.
+    coverage : Coverage
+        What is promised of the prediction sets.
+    **options
+        See `goodricke.io.ReadOptions`: ``unit="mag"`` where the catalog doesn't tell.
+
+    Returns
+    -------
+    lsdb.Catalog
+        A row per light curve under the catalog's own index and pixels, with the columns of `goodricke.Predictions`.
+
+    Raises
+    ------
+    Unreadable
+        If no nested column holds a light curve.
+    """
+    where, loaded_here = str(find_model(model)), load_model(model, device, precision=precision)
+    told = loaded_here.hash, passes, seed, device, loaded_here.precision
+    arguments = (where, *told, keep, embedding, ReadOptions(**options), coverage)
+    empty = classify_partition(catalog.meta, *arguments)
+    return catalog.map_partitions(classify_partition, *arguments, meta=empty)
+
+
+def classify_partition(
+    frame: NestedFrame,
+    model: str,
+    model_hash: str,
+    passes: int = 20,
+    seed: int = 0,
+    device: str = "cpu",
+    precision: Precision = "auto",
+    keep: Sequence[str] | None = None,
+    embedding: bool = True,
+    options: ReadOptions | None = None,
+    coverage: Coverage = COVERAGE,
+) -> NestedFrame:
+    """Return the predictions of one partition under its index; an empty one gives the same columns without rows.
+
+    Raises
+    ------
+    ValueError
+        If the model on this worker isn't the one that the work began with.
+    """
+    from nested_pandas import NestedFrame
+
+    network = loaded(model, device, precision)
+    if network.hash != model_hash:
+        raise ValueError(f"{model} is another model here ({network.hash}) than where the work began ({model_hash})")
+    curves = nested.from_table(arrow_of(frame), options or ReadOptions(), "the catalog")
+    with ALONE:  # Dask without a cluster works in threads: for speed give LSDB a Client of processes
+        table = classify(curves, network, passes, seed, coverage=coverage).table
+    made = table.column_names[: table.column_names.index("model_hash") + 1]  # then come those of the light curves
+    made = [c for c in made if embedding or c != "embedding"]
+    flat = [c for c in frame.columns if not is_nested(frame[c]) and (c == "object_id" or not _is_taken(c, made))]
+    own = [c for c in flat if keep is None or c in keep or c.lower() in ("ra", "dec")]
+    made = [c for c in made if c not in own]
+    columns = {c: frame[c].to_numpy() if frame[c].dtype == object else frame[c].array for c in own}
+    import pandas as pd
+
+    for name in made:
+        columns[name] = pd.arrays.ArrowExtensionArray(_listed(table[name]))
+    return NestedFrame(columns, index=frame.index)
+
+
+def _is_taken(name: str, made: Sequence[str]) -> bool:
+    """Whether a column of the catalog could be taken for one of the predictions."""
+    return name in made or name in OPTIONAL or name.startswith(RESERVED)
+
+
+def _listed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column as HATS can hold it: lists of any length instead of one length."""
+    if pa.types.is_fixed_size_list(column.type):
+        return column.cast(pa.list_(column.type.value_type))
+    return column

@@ -1,0 +1,219 @@
+import numpy as np
+import pytest
+from rich.console import Console
+
+from goodricke.cli.inspect import duration, inspect, numbers, sketch, write_png
+from goodricke.data.lightcurves import LightCurves
+from goodricke.evaluation.figures.style import figure_name
+from goodricke.io import building, table
+
+
+@pytest.fixture
+def console():
+    return Console(width=120, record=True, quiet=False, file=open("/dev/null", "w"))
+
+
+def csv(path, rows, header="mjd,mag,magerr,band"):
+    path.write_text(header + "\n" + "\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    return path
+
+
+def test_one_light_curve(tmp_path, console):
+    rows = [(59000 + i / 48 + (5 if i > 50 else 0), 12 + 0.1 * np.sin(i), 0.01, "gr"[i % 2]) for i in range(100)]
+    rows += [("nan", 12, 0.1, "g"), (59003, "nan", 0.1, "g")]
+    assert inspect(csv(tmp_path / "star.csv", rows), console=console) == 0
+    text = console.export_text()
+    for words in (
+        "recognised as  CSV (reader table)",
+        "columns used   mjd, mag, magerr, band",
+        "brightness in  mag",
+        "time in        MJD [d]",
+        "102 read, 0 flagged, 1 without a time, 101 kept, 1 of them NaN or infinite",
+        "median cadence  30 min",
+        "g 51, r 50",
+        "value is not finite (1)",
+        "times are not sorted",
+    ):
+        assert words in text
+    assert any(0x2801 <= ord(c) <= 0x28FF for c in text)
+
+
+def test_columns_that_are_not_used(tmp_path, console):
+    more = [f"c{i}" for i in range(25)]
+    csv(tmp_path / "a.csv", [(59000, 12, *more)] * 2, ",".join(["mjd", "mag", *more]))
+    csv(tmp_path / "b.csv", [(59000, 12, "x")] * 2, "mjd,mag,Wort")
+    csv(tmp_path / "c.csv", [(59000, 12)] * 2, "mjd,mag")
+    shown = []
+    for name in "abc":
+        assert inspect(tmp_path / f"{name}.csv", console=console) == 0
+        shown.append(" ".join(console.export_text().replace("│", " ").split()))
+    assert "used mjd, mag not used c0, c1, " in shown[0]
+    assert "c19 and 5 more brightness" in shown[0]
+    assert "columns used mjd, mag not used Wort brightness" in shown[1]
+    assert "not used" not in shown[2]
+
+
+def test_times_in_seconds_are_a_fault(tmp_path, console):
+    csv(tmp_path / "a.csv", [(i * 86400, 12) for i in range(100)], "time,mag")
+    csv(tmp_path / "b.csv", [(f"s{j}", i * 86400, 12) for j in range(6) for i in range(100)], "id,time,mag")
+    csv(tmp_path / "c.csv", [(i * 700, 12) for i in range(100)], "time,mag")
+    csv(tmp_path / "d.csv", [(i * 86400, 12) for i in range(100)], "time [s],mag")
+    shown = []
+    for name in "abcd":
+        assert inspect(tmp_path / f"{name}.csv", console=console) == 0
+        shown.append(console.export_text())
+    assert "span of over 200 yr: are the times in seconds" in shown[0]
+    assert "6 objects" in shown[1].split("are the times in seconds")[1]
+    assert "seconds" not in shown[2] + shown[3]
+    assert "99 d" in shown[3]
+
+
+def test_many_objects_get_a_summary(tmp_path, console):
+    rows = [(f"s{i}", 59000 + j, i + j) for i in range(20) for j in range(i + 1)]
+    csv(tmp_path / "many.csv", rows, "id,mjd,flux")
+    assert inspect(tmp_path / "many.csv", console=console) == 0
+    text = console.export_text()
+    assert "20 with 210 observations" in text
+    assert "The first 3:" in text
+    assert "s2" in text
+    assert "s3" not in text
+
+
+def test_failures_are_told_and_counted(tmp_path, console):
+    csv(tmp_path / "good.csv", [(59000, 12)], "mjd,mag")
+    (tmp_path / "bad.csv").write_bytes(b"")
+    assert inspect(tmp_path, console=console) == 3
+    text = console.export_text()
+    assert "Can't be read: it is empty" in text
+    assert "good" in text
+    assert inspect(str(tmp_path / "*.none"), console=console) == 3
+
+
+def test_pictures(tmp_path, console):
+    csv(tmp_path / "a.csv", [("x/1", 59000 + i, 12 + i, "g") for i in range(5)], "id,mjd,mag,band")
+    csv(tmp_path / "b.csv", [("x/1", 59000 + i, 12 + i, "gr"[i % 2]) for i in range(5)], "id,mjd,mag,band")
+    assert inspect(tmp_path, plot=tmp_path / "plots", console=console) == 0
+    first = figure_name("x/1")
+    assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == sorted([first, first.replace(".", "-2.")])
+    assert (tmp_path / "plots" / first).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_pictures_of_a_star_in_two_sectors(tmp_path):
+    curve = LightCurves.from_arrays(["TIC 1"], [0, 3], [1, 2, 3], [1, 2, 3], unit="relative")
+    taken = set()
+    for sector in (1, 2, 2):
+        write_png(curve.with_columns(sector=[sector]), tmp_path, taken)
+    stem = figure_name("TIC 1").removesuffix(".png")
+    assert taken == {tmp_path / f"{stem}_{end}.png" for end in ("sector1", "sector2", "sector2-2")}
+    assert all(path.stat().st_size > 1000 for path in taken)
+
+
+def test_a_pattern_without_a_file_leaves_the_others_alone(tmp_path, console):
+    good = csv(tmp_path / "good.csv", [(59000, 12)], "mjd,mag")
+    assert inspect([str(tmp_path / "nope*.csv"), good], console=console) == 3
+    text = console.export_text()
+    assert "Can't be read: it matches no file" in text
+    assert "brightness in  mag" in text
+
+
+def test_any_exception_in_a_file_is_its_failure(tmp_path, console, monkeypatch):
+    csv(tmp_path / "a.csv", [(59000, 12)], "mjd,mag")
+    csv(tmp_path / "b.csv", [(59000, 12)], "mjd,mag")
+
+    def read(file, options):
+        if file.stem == "a":
+            raise IndexError("list index out of range")
+        return read_table(file, options)
+
+    read_table = table.read
+    monkeypatch.setattr(table, "read", read)
+    assert inspect(tmp_path, console=console) == 3
+    text = console.export_text()
+    assert "IndexError: list index out of range" in text
+    assert "brightness in  mag" in text
+
+
+def test_mission_file(data_of_missions, console):
+    assert inspect(data_of_missions, console=console) == 0
+    text = console.export_text()
+    for words in (
+        "TESS, SPOC 120 s (reader spoc)",
+        "TIC 358108509",
+        "20,076 read, 1,160 flagged",
+        "120 s",
+        "27.9 d",
+        "sector 1",
+    ):
+        assert words in text
+
+
+@pytest.fixture
+def data_of_missions():
+    from pathlib import Path
+
+    path = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats" / "kepler_tess"
+    if not path.is_dir():
+        pytest.skip(f"no survey files at {path}: the check against a real file needs them")
+    return next(path.glob("tess*"))
+
+
+def test_numbers_agree_with_a_loop():
+    rng = np.random.default_rng(1)
+    counts = np.array([0, 1, 7, 0, 30, 2, 0])
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    time, value = rng.uniform(0, 100, 40), rng.normal(size=40).astype("f4")
+    value[rng.random(40) < 0.2] = np.nan
+    curves = LightCurves.from_arrays([str(i) for i in range(7)], offsets, time, value)
+    found = numbers(curves)
+    for i in range(7):
+        mine, steps = curves[i], np.diff(np.sort(curves[i].time))
+        assert found.n_nan[i] == np.isnan(mine.value).sum()
+        np.testing.assert_array_equal(found.steps[found.step_offsets[i] : found.step_offsets[i + 1]], steps)
+        if len(steps):
+            assert found.span[i] == np.ptp(mine.time)
+            assert found.cadence[i] == pytest.approx(np.median(steps), rel=1e-6)
+            assert found.median[i] == pytest.approx(np.nanmedian(mine.value), rel=1e-6)
+        else:
+            assert np.isnan(found.cadence[i])
+
+
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [
+        (20 / 86400, "20 s"),
+        (120 / 86400, "120 s"),
+        (1 / 48, "30 min"),
+        (0.5, "12 h"),
+        (27.88, "27.9 d"),
+        (2000, "5.48 yr"),
+    ],
+)
+def test_duration(days, text):
+    assert duration(days) == text
+
+
+@pytest.mark.parametrize(("unit", "rises"), [("mag", False), ("electron / s", True)])
+def test_bright_is_up(unit, rises):
+    """A falling magnitude and a rising flux both end at the top right."""
+    n = 50
+    curves = LightCurves.from_arrays(
+        ["a"], [0, n], np.arange(n), np.linspace(1, 2, n) if rises else np.linspace(2, 1, n), unit=unit
+    )
+    lines = sketch(curves, width=20, height=5)
+    assert len(lines) == 6
+    assert ord(lines[0][-1]) > 0x2800
+    assert ord(lines[4][-1]) == 0x2800
+
+
+@pytest.mark.parametrize("value", [[np.nan, np.nan], [np.inf, np.nan], [99.9, 99.9], [], [1.0], [2.0, 2.0]])
+def test_sketch_of_nearly_nothing(value):
+    curves = LightCurves.from_arrays(["a"], [0, len(value)], np.arange(len(value)), value, unit="mag")
+    assert sketch(curves)
+
+
+@pytest.mark.parametrize("unit", ["mag", "mag(AB)"])
+def test_dummies_are_the_readers_dummies(unit):
+    """A value just beyond the readers' limit is not drawn, one just below is."""
+    for value, drawn in ((building.NO_MAGNITUDE, False), (building.NO_MAGNITUDE - 1, True)):
+        curves = LightCurves.from_arrays(["a"], [0, 1], [1.0], [value], unit=unit)
+        assert (sketch(curves) != ["(no finite value to draw)"]) == drawn

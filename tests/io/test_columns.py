@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from goodricke.io.options import Unreadable
+from goodricke.io.roles import match, named_scale, normal
+
+
+def roles(names, **chosen):
+    found = match(names, chosen, "t.csv")
+    return found.object_id, found.time, found.value, found.error, found.band
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["id", "band", "time", "mag", "magerr"], ("id", "time", "mag", "magerr", "band")),
+        (["object_id", "mjd", "passband", "flux", "flux_err"], ("object_id", "mjd", "flux", "flux_err", "passband")),
+        (["id", "mjd", "flux", "flux_err", "mag", "mag_err"], ("id", "mjd", "flux", "flux_err", None)),
+        (["SNID", "MJD", "BAND", "FLUXCAL", "FLUXCALERR"], ("SNID", "MJD", "FLUXCAL", "FLUXCALERR", "BAND")),
+        (["Star Name", "JD", "Magnitude", "Uncertainty"], ("Star Name", "JD", "Magnitude", "Uncertainty", None)),
+        (["HJD", "Vmag", "e_Vmag"], (None, "HJD", "Vmag", "e_Vmag", None)),
+        (["jd", "magpsf", "sigmapsf", "fid"], (None, "jd", "magpsf", "sigmapsf", "fid")),
+        (["BJD [d]", "Flux (e-/s)", "error"], (None, "BJD [d]", "Flux (e-/s)", "error", None)),
+        (["hmjd", "mag", "magerr", "oid", "filtercode"], ("oid", "hmjd", "mag", "magerr", "filtercode")),
+        (
+            ["midpointMjdTai", "psfFlux", "psfFluxErr", "apFlux"],
+            (None, "midpointMjdTai", "psfFlux", "psfFluxErr", None),
+        ),
+        (["jd", "mjd", "mag"], (None, "mjd", "mag", None, None)),
+        (
+            ["time", "SAP_FLUX", "PDCSAP_FLUX", "PDCSAP_FLUX_ERR"],
+            (None, "time", "PDCSAP_FLUX", "PDCSAP_FLUX_ERR", None),
+        ),
+    ],
+)
+def test_aliases(names, expected):
+    assert roles(names) == expected
+
+
+def test_chosen_columns_win_in_any_spelling():
+    names = ["t1", "HJD", "Vmag", "Imag", "star_no"]
+    assert roles(names, value="vmag", time="HJD", object_id="star no") == ("star_no", "HJD", "Vmag", None, None)
+
+
+def test_ambiguous_brightness_names_both():
+    with pytest.raises(Unreadable, match=r"equal standing: Vmag, Imag. Mend: choose one, --column value=Vmag"):
+        match(["hjd", "Vmag", "Imag"], {}, "t.csv")
+
+
+def test_missing_time_names_the_columns():
+    with pytest.raises(Unreadable, match=r"no time column; its columns are id, mag. Mend: .*--column time=NAME"):
+        match(["id", "mag"], {}, "t.csv")
+
+
+def test_missing_brightness_and_missing_choice():
+    with pytest.raises(Unreadable, match="no brightness column"):
+        match(["mjd", "teff"], {}, "t.csv")
+    with pytest.raises(Unreadable, match="no column hjd; it has mjd, mag"):
+        match(["mjd", "mag"], {"time": "hjd"}, "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "scale"),
+    [
+        ("mjd", 59000.0, "MJD"),
+        ("mjd", 2459000.5, "JD"),
+        ("mjd", 20000.0, "MJD"),
+        ("mjd", 7000.0, "unknown"),
+        ("jd", 57005.0, "MJD"),
+        ("jd", 7005.0, "unknown"),
+        ("hjd", 57005.0, "unknown"),
+        ("time", 20000.0, "unknown"),
+        ("time", 2459000.5, "JD"),
+        ("time", 59000.0, "MJD"),
+        ("time", 7865.0, "unknown"),
+        ("hjd", 2453000.0, "HJD"),
+        ("hjd", 3000.0, "unknown"),
+        ("btjd", 1700.0, "BTJD"),
+        ("bjd", 2457000.0, "BJD"),
+        ("BJD - 2457000", 1700.0, "BTJD"),
+        ("BJD-2454833", 170.0, "BKJD"),
+        ("HJD-2450000", 3000.0, "HJD"),
+        ("JD-2400000.5", 59000.0, "MJD"),
+        ("BTJD", np.nan, "BTJD"),
+    ],
+)
+def test_time_scale_from_name_and_numbers(name, numbers, scale):
+    found = match([name, "mag"], {}, "t.csv")
+    assert named_scale(found.time_scale, np.array([numbers, numbers]) + found.offset) == scale
+
+
+def test_normal():
+    assert normal("Flux_Err [e-/s]") == "fluxerr"

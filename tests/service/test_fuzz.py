@@ -1,0 +1,117 @@
+"""The REST interface, put to requests that nobody would think of; ``FUZZ=2000 pytest ...`` asks more of it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.testclient import TestClient
+
+from goodricke.cli.classify import demo_files
+from tests.explorer.serving import app_of, bands_model, stored
+
+EXAMPLES = int(os.environ.get("FUZZ", "12"))
+RUN = {"deadline": None, "derandomize": EXAMPLES < 100, "suppress_health_check": list(HealthCheck)}
+TAKING = [  # paths that take something to spoil, and those that don't
+    ("/classify", "POST"),
+    ("/objects", "GET"),
+    ("/objects/{object_id}", "GET"),
+    ("/objects/{object_id}/light_curve", "GET"),
+]
+PLAIN = [("/models", "GET"), ("/health", "GET")]
+MODES = [(*each, mode) for each in TAKING for mode in GenerationMode]
+MODES += [(*each, GenerationMode.POSITIVE) for each in PLAIN]
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory, folded_model):
+    folder = tmp_path_factory.mktemp("fuzz")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        store = stored(folder)
+    models = [folded_model, bands_model(folder), bands_model(folder, "told", ("redshift",))]
+    yield schemathesis.openapi.from_asgi("/openapi.json", app_of(models, store))
+    store.close()
+
+
+def test_all_is_fuzzed(described):
+    told = {(each.ok().path, each.ok().method.upper()) for each in described.get_all_operations()}
+    assert told == {*TAKING, *PLAIN}
+
+
+@pytest.mark.parametrize(("path", "method", "mode"), MODES)
+def test_every_answer_is_as_described(described, path, method, mode):
+    @given(case=described[path][method].as_strategy(generation_mode=mode))
+    @settings(max_examples=EXAMPLES, **RUN)
+    def holds(case):
+        response = case.call()
+        # whether light curves are of a model's kind is no matter of their description
+        excluded = [positive_data_acceptance] if path == "/classify" and response.status_code == 422 else []
+        case.validate_response(response, excluded_checks=excluded)
+
+    holds()
+
+
+numbers = st.one_of(st.none(), st.floats(), st.integers(-(10**25), 10**25), st.sampled_from([0, 1e38, 1e39, -1e308]))
+
+
+@st.composite
+def light_curves(draw):
+    n = draw(st.integers(0, 12))
+
+    def each(of):
+        return draw(st.lists(of, min_size=n, max_size=n))
+
+    band = draw(st.sampled_from(["list", "g", None]))
+    made = {"object_id": draw(st.text(max_size=20)), "time": each(numbers), "value": each(numbers)}
+    made |= {"error": each(numbers), "band": each(st.one_of(st.none(), st.sampled_from("gr"), st.text(max_size=3)))}
+    made["band"] = made["band"] if band == "list" else band
+    made["unit"] = draw(st.sampled_from(["mag", "mmag", "nJy", "unknown"]))
+    return {**made, "columns": {"redshift": draw(st.one_of(st.none(), st.floats()))}}
+
+
+@pytest.mark.parametrize("model", ["tiny", "bands", "told"])
+def test_what_is_well_formed_is_answered(described, model):
+    operation = described["/classify"]["POST"]
+
+    @given(given_curves=st.lists(light_curves(), max_size=4))
+    @settings(max_examples=EXAMPLES, **RUN)
+    def holds(given_curves):
+        body = json.dumps(given_curves).encode("utf-8", "surrogatepass")  # with NaN and Infinity, as Python writes them
+        case = operation.Case(query={"model": model, "passes": 2}, body=body, media_type="application/json")
+        case.headers = {"content-type": "application/json"}
+        response = case.call()
+        operation.validate_response(response)
+        assert response.status_code == 200, response.text
+        answers = response.json()["answers"]
+        assert [each["object_id"] for each in answers] == [each["object_id"] for each in given_curves]
+        assert all((each["status"] == "OK") == (each["class"] is not None) for each in answers)
+
+    holds()
+
+
+@st.composite
+def damaged_files(draw):
+    content = bytearray(Path(demo_files()[0]).read_bytes()[: draw(st.integers(1, 3000))])
+    for _ in range(draw(st.integers(0, 5))):
+        place = draw(st.integers(0, len(content)))
+        content[place : place + draw(st.integers(0, 9))] = draw(st.binary(max_size=9))
+    return draw(st.text(max_size=30)), bytes(draw(st.sampled_from([b"", b"PAR1", b"SIMPLE  =", b"\x1f\x8b"])) + content)
+
+
+def test_damaged_files_cost_an_answer(described):
+    operation = described["/classify"]["POST"]
+
+    @given(file=damaged_files())
+    @settings(max_examples=EXAMPLES, **RUN)
+    def holds(file):
+        response = TestClient(described.app).post("/classify?model=tiny&passes=0", files={"file": file})
+        operation.validate_response(response)
+        assert response.status_code in (200, 400, 422), response.text
+
+    holds()

@@ -1,0 +1,471 @@
+import gzip
+import json
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import anyio
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from starlette.testclient import TestClient
+
+from goodricke.cli.classify import classify_files, demo_files
+from goodricke.cli.serve import service
+from goodricke.inference import classify
+from goodricke.io import ReadOptions, read
+from goodricke.service import model_queue as desks
+from goodricke.service import requests, rest
+from goodricke.service.model_queue import Busy, Desk, Question
+from goodricke.service.requests import harmless, of_file, of_json
+from goodricke.service.rest import finite, in_query
+from goodricke.service.schemas import EXAMPLE, LightCurve, as_json
+from goodricke.service.security import Access
+from tests.explorer.serving import CURVES, app_of, bands_model, curves_of, stored
+
+FILE = demo_files()[0]
+BYTES = Path(FILE).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, folded_model):
+    folder = tmp_path_factory.mktemp("rest")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        store = stored(folder)
+    yield [folded_model, bands_model(folder), bands_model(folder, "told", ("redshift",))], store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def client(made):
+    return TestClient(app_of(*made))
+
+
+def posted(client, query, content):
+    """Send JSON, as Python writes it: NaN and all."""
+    content = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return client.post(f"/classify?{query}", content=content, headers={"content-type": "application/json"})
+
+
+def asked(client, body, model="tiny", passes=2, **more):
+    """Return the answers about light curves as JSON."""
+    return accepted(posted(client, urlencode({"model": model, "passes": passes, **more}), body))
+
+
+def accepted(response):
+    assert response.status_code == 200, response.text
+    return response.json()["answers"]
+
+
+def sent(client, name, content, model="tiny", **more):
+    """Return what is said of a file."""
+    params = {"model": model, "passes": 2, **more}
+    return client.post("/classify", params=params, files={"file": (name, content)})
+
+
+def close(one, other):
+    """Tell whether two answers are the same to float32."""
+    numbers = [k for k, v in one.items() if isinstance(v, float)]
+    assert {k: v for k, v in one.items() if k not in numbers} == {k: v for k, v in other.items() if k not in numbers}
+    np.testing.assert_allclose([one[k] for k in numbers], [other[k] for k in numbers], atol=2e-5)
+    return True
+
+
+# ---- the same answer, however it is asked for -----------------------------------------------------------------------
+
+
+def test_a_file_gets_the_row_of_the_command_line(client, folded_model, tmp_path):
+    classify_files([FILE], str(folded_model.folder), tmp_path / "out.parquet", passes=2, seed=3)
+    row = pq.read_table(tmp_path / "out.parquet").to_pylist()[0]
+    (answer,) = accepted(sent(client, FILE, BYTES, seed=3, embedding=True))
+    assert answer.pop("reason") is None
+    shared = [name for name in answer if name in row]
+    assert {name: answer[name] for name in shared} == {name: finite(row[name]) for name in shared}
+    assert len(answer["embedding"]) == folded_model.embedding_size
+    assert all(answer[name] is None for name in answer if name not in row)
+
+
+def test_json_is_a_file(client):
+    (of_file,) = accepted(sent(client, FILE, BYTES))
+    assert asked(client, as_json(read(FILE))) == [of_file]
+
+
+@pytest.mark.parametrize("model", ["tiny", "bands"])
+def test_alone_as_in_a_list(client, model):
+    many = as_json(read(demo_files()[:4]) if model == "tiny" else CURVES)
+    together = asked(client, many, model)
+    assert [each["object_id"] for each in together] == [each["object_id"] for each in many]
+    assert all(close(asked(client, one, model)[0], answer) for one, answer in zip(many, together, strict=True))
+
+
+def test_units_and_time_scales_may_differ_within_a_list(client):
+    (one,) = as_json(read(FILE))
+    milli = {**one, "value": [1000 * x for x in one["value"]], "unit": "mmag", "error": None}
+    plain, other, last = asked(client, [{**one, "error": None}, milli, {**one, "time_scale": "JD", "error": None}])
+    assert close(plain, other)
+    assert close(plain, last)
+
+
+def test_null_nan_and_absent_are_the_same(client):
+    one = {**as_json(CURVES[0])[0], "unit": "mag"}
+    holes = {**one, "value": [None, float("nan"), *one["value"][2:]], "time": [*one["time"][:-1], None]}
+    cut = {key: x[2:-1] if isinstance(x, list) else x for key, x in one.items()}
+    assert close(asked(client, holes, "bands")[0], asked(client, cut, "bands")[0])
+
+
+def test_seed_and_passes(client):
+    one = as_json(read(FILE))[0]
+    assert asked(client, one, seed=1) == asked(client, one, seed=1) != asked(client, one, seed=2)
+    assert asked(client, one, passes=0)[0]["std_ECL"] is None
+
+
+def test_the_last_of_the_history_is_the_answer(client):
+    (answer,) = asked(client, as_json(CURVES[1]), "bands", history=True)
+    history = answer["history"]
+    assert len(history["time"]) == len(history["band"]) == len(history["p"]["B/C"]) == answer["n_obs"] - 4
+    for name in ("A", "B/C", "D"):
+        assert history["p"][name][-1] == pytest.approx(answer[f"p_{name}"], abs=2e-6)
+
+
+def test_what_a_model_is_told_beside_the_light_curve_counts(client):
+    one = as_json(CURVES[0])[0]
+    near, far, unknown = (asked(client, {**one, "columns": {"redshift": z}}, "told")[0] for z in (0.1, 5, None))
+    assert near["p_A"] != far["p_A"]
+    assert unknown["status"] == "OK"
+
+
+# ---- what can't be classified, and what can't be understood ---------------------------------------------------------
+
+
+def test_statuses_have_reasons_and_no_scores(client):
+    one = as_json(CURVES[0])[0]
+    few = {**one, "time": one["time"][:2], "value": one["value"][:2], "error": None, "band": "g"}
+    other = {**one, "band": "H"}
+    empty = {"time": [], "value": [], "unit": "mag"}
+    answers = asked(client, [few, one, other, empty], "bands", history=True, embedding=True)
+    assert [each["status"] for each in answers] == ["TOO_FEW_POINTS", "OK", "UNKNOWN_BAND", "EMPTY"]
+    for answer in (answers[0], *answers[2:]):
+        assert answer["reason"]
+        names = [k for k in answer if k.startswith(("p_", "std_")) or k in ("class", "novelty", "history", "embedding")]
+        assert all(answer[name] is None for name in names)
+    assert close(answers[1], asked(client, one, "bands", history=True, embedding=True)[0])
+    assert asked(client, [], "bands") == []
+
+
+def test_notes_say_what_was_left_out_and_not_the_log(client, caplog):
+    one = as_json(CURVES[0])[0]
+    body = {**one, "band": ["H", *one["band"][1:]]}
+    notes = posted(client, "model=bands&unit=nJy", body).json()["notes"]
+    assert "observations in H are left out: bands knows g, r" in " ".join(notes)
+    assert notes[0].startswith("unit: left out")
+    assert not caplog.records
+
+
+def test_notes_say_that_bands_are_taken_together(client):
+    body = as_json(CURVES[0])[0]
+    assert "tiny takes their bands together" in " ".join(posted(client, "model=tiny", body).json()["notes"])
+    alone = {**body, "band": "g"}
+    assert "together" not in " ".join(posted(client, "model=tiny", alone).json()["notes"])
+
+
+CURVE = {"time": [1, 2], "value": [1, 2], "unit": "mag"}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "told"),
+    [
+        ("model=tiny", {**CURVE, "value": [1]}, "value has 1 entries and time has 2"),
+        ("model=tiny", {**CURVE, "flux": [1, 2]}, "flux: not known here"),
+        ("model=tiny", {"time": [1], "value": [1]}, "unit: is missing"),
+        ("model=tiny", [CURVE, {**CURVE, "time": [1, "x"]}], "1.time.1: must be a number"),
+        ("model=other", CURVE, "'tiny', 'bands' or 'told'"),
+        ("passes=2", CURVE, "model: is missing"),
+        ("model=tiny&passes=101", CURVE, "passes"),
+        ("model=tiny&pases=1", CURVE, "pases: not known here"),
+        ("model=tiny&history=true", CURVE, "has no history"),
+        ("model=told", [{**CURVE, "columns": {"redshift": 1}}, CURVE], "light curve 1 (unnamed) lacks redshift"),
+        ("model=bands", {**CURVE, "unit": "flux"}, "light curves in flux have no zero point"),
+        (
+            "model=tiny",
+            {**CURVE, "time": [1] * 300, "value": [1] * 300, "band": list(map(str, range(300)))},
+            "300 diff",
+        ),
+    ],
+)
+def test_malformed_requests_are_told_what_is_wrong(client, query, body, told):
+    response = posted(client, query, body)
+    assert response.status_code == 422
+    assert told in response.json()["detail"]
+
+
+def test_bodies_that_are_none(client, monkeypatch):
+    assert [posted(client, "model=tiny", body).status_code for body in (b"{", b"\xff\xfe", b"", b"null")] == [422] * 4
+    for kind, code in (("text/csv", 415), ("multipart/form-data", 400), ("multipart/form-data; boundary=x", 400)):
+        answer = client.post("/classify?model=tiny", content=b"a,b", headers={"content-type": kind})
+        assert (answer.status_code, "curl -F file=@" in answer.text) == (code, True)
+    monkeypatch.setattr(rest, "MOST_BYTES", 1000)
+    assert posted(client, "model=tiny", json.dumps(EXAMPLE).encode() + b" " * 1000).status_code == 413
+
+
+def test_a_request_that_does_not_arrive_is_given_up(client, monkeypatch):
+    monkeypatch.setattr(rest, "READ", 0.05)
+    said = []
+
+    async def receive():
+        await anyio.sleep(20)
+
+    async def send(message):
+        said.append(message)
+
+    told = {"type": "http", "method": "POST", "path": "/classify", "query_string": b"model=tiny", "root_path": ""}
+    told |= {"headers": [(b"content-type", b"application/json")], "http_version": "1.1", "scheme": "http"}
+    anyio.run(client.app, told, receive, send)
+    assert said[0]["status"] == 408
+
+
+def test_too_many_of_them(client, monkeypatch):
+    monkeypatch.setattr(requests, "MOST_CURVES", 2)
+    assert posted(client, "model=tiny", [CURVE] * 3).status_code == 413
+    monkeypatch.setattr(requests, "MOST_POINTS", 100)
+    answer = sent(client, FILE, BYTES)
+    assert answer.status_code == 413
+    assert "goodricke catalog" in answer.json()["detail"]
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_form_without_the_file(client):
+    other = client.post("/classify?model=tiny", files={"data": b"x"})
+    assert (other.status_code, "curl -F file=@" in other.text) == (422, True)
+    assert client.post("/classify?model=tiny", files=[("file", b"x"), ("file", b"y")]).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\data\\a b.csv", "a_b.csv"),
+        ("..", "upload"),
+        ("", "upload"),
+        ("ok-1.0_x+y.fits.gz", "ok-1.0_x+y.fits.gz"),
+        ("星.csv", "星.csv"),
+        ("星" * 100 + ".csv", "星" * 48 + ".csv"),
+        ("a\x00\n<b>.csv", "a___b_.csv"),
+    ],
+)
+def test_names_of_files_are_made_harmless(name, plain):
+    assert harmless(name) == plain
+
+
+def test_an_unreadable_file_is_an_answer_without_our_folders(client):
+    (answer,) = accepted(sent(client, "sky.csv", b"name,ra\na,1\n"))
+    assert (answer["status"], answer["object_id"]) == ("UNREADABLE", "sky.csv")
+    assert "has no time column" in answer["reason"]
+    assert "?time_column=NAME" in answer["reason"]
+    assert "goodricke-" not in answer["reason"]
+
+
+def test_columns_can_be_named(client):
+    text = "when,how_bright\n" + "\n".join(f"{x},{12 + x % 3}" for x in range(50))
+    more = {"time_column": "when", "value_column": "how_bright", "unit": "mag"}
+    assert accepted(sent(client, "a.csv", text.encode(), **more))[0]["object_id"] == "a"
+
+
+def test_a_list_of_paths_is_not_followed(client):
+    (answer,) = accepted(sent(client, "list.txt", f"{FILE}\n".encode()))
+    assert answer["status"] == "UNREADABLE"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<STREAM href="file:///etc/passwd"/>',
+        '<v:stream\n encoding="gzip">x</v:stream>',
+        '<!DOCTYPE VOTABLE [<!ENTITY a "b">]>',
+    ],
+)
+def test_a_votable_with_its_data_elsewhere_is_refused(text):
+    found, (_, why) = of_file("a.vot", b"<?xml version='1.0'?><VOTABLE>" + text.encode() + b"</VOTABLE>", ReadOptions())
+    assert not found
+    assert "elsewhere" in why
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused(client, monkeypatch):
+    monkeypatch.setattr(requests, "MOST_UNPACKED", 1 << 20)
+    assert sent(client, "a.csv.gz", gzip.compress(b"0" * (1 << 22))).status_code == 413
+    assert accepted(sent(client, "a.csv.gz", gzip.compress(BYTES)))[0]["status"] == "OK"
+
+
+def test_a_parquet_file_of_many_rows_in_few_bytes_is_refused(client, tmp_path):
+    pq.write_table(pa.table({"time": pa.repeat(1.0, 2_000_000), "mag": pa.repeat(1.0, 2_000_000)}), tmp_path / "a")
+    assert sent(client, "a.parquet", (tmp_path / "a").read_bytes()).status_code == 413
+
+
+def test_real_files_of_every_product_are_answered(client, shared):
+    folder = shared / "data" / "formats"
+    names = [
+        "kepler_tess/tess2018206045859-s0001-0000000358108509-0120-s_lc.fits",
+        "ztf_alert/2019_01_10_739260766315010006.avro",
+        "alerce/detections_sample.parquet",
+        "kepler_tess/pony010002792-2009259160929_llc.fits",
+    ]
+    for name in names:
+        expected = read(folder / name)
+        answers = accepted(sent(client, name, (folder / name).read_bytes(), passes=0))
+        assert [each["object_id"] for each in answers] == expected.ids
+
+
+# ---- many at the same time ------------------------------------------------------------------------------------------
+
+
+def test_at_the_same_time_as_one_after_the_other(client):
+    curves = as_json(read(demo_files()[:6]))
+    alone = [asked(client, one)[0] for one in curves]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda one: asked(client, one)[0], curves))
+    assert all(close(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_those_who_wait_are_answered_together(made, monkeypatch):
+    sizes, going = [], threading.Event()
+
+    def slow(curves, *args, **more):
+        sizes.append(len(curves))
+        going.wait(10)
+        return classify(curves, *args, **more)
+
+    monkeypatch.setattr(desks, "classify", slow)
+    desk = Desk(made[0][1])
+    parts = [Question(CURVES[i]) for i in range(4)] + [Question(CURVES[4], seed=1)]
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(desk.classify, parts[0])
+        while not sizes:
+            time.sleep(0.01)
+        rest_of_them = [pool.submit(desk.classify, each) for each in parts[1:]]
+        while len(desk._waiting) < 4:
+            time.sleep(0.01)
+        going.set()
+        found = [first.result(), *(each.result() for each in rest_of_them)]
+    assert sorted(sizes) == [1, 1, 3]
+    assert [each.table["object_id"].to_pylist() for each in found] == [[each] for each in CURVES.ids[:5]]
+
+
+def test_none_pays_for_another(made, monkeypatch):
+    def picky(curves, *args, **more):
+        if "2" in curves.ids:
+            raise ValueError("not that one")
+        return classify(curves, *args, **more)
+
+    monkeypatch.setattr(desks, "classify", picky)
+    desk = Desk(made[0][1])
+    bad, good = Question(CURVES[2]), Question(CURVES[3])
+    desk._answer([bad, good])
+    assert len(good.answer.result()) == 1
+    with pytest.raises(ValueError, match="not that one"):
+        bad.answer.result()
+
+
+def test_a_model_that_is_busy_says_so_and_two_desks_of_one_model_wait_for_each_other(made):
+    one, other = Desk(made[0][0]), Desk(made[0][0], patience=0.01)
+    with one._alone(), pytest.raises(Busy, match="tiny is busy"):
+        other.classify(Question(CURVES[0]))
+    assert not other._waiting
+
+
+# ---- the catalog ----------------------------------------------------------------------------------------------------
+
+
+def test_an_object_has_all_its_rows(client):
+    rows = client.get("/objects/S0").json()
+    assert [(row["row"], row["sector"]) for row in rows] == [(14, 14), (30, 30)]
+    assert "embedding" not in rows[0]
+
+
+@pytest.mark.parametrize("name", ["a/b", "ZTF 18ab cd", "naïve-星", "100%", "../etc", "light_curve", "00", "x?y=1#z"])
+def test_odd_names_are_found(client, name):
+    assert [row["object_id"] for row in client.get(f"/objects/{quote(name, safe='')}").json()] == [name]
+
+
+def test_what_is_not_there_is_told_with_a_mend(client):
+    for path in ("/objects/none", "/objects/", "/objects/S0/light_curve", "/objects/' OR 1=1"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "GET /objects lists" in answer.json()["detail"]
+
+
+def test_pages_join_to_the_whole(client, made):
+    seen, after, pages = [], -1, 0
+    while after is not None:
+        page = client.get("/objects", params={"limit": 7, "after": after}).json()
+        seen, after, pages = seen + page["objects"], page["after"], pages + 1
+    assert [row["row"] for row in seen] == list(range(made[1].count))
+    assert pages == 5
+    sure = client.get("/objects", params={"class": "EA", "p_min": 0.7}).json()["objects"]
+    expected = [r["row"] for r in seen if r["class"] == "EA" and r["p_max"] >= 0.7]
+    assert [r["row"] for r in sure] == expected != []
+    refused = client.get("/objects?class=DOG")
+    assert (refused.status_code, "'EA', 'EB' or 'RRAB'" in refused.json()["detail"]) == (422, True)
+
+
+def test_light_curves_of_the_catalog_can_be_classified(client):
+    found = client.get("/objects/1/light_curve").json()
+    (expected,) = asked(client, as_json(curves_of("1")), "bands")
+    assert asked(client, found, "bands") == [expected]
+
+
+def test_as_json_and_back():
+    ((rows, back),) = of_json([LightCurve.model_validate(each) for each in finite(as_json(CURVES))])
+    assert rows.tolist() == list(range(len(CURVES)))
+    for name in ("time", "value", "error", "offsets"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(CURVES, name))
+    assert [back.bands[b] for b in back.band] == [CURVES.bands[b] for b in CURVES.band]
+
+
+# ---- about ----------------------------------------------------------------------------------------------------------
+
+
+def test_models_and_health(client, made):
+    cards = {card["name"]: card for card in client.get("/models").json()}
+    assert cards["told"]["columns"] == ["redshift"]
+    assert cards["bands"]["bands"] == ["g", "r"]
+    assert cards["tiny"]["hash"] == made[0][0].hash
+    assert client.get("/health").json()["rows"] == made[1].count
+
+
+def test_one_model_needs_no_name_and_two_of_one_name_are_refused(made):
+    alone = TestClient(app_of(made[0][:1]))
+    assert accepted(alone.post("/classify?passes=0", json=as_json(read(FILE))[0]))[0]["status"] == "OK"
+    assert alone.get("/objects").status_code == 404
+    with pytest.raises(ValueError, match="two models are called tiny"):
+        app_of([made[0][0], made[0][0]])
+
+
+def test_the_service_has_its_page_and_asks_for_the_token(made):
+    guarded = TestClient(service(made[0], access=Access("testserver", "0123456789abcdef")))
+    assert guarded.post("/classify?model=tiny", json=CURVE).status_code == 401
+    guarded.headers["authorization"] = "Bearer 0123456789abcdef"
+    page = guarded.get("/docs")
+    assert "unsafe-eval" not in page.headers["content-security-policy"]
+    own = [part.split('"')[0] for mark in ('src="', 'href="') for part in page.text.split(mark)[1:]]
+    for path in own:
+        assert path.startswith("data:") or guarded.get(f"/{path}").status_code == 200
+    assert guarded.get("/openapi.json").json()["paths"].keys() == {"/health", "/models", "/classify"}
+    assert guarded.get("/").url.path == "/docs"
+
+
+def test_nothing_heavy_is_imported_for_the_help():
+    told = "import sys, goodricke.cli.serve; print({'torch', 'fastapi', 'duckdb', 'uvicorn'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_options_are_told_as_this_interface_calls_them():
+    told = "say --column object_id=NAME, --column time=NAME, --unit mag or --time-scale MJD (see --quality)"
+    expected = "say ?id_column=NAME, ?time_column=NAME, ?unit=mag or ?time_scale=MJD (see ?quality=)"
+    assert in_query(told).replace("= ", "=") == expected
