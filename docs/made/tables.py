@@ -12,7 +12,7 @@ from goodricke.models.bundle import read_config, shipped_models
 from made.markdown import code, codes, table
 
 # What a reader of the table of statuses can do about it; `tests/docs` holds it complete.
-MENDS = {
+FIXES = {
     Status.OK: "nothing to do",
     Status.EMPTY: "`goodricke inspect FILE` tells how many observations the quality cut removed; `--quality none` "
     "keeps them all",
@@ -32,13 +32,13 @@ MENDS = {
     "(`--unit`) if the file has it wrong",
     Status.OUT_OF_ORDER: "build the object's state anew from its whole history; the alert engine does so by itself "
     "wherever its packets allow",
-    Status.UNREADABLE: "the log names the file, the likely cause and the mend; `goodricke inspect FILE` says more",
+    Status.UNREADABLE: "the log names the file, the likely cause and the fix; `goodricke inspect FILE` says more",
 }
 
 
 def statuses() -> str:
-    """Return every status with cause and mend."""
-    return table(["status", "cause", "what to do"], [[code(s), MEANING[s], MENDS[s]] for s in Status])
+    """Return every status with cause and fix."""
+    return table(["status", "cause", "what to do"], [[code(s), MEANING[s], FIXES[s]] for s in Status])
 
 
 def readers() -> str:

@@ -75,7 +75,7 @@ def test_a_message_sent_again_changes_nothing(messages, data):
     again = data.draw(st.sampled_from(messages))
     later, _, done = taken([again], record=record)
     for name in ("points", "folded", "missing", "n_obs"):
-        if not done.anew:  # a packet that now tells all the past may mend what was missing
+        if not done.anew:  # a packet that now tells all the past may fix what was missing
             assert np.array_equal(getattr(later, name), getattr(record, name)), name
     lost = marks(points(again[0]))[0] in record.missing
     assert done.status == ("REBUILT" if done.anew else "OUT_OF_ORDER" if lost else "")
@@ -119,11 +119,11 @@ def test_a_packet_that_tells_all_mends_what_was_missing():
     record, _, _ = taken([*((time, ()) for time in range(1, 20)), (0, ())])
     part, _, done = taken([(20, range(5, 20))], record=record)
     assert (done.anew, len(part.missing)) == (False, 1)
-    mended, _, done = taken([(20, range(20))], record=record)
-    assert (done.anew, done.status, mended.n_obs, len(mended.missing)) == (True, "REBUILT", 21, 0)
+    fixed, _, done = taken([(20, range(20))], record=record)
+    assert (done.anew, done.status, fixed.n_obs, len(fixed.missing)) == (True, "REBUILT", 21, 0)
     straight, aged, _ = taken([(time, ()) for time in range(21)])
-    assert times(mended) == times(straight)
-    assert mended.folded.tolist() == straight.folded.tolist()
+    assert times(fixed) == times(straight)
+    assert fixed.folded.tolist() == straight.folded.tolist()
     assert done.aged["time"].tolist() == aged
 
 

@@ -192,9 +192,9 @@ def test_one_that_is_really_late_is_said_once_and_missing_until_a_packet_tells_t
     assert (after["status"], after["n_missing"]) == ("OK", 1)
     answer(values[n - 3])
     answer(values[n - 2])
-    mended = answer(last)
-    assert (mended["status"], mended["n_missing"]) == ("REBUILT", 0)
-    same(mended, run(engine(model), values)["object 0"])
+    fixed = answer(last)
+    assert (fixed["status"], fixed["n_missing"]) == ("REBUILT", 0)
+    same(fixed, run(engine(model), values)["object 0"])
 
 
 @pytest.mark.parametrize("keep", [3, 32])

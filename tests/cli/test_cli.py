@@ -66,7 +66,7 @@ def test_log_names_the_file_and_the_mend(folder: Path, folded_model: Model) -> N
     assert done.returncode == 3
     told = " ".join(done.stderr.split())
     assert "timeless.csv" in told.replace(" ", "")
-    assert "Mend" in told
+    assert "Fix" in told
     assert "time" in told
 
 

@@ -48,14 +48,14 @@ def by_name(checks) -> dict[str, Check]:
 def test_packages_that_are_missing_or_too_old_are_broken_with_their_pip_line(installed):
     found = by_name(doctor.versions())
     assert found["numpy"] == Check("versions", "numpy", "ok", metadata.version("numpy"))
-    assert (found["scipy"].state, found["scipy"].mend) == ("broken", "pip install 'scipy>=99'")
+    assert (found["scipy"].state, found["scipy"].fix) == ("broken", "pip install 'scipy>=99'")
     assert (found["nosuchthing"].state, found["nosuchthing"].found) == ("broken", "none")
     assert "huggingface_hub" not in found  # an extra's
 
 
 def test_extras_are_no_fault_and_name_their_pip_line(installed):
     (more,) = doctor.extras()
-    assert (more.name, more.state, more.mend) == ("more", "missing", "pip install 'goodricke[more]'")
+    assert (more.name, more.state, more.fix) == ("more", "missing", "pip install 'goodricke[more]'")
     assert "without nosuchthing" in more.found
     assert "wanted >=99" in more.found
     assert not Report((more,)).broken
@@ -94,30 +94,30 @@ def test_a_damaged_model_is_told_and_the_others_are_looked_at(monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("cores", "state", "mend"),
+    ("cores", "state", "fix"),
     [(1, "ok", ""), (8, "ok", "unset OMP_NUM_THREADS"), (0, "note", "export OMP_NUM_THREADS=0")],
 )
-def test_threads_are_held_against_cores(cores, state, mend, monkeypatch):
+def test_threads_are_held_against_cores(cores, state, fix, monkeypatch):
     monkeypatch.setattr(doctor, "_cores", lambda: cores)  # the tests run with one thread
     found = by_name(doctor.threads())["torch"]
     assert found.state == state
-    assert mend in found.mend
+    assert fix in found.fix
 
 
 def test_an_environment_that_says_nonsense_is_noted(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     found = by_name(doctor.threads())["environment"]
     assert found.state == "note"
-    assert "OMP_NUM_THREADS: must be" in found.mend
+    assert "OMP_NUM_THREADS: must be" in found.fix
 
 
 def test_places_without_room_or_leave(monkeypatch, tmp_path):
-    assert doctor._place("here", tmp_path, "mend").state == "ok"
+    assert doctor._place("here", tmp_path, "fix").state == "ok"
     monkeypatch.setattr(doctor, "LITTLE", 1e30)
-    assert doctor._place("here", tmp_path, "mend").mend == "mend"
+    assert doctor._place("here", tmp_path, "fix").fix == "fix"
     with pytest.raises(OSError, match="No such file"):
-        doctor._place("gone", tmp_path / "gone", "mend")
-    assert guarded("disk", lambda: iter([doctor._place("gone", tmp_path / "gone", "mend")]))[0].state == "broken"
+        doctor._place("gone", tmp_path / "gone", "fix")
+    assert guarded("disk", lambda: iter([doctor._place("gone", tmp_path / "gone", "fix")]))[0].state == "broken"
 
 
 def test_the_hub_cache_is_listed(monkeypatch, tmp_path):
@@ -178,7 +178,7 @@ def test_without_rich_it_prints_plainly(monkeypatch, capsys):
 
 def test_the_command_exits_with_3_if_something_is_broken(monkeypatch):
     runner, states = CliRunner(), iter(["ok", "missing", "broken"])
-    reports = [Report((Check("a", "b", state, "found [it]", "mend"),)) for state in states]
+    reports = [Report((Check("a", "b", state, "found [it]", "fix"),)) for state in states]
     for report, code in zip(reports, (0, 0, 3), strict=True):
         monkeypatch.setattr(doctor, "examine", lambda *told, report=report: report)
         result = runner.invoke(app, ["doctor"])
@@ -207,7 +207,7 @@ def test_a_missing_client_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka.admin", None)
     for make in (doctor.ask_broker("x:1"), doctor.ask_redis("redis://x:1/0")):
         (check,) = make
-        assert check.mend == "pip install 'goodricke[alerts]'"
+        assert check.fix == "pip install 'goodricke[alerts]'"
 
 
 def test_the_processor_has_a_name():

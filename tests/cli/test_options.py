@@ -14,10 +14,10 @@ def test_errors_of_the_system_name_the_place_and_the_mend(tmp_path: Path) -> Non
     file = tmp_path / "file"
     file.touch()
     attempts = {
-        "no such file or directory. Mend: check the path": lambda: (tmp_path / "nowhere").read_text(),
-        "is a directory. Mend: give a file, not a folder": tmp_path.read_text,
-        "file exists. Mend: choose another name": lambda: file.mkdir(),
-        "not a directory. Mend: check the path": lambda: (file / "more").read_text(),
+        "no such file or directory. Fix: check the path": lambda: (tmp_path / "nowhere").read_text(),
+        "is a directory. Fix: give a file, not a folder": tmp_path.read_text,
+        "file exists. Fix: choose another name": lambda: file.mkdir(),
+        "not a directory. Fix: check the path": lambda: (file / "more").read_text(),
     }
     for words, attempt in attempts.items():
         with pytest.raises(OSError, match=r".") as caught:
@@ -45,7 +45,7 @@ def test_other_errors_speak_for_themselves(capsys: pytest.CaptureFixture[str]) -
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", "my.toml")
 
     assert guarded(fail) == USAGE
-    assert capsys.readouterr().err == "goodricke: my.toml: no such file or directory. Mend: check the path.\n"
+    assert capsys.readouterr().err == "goodricke: my.toml: no such file or directory. Fix: check the path.\n"
 
 
 @pytest.mark.parametrize("column", ["HJD", "time=", "=HJD"])

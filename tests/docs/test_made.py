@@ -18,7 +18,7 @@ from tests.docs.blocks import ROOT
 def test_every_status_has_a_cause_and_a_mend() -> None:
     from made import tables
 
-    assert set(tables.MENDS) == set(Status) == set(MEANING)
+    assert set(tables.FIXES) == set(Status) == set(MEANING)
     text = tables.statuses()
     assert all(f"| `{s}` | {MEANING[s]} |" in text for s in Status)
 

@@ -70,7 +70,7 @@ def test_no_such_file_is_final(server):
 
 def test_failures_name_address_reason_and_mend(server):
     server["/a"], server["/b"] = BUSY, Answer(b"", 403)
-    with pytest.raises(Failed, match=r"/a: answered 503 Service Unavailable, 3 times\. Mend: .*same command"):
+    with pytest.raises(Failed, match=r"/a: answered 503 Service Unavailable, 3 times\. Fix: .*same command"):
         Client(QUICK).get(f"{server.url}/a", whole)
     assert server.asked["/a"] == 3
     with pytest.raises(Failed, match=r"/b: answered 403 .*login"):

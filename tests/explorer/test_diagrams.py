@@ -101,7 +101,7 @@ def test_what_is_missing_is_told(tmp_path):
     there, missing = made.diagrams.about()
     assert [d["name"] for d in there] == ["embedding"]
     assert [m["diagram"] for m in missing] == ["hr", "f1_a1", "sky"]
-    assert all(m["why"] and m["mend"] for m in missing)
+    assert all(m["why"] and m["fix"] for m in missing)
     made.close()
 
 

@@ -16,12 +16,12 @@ CSV = "mjd,mag\n59000,12\n59001,13\n"
 
 
 def unreadable(path, *words, **options):
-    """The message names the file, the reason and the mend."""
+    """The message names the file, the reason and the fix."""
     with pytest.raises(Unreadable) as caught:
         read(path, **options)
     text = str(caught.value)
     assert text.startswith(f"{path}: ")
-    assert "Mend: " in text
+    assert "Fix: " in text
     assert text.endswith(".")
     for word in words:
         assert word in text
@@ -88,7 +88,7 @@ def test_truncated_mission_file(kepler_tess, tmp_path):
     for size in (100, 3000, 20_000, 500_000):
         path = tmp_path / f"{size}.fits"
         path.write_bytes(raw[:size])
-        assert "download it again" in unreadable(path).mend
+        assert "download it again" in unreadable(path).fix
 
 
 def test_truncated_parquet(data, tmp_path):
@@ -141,8 +141,8 @@ def test_no_warning_reaches_the_user(tmp_path, kepler_tess):
 
 def test_unreadable_travels_between_processes():
     error = pickle.loads(pickle.dumps(Unreadable("a.fits", "is empty", "delete it")))
-    assert (error.path, error.reason, error.mend) == ("a.fits", "is empty", "delete it")
-    assert str(error) == "a.fits: is empty. Mend: delete it."
+    assert (error.path, error.reason, error.fix) == ("a.fits", "is empty", "delete it")
+    assert str(error) == "a.fits: is empty. Fix: delete it."
 
 
 def test_every_reader_has_the_three_things():

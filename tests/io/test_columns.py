@@ -43,12 +43,12 @@ def test_chosen_columns_win_in_any_spelling():
 
 
 def test_ambiguous_brightness_names_both():
-    with pytest.raises(Unreadable, match=r"equal standing: Vmag, Imag. Mend: choose one, --column value=Vmag"):
+    with pytest.raises(Unreadable, match=r"equal standing: Vmag, Imag. Fix: choose one, --column value=Vmag"):
         match(["hjd", "Vmag", "Imag"], {}, "t.csv")
 
 
 def test_missing_time_names_the_columns():
-    with pytest.raises(Unreadable, match=r"no time column; its columns are id, mag. Mend: .*--column time=NAME"):
+    with pytest.raises(Unreadable, match=r"no time column; its columns are id, mag. Fix: .*--column time=NAME"):
         match(["id", "mag"], {}, "t.csv")
 
 

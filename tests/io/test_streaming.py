@@ -59,7 +59,7 @@ def test_batches_never_stop_and_never_mix(tmp_path):
     assert {batch.unit for batch in curves} == {"mag", "flux"}
     assert sorted(name for batch in curves for name in batch.ids) == list("012345")
     assert sorted(error.path[-6:] for _, errors in batches for error in errors) == ["/9.csv", "3b.csv"]
-    assert all(str(error).endswith(".") and "Mend:" in str(error) for _, errors in batches for error in errors)
+    assert all(str(error).endswith(".") and "Fix:" in str(error) for _, errors in batches for error in errors)
 
 
 def test_only_failures(tmp_path):

@@ -74,7 +74,7 @@ def test_bad_files_are_listed_and_the_rest_is_packed(tmp_path):
     with open(tmp_path / "p" / "unreadable.csv") as file:
         rows = list(csv.DictReader(file))
     assert {row["file"].rsplit("/", 1)[1] for row in rows} == {"empty.csv", "page.csv", "nowhere.fits"}
-    assert all(row["mend"] for row in rows)
+    assert all(row["fix"] for row in rows)
     assert read_manifest(tmp_path / "p")["rows"] == 1
 
 

@@ -43,8 +43,8 @@ def test_a_calibrated_sampler_has_a_small_error_and_an_overconfident_one_a_large
     assert calibration_error(softmax(logits, 1), label) < 0.015
     assert calibration_error(softmax(4 * logits, 1), label) > 0.15
     assert calibration_error(softmax(logits / 4, 1), label) > 0.15
-    mended = softmax(4 * logits / fit_temperature(4 * logits[None], label), 1)
-    assert calibration_error(mended, label) < 0.015
+    fixed = softmax(4 * logits / fit_temperature(4 * logits[None], label), 1)
+    assert calibration_error(fixed, label) < 0.015
 
 
 def test_the_error_is_the_weighted_gap_of_the_bins():

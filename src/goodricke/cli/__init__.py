@@ -450,7 +450,7 @@ def doctor(
     redis: Annotated[str | None, typer.Option(help="Also ask this store, redis://HOST:PORT/DB")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs, and for reports of bugs")] = False,
 ) -> None:
-    """Look at what goodricke runs on: versions, devices, threads, extras, models, caches; and say what to mend.
+    """Look at what goodricke runs on: versions, devices, threads, extras, models, caches; and say what to fix.
 
     Exit code: 0 all well (missing extras are no fault), 3 something is broken.
     """

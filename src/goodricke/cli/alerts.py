@@ -235,8 +235,8 @@ def _guarded(work: Callable[[], int]) -> int:
             return work()
         except Exception as error:
             if type(error).__module__.partition(".")[0] in LIBRARIES:
-                mend = ". Mend: is it running, and the address right?" if "onnect" in f"{type(error)} {error}" else ""
-                raise RuntimeError(f"{type(error).__name__}: {str(error).rstrip('.')}{mend}") from error
+                fix = ". Fix: is it running, and the address right?" if "onnect" in f"{type(error)} {error}" else ""
+                raise RuntimeError(f"{type(error).__name__}: {str(error).rstrip('.')}{fix}") from error
             raise
 
     return guarded(told)

@@ -1,4 +1,4 @@
-"""``goodricke doctor``: what the package runs on, what is missing, what is broken, and how it is mended.
+"""``goodricke doctor``: what the package runs on, what is missing, what is broken, and how it is fixed.
 
 Every check stands for itself: whatever it meets, a library that is missing, damaged or of another age, becomes a line
 of the report and never stops the others. Nothing heavy is imported but within a check.
@@ -37,7 +37,7 @@ class Check:
     state : {"ok", "note", "missing", "broken"}
         A note is worth reading; what is missing is an extra, and no fault.
     found : str
-    mend : str
+    fix : str
         What to do about it, or when it matters.
     """
 
@@ -45,7 +45,7 @@ class Check:
     name: str
     state: State
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def show(report: Report, as_json: bool = False) -> None:
         _print_table(report)
     except Exception:
         for check in report.checks:
-            print(f"{check.section}\t{check.name}\t{check.state}\t{check.found}\t{check.mend}")
+            print(f"{check.section}\t{check.name}\t{check.state}\t{check.found}\t{check.fix}")
 
 
 def _print_table(report: Report) -> None:
@@ -124,14 +124,14 @@ def _print_table(report: Report) -> None:
     from rich.table import Table
 
     table, last = Table(title="goodricke doctor", title_justify="left"), ""
-    for name in ("", "what", "", "found", "mend, or when it matters"):
+    for name in ("", "what", "", "found", "fix, or when it matters"):
         table.add_column(name, overflow="fold")
     for check in report.checks:
         if check.section != last and last:
             table.add_section()
         section = check.section if check.section != last else ""
         last = check.section
-        table.add_row(section, escape(check.name), SIGN[check.state], escape(check.found), escape(check.mend))
+        table.add_row(section, escape(check.name), SIGN[check.state], escape(check.found), escape(check.fix))
     console = Console()
     console.print(table)
     counts = {state: sum(check.state == state for check in report.checks) for state in SIGN}
@@ -209,12 +209,12 @@ def devices() -> Iterator[Check]:
     matrix_units = "AMX (used with --precision bfloat16)" if abilities.get("amx_bf16") else "no AMX"
     yield Check("device", "instructions", "ok", f"{capability}, {matrix_units}")
     if not torch.cuda.is_available():
-        mend = (
+        fix = (
             "--device cuda needs a driver, and a torch built with CUDA"
             if torch.version.cuda is None
             else ("torch has CUDA, but sees no GPU: look at nvidia-smi, the driver and CUDA_VISIBLE_DEVICES")
         )
-        yield Check("device", "gpu", "missing", f"none, torch {torch.__version__}", mend)
+        yield Check("device", "gpu", "missing", f"none, torch {torch.__version__}", fix)
     for k in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         about = torch.cuda.get_device_properties(k)
         size = f"{about.total_memory / 2**30:.0f} GiB, compute capability {about.major}.{about.minor}"
@@ -246,19 +246,17 @@ def threads() -> Iterator[Check]:
     import torch
 
     cores, taken = _cores(), torch.get_num_threads()
-    mend = ""
+    fix = ""
     if taken > cores:
-        mend = f"more threads than cores slow it down: export OMP_NUM_THREADS={cores}"
+        fix = f"more threads than cores slow it down: export OMP_NUM_THREADS={cores}"
     elif taken < cores:
-        mend = (
-            "for one process alone, all cores are faster: unset OMP_NUM_THREADS; for several (--workers), it is right"
-        )
-    yield Check("threads", "torch", "note" if taken > cores else "ok", f"{taken} for {cores} cores", mend)
+        fix = "for one process alone, all cores are faster: unset OMP_NUM_THREADS; for several (--workers), it is right"
+    yield Check("threads", "torch", "note" if taken > cores else "ok", f"{taken} for {cores} cores", fix)
     said = {name: os.environ[name] for name in THREADS if name in os.environ}
     wrong = [name for name, value in said.items() if not value.isdigit() or int(value) < 1]
     found = ", ".join(f"{name}={value}" for name, value in said.items()) or "nothing set"
-    mend = f"{', '.join(wrong)}: must be a whole number from 1 on" if wrong else ""
-    yield Check("threads", "environment", "note" if wrong else "ok", found, mend)
+    fix = f"{', '.join(wrong)}: must be a whole number from 1 on" if wrong else ""
+    yield Check("threads", "environment", "note" if wrong else "ok", found, fix)
 
 
 def memory() -> Iterator[Check]:
@@ -269,8 +267,8 @@ def memory() -> Iterator[Check]:
     yield Check("memory", "of the machine", "ok", f"{whole / 2**30:.1f} GiB, {free / 2**30:.1f} GiB of it unused")
     kept = keep_freed_memory()
     found = "glibc: the commands keep freed blocks" if kept else "not glibc's: freed blocks go back to the system"
-    mend = "" if kept else "passes of ASTRAFier on a CPU take about a quarter longer"
-    yield Check("memory", "allocator", "ok" if kept else "note", found, mend)
+    fix = "" if kept else "passes of ASTRAFier on a CPU take about a quarter longer"
+    yield Check("memory", "allocator", "ok" if kept else "note", found, fix)
 
 
 # ---- models and disks ---------------------------------------------------------------------------------------------
@@ -310,16 +308,16 @@ def disk() -> Iterator[Check]:
     yield Check("disk", "hub cache", "ok", f"{hub}: {', '.join(kept) or 'no model'}{offline}", "HF_HOME moves it")
 
 
-def _place(name: str, path: Path, mend: str, must: bool = True) -> Check:
+def _place(name: str, path: Path, fix: str, must: bool = True) -> Check:
     """Return whether a folder can be written to, and the room in it."""
     free = shutil.disk_usage(path).free
     try:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        return Check("disk", name, "broken" if must else "note", f"{path} can't be written to ({error})", mend)
+        return Check("disk", name, "broken" if must else "note", f"{path} can't be written to ({error})", fix)
     little = free < LITTLE
-    return Check("disk", name, "note" if little else "ok", f"{path}, {free / 1e9:.1f} GB free", mend if little else "")
+    return Check("disk", name, "note" if little else "ok", f"{path}, {free / 1e9:.1f} GB free", fix if little else "")
 
 
 # ---- what a stream needs, if asked for ----------------------------------------------------------------------------

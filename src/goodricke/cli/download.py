@@ -167,7 +167,7 @@ def _run(
     per_shard: int | None,
     keep: Path | None,
 ) -> None:
-    """Download, with a bar; what the user can mend is told in a line, without a traceback."""
+    """Download, with a bar; what the user can fix is told in a line, without a traceback."""
     from goodricke.download.http import Client, Failed, Manners
     from goodricke.download.run import Down, Download, show_progress, summary
     from goodricke.download.targets import read_targets

@@ -137,8 +137,8 @@ def listening(host: str, port: int) -> Any:
         made.listen()  # who comes before the server is ready waits
     except OSError as error:
         made.close()
-        mend = "take another --port, or 0 for a free one" if port else "check --host"
-        raise ValueError(f"can't listen at {host}:{port} ({error.strerror}): {mend}") from error
+        fix = "take another --port, or 0 for a free one" if port else "check --host"
+        raise ValueError(f"can't listen at {host}:{port} ({error.strerror}): {fix}") from error
     made.set_inheritable(True)
     return made
 

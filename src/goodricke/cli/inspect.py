@@ -146,7 +146,7 @@ def _parts(
 
 
 def _failure(error: Unreadable) -> Panel:
-    text = Text.assemble(("Can't be read: ", "bold red"), f"it {error.reason}.\n", ("Mend: ", "bold"), f"{error.mend}.")
+    text = Text.assemble(("Can't be read: ", "bold red"), f"it {error.reason}.\n", ("Fix: ", "bold"), f"{error.fix}.")
     return Panel(text, title=escape(Path(error.path).name or error.path), title_align="left", border_style="red")
 
 

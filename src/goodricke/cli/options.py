@@ -12,7 +12,7 @@ import typer
 from goodricke.models.hub import completions
 
 DONE, SOME_FAILED, USAGE = 0, 3, 2
-MENDS = {
+FIXES = {
     errno.ENOENT: "check the path",
     errno.ENOTDIR: "check the path: a file is where a folder should be",
     errno.EEXIST: "choose another name: a file is where a folder should be",
@@ -112,7 +112,7 @@ def console() -> Any:
 
 
 def guarded(action: Any, *arguments: Any) -> int:
-    """Run a command; what the user can mend is told in a line, without a traceback."""
+    """Run a command; what the user can fix is told in a line, without a traceback."""
     try:
         return action(*arguments)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
@@ -127,5 +127,5 @@ def told(error: Exception) -> str:
     if not isinstance(error, OSError) or error.filename is None or error.strerror is None:
         return str(error)
     place = error.filename2 or error.filename  # of a file put in its place: the place, not the partial file
-    mend = f". Mend: {MENDS[error.errno]}." if error.errno in MENDS else ""
-    return f"{place}: {error.strerror[0].lower()}{error.strerror[1:]}{mend}"
+    fix = f". Fix: {FIXES[error.errno]}." if error.errno in FIXES else ""
+    return f"{place}: {error.strerror[0].lower()}{error.strerror[1:]}{fix}"

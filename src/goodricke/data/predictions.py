@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from goodricke.data import formats
 from goodricke.data.arrow import join
-from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +65,65 @@ MEANING = {
 }
 
 
+class ModelId(NamedTuple):
+    """What identifies a model in each row."""
+
+    name: str
+    hash: str  # first digits of the SHA-256 of its files, empty if it was never saved
+    classes: tuple[str, ...]  # C, in the order of the logits
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """The calibrated output of a model for n objects, as arrays: what `Predictions.build` makes a table of.
+
+    Numbers are NaN for objects that the network was not run on.
+
+    Parameters
+    ----------
+    probabilities : (n, C)
+        Mean over Monte-Carlo passes, or of one pass.
+    entropy : (n,)
+        Of the probabilities [nat].
+    logits : (n, C), optional
+        Of one pass.
+    embedding : (n, d), optional
+    parameters : dict of (n,)
+        Regressed physical parameters by name, each in its unit.
+    spread : (n, C), optional
+        Standard deviation over Monte-Carlo passes.
+    mutual_information : (n,), optional
+        Between class and network weights [nat]; with Monte-Carlo passes.
+    novelty : (n,), optional
+        From 0 to 1, see `goodricke.uncertainty.novelty`.
+    prediction_set : bool (n, C), optional
+        Which classes are in it.
+    coverage : (float, bool)
+        Level that the prediction sets are made for, and whether it holds in each class.
+    """
+
+    probabilities: NDArray[np.floating]
+    entropy: NDArray[np.floating]
+    logits: NDArray[np.floating] | None = None
+    embedding: NDArray[np.floating] | None = None
+    parameters: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    spread: NDArray[np.floating] | None = None
+    mutual_information: NDArray[np.floating] | None = None
+    novelty: NDArray[np.floating] | None = None
+    prediction_set: NDArray[np.bool_] | None = None
+    coverage: tuple[float, bool] = (0.9, False)
+
+    @property
+    def mode(self) -> Literal["one_pass", "monte_carlo"]:
+        """How the probabilities were computed."""
+        return "one_pass" if self.spread is None else "monte_carlo"
+
+    def take(self, rows: NDArray[np.integer]) -> Output:
+        """Return the output for the objects in ``rows``."""
+        arrays = {name: x[rows] for name, x in vars(self).items() if isinstance(x, np.ndarray)}
+        return replace(self, **arrays, parameters={name: x[rows] for name, x in self.parameters.items()})
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
     """A table of predictions with one row per light curve.
@@ -87,103 +145,75 @@ class Predictions:
     @classmethod
     def build(
         cls,
+        output: Output,
+        model: ModelId,
         object_id: pa.Array,
         status: NDArray[np.str_],
-        classes: Sequence[str],
-        probabilities: NDArray[np.floating],
         n_obs: NDArray[np.integer],
-        spread: NDArray[np.floating] | None = None,
-        mutual_information: NDArray[np.floating] | None = None,
-        embedding: NDArray[np.floating] | None = None,
-        model: str = "",
-        model_hash: str = "",
+        columns: Mapping[str, NDArray | None] | None = None,
         objects: pa.Table | None = None,
-        parameters: Mapping[str, NDArray[np.floating]] | None = None,
-        n_points: NDArray[np.integer] | None = None,
-        novelty: NDArray[np.floating] | None = None,
-        prediction_set: NDArray[np.bool_] | None = None,
-        coverage: Coverage = COVERAGE,
-        fold_period: NDArray[np.float64] | None = None,
     ) -> Predictions:
-        """Make predictions from arrays; rows whose status is not OK are nulled whatever they hold.
+        """Make predictions of a model's output; rows whose status is not OK are null whatever the output holds.
 
         Parameters
         ----------
-        object_id, status : (n,)
-        classes : (C,)
-        probabilities : (n, C)
-            Mean over Monte-Carlo passes, or of the one pass.
-        n_obs : (n,)
-        spread : (n, C), optional
-            Standard deviation over Monte-Carlo passes.
-        mutual_information : (n,), optional
-            In nat.
-        embedding : (n, d), optional
-        model, model_hash : str
+        output : Output
+            Of n objects.
+        model : ModelId
+        object_id, status, n_obs : (n,)
+        columns : dict of (n,), optional
+            What preprocessing found out: ``fold_period`` [d], and ``n_points`` that the network was given where that
+            isn't one for each observation; None for none.
         objects : pyarrow.Table, optional
-            Per-object columns to carry along, but for those that could be taken for a prediction's.
-        parameters : dict of (n,), optional
-            Regressed physical parameters by name.
-        n_points : (n,), optional
-            Points that the network was given, where that isn't one for each observation.
-        novelty : (n,), optional
-            From 0 to 1, see `goodricke.uncertainty.novelty`.
-        prediction_set : bool (n, C), optional
-            Which classes are in it.
-        coverage : Coverage
-            What is promised of the sets.
-        fold_period : (n,), optional
-            On which the light curves were folded [d].
+            Per-object columns to carry along, except those whose names are a prediction's.
         """
-        ok = np.asarray(status) == Status.OK.value
-        n, whole = len(ok), bool(ok.all())
-        best = probabilities.argmax(1) if n else np.zeros(0, int)
-        names = np.array([str(c) for c in classes], dtype=object)
-        columns: dict[str, Any] = {"object_id": object_id}
-        columns["status"] = pa.array(np.asarray(status).astype(str).tolist(), pa.string())
-        columns["class"] = pa.array(names[best], pa.string(), mask=~ok)
-        values = {f"p_{c}": probabilities[:, k] for k, c in enumerate(classes)}
-        values["p_max"] = probabilities.max(1, initial=0)
-        if spread is not None:
-            values |= {f"std_{c}": spread[:, k] for k, c in enumerate(classes)}
-        values["entropy"] = entropy(probabilities)
-        if mutual_information is not None:
-            values["mutual_information"] = mutual_information
-            values["aleatoric_entropy"] = values["entropy"] - mutual_information
-        if novelty is not None:
-            values["novelty"] = novelty
-        columns |= _numbers(values, ok)
-        if prediction_set is not None:
-            columns["prediction_set"] = _sets(prediction_set & ok[:, None], ok, names)
-        if embedding is not None and embedding.shape[1]:
-            flat = pa.array(np.ascontiguousarray(embedding, np.float32).ravel())
-            mask = None if whole else pa.array(~ok)
-            columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1], mask=mask)
-        if parameters:
-            columns |= _numbers({f"pred_{name}": x for name, x in parameters.items()}, ok)
-        if fold_period is not None:
-            columns["fold_period"] = pa.array(fold_period, pa.float64(), mask=~ok)
-        columns["n_obs"] = pa.array(np.asarray(n_obs, np.int32))
-        if n_points is not None:
-            columns["n_points"] = pa.array(np.asarray(n_points, np.int32))
-        columns["model"], columns["model_hash"] = pa.repeat(model, n), pa.repeat(model_hash, n)
+        ok, found = np.asarray(status) == Status.OK.value, dict(columns or {})
+        n, p = len(ok), output.probabilities
+        names = np.array([str(c) for c in model.classes], dtype=object)
+        table: dict[str, Any] = {"object_id": object_id}
+        table["status"] = pa.array(np.asarray(status).astype(str).tolist(), pa.string())
+        table["class"] = pa.array(names[p.argmax(1) if n else np.zeros(0, int)], pa.string(), mask=~ok)
+        values = {f"p_{c}": p[:, k] for k, c in enumerate(model.classes)}
+        values["p_max"] = p.max(1, initial=0)
+        if output.spread is not None:
+            values |= {f"std_{c}": output.spread[:, k] for k, c in enumerate(model.classes)}
+        values["entropy"] = output.entropy
+        if output.mutual_information is not None:
+            values["mutual_information"] = output.mutual_information
+            values["aleatoric_entropy"] = output.entropy - output.mutual_information
+        if output.novelty is not None:
+            values["novelty"] = output.novelty
+        table |= _numbers(values, ok)
+        if output.prediction_set is not None:
+            table["prediction_set"] = _sets(output.prediction_set & ok[:, None], ok, names)
+        if output.embedding is not None and output.embedding.shape[1]:
+            flat = pa.array(np.ascontiguousarray(output.embedding, np.float32).ravel())
+            mask = None if ok.all() else pa.array(~ok)
+            table["embedding"] = pa.FixedSizeListArray.from_arrays(flat, output.embedding.shape[1], mask=mask)
+        table |= _numbers({f"pred_{name}": x for name, x in output.parameters.items()}, ok)
+        if (period := found.get("fold_period")) is not None:
+            table["fold_period"] = pa.array(period, pa.float64(), mask=~ok)
+        table["n_obs"] = pa.array(np.asarray(n_obs, np.int32))
+        if (n_points := found.get("n_points")) is not None:
+            table["n_points"] = pa.array(np.asarray(n_points, np.int32))
+        table["model"], table["model_hash"] = pa.repeat(model.name, n), pa.repeat(model.hash, n)
         if objects is not None:
-            taken = {*columns, *OPTIONAL}
-            own = [n for n in objects.column_names if n not in taken and not n.startswith(RESERVED)]
-            columns |= {n: objects[n] for n in own}
-        return cls(_told(pa.table(columns), coverage), tuple(classes))
+            reserved = {*table, *OPTIONAL}
+            own = [name for name in objects.column_names if name not in reserved and not name.startswith(RESERVED)]
+            table |= {name: objects[name] for name in own}
+        return cls(_with_coverage(pa.table(table), output.coverage), tuple(model.classes))
 
     @classmethod
-    def failed(cls, object_id: Sequence[str], status: Status, like: Predictions) -> Predictions:
-        """Return rows with only an id and a status, shaped to be joined with ``like``."""
+    def failed(cls, object_id: Sequence[str], status: Status, template: Predictions) -> Predictions:
+        """Return rows with only an id and a status, and the columns of ``template``."""
         n = len(object_id)
-        known = {
+        values = {
             "object_id": pa.array(list(object_id), pa.string()),
             "status": pa.array([str(status)] * n),
             "n_obs": pa.array(np.zeros(n, np.int32)),
         }
-        columns = {f.name: known.get(f.name, pa.nulls(n, f.type)) for f in like.table.schema}
-        return cls(pa.table(columns, schema=like.table.schema), like.classes)
+        columns = {f.name: values.get(f.name, pa.nulls(n, f.type)) for f in template.table.schema}
+        return cls(pa.table(columns, schema=template.table.schema), template.classes)
 
     @staticmethod
     def concat(parts: Sequence[Predictions]) -> Predictions:
@@ -236,22 +266,16 @@ class Predictions:
         ValueError
             If the suffix is none of these.
         """
-        formats.write(formats.Rows.of(self.table, self.about), path)
+        formats.write(formats.Rows.of(self.table, self.metadata), path)
 
     @property
-    def about(self) -> dict[str, str]:
-        """What is said of the whole in a file's metadata."""
+    def metadata(self) -> dict[str, str]:
+        """What a file's metadata say of all rows: version, classes, model."""
         from goodricke import __version__
 
         first = self.table.slice(0, 1).select([n for n in ("model", "model_hash") if n in self.table.column_names])
-        told = {"goodricke": __version__, "classes": ",".join(self.classes)}
-        return told | {k: str(v) for row in first.to_pylist() for k, v in row.items() if v}
-
-
-def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the entropy [nat] of each row of ``probabilities`` (..., C)."""
-    p = np.clip(np.asarray(probabilities, np.float64), 1e-300, 1)
-    return -(p * np.log(p)).sum(-1)
+        common = {"goodricke": __version__, "classes": ",".join(self.classes)}
+        return common | {k: str(v) for row in first.to_pylist() for k, v in row.items() if v}
 
 
 def _numbers(named: Mapping[str, NDArray[np.floating]], ok: NDArray[np.bool_]) -> dict[str, pa.Array]:
@@ -272,12 +296,12 @@ def _sets(member: NDArray[np.bool_], ok: NDArray[np.bool_], names: NDArray[np.ob
     return pa.ListArray.from_arrays(pa.array(ends), flat.dictionary_decode(), mask=pa.array(~ok))
 
 
-def _told(table: pa.Table, coverage: Coverage) -> pa.Table:
-    """Write what is promised of the prediction sets where every format shows it."""
+def _with_coverage(table: pa.Table, coverage: tuple[float, bool]) -> pa.Table:
+    """Write the coverage of the prediction sets where every format shows it."""
     place = table.schema.get_field_index("prediction_set")
     if place < 0:
         return table
-    coverage = Coverage(*coverage)  # from a plain pair, too
-    of = "each class" if coverage.per_class else "all objects"
-    text = f"Classes, the true one among them for {100 * coverage.level:g} % of {of} like those of the training set"
+    level, per_class = coverage
+    group = "each class" if per_class else "all objects"
+    text = f"Classes, the true one among them for {100 * level:g} % of {group} like those of the training set"
     return table.cast(table.schema.set(place, table.schema.field(place).with_metadata({"description": text})))

@@ -49,12 +49,12 @@ class Stopped(Exception):  # noqa: N818  as KeyboardInterrupt, in the other thre
 class Failed(RuntimeError):  # noqa: N818  it failed now, and may work tomorrow
     """A request that came to nothing: of what, why, and what to do about it."""
 
-    def __init__(self, url: str, why: str, mend: str) -> None:
-        super().__init__(url, why, mend)
-        self.url, self.why, self.mend = url, why, mend
+    def __init__(self, url: str, why: str, fix: str) -> None:
+        super().__init__(url, why, fix)
+        self.url, self.why, self.fix = url, why, fix
 
     def __str__(self) -> str:
-        return f"{self.url}: {self.why}. Mend: {self.mend}."
+        return f"{self.url}: {self.why}. Fix: {self.fix}."
 
 
 class _Again(Exception):  # noqa: N818  makes the loop go round
@@ -136,8 +136,8 @@ class Client:
                 raise Failed(url, f"{why}, and asks to wait {after:.0f} s", "run the same command again after that")
             if attempt + 1 < self.manners.attempts:
                 self._pause(attempt, after)
-        mend = "the same command tries again what failed; if it goes on, look at the address in a browser"
-        raise Failed(url, f"{why}, {self.manners.attempts} times", mend)
+        fix = "the same command tries again what failed; if it goes on, look at the address in a browser"
+        raise Failed(url, f"{why}, {self.manners.attempts} times", fix)
 
     def _once(self, url: str, form: Mapping[str, str] | None) -> bytes:
         if not url.startswith(("http://", "https://")):
@@ -198,18 +198,18 @@ def _refusal(url: str, error: HTTPError) -> Exception:
         return Absent(url)
     if error.code in AGAIN:
         return _Again(f"answered {error.code} {error.reason}", seconds_of(error.headers.get("Retry-After")))
-    mend = "check the base URL and the options"
+    fix = "check the base URL and the options"
     if error.code in REFUSED:
-        mend = "the server, or a proxy before it, wants a login or has shut you out: look at the address in a browser"
-    return Failed(url, f"answered {error.code} {error.reason}", mend)
+        fix = "the server, or a proxy before it, wants a login or has shut you out: look at the address in a browser"
+    return Failed(url, f"answered {error.code} {error.reason}", fix)
 
 
 def _no_answer(url: str, error: Exception) -> Exception:
     """Return what an error on the way means."""
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
-        mend = "check the clock of this machine, and whether a proxy of your network needs its own certificate"
-        return Failed(url, f"has a certificate that can't be verified ({reason.verify_message})", mend)
+        fix = "check the clock of this machine, and whether a proxy of your network needs its own certificate"
+        return Failed(url, f"has a certificate that can't be verified ({reason.verify_message})", fix)
     if isinstance(reason, TimeoutError):
         return _Again("did not answer in time")
     return _Again(f"could not be reached ({reason or type(reason).__name__})")

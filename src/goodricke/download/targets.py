@@ -91,7 +91,7 @@ def read_targets(path: Path | str, archive: Archive, id_column: str | None = Non
     targets, others = dict[str, list[str]](), list[Missing]()
     for cells in rows:
         if len(cells) > len(names):
-            raise ValueError(f"{path}: {cells[:3]} has {len(cells)} cells, the first line {len(names)}; mend the line")
+            raise ValueError(f"{path}: {cells[:3]} has {len(cells)} cells, the first line {len(names)}; fix the line")
         cells += [""] * (len(names) - len(cells))
         target = archive.target(cells[key])
         if target is None:

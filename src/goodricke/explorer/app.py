@@ -72,7 +72,7 @@ def _add_page(app: Any) -> None:
 
 
 def _add_errors(app: Any) -> None:
-    """Let every error be told as ``{"detail": "what, likely cause, mend"}``."""
+    """Let every error be told as ``{"detail": "what, likely cause, fix"}``."""
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
 

@@ -192,7 +192,7 @@ class Missing(NamedTuple):
 
     diagram: str
     why: str
-    mend: str
+    fix: str
 
 
 class Placed(NamedTuple):
@@ -283,7 +283,7 @@ class Diagrams:
         if about is None:
             raise ValueError(f"no diagram {name!r}: there are {', '.join(self._about)}")
         if isinstance(about, Missing):
-            raise ValueError(f"no diagram {name}: {about.why}; {about.mend}")
+            raise ValueError(f"no diagram {name}: {about.why}; {about.fix}")
         return about
 
     def _has(self, *quantities: str) -> bool:
@@ -291,8 +291,8 @@ class Diagrams:
 
     def _about_embedding(self) -> Diagram | Missing:
         if EMBEDDING not in self.catalog.schema.names:
-            why, mend = "needs embeddings", "open the folder of `goodricke catalog`, or a .parquet of classify --out"
-            return Missing("embedding", why, mend)
+            why, fix = "needs embeddings", "open the folder of `goodricke catalog`, or a .parquet of classify --out"
+            return Missing("embedding", why, fix)
         if (name := self.table.columns.get("class")) is not None and name.empty:
             return Missing("embedding", "no light curve was classified", "the column status tells why")
         axes = Axis("first dimension"), Axis("second dimension")
@@ -308,10 +308,10 @@ class Diagrams:
     def _about_f1_a1(self) -> Diagram | Missing:
         if not self._has("f1", "A1"):
             why = "needs the dominant frequency f1 and its amplitude A1 of each light curve"
-            mend = (
+            fix = (
                 "`goodricke examine CATALOG --light-curves SRC --out OUT` measures them; then --with OUT/joined.parquet"
             )
-            return Missing("f1_a1", why, mend)
+            return Missing("f1_a1", why, fix)
         return Diagram("f1_a1", "Dominant variability", Axis("f1 [1/d]", log=True), Axis("A1 [mag]", log=True))
 
     def _about_sky(self) -> Diagram | Missing:

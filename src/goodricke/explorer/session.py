@@ -207,20 +207,20 @@ def find_its_model(about: dict[str, str], given: str | None) -> tuple[Model | No
     from goodricke.models.bundle import load_model
 
     name, made = given or about.get("model", ""), about.get("model_hash", "")
-    mend = "name its folder by --model"
+    fix = "name its folder by --model"
     if not name:
-        return None, f"the catalog doesn't tell which model made it; {mend}"
+        return None, f"the catalog doesn't tell which model made it; {fix}"
     try:
         model = load_model(name)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         if given:
             raise
-        return None, f"the model {name} isn't found ({error}); {mend}"
+        return None, f"the model {name} isn't found ({error}); {fix}"
     if made and model.hash != made:
         told = f"the catalog was made by {about.get('model')} ({made}); the {model.name} here is another ({model.hash})"
         if given:
             raise ValueError(f"--model {name}: {told}")
-        return None, f"{told}; {mend}"
+        return None, f"{told}; {fix}"
     return model, ""
 
 

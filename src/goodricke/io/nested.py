@@ -159,8 +159,8 @@ def _choose(schema: pa.Schema, path: str, options: ReadOptions) -> tuple[str, ro
     if "lightcurve" in fitting:  # what goodricke and HATS call it
         return "lightcurve", fitting["lightcurve"]
     if len(fitting) > 1:
-        mend = "write the one wanted to a file of its own"
-        raise Unreadable(path, f"has several nested light curves: {', '.join(fitting)}", mend)
+        fix = "write the one wanted to a file of its own"
+        raise Unreadable(path, f"has several nested light curves: {', '.join(fitting)}", fix)
     if not fitting:
         raise refusals[0]
     return next(iter(fitting.items()))
@@ -235,7 +235,7 @@ def _flatten(
             continue
         if not np.array_equal(_lengths(lists[name]), counts):
             row = int(np.flatnonzero(_lengths(lists[name]) != counts)[0])
-            raise Unreadable(path, f"has {match.time} and {name} of different length in row {row + 1}", "mend the row")
+            raise Unreadable(path, f"has {match.time} and {name} of different length in row {row + 1}", "fix the row")
         flat[role] = lists[name].flatten()
     return ragged.offsets_of(counts), flat
 

@@ -22,16 +22,16 @@ class Unreadable(ValueError):  # noqa: N818  a status as much as an error: "unre
         The file, folder or pattern.
     reason : str
         What is wrong with it, as the end of a sentence whose subject is the file.
-    mend : str
+    fix : str
         What the user can do.
     """
 
-    def __init__(self, path: Path | str, reason: str, mend: str = "leave the file out") -> None:
-        super().__init__(str(path), reason, mend)  # all three as args, so that it survives pickling between processes
-        self.path, self.reason, self.mend = str(path), reason, mend
+    def __init__(self, path: Path | str, reason: str, fix: str = "leave the file out") -> None:
+        super().__init__(str(path), reason, fix)  # all three as args, so that it survives pickling between processes
+        self.path, self.reason, self.fix = str(path), reason, fix
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}. Mend: {self.mend}."
+        return f"{self.path}: {self.reason}. Fix: {self.fix}."
 
 
 @dataclass(frozen=True)

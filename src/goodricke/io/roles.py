@@ -204,8 +204,8 @@ def _existing(name: str, known: Mapping[str, str], names: Sequence[str], path: s
 def _time(known: Mapping[str, str], names: Sequence[str], path: str) -> str:
     found = first(known, TIME) or next((known[name] for name in known if OFFSET.match(name)), None)
     if found is None:
-        mend = "say which column holds the times in days, --column time=NAME"
-        raise Unreadable(path, f"has no time column; its columns are {listed(names)}", mend)
+        fix = "say which column holds the times in days, --column time=NAME"
+        raise Unreadable(path, f"has no time column; its columns are {listed(names)}", fix)
     return found
 
 
@@ -214,12 +214,12 @@ def _value(known: Mapping[str, str], taken: set[str], names: Sequence[str], path
     for group in (*VALUE, single):
         found = [known[alias] for alias in group if alias in known and known[alias] not in taken]
         if len(found) > 1:
-            mend = f"choose one, --column value={found[0]}"
-            raise Unreadable(path, f"has {len(found)} brightness columns of equal standing: {', '.join(found)}", mend)
+            fix = f"choose one, --column value={found[0]}"
+            raise Unreadable(path, f"has {len(found)} brightness columns of equal standing: {', '.join(found)}", fix)
         if found:
             return found[0]
-    mend = "say which column holds the flux or magnitude, --column value=NAME"
-    raise Unreadable(path, f"has no brightness column; its columns are {listed(names)}", mend)
+    fix = "say which column holds the flux or magnitude, --column value=NAME"
+    raise Unreadable(path, f"has no brightness column; its columns are {listed(names)}", fix)
 
 
 def _error_aliases(value: str, kind: str) -> list[str]:
@@ -259,8 +259,8 @@ def days_per(stated: str | None, column: str, options: ReadOptions, path: str) -
         return factor
     if options.time_scale:
         return 1.0
-    mend = "mend the unit (s, min, h, d and yr are known), or, if the times are in days, say their --time-scale"
-    raise Unreadable(path, f"has times in the unknown unit {stated!r} (column {column})", mend)
+    fix = "fix the unit (s, min, h, d and yr are known), or, if the times are in days, say their --time-scale"
+    raise Unreadable(path, f"has times in the unknown unit {stated!r} (column {column})", fix)
 
 
 def warn_if_unknown(unit: str, options: ReadOptions, path: str) -> None:

@@ -170,8 +170,8 @@ def _objects(
         return pa.array([name or file.stem]), np.zeros(n, np.int64)
     ids = identifiers(data[found.object_id], found.object_id)
     if ids.null_count:
-        mend = "fill the column, or leave these rows out"
-        raise Unreadable(file.path, f"has {ids.null_count} rows without {found.object_id}", mend)
+        fix = "fill the column, or leave these rows out"
+        raise Unreadable(file.path, f"has {ids.null_count} rows without {found.object_id}", fix)
     encoded = ids.dictionary_encode()
     return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
@@ -259,8 +259,8 @@ def numbers(values: Any, name: str, path: str, dtype: type = np.float64) -> NDAr
         text = str(bad.iloc[0]).strip()
         reason = f"holds text in column {name}: {text!r} in row {bad.index[0] + 1}"
         units = "leave out the row of units" if text.isalpha() and bad.index.tolist() == [0] else None
-        mend = next((mend for kind, mend in TEXTS.items() if re.match(kind, text)), units)
-        raise Unreadable(path, reason, mend or "leave such rows out or name another column") from None
+        fix = next((fix for kind, fix in TEXTS.items() if re.match(kind, text)), units)
+        raise Unreadable(path, reason, fix or "leave such rows out or name another column") from None
 
 
 def bands_of(
@@ -382,8 +382,8 @@ def codes_of(object_id: Any, name: str, n: int, file: Opened) -> tuple[pa.Array,
         return pa.array([file.stem], pa.string()), np.zeros(n, np.int64)
     ids = identifiers(object_id, name)
     if ids.null_count:
-        mend = "fill the column, or leave these rows out"
-        raise Unreadable(file.path, f"has {ids.null_count} rows without {name}", mend)
+        fix = "fill the column, or leave these rows out"
+        raise Unreadable(file.path, f"has {ids.null_count} rows without {name}", fix)
     encoded = ids.dictionary_encode()
     return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 

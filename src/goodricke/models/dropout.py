@@ -161,17 +161,3 @@ def dropout_from(network: nn.Module, keys: NDArray[np.uint64]) -> Iterator[None]
     finally:
         for layer in layers:
             layer.keys = None
-
-
-def summarise(samples: NDArray[np.floating]) -> tuple[NDArray, NDArray, NDArray]:
-    """Return mean (B, C), standard deviation (B, C) and mutual information [nat] (B,) of samples (S, B, C).
-
-    The mutual information is the entropy of the mean less the mean entropy: what of the uncertainty comes from the
-    model rather than from the data. With one sample, deviation and information are zero.
-    """
-    from goodricke.data.predictions import entropy
-
-    mean = samples.mean(0)
-    spread = samples.std(0, ddof=1) if len(samples) > 1 else np.zeros_like(mean)
-    information = np.maximum(entropy(mean) - entropy(samples).mean(0), 0)
-    return mean, spread, information

@@ -107,7 +107,7 @@ def _hub(why: str) -> Any:
 
 
 def _refusal(error: Exception, name: str) -> str:
-    """Return what the hub has against a request, and the mend; nothing if it wasn't asked."""
+    """Return what the hub has against a request, and the fix; nothing if it wasn't asked."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.HFValidationError):
@@ -124,7 +124,7 @@ def _refusal(error: Exception, name: str) -> str:
 
 
 def _absence(error: Exception, name: str) -> str:
-    """Return why a model can't be had without the hub, and the mend."""
+    """Return why a model can't be had without the hub, and the fix."""
     from huggingface_hub import constants
 
     where = f"{name} is not in the hub's cache ({constants.HF_HUB_CACHE})"

@@ -206,7 +206,7 @@ def _listed(keys: Iterable[str], most: int = 6) -> str:
 
 
 def _hint(keys: Iterable[str], require_head: bool) -> str:
-    """Return the mend where there's a likely one."""
+    """Return the fix where there's a likely one."""
     if require_head and not any(key.startswith("head.") for key in keys):
         return ". There's no head: pass require_head=False for embeddings alone"
     return ""

@@ -133,7 +133,7 @@ def of_file(
                 found.append(_alone(piece, told))
                 _check_size(sum(map(len, found)), sum(len(each.time) for each in found))
         except Unreadable as error:
-            failure = path.name, f"{error.reason}. Mend: {error.mend}.".replace(f"{folder}/", "")
+            failure = path.name, f"{error.reason}. Fix: {error.fix}.".replace(f"{folder}/", "")
     return found, failure
 
 
@@ -188,8 +188,8 @@ def _check_gzip(path: Path) -> None:
 def _check_size(curves: int, points: int) -> None:
     for number, most, what in ((curves, MOST_CURVES, "light curves"), (points, MOST_POINTS, "observations")):
         if number > most:
-            mend = "send them in parts, or use `goodricke classify` or `goodricke catalog` on the files"
-            raise TooLarge(f"{number:,} {what} in one request, and at most {most:,} are taken: {mend}")
+            fix = "send them in parts, or use `goodricke classify` or `goodricke catalog` on the files"
+            raise TooLarge(f"{number:,} {what} in one request, and at most {most:,} are taken: {fix}")
 
 
 class _Remarks(logging.Filter):

@@ -3,7 +3,7 @@
 `router` gives the paths to an application: that of ``goodricke explore`` and of ``goodricke serve`` alike.
 
 What can't be classified is an answer with its status; what can't be understood is a 4xx whose ``detail`` says what is
-wrong and how to mend it. A request that stays away for `READ` seconds is given up (408), one that waits for its
+wrong and how to fix it. A request that stays away for `READ` seconds is given up (408), one that waits for its
 model's turn for longer than `goodricke.service.model_queue.PATIENCE` is told to come back (503).
 
 From a request about a model to what is answered: rows of `goodricke.Predictions` as JSON, with reasons.
@@ -161,8 +161,8 @@ async def _work_of(request: Request, desk: Desk, how: How) -> Callable[[], dict[
                 return partial(answer_json, desk, how, b"".join([piece async for piece in _limited(request)]))
     except TimeoutError:
         raise HTTPException(408, f"the request took more than {READ:g} s to arrive: send less at once") from None
-    mend = "send application/json, or a file as multipart/form-data (curl -F file=@lightcurve.fits)"
-    raise HTTPException(415, f"a body of type {kind or 'unknown'} is not understood: {mend}")
+    fix = "send application/json, or a file as multipart/form-data (curl -F file=@lightcurve.fits)"
+    raise HTTPException(415, f"a body of type {kind or 'unknown'} is not understood: {fix}")
 
 
 async def _limited(request: Request) -> AsyncGenerator[bytes, None]:
@@ -171,21 +171,21 @@ async def _limited(request: Request) -> AsyncGenerator[bytes, None]:
     async for piece in request.stream():
         size += len(piece)
         if size > MOST_BYTES:
-            mend = "send it in parts, or use `goodricke classify`"
-            raise HTTPException(413, f"the request is larger than {MOST_BYTES >> 20} MiB: {mend}")
+            fix = "send it in parts, or use `goodricke classify`"
+            raise HTTPException(413, f"the request is larger than {MOST_BYTES >> 20} MiB: {fix}")
         yield piece
 
 
 async def _uploaded(request: Request) -> tuple[str, bytes]:
     """Return name and content of the one file of a form."""
-    mend = "send one file as the field `file`: curl -F file=@lightcurve.fits"
+    fix = "send one file as the field `file`: curl -F file=@lightcurve.fits"
     try:
         form = await MultiPartParser(request.headers, _limited(request), max_files=1, max_fields=0).parse()
     except (MultiPartException, KeyError, ValueError) as error:
-        raise HTTPException(400, f"no form with a file ({getattr(error, 'message', error)}): {mend}") from None
+        raise HTTPException(400, f"no form with a file ({getattr(error, 'message', error)}): {fix}") from None
     file = form.get("file")
     if not isinstance(file, UploadFile):
-        raise HTTPException(422, f"the form has no field `file` with a file: {mend}")
+        raise HTTPException(422, f"the form has no field `file` with a file: {fix}")
     try:
         return file.filename or "upload", await file.read()
     finally:
@@ -315,7 +315,7 @@ _REFUSALS = {
     408: f"The request took more than {READ:g} s to arrive",
     413: "Too large",
     415: "Neither JSON nor a form",
-    422: "Not understood: the detail says what is wrong and how to mend it",
+    422: "Not understood: the detail says what is wrong and how to fix it",
     503: f"The model was busy for {PATIENCE:g} s",
 }
 
@@ -385,8 +385,8 @@ def _answers(desk: Desk, how: How, curves: LightCurves) -> list[Answer]:
     if curves.has_several_bands.any():
         warn_of_several_bands(curves.bands, desk.model.config)
     if how.history and not desk.multiband:
-        mend = "ask without history, or a multi-band model (see /models)"
-        raise ValueError(f"{desk.model.name} answers about whole light curves and has no history: {mend}")
+        fix = "ask without history, or a multi-band model (see /models)"
+        raise ValueError(f"{desk.model.name} answers about whole light curves and has no history: {fix}")
     table = desk.classify(Question(curves, how.passes, how.seed, how.promise)).table
     names = names_of(desk.model) + (["embedding"] if how.embedding else [])
     blank = dict.fromkeys(names)
@@ -439,13 +439,13 @@ def sentence(faults: Sequence[Mapping[str, Any]]) -> str:
     told = []
     for fault in faults[:SHOWN]:
         where = ".".join(str(part) for part in fault["loc"] if part not in ("query", "path"))
-        why = MENDS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        why = FIXES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
         told.append(f"{where}: {why}" if where else why)
     more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
     return "; ".join(told) + more + ". /docs shows what a request may hold"
 
 
-MENDS = {
+FIXES = {
     "extra_forbidden": "not known here, is it misspelt?",
     "missing": "is missing",
     "float_type": "must be a number, or null where there is none",

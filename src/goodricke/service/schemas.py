@@ -45,7 +45,7 @@ EXAMPLE: dict[str, Any] = {
 class Problem(BaseModel):
     """Why a request was refused."""
 
-    detail: str = Field(description="What is wrong, the likely cause, and the mend")
+    detail: str = Field(description="What is wrong, the likely cause, and the fix")
 
 
 class LightCurve(BaseModel):

@@ -114,7 +114,7 @@ class Classification:
         told = {"model": model.name, "model_hash": model.hash, "classes": ",".join(model.classes)}
         size, sha256 = write_shard(self.out / name, result.table, ROW_GROUP, **told, input=state)
         seconds = round(time.perf_counter() - begun, 3)
-        unreadable = [[f.path, f.reason, f.mend] for f in unread]
+        unreadable = [[f.path, f.reason, f.fix] for f in unread]
         more: dict[str, Any] = {"input": state, **seen}
         more |= {"status": counts(result.column("status"))} | ({"unreadable": unreadable} if unreadable else {})
         return [Entry(task.name, name, len(result), size, sha256, seconds, more=more)]

@@ -64,7 +64,7 @@ class Packing:
         """Give the light curves of a shard after the other; add to the list what can't be read."""
         waiting: dict[tuple[str, str], list[LightCurves]] = {}
         for curves, failures in task.batches(self.options, min(PIECE, self.shard_points)):
-            unreadable += [[f.path, f.reason, f.mend] for f in failures]
+            unreadable += [[f.path, f.reason, f.fix] for f in failures]
             if curves is None:
                 continue
             parts = waiting.setdefault((curves.unit, curves.time_scale), [])

@@ -126,11 +126,11 @@ class Folder:
         rows = [row for entry in self.entries().values() for row in entry.more.get("unreadable", [])]
         if rows:
             text = io.StringIO()
-            csv.writer(text).writerows([["file", "reason", "mend"], *rows])
+            csv.writer(text).writerows([["file", "reason", "fix"], *rows])
             with whole_file(self.path / UNREADABLE) as file:
                 file.write(text.getvalue().encode())
         else:
-            (self.path / UNREADABLE).unlink(missing_ok=True)  # of an earlier run, before the files were mended
+            (self.path / UNREADABLE).unlink(missing_ok=True)  # of an earlier run, before the files were fixed
         return len(rows)
 
     def finish(self, **summary: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Three maps of growing freedom (Guo et al. 2017; Kull et al. 2019), all of one fo
 
     p = softmax(W l + b)
 
-*temperature*: W = 1/T, b = 0, keeps every answer and mends confidence only; *vector*: W diagonal, also mends classes
+*temperature*: W = 1/T, b = 0, keeps every answer and fixes confidence only; *vector*: W diagonal, also fixes classes
 that are named too often, which a loss with class weights brings about; *dirichlet*: all of W, with a penalty on its
 distance from a temperature. `choose_scaling` takes the freer one only where it is clearly better on left-out objects.
 

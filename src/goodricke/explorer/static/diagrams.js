@@ -239,7 +239,7 @@ export function buildDiagrams(bar, host, about) {
           "div",
           { class: "diagram none" },
           about.missing.map((/** @type {any} */ one) =>
-            emptyState(titleOf(one.diagram), `${sentence(one.why)} ${sentence(one.mend)}`),
+            emptyState(titleOf(one.diagram), `${sentence(one.why)} ${sentence(one.fix)}`),
           ),
         ),
   );
@@ -260,7 +260,7 @@ function drawBar(bar, about, now) {
       title,
     );
   const missing = about.missing.map((/** @type {any} */ one) =>
-    h("li", {}, h("strong", {}, titleOf(one.diagram)), h("p", {}, sentence(one.why)), h("p", {}, sentence(one.mend))),
+    h("li", {}, h("strong", {}, titleOf(one.diagram)), h("p", {}, sentence(one.why)), h("p", {}, sentence(one.fix))),
   );
   fill(
     bar,

@@ -81,5 +81,5 @@ def reader_of(file: Opened) -> Reader:
         raise Unreadable(file.path, f"is a {packed} archive", "unpack it first")
     if file.head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise Unreadable(file.path, "is text in UTF-16", "save it as UTF-8, or as plain CSV")
-    mend = "give FITS, Parquet, CSV, ECSV, VOTable or plain text"
-    raise Unreadable(file.path, "is a binary file of no known kind", mend)
+    fix = "give FITS, Parquet, CSV, ECSV, VOTable or plain text"
+    raise Unreadable(file.path, "is a binary file of no known kind", fix)

@@ -152,7 +152,7 @@ def _load(file: Opened, series: Any) -> dict[str, Any]:
     for name, length in lengths.items():
         if not np.array_equal(length, lengths[first]):
             row = int(np.flatnonzero(length != lengths[first])[0])
-            raise Unreadable(file.path, f"has {first} and {name} of different length in row {row + 1}", "mend the row")
+            raise Unreadable(file.path, f"has {first} and {name} of different length in row {row + 1}", "fix the row")
     offsets = ragged.offsets_of(lengths[first])
     flat = {name: cells.flatten() for name, cells in lists.items()}
     flat = {name: arrow.parsed(cells) if pa.types.is_string(cells.type) else cells for name, cells in flat.items()}

@@ -60,8 +60,8 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     data = rows.load(file, flux, f"{flux}Err", *others, *BITS, *BAND)
     value, error, time = (rows.number(data, name, file.path) for name in (flux, f"{flux}Err", "obsTime"))
     if "psfQfPerfect" not in data and options.quality in ("default", "hard"):
-        mend = "ask MAST for the columns psfQfPerfect, infoFlag, infoFlag2, infoFlag3 too, or say --quality none"
-        raise Unreadable(file.path, "has no psfQfPerfect to judge its detections by", mend)
+        fix = "ask MAST for the columns psfQfPerfect, infoFlag, infoFlag2, infoFlag3 too, or say --quality none"
+        raise Unreadable(file.path, "has no psfQfPerfect to judge its detections by", fix)
     good = _good(data, value, error, options.quality, file.path)
     if not options.unit:
         value, error = units.ab_magnitudes(value * NANO, error * NANO)

@@ -80,5 +80,5 @@ def _photometry(file: Opened) -> FitsTable:
         other = path.with_name(name) if name else path
         if other != path and other.exists():
             return building.flux_table(Opened(other), "FLUXCAL")
-    mend = "put it beside the HEAD file"
-    raise Unreadable(file.path, f"needs its PHOT file {named or 'of the same name'}, which is missing", mend)
+    fix = "put it beside the HEAD file"
+    raise Unreadable(file.path, f"needs its PHOT file {named or 'of the same name'}, which is missing", fix)
