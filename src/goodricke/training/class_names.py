@@ -1,0 +1,141 @@
+"""Names of classes: labels matched with the classes of a model, and the renamings that commands take.
+
+A label is matched with the class of exactly its name; else with the one class whose name is the same without regard to
+case, spaces and punctuation. ``rr lyrae``, ``RR-Lyrae`` and ``RRLYRAE`` are one name. Where two classes differ in no
+more than that, only the exact name counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+log = logging.getLogger("goodricke")
+
+
+class ClassMatch(NamedTuple):
+    """Labels matched with classes."""
+
+    class_index: NDArray[np.int64]  # (n,) -1 where a label is missing or no class
+    unmatched: dict[str, int]  # labels that are no class and how many objects have them, the most frequent first
+
+
+def plain_name(name: str) -> str:
+    """Return a name of a class without case, spaces and punctuation.
+
+    Examples
+    --------
+    >>> plain_name("delta Sct."), plain_name("DELTA_SCT")
+    ('deltasct', 'deltasct')
+    """
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def match_classes(
+    labels: Iterable[Any], classes: Sequence[str], renaming: Mapping[str, str] | None = None
+) -> ClassMatch:
+    """Match labels with classes; a warning lists the labels that are spelt in another way than their class.
+
+    Parameters
+    ----------
+    labels : (n,) of str
+        Missing ones are None or NaN.
+    classes : sequence of str
+    renaming : mapping, optional
+        Classes by label; see `parse_renaming`. A renamed label is matched under its new name.
+    """
+    counts, index = Counter[str](), list[int]()
+    names = [None if label is None or label != label else str(label) for label in labels]
+    places = {name: _place(name, classes, renaming or {}) for name in set(names) if name is not None}
+    for name in names:
+        index.append(-1 if name is None else places[name])
+        if name is not None and places[name] < 0:
+            counts[name] += 1
+    _warn_of_spelling(places, classes, renaming or {})
+    return ClassMatch(np.array(index, np.int64), dict(counts.most_common()))
+
+
+def spell_as_classes(
+    labels: Iterable[Any], classes: Sequence[str], renaming: Mapping[str, str] | None = None
+) -> NDArray[np.object_]:
+    """Return labels (n,) as the classes are spelt where they match one (see `match_classes`), the others unchanged."""
+    labels = np.array(list(labels), dtype=object)
+    match = match_classes(labels, classes, renaming)
+    names = np.array([*classes, ""], dtype=object)
+    return np.where(match.class_index >= 0, names[match.class_index], labels)
+
+
+def parse_renaming(rename: Iterable[str] = (), merge: Iterable[str] = ()) -> dict[str, str]:
+    """Return classes by label from what the options ``--rename`` and ``--merge`` say.
+
+    Parameters
+    ----------
+    rename : iterable of str
+        ``LABEL=CLASS`` each.
+    merge : iterable of str
+        ``CLASS=label,label`` each.
+
+    Raises
+    ------
+    ValueError
+        If one is written in another way.
+
+    Examples
+    --------
+    >>> parse_renaming(["Rotational=ROT"], ["EC=W UMa,EW"])
+    {'Rotational': 'ROT', 'W UMa': 'EC', 'EW': 'EC'}
+    """
+    renaming = {}
+    for text in rename:
+        label, equals, name = (part.strip() for part in text.rpartition("="))
+        if not (equals and label and name):
+            raise ValueError(f"--rename {text}: write it as LABEL=CLASS, Rotational=ROT")
+        renaming[label] = name
+    for text in merge:
+        name, equals, labels = (part.strip() for part in text.partition("="))
+        if not (equals and name and labels):
+            raise ValueError(f'--merge {text}: write it as "CLASS=label,label"')
+        renaming |= {label.strip(): name for label in labels.split(",")}
+    return renaming
+
+
+def labels_by_class(renaming: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the labels of each class, as ``[data] merge`` of a recipe has them."""
+    merge: dict[str, list[str]] = {}
+    for label, name in renaming.items():
+        merge.setdefault(name, []).append(label)
+    return merge
+
+
+def _place(label: str, classes: Sequence[str], renaming: Mapping[str, str]) -> int:
+    """Return the index of a label's class, -1 if there is none."""
+    name = renaming.get(label, label)
+    if name == label:
+        old = _same(label, list(renaming))
+        name = label if old < 0 else list(renaming.values())[old]
+    return _same(name, classes)
+
+
+def _same(name: str, names: Sequence[str]) -> int:
+    """Return which of the names is this one, -1 if none or several are."""
+    if name in names:
+        return list(names).index(name)
+    plain = plain_name(name)
+    same = [k for k, other in enumerate(names) if plain and plain_name(other) == plain]
+    return same[0] if len(same) == 1 else -1
+
+
+def _warn_of_spelling(places: Mapping[str, int], classes: Sequence[str], renaming: Mapping[str, str]) -> None:
+    respelt = [
+        f"{label} = {classes[place]}"
+        for label, place in sorted(places.items())
+        if place >= 0 and classes[place] not in (label, renaming.get(label))
+    ]
+    if respelt:
+        log.warning("labels matched with classes without regard to case and punctuation: %s", ", ".join(respelt))
