@@ -26,9 +26,8 @@ import torch
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
-from scipy.stats import t
 
-from goodricke.evaluation.bootstrap import LEVEL, Estimate, Z, resampled, star_sums
+from goodricke.evaluation.intervals import Estimate, Z, bootstrap_sums, star_sums, student_half_width
 from goodricke.models.bundle import Model
 from goodricke.preprocess import Prepared, Steps
 from goodricke.preprocess.tensors import length_buckets
@@ -80,7 +79,7 @@ class Material(NamedTuple):
     name: str
     recipe: Recipe
     data: Labelled
-    prepared: Prepared | Steps
+    prepared: Prepared
     features: NDArray  # (n, F) of the forest
     pool: NDArray[np.int64]  # rows from which labels are drawn
     test: NDArray[np.int64]
@@ -107,7 +106,7 @@ def material(name: str, data: Path | None, out: Path, console: Console) -> Mater
     return Material(name, recipe, labelled, prepared, inputs, pool, parts[TEST], encoder)
 
 
-def forest_features(data: Labelled, prepared: Prepared | Steps) -> NDArray:
+def forest_features(data: Labelled, prepared: Prepared) -> NDArray:
     """Return the inputs (n, F) of the better forest: simple statistics and periods, or light-curve features."""
     simple = simple_statistics(data.curves)[0]
     if isinstance(prepared, Steps):
@@ -154,7 +153,7 @@ def fitted(m: Material, arm: str, labels: int, seed: int, rows: NDArray[np.int64
 
 
 @torch.inference_mode()
-def answers(network: Network, prepared: Prepared | Steps, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def answers(network: Network, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return probabilities (n', C) of one deterministic pass."""
     found: Any = None
     for piece in length_buckets(prepared.padded[rows], 16384, 256):
@@ -180,7 +179,7 @@ def samples(label: NDArray, star: NDArray, answer: NDArray, classes: int) -> NDA
     """Return accuracy and macro F1 of all held-out stars, then of bootstrap samples of them, (1 + R, 2)."""
     sums = star_sums(star, [(label * classes + answer, np.ones(len(label)))], classes * classes)
     whole = np.asarray(sums.sum(axis=0)).reshape(1, -1)
-    confusion = np.concatenate([whole, resampled(sums, RESAMPLES, 0)]).reshape(-1, classes, classes)
+    confusion = np.concatenate([whole, bootstrap_sums(sums, RESAMPLES, 0)]).reshape(-1, classes, classes)
     return scores(confusion)
 
 
@@ -193,7 +192,7 @@ def estimates(found: NDArray) -> list[Estimate]:
     seeds = len(found)
     half = Z * found[:, 1:].mean(0).std(0, ddof=1)
     if seeds > 1:
-        half = np.hypot(half, t.ppf((1 + LEVEL) / 2, seeds - 1) * found[:, 0].std(0, ddof=1) / np.sqrt(seeds))
+        half = np.hypot(half, student_half_width(found[:, 0]))
     value = found[:, 0].mean(0)
     return [Estimate(*map(float, x)) for x in zip(value, value - half, value + half, strict=True)]
 

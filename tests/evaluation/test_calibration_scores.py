@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 
-from goodricke.evaluation.bootstrap import wilson
 from goodricke.evaluation.calibration_scores import (
     brier_score,
     classwise_calibration_error,
@@ -13,6 +12,7 @@ from goodricke.evaluation.calibration_scores import (
     mean_estimate,
     reliability,
 )
+from goodricke.evaluation.intervals import wilson
 from goodricke.evaluation.scores import score
 from goodricke.uncertainty.calibration import calibration_error
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from goodricke.evaluation.bootstrap import holm, wilson
 from goodricke.evaluation.figures.classes import plot_precision_recall, plot_purity_completeness
+from goodricke.evaluation.intervals import holm, wilson
 from goodricke.evaluation.scores import threshold_curve
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from goodricke.evaluation.bootstrap import Estimate, wilson
 from goodricke.evaluation.early import by_number, by_truncation, merge_bins
+from goodricke.evaluation.intervals import Estimate, wilson
 from goodricke.evaluation.scores import score
 
 CLASSES = ("EA", "EW", "RR")

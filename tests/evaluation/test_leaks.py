@@ -8,7 +8,6 @@ from sklearn.metrics import roc_auc_score
 from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.data_checks import (
     all_inputs,
-    area_under_curve,
     behaviour,
     circumstances,
     copies,
@@ -23,6 +22,7 @@ from goodricke.evaluation.data_checks import (
     two_sample,
 )
 from goodricke.evaluation.figures.conditions import plot_shifts
+from goodricke.evaluation.scores import area_under_curve
 
 
 def curves(n: int = 30, seed: int = 0, start: float = 0.0, points: int = 60) -> LightCurves:

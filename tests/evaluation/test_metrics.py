@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from sklearn import metrics as sk
 
-from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums, stars_with, wilson
+from goodricke.evaluation.intervals import Estimate, bootstrap_sums, count_stars, percentile_interval, star_sums, wilson
 from goodricke.evaluation.scores import HEADLINE, compare, score
 from goodricke.uncertainty.calibration import calibration_error
 
@@ -173,25 +173,25 @@ def test_resamples_are_sums_over_drawn_stars():
     star = np.array(["b", "a", "b", "c"])
     sums = star_sums(star, [(np.array([0, 0, 1, 1]), np.ones(4)), (np.full(4, 2), np.arange(4.0))], 3)
     np.testing.assert_array_equal(sums.toarray(), [[1, 0, 1], [1, 1, 2], [0, 1, 3]])
-    samples = resampled(sums, 500, seed=0)
+    samples = bootstrap_sums(sums, 500, seed=0)
     assert samples.shape == (500, 3)
     np.testing.assert_allclose(samples.mean(0), [2, 2, 6], rtol=0.1)  # as often as once each
     weights = np.linalg.solve(sums.toarray().T, samples.T)
     np.testing.assert_allclose(weights.sum(0), 3)
     np.testing.assert_allclose(weights, weights.round(), atol=1e-9)
-    assert stars_with(sums, np.array([0, 1, 1]), 3).tolist() == [2, 3, 0]
+    assert count_stars(sums, np.array([0, 1, 1]), 3).tolist() == [2, 3, 0]
 
 
 def test_pieces_do_not_change_the_resamples(monkeypatch):
     label, p = answers()
     whole = score(label, p, CLASSES).headline
-    monkeypatch.setattr("goodricke.evaluation.bootstrap.AT_ONCE", 7000)
+    monkeypatch.setattr("goodricke.evaluation.intervals.MOST_WEIGHTS", 7000)
     assert score(label, p, CLASSES).headline == whole
 
 
 def test_interval_of_nothing():
-    assert np.isnan(interval(np.zeros((0, 2)))).all()
-    np.testing.assert_allclose(interval(np.array([[0.0, np.nan], [1.0, np.nan]]))[:, 0], [0.025, 0.975])
+    assert np.isnan(percentile_interval(np.zeros((0, 2)))).all()
+    np.testing.assert_allclose(percentile_interval(np.array([[0.0, np.nan], [1.0, np.nan]]))[:, 0], [0.025, 0.975])
 
 
 def test_presentations():

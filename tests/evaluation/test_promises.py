@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from goodricke.evaluation.calibration_scores import coverage, false_alarms, fraction
+from goodricke.evaluation.calibration_scores import coverage, false_alarms
+from goodricke.evaluation.intervals import proportion
 
 
 def test_the_interval_is_that_of_clopper_and_pearson():
-    found = fraction(np.arange(50) < 45)
+    found = proportion(np.arange(50) < 45)
     assert found.value == 0.9
     assert found.low == pytest.approx(beta.ppf(0.025, 45, 6))
     assert found.high == pytest.approx(beta.ppf(0.975, 46, 5))
@@ -71,5 +72,5 @@ def test_false_alarms_are_those_above_the_threshold():
     assert "mean_size" not in few.to_dict()
 
 
-def test_nothing_is_no_fraction():
-    assert np.isnan(fraction(np.zeros(0, bool))).all()
+def test_nothing_is_no_proportion():
+    assert np.isnan(proportion(np.zeros(0, bool))).all()

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from sklearn import metrics as sk
 
-from goodricke.evaluation.bootstrap import Estimate
+from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.regression import FIGURES, score_regression
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goodricke.evaluation.bootstrap import Estimate
 from goodricke.evaluation.figures.style import canvas
+from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.page import MOST_ROWS, Page, Section, cell, plain, to_html, to_json, to_markdown, write_page
 
 ROWS = [

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.evaluation.unseen_class import ALL, TITLES, auroc
+from goodricke.evaluation.unseen_class import ALL, TITLES
 
 RECIPE = """
 name = "three"
@@ -80,12 +79,3 @@ def test_a_class_that_is_not_there_is_told(survey: Path) -> None:
     code, text = run(survey / "three.toml", "--without", "odd")
     assert code == 2
     assert "no class odd; there are fast, slow, wild" in text
-
-
-def test_the_area_is_that_under_the_roc_curve() -> None:
-    rng = np.random.default_rng(0)
-    known, novel = rng.normal(size=300).round(1), rng.normal(1, 1, 200).round(1)
-    area = auroc(known, novel)
-    assert area.value == pytest.approx(roc_auc_score(np.repeat([0, 1], [300, 200]), np.r_[known, novel]))
-    assert area.low < area.value < area.high
-    assert area.high - area.low == pytest.approx(0.08, abs=0.03)

@@ -53,7 +53,7 @@ class Answered(NamedTuple):
     """What one model says of a sample."""
 
     model: Model
-    prepared: Prepared | Steps  # n objects
+    prepared: Prepared  # n objects
     answers: Answers
     status: NDArray[np.str_]  # (n,)
     each_step: EachStep | None  # of a multi-band model
@@ -295,7 +295,7 @@ def _ask_all(
 ) -> dict[str, Answered]:
     """Put a sample to each model; those of one preprocessing share its result."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    prepared: dict[str, Prepared | Steps] = {}
+    prepared: dict[str, Prepared] = {}
     result = {}
     with Progress(*columns, console=console, transient=True) as progress:
         for name, model in models.items():
@@ -308,7 +308,7 @@ def _ask_all(
     return result
 
 
-def _answered(model: Model, prepared: Prepared | Steps, answers: Answers) -> Answered:
+def _answered(model: Model, prepared: Prepared, answers: Answers) -> Answered:
     """Return answers with what goes with them."""
     broken = prepared.usable & ~np.isfinite(answers.probabilities).all(1)
     status = np.where(broken, Status.NON_FINITE, prepared.status)

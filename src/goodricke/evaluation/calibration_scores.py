@@ -22,18 +22,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.bootstrap import (
+from goodricke.evaluation.intervals import (
     LEVEL,
     Estimate,
-    interval,
-    resampled,
+    bias_corrected_interval,
+    bootstrap_sums,
+    count_stars,
+    mean_estimate,
+    percentile_interval,
+    proportion,
+    star_numbers,
     star_sums,
-    stars_with,
-    unless_flat,
     wilson,
-    without_bias,
 )
-from goodricke.evaluation.scores import BINS, check_answers, stars_of
+from goodricke.evaluation.scores import BINS, check_answers
 
 Float = NDArray[np.float64]
 AT_ONCE = 5_000_000  # random numbers in memory together
@@ -111,7 +113,7 @@ def reliability(
     n = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
         forecast, rate = (np.bincount(index, x, bins) / n for x in (p, true))
-    stars = stars_with(star_sums(stars_of(star, len(p)), [(index, np.ones(len(p)))], bins), np.arange(bins), bins)
+    stars = count_stars(star_sums(star_numbers(star, len(p)), [(index, np.ones(len(p)))], bins), np.arange(bins), bins)
     return Reliability(np.linspace(0, 1, bins + 1), n, forecast, rate, *wilson(rate, stars))
 
 
@@ -142,11 +144,11 @@ def expected_calibration_error(
     error is to be held against ``by_chance``: outcomes drawn anew from the forecasts themselves.
     """
     p, true = forecasts(probabilities, label, of)
-    sums = star_sums(stars_of(star, len(p)), [(_bin(p, bins), p - true)], bins)
+    sums = star_sums(star_numbers(star, len(p)), [(_bin(p, bins), p - true)], bins)
     value = float(np.abs(np.asarray(sums.sum(axis=0))).sum() / len(p))
-    drawn = np.abs(resampled(_with_count(sums, stars_of(star, len(p))), resamples, seed))
+    drawn = np.abs(bootstrap_sums(_with_count(sums, star_numbers(star, len(p))), resamples, seed))
     samples = drawn[:, :-1].sum(1) / drawn[:, -1]
-    bounds = np.clip(without_bias(samples, value), 0, 1)
+    bounds = np.clip(bias_corrected_interval(samples, value), 0, 1)
     return CalibrationError(Estimate(value, *bounds.tolist()), _by_chance(p, bins, max(resamples, 1), seed))
 
 
@@ -167,7 +169,7 @@ def _by_chance(p: Float, bins: int, resamples: int, seed: int) -> Estimate:
         outcome = rng.random((min(step, resamples - done), len(p))) < p[order]
         parts.append(np.abs(np.add.reduceat(p[order] - outcome, start, axis=1)).sum(1) / len(p))
     samples = np.concatenate(parts)
-    return Estimate(float(samples.mean()), *map(float, interval(samples)))
+    return Estimate(float(samples.mean()), *map(float, percentile_interval(samples)))
 
 
 def brier_score(
@@ -186,17 +188,6 @@ def brier_score(
     squares = np.square(p - np.eye(p.shape[1])[label])
     amount = squares.sum(1) if of is None else squares[:, of]
     return mean_estimate(amount, star, resamples, seed)
-
-
-def mean_estimate(amount: NDArray, star: Any = None, resamples: int = 1000, seed: int = 0) -> Estimate:
-    """Return the mean of numbers (n,) with its interval from drawing stars; of truth values it is a proportion."""
-    zero = np.zeros(len(amount), np.int64)
-    sums = star_sums(stars_of(star, len(amount)), [(zero, amount), (zero + 1, np.ones(len(amount)))], 2)
-    drawn, value = resampled(sums, resamples, seed), float(np.mean(amount))
-    bounds = interval(drawn[:, 0] / drawn[:, 1])
-    if amount.dtype == bool:
-        bounds = unless_flat(bounds, wilson(value, sums.shape[0]))
-    return Estimate(value, *map(float, bounds))
 
 
 def classwise_calibration_error(
@@ -260,16 +251,6 @@ class Kept:
         return {"promised": self.promised, "found": self.found.to_dict(), "holds": self.holds} | size
 
 
-def fraction(right: NDArray[np.bool_]) -> Estimate:
-    """Return the fraction of objects (n,) for which something is so, with its exact 95 % binomial interval."""
-    from scipy.stats import binomtest
-
-    if not len(right):
-        return Estimate(np.nan, np.nan, np.nan)
-    found = binomtest(int(right.sum()), len(right)).proportion_ci(LEVEL, "exact")
-    return Estimate(float(right.mean()), float(found.low), float(found.high))
-
-
 def coverage(
     member: NDArray[np.bool_], label: NDArray[np.integer], promised: float, validation: int, tests: int = 1
 ) -> Kept:
@@ -291,7 +272,7 @@ def coverage(
     hit, n = member[np.arange(len(label)), label], len(label)
     k = int(np.floor((validation + 1) * (1 - promised) + 1e-9))
     holds = k == 0 or betabinom.cdf(hit.sum(), n, validation + 1 - k, k) >= CHANCE / tests
-    return Kept(promised, fraction(hit), bool(holds), float(member.sum(1).mean()) if n else float("nan"))
+    return Kept(promised, proportion(hit), bool(holds), float(member.sum(1).mean()) if n else float("nan"))
 
 
 def false_alarms(novelty: NDArray[np.floating], validation: int, rates: Sequence[float] = (0.01, 0.05)) -> list[Kept]:
@@ -312,5 +293,5 @@ def false_alarms(novelty: NDArray[np.floating], validation: int, rates: Sequence
         alarm = np.asarray(novelty) > 1 - rate
         j = int(np.floor((1 - rate) * (validation + 1) + 1e-9)) + 1  # validation objects that must be less strange
         holds = j > validation or betabinom.sf(alarm.sum() - 1, len(alarm), validation + 1 - j, j) >= CHANCE
-        found.append(Kept(rate, fraction(alarm), bool(holds)))
+        found.append(Kept(rate, proportion(alarm), bool(holds)))
     return found

@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.evaluation.bootstrap import Estimate, holm, interval
-from goodricke.evaluation.calibration_scores import mean_estimate
-from goodricke.evaluation.scores import stars_of
+from goodricke.evaluation.intervals import Estimate, holm, mean_estimate, star_numbers
+from goodricke.evaluation.scores import area_under_curve
 from goodricke.preprocess.cleaning import finite_points
 from goodricke.training.baselines.features import MISSING, simple_statistics
 
@@ -101,7 +100,7 @@ def _sketch(curves: LightCurves) -> NDArray[np.uint64]:
     new = np.ones(len(hashes), bool)
     new[1:] = (owner[1:] != owner[:-1]) | (hashes[1:] != hashes[:-1])
     owner, hashes = owner[new], hashes[new]
-    place = np.arange(len(owner)) - ragged.offsets_of(np.bincount(owner, minlength=len(curves)))[owner]
+    place = np.arange(len(owner)) - ragged.offsets_from_counts(np.bincount(owner, minlength=len(curves)))[owner]
     result = np.full((len(curves), KEPT), EMPTY)
     result[owner[place < KEPT], place[place < KEPT]] = hashes[place < KEPT]
     return result
@@ -201,7 +200,7 @@ def names_the_star(column: Int, star: Any = None) -> bool:
 
 def _stars_of_values(column: Int, star: Any) -> Int:
     """Return of how many stars each value of a column (n,) is."""
-    stars = np.unique(stars_of(star, len(column)), return_inverse=True)[1]
+    stars = np.unique(star_numbers(star, len(column)), return_inverse=True)[1]
     pairs = np.unique(np.stack([column, stars]), axis=1)
     return np.unique(pairs[0], return_counts=True)[1]
 
@@ -348,7 +347,7 @@ def two_sample(first: NDArray, second: NDArray, resamples: int = 500, seed: int 
     from sklearn.model_selection import StratifiedGroupKFold
 
     x, y = np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)])
-    star = stars_of(star, len(x))
+    star = star_numbers(star, len(x))
     stars = [len(np.unique(star[y == k])) for k in (0, 1)]
     if min(stars) < 2:
         raise ValueError(f"{stars[0]} and {stars[1]} stars: two of each set are needed to tell them apart")
@@ -359,29 +358,6 @@ def two_sample(first: NDArray, second: NDArray, resamples: int = 500, seed: int 
         forest.fit(x[known], y[known])
         p[asked] = forest.predict_proba(x[asked]) @ forest.classes_  # of the second set, were it the only one left
     return area_under_curve(p[y == 0], p[y == 1], resamples, seed, star)
-
-
-def area_under_curve(first: Float, second: Float, resamples: int = 500, seed: int = 0, star: Any = None) -> Estimate:
-    """Return the probability that a score of the second set (m,) is above one of the first (n,), ties half.
-
-    The interval is from drawing the stars (n + m,) of each set, by default each score's own.
-    """
-    rng, star = np.random.default_rng(seed), stars_of(star, len(first) + len(second))
-    sets = zip((first, second), np.split(star, [len(first)]), strict=True)
-    both = [(x, np.unique(s, return_inverse=True)[1]) for x, s in sets]
-    samples = np.array([_area(*(_drawn(x, index, rng) for x, index in both)) for _ in range(resamples)])
-    return Estimate(_area(first, second), *map(float, interval(samples)))
-
-
-def _drawn(x: Float, star: NDArray[np.int64], rng: np.random.Generator) -> Float:
-    """Return the numbers (n,) of as many stars as there are, drawn with replacement, with all of each one's."""
-    n = int(star.max()) + 1
-    return np.repeat(x, np.bincount(rng.integers(n, size=n), minlength=n)[star])
-
-
-def _area(first: Float, second: Float) -> float:
-    below, ordered = (np.searchsorted(np.sort(first), second, side) for side in ("left", "right"))
-    return float((below + ordered).sum() / 2 / len(first) / len(second))
 
 
 def feature_shifts(
@@ -406,7 +382,7 @@ def feature_shifts(
     if not names:
         return []
     n, m = len(first[names[0]]), len(second[names[0]])
-    here, there = (_one_each(s, seed) for s in np.split(stars_of(star, n + m), [n]))
+    here, there = (_one_each(s, seed) for s in np.split(star_numbers(star, n + m), [n]))
     found = []
     for name in names:
         a, b = first[name][here], second[name][there]

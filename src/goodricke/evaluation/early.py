@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goodricke.data import ragged
-from goodricke.evaluation.bootstrap import Estimate, resampled, star_sums
-from goodricke.evaluation.scores import check_answers, confusion_figures, intervals, stars_of
+from goodricke.evaluation.intervals import Estimate, bootstrap_sums, star_numbers, star_sums
+from goodricke.evaluation.scores import check_answers, confusion_figures, intervals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -145,7 +145,7 @@ def by_number(
     number = number[inside]
     coarse = merge_bins(fine, np.bincount(_bin(number, fine), minlength=len(fine) - 1), fewest)
     group, bins = _bin(number, coarse), len(coarse) - 1
-    flat = (truth[inside], p.argmax(1)[inside], group, stars_of(star, len(truth))[inside])
+    flat = (truth[inside], p.argmax(1)[inside], group, star_numbers(star, len(truth))[inside])
     figures = _estimates(*flat, (bins, p.shape[1]), resamples, seed)
     return ByNumber(coarse, **_counts(number, group, bins), left_out=int((~inside).sum()), **figures)
 
@@ -189,7 +189,7 @@ def by_truncation(
     n, k, length = len(truth), len(cuts), ragged.lengths(offsets)
     row = offsets[:-1, None] + np.minimum(cuts, length[:, None]) - 1  # (n, K): the last step until the cut
     answer, group = steps.argmax(1)[row].ravel(), np.tile(np.arange(k), n)
-    flat = (np.repeat(truth, k), answer, group, np.repeat(stars_of(star, n), k))
+    flat = (np.repeat(truth, k), answer, group, np.repeat(star_numbers(star, n), k))
     figures = _estimates(*flat, (k, steps.shape[1]), resamples, seed)
     return ByTruncation(cuts.astype(np.int64), n, (length[:, None] >= cuts).sum(0), **figures)
 
@@ -231,7 +231,7 @@ def _bin(number: NDArray, edges: Float) -> Int:
 def _counts(number: NDArray, group: Int, bins: int) -> dict[str, Any]:
     """Return how many objects each bin has, and the fewest, median and most observations of them."""
     n = np.bincount(group, minlength=bins)
-    order, offsets = np.lexsort((number, group)), ragged.offsets_of(n)
+    order, offsets = np.lexsort((number, group)), ragged.offsets_from_counts(n)
     sorted_number = number[order].astype(np.float64)
     middle = (sorted_number[offsets[:-1] + (n - 1) // 2] + sorted_number[offsets[:-1] + n // 2]) / 2
     return {"n": n, "fewest": sorted_number[offsets[:-1]], "median": middle, "most": sorted_number[offsets[1:] - 1]}
@@ -260,7 +260,7 @@ def _estimates(
     cell = (group * count + label) * count + answer
     sums = star_sums(star, [(cell, np.ones(len(cell)))], groups * count**2)
     whole = confusion_figures(np.asarray(sums.sum(axis=0)).reshape(groups, count, count))
-    samples = confusion_figures(resampled(sums, resamples, seed).reshape(-1, groups, count, count))
+    samples = confusion_figures(bootstrap_sums(sums, resamples, seed).reshape(-1, groups, count, count))
     bounds = intervals(whole, samples, sums, count)
     rows = {name: zip(whole[name], *bounds[name], strict=True) for name in FIGURES}
     return {name: tuple(Estimate(*map(float, row)) for row in each) for name, each in rows.items()}

@@ -108,7 +108,7 @@ def fit(
     recipe: Recipe,
     network: Network,
     init: Model | None,
-    prepared: Prepared | Steps,
+    prepared: Prepared,
     data: Labelled,
     targets: tuple[Target, ...],
     parts: Parts,
@@ -131,7 +131,7 @@ def fit(
 
 
 def _mixture(
-    recipe: Recipe, prepared: Prepared | Steps, data: Labelled, parts: Parts, device: torch.device, console: Console
+    recipe: Recipe, prepared: Prepared, data: Labelled, parts: Parts, device: torch.device, console: Console
 ) -> dict[str, NDArray]:
     """Train the mixture of experts in ``run/mixture``, if wanted; return what it says of the held-out light curves."""
     if not recipe.training.mixture or not isinstance(prepared, Steps) or not len(parts[TEST]):
@@ -160,7 +160,7 @@ def _tell_of_frozen_bands(recipe: Recipe, network: Network, init: Model | None, 
 def _finish(
     recipe: Recipe,
     network: Network,
-    prepared: Prepared | Steps,
+    prepared: Prepared,
     data: Labelled,
     targets: tuple[Target, ...],
     parts: Parts,
@@ -211,14 +211,14 @@ def _finish(
     _tell(model, result, folder, console)
 
 
-def _few(prepared: Prepared | Steps, rows: NDArray[np.int64]) -> Prepared | Steps:
+def _few(prepared: Prepared, rows: NDArray[np.int64]) -> Prepared:
     """Return a few objects, from all over the rows, to record the model's outputs for."""
     return prepared.take(rows[np.linspace(0, len(rows) - 1, min(GOLDEN, len(rows))).astype(int)])
 
 
 def _score(
     model: Model,
-    prepared: Prepared | Steps,
+    prepared: Prepared,
     data: Labelled,
     parts: Parts,
     passes: int,
@@ -241,7 +241,7 @@ def _score(
 
 
 def _regressions(
-    model: Model, answers: Answers, prepared: Prepared | Steps, data: Labelled, parts: Parts
+    model: Model, answers: Answers, prepared: Prepared, data: Labelled, parts: Parts
 ) -> dict[str, dict[str, RegressionScores]]:
     """Score the regressed parameters, those of the network and of forests."""
     if not isinstance(prepared, Steps) or not model.config.targets:
@@ -268,7 +268,7 @@ def _write_split(recipe: Recipe, data: Labelled, parts: Parts) -> None:
 
 
 def _write(
-    recipe: Recipe, model: Model, held_out: Prepared | Steps, data: Labelled, result: Result, run: loop.Run
+    recipe: Recipe, model: Model, held_out: Prepared, data: Labelled, result: Result, run: loop.Run
 ) -> None:
     """Write metrics, figures and held-out predictions into the run folder."""
     best = list(result.answers)[-1]

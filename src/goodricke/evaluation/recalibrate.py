@@ -138,7 +138,7 @@ def remeasure_novelty(
 
 def _material(
     model: Model, data: Recipe | DataConfig, seed: int, workers: int, console: Console
-) -> tuple[Labelled, Prepared | Steps, Parts]:
+) -> tuple[Labelled, Prepared, Parts]:
     """Return labelled light curves of a model's classes, prepared for it, and which of them teach."""
     config = data.data if isinstance(data, Recipe) else data.model_copy(update={"fewest": 1})
     told = model.preprocessing.columns if isinstance(model.preprocessing, MultibandConfig) else ()
@@ -156,7 +156,7 @@ def _material(
     return labelled, prepared, _in_two(labelled, prepared.usable, seed)
 
 
-def _split_of_run(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) -> Parts:
+def _split_of_run(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
     """Return the usable rows of each part of the split that the recipe's run has written, or else of one made anew."""
     file = recipe.run / "split.csv"
     if not file.exists():

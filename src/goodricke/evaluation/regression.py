@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.bootstrap import Estimate, interval, resampled, star_sums
-from goodricke.evaluation.scores import stars_of
+from goodricke.evaluation.intervals import Estimate, bootstrap_sums, percentile_interval, star_numbers, star_sums
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -104,10 +103,12 @@ def score_regression(
     :math:`\mathrm{MAPE} = 100\ \overline{|e / y|}` and :math:`\mathrm{MAE} = \overline{|e|}`.
     """
     truth, predicted, known = _checked(truth, predicted)
-    star = stars_of(star, len(known))[known]
+    star = star_numbers(star, len(known))[known]
     sums = _sums(truth, predicted, star)
     whole = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1))
-    bounds = {name: interval(figure) for name, figure in _figures(resampled(sums, resamples, seed)).items()}
+    bounds = {
+        name: percentile_interval(figure) for name, figure in _figures(bootstrap_sums(sums, resamples, seed)).items()
+    }
     figures = {name: Estimate(float(whole[name][0]), *map(float, bounds[name])) for name in FIGURES}
     return RegressionScores(len(truth), int((~known).sum()), sums.shape[0], **figures)
 

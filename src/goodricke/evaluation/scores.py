@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.bootstrap import (
+from goodricke.evaluation.intervals import (
     Estimate,
-    interval,
-    resampled,
+    bias_corrected_interval,
+    bootstrap_sums,
+    count_stars,
+    percentile_interval,
+    replace_flat,
+    star_numbers,
     star_sums,
-    stars_with,
-    unless_flat,
     wilson,
-    without_bias,
 )
 from goodricke.uncertainty.calibration import calibration_error
 
@@ -180,13 +181,15 @@ def score(
         If there is no light curve, shapes disagree, a label has no class, or rows are no probabilities.
     """
     label, probabilities = check_answers(label, probabilities, len(classes))
-    sums = _sums(label, probabilities, stars_of(star, len(label)))
+    sums = _sums(label, probabilities, star_numbers(star, len(label)))
     whole = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1), len(classes))
-    samples = _figures(resampled(sums, resamples, seed), len(classes))
+    samples = _figures(bootstrap_sums(sums, resamples, seed), len(classes))
     whole["calibration_error"][0] = calibration_error(probabilities, label, BINS)
     first = {name: figure[0] for name, figure in whole.items()}
     bounds = intervals(first, samples, sums[:, : len(classes) ** 2], len(classes))
-    bounds["calibration_error"] = without_bias(samples["calibration_error"], first["calibration_error"]).clip(0, 1)
+    bounds["calibration_error"] = bias_corrected_interval(
+        samples["calibration_error"], first["calibration_error"]
+    ).clip(0, 1)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (label, probabilities.argmax(1)), 1)
     figures: dict[str, Any] = {name: Estimate(float(first[name]), *map(float, bounds[name])) for name in HEADLINE}
@@ -238,13 +241,13 @@ def compare(
     count = np.shape(probabilities_a)[-1]
     _, a = check_answers(label, probabilities_a, count)
     label, b = check_answers(label, probabilities_b, count)
-    star = stars_of(star, len(label))
+    star = star_numbers(star, len(label))
     sums = [_sums(label, p, star) for p in (a, b)]
     whole = [_figures(np.asarray(s.sum(axis=0)).reshape(1, -1), count) for s in sums]
-    samples = [_figures(resampled(s, resamples, seed), count) for s in sums]  # one seed: the same stars
+    samples = [_figures(bootstrap_sums(s, resamples, seed), count) for s in sums]  # one seed: the same stars
     differences = {}
     for name in ("accuracy", "macro_f1"):
-        bounds = map(float, interval(samples[1][name] - samples[0][name]))
+        bounds = map(float, percentile_interval(samples[1][name] - samples[0][name]))
         differences[name] = Estimate(float(whole[1][name][0] - whole[0][name][0]), *bounds)
     right_a, right_b = (p.argmax(1) == label for p in (a, b))
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
@@ -338,16 +341,16 @@ def intervals(whole: Mapping[str, Float], samples: Mapping[str, Float], sums: An
     cell = np.arange(sums.shape[1])
     groups = {"accuracy": cell // count**2, "recall": cell // count}
     groups["precision"] = groups["accuracy"] * count + cell % count
-    bounds = {name: interval(figure) for name, figure in samples.items()}
+    bounds = {name: percentile_interval(figure) for name, figure in samples.items()}
     for name, group in groups.items():
-        stars = stars_with(sums, group, int(group[-1]) + 1).reshape(whole[name].shape)
-        bounds[name] = unless_flat(bounds[name], wilson(whole[name], stars))
+        stars = count_stars(sums, group, int(group[-1]) + 1).reshape(whole[name].shape)
+        bounds[name] = replace_flat(bounds[name], wilson(whole[name], stars))
     recall, precision, present = bounds["recall"], bounds["precision"], ~np.isnan(whole["recall"])
     harmonic = 2 * recall * precision / np.maximum(recall + precision, np.finfo(np.float64).tiny)
-    bounds["f1"] = unless_flat(bounds["f1"], harmonic)
+    bounds["f1"] = replace_flat(bounds["f1"], harmonic)
     for name, each in {"balanced_accuracy": "recall", "macro_precision": "precision", "macro_f1": "f1"}.items():
         mean = np.where(present, bounds[each], 0).sum(-1) / present.sum(-1)
-        bounds[name] = unless_flat(bounds[name], mean)
+        bounds[name] = replace_flat(bounds[name], mean)
     return bounds
 
 
@@ -365,12 +368,38 @@ def check_answers(label: Any, probabilities: Any, count: int) -> tuple[NDArray[n
     return label.astype(np.int64), probabilities
 
 
-def stars_of(star: Any, n: int) -> NDArray:
-    """Return which star each light curve is of, by default each of its own."""
-    star = np.arange(n) if star is None else np.asarray(star)
-    if len(star) != n:
-        raise ValueError(f"{len(star)} stars for {n} light curves")
-    return star
+def area_under_curve(
+    first: NDArray[np.floating], second: NDArray[np.floating], resamples: int = 500, seed: int = 0, star: Any = None
+) -> Estimate:
+    """Return the area under the ROC curve of scores that should be higher in the second set (m,) than the first (n,).
+
+    It is the probability that a score of the second set is above one of the first; ties count half (Mann & Whitney
+    1947).
+
+    Parameters
+    ----------
+    first, second : (n,) and (m,)
+    resamples, seed : int
+        Of the bootstrap, which draws the stars of each set.
+    star : (n + m,), optional
+        The star of each score; by default each has a star of its own.
+    """
+    rng, star = np.random.default_rng(seed), star_numbers(star, len(first) + len(second))
+    sets = zip((first, second), np.split(star, [len(first)]), strict=True)
+    both = [(x, np.unique(s, return_inverse=True)[1]) for x, s in sets]
+    samples = np.array([_area(*(_drawn_stars(x, index, rng) for x, index in both)) for _ in range(resamples)])
+    return Estimate(_area(first, second), *map(float, percentile_interval(samples)))
+
+
+def _drawn_stars(x: NDArray[np.floating], star: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.floating]:
+    """Return the numbers of as many stars as there are, drawn with replacement with all of their numbers (n,)."""
+    n = int(star.max()) + 1
+    return np.repeat(x, np.bincount(rng.integers(n, size=n), minlength=n)[star])
+
+
+def _area(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    below, ordered = (np.searchsorted(np.sort(first), second, side) for side in ("left", "right"))
+    return float((below + ordered).sum() / 2 / len(first) / len(second))
 
 
 # ---- Precision and recall of one class against its probability threshold: purity and completeness of a sa ------------
@@ -437,12 +466,12 @@ def threshold_curve(
     last = len(THRESHOLDS) - 1
     highest = np.minimum(np.floor(p * last + 1e-9).astype(np.int64), last)  # the last threshold that p reaches
     columns = [(highest, np.ones(len(p))), (len(THRESHOLDS) + highest, true)]
-    star = stars_of(star, len(p))
+    star = star_numbers(star, len(p))
     sums = star_sums(star, columns, 2 * len(THRESHOLDS))
     whole = _curves(np.asarray(sums.sum(axis=0)).reshape(1, -1))
-    low_high = [interval(x) for x in _curves(resampled(sums, resamples, seed))]
+    low_high = [percentile_interval(x) for x in _curves(bootstrap_sums(sums, resamples, seed))]
     for k, n in enumerate(_stars(star, highest, true)):
-        low_high[k] = unless_flat(low_high[k], wilson(whole[k][0], n))
+        low_high[k] = replace_flat(low_high[k], wilson(whole[k][0], n))
     purity, complete, average = (np.concatenate([w, b]) for w, b in zip(whole, low_high, strict=True))
     chosen = np.bincount(highest, minlength=len(THRESHOLDS))[::-1].cumsum()[::-1]
     return ThresholdCurve(THRESHOLDS, purity, complete, chosen, Estimate(*map(float, average)))

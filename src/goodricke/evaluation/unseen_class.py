@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import rankdata
 
-from goodricke.evaluation.bootstrap import Estimate, interval
-from goodricke.evaluation.calibration_scores import fraction
 from goodricke.evaluation.held_out import fit
+from goodricke.evaluation.intervals import Estimate, proportion
+from goodricke.evaluation.scores import area_under_curve
 from goodricke.models.bundle import BundleConfig, Model, Told, resolve_device
 from goodricke.preprocess import MultibandConfig, Prepared, Steps
 from goodricke.training.baselines.features import simple_statistics
@@ -120,7 +119,7 @@ def _replace(file: Path, text: str) -> None:
     partial.replace(file)
 
 
-def _features(data: Labelled, prepared: Prepared | Steps) -> Float:
+def _features(data: Labelled, prepared: Prepared) -> Float:
     """Return what the isolation forest sees of each object, (n, F), without NaN."""
     x = simple_statistics(data.curves)[0]
     if isinstance(prepared, Steps):
@@ -135,7 +134,7 @@ def _without(
     name: str,
     recipe: Recipe,
     data: Labelled,
-    prepared: Prepared | Steps,
+    prepared: Prepared,
     parts: Parts,
     features: Float,
     where: Any,
@@ -157,12 +156,12 @@ def _without(
     scores = _strangeness(model, prepared, data, kept, novel, features)
     result = {kind: _scored(*each) for kind, each in scores}
     answers = ask(model, prepared, kept[TEST])
-    accuracy = fraction(answers.logits.argmax(1) == label[kept[TEST]])
+    accuracy = proportion(answers.logits.argmax(1) == label[kept[TEST]])
     return {"objects": len(novel), "accuracy_of_the_others": accuracy.to_dict(), "scores": result}
 
 
 def _strangeness(
-    model: Model, prepared: Prepared | Steps, data: Labelled, kept: Parts, novel: NDArray[np.int64], features: Float
+    model: Model, prepared: Prepared, data: Labelled, kept: Parts, novel: NDArray[np.int64], features: Float
 ) -> Iterator[tuple[str, tuple[Float, Float, Float]]]:
     """Give each score of novelty of validation, held-out and novel objects."""
     from sklearn.ensemble import IsolationForest
@@ -184,34 +183,11 @@ def _scored(validation: Float, known: Float, novel: Float) -> dict[str, Any]:
     rank = np.searchsorted(np.sort(validation), np.concatenate([known, novel]), side="left") / (len(validation) + 1)
     alarm = rank > 1 - RATE
     figures = {
-        "auroc": auroc(known, novel),
-        "caught": fraction(alarm[len(known) :]),
-        "false_alarms": fraction(alarm[: len(known)]),
+        "auroc": area_under_curve(known, novel, RESAMPLES),
+        "caught": proportion(alarm[len(known) :]),
+        "false_alarms": proportion(alarm[: len(known)]),
     }
     return {name: figure.to_dict() for name, figure in figures.items()}
-
-
-def auroc(known: Float, novel: Float, seed: int = 0) -> Estimate:
-    """Return the chance that a novel object has a higher score than a known one, with its 95 % bootstrap interval.
-
-    Parameters
-    ----------
-    known : (n,)
-        Scores of objects of known classes.
-    novel : (m,)
-    seed : int
-        Of the bootstrap, which draws objects of both kinds.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = [_area(rng.choice(known, len(known)), rng.choice(novel, len(novel))) for _ in range(RESAMPLES)]
-    low, high = interval(np.array(drawn))
-    return Estimate(_area(known, novel), float(low), float(high))
-
-
-def _area(known: Float, novel: Float) -> float:
-    """Return the area under the curve by the sum of ranks (Mann & Whitney 1947)."""
-    ranks, m = rankdata(np.concatenate([known, novel])), len(novel)
-    return float((ranks[len(known) :].sum() - m * (m + 1) / 2) / (m * len(known)))
 
 
 def _write(run: Path, results: dict[str, Any]) -> None:

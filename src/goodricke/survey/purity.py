@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.bootstrap import Estimate, interval, resampled
+from goodricke.evaluation.intervals import Estimate, bootstrap_sums, percentile_interval
 from goodricke.survey.embeddings import Space
 from goodricke.survey.rehearse import read_embedded
 
@@ -147,6 +147,6 @@ def _estimates(own: Float, code: NDArray[np.int64], classes: int) -> tuple[Estim
         with np.errstate(invalid="ignore"):
             return np.stack([hits.sum(1) / n.sum(1), np.nanmean(hits / n, axis=1)])
 
-    value, samples = means(sums.sum(0, keepdims=True))[:, 0], means(resampled(sums, RESAMPLES, 0))
-    low, high = interval(samples.T)
+    value, samples = means(sums.sum(0, keepdims=True))[:, 0], means(bootstrap_sums(sums, RESAMPLES, 0))
+    low, high = percentile_interval(samples.T)
     return Estimate(*map(float, (value[0], low[0], high[0]))), Estimate(*map(float, (value[1], low[1], high[1])))

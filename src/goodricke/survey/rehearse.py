@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from goodricke.evaluation.bootstrap import Estimate
+from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.scores import confusion_figures
 from goodricke.survey.embeddings import Space, blocks, open_embedded
 from goodricke.survey.shards import whole_file

@@ -40,7 +40,7 @@ from rich.table import Table
 
 from goodricke.data.formats import Rows
 from goodricke.data.predictions import Status
-from goodricke.evaluation.bootstrap import LEVEL, Estimate
+from goodricke.evaluation.intervals import LEVEL, Estimate
 from goodricke.io import read_labels
 from goodricke.survey.per_star import How, per_star
 from goodricke.survey.shards import Catalog, rows_of

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.evaluation.bootstrap import Estimate
 from goodricke.evaluation.early import FIGURES, ByNumber, ByTruncation
 from goodricke.evaluation.figures.style import (
     COLOURS,
@@ -25,6 +24,7 @@ from goodricke.evaluation.figures.style import (
     shorten,
     thin,
 )
+from goodricke.evaluation.intervals import Estimate
 
 WIDTH = 7.5  # inches
 MOST_CLASSES = 7  # with a line of their own: as many as there are colours

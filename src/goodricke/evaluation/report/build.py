@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import MEANING, Status
 from goodricke.evaluation.assess import Assessment
-from goodricke.evaluation.bootstrap import Estimate
 from goodricke.evaluation.figures.style import shorten
+from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.page import Page, Section, write_page
 from goodricke.evaluation.report import classes, conditions, leakage, trust
 from goodricke.evaluation.report import classes as mistakes

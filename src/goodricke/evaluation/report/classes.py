@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.evaluation.assess import Assessment
-from goodricke.evaluation.bootstrap import holm
 from goodricke.evaluation.figures.classes import plot_confusion, plot_precision_recall, plot_purity_completeness
 from goodricke.evaluation.figures.conditions import plot_mistakes
 from goodricke.evaluation.figures.style import figure_name, spectrum_of
+from goodricke.evaluation.intervals import holm
 from goodricke.evaluation.page import Section
 from goodricke.evaluation.scores import Comparison, ThresholdCurve, compare, threshold_curve
 

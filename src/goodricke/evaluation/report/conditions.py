@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.assess import Assessment, number_edges
-from goodricke.evaluation.bootstrap import Estimate
 from goodricke.evaluation.data_checks import behaviour, circumstances, feature_shifts, in_words, some, two_sample
 from goodricke.evaluation.early import ByNumber, by_number
 from goodricke.evaluation.figures.conditions import plot_conditions, plot_shifts
+from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.page import Section
 from goodricke.inference import ask
 from goodricke.models.bundle import Model

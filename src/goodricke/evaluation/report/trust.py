@@ -15,11 +15,11 @@ from goodricke.evaluation.calibration_scores import (
     brier_score,
     classwise_calibration_error,
     expected_calibration_error,
-    mean_estimate,
     reliability,
 )
 from goodricke.evaluation.card import promises
 from goodricke.evaluation.figures.classes import plot_class_reliabilities, plot_reliabilities
+from goodricke.evaluation.intervals import mean_estimate
 from goodricke.evaluation.page import Section
 from goodricke.inference import predictions
 from goodricke.uncertainty.calibration import Scaling
