@@ -3,7 +3,7 @@
 import numpy as np
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.ragged import offsets_of
+from goodricke.data.ragged import offsets_from_counts
 
 
 def sine(n: int = 200, period: float = 0.7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +18,7 @@ def sky(n=24, seed=0, bands=("g", "r"), counts=(14, 30)) -> tuple[LightCurves, n
     rng = np.random.default_rng(seed)
     label = np.arange(n) % 2
     number = rng.integers(*counts, n)
-    offsets = offsets_of(number)
+    offsets = offsets_from_counts(number)
     time = np.concatenate([np.sort(rng.uniform(0, 60, k)) for k in number])
     of = np.repeat(label, number)
     value = 15 + np.where(of, np.sin(time / 5), 0.1 * np.sin(9 * time)) + rng.normal(0, 0.01, len(time))

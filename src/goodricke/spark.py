@@ -241,7 +241,7 @@ def _signed(table: pa.Table) -> pa.Table:
     magnitude, sigma = (floats(lists[name].flatten(), np.float64) for name in ("magpsf", "sigmapsf"))
     flux, error = units.nanojansky(magnitude, sigma)
     flux = np.where(rows.flags(lists["isdiffpos"].flatten()), flux, -flux)
-    offsets = pa.array(ragged.offsets_of(counts.astype(np.int64)))
+    offsets = pa.array(ragged.offsets_from_counts(counts.astype(np.int64)))
     table = table.drop_columns(list(lists)).replace_schema_metadata({"unit": "nJy"})
     for name, flat in (("flux", flux), ("flux_err", error)):
         table = table.append_column(name, pa.LargeListArray.from_arrays(offsets, pa.array(flat)))

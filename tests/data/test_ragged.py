@@ -20,7 +20,7 @@ def curves(draw: st.DrawFn, elements: st.SearchStrategy[float] = usual) -> tuple
     """Return values (N,) float32 and offsets (n + 1,) of light curves of 0 to 12 points."""
     counts = draw(st.lists(st.integers(0, 12), max_size=8))
     values = draw(hnp.arrays(np.float32, sum(counts), elements=elements))
-    return values, ragged.offsets_of(np.array(counts, int))
+    return values, ragged.offsets_from_counts(np.array(counts, int))
 
 
 def each(values: np.ndarray, offsets: np.ndarray, function, empty: float = np.nan) -> list:
@@ -94,7 +94,7 @@ def test_sorting_leaves_its_input_alone(some):
 @given(st.lists(st.integers(0, 300), max_size=20), st.sampled_from([np.uint8, np.int32, np.int64]))
 def test_offsets_and_lengths_undo_each_other_without_overflow(counts, dtype):
     counts = np.minimum(np.array(counts, int), np.iinfo(dtype).max).astype(dtype)
-    offsets = ragged.offsets_of(counts)
+    offsets = ragged.offsets_from_counts(counts)
     assert offsets.dtype == np.int64
     assert offsets[0] == 0
     assert offsets[-1] == counts.astype(int).sum()
@@ -132,3 +132,18 @@ def test_no_light_curve_at_all_gives_nothing():
         assert function(values, offsets).shape == (0,)
     assert ragged.extreme(values, offsets, np.minimum).shape == (0,)
     assert ragged.sort_within(values, offsets).shape == (0,)
+
+
+def test_differences_begin_anew_with_each_light_curve():
+    offsets = np.array([0, 3, 3, 4, 6])
+    result = ragged.differences(np.array([1, 4, 2, 9, 5, 5]), offsets)
+    np.testing.assert_array_equal(result, [np.nan, 3, -2, np.nan, np.nan, 0])
+    assert not len(ragged.differences(np.zeros(0), np.array([0, 0])))
+
+
+def test_the_first_of_each_combination_of_keys_or_the_best():
+    one, two = np.array([1, 0, 1, 1, 0, 1]), np.array([5.0, 5.0, 5.0, 6.0, 5.0, np.nan])
+    assert ragged.first_of_each(one, two).tolist() == [True, True, False, True, False, True]
+    best = np.array([0, 1, 7, 0, 1, 0])
+    assert ragged.first_of_each(one, two, best=best).tolist() == [False, True, True, True, False, True]
+    assert ragged.first_of_each(np.full(3, np.nan)).all()

@@ -28,7 +28,7 @@ def by_hand(counts: list[list[int]], error: float | None = None) -> LightCurves:
     """Return one light curve per list of numbers of observations in g, r, ...; bands come in random order."""
     rng = np.random.default_rng(1)
     band = [rng.permutation(np.repeat(np.arange(len(c)), c)) for c in counts]
-    offsets = ragged.offsets_of(np.array([len(b) for b in band]))
+    offsets = ragged.offsets_from_counts(np.array([len(b) for b in band]))
     m = offsets[-1]
     errors = rng.uniform(0.005, 0.1, m) if error is None else np.full(m, error)
     time, value = np.concatenate([np.cumsum(rng.uniform(0.1, 2, len(b))) for b in band]), rng.normal(15, 1, m)

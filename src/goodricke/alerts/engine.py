@@ -356,7 +356,7 @@ class Engine:
         flat = joined(points)
         curves = LightCurves(
             pa.array([str(k) for k in range(len(points))], pa.string()),
-            ragged.offsets_of(np.array([len(p) for p in points], np.int64)),
+            ragged.offsets_from_counts(np.array([len(p) for p in points], np.int64)),
             np.ascontiguousarray(flat["time"]),
             np.ascontiguousarray(flat["value"]),
             np.ascontiguousarray(flat["error"]),

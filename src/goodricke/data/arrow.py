@@ -63,7 +63,7 @@ def unnest(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], dict[str, pa.Arr
         lists = dict(zip([f.name for f in array.type], array.flatten(), strict=True))
     elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         flat = array.flatten()
-        offsets = ragged.offsets_of(pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False))
+        offsets = ragged.offsets_from_counts(pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False))
         if not pa.types.is_struct(flat.type):
             raise ValueError(f"the nested column must hold structs of lists or lists of structs, not {array.type}")
         return offsets, dict(zip([f.name for f in flat.type], flat.flatten(), strict=True))
@@ -74,7 +74,7 @@ def unnest(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], dict[str, pa.Arr
     for name, count in counts.items():
         if not np.array_equal(first, count.to_numpy(zero_copy_only=False)):
             raise ValueError(f"field {name!r} differs in length from the others in the same row")
-    return ragged.offsets_of(first), {name: part.flatten() for name, part in lists.items()}
+    return ragged.offsets_from_counts(first), {name: part.flatten() for name, part in lists.items()}
 
 
 def band_codes(band: pa.Array | None) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
@@ -165,7 +165,7 @@ def of_astropy(column: Any) -> pa.ListArray:
     cells = [unmasked(np.ma.atleast_1d(cell if isinstance(cell, np.ndarray) else np.array(cell))) for cell in column]
     flat = np.concatenate(cells) if cells else np.zeros(0)
     return pa.LargeListArray.from_arrays(
-        ragged.offsets_of(np.array([len(cell) for cell in cells], np.int64)), pa.array(flat)
+        ragged.offsets_from_counts(np.array([len(cell) for cell in cells], np.int64)), pa.array(flat)
     )
 
 

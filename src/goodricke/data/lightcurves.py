@@ -159,7 +159,7 @@ class LightCurves:
         value = floats(columns["value"], np.float32)[order]
         band = None if band is None else band[order]
         return cls.from_arrays(
-            ids.dictionary, ragged.offsets_of(counts), time, value, error, band, **{"bands": bands} | fields
+            ids.dictionary, ragged.offsets_from_counts(counts), time, value, error, band, **{"bands": bands} | fields
         )
 
     @classmethod
@@ -274,7 +274,7 @@ class LightCurves:
         tables = [part.table_of_objects for part in parts]
         return LightCurves(
             pa.concat_arrays([part.object_id for part in parts]),
-            ragged.offsets_of(np.concatenate([part.n_obs for part in parts])),
+            ragged.offsets_from_counts(np.concatenate([part.n_obs for part in parts])),
             np.concatenate([part.time for part in parts]),
             np.concatenate([part.value for part in parts]),
             np.concatenate([part.error for part in parts]),
@@ -489,10 +489,7 @@ class LightCurves:
         time, offsets, known = self.time, self.offsets, ~np.isnan(self.time)
         if not known.all():
             time, offsets = time[known], ragged.select(known, offsets)
-        falls = np.zeros(len(time), bool)
-        falls[1:] = time[1:] < time[:-1]
-        falls[offsets[:-1][ragged.lengths(offsets) > 0]] = False
-        return ragged.total(falls, offsets) == 0
+        return ragged.total(ragged.differences(time, offsets) < 0, offsets) == 0
 
     def fold(self, period: ArrayLike, epoch: ArrayLike | None = None) -> LightCurves:
         """Return the light curves folded: ``time`` becomes the phase in [0, 1), sorted.
@@ -561,14 +558,7 @@ class LightCurves:
 
     def _duplicates(self) -> NDArray[np.bool_]:
         """Mark observations that share object, band and time with an earlier one, (N,)."""
-        keys = (self.time, self.band, ragged.owner(self.offsets))
-        order = np.lexsort(keys)
-        same = np.ones(max(len(order) - 1, 0), bool)
-        for key in keys:
-            same &= key[order][1:] == key[order][:-1]
-        result = np.zeros(len(order), bool)
-        result[order[1:]] = same
-        return result
+        return ~ragged.first_of_each(self.time, self.band, ragged.owner(self.offsets))
 
     def _count(self, bad: NDArray[np.bool_]) -> list[tuple[int, int]]:
         counts = ragged.total(bad, self.offsets).astype(int)

@@ -21,7 +21,7 @@ def owner(offsets: Int) -> Int:
     return np.repeat(np.arange(len(offsets) - 1), lengths(offsets))
 
 
-def offsets_of(counts: NDArray[np.integer]) -> Int:
+def offsets_from_counts(counts: NDArray[np.integer]) -> Int:
     """Return offsets (n + 1,) of light curves with the given numbers of points (n,)."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
@@ -102,12 +102,38 @@ def median(values: NDArray[np.float32], offsets: Int) -> Float:
     return quantile(values, offsets, 0.5)
 
 
+def differences(values: NDArray, offsets: Int) -> NDArray:
+    """Return each value minus the one before it, (N,); NaN for the first of each light curve."""
+    with np.errstate(invalid="ignore"):  # of two infinities
+        result = np.diff(np.asarray(values, np.float64), prepend=np.nan)
+    result[offsets[:-1][lengths(offsets) > 0]] = np.nan
+    return result
+
+
+def first_of_each(*keys: NDArray, best: NDArray | None = None) -> NDArray[np.bool_]:
+    """Mark the first row (N,) of each combination of keys, or the one with the largest ``best``.
+
+    Parameters
+    ----------
+    *keys : array (N,)
+        Rows with equal keys form a group. NaN equals nothing, itself included.
+    best : array (N,), optional
+        The row with the largest number represents its group; of equal ones the first.
+    """
+    order = np.lexsort(keys if best is None else (-best, *keys))  # stable: equal rows keep their order
+    new = np.ones(len(order), bool)
+    new[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+    result = np.zeros(len(order), bool)
+    result[order] = new
+    return result
+
+
 def select(keep: NDArray[np.bool_], offsets: Int) -> Int:
     """Return the offsets (n + 1,) that remain when only the points in ``keep`` (N,) are kept."""
-    return offsets_of(total(keep, offsets).astype(np.int64))
+    return offsets_from_counts(total(keep, offsets).astype(np.int64))
 
 
 def gather(rows: NDArray[np.integer], offsets: Int) -> tuple[Int, Int]:
     """Return the points (N',) of the light curves ``rows`` (n',) one after the other, and their offsets (n' + 1,)."""
-    chosen = offsets_of(lengths(offsets)[rows])
+    chosen = offsets_from_counts(lengths(offsets)[rows])
     return np.arange(chosen[-1]) + spread(offsets[rows] - chosen[:-1], chosen), chosen

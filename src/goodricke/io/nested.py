@@ -205,7 +205,7 @@ def _lists(table: pa.Table, column: str) -> dict[str, pa.Array]:
     names = [field.name for field in _inside(array.type)]
     if pa.types.is_struct(array.type):
         return dict(zip(names, array.flatten(), strict=True))
-    offsets = pa.array(ragged.offsets_of(_lengths(array)))
+    offsets = pa.array(ragged.offsets_from_counts(_lengths(array)))
     return {
         name: pa.LargeListArray.from_arrays(offsets, part)
         for name, part in zip(names, array.flatten().flatten(), strict=True)
@@ -237,7 +237,7 @@ def _flatten(
             row = int(np.flatnonzero(_lengths(lists[name]) != counts)[0])
             raise Unreadable(path, f"has {match.time} and {name} of different length in row {row + 1}", "fix the row")
         flat[role] = lists[name].flatten()
-    return ragged.offsets_of(counts), flat
+    return ragged.offsets_from_counts(counts), flat
 
 
 def _bands(

@@ -74,7 +74,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     bands, band = bands_of(data[found.band] if found.band else None, found.band, options, file.path)
     if not (found.object_id or source.object_id):
         _warn_of_merged_stars(file, source, found, time, band)
-    offsets, time = ragged.offsets_of(np.bincount(codes, minlength=len(ids))), time[order]
+    offsets, time = ragged.offsets_from_counts(np.bincount(codes, minlength=len(ids))), time[order]
     keep, n_flagged = _kept(file, options, data, found, order, time, offsets)
     value, error, unit = _brightness(file, options, source, data, found)
     curves = LightCurves.from_arrays(
@@ -204,7 +204,7 @@ def _are_merged(codes: NDArray[np.int64], time: NDArray[np.float64], band: NDArr
     or most rows share their time and band with one of another code, and none with one of its own.
     """
     if (np.diff(codes) >= 0).all():
-        offsets = ragged.offsets_of(np.bincount(codes))
+        offsets = ragged.offsets_from_counts(np.bincount(codes))
         start, end = (ragged.extreme(time, offsets, each) for each in (np.minimum, np.maximum))
         order = np.argsort(start)
         again = start[order][1:] < np.maximum.accumulate(end[order])[:-1]
@@ -408,7 +408,7 @@ def light_curves(
     ids, codes = codes_of(rows.object_id, "object_id", len(rows.time), file)
     bands, band = bands_of(rows.band, rows.band_name, options, file.path)
     order = np.lexsort((rows.time, codes))
-    offsets = ragged.offsets_of(np.bincount(codes, minlength=len(ids)))
+    offsets = ragged.offsets_from_counts(np.bincount(codes, minlength=len(ids)))
     timed, good = np.isfinite(rows.time)[order], rows.good[order]
     positions = {name: _of_objects(values, codes, len(ids)) for name, values in (("ra", rows.ra), ("dec", rows.dec))}
     curves = LightCurves.from_arrays(

@@ -183,7 +183,7 @@ def band_statistics(curves: LightCurves) -> tuple[NDArray[np.float64], NDArray[n
     bands = len(curves.bands)
     series = ragged.owner(curves.offsets) * bands + curves.band
     order = np.argsort(series, kind="stable")
-    offsets = ragged.offsets_of(np.bincount(series, minlength=len(curves) * bands))
+    offsets = ragged.offsets_from_counts(np.bincount(series, minlength=len(curves) * bands))
     values = curves.value[order]
     shape = (len(curves), bands)
     return ragged.median(values, offsets).reshape(shape), ragged.std(values, offsets).reshape(shape)
@@ -257,7 +257,7 @@ def bin_average(
     unknown = np.bincount(inverse, ~whole, len(keys)) > 0
     counts = np.bincount(keys // width, minlength=len(curves))
     bins = keys % width if levels is None else levels[keys % width]
-    return ragged.offsets_of(counts), bins, *averages, np.where(unknown, np.nan, 1 / np.sqrt(weights))
+    return ragged.offsets_from_counts(counts), bins, *averages, np.where(unknown, np.nan, 1 / np.sqrt(weights))
 
 
 def judge(read: LightCurves, cleaned: LightCurves, fewest: int) -> NDArray[np.str_]:

@@ -1,13 +1,15 @@
-"""`Prepared`: what preprocessing hands to a network, ragged until a batch is asked for.
+"""The output of preprocessing: `Prepared`, ragged light curves that become padded or packed batches of tensors.
 
-The steps of many multi-band light curves, flat in order of object and time, and what a network gets of them.
+`Frames` are the points of light curves for a network that reads a whole light curve at once (`dense`, `folded`);
+`Steps` are those of multi-band light curves for a network that reads one observation after another (`multiband`).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -44,22 +46,94 @@ class Batch(NamedTuple):
         return self if here or not self.mask.all() else self._replace(mask=None)  # type: ignore[union-attr]
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Prepared(ABC):
     """Preprocessed light curves, ``n`` objects with ``N`` points in all.
 
     Parameters
     ----------
     object_id : pyarrow string array (n,)
     offsets : int64 (n + 1,)
+    context : float32 (n, columns)
+        Numbers per object, NaN where unknown; no column if the network takes none.
+    status : str (n,)
+        ``"OK"`` or why the object can't be classified; such an object has no points.
+    """
+
+    POINT_FIELDS: ClassVar[tuple[str, ...]]  # names of the arrays with a row per point
+    OBJECT_FIELDS: ClassVar[tuple[str, ...]] = ("context", "status", "observations")  # with a row per object
+
+    object_id: pa.Array
+    offsets: NDArray[np.int64]
+    context: NDArray[np.float32]
+    status: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.object_id)
+
+    @property
+    def n_points(self) -> NDArray[np.int64]:
+        """Number of points, or steps, per object, (n,)."""
+        return ragged.lengths(self.offsets)
+
+    @property
+    @abstractmethod
+    def n_obs(self) -> NDArray[np.int64]:
+        """Number of observations that the points stand for, (n,), counted for unusable objects too."""
+
+    @property
+    def padded(self) -> NDArray[np.int64]:
+        """Number of points that each object takes in a batch of objects of its length, (n,)."""
+        return self.n_points
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Which objects a network can be run on, (n,)."""
+        return self.status == "OK"
+
+    @property
+    def table_columns(self) -> dict[str, NDArray | None]:
+        """Columns (n,) that `goodricke.Predictions` gets of preprocessing."""
+        return {}
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Return the objects in ``rows`` (n',), in that order."""
+        return self._select(rows, *ragged.gather(rows, self.offsets))
+
+    def _select(self, rows: NDArray[np.int64], points: NDArray[np.int64], offsets: NDArray[np.int64]) -> Self:
+        """Return the objects in ``rows`` with the points in ``points``."""
+        arrays: dict[str, Any] = {name: getattr(self, name)[points] for name in self.POINT_FIELDS}
+        for name in self.OBJECT_FIELDS:
+            arrays[name] = None if getattr(self, name) is None else getattr(self, name)[rows]
+        return replace(self, object_id=self.object_id.take(pa.array(rows)), offsets=offsets, **arrays)
+
+    @abstractmethod
+    def batch(self, rows: NDArray[np.int64] | None = None, multiple: int = 1) -> Batch | StepBatch:
+        """Return the objects in ``rows`` (B,), all by default, as tensors.
+
+        Parameters
+        ----------
+        rows : int64 (B,), optional
+        multiple : int
+            Where batches are padded: to the longest object, rounded up to a multiple of this unless all are of one
+            length.
+        """
+
+    @abstractmethod
+    def to_arrays(self) -> dict[str, NDArray]:
+        """Return arrays that ``from_arrays`` makes the same of, for a file without pickle."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Frames(Prepared):
+    """Preprocessed light curves for a network that reads a light curve at once.
+
+    Parameters
+    ----------
     time : float32 (N,)
         Days since each light curve's first point (or what stands for them, see `goodricke.preprocess.folded`).
     values : float32 (N, channels)
         Standardised brightness first.
-    context : float32 (n, context)
-        Numbers per object; no column if the network takes none.
-    status : str (n,)
-        ``"OK"`` or why the object can't be classified; such an object has no points.
     frames : int, optional
         Length to pad every batch to, for networks whose answer depends on it (the published ASTRAFier).
     observations : int64 (n,), optional
@@ -68,23 +142,14 @@ class Prepared:
         On which each light curve was folded [d].
     """
 
-    object_id: pa.Array
-    offsets: NDArray[np.int64]
+    POINT_FIELDS = ("time", "values")
+    OBJECT_FIELDS = (*Prepared.OBJECT_FIELDS, "period")
+
     time: NDArray[np.float32]
     values: NDArray[np.float32]
-    context: NDArray[np.float32]
-    status: NDArray[np.str_]
     frames: int | None = None
     observations: NDArray[np.int64] | None = None
     period: NDArray[np.float64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.object_id)
-
-    @property
-    def n_points(self) -> NDArray[np.int64]:
-        """Number of points per object, (n,)."""
-        return ragged.lengths(self.offsets)
 
     @property
     def n_obs(self) -> NDArray[np.int64]:
@@ -93,25 +158,19 @@ class Prepared:
 
     @property
     def padded(self) -> NDArray[np.int64]:
-        """Number of points that each object takes in a batch of its like, (n,): ``frames``, or its own."""
+        """Number of points that each object takes in a batch, (n,): ``frames``, or its own."""
         return self.n_points if self.frames is None else np.full(len(self), self.frames)
 
     @property
-    def usable(self) -> NDArray[np.bool_]:
-        """Which objects a network may be asked about, (n,)."""
-        return self.status == "OK"
+    def table_columns(self) -> dict[str, NDArray | None]:
+        """Number of points and period of the fold."""
+        return {"n_points": self.n_points, "fold_period": self.period}
 
-    def batch(self, rows: NDArray[np.int64], multiple: int = 1) -> Batch:
-        """Return the objects in ``rows`` (B,) as tensors.
-
-        Parameters
-        ----------
-        rows : int64 (B,)
-        multiple : int
-            They are padded to the longest of them, rounded up to a multiple of this unless all are of one length.
-        """
+    def batch(self, rows: NDArray[np.int64] | None = None, multiple: int = 1) -> Batch:
+        """Return the objects in ``rows`` (B,) as padded tensors."""
         import torch
 
+        rows = np.arange(len(self)) if rows is None else rows
         counts = self.n_points[rows]
         longest = max(counts.max(initial=0), 1)
         alike = counts.min(initial=longest) == longest
@@ -131,44 +190,33 @@ class Prepared:
         return {"object_id": ids} | {name: getattr(self, name) for name in names} | period
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray], frames: int | None = None) -> Prepared:
-        """Return what `to_arrays` was made of; without status and numbers of observations, all objects are usable."""
+    def from_arrays(cls, arrays: Mapping[str, NDArray], frames: int | None = None) -> Frames:
+        """Return what `to_arrays` was called on; without status and numbers of observations, all objects are usable."""
         ids = pa.array(arrays["object_id"].tolist(), pa.string())
-        offsets, time, values, context = (arrays[k] for k in ("offsets", "time", "values", "context"))
-        status = arrays["status"] if "status" in arrays else np.full(len(ids), "OK")
-        n_obs = arrays.get("n_obs")
-        return cls(ids, offsets, time, values, context, status, frames, n_obs, arrays.get("period"))
+        return cls(
+            object_id=ids,
+            **{name: arrays[name] for name in ("offsets", "time", "values", "context")},
+            status=arrays["status"] if "status" in arrays else np.full(len(ids), "OK"),
+            frames=frames,
+            observations=arrays.get("n_obs"),
+            period=arrays.get("period"),
+        )
 
     @staticmethod
-    def concat(parts: Sequence[Prepared]) -> Prepared:
-        """Join what was prepared in pieces."""
+    def concat(parts: Sequence[Frames]) -> Frames:
+        """Join light curves that were prepared in pieces."""
         if len(parts) == 1:
             return parts[0]
         return replace(
             parts[0],
             object_id=pa.concat_arrays([part.object_id for part in parts]),
-            offsets=ragged.offsets_of(np.concatenate([part.n_points for part in parts])),
+            offsets=ragged.offsets_from_counts(np.concatenate([part.n_points for part in parts])),
             time=np.concatenate([part.time for part in parts]),
             values=np.concatenate([part.values for part in parts]),
             context=np.concatenate([part.context for part in parts]),
             status=np.concatenate([part.status for part in parts]),
             observations=np.concatenate([part.n_obs for part in parts]),
             period=None if parts[0].period is None else np.concatenate([part.period for part in parts]),
-        )
-
-    def take(self, rows: NDArray[np.int64]) -> Prepared:
-        """Return the objects in ``rows`` (n',), in that order."""
-        points, offsets = ragged.gather(rows, self.offsets)
-        return replace(
-            self,
-            object_id=self.object_id.take(pa.array(rows)),
-            offsets=offsets,
-            time=self.time[points],
-            values=self.values[points],
-            context=self.context[rows],
-            status=self.status[rows],
-            observations=self.n_obs[rows],
-            period=None if self.period is None else self.period[rows],
         )
 
 
@@ -191,17 +239,12 @@ def length_buckets(counts: NDArray[np.int64], points: int, rows: int) -> Iterato
         start += min(fit, rows)
 
 
-# ---- The steps of many multi-band light curves, flat in order of object and time, and what a network gets ------------
-
-
-@dataclass(frozen=True, eq=False)
-class Steps:
-    """The steps of ``n`` objects, ``M`` in all, in order of time (equal times: in order of the bands).
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Steps(Prepared):
+    """The steps of multi-band light curves, ``M`` in all, in order of time (equal times: in order of the bands).
 
     Parameters
     ----------
-    object_id : pyarrow string array (n,)
-    offsets : int64 (n + 1,)
     band : uint8 (M,)
         Index into the configuration's bands.
     window : float32 (M, 4 or 6)
@@ -216,17 +259,14 @@ class Steps:
     time : float64 (M,)
     rank : int64 (M,)
         Number of earlier steps of the same object and band.
-    context : float32 (n, columns)
-        Numbers per object, NaN where unknown.
-    status : str (n,)
     observations : int64 (n,)
         Finite ones in known bands, repeated ones once.
     bands : int
         How many bands the configuration has.
     """
 
-    object_id: pa.Array
-    offsets: NDArray[np.int64]
+    POINT_FIELDS = ("band", "window", "error", "colour", "wait", "time", "rank")
+
     band: NDArray[np.uint8]
     window: NDArray[np.float32]
     error: NDArray[np.float32]
@@ -234,55 +274,19 @@ class Steps:
     wait: NDArray[np.float32]
     time: NDArray[np.float64]
     rank: NDArray[np.int64]
-    context: NDArray[np.float32]
-    status: NDArray[np.str_]
     observations: NDArray[np.int64]
     bands: int
-
-    def __len__(self) -> int:
-        return len(self.object_id)
-
-    @property
-    def n_points(self) -> NDArray[np.int64]:
-        """Number of steps per object, (n,)."""
-        return ragged.lengths(self.offsets)
-
-    @property
-    def padded(self) -> NDArray[np.int64]:
-        """Number of steps that each object takes in a batch, (n,): its own, there is no padding."""
-        return self.n_points
 
     @property
     def n_obs(self) -> NDArray[np.int64]:
         """Number of observations used of each object, (n,)."""
         return self.observations
 
-    @property
-    def usable(self) -> NDArray[np.bool_]:
-        """Which objects a network may be asked about, (n,)."""
-        return self.status == "OK"
-
-    def take(self, rows: NDArray[np.int64]) -> Steps:
-        """Return the objects in ``rows`` (n',), in that order."""
-        return self._chosen(rows, *ragged.gather(rows, self.offsets))
-
     def cut(self, rows: NDArray[np.int64], counts: NDArray[np.int64]) -> Steps:
-        """Return the objects in ``rows`` (n',) as they were after so many steps (n',), at most as many as they have."""
-        offsets = ragged.offsets_of(counts)
-        return self._chosen(
-            rows, np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets), offsets
-        )
-
-    def _chosen(self, rows: NDArray[np.int64], points: NDArray[np.int64], offsets: NDArray[np.int64]) -> Steps:
-        of_steps = ("band", "window", "error", "colour", "wait", "time", "rank")
-        of_objects = ("context", "status", "observations")
-        return replace(
-            self,
-            object_id=self.object_id.take(pa.array(rows)),
-            offsets=offsets,
-            **{name: getattr(self, name)[points] for name in of_steps},
-            **{name: getattr(self, name)[rows] for name in of_objects},
-        )
+        """Return the objects in ``rows`` (n',) after their first ``counts`` (n',) steps, at most as many as they have."""
+        offsets = ragged.offsets_from_counts(counts)
+        points = np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets)
+        return self._select(rows, points, offsets)
 
     def to_arrays(self) -> dict[str, NDArray]:
         """Return arrays that `from_arrays` makes the same of, for a file without pickle."""
@@ -291,13 +295,13 @@ class Steps:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Steps:
-        """Return what `to_arrays` was made of."""
-        known: dict[str, Any] = {f.name: arrays[f.name] for f in fields(cls)}
-        known["object_id"] = pa.array(known["object_id"].tolist(), pa.string())
-        return cls(**known | {"bands": int(known["bands"])})
+        """Return the steps that `to_arrays` was called on."""
+        values: dict[str, Any] = {f.name: arrays[f.name] for f in fields(cls)}
+        values["object_id"] = pa.array(values["object_id"].tolist(), pa.string())
+        return cls(**values | {"bands": int(values["bands"])})
 
-    def batch(self, rows: NDArray[np.int64] | None = None) -> StepBatch:
-        """Return the objects in ``rows`` (B,), all by default, as tensors."""
+    def batch(self, rows: NDArray[np.int64] | None = None, multiple: int = 1) -> StepBatch:
+        """Return the objects in ``rows`` (B,), all by default, as tensors without padding."""
         return step_batch(self if rows is None else self.take(rows))
 
 
@@ -326,6 +330,10 @@ class StepBatch(NamedTuple):
         moved = [Series(s.steps.to(device), s.sizes) for s in (*self.bands, self.objects)]
         window, extras, last = (x.to(device) for x in (self.window, self.extras, self.last))
         return StepBatch(window, extras, tuple(moved[:-1]), moved[-1], last)
+
+    def pin_memory(self) -> StepBatch:
+        """Return the batch itself: it is small."""
+        return self
 
 
 def step_batch(steps: Steps) -> StepBatch:

@@ -84,7 +84,7 @@ def _batch(items: Sequence[LightCurve], time_scale: str, told: Sequence[str]) ->
     objects = {name: pa.array([item.columns[name] for item in items], pa.float64()) for name in told}
     curves = LightCurves.from_arrays(
         [item.object_id for item in items],
-        ragged.offsets_of(np.array([len(item.time) for item in items])),
+        ragged.offsets_from_counts(np.array([len(item.time) for item in items])),
         time,
         building.without_dummies(value, unit, "JSON"),
         error,

@@ -108,7 +108,7 @@ class Walked:
         """Return texts (N,) from where they lie in the heap."""
         known = places >= 0
         lengths = np.where(known, places & 0xFFFF, 0)
-        offsets = ragged.offsets_of(lengths)
+        offsets = ragged.offsets_from_counts(lengths)
         flat = self.heap[np.arange(offsets[-1]) + ragged.spread((places >> 16) - offsets[:-1], offsets)]
         valid = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
         buffers = [valid, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(flat)]

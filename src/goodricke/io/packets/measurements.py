@@ -283,7 +283,7 @@ def _history(parsed: Parsed, usable: Mask, ids: pa.Array, fields: dict[str, Any]
     order = once[np.lexsort((before.band[once], before.time[once], before.owner[once]))]
     counts = np.bincount(before.owner[order], minlength=len(usable))[usable]
     columns = [part[order] for part in (before.time, before.value, _errors(before.error), before.band)]
-    return LightCurves.from_arrays(ids, ragged.offsets_of(counts), *columns, **fields)
+    return LightCurves.from_arrays(ids, ragged.offsets_from_counts(counts), *columns, **fields)
 
 
 def _earlier(part: Measured, parsed: Parsed, usable: Mask) -> Measured:

@@ -52,7 +52,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     about = {"mission": "ZTF" if survey == "ztf" else "Rubin", "product": "alert packet", "n_read": counts}
     return LightCurves.from_arrays(
         alerts.object_id,
-        ragged.offsets_of(counts),
+        ragged.offsets_from_counts(counts),
         both.time[order],
         both.value[order],
         both.error[order],

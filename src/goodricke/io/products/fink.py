@@ -159,7 +159,7 @@ def _measurements(
     """Return all measurements, the n packets' own and then their histories: whose packet (N,), and fields (N,)."""
     latest, history = _whole(packets[packet.latest]), _whole(packets[packet.history])
     counts = pc.list_value_length(history).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    owner = np.concatenate([np.arange(len(packets)), ragged.owner(ragged.offsets_of(counts))])
+    owner = np.concatenate([np.arange(len(packets)), ragged.owner(ragged.offsets_from_counts(counts))])
     before = history.flatten()
     points = {}
     for name in wanted:

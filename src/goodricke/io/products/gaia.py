@@ -153,7 +153,7 @@ def _load(file: Opened, series: Any) -> dict[str, Any]:
         if not np.array_equal(length, lengths[first]):
             row = int(np.flatnonzero(length != lengths[first])[0])
             raise Unreadable(file.path, f"has {first} and {name} of different length in row {row + 1}", "fix the row")
-    offsets = ragged.offsets_of(lengths[first])
+    offsets = ragged.offsets_from_counts(lengths[first])
     flat = {name: cells.flatten() for name, cells in lists.items()}
     flat = {name: arrow.parsed(cells) if pa.types.is_string(cells.type) else cells for name, cells in flat.items()}
     return flat | ({ID: _text(data[ID]).take(ragged.owner(offsets))} if ID in data else {})

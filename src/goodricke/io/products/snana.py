@@ -43,7 +43,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     counts = end - begin + 1
     if (counts < 0).any() or (begin < 1).any() or end.max(initial=0) > phot.length:
         raise Unreadable(phot.path, "is shorter than its HEAD file says", "download the pair again")
-    offsets = ragged.offsets_of(counts)
+    offsets = ragged.offsets_from_counts(counts)
     rows = np.arange(offsets[-1]) + ragged.spread(begin - 1 - offsets[:-1], offsets)
     flux = (options.flux or "FLUXCAL").upper()
     bands, band = bands_of(phot["FLT" if "FLT" in phot else "BAND"][rows], "FLT", options, phot.path)

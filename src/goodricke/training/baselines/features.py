@@ -108,7 +108,7 @@ def _percentiles(curves: LightCurves, brightness: bool) -> Columns:
 def _in_time(curves: LightCurves) -> Columns:
     """Return von Neumann's eta, the steepest slope [1 / d], and slope [1 / d] and correlation of the linear trend."""
     offsets = curves.offsets
-    rise, after = _differences(curves.value.astype(np.float64), offsets), _differences(curves.time, offsets)
+    rise, after = (ragged.differences(x, offsets) for x in (curves.value, curves.time))
     slope = np.where(after > 0, np.abs(rise) / after, np.nan)
     std, scaled = _standardised(curves.value, offsets)
     spread, elapsed = _standardised(curves.time, offsets)
@@ -169,21 +169,14 @@ def _binned(folded: LightCurves) -> tuple[Float, Float]:
     means = np.bincount(key, scaled, n * PHASE_BINS) / count
     explained = np.bincount(key // PHASE_BINS, np.square(means[key]), n) / ragged.lengths(offsets)
     filled = count > 0
-    bins = ragged.offsets_of(filled.reshape(n, PHASE_BINS).sum(1))
+    bins = ragged.offsets_from_counts(filled.reshape(n, PHASE_BINS).sum(1))
     return _only_where(std > 0, 1 - explained), von_neumann(means[filled], bins)
 
 
 def von_neumann(value: NDArray[np.floating], offsets: NDArray[np.int64]) -> Float:
     """Return the mean squared difference of neighbours over the variance, (n,): 2 for noise, near 0 if smooth."""
-    squares = np.nan_to_num(_differences(value.astype(np.float64), offsets)) ** 2
+    squares = np.nan_to_num(ragged.differences(value, offsets)) ** 2
     return ragged.total(squares, offsets) / (ragged.lengths(offsets) - 1) / np.square(ragged.std(value, offsets))
-
-
-def _differences(values: Float, offsets: NDArray[np.int64]) -> Float:
-    """Return each point minus the one before it, (N,), NaN for the first of each light curve."""
-    result = np.diff(values, prepend=np.nan)
-    result[offsets[:-1][ragged.lengths(offsets) > 0]] = np.nan
-    return result
 
 
 def _standardised(values: NDArray[np.floating], offsets: NDArray[np.int64]) -> tuple[Float, Float]:
@@ -330,7 +323,7 @@ def _one_per_band(curves: LightCurves, bands: tuple[str, ...]) -> LightCurves:
     order, rows = np.argsort(key, kind="stable"), len(curves) * len(bands)
     raw = LightCurves.from_arrays(
         np.arange(rows).astype(str),
-        ragged.offsets_of(np.bincount(key, minlength=rows)),
+        ragged.offsets_from_counts(np.bincount(key, minlength=rows)),
         *(column[order] for column in (curves.time, curves.value, curves.error)),
         unit=curves.unit,
     )
