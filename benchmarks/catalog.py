@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from benchmarks.astrafier import Figures
 from benchmarks.reading import write
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read
 from goodricke.survey import Catalog
@@ -107,10 +107,10 @@ def growth(tiny: bool = False) -> Figures:
 def stars_for(model: str) -> LightCurves:
     """Return the light curves that are copied."""
     if model == "asas-v":
-        return read(demo_files())
+        return read(example_files())
     path = Path(__file__).parents[2] / "shared" / "data" / "ztf_bts" / "lightcurves.parquet"
     if not path.exists():
-        return read(demo_files(), band="g", unit="mag")
+        return read(example_files(), band="g", unit="mag")
     return read(path, unit="mag")
 
 
@@ -189,12 +189,12 @@ def dispatch(n: int) -> float:
     """Return what a task costs the scheduler and client [s], measured with tasks that do nothing on two workers."""
     from distributed import LocalCluster
 
-    from goodricke.survey.jobs import on_dask
+    from goodricke.survey.jobs import run_on_dask
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
-        list(on_dask(abs, range(10), running.scheduler_address, 2))
+        list(run_on_dask(abs, range(10), running.scheduler_address, 2))
         begun = time.perf_counter()
-        done = list(on_dask(abs, range(n), running.scheduler_address, 2))
+        done = list(run_on_dask(abs, range(n), running.scheduler_address, 2))
         assert len(done) == n
         return (time.perf_counter() - begun) / n
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
@@ -40,7 +40,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def stars() -> LightCurves:
     """Return the twelve ASAS light curves that come with the package."""
-    return read(demo_files())
+    return read(example_files())
 
 
 def tiny_model(folder: Path, preprocessing: DenseConfig | FoldedConfig, stars: LightCurves) -> Model:

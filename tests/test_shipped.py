@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.cli.classify import DEMO_MODEL
+from goodricke.cli.demo import MODEL as DEMO_MODEL
 from goodricke.data.lightcurves import LightCurves
 from goodricke.models.bundle import SHIPPED, load_model, read_config, shipped_models, verify_model
 

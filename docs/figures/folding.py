@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 from goodricke.evaluation.figures.style import ACCENT, canvas, draw_light_curve, draw_periodogram, spectrum_of, thin
 from goodricke.io import read
 from goodricke.preprocess import FoldedConfig, prepare
@@ -15,7 +15,7 @@ STAR = "243412"
 
 def draw(folder: Path) -> None:
     """Draw ``folding.svg``."""
-    stars = read(demo_files())
+    stars = read(example_files())
     curve = stars[stars.ids.index(STAR)]
     config = FoldedConfig()
     prepared = prepare(curve, config)

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 
 STAR = "217801"
 RUBIN = ("SNIA", "SLSN", "TDE", "AGN", "RRL", "EB")
@@ -28,7 +28,7 @@ SIMULATED = {
 def draw(folder: Path) -> None:
     """Make ``gallery-star.png``, ``gallery-tess.png`` and ``gallery-rubin.png``."""
     with TemporaryDirectory() as place:
-        star = next(path for path in demo_files() if Path(path).stem == STAR)
+        star = next(path for path in example_files() if Path(path).stem == STAR)
         _run("classify", star, "--model", "asas-v", "--plot", place)
         shutil.copy(Path(place) / f"{STAR}.png", folder / "gallery-star.png")
     for name, options in SIMULATED.items():

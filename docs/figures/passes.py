@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 from goodricke.evaluation.figures.style import ACCENT, GREY, canvas, thin
 from goodricke.inference import monte_carlo
 from goodricke.io import read
@@ -24,7 +24,7 @@ STARS = {  # and what the literature calls them
 def draw(folder: Path) -> None:
     """Draw ``passes.svg``."""
     model = load_model("asas-v")
-    stars = read(demo_files())
+    stars = read(example_files())
     curves = stars[np.array([stars.ids.index(name) for name in STARS])]
     prepared = cast(Prepared, prepare(curves, model.preprocessing))
     logits = monte_carlo(model, prepared, np.arange(len(curves)), 20, 0)  # (20, 3, C)

@@ -154,8 +154,8 @@ def test_every_command_reads_files_in_the_same_way(folder: Path, monkeypatch: py
     expected = {"quality": "hard", "flux": "F", "columns": {"time": "t", "error": "e"}, "band": "g"}
     expected |= {"unit": "mJy", "time_scale": "MJD", "recursive": True}
     seen = []
-    monkeypatch.setattr("goodricke.cli.inspect.inspect", lambda *_, plot, **options: seen.append(options))
-    monkeypatch.setattr("goodricke.cli.classify.classify_files", lambda *arguments: seen.append(arguments[8]))
+    monkeypatch.setattr("goodricke.cli.file_report.report_files", lambda *_, plot, **options: seen.append(options))
+    monkeypatch.setattr("goodricke.cli.classify.classify_files", lambda *_, reading, **__: seen.append(reading))
     monkeypatch.setattr("goodricke.evaluation.source", lambda *arguments: seen.append(arguments[-1]))
     evaluated = ["evaluate", "m", "--out", folder, "--light-curves", folder, "--labels", folder / "labels.csv"]
     monkeypatch.setattr("goodricke.evaluation.evaluate", lambda *_, **__: None)

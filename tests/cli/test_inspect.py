@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from goodricke.cli.inspect import duration, inspect, numbers, sketch, write_png
+from goodricke.cli.file_report import duration, numbers, report_files, sketch, write_png
 from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.figures.style import figure_name
 from goodricke.io import building, table
@@ -21,7 +21,7 @@ def csv(path, rows, header="mjd,mag,magerr,band"):
 def test_one_light_curve(tmp_path, console):
     rows = [(59000 + i / 48 + (5 if i > 50 else 0), 12 + 0.1 * np.sin(i), 0.01, "gr"[i % 2]) for i in range(100)]
     rows += [("nan", 12, 0.1, "g"), (59003, "nan", 0.1, "g")]
-    assert inspect(csv(tmp_path / "star.csv", rows), console=console) == 0
+    assert report_files(csv(tmp_path / "star.csv", rows), console=console) == 0
     text = console.export_text()
     for words in (
         "recognised as  CSV (reader table)",
@@ -45,7 +45,7 @@ def test_columns_that_are_not_used(tmp_path, console):
     csv(tmp_path / "c.csv", [(59000, 12)] * 2, "mjd,mag")
     shown = []
     for name in "abc":
-        assert inspect(tmp_path / f"{name}.csv", console=console) == 0
+        assert report_files(tmp_path / f"{name}.csv", console=console) == 0
         shown.append(" ".join(console.export_text().replace("│", " ").split()))
     assert "used mjd, mag not used c0, c1, " in shown[0]
     assert "c19 and 5 more brightness" in shown[0]
@@ -60,7 +60,7 @@ def test_times_in_seconds_are_a_fault(tmp_path, console):
     csv(tmp_path / "d.csv", [(i * 86400, 12) for i in range(100)], "time [s],mag")
     shown = []
     for name in "abcd":
-        assert inspect(tmp_path / f"{name}.csv", console=console) == 0
+        assert report_files(tmp_path / f"{name}.csv", console=console) == 0
         shown.append(console.export_text())
     assert "span of over 200 yr: are the times in seconds" in shown[0]
     assert "6 objects" in shown[1].split("are the times in seconds")[1]
@@ -71,7 +71,7 @@ def test_times_in_seconds_are_a_fault(tmp_path, console):
 def test_many_objects_get_a_summary(tmp_path, console):
     rows = [(f"s{i}", 59000 + j, i + j) for i in range(20) for j in range(i + 1)]
     csv(tmp_path / "many.csv", rows, "id,mjd,flux")
-    assert inspect(tmp_path / "many.csv", console=console) == 0
+    assert report_files(tmp_path / "many.csv", console=console) == 0
     text = console.export_text()
     assert "20 with 210 observations" in text
     assert "The first 3:" in text
@@ -82,17 +82,17 @@ def test_many_objects_get_a_summary(tmp_path, console):
 def test_failures_are_told_and_counted(tmp_path, console):
     csv(tmp_path / "good.csv", [(59000, 12)], "mjd,mag")
     (tmp_path / "bad.csv").write_bytes(b"")
-    assert inspect(tmp_path, console=console) == 3
+    assert report_files(tmp_path, console=console) == 3
     text = console.export_text()
     assert "Can't be read: it is empty" in text
     assert "good" in text
-    assert inspect(str(tmp_path / "*.none"), console=console) == 3
+    assert report_files(str(tmp_path / "*.none"), console=console) == 3
 
 
 def test_pictures(tmp_path, console):
     csv(tmp_path / "a.csv", [("x/1", 59000 + i, 12 + i, "g") for i in range(5)], "id,mjd,mag,band")
     csv(tmp_path / "b.csv", [("x/1", 59000 + i, 12 + i, "gr"[i % 2]) for i in range(5)], "id,mjd,mag,band")
-    assert inspect(tmp_path, plot=tmp_path / "plots", console=console) == 0
+    assert report_files(tmp_path, plot=tmp_path / "plots", console=console) == 0
     first = figure_name("x/1")
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == sorted([first, first.replace(".", "-2.")])
     assert (tmp_path / "plots" / first).read_bytes()[:4] == b"\x89PNG"
@@ -110,7 +110,7 @@ def test_pictures_of_a_star_in_two_sectors(tmp_path):
 
 def test_a_pattern_without_a_file_leaves_the_others_alone(tmp_path, console):
     good = csv(tmp_path / "good.csv", [(59000, 12)], "mjd,mag")
-    assert inspect([str(tmp_path / "nope*.csv"), good], console=console) == 3
+    assert report_files([str(tmp_path / "nope*.csv"), good], console=console) == 3
     text = console.export_text()
     assert "Can't be read: it matches no file" in text
     assert "brightness in  mag" in text
@@ -127,14 +127,14 @@ def test_any_exception_in_a_file_is_its_failure(tmp_path, console, monkeypatch):
 
     read_table = table.read
     monkeypatch.setattr(table, "read", read)
-    assert inspect(tmp_path, console=console) == 3
+    assert report_files(tmp_path, console=console) == 3
     text = console.export_text()
     assert "IndexError: list index out of range" in text
     assert "brightness in  mag" in text
 
 
 def test_mission_file(data_of_missions, console):
-    assert inspect(data_of_missions, console=console) == 0
+    assert report_files(data_of_missions, console=console) == 0
     text = console.export_text()
     for words in (
         "TESS, SPOC 120 s (reader spoc)",

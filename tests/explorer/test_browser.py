@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Predictions
 
@@ -75,7 +75,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves, labels
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(diagrams.EmbeddingMap, "ask", flat_map)
-        shown = open_explorer(catalog(folder / "stars.parquet", stars), light_curves=demo_files(), labels=labels)
+        shown = open_explorer(catalog(folder / "stars.parquet", stars), light_curves=example_files(), labels=labels)
         socket = listening("127.0.0.1", 0)
         server = uvicorn.Server(uvicorn.Config(create_app(shown), log_level="warning", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)

@@ -12,7 +12,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 from tests.explorer.serving import app_of, bands_model, stored
 
 EXAMPLES = int(os.environ.get("FUZZ", "12"))
@@ -97,7 +97,7 @@ def test_what_is_well_formed_is_answered(described, model):
 
 @st.composite
 def damaged_files(draw):
-    content = bytearray(Path(demo_files()[0]).read_bytes()[: draw(st.integers(1, 3000))])
+    content = bytearray(Path(example_files()[0]).read_bytes()[: draw(st.integers(1, 3000))])
     for _ in range(draw(st.integers(0, 5))):
         place = draw(st.integers(0, len(content)))
         content[place : place + draw(st.integers(0, 9))] = draw(st.binary(max_size=9))

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from goodricke.cli.classify import classify_files, demo_files
+from goodricke.cli.classify import classify_files
+from goodricke.data.examples import example_files
 from goodricke.cli.serve import service
 from goodricke.inference import classify
 from goodricke.io import ReadOptions, read
@@ -28,7 +29,7 @@ from goodricke.service.schemas import EXAMPLE, LightCurve, as_json
 from goodricke.service.security import Access
 from tests.explorer.serving import CURVES, app_of, bands_model, curves_of, stored
 
-FILE = demo_files()[0]
+FILE = example_files()[0]
 BYTES = Path(FILE).read_bytes()
 
 
@@ -98,7 +99,7 @@ def test_json_is_a_file(client):
 
 @pytest.mark.parametrize("model", ["tiny", "bands"])
 def test_alone_as_in_a_list(client, model):
-    many = as_json(read(demo_files()[:4]) if model == "tiny" else CURVES)
+    many = as_json(read(example_files()[:4]) if model == "tiny" else CURVES)
     together = asked(client, many, model)
     assert [each["object_id"] for each in together] == [each["object_id"] for each in many]
     assert all(close(asked(client, one, model)[0], answer) for one, answer in zip(many, together, strict=True))
@@ -326,7 +327,7 @@ def test_real_files_of_every_product_are_answered(client, shared):
 
 
 def test_at_the_same_time_as_one_after_the_other(client):
-    curves = as_json(read(demo_files()[:6]))
+    curves = as_json(read(example_files()[:6]))
     alone = [asked(client, one)[0] for one in curves]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(lambda one: asked(client, one)[0], curves))

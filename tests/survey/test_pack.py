@@ -5,12 +5,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import ReadOptions, read
 from goodricke.survey import catalog
+from goodricke.survey.jobs import lock_folder
 from goodricke.survey.pack import Packing, by_object, left
-from goodricke.survey.shards import Folder, alone, read_manifest, shards_in
+from goodricke.survey.shards import Folder, read_manifest, shards_in
 from goodricke.survey.tasks import Task, plan
 
 EXAMPLES = str(files("goodricke").joinpath("data", "examples", "asas"))
@@ -28,7 +29,7 @@ def test_a_pack_holds_what_the_files_hold(tmp_path, stars):
     assert catalog.pack([EXAMPLES], tmp_path / "p") == 0
     packed = read(tmp_path / "p")
     assert same(packed, by_object(stars))
-    assert packed.column("source").tolist() == sorted(demo_files(), key=lambda path: (len(path), path))
+    assert packed.column("source").tolist() == sorted(example_files(), key=lambda path: (len(path), path))
     assert np.array_equal(packed.column("n_read"), by_object(stars).column("n_read"))
 
 
@@ -46,7 +47,7 @@ def test_workers_make_the_same_shards(tmp_path):
 
 def _begin(job, points):
     folder = Folder(job.out, "pack", job.settings).begin()
-    return folder, left(folder, plan(job.out, demo_files(), points, job.options))
+    return folder, left(folder, plan(job.out, example_files(), points, job.options))
 
 
 def test_full_shards_are_closed_and_new_ones_begun(tmp_path):
@@ -54,7 +55,7 @@ def test_full_shards_are_closed_and_new_ones_begun(tmp_path):
     entries = shards_in(tmp_path / "p")
     assert len(entries) > 3
     assert sum(e.rows for e in entries) == 12
-    assert same(by_object(read(tmp_path / "p")), by_object(read(demo_files())))
+    assert same(by_object(read(tmp_path / "p")), by_object(read(example_files())))
 
 
 def test_units_go_into_shards_of_their_own(tmp_path, shared):
@@ -226,7 +227,7 @@ def test_a_nested_file_written_anew_has_all_its_rows_and_no_others(tmp_path, sta
 
 def test_two_runs_at_once_keep_out_of_each_others_way(tmp_path):
     for go in (lambda: catalog.pack([EXAMPLES], tmp_path), lambda: catalog.catalog([EXAMPLES], "asas-v", tmp_path)):
-        with alone(tmp_path), pytest.raises(ValueError, match="another run is at work there"):
+        with lock_folder(tmp_path), pytest.raises(ValueError, match="another run is at work there"):
             go()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read
 from goodricke.survey import variability
@@ -91,7 +91,7 @@ def test_other_light_curves_are_refused(survey, tmp_path, monkeypatch):
 def test_unreadable_files_have_their_row(tmp_path):
     bad = tmp_path / "bad.fits"
     bad.write_bytes(b"SIMPLE  =  nonsense")
-    measured = read_measured(measure([*demo_files()[:2], str(bad)], tmp_path / "p"))
+    measured = read_measured(measure([*example_files()[:2], str(bad)], tmp_path / "p"))
     assert len(measured) == 3
     row = next(r for r in measured.to_pylist() if r["f1_status"] == "UNREADABLE")
     assert (row["object_id"], row["source"], row["f1"]) == ("bad.fits", str(bad), None)

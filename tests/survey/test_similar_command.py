@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.cli.classify import demo_files
+from goodricke.data.examples import example_files
 from goodricke.inference import classify
 from tests.checking import ink
 from tests.survey.making_groups import groups, written
@@ -26,7 +26,7 @@ def catalog(tmp_path: Path, stars, folded_model) -> Path:
 
 
 def test_similar_writes_a_table_and_a_picture(catalog: Path, tmp_path: Path, stars) -> None:
-    told = ["--light-curves", Path(demo_files()[0]).parent, "--plot", tmp_path / "n.png", "--out", tmp_path / "n.csv"]
+    told = ["--light-curves", Path(example_files()[0]).parent, "--plot", tmp_path / "n.png", "--out", tmp_path / "n.csv"]
     code, text = run("similar", stars.ids[2], "--catalog", catalog, "-k", 4, *told)
     assert code == 0, text
     table = pd.read_csv(tmp_path / "n.csv", dtype={"query": str, "object_id": str})
@@ -38,7 +38,7 @@ def test_similar_writes_a_table_and_a_picture(catalog: Path, tmp_path: Path, sta
 def test_similar_takes_a_new_light_curve(catalog: Path, tmp_path: Path, stars, folded_model) -> None:
     bundle = tmp_path / "model"
     folded_model.save(bundle, "# tiny\n")
-    told = ["--catalog", catalog, "--model", bundle, "--light-curves", Path(demo_files()[0]).parent]
+    told = ["--catalog", catalog, "--model", bundle, "--light-curves", Path(example_files()[0]).parent]
     code, text = run("similar", stars.ids[11], *told, "-k", 3, "--out", tmp_path / "n.parquet")
     assert code == 0, text
     assert pq.read_table(tmp_path / "n.parquet")["query"].to_pylist() == [stars.ids[11]] * 3

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from goodricke.cli.options import DONE, SOME_FAILED, USAGE, Band, console, guarded, reading
+from goodricke.cli.options import Band, console, guarded, read_options
+from goodricke.data.exit_codes import ExitCode
 from goodricke.models.hub import completions
 
 app = typer.Typer(
@@ -65,7 +66,7 @@ def run(
         typer.echo(EXAMPLE, nl=False)
         if not example:
             typer.echo("goodricke: say --config FILE.toml; above is one to start from", err=True)
-        raise typer.Exit(DONE if example else USAGE)
+        raise typer.Exit(ExitCode.DONE if example else ExitCode.USAGE)
 
     def work() -> int:
         from goodricke.alerts.events import as_json, failed, secrets_of
@@ -74,14 +75,14 @@ def run(
         told = read_config(config)
         if not log_json:
             operate(told, live, idle, log_every)
-            return DONE
+            return ExitCode.DONE
         with as_json(secrets_of(told.kafka)):
             try:
                 operate(told, False, idle, log_every)
             except Exception as error:
                 failed(error)
-                return USAGE
-        return DONE
+                return ExitCode.USAGE
+        return ExitCode.DONE
 
     raise typer.Exit(_guarded(work))
 
@@ -124,7 +125,7 @@ def replay(
     def work() -> int:
         from goodricke.alerts import operate
 
-        options = reading("default", None, None, band, unit, None, False)
+        options = read_options(band=band, unit=unit)
         if out is not None:
             operate.check_writable(out)
         stream = operate.packets(sources, photometry.value) if packets else operate.light_curves(sources, options)
@@ -164,7 +165,7 @@ def show(where: Where, object_id: str) -> None:
             raise ValueError(f"{without_password(where)}: nothing is kept of {object_id}")
         for name, value in described(*found).items():
             console().print(f"{name:>14}  {value}", markup=False)
-        return DONE
+        return ExitCode.DONE
 
     raise typer.Exit(_guarded(work))
 
@@ -199,7 +200,7 @@ def verify(where: Where) -> None:
         for each in wrong[:20]:
             console().print(each, markup=False)
         console().print(f"{sound:,} records are sound, {len(wrong):,} are not")
-        return SOME_FAILED if wrong else DONE
+        return ExitCode.SOME_FAILED if wrong else ExitCode.DONE
 
     raise typer.Exit(_guarded(work))
 
@@ -245,6 +246,6 @@ def _guarded(work: Callable[[], int]) -> int:
 def _show(action: Callable[[], Any]) -> None:
     def work() -> int:
         action()
-        return DONE
+        return ExitCode.DONE
 
     raise typer.Exit(_guarded(work))

@@ -16,7 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import typer
+
+from goodricke.data.exit_codes import ExitCode
 
 State = Literal["ok", "note", "missing", "broken"]
 SIGN = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[dim]missing[/]", "broken": "[bold red]BROKEN[/]"}
@@ -62,6 +66,23 @@ class Report:
     def to_json(self) -> str:
         """Return the report for programs."""
         return json.dumps({"well": not self.broken, "checks": [asdict(check) for check in self.checks]}, indent=2)
+
+
+def doctor(
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also recompute the shipped models' recorded outputs (seconds)")
+    ] = False,
+    broker: Annotated[str | None, typer.Option(help="Also check this Kafka broker, HOST:PORT")] = None,
+    redis: Annotated[str | None, typer.Option(help="Also check this store, redis://HOST:PORT/DB")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs, and for bug reports")] = False,
+) -> None:
+    """Check what goodricke runs on: versions, devices, threads, extras, models, caches; and say what to fix.
+
+    Exit code: 0 all well (missing extras are no fault), 3 something is broken.
+    """
+    report = examine(verify, broker, redis)
+    show(report, as_json)
+    raise typer.Exit(ExitCode.SOME_FAILED if report.broken else ExitCode.DONE)
 
 
 def examine(verify: bool = False, broker: str | None = None, redis: str | None = None) -> Report:

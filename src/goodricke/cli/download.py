@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goodricke.cli.options import DONE, SOME_FAILED, USAGE, Flux, Quality, told
+from goodricke.cli.options import Flux, Quality, error_message
+from goodricke.data.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from goodricke.download.archive import Archive
@@ -185,6 +186,6 @@ def _run(
         down = isinstance(error, Down | Failed)
         if logging.getLogger("goodricke").isEnabledFor(logging.INFO) and not down:
             raise
-        print(f"goodricke: {told(error)}", file=sys.stderr)
-        raise typer.Exit(SOME_FAILED if down else USAGE) from None
-    raise typer.Exit(SOME_FAILED if manifest["missing"] else DONE)
+        print(f"goodricke: {error_message(error)}", file=sys.stderr)
+        raise typer.Exit(ExitCode.SOME_FAILED if down else ExitCode.USAGE) from None
+    raise typer.Exit(ExitCode.SOME_FAILED if manifest["missing"] else ExitCode.DONE)

@@ -1,4 +1,4 @@
-"""The commands that ask how far a model can be trusted: parse, call, print."""
+"""The commands ``goodricke evaluate``, ``calibrate`` and ``novelty``: how far a model can be trusted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,96 @@ from typing import Annotated, Any
 
 import typer
 
-from goodricke.cli.options import DONE, Device, ModelArgument, Passes, Workers, guarded
+from goodricke.cli.options import (
+    Device,
+    ModelArgument,
+    Passes,
+    Reading,
+    Seed,
+    Workers,
+    exit_with,
+    reading_options,
+)
+from goodricke.data.exit_codes import ExitCode
+from goodricke.models.hub import completions
+
+
+@reading_options
+def evaluate(
+    model: Annotated[
+        list[str],
+        typer.Argument(
+            help="Models: folders or shipped names; several: folds or rivals",
+            show_default=False,
+            autocompletion=completions,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for metrics.json, figures and predictions", show_default=False)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="OUT.html: one page with everything; OUT.md and OUT.json beside it", show_default=False),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Training recipe: its held-out test objects are scored", show_default=False)
+    ] = None,
+    light_curves: Annotated[
+        list[str] | None, typer.Option(help="Without --recipe: files, as for classify; repeatable", show_default=False)
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="With --light-curves: table with a row per object", show_default=False)
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Column with the class, if not recognised")] = None,
+    object_id: Annotated[str | None, typer.Option(help="Column with the object's id, if not recognised")] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="With --light-curves: a run's split.csv; only its test objects are scored")
+    ] = None,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option(help="With --report: are these light curves like the scored ones? No labels needed; repeatable"),
+    ] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="With --light-curves: they are simulations; the report says so")
+    ] = False,
+    history: Annotated[
+        list[str] | None,
+        typer.Option(help="Draw this object's probabilities step by step (multi-band models); repeatable"),
+    ] = None,
+    mc: Passes = 20,
+    seed: Seed = 0,
+    *,
+    reading: Reading,
+    device: Device = "cpu",
+    workers: Workers = 1,
+) -> None:
+    """Score models on labelled light curves: tables, a report, figures, and the predictions of each object.
+
+    A report to read:          goodricke evaluate MODEL --recipe R.toml --report OUT.html
+    Held-out objects of a run: goodricke evaluate MODEL --recipe R.toml --out DIR
+    Two on the same objects:   goodricke evaluate A B --recipe R.toml --report OUT.html
+    New files: goodricke evaluate MODEL --light-curves F --labels L.csv --report OUT.html
+    Will it do as well there?  add --shift OTHER_LIGHT_CURVES
+
+    Several models are scored on the same objects: those whose class all of them
+    know and that all can answer; the others are counted. Two are compared, three
+    or more summarised as folds. Figures have 95 % intervals from resampling stars.
+
+    Exit code: 0 every object was answered, 3 some were not, 2 wrong usage.
+    """
+    reading |= {"label": label, "object_id": object_id}
+
+    def run() -> int:
+        from goodricke.evaluation import evaluate as score_models
+        from goodricke.evaluation import source
+
+        data = source(recipe, light_curves, labels, split, reading)
+        options: dict[str, Any] = {"passes": mc, "seed": seed, "workers": workers, "device": device}
+        options |= {"report": report, "shift": shift or (), "simulated": simulated}
+        result = score_models(model, data, out, split=split, history=history or (), **options)
+        return ExitCode.DONE if result.complete else ExitCode.SOME_FAILED
+
+    exit_with(run)
 
 
 def calibrate(
@@ -72,12 +161,12 @@ def calibrate(
             if not isinstance(data, Recipe):
                 raise ValueError("--novelty-only measures novelty from the training objects: give --recipe")
             remeasure_novelty(model, data, out, novelty=novelty, workers=workers)  # type: ignore[arg-type]
-            return DONE
+            return ExitCode.DONE
         kinds: Any = KINDS if kind == "auto" else (kind,)
         recalibrate(model, data, out, kinds=kinds, novelty=novelty, passes=mc, seed=seed, workers=workers)  # type: ignore[arg-type]
-        return DONE
+        return ExitCode.DONE
 
-    raise typer.Exit(guarded(run))
+    exit_with(run)
 
 
 def merged(pairs: list[str] | None) -> dict[str, list[str]]:
@@ -110,9 +199,6 @@ def novelty(
         from goodricke.training.recipe import read_recipe
 
         leave_out(read_recipe(recipe), without or (), device)
-        return DONE
+        return ExitCode.DONE
 
-    raise typer.Exit(guarded(run))
-
-
-COMMANDS = (calibrate, novelty)
+    exit_with(run)

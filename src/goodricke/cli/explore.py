@@ -7,22 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from goodricke.cli.options import (
-    DONE,
-    Band,
-    Columns,
-    Flux,
-    Quality,
-    Recursive,
-    TimeScale,
-    Unit,
-    console,
-    guarded,
-    reading,
-)
+from goodricke.cli.options import Reading, console, exit_with, reading_options
+from goodricke.data.exit_codes import ExitCode
 from goodricke.models.hub import completions
 
 
+@reading_options
 def explore(
     catalog: Annotated[
         Path, typer.Argument(help="Catalog folder, HATS catalog, or a .parquet of classify --out", show_default=False)
@@ -60,13 +50,8 @@ def explore(
         str | None, typer.Option(envvar="GOODRICKE_TOKEN", help="What visitors must show  [default: made if needed]")
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser")] = True,
-    quality: Quality = "default",
-    flux: Flux = None,
-    column: Columns = None,
-    band: Band = None,
-    unit: Unit = None,
-    time_scale: TimeScale = None,
-    recursive: Recursive = False,
+    *,
+    reading: Reading,
 ) -> None:
     """Look at a catalog in the browser: sort, filter, select in diagrams, see light curves, give labels.
 
@@ -76,12 +61,8 @@ def explore(
     The first start copies the table to the cache folder; later ones are quick.
     From another machine: ssh -L 8000:localhost:8000 HOST, and --port 8000 there.
     """
-    told = reading(quality, flux, column, band, unit, time_scale, recursive)
-    told |= {"light_curves": light_curves or (), "beside": beside, "labels": labels, "model": model}
-    raise typer.Exit(guarded(lambda: run(catalog, host, port, token, browser, alerts=alerts, metrics=metrics, **told)))
-
-
-COMMANDS = (explore,)
+    reading |= {"light_curves": light_curves or (), "beside": beside, "labels": labels, "model": model}
+    exit_with(run, catalog, host, port, token, browser, alerts=alerts, metrics=metrics, **reading)
 
 
 def run(catalog: Path, host: str, port: int, token: str | None, browser: bool, **options: Any) -> int:
@@ -116,7 +97,7 @@ def run(catalog: Path, host: str, port: int, token: str | None, browser: bool, *
     if browser:
         _show(address)
     uvicorn.Server(config).run(sockets=[socket])
-    return DONE
+    return ExitCode.DONE
 
 
 def listening(host: str, port: int) -> Any:

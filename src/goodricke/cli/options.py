@@ -182,7 +182,3 @@ def error_message(error: Exception) -> str:
     path = error.filename2 or error.filename  # of a failed replacement: the destination, not the partial file
     fix = f". Fix: {FIXES[error.errno]}." if error.errno in FIXES else ""
     return f"{path}: {error.strerror[0].lower()}{error.strerror[1:]}{fix}"
-
-
-DONE, SOME_FAILED, USAGE = ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.USAGE
-told, reading = error_message, read_options

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from goodricke.cli.options import DONE, Device, Recursive, console, guarded
+from goodricke.cli.options import Device, Recursive, console, exit_with
+from goodricke.data.exit_codes import ExitCode
 from goodricke.models.hub import completions
 
 if TYPE_CHECKING:
@@ -57,10 +58,7 @@ def serve(
     """
     if light_curves and catalog is None:
         raise typer.BadParameter("--light-curves are those of a --catalog: name it")
-    raise typer.Exit(guarded(run, model, catalog, light_curves or [], host, port, token, recursive, device))
-
-
-COMMANDS = (serve,)
+    exit_with(run, model, catalog, light_curves or [], host, port, token, recursive, device)
 
 
 def run(
@@ -113,7 +111,7 @@ def run(
         screen.print("scripts send the header   Authorization: Bearer TOKEN", markup=False)
     screen.print("end with Ctrl-C", markup=False)
     uvicorn.Server(config).run(sockets=[socket])
-    return DONE
+    return ExitCode.DONE
 
 
 def _opened(catalog: Path | None, light_curves: Sequence[str], recursive: bool) -> tuple[Store | None, Find]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from goodricke.cli.options import DONE, console, guarded
+from goodricke.cli.options import console, exit_with
+from goodricke.data.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from goodricke.data.lightcurves import LightCurves
@@ -59,13 +60,13 @@ def simulate(
     Simulated light curves can start a model or test it; what it is worth only real ones tell.
     """
     if parameters:
-        raise typer.Exit(guarded(_print_parameters))
+        exit_with(_print_parameters)
     if out is None and figure is None:
         raise typer.BadParameter("say what to make: --out FILE.parquet, --figure FILE.png or --parameters")
     if figure is not None and figure.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise typer.BadParameter(f"--figure {figure}: call it .png, .pdf or .svg")
     which = _sectors(sectors)
-    raise typer.Exit(guarded(_simulate, out, figure, survey, cadence, which, per_class, only, seed, workers))
+    exit_with(_simulate, out, figure, survey, cadence, which, per_class, only, seed, workers)
 
 
 def _sectors(text: str) -> int | tuple[int, ...]:
@@ -112,7 +113,7 @@ def _simulate(
         _, parts = _parts(each, survey, cadence, sectors, only, seed, workers)
         draw(LightCurves.concat(list(parts)), figure, each)
         console().print(f"{each} of each class: {figure}", soft_wrap=True)
-    return DONE
+    return ExitCode.DONE
 
 
 def _parts(
@@ -162,4 +163,4 @@ def _print_parameters() -> int:
         for row in rows(kind):
             shown.add_row(*(row[c.header] for c in shown.columns))  # type: ignore[index]
         console().print(shown)
-    return DONE
+    return ExitCode.DONE

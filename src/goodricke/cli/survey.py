@@ -8,38 +8,30 @@ from typing import Annotated, Any, cast
 import typer
 
 from goodricke.cli.options import (
-    DONE,
-    Band,
-    Columns,
     Device,
-    Flux,
     Level,
     ModelOption,
     Passes,
     PerClass,
-    Quality,
-    Recursive,
+    Precision,
+    Reading,
+    Seed,
     Sources,
-    TimeScale,
-    Unit,
     console,
-    guarded,
-    reading,
+    exit_with,
+    reading_options,
 )
+from goodricke.data.exit_codes import ExitCode
 
 
+@reading_options
 def pack(
     sources: Sources,
     out: Annotated[
         Path, typer.Option(help="Folder for the shards: new, or of a run to go on with", show_default=False)
     ],
-    quality: Quality = "default",
-    flux: Flux = None,
-    column: Columns = None,
-    band: Band = None,
-    unit: Unit = None,
-    time_scale: TimeScale = None,
-    recursive: Recursive = False,
+    *,
+    reading: Reading,
     workers: Annotated[int, typer.Option(min=1, help="Processes")] = 1,
 ) -> None:
     """Read many small files once and keep their light curves in a few nested Parquet files.
@@ -50,10 +42,10 @@ def pack(
     """
     from goodricke.survey.catalog import pack as run
 
-    options = reading(quality, flux, column, band, unit, time_scale, recursive)
-    raise typer.Exit(guarded(lambda: run(sources, out, workers, options=options)))
+    exit_with(run, sources, out, workers, options=reading)
 
 
+@reading_options
 def catalog(
     sources: Annotated[
         list[str],
@@ -64,19 +56,12 @@ def catalog(
     mc: Passes = 20,
     coverage: Level = 0.9,
     per_class: PerClass = False,
-    seed: Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")] = 0,
-    quality: Quality = "default",
-    flux: Flux = None,
-    column: Columns = None,
-    band: Band = None,
-    unit: Unit = None,
-    time_scale: TimeScale = None,
-    recursive: Recursive = False,
+    seed: Seed = 0,
+    *,
+    reading: Reading,
     workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each (on a GPU: that share it)")] = 1,
     device: Device = "cpu",
-    precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 (ASTRAFier), or auto: float32 on a CPU, bfloat16 on a GPU")
-    ] = "auto",
+    precision: Precision = "auto",
     dask: Annotated[
         str | None,
         typer.Option(help="local, tcp://SCHEDULER:8786 or slurm:FILE.toml (with --workers jobs)", show_default=False),
@@ -95,12 +80,11 @@ def catalog(
     from goodricke.survey.catalog import catalog as run
     from goodricke.uncertainty.prediction_sets import Coverage
 
-    options = reading(quality, flux, column, band, unit, time_scale, recursive)
     promise = Coverage(coverage, per_class)
-    told = (sources, model, out, workers, mc, seed, device, precision, dask, points, options, promise)
-    raise typer.Exit(guarded(run, *told))
+    exit_with(run, sources, model, out, workers, mc, seed, device, precision, dask, points, reading, promise)
 
 
+@reading_options
 def examine(
     catalog: Annotated[
         Path, typer.Argument(help="Catalog folder, HATS catalog, or a .parquet of classify --out", show_default=False)
@@ -129,13 +113,8 @@ def examine(
     rename: Annotated[
         list[str] | None, typer.Option(help="Call a label as the model does: Rotational=ROT; repeatable")
     ] = None,
-    quality: Quality = "default",
-    flux: Flux = None,
-    column: Columns = None,
-    band: Band = None,
-    unit: Unit = None,
-    time_scale: TimeScale = None,
-    recursive: Recursive = False,
+    *,
+    reading: Reading,
     workers: Annotated[int, typer.Option(min=1, help="Processes for the periodograms, of one thread each")] = 1,
 ) -> None:
     """Hold a catalog against frequencies, amplitudes, temperatures and labels: a report with figures to judge it by.
@@ -144,7 +123,6 @@ def examine(
 
     goodricke examine CATALOG --light-curves SRC --gaia gaia.fits --out DIR
     """
-    told = reading(quality, flux, column, band, unit, time_scale, recursive)
     options: dict[str, Any] = {"light_curves": light_curves or None, "gaia": gaia, "labels": labels, "radius": radius}
     options |= {"by": by, "label": label, "object_id": object_id, "workers": workers}
 
@@ -154,11 +132,11 @@ def examine(
 
         options.update(cuts=parse_cuts(cuts), pair=parse_pair(pair), rename=parse_renaming(rename or []))
         screen = console()
-        result = look(catalog, out, console=screen, **options, **told)
+        result = look(catalog, out, console=screen, **options, **reading)
         screen.print(f"{result.folder / 'report.html'} written", markup=False)
-        return DONE
+        return ExitCode.DONE
 
-    raise typer.Exit(guarded(run))
+    exit_with(run)
 
 
 def convert(
@@ -193,9 +171,9 @@ def convert(
 
         how: Any = per_star
         write(catalog, out, how, star_column, thresholds, hats, join, console())
-        return DONE
+        return ExitCode.DONE
 
-    raise typer.Exit(guarded(run))
+    exit_with(run)
 
 
 def thresholds(
@@ -239,9 +217,6 @@ def thresholds(
         console().print(told.to_table())
         for where in {*([catalog] if apply else []), *([out] if out else [])}:
             console().print(f"statement written to {told.write(where)}")
-        return DONE
+        return ExitCode.DONE
 
-    raise typer.Exit(guarded(run))
-
-
-COMMANDS = (pack, catalog, examine, convert, thresholds)
+    exit_with(run)

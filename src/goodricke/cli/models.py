@@ -1,0 +1,146 @@
+"""The commands ``goodricke models ...``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from goodricke.cli.options import Device, ModelArgument, console, exit_with
+from goodricke.data.exit_codes import ExitCode
+
+app = typer.Typer(no_args_is_help=True, help="List, show, verify, import, export and push models.")
+
+
+@app.command("list")
+def list_models() -> None:
+    """List the models that come with the package, with their scores on held-out stars."""
+    from goodricke.cli.tables import model_table
+
+    console().print(model_table())
+
+
+@app.command()
+def show(model: ModelArgument) -> None:
+    """Print a model's card."""
+
+    def run() -> int:
+        from rich.markdown import Markdown
+
+        from goodricke.models.bundle import find_model
+
+        console().print(Markdown((find_model(model) / "README.md").read_text()))
+        return ExitCode.DONE
+
+    exit_with(run)
+
+
+@app.command()
+def verify(model: ModelArgument, device: Device = "cpu") -> None:
+    """Recompute a model's recorded outputs on this machine and compare."""
+
+    def run() -> int:
+        from goodricke.models.bundle import load_model, verify_model
+
+        loaded = load_model(model, device)
+        difference = verify_model(loaded)
+        console().print(f"{loaded.name} {loaded.hash}: recorded logits reproduced to {difference:.1e}")
+        return ExitCode.DONE
+
+    exit_with(run)
+
+
+@app.command("import")
+def import_published(
+    checkpoint: Annotated[Path, typer.Argument(help="A published ASTRAFier checkpoint (.ckpt or .safetensors)")],
+    out: Annotated[Path, typer.Option(help="Folder of the new model")],
+    name: Annotated[str, typer.Option(help="Name of the new model")] = "astrafier-published",
+) -> None:
+    """Make a model of a published ASTRAFier checkpoint, quirks included (compat="published")."""
+
+    def run() -> int:
+        from goodricke.models.bundle import BundleConfig, Model
+        from goodricke.models.published import load_published, published_classes
+        from goodricke.preprocess.dense import published
+
+        network = load_published(checkpoint)
+        config = BundleConfig(
+            name=name,
+            summary="Published ASTRAFier weights, run as the published code runs them",
+            classes=tuple(published_classes()),
+            network=network.config.model_dump(),
+            preprocessing=published(),
+            trained_on="Kepler and TESS (published weights)",
+        )
+        card = PUBLISHED_CARD.format(name=name, checkpoint=checkpoint.name)
+        model = Model(config, network).save(out, card, half=False)
+        console().print(f"{model.name} {model.hash} written to {out}: {', '.join(model.classes)}")
+        return ExitCode.DONE
+
+    exit_with(run)
+
+
+PUBLISHED_CARD = """# {name}
+
+Imported from `{checkpoint}`, a checkpoint in the format of the published ASTRAFier code (Gregory et al.). The network
+runs with `compat="published"`: it repeats the published code's behaviour, including where that departs from the paper,
+and pads every light curve to 1,171 points as the weights were trained. Accuracy: see the paper; nothing was measured
+here.
+"""
+
+
+@app.command()
+def export(
+    model: ModelArgument,
+    out: Annotated[Path, typer.Option(help="Folder; for ASTRAFier also a file ending in .onnx", show_default=False)],
+) -> None:
+    """Write a model as ONNX, to be used without PyTorch; needs the package's extra onnx.
+
+    ASTRAFier makes one file, for any number of light curves of any length. A multi-band model makes one per band, for
+    one new observation of any number of objects: new cells and the answer from the old cells.
+
+    Classes, calibration and preprocessing are in the file's metadata, as JSON:
+
+    session = onnxruntime.InferenceSession("asas-v.onnx")
+
+    about = session.get_modelmeta().custom_metadata_map
+
+    logits, embedding = session.run(None, {"values": values, "time": time, "mask": mask, "context": context})
+
+    How logits become probabilities, inputs and outputs: help("goodricke.models.export")
+    """
+
+    def run() -> int:
+        from goodricke.models.bundle import load_model
+        from goodricke.models.export import export as write
+
+        for path in write(load_model(model), out):
+            console().print(f"written to {path}")
+        return ExitCode.DONE
+
+    exit_with(run)
+
+
+@app.command()
+def push(
+    model: ModelArgument,
+    name: Annotated[str, typer.Argument(help="Repository on the Hugging Face hub: owner/name", metavar="OWNER/NAME")],
+    private: Annotated[bool, typer.Option("--private", help="Only the owner sees a new repository")] = False,
+) -> None:
+    """Put a model on the Hugging Face hub, from where its name is enough: --model OWNER/NAME.
+
+    Needs the package's extra hub, and   hf auth login   once. Whoever uses the name downloads the model once; it stays
+    in their hub cache (HF_HOME) and needs no network from then on.
+    """
+
+    def run() -> int:
+        from goodricke.models.bundle import load_model
+        from goodricke.models.hub import push
+
+        loaded = load_model(model)  # a model that doesn't load is not published
+        assert loaded.folder is not None
+        console().print(f"{loaded.name} {loaded.hash} is at {push(loaded.folder, name, private)}", markup=False)
+        return ExitCode.DONE
+
+    exit_with(run)

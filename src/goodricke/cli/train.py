@@ -1,0 +1,83 @@
+"""The commands ``goodricke train`` and ``goodricke pretrain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from goodricke.cli.options import Device, exit_with
+from goodricke.data.exit_codes import ExitCode
+from goodricke.models.hub import completions
+
+
+def train(
+    recipe: Annotated[Path | None, typer.Argument(help="TOML file; see --example", show_default=False)] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print a commented recipe to start from")] = False,
+    multiband: Annotated[bool, typer.Option("--multiband", help="With --example: for several bands")] = False,
+    add_band: Annotated[
+        str | None, typer.Option(help="Add this band to the model --from; its other bands stay as they are")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Model to add a band to", autocompletion=completions)
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(min=1, help="Train so many models, each with another part for validation (RUN/fold-1, ...)")
+    ] = 1,
+    device: Device = "cpu",
+) -> None:
+    """Train a model on your own labels. Interrupted, the same command goes on from the last finished epoch.
+
+    Light curves in one band, or dense ones: goodricke train --example > my.toml
+    Sparse light curves in several bands:    goodricke train --example --multiband > my.toml
+    How much the result varies: --folds 7, then goodricke evaluate RUN/fold-*/model --recipe RECIPE --out DIR
+    Several GPUs: torchrun --nproc-per-node 4 -m goodricke train RECIPE --device cuda
+    """
+    if (add_band is None) != (source is None):
+        raise typer.BadParameter("--add-band and --from go together: --add-band i --from MODEL")
+    if example or recipe is None:
+        from goodricke.training.recipe import example as example_text
+
+        typer.echo(example_text("multiband" if multiband else "folded"), nl=False)
+        if example:
+            raise typer.Exit
+        typer.echo("goodricke: name a recipe: goodricke train RECIPE.toml; above is one to start from", err=True)
+        raise typer.Exit(ExitCode.USAGE)
+
+    def run() -> int:
+        from goodricke.evaluation.held_out import run_recipe
+        from goodricke.training.recipe import read_recipe, with_fold, with_new_band
+
+        base = read_recipe(recipe)
+        if add_band is not None:
+            base = with_new_band(base, add_band, str(source))
+        for variant in [base] if folds == 1 else [with_fold(base, k + 1, folds) for k in range(folds)]:
+            run_recipe(variant, device)
+        return ExitCode.DONE
+
+    exit_with(run)
+
+
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="TOML file, as for `goodricke train`", show_default=False)],
+    device: Device = "cpu",
+) -> None:
+    r"""Train a network without labels: part of each light curve is hidden, and it learns to predict it.
+
+    It learns from all light curves that \[data] light_curves names, labelled or
+    not, except those of the stars that the recipe's training holds out. A training
+    starts from the result with   \[training] init = "RUN/pretraining/encoder"
+
+    Settings are in \[pretraining]: epochs, batch, rate, hidden, run, ...
+    Interrupted, the same command goes on from the last finished epoch.
+    """
+
+    def run() -> int:
+        from goodricke.training.experiment import pretrain_recipe
+        from goodricke.training.recipe import read_recipe
+
+        pretrain_recipe(read_recipe(recipe), device)
+        return ExitCode.DONE
+
+    exit_with(run)
