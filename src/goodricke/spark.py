@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from goodricke.data import ragged, units
-from goodricke.data.arrow import floats, is_list, whole
+from goodricke.data.arrow import floats, is_list, one_chunk
 from goodricke.inference import classify
 from goodricke.io import ReadOptions, nested
 from goodricke.io import table as rows
@@ -236,7 +236,7 @@ def _without_uneven(table: pa.Table) -> pa.Table:
 
 def _signed(table: pa.Table) -> pa.Table:
     """Return the table with fluxes [nJy] in place of magnitudes, negative where ``isdiffpos`` is."""
-    lists = {name: whole(table[name]) for name in ("magpsf", "sigmapsf", "isdiffpos")}
+    lists = {name: one_chunk(table[name]) for name in ("magpsf", "sigmapsf", "isdiffpos")}
     counts = pc.fill_null(pc.list_value_length(lists["magpsf"]), 0).to_numpy(zero_copy_only=False)
     magnitude, sigma = (floats(lists[name].flatten(), np.float64) for name in ("magpsf", "sigmapsf"))
     flux, error = units.nanojansky(magnitude, sigma)

@@ -10,7 +10,8 @@ from astropy.table import Table
 from goodricke import Predictions
 from goodricke.data import formats
 from goodricke.data.formats import describe
-from goodricke.data.predictions import MEANING, Status, entropy
+from goodricke.data.predictions import MEANING, Status
+from goodricke.uncertainty.entropy import entropy
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
 FORMATS = (".parquet", ".csv", ".ecsv", ".fits", ".vot")

@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.units import brightness_unit, in_name
+from goodricke.data.units import brightness_unit, unit_in_name
 from goodricke.io import ReadOptions, Unreadable, read, read_batches
 from goodricke.io.roles import days_per
 
@@ -116,7 +116,7 @@ def test_brightness_unit(kind, stated, expected):
     ],
 )
 def test_units_in_names(name, unit):
-    assert in_name(name) == unit
+    assert unit_in_name(name) == unit
 
 
 def test_text_with_units_in_the_names(tmp_path):

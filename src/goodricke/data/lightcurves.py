@@ -14,8 +14,19 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from goodricke.data import ragged
-from goodricke.data.arrow import NO_BAND, band_codes, check_bands, columns_of, floats, join, small, strings, unnest
-from goodricke.data.units import in_days, in_magnitudes, part_of
+from goodricke.data.arrow import (
+    NO_BAND,
+    band_codes,
+    band_index,
+    check_bands,
+    columns_by_name,
+    floats,
+    join_tables,
+    strings,
+    table_from_frame,
+    unnest,
+)
+from goodricke.data.units import brightness_of_series, series_column, time_of_series
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +137,7 @@ class LightCurves:
             time,
             np.ascontiguousarray(value, np.float32),
             np.full(len(time), np.nan, np.float32) if error is None else np.ascontiguousarray(error, np.float32),
-            np.zeros(len(time), np.uint8) if band is None else small(band),
+            np.zeros(len(time), np.uint8) if band is None else band_index(band),
             **fields,
         )
 
@@ -142,7 +153,7 @@ class LightCurves:
         ValueError
             If a column is missing, an observation has no object id or there are more than 256 bands.
         """
-        columns = columns_of(table)
+        columns = columns_by_name(table)
         missing = [name for name in ("object_id", "time", "value") if name not in columns]
         if missing:
             raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(columns)}")
@@ -203,16 +214,10 @@ class LightCurves:
     @classmethod
     def from_nested_pandas(cls, frame: Any, column: str = LIGHT_CURVE) -> LightCurves:
         """Make a batch from a nested-pandas ``NestedFrame`` (also an LSDB partition) with a nested ``column``."""
-        arrays, names = [], []
-        for name in frame.columns:
-            nested = hasattr(frame[name], "nest")  # gives itself to Arrow as a list of structs
-            arrays.append(pa.array(frame[name].array) if nested else pa.Array.from_pandas(frame[name]))
-            names.append(name)
-        if "object_id" not in names:
-            arrays.insert(0, strings(pa.Array.from_pandas(frame.index)))
-            names.insert(0, "object_id")
-        meta = {name: str(frame.attrs[name]) for name in ("unit", "time_scale") if name in frame.attrs}
-        return cls.from_arrow(pa.table(arrays, names=names).replace_schema_metadata(meta or None), column)
+        table = table_from_frame(frame)
+        if "object_id" not in table.column_names:
+            table = table.add_column(0, "object_id", strings(pa.Array.from_pandas(frame.index)))
+        return cls.from_arrow(table, column)
 
     @classmethod
     def from_timeseries(cls, series: Any, object_id: str | None = None, band: str | None = None) -> LightCurves:
@@ -227,15 +232,15 @@ class LightCurves:
         ValueError
             If there is neither flux nor magnitude, or the times are in no unit of time.
         """
-        name = next((c for c in ("flux", "mag", "magnitude") if part_of(series, c) is not None), None)
+        name = next((c for c in ("flux", "mag", "magnitude") if series_column(series, c) is not None), None)
         if name is None:
             raise ValueError(
                 f"{type(series).__name__} has neither flux nor mag; rename the brightness column to one of them"
             )
-        errors = (part_of(series, f"{name}{suffix}") for suffix in ("_err", "_error", "err"))
+        errors = (series_column(series, f"{name}{suffix}") for suffix in ("_err", "_error", "err"))
         error = next((e for e in errors if e is not None), None)
-        value, error, unit = in_magnitudes(part_of(series, name), error)
-        time, time_scale = in_days(part_of(series, "time"))
+        value, error, unit = brightness_of_series(series_column(series, name), error)
+        time, time_scale = time_of_series(series_column(series, "time"))
         meta = dict(getattr(series, "meta", None) or {})
         label = object_id or str(meta.get("OBJECT") or meta.get("TARGETID") or meta.get("LABEL") or "unnamed")
         return cls.from_arrays(
@@ -282,7 +287,7 @@ class LightCurves:
             bands,
             parts[0].unit,
             parts[0].time_scale,
-            join(tables) if any(t.num_columns for t in tables) else None,
+            join_tables(tables) if any(t.num_columns for t in tables) else None,
         )
 
     # ---- giving away ------------------------------------------------------------------------------------------

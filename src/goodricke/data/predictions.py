@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goodricke.data import formats
-from goodricke.data.arrow import join
+from goodricke.data.arrow import join_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,7 +219,7 @@ class Predictions:
     def concat(parts: Sequence[Predictions]) -> Predictions:
         """Join predictions of one model."""
         tables = [part.table for part in parts]
-        return Predictions(join(tables), parts[0].classes)
+        return Predictions(join_tables(tables), parts[0].classes)
 
     def __len__(self) -> int:
         return self.table.num_rows

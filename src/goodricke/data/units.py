@@ -1,6 +1,7 @@
-"""Times and brightnesses with units, as lightkurve and astropy have them, in days and magnitudes or flux.
+"""Units of time and brightness: everything becomes days, magnitudes or flux here.
 
-Units as files write them: times to days, thousandths of a magnitude to magnitudes, names for the rest.
+Files state units as text (``"mmag"``, ``"time [s]"``); lightkurve and astropy hand over quantities and time objects.
+AB magnitudes and nJy are converted into each other, with their uncertainties.
 """
 
 from __future__ import annotations
@@ -12,66 +13,14 @@ import numpy as np
 from astropy import units
 from numpy.typing import NDArray
 
-
-def factor_to(unit: Any, wanted: str) -> float | None:
-    """Return what numbers in an astropy unit are multiplied by to be in ``wanted``, None if they can't be.
-
-    A magnitude of any system is a magnitude; dB and dex, which grow with the flux, are none.
-    """
-    try:
-        factor = float(getattr(unit, "function_unit", unit).to(wanted))
-    except (AttributeError, TypeError, ValueError):
-        return None
-    return factor if factor > 0 else None
-
-
-def in_magnitudes(value: Any, error: Any) -> tuple[NDArray, NDArray | None, str]:
-    """Return brightnesses, uncertainties and unit, in mag if the unit is some other part or multiple of it."""
-    unit = getattr(value, "unit", None)
-    factor = factor_to(unit, "mag")
-    name = "mag" if factor not in (None, 1.0) else str(unit or "")
-    if error is None:
-        return plain(value) * (factor or 1.0), None, name
-    own = factor_to(getattr(error, "unit", None), "mag") if factor is not None else None
-    return plain(value) * (factor or 1.0), plain(error) * (own or factor or 1.0), name
-
-
-def in_days(time: Any) -> tuple[NDArray, str]:
-    """Return the times of a series in days, and their scale."""
-    scale = str(getattr(time, "format", None) or "").upper()
-    offset = {"BTJD": 2457000.0, "BKJD": 2454833.0, "MJD": 2400000.5}.get(scale)
-    if hasattr(time, "jd"):
-        return np.asarray(time.jd) - (offset or 0.0), scale if offset else "JD"
-    unit = getattr(time, "unit", None)
-    factor = factor_to(unit, "d") if str(unit or "") else 1.0
-    if factor is None:
-        raise ValueError(f"the times are in {unit}, which is no unit of time; convert them to days")
-    return plain(time) * factor, scale if offset else "unknown"
-
-
-def plain(quantity: Any) -> NDArray:
-    """Return the numbers of an astropy Quantity, masked or not, masked entries as NaN."""
-    if hasattr(quantity, "unmasked"):
-        return np.where(np.asarray(quantity.mask), np.nan, np.asarray(quantity.unmasked.value, np.float64))
-    quantity = getattr(quantity, "value", quantity)
-    return np.asarray(np.ma.filled(np.ma.asarray(quantity, np.float64), np.nan))
-
-
-def part_of(series: Any, name: str) -> Any:
-    """Return an attribute or a column of a time series, None if it has neither."""
-    if name in getattr(series, "colnames", ()):
-        return series[name]
-    return getattr(series, name, None)
-
-
-# ---- Units as files write them: times to days, thousandths of a magnitude to magnitudes, names for the re ------------
-
-
 AB_ZERO = 3631e9  # nJy, the flux of a source of AB magnitude 0 (Oke & Gunn 1983; Tonry et al. 2012)
 MAGNITUDES_PER_E = 2.5 / np.log(10)  # of magnitude per relative change of flux
+MJD_ZERO = 2400000.5  # JD
+# Time scales counted from a zero point of their own [JD].
+ZERO_POINTS = {"BTJD": 2457000.0, "BKJD": 2454833.0, "MJD": MJD_ZERO}
 
-NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
-SPELLED_OUT = {"sec": "s", "secs": "s", "mins": "min", "hrs": "h", "yrs": "yr"}  # beyond those that astropy knows
+UNIT_NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
+TIME_UNITS = {"sec": "s", "secs": "s", "mins": "min", "hrs": "h", "yrs": "yr"}  # beyond those that astropy knows
 BRACKET = re.compile(r"\[([^\[\]]+)\]\s*$|\(((?:[^()]|\([^()]*\))+)\)\s*$")
 # Physical types of a brightness; "unknown" are counts, magnitudes and the like. Of others astropy has many that mean
 # something else in the name of a column: V is a band and no volt, TT a time scale and no teratesla.
@@ -79,57 +28,7 @@ BRIGHTNESS = {"spectral flux density", "spectral flux density wav", "photon flux
 BRIGHTNESS |= {"energy flux", "irradiance", "surface brightness", "unknown"}
 
 
-def in_name(column: str) -> str | None:
-    """Return the unit in brackets at the end of a column's name, of time or brightness; None if there is none.
-
-    >>> in_name("flux(mJy)"), in_name("time [s]"), in_name("time (BJD - 2457000)"), in_name("mag (V)")
-    ('mJy', 's', None, None)
-    """
-    found = BRACKET.search(column)
-    text = (found[1] or found[2]).strip() if found else ""
-    if text in NAMES or text in NAMES.values():
-        return text or None
-    unit = units.Unit(text, parse_strict="silent")
-    known = not isinstance(unit, units.UnrecognizedUnit) and BRIGHTNESS & set(str(unit.physical_type).split("/"))
-    if days_in_unit(text):
-        return None if re.search("flux|mag", column, re.IGNORECASE) else text  # H and a are no hours or years there
-    return text if known and text not in ("AB", "ST") else None  # zero points of magnitudes
-
-
-def brightness_unit(kind: str, stated: str | None) -> tuple[str, float]:
-    """Return the unit of a brightness column, and what its numbers are multiplied by to be in it.
-
-    Parameters
-    ----------
-    kind : {"mag", "flux", ""}
-        What the column's name says.
-    stated : str, optional
-        Its unit as the file writes it.
-    """
-    factor = _factor(stated, "mag") if stated else None
-    if kind == "mag" or (factor is not None and factor != 1):
-        return "mag", factor or 1.0
-    if stated is not None:
-        return NAMES.get(stated, stated), 1.0
-    return ("flux" if kind == "flux" else "unknown"), 1.0
-
-
-def error_factor(stated: str | None, of_value: float, unit: str) -> float:
-    """Return what an uncertainty is multiplied by, by its own unit if that is one of magnitude, else as the value."""
-    own = _factor(stated, "mag") if stated and unit == "mag" else None
-    return of_value if own is None else own
-
-
-def days_in_unit(stated: str) -> float | None:
-    """Return the length in days of a unit of time, however it is spelled; None if it is none."""
-    lower = stated.strip().lower()
-    spelled = (stated, lower, SPELLED_OUT.get(lower, lower), lower.removesuffix("s") if len(lower) > 3 else lower)
-    return next((factor for text in spelled if (factor := _factor(text, "d")) is not None), None)
-
-
-def scaled(values: NDArray, factor: float) -> NDArray:
-    """Return numbers times a factor, themselves if it is 1."""
-    return values if factor == 1 else (values * factor).astype(values.dtype)
+# ---- magnitudes and fluxes ----------------------------------------------------------------------------------------
 
 
 def ab_magnitudes(
@@ -148,11 +47,126 @@ def ab_magnitudes(
 def nanojansky(
     magnitude: NDArray[np.floating], error: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return fluxes (N,) in nJy and their uncertainties of AB magnitudes: `ab_magnitudes` the other way round."""
+    """Return fluxes (N,) in nJy and their uncertainties of AB magnitudes: the inverse of `ab_magnitudes`."""
     flux = AB_ZERO * 10 ** (-0.4 * np.asarray(magnitude, np.float64))
     return flux, flux * error / MAGNITUDES_PER_E
 
 
-def _factor(stated: str, wanted: str) -> float | None:
-    """Return what numbers in a unit are multiplied by to be in ``wanted``, None if they can't be."""
+# ---- units as files state them ------------------------------------------------------------------------------------
+
+
+def unit_in_name(column: str) -> str | None:
+    """Return the unit in brackets at the end of a column's name, of time or brightness; None if there is none.
+
+    >>> [unit_in_name(column) for column in ("flux(mJy)", "time [s]", "time (BJD - 2457000)", "mag (V)")]
+    ['mJy', 's', None, None]
+    """
+    bracket = BRACKET.search(column)
+    text = (bracket[1] or bracket[2]).strip() if bracket else ""
+    if text in UNIT_NAMES or text in UNIT_NAMES.values():
+        return text or None
+    unit = units.Unit(text, parse_strict="silent")
+    known = not isinstance(unit, units.UnrecognizedUnit) and BRIGHTNESS & set(str(unit.physical_type).split("/"))
+    if days_in_unit(text):
+        return None if re.search("flux|mag", column, re.IGNORECASE) else text  # H and a are no hours or years there
+    return text if known and text not in ("AB", "ST") else None  # zero points of magnitudes
+
+
+def brightness_unit(kind: str, stated: str | None) -> tuple[str, float]:
+    """Return the unit of a brightness column, and what its numbers are multiplied by to be in it.
+
+    Parameters
+    ----------
+    kind : {"mag", "flux", ""}
+        What the column's name says.
+    stated : str, optional
+        Its unit as the file writes it.
+    """
+    factor = _stated_factor(stated, "mag") if stated else None
+    if kind == "mag" or (factor is not None and factor != 1):
+        return "mag", factor or 1.0
+    if stated is not None:
+        return UNIT_NAMES.get(stated, stated), 1.0
+    return ("flux" if kind == "flux" else "unknown"), 1.0
+
+
+def error_factor(stated: str | None, value_factor: float, unit: str) -> float:
+    """Return what an uncertainty is multiplied by: by its own unit if that is one of magnitude, else as the value."""
+    own = _stated_factor(stated, "mag") if stated and unit == "mag" else None
+    return value_factor if own is None else own
+
+
+def days_in_unit(stated: str) -> float | None:
+    """Return the length in days of a unit of time, however it is spelled; None if it is none."""
+    lower = stated.strip().lower()
+    spellings = (stated, lower, TIME_UNITS.get(lower, lower), lower.removesuffix("s") if len(lower) > 3 else lower)
+    return next((factor for text in spellings if (factor := _stated_factor(text, "d")) is not None), None)
+
+
+def scale(values: NDArray, factor: float) -> NDArray:
+    """Return numbers times a factor, without a copy if it is 1."""
+    return values if factor == 1 else (values * factor).astype(values.dtype)
+
+
+def _stated_factor(stated: str, wanted: str) -> float | None:
     return factor_to(units.Unit(stated.strip(), parse_strict="silent"), wanted)
+
+
+# ---- quantities of lightkurve and astropy -------------------------------------------------------------------------
+
+
+def factor_to(unit: Any, wanted: str) -> float | None:
+    """Return what numbers in an astropy unit are multiplied by to be in ``wanted``, None if they can't be.
+
+    A magnitude of any system is a magnitude; dB and dex, which grow with the flux, are none.
+    """
+    try:
+        factor = float(getattr(unit, "function_unit", unit).to(wanted))
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return factor if factor > 0 else None
+
+
+def brightness_of_series(value: Any, error: Any) -> tuple[NDArray, NDArray | None, str]:
+    """Return brightnesses, uncertainties and unit, in mag if the unit is some other part or multiple of it."""
+    unit = getattr(value, "unit", None)
+    factor = factor_to(unit, "mag")
+    name = "mag" if factor not in (None, 1.0) else str(unit or "")
+    if error is None:
+        return plain_numbers(value) * (factor or 1.0), None, name
+    own = factor_to(getattr(error, "unit", None), "mag") if factor is not None else None
+    return plain_numbers(value) * (factor or 1.0), plain_numbers(error) * (own or factor or 1.0), name
+
+
+def time_of_series(time: Any) -> tuple[NDArray, str]:
+    """Return the times of a series in days, and their scale.
+
+    Raises
+    ------
+    ValueError
+        If they are in no unit of time.
+    """
+    name = str(getattr(time, "format", None) or "").upper()
+    zero = ZERO_POINTS.get(name)
+    if hasattr(time, "jd"):
+        return np.asarray(time.jd) - (zero or 0.0), name if zero else "JD"
+    unit = getattr(time, "unit", None)
+    factor = factor_to(unit, "d") if str(unit or "") else 1.0
+    if factor is None:
+        raise ValueError(f"the times are in {unit}, which is no unit of time; convert them to days")
+    return plain_numbers(time) * factor, name if zero else "unknown"
+
+
+def plain_numbers(quantity: Any) -> NDArray:
+    """Return the numbers of an astropy Quantity, masked or not, masked entries as NaN."""
+    if hasattr(quantity, "unmasked"):
+        return np.where(np.asarray(quantity.mask), np.nan, np.asarray(quantity.unmasked.value, np.float64))
+    quantity = getattr(quantity, "value", quantity)
+    return np.asarray(np.ma.filled(np.ma.asarray(quantity, np.float64), np.nan))
+
+
+def series_column(series: Any, name: str) -> Any:
+    """Return an attribute or a column of a time series, None if it has neither."""
+    if name in getattr(series, "colnames", ()):
+        return series[name]
+    return getattr(series, name, None)

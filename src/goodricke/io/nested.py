@@ -129,11 +129,11 @@ def _brightness(
     unit, factor = units.brightness_unit("" if stated else match.kind, stated)
     if options.unit:
         unit, factor = options.unit, 1.0
-    value = units.scaled(numbers(flat["value"], match.value, path, np.float32), factor)
+    value = units.scale(numbers(flat["value"], match.value, path, np.float32), factor)
     value = building.without_dummies(value, unit, path)
     if "error" not in flat:
         return value, None, unit
-    return value, units.scaled(numbers(flat["error"], match.error or "", path, np.float32), factor), unit
+    return value, units.scale(numbers(flat["error"], match.error or "", path, np.float32), factor), unit
 
 
 # ---- finding the light curve --------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     data, file.noted = source.load(found.used), found.used
     file.found["not used"] = [name for name in (*source.names, *source.lists) if name not in found.used]
     length = roles.days_per(source.units.get(found.time), found.time, options, file.path)
-    time = units.scaled(numbers(data[found.time], found.time, file.path), length) + found.offset
+    time = units.scale(numbers(data[found.time], found.time, file.path), length) + found.offset
     if not len(time):
         raise Unreadable(file.path, "is a table without rows", table_files.NO_TABLE)
     ids, codes = _objects(file, data, found, source.object_id, len(time))
@@ -110,12 +110,12 @@ def _brightness(
     if options.unit:
         unit, factor = options.unit, 1.0
     measured = _without_limits(data[found.value], unit, file.path)
-    value = units.scaled(numbers(measured, found.value, file.path, np.float32), factor)
+    value = units.scale(numbers(measured, found.value, file.path, np.float32), factor)
     value = building.without_dummies(value, unit, file.path)
     if not found.error:
         return value, None, unit
     own = factor if options.unit else units.error_factor(source.units.get(found.error), factor, unit)
-    return value, units.scaled(numbers(data[found.error], found.error, file.path, np.float32), own), unit
+    return value, units.scale(numbers(data[found.error], found.error, file.path, np.float32), own), unit
 
 
 def _without_limits(values: Any, unit: str, path: str) -> Any:

@@ -15,7 +15,7 @@ from astropy.table import Table
 from astropy.time import Time
 
 from goodricke.data import arrow
-from goodricke.data.units import in_name
+from goodricke.data.units import unit_in_name
 from goodricke.io import building, roles
 from goodricke.io.files import Opened
 from goodricke.io.fits import CUT_SHORT
@@ -189,7 +189,7 @@ def _text(file: Opened, text_columns: Sequence[str]) -> Tabular:
 
 def _units(names: Sequence[str]) -> dict[str, str]:
     """Return the units that columns have in their names."""
-    return {name: unit for name in names if (unit := in_name(name))}
+    return {name: unit for name in names if (unit := unit_in_name(name))}
 
 
 def _check_width(rows: Sequence[tuple[int, str]], separator: str, path: str) -> None:
@@ -238,8 +238,8 @@ def _astropy(file: Opened, form: str) -> Tabular:
     plain = [name for name in table.colnames if name not in lists]
 
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
-        how = dict.fromkeys(times, lambda column: column.mjd) | dict.fromkeys(lists, arrow.of_astropy)
-        return {name: how.get(name, arrow.unmasked)(table[name]) for name in wanted}
+        how = dict.fromkeys(times, lambda column: column.mjd) | dict.fromkeys(lists, arrow.lists_from_astropy)
+        return {name: how.get(name, arrow.fill_masked)(table[name]) for name in wanted}
 
     units = {name: str(table[name].unit) for name in plain if getattr(table[name], "unit", None)}
     texts = [name for name in plain if name not in times and table[name].dtype.kind in "UO"]

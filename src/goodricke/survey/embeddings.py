@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from goodricke.data.arrow import strings, whole
+from goodricke.data.arrow import one_chunk, strings
 from goodricke.data.predictions import Status
 from goodricke.survey.shards import Catalog
 
@@ -133,7 +133,7 @@ def _with_embedding(table: pa.Table) -> tuple[pa.Table, Embedding]:
     table = table if pc.all(has).as_py() else table.filter(has)
     if not len(table):
         return table, np.zeros((0, 0), np.float32)
-    flat = whole(table[EMBEDDING]).flatten().to_numpy(zero_copy_only=False)
+    flat = one_chunk(table[EMBEDDING]).flatten().to_numpy(zero_copy_only=False)
     embedding = np.asarray(flat, np.float32).reshape(len(table), -1)
     finite = np.isfinite(embedding).all(1)
     return (table, embedding) if finite.all() else (table.filter(pa.array(finite)), embedding[finite])
@@ -142,7 +142,7 @@ def _with_embedding(table: pa.Table) -> tuple[pa.Table, Embedding]:
 def _column(rows: pa.Table, wanted: pa.Field) -> pa.Array:
     if wanted.name not in rows.column_names:
         return pa.nulls(len(rows), wanted.type)
-    return strings(rows[wanted.name]) if wanted.name == "object_id" else whole(rows[wanted.name]).cast(wanted.type)
+    return strings(rows[wanted.name]) if wanted.name == "object_id" else one_chunk(rows[wanted.name]).cast(wanted.type)
 
 
 def _joined(parts: Sequence[Block], path: Path) -> Block:

@@ -1,11 +1,9 @@
-"""Folders of Parquet shards, which `pack` and `catalog` write: nothing half-written, nothing lost, everything signed.
+"""Folders of Parquet shards: written by `pack`, `catalog` and `download`, read as a `Catalog`.
 
 A shard is written under a hidden name, flushed to the disk and renamed; then a line about it (rows, bytes, SHA-256)
-goes to ``shards.jsonl``. A shard counts as done once its line is there, so that a run killed at any moment repeats at
-most the shards it was at. ``manifest.json`` says what the folder is and how it was made and, at the end, sums up the
-lines.
-
-The rows of a catalog as `goodricke.data.formats.Rows`, and what its manifest and its shards say of the whole.
+goes to ``shards.jsonl``. A shard counts as done once its line is there. A run that is killed at any moment therefore
+A shard is written under a hidden name, flushed to the disk and renamed; then a line about it (rows, bytes, SHA-256)
+end, sums up the lines.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,12 +25,16 @@ import pyarrow.parquet as pq
 
 from goodricke import __version__
 from goodricke.data.arrow import join
+from goodricke.data.files import atomic_path, atomic_write
 from goodricke.data.formats import Rows
 from goodricke.data.formats.metadata import BATCH
 from goodricke.io.files import THUMBNAIL, hats_catalog
 
 FORMAT = 1
 MANIFEST, LOG, COMMON, UNREADABLE = "manifest.json", "shards.jsonl", "_common_metadata", "unreadable.csv"
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,19 @@ class Entry:
     sha256: str = ""
     seconds: float = 0.0
     error: str | None = None
-    more: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
-    def line(self) -> str:
+    def to_json(self) -> str:
         """Return it as a line of JSON."""
-        told = {k: v for k, v in vars(self).items() if v not in (None, "", {}) and k != "more"}
-        return json.dumps(told | self.more)
+        values = {k: v for k, v in vars(self).items() if v not in (None, "", {}) and k != "details"}
+        return json.dumps(values | self.details)
 
     @classmethod
-    def of(cls, line: str) -> Entry:
-        """Return what a line says."""
-        told: dict[str, Any] = json.loads(line)
-        known = {k: told.pop(k) for k in list(told) if k in cls.__dataclass_fields__ and k != "more"}
-        return cls(**known, more=told)
+    def from_json(cls, line: str) -> Entry:
+        """Return what `to_json` wrote."""
+        values: dict[str, Any] = json.loads(line)
+        fields = {k: values.pop(k) for k in list(values) if k in cls.__dataclass_fields__ and k != "details"}
+        return cls(**fields, details=values)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Folder:
     ----------
     path : Path
     kind : str
-        ``"pack"`` or ``"catalog"``.
+        ``"pack"``, ``"catalog"`` or ``"periods"``.
     settings : dict
         Everything that decides what the shards hold; a folder is continued with the same settings only.
     """
@@ -93,42 +94,40 @@ class Folder:
             if others:
                 raise ValueError(f"{self.path} is not empty ({others[0]}, ...) and no {self.kind}: choose a new folder")
             self._write_manifest({})
-        told = read_manifest(self.path)
-        if told["kind"] != self.kind:
-            raise ValueError(f"{self.path} is a {told['kind']}, not a {self.kind}: choose another folder")
-        known, asked = told["settings"], json.loads(json.dumps(self.settings))
-        changed = sorted(k for k in known.keys() | asked.keys() if known.get(k) != asked.get(k))
-        if changed:
-            was = ", ".join(told for k in changed for told in _changes(k, known.get(k), asked.get(k)))
+        manifest = read_manifest(self.path)
+        if manifest["kind"] != self.kind:
+            raise ValueError(f"{self.path} is a {manifest['kind']}, not a {self.kind}: choose another folder")
+        old, new = manifest["settings"], json.loads(json.dumps(self.settings))
+        changes = [text for k in _different_keys(old, new) for text in _changes(k, old.get(k), new.get(k))]
+        if changes:
             raise ValueError(
-                f"{self.path} was begun with other settings: {was}. "
+                f"{self.path} was begun with other settings: {', '.join(changes)}. "
                 "Run with the same to go on, choose a new folder, or delete this one"
             )
-        for stale in self.path.glob(".*.partial"):
+        for stale in self.path.glob(".*.partial*"):
             stale.unlink()
         return self
 
     def entries(self) -> dict[str, Entry]:
-        """Return the last word on each task by its name."""
+        """Return the last entry of each task by its name."""
         return {entry.task: entry for entry in read_log(self.path)}
 
     def log(self, *entries: Entry) -> None:
-        """Add lines to the log and see them to the disk."""
+        """Add lines to the log and flush them to the disk."""
         with open(self.path / LOG, "a+b") as file:
             if file.tell() and not _ends_with_newline(file):  # a line torn by a crash
                 file.write(b"\n")
-            file.write(b"".join(entry.line().encode() + b"\n" for entry in entries))
+            file.write(b"".join(entry.to_json().encode() + b"\n" for entry in entries))
             file.flush()
             os.fsync(file.fileno())
 
     def list_unreadable(self) -> int:
-        """Write ``unreadable.csv`` if something couldn't be read, else away with it; return how many files."""
-        rows = [row for entry in self.entries().values() for row in entry.more.get("unreadable", [])]
+        """Write ``unreadable.csv`` if files couldn't be read, else delete it; return how many files."""
+        rows = [row for entry in self.entries().values() for row in entry.details.get("unreadable", [])]
         if rows:
             text = io.StringIO()
             csv.writer(text).writerows([["file", "reason", "fix"], *rows])
-            with whole_file(self.path / UNREADABLE) as file:
-                file.write(text.getvalue().encode())
+            atomic_write(self.path / UNREADABLE, text.getvalue())
         else:
             (self.path / UNREADABLE).unlink(missing_ok=True)  # of an earlier run, before the files were fixed
         return len(rows)
@@ -136,123 +135,52 @@ class Folder:
     def finish(self, **summary: Any) -> dict[str, Any]:
         """Sum up: write the manifest with all shards, and their common schema for other tools; return the manifest.
 
-        Shards that count no more, of files that have changed since, are deleted: whoever reads ``shard-*.parquet`` must
-        not have them beside those that came after.
+        Shards that no longer count, because their files have changed since, are deleted: a tool that reads
+        ``shard-*.parquet`` must not get both them and their successors.
         """
-        shards = shards_in(self.path)
-        counted = {str(e.shard) for e in shards}
+        shards = completed_shards(self.path)
+        names = {str(e.shard) for e in shards}
         for path in self.path.glob("shard-*.parquet"):
-            if path.name not in counted:
+            if path.name not in names:
                 path.unlink()
-        failed = {e.task: e.error for e in self.entries().values() if e.error}
-        told = {
+        contents = {
             **summary,
             "finished": _now(),
             "rows": sum(e.rows for e in shards),
             "bytes": sum(e.bytes for e in shards),
-            "failed": failed,
-            "shards": [json.loads(e.line()) for e in shards],
+            "failed": {e.task: e.error for e in self.entries().values() if e.error},
+            "shards": [json.loads(e.to_json()) for e in shards],
         }
         schema = common_schema([self.path / str(e.shard) for e in shards])
         if schema is not None:
-            with whole_file(self.path / COMMON) as file:
-                pq.write_metadata(schema, file)
-        return self._write_manifest(told)
+            with atomic_path(self.path / COMMON) as partial:
+                pq.write_metadata(schema, partial)
+        return self._write_manifest(contents)
 
-    def _write_manifest(self, told: Mapping[str, Any]) -> dict[str, Any]:
+    def _write_manifest(self, contents: Mapping[str, Any]) -> dict[str, Any]:
         head = {"format": FORMAT, "kind": self.kind, "goodricke": __version__, "begun": _now()}
         if (self.path / MANIFEST).exists():
             head["begun"] = read_manifest(self.path)["begun"]
-        manifest = {**head, "settings": self.settings, **told}
-        with whole_file(self.path / MANIFEST) as file:
-            file.write(json.dumps(manifest, indent=2).encode() + b"\n")
+        manifest = {**head, "settings": self.settings, **contents}
+        atomic_write(self.path / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         return manifest
 
 
-class whole_file:  # noqa: N801  a context manager, used like open
-    """Open a file for writing that appears under its name whole, or not at all; adds up its SHA-256 on the way."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.partial = path, path.with_name(f".{path.name}.{os.getpid()}.partial")
-        self._hash = hashlib.sha256()
-
-    def __enter__(self) -> whole_file:
-        self._file: BinaryIO = open(self.partial, "wb")
-        return self
-
-    def write(self, data: Any) -> int:
-        """Write bytes."""
-        self._hash.update(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        """See `io.IOBase`."""
-        self._file.flush()
-
-    def tell(self) -> int:
-        """See `io.IOBase`."""
-        return self._file.tell()
-
-    def close(self) -> None:
-        """Leave the closing to the end of the ``with``: Arrow closes what it has written to."""
-
-    closed = False
-
-    @property
-    def sha256(self) -> str:
-        """Of what was written."""
-        return self._hash.hexdigest()
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        try:
-            if kind is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-                self.size = self._file.tell()
-                self._file.close()
-                self.partial.replace(self.path)
-        finally:
-            with suppress(OSError):  # on a full disk the last bytes don't go out; the half file must go all the more
-                self._file.close()
-            self.partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep a second run out of a folder; the system lets go of the lock however this one ends.
-
-    Raises
-    ------
-    ValueError
-        If there is another already.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / ".lock"
-    with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder}: another run is at work there; wait for it, or choose a new folder") from None
-        except OSError:  # a file system without locks
-            pass
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
-
-
-def write_shard(path: Path, table: pa.Table, row_group: int, **told: str) -> tuple[int, str]:
-    """Write a table as a shard; ``told`` goes into its metadata. Return its size in bytes and its SHA-256."""
+def write_shard(path: Path, table: pa.Table, row_group: int, **metadata: str) -> tuple[int, str]:
+    """Write a table as a shard with further metadata; return its size in bytes and its SHA-256."""
     meta = {**(table.schema.metadata or {}), b"goodricke": __version__.encode()}
-    meta |= {k.encode(): v.encode() for k, v in told.items()}
-    with whole_file(path) as file:
-        pq.write_table(table.replace_schema_metadata(meta), file, compression="zstd", row_group_size=max(row_group, 1))
-    return file.size, file.sha256
+    meta |= {k.encode(): v.encode() for k, v in metadata.items()}
+    with atomic_path(path) as partial:
+        table = table.replace_schema_metadata(meta)
+        pq.write_table(table, partial, compression="zstd", row_group_size=max(row_group, 1))
+        size, digest = partial.stat().st_size, file_sha256(partial)
+    return size, digest
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def common_schema(paths: Sequence[Path]) -> pa.Schema | None:
@@ -260,6 +188,34 @@ def common_schema(paths: Sequence[Path]) -> pa.Schema | None:
     schemas = [pq.read_schema(path).remove_metadata() for path in paths]
     distinct = list({schema.to_string(): schema for schema in schemas}.values())
     return join([schema.empty_table() for schema in distinct]).schema if distinct else None
+
+
+def _ends_with_newline(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _different_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+
+
+def _changes(name: str, old: Any, new: Any) -> list[str]:
+    """Return the changes of a setting; of a group of settings those of each."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [text for k in _different_keys(old, new) for text in _changes(f"{name}.{k}", old.get(k), new.get(k))]
+    return [f"{name} = {_shorten(old)} (now {_shorten(new)})"]
+
+
+def _shorten(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 80 else text[:77] + "..."
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -271,42 +227,39 @@ def read_manifest(path: Path) -> dict[str, Any]:
         If there is none, it is damaged, or this package is too old for it.
     """
     try:
-        told: dict[str, Any] = json.loads((path / MANIFEST).read_text())
-        newer = told["format"] > FORMAT
+        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text())
+        newer = manifest["format"] > FORMAT
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: no pack or catalog of goodricke ({MANIFEST}: {error!r})") from error
     if newer:
-        raise ValueError(f"{path}: written by goodricke {told.get('goodricke')}; update this one ({__version__})")
-    return told
+        raise ValueError(f"{path}: written by goodricke {manifest.get('goodricke')}; update this one ({__version__})")
+    return manifest
 
 
 def read_log(path: Path) -> Iterator[Entry]:
-    """Give the lines of a folder's log; one torn by a crash is left out."""
+    """Give the lines of a folder's log, without one torn by a crash."""
     lines = (path / LOG).read_text().splitlines() if (path / LOG).exists() else []
     for line in lines:
         try:
-            yield Entry.of(line)
+            yield Entry.from_json(line)
         except (ValueError, TypeError):
             continue
 
 
-def shards_in(path: Path) -> list[Entry]:
+def completed_shards(path: Path) -> list[Entry]:
     """Return the shards of a folder that are done, in order.
 
-    A task that writes several has a line ``TASK/0``, ``TASK/1``, ... for each and, last, one of its own that says how
-    many ``parts`` there are: those without it, and those of an earlier time when there were more, don't count.
+    A task that writes several has an entry ``TASK/0``, ``TASK/1``, ... for each and, last, one of its own with their
+    number in ``parts``. Without it none of them counts, and of an earlier run that made more, only so many count.
     """
     entries = {entry.task: entry for entry in read_log(path)}
 
     def counts(entry: Entry) -> bool:
         task, _, part = entry.task.partition("/")
-        whole = entries.get(task)
-        return not part or (whole is not None and int(part) < whole.more.get("parts", 0))
+        summary = entries.get(task)
+        return not part or (summary is not None and int(part) < summary.details.get("parts", 0))
 
     return sorted((e for e in entries.values() if e.shard and counts(e)), key=lambda e: str(e.shard))
-
-
-# ---- reading --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -338,7 +291,7 @@ class Catalog:
         path = Path(path)
         manifest = read_manifest(path) if (path / MANIFEST).exists() else {}
         if manifest:
-            files = tuple(path / str(entry.shard) for entry in shards_in(path))
+            files = tuple(path / str(entry.shard) for entry in completed_shards(path))
         elif path.is_dir():
             inside = hats_catalog(str(path))  # without margins and statistics
             root = path if inside is None else Path(inside) / "dataset"
@@ -362,9 +315,9 @@ class Catalog:
     def schema(self) -> pa.Schema:
         """Columns of all the files together."""
         common = self.path / COMMON
-        found = pq.read_schema(common) if self.manifest and common.exists() else common_schema(self.files)
-        assert found is not None  # there is a file
-        return found
+        schema = pq.read_schema(common) if self.manifest and common.exists() else common_schema(self.files)
+        assert schema is not None  # there is a file
+        return schema
 
     @property
     def dataset(self) -> pa.dataset.Dataset:
@@ -384,35 +337,10 @@ class Catalog:
         return self.dataset.to_table(columns=None if columns is None else list(columns))
 
 
-def _ends_with_newline(file: BinaryIO) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"
+PROVENANCE = ("goodricke", "model", "model_hash", "settings", "input", "per_star", "thresholds")
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _changes(name: str, old: Any, new: Any) -> list[str]:
-    """Return what has changed of a setting, of a group of settings one by one."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
-        return [told for k in keys for told in _changes(f"{name}.{k}", old.get(k), new.get(k))]
-    return [f"{name} = {_short(old)} (now {_short(new)})"]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) < 80 else text[:77] + "..."
-
-
-# ---- The rows of a catalog as `goodricke.data.formats.Rows`, and what its manifest and its shards say of  ------------
-
-
-KEPT = ("goodricke", "model", "model_hash", "settings", "input", "per_star", "thresholds")
-
-
-def rows_of(catalog: Catalog) -> Rows:
+def catalog_rows(catalog: Catalog) -> Rows:
     """Return the rows of a catalog, to go through in memory that doesn't grow with them."""
     schema = catalog.schema.remove_metadata()
 
@@ -421,40 +349,41 @@ def rows_of(catalog: Catalog) -> Rows:
             with pq.ParquetFile(path) as file:
                 for group in range(file.num_row_groups):  # one by one: a reader of several keeps the bytes of them all
                     for batch in file.iter_batches(BATCH, [group], use_threads=False):
-                        yield _fitted(batch, schema)
+                        yield _with_schema(batch, schema)
 
-    return Rows(schema, len(catalog), batches, about(catalog))
-
-
-def _fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
-    """Return rows with the columns of all the files together."""
-    known = dict(zip(batch.schema.names, batch.columns, strict=True))
-    columns = [known[f.name].cast(f.type) if f.name in known else pa.nulls(len(batch), f.type) for f in schema]
-    return pa.table(columns, schema=schema)
+    return Rows(schema, len(catalog), batches, provenance(catalog))
 
 
-def about(catalog: Catalog) -> dict[str, str]:
-    """Return what is said of a catalog: model and its hash, version, configuration, hash of the input, classes.
+def provenance(catalog: Catalog) -> dict[str, str]:
+    """Return where a catalog comes from: model and its hash, version, settings, hash of the input, classes.
 
-    From the manifest and the shards' metadata; of files that have neither, the model is that of the first row.
+    The values are those of the manifest and of the shards' metadata. In files that have neither, the model is that of
+    the first row.
     """
-    own = {k.decode(): v for k, v in (pq.read_schema(catalog.files[0]).metadata or {}).items()}
-    told = {k: own[k].decode() for k in KEPT if k in own}
+    metadata = {k.decode(): v for k, v in (pq.read_schema(catalog.files[0]).metadata or {}).items()}
+    values = {k: metadata[k].decode() for k in PROVENANCE if k in metadata}
     manifest = catalog.manifest
     if manifest:
         settings: dict[str, Any] = manifest.get("settings", {})
-        told |= {"goodricke": manifest["goodricke"], "settings": json.dumps(settings)}
-        told |= {k: str(settings[k]) for k in ("model", "model_hash") if k in settings}
-        told |= {"input": _together([s["input"] for s in manifest.get("shards", ()) if "input" in s])}
-    first = [n for n in ("model", "model_hash") if n in catalog.schema.names]
-    for row in catalog.dataset.head(1, columns=first).to_pylist():
-        told = {k: v for k, v in row.items() if v} | told
-    told = {"goodricke": __version__, **told, "classes": ",".join(catalog.classes)}
-    return {k: v for k, v in told.items() if v}
+        values |= {"goodricke": manifest["goodricke"], "settings": json.dumps(settings)}
+        values |= {k: str(settings[k]) for k in ("model", "model_hash") if k in settings}
+        values |= {"input": _combine_hashes([s["input"] for s in manifest.get("shards", ()) if "input" in s])}
+    names = [n for n in ("model", "model_hash") if n in catalog.schema.names]
+    for row in catalog.dataset.head(1, columns=names).to_pylist():
+        values = {k: v for k, v in row.items() if v} | values
+    values = {"goodricke": __version__, **values, "classes": ",".join(catalog.classes)}
+    return {k: v for k, v in values.items() if v}
 
 
-def _together(hashes: list[str]) -> str:
-    """Return one hash of several, whatever their order; of one, itself; of none, nothing."""
+def _with_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.Table:
+    """Return rows with the columns of a schema, null where the batch has none."""
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    cast = [columns[f.name].cast(f.type) if f.name in columns else pa.nulls(len(batch), f.type) for f in schema]
+    return pa.table(cast, schema=schema)
+
+
+def _combine_hashes(hashes: list[str]) -> str:
+    """Return one hash of several, whatever their order; of one, itself; of none, an empty string."""
     if len(hashes) < 2:
         return "".join(hashes)
     return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()[:16]

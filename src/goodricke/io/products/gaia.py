@@ -143,7 +143,9 @@ def _load(file: Opened, series: Any) -> dict[str, Any]:
     wanted = [name for each in series for field in each for name in ([field] if isinstance(field, str) else field)]
     data = rows.load(file, ID, "band", *dict.fromkeys(wanted))
     lists = {
-        name: found for name, values in data.items() if name != ID and (found := arrow.of_column(values)) is not None
+        name: found
+        for name, values in data.items()
+        if name != ID and (found := arrow.lists_from_column(values)) is not None
     }
     if not lists:
         return data
@@ -155,7 +157,10 @@ def _load(file: Opened, series: Any) -> dict[str, Any]:
             raise Unreadable(file.path, f"has {first} and {name} of different length in row {row + 1}", "fix the row")
     offsets = ragged.offsets_from_counts(lengths[first])
     flat = {name: cells.flatten() for name, cells in lists.items()}
-    flat = {name: arrow.parsed(cells) if pa.types.is_string(cells.type) else cells for name, cells in flat.items()}
+    flat = {
+        name: arrow.numbers_from_text(cells) if pa.types.is_string(cells.type) else cells
+        for name, cells in flat.items()
+    }
     return flat | ({ID: _text(data[ID]).take(ragged.owner(offsets))} if ID in data else {})
 
 
