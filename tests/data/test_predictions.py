@@ -13,6 +13,7 @@ from goodricke.data.formats import describe
 from goodricke.data.predictions import MEANING, Status
 from goodricke.uncertainty.entropy import entropy
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
+from tests.making import predictions_of
 
 FORMATS = (".parquet", ".csv", ".ecsv", ".fits", ".vot")
 ASTROPY = {".ecsv": "ascii.ecsv", ".fits": "fits", ".vot": "votable"}
@@ -32,18 +33,13 @@ OBJECTS = pa.table(
 )
 
 
-def build(status=("OK", "EMPTY", "OK"), classes=("A", "B"), **more) -> Predictions:
+def build(status=("OK", "EMPTY", "OK"), classes=("A", "B"), columns=None, objects=None, **more) -> Predictions:
     n, C = len(status), len(classes)
     p = np.random.default_rng(1).dirichlet(np.ones(C), n)
-    arrays = {
-        "spread": p / 10,
-        "mutual_information": p[:, 0] / 5,
-        "embedding": np.arange(4.0 * n).reshape(n, 4),
-        "model": "tiny",
-        "model_hash": "0123456789ab",
-    }
-    ids = pa.array([f"{k:03d}" for k in range(n)], pa.string())
-    return Predictions.build(ids, np.array(status, str), classes, p, np.arange(n) + 50, **arrays | more)
+    arrays = {"spread": p / 10, "mutual_information": p[:, 0] / 5, "embedding": np.arange(4.0 * n).reshape(n, 4)}
+    names = {"model": "tiny", "model_hash": "0123456789ab", "columns": columns, "objects": objects}
+    ids = [f"{k:03d}" for k in range(n)]
+    return predictions_of(ids, np.array(status, str), classes, p, np.arange(n) + 50, **names, **arrays | more)
 
 
 def test_rows_that_are_not_ok_are_null_whatever_they_hold():
@@ -57,7 +53,7 @@ def test_rows_that_are_not_ok_are_null_whatever_they_hold():
 
 def test_numbers_of_unusable_rows_may_be_nan():
     p = np.array([[0.9, 0.1], [np.nan, np.nan]])
-    found = Predictions.build(pa.array(["a", "b"]), np.array(["OK", "CONSTANT"]), ("A", "B"), p, np.array([5, 0]))
+    found = predictions_of(["a", "b"], ["OK", "CONSTANT"], ("A", "B"), p, np.array([5, 0]))
     assert found.table["class"].to_pylist() == ["A", None]
     assert np.isnan(found.probabilities[1]).all()
     assert found.ok.tolist() == [True, False]
@@ -83,7 +79,7 @@ def test_per_object_columns_ride_along_but_replace_nothing():
 
 
 def test_without_passes_there_is_no_spread():
-    found = build(spread=None, mutual_information=None, embedding=None)
+    found = build(spread=None, mutual_information=None, embedding=np.zeros((3, 0)))
     assert not {"std_A", "mutual_information", "embedding"} & set(found.table.column_names)
     with pytest.raises(KeyError):
         _ = found.spread
@@ -257,9 +253,9 @@ def test_numbers_too_large_are_infinite_and_those_not_known_stay_nan():
 def trusted(coverage=COVERAGE) -> Predictions:
     """Return three predictions with sets, novelty and the parts of the entropy; the last has failed."""
     member = np.array([[True, False, False], [True, True, False], [True, True, True]])
-    return Predictions.build(
-        pa.array(["a", "b", "c"]),
-        np.array(["OK", "OK", "EMPTY"]),
+    return predictions_of(
+        ["a", "b", "c"],
+        ["OK", "OK", "EMPTY"],
         ("X", "Y", "Z"),
         np.array([[0.9, 0.1, 0.0], [0.5, 0.4, 0.1], [np.nan] * 3]),
         np.array([10, 20, 0]),
@@ -318,8 +314,6 @@ def test_a_plain_pair_is_a_promise_too():
 
 def test_columns_of_other_tables_are_not_taken_for_a_model_s():
     objects = pa.table({"novelty": ["a", "b"], "prediction_set": ["x", "y"], "kept": [1, 2]})
-    made = Predictions.build(
-        pa.array(["a", "b"]), np.array(["OK", "OK"]), ("X",), np.ones((2, 1)), [1, 1], objects=objects
-    )
+    made = predictions_of(["a", "b"], ["OK", "OK"], ("X",), np.ones((2, 1)), [1, 1], objects=objects)
     assert "kept" in made.table.column_names
     assert not {"novelty", "prediction_set"} & set(made.table.column_names)

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from goodricke.io.options import Unreadable
-from goodricke.io.roles import match, named_scale, normal
+from goodricke.io.roles import infer_time_scale, match_columns, normal_name
 
 
 def roles(names, **chosen):
-    found = match(names, chosen, "t.csv")
+    found = match_columns(names, chosen, "t.csv")
     return found.object_id, found.time, found.value, found.error, found.band
 
 
@@ -44,19 +44,19 @@ def test_chosen_columns_win_in_any_spelling():
 
 def test_ambiguous_brightness_names_both():
     with pytest.raises(Unreadable, match=r"equal standing: Vmag, Imag. Fix: choose one, --column value=Vmag"):
-        match(["hjd", "Vmag", "Imag"], {}, "t.csv")
+        match_columns(["hjd", "Vmag", "Imag"], {}, "t.csv")
 
 
 def test_missing_time_names_the_columns():
     with pytest.raises(Unreadable, match=r"no time column; its columns are id, mag. Fix: .*--column time=NAME"):
-        match(["id", "mag"], {}, "t.csv")
+        match_columns(["id", "mag"], {}, "t.csv")
 
 
 def test_missing_brightness_and_missing_choice():
     with pytest.raises(Unreadable, match="no brightness column"):
-        match(["mjd", "teff"], {}, "t.csv")
+        match_columns(["mjd", "teff"], {}, "t.csv")
     with pytest.raises(Unreadable, match="no column hjd; it has mjd, mag"):
-        match(["mjd", "mag"], {"time": "hjd"}, "t.csv")
+        match_columns(["mjd", "mag"], {"time": "hjd"}, "t.csv")
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_missing_brightness_and_missing_choice():
     ],
 )
 def test_time_scale_from_name_and_numbers(name, numbers, scale):
-    found = match([name, "mag"], {}, "t.csv")
-    assert named_scale(found.time_scale, np.array([numbers, numbers]) + found.offset) == scale
+    found = match_columns([name, "mag"], {}, "t.csv")
+    assert infer_time_scale(found.time_scale, np.array([numbers, numbers]) + found.offset) == scale
 
 
 def test_normal():
-    assert normal("Flux_Err [e-/s]") == "fluxerr"
+    assert normal_name("Flux_Err [e-/s]") == "fluxerr"

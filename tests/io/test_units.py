@@ -12,7 +12,7 @@ from astropy.table import MaskedColumn, Table
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import brightness_unit, unit_in_name
 from goodricke.io import ReadOptions, Unreadable, read, read_batches
-from goodricke.io.roles import days_per
+from goodricke.io.roles import days_per_unit
 
 DAYS = np.array([59000.0, 59000.25, 59003.0])
 TAKEN_AS_FLUX = "has no known unit and is taken as flux; if it is in magnitudes, say --unit mag"
@@ -70,13 +70,13 @@ def test_unknown_unit_of_time(tmp_path):
     ],
 )
 def test_ways_to_write_a_unit_of_time(stated, days):
-    assert days_per(stated, "time", ReadOptions(), "x") == pytest.approx(days)
+    assert days_per_unit(stated, "time", ReadOptions(), "x") == pytest.approx(days)
 
 
 @pytest.mark.parametrize("stated", ["m", "nJy", "sectors", "dex", "0.1"])
 def test_no_units_of_time(stated):
     with pytest.raises(Unreadable):
-        days_per(stated, "time", ReadOptions(), "x")
+        days_per_unit(stated, "time", ReadOptions(), "x")
 
 
 @pytest.mark.parametrize(

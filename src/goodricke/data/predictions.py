@@ -73,6 +73,10 @@ class ModelId(NamedTuple):
     classes: tuple[str, ...]  # C, in the order of the logits
 
 
+def _nothing() -> NDArray[np.floating]:
+    return np.zeros((0, 0))
+
+
 @dataclass(frozen=True, eq=False)
 class Output:
     """The calibrated output of a model for n objects, as arrays: what `Predictions.build` makes a table of.
@@ -104,8 +108,8 @@ class Output:
 
     probabilities: NDArray[np.floating]
     entropy: NDArray[np.floating]
-    logits: NDArray[np.floating] | None = None
-    embedding: NDArray[np.floating] | None = None
+    logits: NDArray[np.floating] = field(default_factory=_nothing)
+    embedding: NDArray[np.floating] = field(default_factory=_nothing)
     parameters: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     spread: NDArray[np.floating] | None = None
     mutual_information: NDArray[np.floating] | None = None
@@ -120,7 +124,7 @@ class Output:
 
     def take(self, rows: NDArray[np.integer]) -> Output:
         """Return the output for the objects in ``rows``."""
-        arrays = {name: x[rows] for name, x in vars(self).items() if isinstance(x, np.ndarray)}
+        arrays = {name: x[rows] for name, x in vars(self).items() if isinstance(x, np.ndarray) and len(x)}
         return replace(self, **arrays, parameters={name: x[rows] for name, x in self.parameters.items()})
 
 
@@ -186,7 +190,7 @@ class Predictions:
         table |= _numbers(values, ok)
         if output.prediction_set is not None:
             table["prediction_set"] = _sets(output.prediction_set & ok[:, None], ok, names)
-        if output.embedding is not None and output.embedding.shape[1]:
+        if output.embedding.shape[1]:
             flat = pa.array(np.ascontiguousarray(output.embedding, np.float32).ravel())
             mask = None if ok.all() else pa.array(~ok)
             table["embedding"] = pa.FixedSizeListArray.from_arrays(flat, output.embedding.shape[1], mask=mask)

@@ -78,8 +78,8 @@ def is_nested(series: Any) -> bool:
 def _of_table(given: Any, options: ReadOptions) -> LightCurves:
     """Return the light curves of a table; without a column of ids, objects are called as the frame's index has them."""
     table = given if isinstance(given, pa.Table) else arrow_of(given)
-    known = roles.by_normal_name(table.column_names)
-    if "object_id" not in options.columns and roles.first(known, roles.OBJECT_ID) is None:
+    known = roles.names_by_alias(table.column_names)
+    if "object_id" not in options.columns and roles.find_column(known, roles.OBJECT_ID) is None:
         index = getattr(given, "index", np.arange(len(table)))
         table = table.append_column("object_id", strings(np.asarray(index).astype(str)))
     return nested.from_table(table.combine_chunks(), options, "the frame")

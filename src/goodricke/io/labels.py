@@ -49,7 +49,7 @@ def read_labels(
         raise Unreadable(file.path, "is no table", table_files.NO_TABLE)
     table = table_files.open_table(file, [name for name in (column, id_column) if name])
     names = _names(table)
-    known = roles.by_normal_name(names)
+    known = roles.names_by_alias(names)
     id_name = _choose(file, id_column, known, roles.OBJECT_ID, "an object id", names)
     left = {key: name for key, name in known.items() if name != id_name}
     label = _choose(file, column, left, LABEL, "a label", names)
@@ -69,7 +69,7 @@ def _names(table: table_files.Tabular) -> list[str]:
 def _choose(
     file: Opened, wanted: str | None, known: dict[str, str], aliases: tuple[str, ...], what: str, names: list[str]
 ) -> str:
-    found = wanted if wanted in names else roles.first(known, [roles.normal(wanted)] if wanted else aliases)
+    found = wanted if wanted in names else roles.find_column(known, [roles.normal_name(wanted)] if wanted else aliases)
     if found is None:
         asked = f"column {wanted}" if wanted else f"column for {what}"
         raise Unreadable(file.path, f"has no {asked}; it has {', '.join(names)}", "name one of these columns")

@@ -100,13 +100,13 @@ def _batch(
     ids = _ids(path, table, options, first)
     timed = np.isfinite(time)
     good = np.ones(len(time), bool)
-    severe = roles.SEVERE.get(roles.normal(match.quality or ""), 0)
+    severe = roles.SEVERE.get(roles.normal_name(match.quality or ""), 0)
     if "quality" in flat and (severe or options.quality == "hard"):
         good = building.unflagged(numbers(flat["quality"], match.quality or "", path), severe, options.quality)
     value, error, unit = _brightness(path, options, flat, match, meta.get(b"unit", b"").decode() or None)
     if not first:
-        roles.warn_if_unknown(unit, options, path)
-    stated = meta.get(b"time_scale", b"").decode() or scale or roles.named_scale(match.time_scale, time)
+        roles.warn_of_unknown_unit(unit, options, path)
+    stated = meta.get(b"time_scale", b"").decode() or scale or roles.infer_time_scale(match.time_scale, time)
     curves = LightCurves.from_arrays(
         ids,
         offsets,
@@ -153,7 +153,7 @@ def _choose(schema: pa.Schema, path: str, options: ReadOptions) -> tuple[str, ro
     candidates = _candidates(schema)
     for column, names in candidates.items():
         try:
-            fitting[column] = roles.match(names, inner, path)
+            fitting[column] = roles.match_columns(names, inner, path)
         except Unreadable as refusal:
             refusals.append(refusal)
     if "lightcurve" in fitting:  # what goodricke and HATS call it
@@ -252,20 +252,20 @@ def _bands(
     """Return the bands' names and each observation's index, from inside the light curve or one per object beside it."""
     if "band" in flat:
         return bands_of(flat.get("band"), match.band, options, path)
-    beside = roles.first(_plain(table), roles.BAND)
+    beside = roles.find_column(_plain(table), roles.BAND)
     names, band = bands_of(table[beside] if beside else None, beside, options, path)
     return names, None if band is None else ragged.spread(band, offsets)
 
 
 def _plain(table: pa.Table) -> dict[str, str]:
     """Return the names of the columns with one number or text per object, by their normal name."""
-    return roles.by_normal_name(f.name for f in table.schema if not pa.types.is_nested(f.type))
+    return roles.names_by_alias(f.name for f in table.schema if not pa.types.is_nested(f.type))
 
 
 def _ids(path: str, table: pa.Table, options: ReadOptions, first: int) -> pa.Array:
     """Return the identifiers: of the id column, else file name and row number."""
     wanted = options.columns.get("object_id")
-    name = wanted if wanted in table.column_names else roles.first(_plain(table), roles.OBJECT_ID)
+    name = wanted if wanted in table.column_names else roles.find_column(_plain(table), roles.OBJECT_ID)
     if name is not None and not table[name].null_count:
         return identifiers(table[name], name)
     stem = stem_of(path)

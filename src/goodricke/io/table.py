@@ -61,10 +61,10 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         If it is no table, is empty, or a column is missing or ambiguous.
     """
     source = table_files.open_table(file, [options.columns["object_id"]] if "object_id" in options.columns else ())
-    found = roles.match(source.names, options.chosen, file.path)
+    found = roles.match_columns(source.names, options.chosen, file.path)
     data, file.noted = source.load(found.used), found.used
     file.found["not used"] = [name for name in (*source.names, *source.lists) if name not in found.used]
-    length = roles.days_per(source.units.get(found.time), found.time, options, file.path)
+    length = roles.days_per_unit(source.units.get(found.time), found.time, options, file.path)
     time = units.scale(numbers(data[found.time], found.time, file.path), length) + found.offset
     if not len(time):
         raise Unreadable(file.path, "is a table without rows", table_files.NO_TABLE)
@@ -106,7 +106,7 @@ def _brightness(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, str]:
     """Return the brightnesses (N,), their uncertainties and the unit; as they are if the options say the unit."""
     unit, factor = units.brightness_unit(found.kind, source.units.get(found.value))
-    roles.warn_if_unknown(unit, options, file.path)
+    roles.warn_of_unknown_unit(unit, options, file.path)
     if options.unit:
         unit, factor = options.unit, 1.0
     measured = _without_limits(data[found.value], unit, file.path)
@@ -133,7 +133,7 @@ def _without_limits(values: Any, unit: str, path: str) -> Any:
 
 def _time_scale(found: Match, time: NDArray[np.float64], path: str) -> str:
     """Return the scale of times (N,), with a warning where it isn't the one that the column is named after."""
-    scale = roles.named_scale(found.time_scale, time)
+    scale = roles.infer_time_scale(found.time_scale, time)
     if found.time_scale and scale != found.time_scale:
         told = path, found.time, np.nanmedian(time), found.time_scale, scale
         logger.warning(
@@ -155,7 +155,7 @@ def _kept(
     """Return which observations (N,) stay, and how many of each object (n,) went for their flags."""
     timed = np.isfinite(time)
     good = np.ones(len(time), bool)
-    severe = roles.SEVERE.get(roles.normal(found.quality or ""), 0)
+    severe = roles.SEVERE.get(roles.normal_name(found.quality or ""), 0)
     if found.quality and (severe or options.quality == "hard"):
         flags = numbers(data[found.quality], found.quality, file.path)[order]
         good = building.unflagged(flags, severe, options.quality)
@@ -180,7 +180,7 @@ def _warn_of_merged_stars(
     file: Opened, source: table_files.Tabular, found: Match, time: NDArray[np.float64], band: NDArray[np.uint8] | None
 ) -> None:
     """Say so where a text column that isn't used seems to name the stars, which make one light curve without it."""
-    texts = [name for name in source.texts if name not in found.used and roles.normal(name) not in roles.NO_STARS]
+    texts = [name for name in source.texts if name not in found.used and roles.normal_name(name) not in roles.NO_STARS]
     timed, n_values = np.isfinite(time), dict[str, int]()
     bands = np.zeros(len(time), np.uint8) if band is None else band
     for name, values in source.load(texts).items() if texts else ():
@@ -233,7 +233,7 @@ def identifiers(values: Any, name: str) -> pa.Array:
     if pa.types.is_floating(values.type):
         values = values.cast(pa.int64())
     values = values.cast(pa.string())
-    prefix = roles.PREFIXES.get(roles.normal(name))
+    prefix = roles.PREFIXES.get(roles.normal_name(name))
     if prefix is None:
         return values
     encoded = values.dictionary_encode()
@@ -275,10 +275,10 @@ def bands_of(
     """
     if values is None or name is None:
         return (options.band or NO_BAND,), None
-    numbered = roles.NUMBERED.get(roles.normal(name))
+    numbered = roles.NUMBERED.get(roles.normal_name(name))
     names = identifiers(values, "").fill_null(NO_BAND).dictionary_encode()
     spelled = [str(band).strip() for band in names.dictionary.to_pylist()]
-    spelled = [roles.SPELLED.get(band, band) for band in spelled]
+    spelled = [roles.ZTF_NAMES.get(band, band) for band in spelled]
     if numbered and all(band.isdigit() and int(band) in numbered for band in spelled):
         spelled = [numbered[int(band)] for band in spelled]
     bands = list(dict.fromkeys(spelled))
@@ -310,8 +310,8 @@ TRUE = ("true", "t", "1", "yes")
 def load(file: Opened, *wanted: str) -> dict[str, Any]:
     """Return columns of a table by the names given, whatever their case; those that it lacks are missing."""
     source = table_files.open_table(file)
-    known = roles.by_normal_name([*source.names, *source.lists])
-    names = {name: known[roles.normal(name)] for name in wanted if roles.normal(name) in known}
+    known = roles.names_by_alias([*source.names, *source.lists])
+    names = {name: known[roles.normal_name(name)] for name in wanted if roles.normal_name(name) in known}
     data = source.load(list(names.values()))
     file.noted = list(names.values())
     return {name: data[own] for name, own in names.items()}

@@ -82,7 +82,7 @@ def names_of(file: Opened) -> frozenset[str]:
         except Unreadable:  # whoever reads it in the end tells why
             table = None
         names = [*table.names, *table.lists] if table else []
-        file.found["names"] = frozenset(roles.normal(name) for name in names)
+        file.found["names"] = frozenset(roles.normal_name(name) for name in names)
     return file.found["names"]
 
 
@@ -163,7 +163,7 @@ def _text(file: Opened, text_columns: Sequence[str]) -> Tabular:
     found = layout(file.raw[: 1 << 18].decode("utf-8", "replace").removeprefix("\ufeff").splitlines(), file.path)
 
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
-        as_text = {name for name in wanted if roles.normal(name) in roles.OBJECT_ID} | set(text_columns)
+        as_text = {name for name in wanted if roles.normal_name(name) in roles.OBJECT_ID} | set(text_columns)
         try:
             frame = pd.read_csv(
                 io.BytesIO(file.raw),

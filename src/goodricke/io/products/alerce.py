@@ -36,7 +36,7 @@ Numbers = NDArray[np.float64]
 def recognises(file: Opened) -> bool:
     """Tell whether the file is a table of ALeRCE's detections, by its columns."""
     needed = ("mjd", "fid", OF_SOURCE, *ERRORS.values(), OF_DIFFERENCE)
-    return table_files.names_of(file).issuperset(roles.normal(name) for name in needed)
+    return table_files.names_of(file).issuperset(roles.normal_name(name) for name in needed)
 
 
 def read(file: Opened, options: ReadOptions) -> LightCurves:

@@ -74,8 +74,8 @@ def recognises(file: Opened) -> bool:
     """Tell whether the file holds Gaia's epoch photometry, in any of its shapes, by its columns."""
     names = table_files.names_of(file)
     shapes = ((LONG.time, LONG.mag, "transit_id", "band"), *((series.time, series.mag) for series in WIDE.values()))
-    long, *wide = ({roles.normal(name) for name in shape} <= names for shape in shapes)
-    return (long and roles.normal("rejected_by_variability") in names) or all(wide)
+    long, *wide = ({roles.normal_name(name) for name in shape} <= names for shape in shapes)
+    return (long and roles.normal_name("rejected_by_variability") in names) or all(wide)
 
 
 def read(file: Opened, options: ReadOptions) -> LightCurves:
@@ -91,7 +91,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     wanted = (options.flux or "mag").lower()
     if wanted not in ("mag", "flux"):
         raise Unreadable(file.path, f"has no brightness {wanted}", "choose mag or flux with --flux")
-    wide = roles.normal(WIDE["G"].time) in table_files.names_of(file)
+    wide = roles.normal_name(WIDE["G"].time) in table_files.names_of(file)
     named = WIDE if wide else {"": LONG}
     data = _load(file, named.values())
     n = len(data[next(iter(named.values())).time])

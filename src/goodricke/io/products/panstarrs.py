@@ -42,7 +42,7 @@ def recognises(file: Opened) -> bool:
     """Tell whether the file is a table of Pan-STARRS detections, by its columns."""
     names = table_files.names_of(file)
     needed = ("objID", "obsTime", FLUX, f"{FLUX}Err")
-    return names.issuperset(roles.normal(n) for n in needed) and any(roles.normal(n) in names for n in BAND)
+    return names.issuperset(roles.normal_name(n) for n in needed) and any(roles.normal_name(n) in names for n in BAND)
 
 
 def read(file: Opened, options: ReadOptions) -> LightCurves:
