@@ -1,7 +1,7 @@
-"""``goodricke doctor``: what the package runs on, what is missing, what is broken, and how it is fixed.
+"""The command ``goodricke doctor``: what the package runs on, what is missing or broken, and the fix.
 
-Every check stands for itself: whatever it meets, a library that is missing, damaged or of another age, becomes a line
-of the report and never stops the others. Nothing heavy is imported but within a check.
+The checks are independent: whatever one raises, because a library is missing, damaged or too old, becomes a line of
+the report and never stops the others. Heavy imports stand within the checks.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,8 +27,10 @@ State = Literal["ok", "note", "missing", "broken"]
 SIGN = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[dim]missing[/]", "broken": "[bold red]BROKEN[/]"}
 FOR_DEVELOPERS = ("test", "dev")  # extras that a user doesn't need
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-PATIENCE = 5.0  # seconds to wait for a broker or store
-LITTLE = 2e9  # bytes on a disk that a catalog or a cache soon fills
+TIMEOUT = 5.0  # seconds to wait for a broker or store
+LOW_SPACE = 2e9  # bytes on a disk that a catalog or a cache soon fills
+REINSTALL = "pip install --force-reinstall goodricke"
+IS_IT_RUNNING = "is it running, and the address right?"
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,11 @@ class Check:
     Parameters
     ----------
     section, name : str
-        What was looked at.
+        What was checked.
     state : {"ok", "note", "missing", "broken"}
-        A note is worth reading; what is missing is an extra, and no fault.
-    found : str
+        A note is worth reading; a missing extra is no fault.
+    value : str
+        The version, device, size, ... or what is wrong.
     fix : str
         What to do about it, or when it matters.
     """
@@ -48,24 +52,24 @@ class Check:
     section: str
     name: str
     state: State
-    found: str
+    value: str
     fix: str = ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """All lines."""
+    """All lines of the report."""
 
     checks: tuple[Check, ...]
 
     @property
     def broken(self) -> bool:
-        """Whether anything is."""
+        """Whether any check is."""
         return any(check.state == "broken" for check in self.checks)
 
     def to_json(self) -> str:
         """Return the report for programs."""
-        return json.dumps({"well": not self.broken, "checks": [asdict(check) for check in self.checks]}, indent=2)
+        return json.dumps({"ok": not self.broken, "checks": [asdict(check) for check in self.checks]}, indent=2)
 
 
 def doctor(
@@ -80,22 +84,22 @@ def doctor(
 
     Exit code: 0 all well (missing extras are no fault), 3 something is broken.
     """
-    report = examine(verify, broker, redis)
-    show(report, as_json)
+    report = make_report(verify, broker, redis)
+    print_report(report, as_json)
     raise typer.Exit(ExitCode.SOME_FAILED if report.broken else ExitCode.DONE)
 
 
-def examine(verify: bool = False, broker: str | None = None, redis: str | None = None) -> Report:
-    """Make all checks.
+def make_report(verify: bool = False, broker: str | None = None, redis: str | None = None) -> Report:
+    """Run all checks.
 
     Parameters
     ----------
     verify : bool
         Recompute the recorded outputs of the shipped models.
     broker, redis : str, optional
-        ``HOST:PORT`` of a Kafka broker and ``redis://HOST:PORT/DB``, asked only if given.
+        ``HOST:PORT`` of a Kafka broker and ``redis://HOST:PORT/DB``; checked only if given.
     """
-    parts: list[tuple[str, Callable[[], Iterator[Check]]]] = [
+    sections: list[tuple[str, Callable[[], Iterator[Check]]]] = [
         ("versions", versions),
         ("extras", extras),
         ("device", devices),
@@ -104,31 +108,23 @@ def examine(verify: bool = False, broker: str | None = None, redis: str | None =
         ("models", lambda: models(verify)),
         ("disk", disk),
     ]
-    parts += [("stream", lambda: ask_broker(broker))] if broker else []
-    parts += [("stream", lambda: ask_redis(redis))] if redis else []
-    return Report(tuple(check for section, make in parts for check in guarded(section, make)))
+    sections += [("stream", lambda: check_broker(broker))] if broker else []
+    sections += [("stream", lambda: check_redis(redis))] if redis else []
+    return Report(tuple(check for section, checks in sections for check in run_checks(section, checks)))
 
 
-def guarded(section: str, make: Callable[[], Iterator[Check]], name: str = "") -> list[Check]:
-    """Return the checks that a function makes; what stops it becomes the last of them, called ``name``."""
-    done: list[Check] = []
+def run_checks(section: str, checks: Callable[[], Iterator[Check]], name: str = "") -> Iterator[Check]:
+    """Give the checks of a section; an exception ends them with a broken one, called ``name``."""
     try:
-        for check in make():
-            done.append(check)
+        yield from checks()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a damaged library may even try to leave the program
-        reason = f"{type(error).__name__}: {error}"
-        done.append(
-            Check(
-                section, name or section, "broken", reason, "install it anew: pip install --force-reinstall goodricke"
-            )
-        )
-    return done
+    except BaseException as error:  # a damaged library may even raise SystemExit
+        yield Check(section, name or section, "broken", f"{type(error).__name__}: {error}", REINSTALL)
 
 
-def show(report: Report, as_json: bool = False) -> None:
-    """Print the report as a table, or as JSON; plainly where rich doesn't work."""
+def print_report(report: Report, as_json: bool = False) -> None:
+    """Print the report as a table or as JSON; as plain text where rich doesn't work."""
     if as_json:
         print(report.to_json())
         return
@@ -136,7 +132,7 @@ def show(report: Report, as_json: bool = False) -> None:
         _print_table(report)
     except Exception:
         for check in report.checks:
-            print(f"{check.section}\t{check.name}\t{check.state}\t{check.found}\t{check.fix}")
+            print(f"{check.section}\t{check.name}\t{check.state}\t{check.value}\t{check.fix}")
 
 
 def _print_table(report: Report) -> None:
@@ -144,15 +140,14 @@ def _print_table(report: Report) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table, last = Table(title="goodricke doctor", title_justify="left"), ""
-    for name in ("", "what", "", "found", "fix, or when it matters"):
+    table = Table(title="goodricke doctor", title_justify="left")
+    for name in ("", "check", "", "result", "fix, or when it matters"):
         table.add_column(name, overflow="fold")
-    for check in report.checks:
-        if check.section != last and last:
-            table.add_section()
-        section = check.section if check.section != last else ""
-        last = check.section
-        table.add_row(section, escape(check.name), SIGN[check.state], escape(check.found), escape(check.fix))
+    for section, checks in groupby(report.checks, lambda check: check.section):
+        for k, check in enumerate(checks):
+            title = section if k == 0 else ""
+            table.add_row(title, escape(check.name), SIGN[check.state], escape(check.value), escape(check.fix))
+        table.add_section()
     console = Console()
     console.print(table)
     counts = {state: sum(check.state == state for check in report.checks) for state in SIGN}
@@ -163,32 +158,32 @@ def _print_table(report: Report) -> None:
 
 
 def versions() -> Iterator[Check]:
-    """Look at goodricke, Python and the packages that it can't do without."""
+    """Check goodricke, Python and the packages that goodricke requires."""
     from goodricke import __version__
 
-    yield Check("versions", "goodricke", "ok", f"{__version__} in {Path(__file__).parent}")
+    yield Check("versions", "goodricke", "ok", f"{__version__} in {Path(__file__).parents[1]}")
     yield Check("versions", "python", "ok", f"{platform.python_version()}, {sys.executable}, {platform.platform()}")
     for requirement in _requirements():
         if not requirement.marker or requirement.marker.evaluate({"extra": ""}):
-            state, found = _installed(requirement)
-            state = "broken" if state == "missing" else state
-            yield Check("versions", requirement.name, state, found, _pip(requirement) if state != "ok" else "")
+            state, version = _installed(requirement)
+            fix = "" if state == "ok" else f"pip install '{requirement.name}{requirement.specifier}'"
+            yield Check("versions", requirement.name, "broken" if state == "missing" else state, version, fix)
 
 
 def extras() -> Iterator[Check]:
-    """Look at what can be installed beside."""
+    """Check the optional packages, extra by extra."""
     names = [x for x in metadata.metadata("goodricke").get_all("Provides-Extra") or () if x not in FOR_DEVELOPERS]
     if not names:
-        yield Check("extras", "all", "note", "the installation doesn't know of any", "install goodricke anew")
+        yield Check("extras", "all", "note", "the installation lists none", REINSTALL)
     for extra in names:
         own = [r for r in _requirements() if r.marker and r.marker.evaluate({"extra": extra})]
         own = [r for r in own if not r.marker.evaluate({"extra": ""}) and r.name != "goodricke"]
-        found = {r.name: _installed(r) for r in own}
-        wanting = [name for name, (state, _) in found.items() if state != "ok"]
-        told = ", ".join(f"{name} {text}" for name, (_, text) in found.items() if name not in wanting or text != "none")
-        lacking = ", ".join(name for name in wanting if found[name][1] == "none")
-        told = "; ".join(part for part in (told, f"without {lacking}" if lacking else "") if part)
-        yield Check("extras", extra, "missing" if wanting else "ok", told, _extra_pip(extra) if wanting else "")
+        versions = {r.name: _installed(r) for r in own}
+        complete = all(state == "ok" for state, _ in versions.values())
+        missing = ", ".join(name for name, (state, _) in versions.items() if state == "missing")
+        value = ", ".join(f"{name} {version}" for name, (state, version) in versions.items() if state != "missing")
+        value = "; ".join(part for part in (value, f"without {missing}" if missing else "") if part)
+        yield Check("extras", extra, "ok" if complete else "missing", value, "" if complete else _pip_extra(extra))
 
 
 def _requirements() -> list[Any]:
@@ -198,7 +193,7 @@ def _requirements() -> list[Any]:
 
 
 def _installed(requirement: Any) -> tuple[State, str]:
-    """Return whether a package is there in a version that will do, and which."""
+    """Return whether a package is installed in a suitable version, and the version."""
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
@@ -208,19 +203,15 @@ def _installed(requirement: Any) -> tuple[State, str]:
     return "broken", f"{version}, wanted {requirement.specifier}"
 
 
-def _pip(requirement: Any) -> str:
-    return f"pip install '{requirement.name}{requirement.specifier}'"
-
-
-def _extra_pip(extra: str) -> str:
+def _pip_extra(extra: str) -> str:
     return f"pip install 'goodricke[{extra}]'"
 
 
-# ---- what it runs on ----------------------------------------------------------------------------------------------
+# ---- hardware ------------------------------------------------------------------------------------------------------
 
 
 def devices() -> Iterator[Check]:
-    """Look at processors and GPUs."""
+    """Check processors and GPUs."""
     import torch
 
     kind = _processor() or platform.machine()
@@ -230,21 +221,19 @@ def devices() -> Iterator[Check]:
     matrix_units = "AMX (used with --precision bfloat16)" if abilities.get("amx_bf16") else "no AMX"
     yield Check("device", "instructions", "ok", f"{capability}, {matrix_units}")
     if not torch.cuda.is_available():
-        fix = (
-            "--device cuda needs a driver, and a torch built with CUDA"
-            if torch.version.cuda is None
-            else ("torch has CUDA, but sees no GPU: look at nvidia-smi, the driver and CUDA_VISIBLE_DEVICES")
-        )
+        fix = "torch has CUDA, but sees no GPU: check nvidia-smi, the driver and CUDA_VISIBLE_DEVICES"
+        if torch.version.cuda is None:
+            fix = "--device cuda needs a driver, and a torch built with CUDA"
         yield Check("device", "gpu", "missing", f"none, torch {torch.__version__}", fix)
     for k in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        about = torch.cuda.get_device_properties(k)
-        size = f"{about.total_memory / 2**30:.0f} GiB, compute capability {about.major}.{about.minor}"
+        gpu = torch.cuda.get_device_properties(k)
+        size = f"{gpu.total_memory / 2**30:.0f} GiB, compute capability {gpu.major}.{gpu.minor}"
         works = float(torch.ones(2, device=f"cuda:{k}").sum()) == 2
-        yield Check("device", f"cuda:{k}", "ok" if works else "broken", f"{about.name}, {size}", "--device cuda")
+        yield Check("device", f"cuda:{k}", "ok" if works else "broken", f"{gpu.name}, {size}", "--device cuda")
 
 
 def _processor() -> str:
-    """Return the processor's name as Linux has it."""
+    """Return the processor's name, from Linux's /proc where there is one."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -253,7 +242,7 @@ def _processor() -> str:
 
 
 def _cores() -> int:
-    """Return the cores that this process may use: of those that it is bound to, as many as its container pays for."""
+    """Return the number of cores that this process may use: its affinity, limited by the quota of its container."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -263,47 +252,48 @@ def _cores() -> int:
 
 
 def threads() -> Iterator[Check]:
-    """Look at how many threads a process will take, and what was said of it."""
+    """Check the number of threads per process, and the environment variables that set it."""
     import torch
 
-    cores, taken = _cores(), torch.get_num_threads()
+    cores, count = _cores(), torch.get_num_threads()
     fix = ""
-    if taken > cores:
+    if count > cores:
         fix = f"more threads than cores slow it down: export OMP_NUM_THREADS={cores}"
-    elif taken < cores:
-        fix = "for one process alone, all cores are faster: unset OMP_NUM_THREADS; for several (--workers), it is right"
-    yield Check("threads", "torch", "note" if taken > cores else "ok", f"{taken} for {cores} cores", fix)
-    said = {name: os.environ[name] for name in THREADS if name in os.environ}
-    wrong = [name for name, value in said.items() if not value.isdigit() or int(value) < 1]
-    found = ", ".join(f"{name}={value}" for name, value in said.items()) or "nothing set"
+    elif count < cores:
+        fix = "a single process is faster with all cores: unset OMP_NUM_THREADS; several (--workers) need it as it is"
+    yield Check("threads", "torch", "note" if count > cores else "ok", f"{count} for {cores} cores", fix)
+    variables = {name: os.environ[name] for name in THREADS if name in os.environ}
+    wrong = [name for name, value in variables.items() if not value.isdigit() or int(value) < 1]
+    value = ", ".join(f"{name}={value}" for name, value in variables.items()) or "nothing set"
     fix = f"{', '.join(wrong)}: must be a whole number from 1 on" if wrong else ""
-    yield Check("threads", "environment", "note" if wrong else "ok", found, fix)
+    yield Check("threads", "environment", "note" if wrong else "ok", value, fix)
 
 
 def memory() -> Iterator[Check]:
-    """Look at memory, and whether freed blocks can be kept for the next tensor."""
+    """Check memory, and whether the C library can keep freed blocks for the next tensor."""
     from goodricke.models.runtime.memory import keep_freed_memory
 
-    whole, free = (os.sysconf("SC_PAGE_SIZE") * os.sysconf(name) for name in ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES"))
-    yield Check("memory", "of the machine", "ok", f"{whole / 2**30:.1f} GiB, {free / 2**30:.1f} GiB of it unused")
-    kept = keep_freed_memory()
-    found = "glibc: the commands keep freed blocks" if kept else "not glibc's: freed blocks go back to the system"
-    fix = "" if kept else "passes of ASTRAFier on a CPU take about a quarter longer"
-    yield Check("memory", "allocator", "ok" if kept else "note", found, fix)
+    total, free = (os.sysconf("SC_PAGE_SIZE") * os.sysconf(name) for name in ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES"))
+    yield Check("memory", "machine", "ok", f"{total / 2**30:.1f} GiB, {free / 2**30:.1f} GiB unused")
+    if keep_freed_memory():
+        yield Check("memory", "allocator", "ok", "glibc: the commands keep freed blocks")
+    else:
+        value = "not glibc's: freed blocks go back to the system"
+        yield Check("memory", "allocator", "note", value, "passes of ASTRAFier on a CPU take about a quarter longer")
 
 
 # ---- models and disks ---------------------------------------------------------------------------------------------
 
 
 def models(verify: bool) -> Iterator[Check]:
-    """Look at the models that come with the package, each for itself."""
+    """Check the models that come with the package, one by one."""
     from goodricke.models.hub import SHIPPED, shipped_models
 
     names = shipped_models()
     if not names:
-        yield Check("models", "shipped", "broken", f"none in {SHIPPED}", "pip install --force-reinstall goodricke")
+        yield Check("models", "shipped", "broken", f"none in {SHIPPED}", REINSTALL)
     for name in names:
-        yield from guarded("models", lambda name=name: iter([_model(name, verify)]), name)  # type: ignore[misc]
+        yield from run_checks("models", lambda name=name: iter([_model(name, verify)]), name)  # type: ignore[misc]
 
 
 def _model(name: str, verify: bool) -> Check:
@@ -311,71 +301,71 @@ def _model(name: str, verify: bool) -> Check:
 
     try:
         model = load_model(name)
-        found = f"{model.hash}, {len(model.classes)} classes, {model.config.family}"
-        worst = f", recorded logits reproduced to {verify_model(model):.1e}" if verify else ""
+        value = f"{model.hash}, {len(model.classes)} classes, {model.config.family}"
+        value += f", recorded logits reproduced to {verify_model(model):.1e}" if verify else ""
     except (ValueError, OSError) as error:
-        return Check("models", name, "broken", str(error), "pip install --force-reinstall goodricke")
-    return Check("models", name, "ok", found + worst, "" if verify else "loads; --verify also recomputes its outputs")
+        return Check("models", name, "broken", str(error), REINSTALL)
+    return Check("models", name, "ok", value, "" if verify else "loads; --verify also recomputes its outputs")
 
 
 def disk() -> Iterator[Check]:
-    """Look at the places where something is written, and the room there."""
-    yield _place("temporary files", Path(tempfile.gettempdir()), "set TMPDIR to a disk with room")
-    yield _place("here", Path.cwd(), "work in a folder of your own, on a disk with room", must=False)
+    """Check the folders that commands write to, and the space there."""
+    yield _folder("temporary files", Path(tempfile.gettempdir()), "set TMPDIR to a disk with space")
+    yield _folder("working folder", Path.cwd(), "work in a folder of your own, on a disk with space", required=False)
     home = Path(os.environ.get("HF_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"))
     hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
-    kept = sorted(path.name.removeprefix("models--").replace("--", "/") for path in hub.glob("models--*--*"))
+    cached = sorted(path.name.removeprefix("models--").replace("--", "/") for path in hub.glob("models--*--*"))
     offline = "; HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
-    yield Check("disk", "hub cache", "ok", f"{hub}: {', '.join(kept) or 'no model'}{offline}", "HF_HOME moves it")
+    yield Check("disk", "hub cache", "ok", f"{hub}: {', '.join(cached) or 'no model'}{offline}", "HF_HOME moves it")
 
 
-def _place(name: str, path: Path, fix: str, must: bool = True) -> Check:
-    """Return whether a folder can be written to, and the room in it."""
+def _folder(name: str, path: Path, fix: str, required: bool = True) -> Check:
+    """Return whether a folder can be written to, and the space on its disk."""
     free = shutil.disk_usage(path).free
     try:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        return Check("disk", name, "broken" if must else "note", f"{path} can't be written to ({error})", fix)
-    little = free < LITTLE
-    return Check("disk", name, "note" if little else "ok", f"{path}, {free / 1e9:.1f} GB free", fix if little else "")
+        return Check("disk", name, "broken" if required else "note", f"{path} can't be written to ({error})", fix)
+    low = free < LOW_SPACE
+    return Check("disk", name, "note" if low else "ok", f"{path}, {free / 1e9:.1f} GB free", fix if low else "")
 
 
-# ---- what a stream needs, if asked for ----------------------------------------------------------------------------
+# ---- streams, if their address is given ---------------------------------------------------------------------------
 
 
-def ask_broker(address: str) -> Iterator[Check]:
-    """Ask a Kafka broker for its topics."""
+def check_broker(address: str) -> Iterator[Check]:
+    """Check whether a Kafka broker lists its topics."""
     try:
         from confluent_kafka.admin import AdminClient
     except ImportError as error:
-        yield Check("stream", "broker", "broken", str(error), _extra_pip("alerts"))
+        yield Check("stream", "broker", "broken", str(error), _pip_extra("alerts"))
         return
     try:
-        quiet: dict[str, Any] = {
-            "bootstrap.servers": address,
-            "socket.timeout.ms": int(1000 * PATIENCE),
-            "log_level": 0,
-        }
-        topics = AdminClient(quiet).list_topics(timeout=PATIENCE).topics
+        timeout = int(1000 * TIMEOUT)
+        client = AdminClient({"bootstrap.servers": address, "socket.timeout.ms": timeout, "log_level": 0})
+        topics = client.list_topics(timeout=TIMEOUT).topics
     except Exception as error:
-        told = error.args[0].str() if error.args and hasattr(error.args[0], "str") else error
-        yield Check("stream", "broker", "broken", f"{address}: {told}", "is it running, and the address right?")
+        reason = error.args[0].str() if error.args and hasattr(error.args[0], "str") else error
+        yield Check("stream", "broker", "broken", f"{address}: {reason}", IS_IT_RUNNING)
         return
     yield Check("stream", "broker", "ok", f"{address}: {len(topics)} topics ({', '.join(sorted(topics)[:8])})")
 
 
-def ask_redis(address: str) -> Iterator[Check]:
-    """Ask a store whether it is there."""
+def check_redis(address: str) -> Iterator[Check]:
+    """Check whether a Redis store answers."""
+    from goodricke.alerts.store import without_password
+
     try:
         import redis
     except ImportError as error:
-        yield Check("stream", "redis", "broken", str(error), _extra_pip("alerts"))
+        yield Check("stream", "redis", "broken", str(error), _pip_extra("alerts"))
         return
+    shown = without_password(address)
     try:
-        client: Any = redis.Redis.from_url(address, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+        client: Any = redis.Redis.from_url(address, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
         version = client.info("server")["redis_version"]
     except Exception as error:
-        yield Check("stream", "redis", "broken", f"{address}: {error}", "is it running, and the address right?")
+        yield Check("stream", "redis", "broken", f"{shown}: {error}", IS_IT_RUNNING)
         return
-    yield Check("stream", "redis", "ok", f"{address}: version {version}")
+    yield Check("stream", "redis", "ok", f"{shown}: version {version}")
