@@ -22,7 +22,7 @@ from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read
 from goodricke.survey import Catalog
-from goodricke.survey.pack import Packing, by_object
+from goodricke.survey.pack import Packing, sort_by_object
 from goodricke.survey.shards import Entry, Folder, read_log, write_shard
 
 LIGHTKURVE = "LIGHTKURVE_PYTHON"  # a Python that has lightkurve, which wants another pandas
@@ -125,7 +125,7 @@ def copies(out: Path, stars: LightCurves, n: int) -> None:
         names = pa.array([f"copy {first + i}" for i in range(len(some))])
         part = replace(some, object_id=names, value=value, objects=None)
         name = f"shard-{first // SHARD:06d}.parquet"
-        size, sha256 = write_shard(out / name, by_object(part).to_arrow(), SHARD // 10)
+        size, sha256 = write_shard(out / name, sort_by_object(part).to_arrow(), SHARD // 10)
         folder.log(Entry(f"{first // SHARD:06d}", name, len(part), size, sha256))
     folder.finish()
 

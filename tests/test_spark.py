@@ -115,7 +115,7 @@ def test_the_function_goes_to_workers_and_refuses_another_model(curves, monkeypa
     work = pickle.loads(cloudpickle.dumps(classify_rows(MODEL)))
     (found,) = work(iter([fink(curves)]))
     assert len(found) == len(curves)
-    monkeypatch.setattr("goodricke.spark.loaded", lambda *told: gr.load_model("asas-v"))
+    monkeypatch.setattr("goodricke.spark.load_once", lambda *told: gr.load_model("asas-v"))
     with pytest.raises(ValueError, match="another model here"):
         list(work(iter([fink(curves)])))
 

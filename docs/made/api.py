@@ -39,7 +39,7 @@ ROOMS = {
     "Surveys": [
         "goodricke.survey.shards.Catalog",
         "goodricke.survey.hats.map_catalog",
-        "goodricke.survey.catalog.pack",
+        "goodricke.survey.pack.pack",
         "goodricke.survey.catalog.catalog",
     ],
     "Simulations": [

@@ -38,7 +38,7 @@ from goodricke.io import ReadOptions, nested
 from goodricke.io import table as rows
 from goodricke.io.frames import arrow_of
 from goodricke.models.bundle import load_model
-from goodricke.survey.catalog import ALONE, loaded
+from goodricke.survey.catalog import load_once
 
 # Fink's arrays of an alert with its history, and what the fields are called in the alert itself.
 FINK = {"cjd": "jd", "cmagpsf": "magpsf", "csigmapsf": "sigmapsf", "cfid": "fid", "cisdiffpos": "isdiffpos"}
@@ -75,15 +75,14 @@ class Work:
         ValueError
             If the model on this worker isn't the one that the work began with.
         """
-        network = loaded(self.model, "cpu", "auto")
+        network = load_once(self.model, "cpu", "auto")
         if network.hash != self.model_hash:
             raise ValueError(
                 f"{self.model} is another model here ({network.hash}) than where the work began ({self.model_hash}): "
                 "give all workers the same files"
             )
         curves = nested.from_table(self._as_alerts(frame), self.options, "the rows")
-        with ALONE:
-            table = classify(curves, network, self.passes, self.seed).table
+        table = classify(curves, network, self.passes, self.seed).table
         made = table.column_names[1 : table.column_names.index("model_hash") + 1]  # without object_id
         table = table.select([name for name in made if self.embedding or name != "embedding"])
         return table.cast(pa.schema([pa.field(f.name, _plain(f.type)) for f in table.schema]))

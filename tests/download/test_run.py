@@ -15,8 +15,9 @@ import pytest
 from goodricke.download.fetch import Fetcher
 from goodricke.download.http import Client, Manners
 from goodricke.download.kepler import Kepler
-from goodricke.download.run import Down, alone
+from goodricke.download.run import Down
 from goodricke.io import read
+from goodricke.survey.jobs import lock_folder
 from goodricke.survey.shards import read_manifest
 from tests.download.server import BUSY, KEPLER, NONE, PAGE, Answer, kepler_file, kepler_path
 
@@ -174,7 +175,7 @@ def test_files_are_kept_if_asked_for(filled, make, tmp_path, real_kepler):
 def test_two_at_once_in_one_folder_are_one_too_many(filled, make):
     download = make(Kepler(9, base_url=filled.url), LIST)
     download.out.mkdir()
-    with alone(download.out), pytest.raises(ValueError, match="another run is at work there"):
+    with lock_folder(download.out), pytest.raises(ValueError, match="another run is at work there"):
         again(download).run()
     assert download.run()["rows"] == 5
 

@@ -67,17 +67,17 @@ def test_a_file_that_cannot_be_read_is_told(client, explorer, tmp_path, monkeypa
 
 def test_what_is_written_in_the_same_moment_is_seen(tmp_path, monkeypatch):
     path = tmp_path / "l.csv"
-    labels, whole = Labels(path), module.whole_file
+    labels, complete = Labels(path), module.atomic_path
 
     @contextmanager
     def overtaken(path):
-        with whole(path) as file:
-            yield file
+        with complete(path) as partial:
+            yield partial
         other = path.with_name("other")
         other.write_text(path.read_text().replace("EA", "EB"))
         other.replace(path)
 
-    monkeypatch.setattr(module, "whole_file", overtaken)
+    monkeypatch.setattr(module, "atomic_path", overtaken)
     labels.put("a", "EA", None)
     assert labels.of("a").label == "EB"
 

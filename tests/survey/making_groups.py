@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from goodricke.data.predictions import Predictions
+from tests.making import predictions_of
 
 CLASSES = ("EA", "EB", "RRAB")
 
@@ -20,10 +21,8 @@ def groups(n: int = 90, d: int = 6, seed: int = 0, failed: float = 0.1, noise: f
     p = np.eye(len(CLASSES))[label] * 0.5 + rng.dirichlet(np.ones(len(CLASSES)), n) * 0.5
     status = np.where(rng.random(n) < failed, "TOO_FEW_POINTS", "OK")
     ids = more.pop("ids", [f"S{i:05d}" for i in range(n)])
-    made = Predictions.build(
-        *(pa.array(ids), status, CLASSES, p, np.full(n, 50)),
-        **{"embedding": embedding, "model": "tiny", "model_hash": "0123456789ab", **more},
-    )
+    options = {"embedding": embedding, "model": "tiny", "model_hash": "0123456789ab"} | more
+    made = predictions_of(ids, status, CLASSES, p, np.full(n, 50), **options)
     names = pa.array(np.array(CLASSES)[label])
     return Predictions(made.table.append_column("label", names), made.classes)
 

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from goodricke.data.formats import Rows
 from goodricke.data.predictions import Predictions
-from goodricke.survey.shards import shards_in
+from goodricke.survey.shards import completed_shards
+from tests.making import predictions_of
 
 CLASSES = ("EA", "RRAB", "ROT")
 
@@ -28,8 +29,12 @@ def predictions(n: int = 60, stars: int | None = None, seed: int = 0, failed: fl
     )
     p = rng.dirichlet(np.ones(len(CLASSES)) / 2, n)
     status = np.where(rng.random(n) < failed, "TOO_FEW_POINTS", "OK")
-    return Predictions.build(
-        *(pa.array([f"S{s:07d}" for s in star]), status, CLASSES, p, rng.integers(5, 500, n)),
+    return predictions_of(
+        [f"S{s:07d}" for s in star],
+        status,
+        CLASSES,
+        p,
+        rng.integers(5, 500, n),
         spread=p / 10,
         mutual_information=p[:, 0] / 5,
         embedding=rng.normal(size=(n, 4)),
@@ -41,7 +46,7 @@ def predictions(n: int = 60, stars: int | None = None, seed: int = 0, failed: fl
 
 
 def rows(found: Predictions, **about: str) -> Rows:
-    return Rows.of(found.table, {**found.about, **about})
+    return Rows.of(found.table, {**found.metadata, **about})
 
 
 def assert_same_shards(one: Path, two: Path) -> None:
@@ -49,8 +54,8 @@ def assert_same_shards(one: Path, two: Path) -> None:
 
     A process that did much else before was seen to round otherwise (1e-8) than a new one: why is not known.
     """
-    names = [entry.shard for entry in shards_in(one)]
-    assert names == [entry.shard for entry in shards_in(two)]
+    names = [entry.shard for entry in completed_shards(one)]
+    assert names == [entry.shard for entry in completed_shards(two)]
     assert len(names) > 3
     for name in names:
         here, there = (pq.read_table(path / name).to_pandas() for path in (one, two))

@@ -21,7 +21,7 @@ from goodricke.survey import Catalog
 from goodricke.survey import catalog as classifying
 from goodricke.survey import catalog as run
 from goodricke.survey.catalog import DENSE_POINTS, FEWEST_POINTS, MULTIBAND_POINTS, Classification, task_points
-from goodricke.survey.shards import LOG, Folder, read_log, read_manifest, shards_in
+from goodricke.survey.shards import LOG, Folder, completed_shards, read_log, read_manifest
 from goodricke.survey.tasks import Task
 from tests.survey.making_tables import assert_same_shards
 
@@ -56,7 +56,7 @@ def uninterrupted(tmp_path_factory, pack, folded_model):
 def test_a_catalog_has_the_rows_of_classify(uninterrupted, pack, folded_model):
     direct = classify(read(pack), folded_model, passes=2)
     catalog = Catalog.open(uninterrupted).read()
-    assert len(shards_in(uninterrupted)) > 10
+    assert len(completed_shards(uninterrupted)) > 10
     assert catalog["object_id"].to_pylist() == direct.table["object_id"].to_pylist()
     assert catalog["class"].to_pylist() == direct.table["class"].to_pylist()
     for name in direct.table.column_names:

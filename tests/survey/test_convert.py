@@ -34,7 +34,7 @@ def folder(tmp_path):
         if k:
             table = table.append_column("bp_rp", pa.array(np.linspace(0, 2, len(table))))
         size, sha256 = write_shard(path / f"shard-{k}.parquet", table, 50, input=f"in{k}", model="tiny")
-        book.log(Entry(str(k), f"shard-{k}.parquet", len(table), size, sha256, more={"input": f"in{k}"}))
+        book.log(Entry(str(k), f"shard-{k}.parquet", len(table), size, sha256, details={"input": f"in{k}"}))
     book.finish()
     return path
 

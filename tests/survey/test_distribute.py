@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from goodricke.survey import catalog
-from goodricke.survey.jobs import AHEAD, client_of, on_dask
+from goodricke.survey.jobs import AHEAD, open_client, run_on_dask
 from tests.survey.making_tables import assert_same_shards
 
 distributed = pytest.importorskip("distributed", reason="needs goodricke[dask]")
@@ -35,14 +35,14 @@ def cluster():
 
 
 def test_every_task_is_done_once_and_failures_are_told(cluster):
-    done = dict(on_dask(fail_at_two, range(30), cluster.scheduler_address, 2))
+    done = dict(run_on_dask(fail_at_two, range(30), cluster.scheduler_address, 2))
     assert isinstance(done.pop(2), ValueError)
     assert done == {x: x for x in range(30) if x != 2}
 
 
 def test_a_worker_killed_at_work_loses_nothing(cluster, tmp_path):
     tasks, done = [(str(tmp_path), k) for k in range(30)], []
-    for number, result in enumerate(on_dask(slowly, tasks, cluster.scheduler_address, 2)):
+    for number, result in enumerate(run_on_dask(slowly, tasks, cluster.scheduler_address, 2)):
         done.append(result)
         if number == 5:
             newest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -63,31 +63,33 @@ def test_dask_writes_the_shards_that_one_process_writes(cluster, tmp_path, folde
 
 
 def test_a_cluster_of_its_own_is_made_and_closed():
-    with client_of("local", 1) as client:
+    with open_client("local", 1) as client:
         assert client.submit(sum, [1, 2]).result() == 3
         assert [w["nthreads"] for w in client.scheduler_info()["workers"].values()] == [1]
 
 
 @pytest.mark.parametrize("where", ["here", "slurm:/nowhere.toml"])
 def test_no_such_cluster_is_told(where):
-    with pytest.raises(ValueError, match=where.removeprefix("slurm:")), client_of(where, 1):
+    with pytest.raises(ValueError, match=where.removeprefix("slurm:")), open_client(where, 1):
         pass
 
 
 def test_slurm_jobs_are_asked_for_as_the_file_says(tmp_path):
     jobqueue = pytest.importorskip("dask_jobqueue", reason="needs goodricke[dask]")
-    from goodricke.survey.jobs import slurm_settings
+    from goodricke.survey.jobs import read_slurm_settings
 
     file = tmp_path / "slurm.toml"
     file.write_text('queue = "short"\ncores = 1\nmemory = "4GB"\nwalltime = "00:30:00"\n')
-    script = jobqueue.SLURMCluster(**slurm_settings(file), scheduler_options={"dashboard_address": None}).job_script()
+    script = jobqueue.SLURMCluster(
+        **read_slurm_settings(file), scheduler_options={"dashboard_address": None}
+    ).job_script()
     assert "#SBATCH -p short" in script
     assert "#SBATCH -t 00:30:00" in script
 
 
 def test_workers_that_come_later_get_tasks_too(tmp_path):
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as growing:
-        done = on_dask(slowly, [(str(tmp_path), k) for k in range(30)], growing.scheduler_address, 1)
+        done = run_on_dask(slowly, [(str(tmp_path), k) for k in range(30)], growing.scheduler_address, 1)
         results = [next(done)]
         growing.scale(3)
         growing.wait_for_workers(3)

@@ -4,15 +4,16 @@ from importlib.resources import files
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import ReadOptions, read
-from goodricke.survey import catalog
+from goodricke.survey.catalog import catalog
 from goodricke.survey.jobs import lock_folder
-from goodricke.survey.pack import Packing, by_object, left
-from goodricke.survey.shards import Folder, read_manifest, shards_in
-from goodricke.survey.tasks import Task, plan
+from goodricke.survey.pack import Packing, pack, sort_by_object
+from goodricke.survey.shards import Folder, completed_shards, read_manifest
+from goodricke.survey.tasks import Task, plan_tasks, run_tasks, unfinished
 
 EXAMPLES = str(files("goodricke").joinpath("data", "examples", "asas"))
 
@@ -26,11 +27,11 @@ def same(a: LightCurves, b: LightCurves) -> bool:
 
 
 def test_a_pack_holds_what_the_files_hold(tmp_path, stars):
-    assert catalog.pack([EXAMPLES], tmp_path / "p") == 0
+    assert pack([EXAMPLES], tmp_path / "p") == 0
     packed = read(tmp_path / "p")
-    assert same(packed, by_object(stars))
+    assert same(packed, sort_by_object(stars))
     assert packed.column("source").tolist() == sorted(example_files(), key=lambda path: (len(path), path))
-    assert np.array_equal(packed.column("n_read"), by_object(stars).column("n_read"))
+    assert np.array_equal(packed.column("n_read"), sort_by_object(stars).column("n_read"))
 
 
 def test_workers_make_the_same_shards(tmp_path):
@@ -38,30 +39,30 @@ def test_workers_make_the_same_shards(tmp_path):
         out = tmp_path / str(workers)
         job = Packing(out, shard_points=2000)
         folder, tasks = _begin(job, 600)
-        catalog.carry_out(folder, job, tasks, workers, None, "files", catalog.Console(quiet=True))
+        run_tasks(folder, job, tasks, workers, None, "files", Console(quiet=True))
         folder.finish()
-    one, two = ([(e.shard, e.rows, e.sha256) for e in shards_in(tmp_path / str(w))] for w in (1, 2))
+    one, two = ([(e.shard, e.rows, e.sha256) for e in completed_shards(tmp_path / str(w))] for w in (1, 2))
     assert one == two
     assert len(one) > 2
 
 
 def _begin(job, points):
     folder = Folder(job.out, "pack", job.settings).begin()
-    return folder, left(folder, plan(job.out, example_files(), points, job.options))
+    return folder, unfinished(folder, plan_tasks(job.out, example_files(), points, job.options))
 
 
 def test_full_shards_are_closed_and_new_ones_begun(tmp_path):
-    assert catalog.pack([EXAMPLES], tmp_path / "p", shard_points=1000) == 0
-    entries = shards_in(tmp_path / "p")
+    assert pack([EXAMPLES], tmp_path / "p", shard_points=1000) == 0
+    entries = completed_shards(tmp_path / "p")
     assert len(entries) > 3
     assert sum(e.rows for e in entries) == 12
-    assert same(by_object(read(tmp_path / "p")), by_object(read(example_files())))
+    assert same(sort_by_object(read(tmp_path / "p")), sort_by_object(read(example_files())))
 
 
 def test_units_go_into_shards_of_their_own(tmp_path, shared):
     sources = [EXAMPLES, str(shared / "data/formats/kepler_tess"), str(shared / "data/formats/tglc")]
-    assert catalog.pack(sources, tmp_path / "p") == 0
-    told = [pq.read_schema(tmp_path / "p" / str(e.shard)).metadata for e in shards_in(tmp_path / "p")]
+    assert pack(sources, tmp_path / "p") == 0
+    told = [pq.read_schema(tmp_path / "p" / str(e.shard)).metadata for e in completed_shards(tmp_path / "p")]
     units = {(meta[b"unit"], meta[b"time_scale"]) for meta in told}
     assert len(units) == len(told) == 4
 
@@ -71,7 +72,7 @@ def test_bad_files_are_listed_and_the_rest_is_packed(tmp_path):
     (tmp_path / "in" / "good.csv").write_text("time,mag,err\n" + "".join(f"{t},{10 + t % 2},0.1\n" for t in range(50)))
     (tmp_path / "in" / "empty.csv").write_text("")
     (tmp_path / "in" / "page.csv").write_text("<!DOCTYPE html><html>sorry</html>")
-    assert catalog.pack([str(tmp_path / "in"), str(tmp_path / "nowhere.fits")], tmp_path / "p") == 3
+    assert pack([str(tmp_path / "in"), str(tmp_path / "nowhere.fits")], tmp_path / "p") == 3
     with open(tmp_path / "p" / "unreadable.csv") as file:
         rows = list(csv.DictReader(file))
     assert {row["file"].rsplit("/", 1)[1] for row in rows} == {"empty.csv", "page.csv", "nowhere.fits"}
@@ -87,19 +88,19 @@ def test_new_files_are_added_and_changed_ones_packed_again(tmp_path):
         (source / f"{name}.csv").write_text("time,mag\n" + "".join(f"{t},{10 + t % 3}\n" for t in range(n)))
 
     write("a", 20)
-    catalog.pack([str(source)], out)
+    pack([str(source)], out)
     write("b", 30)
-    catalog.pack([str(source)], out)
+    pack([str(source)], out)
     assert sorted(zip(read(out).ids, read(out).n_obs.tolist(), strict=True)) == [("a", 20), ("b", 30)]
     write("a", 25)
-    catalog.pack([str(source)], out)
+    pack([str(source)], out)
     assert sorted(zip(read(out).ids, read(out).n_obs.tolist(), strict=True)) == [("a", 25), ("b", 30)]
 
 
 def test_a_big_nested_file_is_cut_at_its_row_groups(tmp_path, stars):
     path = tmp_path / "nested.parquet"
     pq.write_table(stars.to_arrow(), path, row_group_size=2)
-    tasks = plan(tmp_path, [str(path)], 1500, ReadOptions())
+    tasks = plan_tasks(tmp_path, [str(path)], 1500, ReadOptions())
     assert len(tasks) > 2
     parts = [curves for task in tasks for curves, _ in task.batches(ReadOptions())]
     assert same(LightCurves.concat(parts), stars)
@@ -130,14 +131,14 @@ def test_a_damaged_row_group_is_told_and_not_raised(tmp_path, stars):
 
 
 def test_a_catalog_is_no_source_of_light_curves(tmp_path, folded_model):
-    catalog.catalog([EXAMPLES], str(folded_model.folder), tmp_path / "c", passes=0)
+    catalog([EXAMPLES], str(folded_model.folder), tmp_path / "c", passes=0)
     with pytest.raises(ValueError, match="predictions, not light curves"):
-        catalog.catalog([str(tmp_path / "c")], str(folded_model.folder), tmp_path / "d", passes=0)
+        catalog([str(tmp_path / "c")], str(folded_model.folder), tmp_path / "d", passes=0)
 
 
 def test_light_curves_of_an_object_are_neighbours_in_time():
     curves = LightCurves.from_arrays(["10", "9", "10", "9"], [0, 1, 2, 3, 3], [5.0, 1.0, 2.0], [1.0, 1.0, 1.0])
-    assert [(i, list(c.time)) for i, c in zip(by_object(curves).ids, by_object(curves), strict=True)] == [
+    assert [(i, list(c.time)) for i, c in zip(sort_by_object(curves).ids, sort_by_object(curves), strict=True)] == [
         ("9", [1.0]),
         ("9", []),
         ("10", [2.0]),
@@ -152,7 +153,7 @@ def write_csv(path, n=20):
 
 def test_a_file_given_twice_is_packed_once(tmp_path):
     write_csv(tmp_path / "in" / "a.csv")
-    assert catalog.pack([str(tmp_path / "in"), str(tmp_path / "in" / "a.csv")], tmp_path / "p") == 0
+    assert pack([str(tmp_path / "in"), str(tmp_path / "in" / "a.csv")], tmp_path / "p") == 0
     assert read(tmp_path / "p").ids == ["a"]
 
 
@@ -161,7 +162,7 @@ def test_a_pack_inside_its_source_is_not_packed_again(tmp_path):
     write_csv(source / "a.csv")
     (source / "empty.csv").write_text("")
     for _ in range(2):
-        assert catalog.pack([str(source)], out, options={"recursive": True}) == 3
+        assert pack([str(source)], out, options={"recursive": True}) == 3
     assert read(sorted(out.glob("*.parquet"))).ids == ["a"]
     assert read_manifest(out)["rows"] == 1
 
@@ -169,18 +170,18 @@ def test_a_pack_inside_its_source_is_not_packed_again(tmp_path):
 def test_mended_files_are_unreadable_no_more(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.csv").write_text("")
-    assert catalog.pack([str(tmp_path / "in")], tmp_path / "p") == 3
+    assert pack([str(tmp_path / "in")], tmp_path / "p") == 3
     write_csv(tmp_path / "in" / "a.csv")
-    assert catalog.pack([str(tmp_path / "in")], tmp_path / "p") == 0
+    assert pack([str(tmp_path / "in")], tmp_path / "p") == 0
     assert not (tmp_path / "p" / "unreadable.csv").exists()
 
 
 def test_what_was_packed_outlives_its_files(tmp_path, caplog):
     write_csv(tmp_path / "in" / "a.csv")
-    catalog.pack([str(tmp_path / "in")], tmp_path / "p")
+    pack([str(tmp_path / "in")], tmp_path / "p")
     (tmp_path / "in" / "a.csv").unlink()
     write_csv(tmp_path / "in" / "b.csv")
-    assert catalog.pack([str(tmp_path / "in")], tmp_path / "p") == 0
+    assert pack([str(tmp_path / "in")], tmp_path / "p") == 0
     assert sorted(read(tmp_path / "p").ids) == ["a", "b"]
     assert "a.csv) are gone" in caplog.text
 
@@ -188,8 +189,8 @@ def test_what_was_packed_outlives_its_files(tmp_path, caplog):
 def test_a_shard_that_is_lost_is_made_again(tmp_path):
     write_csv(tmp_path / "in" / "a.csv")
     for _ in range(2):
-        assert catalog.pack([str(tmp_path / "in")], tmp_path / "p") == 0
-        shard = tmp_path / "p" / str(shards_in(tmp_path / "p")[0].shard)
+        assert pack([str(tmp_path / "in")], tmp_path / "p") == 0
+        shard = tmp_path / "p" / str(completed_shards(tmp_path / "p")[0].shard)
         assert shard.exists()
         shard.unlink()
 
@@ -203,9 +204,9 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path, monkeypatc
 
     write_csv(source / "a.csv", 20)
     monkeypatch.setattr(Packing, "_write", late)
-    catalog.pack([str(source)], out)
+    pack([str(source)], out)
     monkeypatch.setattr(Packing, "_write", write)
-    catalog.pack([str(source)], out)
+    pack([str(source)], out)
     assert read(out).n_obs.tolist() == [30]
 
 
@@ -218,20 +219,20 @@ def test_a_nested_file_written_anew_has_all_its_rows_and_no_others(tmp_path, sta
         if size != 2:
             pq.write_table(stars.to_arrow(), path, row_group_size=size)
         folder = Folder(out, "pack", job.settings).begin()
-        tasks = left(folder, plan(out, [str(path)], 100, job.options))
-        catalog.carry_out(folder, job, tasks, 1, None, "files", catalog.Console(quiet=True))
+        tasks = unfinished(folder, plan_tasks(out, [str(path)], 100, job.options))
+        run_tasks(folder, job, tasks, 1, None, "files", Console(quiet=True))
         folder.finish()
-    assert same(by_object(read(out)), by_object(stars))
-    assert left(folder, plan(out, [str(path)], 100, job.options)) == []
+    assert same(sort_by_object(read(out)), sort_by_object(stars))
+    assert unfinished(folder, plan_tasks(out, [str(path)], 100, job.options)) == []
 
 
 def test_two_runs_at_once_keep_out_of_each_others_way(tmp_path):
-    for go in (lambda: catalog.pack([EXAMPLES], tmp_path), lambda: catalog.catalog([EXAMPLES], "asas-v", tmp_path)):
+    for go in (lambda: pack([EXAMPLES], tmp_path), lambda: catalog([EXAMPLES], "asas-v", tmp_path)):
         with lock_folder(tmp_path), pytest.raises(ValueError, match="another run is at work there"):
             go()
 
 
 def test_a_source_that_does_not_exist_is_wrong_usage_and_leaves_no_task(tmp_path):
     with pytest.raises(ValueError, match="nowhere: names no file"):
-        catalog.pack([str(tmp_path / "nowhere")], tmp_path / "p")
-    assert catalog.pack([EXAMPLES], tmp_path / "p") == 0
+        pack([str(tmp_path / "nowhere")], tmp_path / "p")
+    assert pack([EXAMPLES], tmp_path / "p") == 0

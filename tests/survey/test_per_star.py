@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke.data.formats import Rows
-from goodricke.data.predictions import entropy
 from goodricke.survey.per_star import FLOOR, per_star
+from goodricke.uncertainty.entropy import entropy
 from tests.survey.making_tables import CLASSES, predictions, rows
 
 P = [f"p_{c}" for c in CLASSES]

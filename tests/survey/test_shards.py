@@ -1,6 +1,5 @@
 import hashlib
 import json
-import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,11 +11,9 @@ from goodricke.survey.shards import (
     Catalog,
     Entry,
     Folder,
-    alone,
+    completed_shards,
     read_log,
     read_manifest,
-    shards_in,
-    whole_file,
     write_shard,
 )
 
@@ -30,12 +27,12 @@ def folder(tmp_path):
 
 def add(folder, task, table=ROWS, **more):
     size, sha256 = write_shard(folder.path / f"shard-{task}.parquet", table, 10)
-    folder.log(Entry(task, f"shard-{task}.parquet", len(table), size, sha256, more=more))
+    folder.log(Entry(task, f"shard-{task}.parquet", len(table), size, sha256, details=more))
 
 
 def test_a_line_of_the_log_is_read_as_it_was_written():
-    entry = Entry("7", "shard-7.parquet", 3, 100, "ab", 1.5, more={"status": {"OK": 3}})
-    assert Entry.of(entry.line()) == entry
+    entry = Entry("7", "shard-7.parquet", 3, 100, "ab", 1.5, details={"status": {"OK": 3}})
+    assert Entry.from_json(entry.to_json()) == entry
 
 
 def test_a_shard_is_whole_and_its_hash_is_that_of_the_file(folder):
@@ -44,21 +41,6 @@ def test_a_shard_is_whole_and_its_hash_is_that_of_the_file(folder):
     assert (size, sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert pq.read_table(folder.path / "shard-0.parquet").replace_schema_metadata().equals(ROWS)
     assert pq.read_schema(folder.path / "shard-0.parquet").metadata[b"model"] == b"m"
-
-
-def test_a_write_that_fails_leaves_what_was_there(tmp_path):
-    path = tmp_path / "f"
-    path.write_text("old")
-
-    def fail():
-        with whole_file(path) as file:
-            file.write(b"new, half of it")
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["f"]
 
 
 def test_a_folder_is_continued_with_the_same_settings_only(folder):
@@ -106,11 +88,13 @@ def test_of_a_task_with_several_shards_those_of_its_last_time_count(folder):
     for part in range(3):
         add(folder, f"0/{part}".replace("/", "-"))
         folder.log(Entry(f"0/{part}", f"shard-0-{part}.parquet", 2, 1, "x"))
-    assert [e.task for e in shards_in(folder.path) if e.task.startswith("0/")] == []  # not all of them: no word yet
-    folder.log(Entry("0", more={"parts": 3}))
-    assert [e.task for e in shards_in(folder.path) if "/" in e.task] == ["0/0", "0/1", "0/2"]
-    folder.log(Entry("0", more={"parts": 1}))
-    assert [e.task for e in shards_in(folder.path) if "/" in e.task] == ["0/0"]
+    assert [
+        e.task for e in completed_shards(folder.path) if e.task.startswith("0/")
+    ] == []  # not all of them: no word yet
+    folder.log(Entry("0", details={"parts": 3}))
+    assert [e.task for e in completed_shards(folder.path) if "/" in e.task] == ["0/0", "0/1", "0/2"]
+    folder.log(Entry("0", details={"parts": 1}))
+    assert [e.task for e in completed_shards(folder.path) if "/" in e.task] == ["0/0"]
 
 
 def test_the_manifest_sums_up(folder):
@@ -153,24 +137,6 @@ def test_what_is_no_catalog_is_said_so(tmp_path):
         Catalog.open(tmp_path / "x.parquet")
 
 
-@pytest.mark.parametrize("breaks", [False, True])
-def test_a_full_disk_leaves_no_half_file(tmp_path, breaks):
-    path, partial = tmp_path / "f", tmp_path / f".f.{os.getpid()}.partial"
-    path.write_text("old")
-    partial.symlink_to("/dev/full")  # takes nothing that is flushed
-
-    def fail():
-        with whole_file(path) as file:
-            file.write(b"new")
-            if breaks:
-                raise RuntimeError("in the middle")
-
-    with pytest.raises(RuntimeError if breaks else OSError, match="in the middle" if breaks else "No space left"):
-        fail()
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["f"]
-
-
 def test_the_thumbnail_of_a_hats_catalog_is_none_of_its_rows(tmp_path):
     part = tmp_path / "dataset" / "Norder=0" / "Dir=0" / "Npix=3.parquet"
     part.parent.mkdir(parents=True)
@@ -179,14 +145,6 @@ def test_the_thumbnail_of_a_hats_catalog_is_none_of_its_rows(tmp_path):
     pq.write_table(ROWS, tmp_path / "dataset" / "data_thumbnail.parquet")
     assert len(Catalog.open(tmp_path)) == 2
     assert find(tmp_path) == [str(part)]
-
-
-def test_a_second_run_in_a_folder_is_refused_until_the_first_is_gone(tmp_path):
-    with alone(tmp_path / "c"), pytest.raises(ValueError, match="another run is at work there"), alone(tmp_path / "c"):
-        pass
-    with alone(tmp_path / "c"):
-        pass
-    assert list((tmp_path / "c").iterdir()) == []
 
 
 def test_shards_that_count_no_more_are_swept_away_at_the_end(folder):

@@ -26,7 +26,14 @@ def catalog(tmp_path: Path, stars, folded_model) -> Path:
 
 
 def test_similar_writes_a_table_and_a_picture(catalog: Path, tmp_path: Path, stars) -> None:
-    told = ["--light-curves", Path(example_files()[0]).parent, "--plot", tmp_path / "n.png", "--out", tmp_path / "n.csv"]
+    told = [
+        "--light-curves",
+        Path(example_files()[0]).parent,
+        "--plot",
+        tmp_path / "n.png",
+        "--out",
+        tmp_path / "n.csv",
+    ]
     code, text = run("similar", stars.ids[2], "--catalog", catalog, "-k", 4, *told)
     assert code == 0, text
     table = pd.read_csv(tmp_path / "n.csv", dtype={"query": str, "object_id": str})

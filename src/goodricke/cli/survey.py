@@ -40,7 +40,7 @@ def pack(
     Next: goodricke catalog OUT --model MODEL --out CATALOG
     Exit code: 0 all read, 3 some were not, 2 wrong usage.
     """
-    from goodricke.survey.catalog import pack as run
+    from goodricke.survey.pack import pack as run
 
     exit_with(run, sources, out, workers, options=reading)
 

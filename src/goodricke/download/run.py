@@ -25,14 +25,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from goodricke.data.files import atomic_write
 from goodricke.data.lightcurves import LightCurves
 from goodricke.download.archive import ABSENT, FAILED, NO_TARGET, Archive, Ask, Missing
 from goodricke.download.fetch import Fetcher, Had
 from goodricke.download.http import Client
 from goodricke.download.targets import Targets
 from goodricke.io import ReadOptions
-from goodricke.survey.pack import GROUP_POINTS, by_object, settings_of
-from goodricke.survey.shards import Entry, Folder, alone, whole_file, write_shard
+from goodricke.survey.jobs import lock_folder
+from goodricke.survey.pack import GROUP_POINTS, sort_by_object
+from goodricke.survey.shards import Entry, Folder, write_shard
+from goodricke.survey.tasks import reading_settings
 
 TARGETS, MISSING = "_targets.csv", "_missing.csv"  # underscores: no files of light curves
 ENOUGH = 4  # failures in a row, and two more for each connection, that show a server to be down
@@ -80,7 +83,7 @@ class Download:
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the contents of the shards."""
-        told = {"download": self.archive.NAME, **self.archive.settings, "reading": settings_of(self.options)}
+        told = {"download": self.archive.NAME, **self.archive.settings, "reading": reading_settings(self.options)}
         return told | {"targets": self.targets.fingerprint, "per_shard": self.per_shard}
 
     def run(self, tick: Callable[[int], None] = lambda targets: None) -> dict[str, Any]:
@@ -99,13 +102,12 @@ class Download:
             If the folder holds something else, or another download is at work in it.
         """
         self.out.mkdir(parents=True, exist_ok=True)
-        with alone(self.out):
+        with lock_folder(self.out):
             return self._run(tick)
 
     def _run(self, tick: Callable[[int], None]) -> dict[str, Any]:
         folder = Folder(self.out, "pack", self.settings).begin()
-        with whole_file(self.out / TARGETS) as file:
-            file.write(self.targets.csv(self.archive))
+        atomic_write(self.out / TARGETS, self.targets.csv(self.archive))
         entries = folder.entries()
         for name in entries:
             self._put_away(self.out / f".{name}")  # of a run that was killed between log and broom
@@ -140,7 +142,7 @@ class Download:
         for portion in self.portions():
             attempts = [entries[p.name] for p in self._attempts(portion, entries) if p.name in entries]
             for number, entry in enumerate(attempts, 1):
-                rows = (Missing(*row) for row in entry.more.get("missing", []))
+                rows = (Missing(*row) for row in entry.details.get("missing", []))
                 found += [row for row in rows if row.kind != FAILED or number == len(attempts)]
         return found
 
@@ -166,13 +168,13 @@ class Download:
         missing += odd
         told: dict[str, Any] = {"targets": len(portion.targets), "missing": [list(row) for row in missing]}
         if not parts:
-            return Entry(portion.name, seconds=round(time.perf_counter() - begun, 3), more=told)
+            return Entry(portion.name, seconds=round(time.perf_counter() - begun, 3), details=told)
         curves, name = self._joined(parts), f"{portion.name}.parquet"
         rows = max(1, int(GROUP_POINTS * len(curves) / max(len(curves.time), 1)))
         size, sha256 = write_shard(self.out / name, curves.to_arrow(), rows)
         told |= {"points": len(curves.time), "unit": curves.unit}
         seconds = round(time.perf_counter() - begun, 3)
-        return Entry(portion.name, name, len(curves), size, sha256, seconds, more=told)
+        return Entry(portion.name, name, len(curves), size, sha256, seconds, details=told)
 
     def _all(self, asks: Sequence[Ask], fetcher: Fetcher, tick: Callable[[int], None]) -> list[Had]:
         """Get all that is asked for, by several connections; return it in the order asked for.
@@ -211,7 +213,7 @@ class Download:
         owners = [target for target, part in parts for _ in range(len(part))]
         columns = self.targets.rows(owners)
         named = {name: columns[name] for name in columns.column_names}
-        return by_object(curves.with_columns(**named).sorted())
+        return sort_by_object(curves.with_columns(**named).sorted())
 
     def _put_away(self, hidden: Path) -> None:
         """Delete a portion's files, or keep them where they are to be kept."""
@@ -227,8 +229,7 @@ class Download:
     def _list(self, missing: Sequence[Missing]) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([Missing._fields, *missing])
-        with whole_file(self.out / MISSING) as file:
-            file.write(text.getvalue().encode())
+        atomic_write(self.out / MISSING, text.getvalue())
 
 
 def _alike(parts: list[tuple[str, LightCurves]]) -> tuple[list[tuple[str, LightCurves]], list[Missing]]:
@@ -244,7 +245,7 @@ def _alike(parts: list[tuple[str, LightCurves]]) -> tuple[list[tuple[str, LightC
 
 
 def _failed(entry: Entry) -> tuple[str, ...]:
-    return tuple(row[0] for row in entry.more.get("missing", []) if row[1] == FAILED)
+    return tuple(row[0] for row in entry.details.get("missing", []) if row[1] == FAILED)
 
 
 def _next(portion: Portion, targets: tuple[str, ...]) -> Portion:

@@ -1,12 +1,10 @@
-"""What an explorer has open: a catalog, its light curves, its model, labels, a running alert engine."""
+"""Everything that an explorer has open: a catalog, light curves, a model, labels, a running alert engine."""
 
 from __future__ import annotations
 
 import logging
 import re
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from goodricke.explorer.annotations import Labels
+from goodricke.data.lightcurves import LightCurves
+from goodricke.explorer.annotations import LabelFile
+from goodricke.explorer.cache import Cache
 from goodricke.explorer.diagrams import Diagrams
 from goodricke.explorer.light_curves import Sources
-from goodricke.explorer.live import Live
-from goodricke.explorer.store import Store, open_store
+from goodricke.explorer.live import EngineMonitor
+from goodricke.explorer.store import Progress, RowStore, open_row_store
 from goodricke.explorer.table import Table
 from goodricke.survey.crossmatch import read_table
 from goodricke.survey.embeddings import EMBEDDING
@@ -31,91 +31,82 @@ from goodricke.survey.variability import PLACE
 
 if TYPE_CHECKING:
     from goodricke.models.bundle import Model
-    from goodricke.service.model_queue import Desk
+    from goodricke.service.model_queue import ModelQueue
     from goodricke.survey.similar import Neighbours
 
 log = logging.getLogger("goodricke")
 
-REMEMBERED = 256  # periodograms, histories and pictures
+CACHED_RESULTS = 256  # periodograms, histories and thumbnails
 
 
 @dataclass(eq=False)
 class Explorer:
-    """Everything that the pages are made of; see `open_explorer`."""
+    """What the pages are made from; see `open_explorer`."""
 
     catalog: Catalog
-    store: Store
-    labels: Labels
+    store: RowStore
+    labels: LabelFile
     table: Table
     diagrams: Diagrams
     about: dict[str, str]  # model, model_hash, ...
     model: Model | None = None
-    no_model: str = ""  # why there is none
+    no_model: str = ""  # why there is no model
     light_curves: Sources | None = None
-    live: Live | None = None
-    _remembered: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    engine: EngineMonitor | None = None
+    cache: Cache = field(default_factory=lambda: Cache(CACHED_RESULTS))
 
-    @cached_property
+    @property
     def classes(self) -> tuple[str, ...]:
-        """Of the catalog, in the order of its model."""
+        """The catalog's classes, in the order of its model."""
         return self.catalog.classes
 
-    @cached_property
-    def has_neighbours(self) -> bool:
+    @property
+    def find_light_curves(self) -> Callable[[str], LightCurves | None] | None:
+        """A function that returns the light curves of an object by its id; None without ``light_curves``."""
+        return None if self.light_curves is None else self.light_curves.find
+
+    @property
+    def has_embeddings(self) -> bool:
         """Whether the catalog has embeddings."""
         return EMBEDDING in self.catalog.schema.names
 
     @cached_property
     def coverage(self) -> str:
-        """What is promised of the prediction sets; see `coverage_of`."""
-        return coverage_of(self.catalog)
+        """The coverage of the prediction sets in words; see `coverage_text`."""
+        return coverage_text(self.catalog)
 
     @cached_property
     def neighbours(self) -> Neighbours:
-        """The embeddings, to be asked for objects like others; the first time makes their index."""
+        """The search for objects with near embeddings; its index is made at the first use."""
         from goodricke.survey.similar import Neighbours
 
         return Neighbours.open(self.catalog.path)
 
     @cached_property
-    def desk(self) -> Desk | None:
-        """Where the model is asked, None if there is none."""
-        from goodricke.service.model_queue import Desk
+    def model_queue(self) -> ModelQueue | None:
+        """The queue of requests to the model, None without a model."""
+        from goodricke.service.model_queue import ModelQueue
 
-        return None if self.model is None else Desk(self.model)
-
-    def remember(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Return what was made for a key before, or make it; the last `REMEMBERED` are kept."""
-        with self._lock:
-            if key in self._remembered:
-                self._remembered.move_to_end(key)
-                return self._remembered[key]
-        made = make()
-        with self._lock:
-            self._remembered[key] = made
-            while len(self._remembered) > REMEMBERED:
-                self._remembered.popitem(last=False)
-        return made
+        return None if self.model is None else ModelQueue(self.model)
 
     def close(self) -> None:
-        """Let go of files and processes."""
+        """Close files and end processes."""
         self.diagrams.close()
         self.store.close()
-        if self.live is not None:
-            self.live.close()
+        if self.engine is not None:
+            self.engine.close()
 
 
 def open_explorer(
     catalog: str | Path,
     *,
     light_curves: Sequence[str] = (),
-    beside: Path | None = None,
+    extra: Path | None = None,
     labels: Path | None = None,
     model: str | None = None,
     alerts: str | None = None,
     metrics: str | None = None,
-    tick: Callable[[int], None] = lambda rows: None,
+    progress: Progress = lambda rows: None,
     **options: Any,
 ) -> Explorer:
     """Open a catalog and what belongs to it.
@@ -125,50 +116,52 @@ def open_explorer(
     catalog : path
         See `goodricke.survey.Catalog.open`.
     light_curves : sequence of str
-        What the catalog was made from; the further ``options`` are the readers'.
-    beside : Path, optional
+        The sources that the catalog was made from; the further ``options`` are the readers'.
+    extra : Path, optional
         Table with further columns, such as the ``joined.parquet`` of `goodricke examine`.
     labels : Path, optional
-        File for labels given here; by default ``NAME-labels.csv`` beside the catalog.
+        File of the user's labels; by default ``NAME-labels.csv`` in the catalog's folder.
     model : str, optional
-        The one that made the catalog; by default looked for by the name in the catalog.
+        The model that made the catalog; by default found by the name in the catalog.
     alerts, metrics : str, optional
         State store and address of the metrics of a running alert engine.
-    tick : callable
-        See `goodricke.explorer.store.open_store`.
+    progress : callable
+        See `goodricke.explorer.store.open_row_store`.
 
     Raises
     ------
+    ImportError
+        If DuckDB isn't installed.
     ValueError
-        If there is no such catalog, or something that doesn't belong to it.
+        If there is no such catalog, or something doesn't belong to it.
     """
     opened = Catalog.open(catalog)
-    told = about_catalog(opened)
-    store = open_store(opened, None if beside is None else columns_beside(opened, beside), tick)
-    kept = Labels(labels if labels is not None else default_labels(opened.path))
-    table = Table(store, kept, lambda lasso: diagrams.inside(lasso))
+    about = about_catalog(opened)
+    store = open_row_store(opened, None if extra is None else read_extra_columns(opened, extra), progress)
+    label_file = LabelFile(labels if labels is not None else default_label_path(opened.path))
+    table = Table(store, label_file, lambda lasso: diagrams.rows_inside(lasso))
     diagrams = Diagrams(opened, table, opened.classes)
-    explorer = Explorer(opened, store, kept, table, diagrams, told)
-    explorer.model, explorer.no_model = find_its_model(told, model)
+    explorer = Explorer(opened, store, label_file, table, diagrams, about)
+    explorer.model, explorer.no_model = find_model(about, model)
     if light_curves:
         explorer.light_curves = Sources(light_curves, table, **options)
     if alerts or metrics:
         classes = () if explorer.model is None else explorer.model.classes
-        explorer.live = Live(alerts, metrics, classes or opened.classes)
+        explorer.engine = EngineMonitor(alerts, metrics, classes or opened.classes)
     return explorer
 
 
-def default_labels(catalog: Path) -> Path:
-    """Return where labels are kept unless another file is named: beside the catalog."""
+def default_label_path(catalog: Path) -> Path:
+    """Return the path of a catalog's labels if the user names none: in the same folder."""
     path = catalog.resolve()
     return path.with_name(f"{path.name if path.is_dir() else path.stem}-labels.csv")
 
 
-def columns_beside(catalog: Catalog, path: Path) -> pa.Table:
-    """Return the columns of another table that a catalog lacks, a row for each of the catalog's.
+def read_extra_columns(catalog: Catalog, path: Path) -> pa.Table:
+    """Return the columns of a table that a catalog lacks, with a row for each of the catalog's rows.
 
-    A table with a row per light curve (`goodricke examine`) is joined by what tells the light curves of an object
-    apart, another one by the object's id; positions fill in those that the catalog hasn't.
+    A table with a row per light curve (`goodricke examine`) is joined by the columns that identify light curves, any
+    other by the object's id. Its positions fill in those that the catalog lacks.
 
     Raises
     ------
@@ -176,56 +169,27 @@ def columns_beside(catalog: Catalog, path: Path) -> pa.Table:
         If it has none of the catalog's objects.
     """
     own = catalog.schema.names
-    place = [n for n in ("object_id", *PLACE) if n in own]
-    ids = catalog.read(place)
-    if _per_light_curve(path):
+    ids = catalog.read([n for n in ("object_id", *PLACE) if n in own])
+    if _has_light_curve_rows(path):
         other = pq.read_table(path)
         rows = rows_of(ids, other.select([n for n in ("object_id", *PLACE) if n in other.column_names]))
     else:
-        theirs, other = read_table(path)
-        rows = pc.index_in(ids["object_id"].cast(pa.string()), pa.array(theirs, pa.string()))
+        names, other = read_table(path)
+        rows = pc.index_in(ids["object_id"].cast(pa.string()), pa.array(names, pa.string()))
         rows = rows.combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False)
     if not (rows >= 0).any():
         example = ids["object_id"].slice(0, 3).to_pylist()
         raise ValueError(f"--with {path}: has none of the catalog's objects, whose ids look like {example}")
     log.info("%s: %d of %d rows found", path, int((rows >= 0).sum()), len(rows))
-    wanted = [n for n in other.column_names if n in ("ra", "dec") or n not in own]
-    new = other.select([n for n in wanted if not n.startswith(("p_", "std_"))])
-    told = path.stat()
-    found = joined(pa.table({"_": rows}), new, rows).drop_columns(["_"])
-    return found.replace_schema_metadata({"file": f"{path.resolve()} {told.st_size} {told.st_mtime_ns}"})
+    names = [n for n in other.column_names if n in ("ra", "dec") or n not in own]
+    columns = other.select([n for n in names if not n.startswith(("p_", "std_"))])
+    table = joined(pa.table({"_": rows}), columns, rows).drop_columns(["_"])
+    status = path.stat()
+    return table.replace_schema_metadata({"file": f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"})
 
 
-def find_its_model(about: dict[str, str], given: str | None) -> tuple[Model | None, str]:
-    """Return the model that made a catalog, or None and the reason.
-
-    Raises
-    ------
-    ValueError
-        If the model that was given is another one.
-    """
-    from goodricke.models.bundle import load_model
-
-    name, made = given or about.get("model", ""), about.get("model_hash", "")
-    fix = "name its folder by --model"
-    if not name:
-        return None, f"the catalog doesn't tell which model made it; {fix}"
-    try:
-        model = load_model(name)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        if given:
-            raise
-        return None, f"the model {name} isn't found ({error}); {fix}"
-    if made and model.hash != made:
-        told = f"the catalog was made by {about.get('model')} ({made}); the {model.name} here is another ({model.hash})"
-        if given:
-            raise ValueError(f"--model {name}: {told}")
-        return None, f"{told}; {fix}"
-    return model, ""
-
-
-def _per_light_curve(path: Path) -> bool:
-    """Tell whether a file is Parquet with a row per light curve, as `goodricke examine` writes it."""
+def _has_light_curve_rows(path: Path) -> bool:
+    """Return whether a file is Parquet with a row per light curve, as `goodricke examine` writes it."""
     try:
         names = pq.read_schema(path).names
     except (pa.ArrowException, OSError):
@@ -233,10 +197,45 @@ def _per_light_curve(path: Path) -> bool:
     return "object_id" in names and bool(set(PLACE) & set(names))
 
 
-def coverage_of(catalog: Catalog) -> str:
-    """Return what is promised of the prediction sets: ``90 % of all objects``; nothing if there are none."""
+def find_model(about: dict[str, str], name: str | None) -> tuple[Model | None, str]:
+    """Return the model that made a catalog, or None and the reason.
+
+    Parameters
+    ----------
+    about : dict
+        The catalog's metadata.
+    name : str, optional
+        From the user; by default that in the metadata.
+
+    Raises
+    ------
+    ValueError
+        If the model that the user names is another one.
+    """
+    from goodricke.models.bundle import load_model
+
+    wanted, made_by = name or about.get("model", ""), about.get("model_hash", "")
+    fix = "name its folder by --model"
+    if not wanted:
+        return None, f"the catalog doesn't say which model made it; {fix}"
+    try:
+        model = load_model(wanted)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        if name:
+            raise
+        return None, f"the model {wanted} isn't found ({error}); {fix}"
+    if made_by and model.hash != made_by:
+        why = f"the catalog was made by {about.get('model')} ({made_by}), not by this {model.name} ({model.hash})"
+        if name:
+            raise ValueError(f"--model {name}: {why}")
+        return None, f"{why}; {fix}"
+    return model, ""
+
+
+def coverage_text(catalog: Catalog) -> str:
+    """Return the coverage of the prediction sets, such as ``90 % of all objects``; nothing if there are none."""
     if "prediction_set" not in catalog.schema.names:
         return ""
-    told = (catalog.schema.field("prediction_set").metadata or {}).get(b"description", b"").decode()
-    found = re.search(r"for (\S+ % of (?:all objects|each class))", told)
-    return found[1] if found else ""
+    description = (catalog.schema.field("prediction_set").metadata or {}).get(b"description", b"").decode()
+    match = re.search(r"for (\S+ % of (?:all objects|each class))", description)
+    return match[1] if match else ""

@@ -25,7 +25,7 @@ from goodricke.data.formats import Rows
 from goodricke.data.formats.parquet import documented
 from goodricke.survey.crossmatch import join_table
 from goodricke.survey.per_star import How, per_star
-from goodricke.survey.shards import Catalog, rows_of
+from goodricke.survey.shards import Catalog, catalog_rows
 from goodricke.survey.thresholds import FILE, Thresholds, with_confident_class
 
 log = logging.getLogger("goodricke")
@@ -254,7 +254,7 @@ def convert(
     if hats is None and out.suffix.lower() != HATS:
         formats.check(out)
     opened = Catalog.open(catalog)
-    rows = rows_of(opened)
+    rows = catalog_rows(opened)
     if table is not None:
         rows = join_table(rows, table)
     if how is not None:

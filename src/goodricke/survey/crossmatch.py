@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from goodricke.data.formats import Rows
 from goodricke.io import Unreadable, roles, table_files
 from goodricke.io.files import Opened
-from goodricke.io.roles import POSITION, by_normal_name, first
+from goodricke.io.roles import POSITION, find_column, names_by_alias
 from goodricke.io.table import identifiers
 
 RADIUS = 2.0  # arcsec; Gaia's positions are of 2016, most catalogs' of 2000
@@ -135,7 +135,7 @@ def crossmatch(
     """
     if by not in ("auto", "key", "position"):
         raise ValueError(f"a match is by 'auto', 'key' or 'position', not by {by!r}")
-    known = by_normal_name(reference.column_names)
+    known = names_by_alias(reference.column_names)
     prefix = "tic_" if TIC_ONLY & known.keys() else "gaia_"
     stars = pc.dictionary_encode(object_id)
     star = stars.indices.to_numpy(zero_copy_only=False)
@@ -143,7 +143,7 @@ def crossmatch(
     separation = None
     if by != "position":
         rows, how = _by_key(stars.dictionary.to_pylist(), reference, [known[k] for k in KEYS if k in known])
-    placed = all(first(known, POSITION[axis]) for axis in ("ra", "dec"))
+    placed = all(find_column(known, POSITION[axis]) for axis in ("ra", "dec"))
     found = float(np.mean(rows >= 0)) if len(rows) else 0.0
     if by == "position" or (by == "auto" and found < ENOUGH and (placed or not found)):
         rows, separation = _by_position(*_of_stars(star, len(rows), ra, dec), reference, known, radius)
@@ -201,7 +201,7 @@ def _by_position(
     ra: Float, dec: Float, reference: pa.Table, known: dict[str, str], radius: float
 ) -> tuple[RowNumbers, Float]:
     """Return row (n,), -1 where none, and separation (n,) [arcsec] of each star."""
-    names = [first(known, POSITION[axis]) for axis in ("ra", "dec")]
+    names = [find_column(known, POSITION[axis]) for axis in ("ra", "dec")]
     if None in names:
         raise ValueError(
             f"the table to match with has no ra and dec, and no column with the catalog's ids; it has "
@@ -320,13 +320,13 @@ def read_table(path: Path) -> tuple[list[str], pa.Table]:
     if file.kind not in ("text", "votable", "parquet", "fits"):
         raise Unreadable(file.path, "is no table", table_files.NO_TABLE)
     table = table_files.open_table(file)
-    names = roles.by_normal_name(list(table.names))
-    id_name = roles.first(names, roles.OBJECT_ID)
+    names = roles.names_by_alias(list(table.names))
+    id_name = roles.find_column(names, roles.OBJECT_ID)
     if id_name is None:
         raise Unreadable(file.path, f"has no column for an object id; it has {', '.join(table.names)}", "name one id")
     data = table.load(table.names)
     ids = identifiers(data[id_name], id_name).to_pylist()
-    position = {roles.first(names, aliases): name for name, aliases in roles.POSITION.items()}
+    position = {roles.find_column(names, aliases): name for name, aliases in roles.POSITION.items()}
     frame = pd.DataFrame({position.get(n, n): _plain(data[n]) for n in table.names if n != id_name})
     keep = ~pd.Series(ids).duplicated().to_numpy()
     whole = pa.Table.from_pandas(frame[keep], preserve_index=False).replace_schema_metadata(None)

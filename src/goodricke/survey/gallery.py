@@ -10,16 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.evaluation.figures.style import (
-    ACCENT,
-    canvas,
-    draw_folded,
-    draw_light_curve,
-    in_days,
-    say,
-    shorten,
-    spectrum_of,
-)
+from goodricke.evaluation.figures.objects import compute_periodogram, draw_folded, draw_light_curve, format_period
+from goodricke.evaluation.figures.style import ACCENT, canvas, shorten, write_note
 from goodricke.io import read_batches
 
 LONGEST_FOLDED = 20.0  # days; slower variables are recognised unfolded
@@ -85,15 +77,15 @@ def plot_neighbours(table: pa.Table, curves: dict[str, LightCurves], path: str |
 def _draw(axes: Any, curve: LightCurves | None) -> str:
     """Draw one light curve; return how."""
     if curve is None:
-        say(axes, "not in --light-curves")
+        write_note(axes, "not in --light-curves")
         return "not drawn"
-    spectrum = spectrum_of(curve)
+    spectrum = compute_periodogram(curve)
     if spectrum is None or spectrum.best > LONGEST_FOLDED:
         draw_light_curve(axes, curve)
         how = "against time [d]"
     else:
         draw_folded(axes, curve, spectrum.best)
-        how = f"P = {in_days(spectrum.best)}"
+        how = f"P = {format_period(spectrum.best)}"
     if legend := axes.get_legend():
         legend.remove()
     axes.locator_params(axis="x", nbins=4)

@@ -20,7 +20,7 @@ from goodricke.inference import classify
 from goodricke.io import ReadOptions, nested
 from goodricke.io.frames import arrow_of, is_nested
 from goodricke.models.bundle import Precision, find_model, load_model
-from goodricke.survey.catalog import ALONE, loaded
+from goodricke.survey.catalog import load_once
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
 if TYPE_CHECKING:
@@ -100,12 +100,11 @@ def classify_partition(
     """
     from nested_pandas import NestedFrame
 
-    network = loaded(model, device, precision)
+    network = load_once(model, device, precision)
     if network.hash != model_hash:
         raise ValueError(f"{model} is another model here ({network.hash}) than where the work began ({model_hash})")
     curves = nested.from_table(arrow_of(frame), options or ReadOptions(), "the catalog")
-    with ALONE:  # Dask without a cluster works in threads: for speed give LSDB a Client of processes
-        table = classify(curves, network, passes, seed, coverage=coverage).table
+    table = classify(curves, network, passes, seed, coverage=coverage).table
     made = table.column_names[: table.column_names.index("model_hash") + 1]  # then come those of the light curves
     made = [c for c in made if embedding or c != "embedding"]
     flat = [c for c in frame.columns if not is_nested(frame[c]) and (c == "object_id" or not _is_taken(c, made))]

@@ -1,13 +1,11 @@
-"""Work done by many: the same function over all tasks, in this process, in several, or on a Dask cluster.
+"""The executor: one function over many tasks, in this process, in several, or on a Dask cluster; and locks of folders.
 
-Whoever does it, what comes back is (task, result or exception), as it is done. A task that raises, and one whose
-process dies (out of memory, a segmentation fault), is tried again and at last set aside; the others go on.
+Results come as (task, result or exception), in the order in which the tasks end. A task that raises, or whose process
+dies (out of memory, a segmentation fault), is tried a second time and then given up; the other tasks go on. A process
+ends when the process that started it is gone, even after ``kill -9``.
 
-The same tasks on many machines: Dask maps `Classification` over them, on whatever cluster it is told of.
-
-All machines must see the same source, model folder and output folder under the same paths, as on a cluster's shared
-disk. A worker that is lost costs the tasks it was at a second try elsewhere. The scheduler is sent little: a task is a
-few paths.
+All machines of a cluster must see source, model and output under the same paths, as on a shared disk. A lost worker
+costs its tasks one of their two attempts. The scheduler receives little: a task is a few paths.
 """
 
 from __future__ import annotations
@@ -17,7 +15,8 @@ import signal
 import sys
 import threading
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -34,22 +33,40 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+Results = Iterator[tuple[T, R | Exception]]
 
 ATTEMPTS = 2
-ALONE = "its process died twice, the second time alone in its pool: it is out of memory, or a library crashed"
-
-NOT_BEGUN = (
-    "no process could be begun: a script that asks for several needs `if __name__ == '__main__':` around the call, and "
+AHEAD = 3  # tasks per worker that wait to be run: enough to keep all workers busy, few enough to stay in memory
+DIED = "out of memory, or a crash in a library"
+DIED_TWICE = f"its process died twice, the second time as the only one: {DIED}"
+NO_PROCESS = (
+    "no process could be started: a script that uses several needs `if __name__ == '__main__':` around the call, and "
     "one that is read from a pipe can have one worker only"
 )
 
-Done = Iterator[tuple[T, R | Exception]]
+
+# ---- in this process -------------------------------------------------------------------------------------------------
 
 
-def here(function: Callable[[T], R], tasks: Sequence[T]) -> Done[T, R]:
-    """Do the tasks in this process, one after the other."""
-    for task in tasks:
-        yield task, _attempt(function, task)
+def run_here(function: Callable[[T], R], tasks: Iterable[T], counter: Any = None) -> Results[T, R]:
+    """Run the tasks in this process, one after the other; see `run_in_processes`."""
+    global _counter
+    _counter = counter
+    try:
+        for task in tasks:
+            yield task, _attempt(function, task)
+    finally:
+        _counter = None
+
+
+def count(objects: int) -> None:
+    """Add to the counter of the run, for the progress bar of the process that started it; without one, do nothing."""
+    if _counter is not None:
+        with _counter.get_lock():
+            _counter.value += objects
+
+
+_counter: Any = None
 
 
 def _attempt(function: Callable[[T], R], task: T) -> R | Exception:
@@ -62,80 +79,115 @@ def _attempt(function: Callable[[T], R], task: T) -> R | Exception:
     return error
 
 
-def processes(function: Callable[[T], R], tasks: Sequence[T], workers: int, counter: Any = None) -> Done[T, R]:
-    """Do the tasks in ``workers`` processes of one thread each.
+# ---- in several processes --------------------------------------------------------------------------------------------
+
+
+def run_in_processes(
+    function: Callable[[T], R], tasks: Sequence[T], workers: int, counter: Any = None
+) -> Results[T, R]:
+    """Run the tasks in ``workers`` processes of one thread each.
 
     Parameters
     ----------
     function : callable
-        That pickle can send.
+        Can be pickled.
     tasks : sequence
     workers : int
     counter : multiprocessing.Value, optional
-        Which the function finds as `progress.counter`, to count what it has done.
+        What `count` adds to.
 
     Raises
     ------
     RuntimeError
-        If no process can be begun.
+        If no process can be started.
     """
-    suspects = list[T]()  # were being done when a process died
-    left = list(tasks)
+    suspects = list[T]()  # were running when a process died
+    left = deque(tasks)
     while left:
         running: dict[Future[R | Exception], T] = {}
         with _pool(workers, counter) as pool:
-            begun = pool.submit(_ready)
+            started = pool.submit(_do_nothing)
             try:
                 while left or running:
                     while left and len(running) < workers + 1:
                         running[pool.submit(_attempt, function, left[0])] = left[0]
-                        left.pop(0)
+                        left.popleft()
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         result = future.result()
                         yield running.pop(future), result
             except BrokenProcessPool:
-                if begun.exception() is not None:
-                    raise RuntimeError(NOT_BEGUN) from None
+                if started.exception() is not None:
+                    raise RuntimeError(NO_PROCESS) from None
                 suspects += running.values()
-    for task in suspects:  # one of them did it: each alone, so that it takes no other with it
-        yield task, _alone(function, task, counter)
+    for task in suspects:  # one of them killed its process: a pool for each, so that none takes others with it
+        yield task, _run_in_own_pool(function, task, counter)
 
 
-def _ready() -> None:
-    """Do nothing: what a process that could be begun can do."""
+def run_in_order(function: Callable[[T], R], tasks: Iterable[T], workers: int) -> Generator[R, None, None]:
+    """Give the result of each task in the order of the tasks, which may come from an iterator of any length.
+
+    Parameters
+    ----------
+    function : callable
+        Can be pickled. Its exceptions are raised.
+    tasks : iterable
+        At most `AHEAD` per worker are taken before their turn, so that memory stays flat.
+    workers : int
+        Processes of one thread each; with 1 the tasks run in this process.
+
+    Raises
+    ------
+    RuntimeError
+        If no process can be started, or one dies.
+    """
+    if workers <= 1:
+        yield from map(function, tasks)
+        return
+    running = deque[Future[R]]()
+    with _pool(workers, None) as pool:
+        started = pool.submit(_do_nothing)
+        try:
+            for task in tasks:
+                running.append(pool.submit(function, task))
+                if len(running) >= AHEAD * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        except BrokenProcessPool:
+            message = NO_PROCESS if started.exception() is not None else f"a process died: {DIED}"
+            raise RuntimeError(message) from None
 
 
-def _alone(function: Callable[[T], R], task: T, counter: Any) -> R | Exception:
+def _do_nothing() -> None:
+    """Show that a process could be started."""
+
+
+def _run_in_own_pool(function: Callable[[T], R], task: T, counter: Any) -> R | Exception:
     with _pool(1, counter) as pool:
         try:
             return pool.submit(_attempt, function, task).result()
         except BrokenProcessPool:
-            return RuntimeError(ALONE)
+            return RuntimeError(DIED_TWICE)
 
 
 @contextmanager
 def _pool(workers: int, counter: Any) -> Iterator[ProcessPoolExecutor]:
-    """Begin processes, and end them at once when the work is broken off."""
+    """Start processes, and kill them if the work is broken off."""
     others = set(active_children())
     # spawned, not forked: the threads of PyTorch and Arrow don't survive a fork
-    with ProcessPoolExecutor(workers, get_context("spawn"), begin_process, (counter,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initialize_worker, (counter,)) as pool:
         try:
             yield pool
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        except BaseException:
             for process in set(active_children()) - others:
                 process.kill()
             raise
 
 
-class progress:  # noqa: N801  a name space
-    """What a process counts in; None where nobody reads it."""
-
-    counter: Any = None
-
-
-def begin_process(counter: Any = None) -> None:
-    """Make a process one of many: one thread, no answer to Ctrl-C, and gone when the one that began it is gone."""
-    progress.counter = counter
+def initialize_worker(counter: Any = None) -> None:
+    """Make this process a worker: one thread, deaf to Ctrl-C, ended when its parent is gone."""
+    global _counter
+    _counter = counter
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"  # read by what is imported from here on
     if "torch" in sys.modules:
@@ -145,85 +197,67 @@ def begin_process(counter: Any = None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
     if parent is not None:
-        threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True).start()
+        threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
 
 
-def _leave_with(sentinel: int) -> None:
-    """Stop this process when the other is gone, even by ``kill -9``: it must not go on writing beside its successor."""
+def _exit_with(sentinel: int) -> None:
+    """End this process when another is gone: it must not write to a folder that the next run writes to."""
     wait_for([sentinel])
     os._exit(1)
 
 
-def count(objects: int) -> None:
-    """Count objects that are done, for the progress bar of the process that began this one."""
-    if progress.counter is not None:
-        with progress.counter.get_lock():
-            progress.counter.value += objects
+# ---- on a Dask cluster -----------------------------------------------------------------------------------------------
 
 
-# ---- The same tasks on many machines: Dask maps `Classification` over them, on whatever cluster it is tol ------------
-
-
-AHEAD = 3  # tasks per worker that the scheduler holds: enough to keep all busy, few enough to take new workers in
-EXTRA = "needs Dask: pip install 'goodricke[dask]'"
-
-
-def on_dask(function: Callable[[T], R], tasks: Sequence[T], where: str, workers: int) -> Done[T, R]:
-    """Do the tasks on a Dask cluster.
+def run_on_dask(function: Callable[[T], R], tasks: Iterable[T], cluster: str, workers: int) -> Results[T, R]:
+    """Run the tasks on a Dask cluster.
 
     Parameters
     ----------
     function : callable
-    tasks : sequence
-    where : str
+    tasks : iterable
+    cluster : str
         ``local`` for ``workers`` processes here; the address of a scheduler (``tcp://host:8786``); or ``slurm:FILE``, a
         TOML file of parameters of ``dask_jobqueue.SLURMCluster`` (cores, memory, queue, walltime, ...), of which
-        ``workers`` jobs are asked for.
-
-    Yields
-    ------
-    task, result or exception
+        ``workers`` jobs are submitted.
 
     Raises
     ------
     ImportError
         If Dask isn't installed.
     ValueError
-        If ``where`` is none of these.
+        If ``cluster`` is none of these.
     """
     try:
         from distributed import as_completed
     except ImportError as error:
-        raise ImportError(f"--dask {EXTRA}") from error
-    with client_of(where, workers) as client:
-        client.register_plugin(_plugin(), name="goodricke")
+        raise ImportError("--dask needs Dask: pip install 'goodricke[dask]'") from error
+    with open_client(cluster, workers) as client:
+        client.register_plugin(_worker_plugin(), name="goodricke")
         left = iter(tasks)
         futures: dict[Any, T] = {}
 
-        def submit() -> Any:
-            task = next(left, None)
-            if task is None:
-                return None
-            future = client.submit(function, task, pure=False, retries=ATTEMPTS - 1)
-            futures[future] = task
-            return future
+        def submit() -> list[Any]:
+            """Keep `AHEAD` tasks at the scheduler for each worker; the workers of a cluster come one by one."""
+            submitted = []
+            while len(futures) < AHEAD * max(len(client.nthreads()), workers, 1):
+                task = next(left, None)
+                if task is None:
+                    break
+                submitted.append(client.submit(function, task, pure=False, retries=ATTEMPTS - 1))
+                futures[submitted[-1]] = task
+            return submitted
 
-        def submit_some() -> list[Any]:
-            """Keep as many ahead as there are workers for: those of a cluster come one by one."""
-            at_once = AHEAD * max(len(client.nthreads()), workers, 1)
-            some = (submit() for _ in range(at_once - len(futures)))
-            return [future for future in some if future is not None]
-
-        running = as_completed(submit_some())
+        running = as_completed(submit())
         for future in running:
             failure = future.exception()
             yield futures.pop(future), future.result() if failure is None else failure
-            running.update(submit_some())
+            running.update(submit())
 
 
 @contextmanager
-def client_of(where: str, workers: int) -> Iterator[Client]:
-    """Give a client of the cluster, and close what was opened for it.
+def open_client(cluster: str, workers: int) -> Iterator[Client]:
+    """Give a client of a cluster (see `run_on_dask`), and close what was opened for it.
 
     Raises
     ------
@@ -233,35 +267,27 @@ def client_of(where: str, workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    # a shard that kills its worker (out of memory) is set aside after as many as a local run would lose
+    # a task that kills its worker (out of memory) is given up after as many attempts as in local processes
     dask.config.set({"distributed.scheduler.allowed-failures": ATTEMPTS})
-    if where == "local":
+    if cluster == "local":
         with (
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,
-            Client(cluster) as client,
+            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as local,
+            Client(local) as client,
         ):
             yield client
-    elif where.startswith("slurm:"):
-        with _slurm(Path(where.removeprefix("slurm:")), workers) as cluster, Client(cluster) as client:
+    elif cluster.startswith("slurm:"):
+        with _slurm_cluster(Path(cluster.removeprefix("slurm:")), workers) as slurm, Client(slurm) as client:
             yield client
-    elif "://" in where:
-        with Client(where, timeout=30) as client:
+    elif "://" in cluster:
+        with Client(cluster, timeout=30) as client:
             yield client
     else:
-        raise ValueError(f"--dask {where}: give local, the address of a scheduler (tcp://host:8786) or slurm:FILE.toml")
+        raise ValueError(
+            f"--dask {cluster}: give local, the address of a scheduler (tcp://host:8786) or slurm:FILE.toml"
+        )
 
 
-def _slurm(file: Path, workers: int) -> Any:
-    try:
-        from dask_jobqueue import SLURMCluster
-    except ImportError as error:
-        raise ImportError("--dask slurm:... needs dask-jobqueue: pip install 'goodricke[dask]'") from error
-    cluster = SLURMCluster(**slurm_settings(file))
-    cluster.scale(jobs=workers)
-    return cluster
-
-
-def slurm_settings(file: Path) -> dict[str, Any]:
+def read_slurm_settings(file: Path) -> dict[str, Any]:
     """Return the parameters of ``dask_jobqueue.SLURMCluster`` that a TOML file gives.
 
     Raises
@@ -275,14 +301,56 @@ def slurm_settings(file: Path) -> dict[str, Any]:
         raise ValueError(f"{file}: {error}; write cores, memory, queue, ... of SLURMCluster as TOML") from error
 
 
-def _plugin() -> Any:
-    """Return what every worker does as it begins: one thread, memory kept, heavy imports done before the first task."""
+def _slurm_cluster(file: Path, workers: int) -> Any:
+    try:
+        from dask_jobqueue import SLURMCluster
+    except ImportError as error:
+        raise ImportError("--dask slurm:... needs dask-jobqueue: pip install 'goodricke[dask]'") from error
+    cluster = SLURMCluster(**read_slurm_settings(file))
+    cluster.scale(jobs=workers)
+    return cluster
+
+
+def _worker_plugin() -> Any:
+    """Return what every worker does at its start: one thread, memory kept, slow imports before the first task."""
     from distributed import WorkerPlugin
 
-    class Begin(WorkerPlugin):
+    class Setup(WorkerPlugin):
         def setup(self, worker: Any) -> None:
             import goodricke.inference  # noqa: F401  seconds of imports
 
-            begin_process()
+            initialize_worker()
 
-    return Begin()
+    return Setup()
+
+
+# ---- locks -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep a second run out of a folder; the operating system releases the lock however this process ends.
+
+    Raises
+    ------
+    ValueError
+        If another run has the lock.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".lock"
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another run is at work there; wait for it, or choose a new folder") from None
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)

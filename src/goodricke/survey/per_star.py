@@ -27,7 +27,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke.data.formats import Rows
-from goodricke.data.predictions import Status, entropy
+from goodricke.data.predictions import Status
+from goodricke.uncertainty.entropy import entropy
 
 How = Literal["best", "mean"]
 FLOOR = 1e-9

@@ -20,10 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from goodricke.data.files import atomic_write
 from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.scores import confusion_figures
 from goodricke.survey.embeddings import Space, blocks, open_embedded
-from goodricke.survey.shards import whole_file
 from goodricke.survey.suggest import SCORES, STRATEGIES, Head, choose
 
 if TYPE_CHECKING:
@@ -116,17 +116,16 @@ class Rehearsal:
     def write(self, folder: Path) -> None:
         """Write ``rehearsal.json`` and ``rehearsal.png`` into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder / "rehearsal.json") as file:
-            file.write(json.dumps(self.to_dict(), indent=1).encode() + b"\n")
+        atomic_write(folder / "rehearsal.json", json.dumps(self.to_dict(), indent=1) + "\n")
         self.plot(folder / "rehearsal.png")
 
     def plot(self, path: Path) -> None:
         """Draw the learning curves: mean over the seeds, and the spread of random choice."""
-        from goodricke.evaluation.figures.style import COLOURS, GREY, PALE, canvas, label_ends, thin
+        from goodricke.evaluation.figures.style import COLOURS, GREY, PALE, canvas, despine, label_ends
 
         with canvas(path, 10, 3.8) as figure:
             for k, name in enumerate(FIGURES):
-                axes, ends = thin(figure.add_subplot(1, 2, k + 1)), []
+                axes, ends = despine(figure.add_subplot(1, 2, k + 1)), []
                 for i, strategy in enumerate(self.strategies):
                     colour = GREY if strategy == RANDOM else COLOURS[i % len(COLOURS)]
                     curves = self.scores[name][i]

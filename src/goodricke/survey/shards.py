@@ -2,8 +2,8 @@
 
 A shard is written under a hidden name, flushed to the disk and renamed; then a line about it (rows, bytes, SHA-256)
 goes to ``shards.jsonl``. A shard counts as done once its line is there. A run that is killed at any moment therefore
-A shard is written under a hidden name, flushed to the disk and renamed; then a line about it (rows, bytes, SHA-256)
-end, sums up the lines.
+repeats at most the shards that it was writing. ``manifest.json`` says what the folder is and how it was made; at the
+end it sums up the lines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from goodricke import __version__
-from goodricke.data.arrow import join
+from goodricke.data.arrow import join_tables
 from goodricke.data.files import atomic_path, atomic_write
 from goodricke.data.formats import Rows
 from goodricke.data.formats.metadata import BATCH
@@ -187,7 +187,7 @@ def common_schema(paths: Sequence[Path]) -> pa.Schema | None:
     """Return the schema that all shards fit in, without metadata; None if there is no shard."""
     schemas = [pq.read_schema(path).remove_metadata() for path in paths]
     distinct = list({schema.to_string(): schema for schema in schemas}.values())
-    return join([schema.empty_table() for schema in distinct]).schema if distinct else None
+    return join_tables([schema.empty_table() for schema in distinct]).schema if distinct else None
 
 
 def _ends_with_newline(file: BinaryIO) -> bool:

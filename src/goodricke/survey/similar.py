@@ -31,11 +31,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from goodricke.data.files import atomic_path
 from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import classify
 from goodricke.models.bundle import Model, load_model
 from goodricke.survey.embeddings import Moments, Space, blocks, models_of, one_model, open_embedded
-from goodricke.survey.shards import Catalog, shards_in, whole_file
+from goodricke.survey.shards import Catalog, completed_shards
 
 log = logging.getLogger("goodricke")
 
@@ -218,7 +219,7 @@ def cached(path: Path) -> Path:
 def identity(catalog: Catalog) -> str:
     """Return a hash of what a catalog is made of: its shards' SHA-256, of other files size and time of change."""
     if catalog.manifest:
-        told = [[e.shard, e.rows, e.sha256] for e in shards_in(catalog.path)]
+        told = [[e.shard, e.rows, e.sha256] for e in completed_shards(catalog.path)]
     else:
         told = [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in catalog.files]
     return hashlib.sha256(json.dumps([FORMAT, told]).encode()).hexdigest()
@@ -241,7 +242,7 @@ def _write(path: Path, catalog: Catalog, space: Space, model: tuple[str, str], s
     fields = [("object_id", pa.string()), ("class", pa.string()), ("p_max", pa.float32())]
     fields += [("head", pa.list_(pa.float32(), r + 1)), ("tail", pa.list_(pa.float32(), d - r))]
     schema = pa.schema(fields, metadata={**about, **arrays})
-    with whole_file(path) as file, pa.ipc.new_file(file, schema) as out:
+    with atomic_path(path) as partial, pa.ipc.new_file(str(partial), schema) as out:
         for batch in _batches(catalog, space, r, schema):
             out.write_batch(batch)
 

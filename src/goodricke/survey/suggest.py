@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from goodricke.data.predictions import entropy
 from goodricke.io import read_labels
 from goodricke.survey.embeddings import Moments, Space, blocks, models_of, one_model, open_embedded
 from goodricke.survey.shards import Catalog
+from goodricke.uncertainty.entropy import entropy
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

@@ -1,26 +1,56 @@
-"""What there is to do: a survey's files cut into tasks, each read in bounded memory and written as one shard.
+"""The tasks of a survey: its files cut into pieces, each read in bounded memory; planned, run and logged.
 
-The tasks are written to ``tasks.jsonl`` before the work begins. A run that goes on from there does the same tasks,
-whatever has been added to the source since: new files make new tasks after the old ones, and a task whose files have
-changed is done again.
+The tasks are written to ``tasks.jsonl`` before the work begins. A run that goes on has the same tasks, whatever has
+been added to the source since: new files make new tasks after the old ones, and a task whose files have changed is done
+again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Task as ProgressTask
+from rich.text import Text
+
+from goodricke.data.files import atomic_write
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import ReadOptions, Unreadable, read_batches
 from goodricke.io import files as finding
 from goodricke.io.files import Opened
 from goodricke.io.reading import pieces
-from goodricke.survey.shards import MANIFEST, UNREADABLE, read_log, read_manifest, shards_in, whole_file
+from goodricke.survey import jobs
+from goodricke.survey.shards import (
+    COMMON,
+    MANIFEST,
+    UNREADABLE,
+    Entry,
+    Folder,
+    completed_shards,
+    read_log,
+    read_manifest,
+)
+
+log = logging.getLogger("goodricke")
 
 TASKS = "tasks.jsonl"
 PIECE = 1_000_000  # observations read at once
@@ -38,7 +68,7 @@ class Task:
     groups : (int, int), optional
         First row group and the one after the last.
     rows : int
-        Light curves, as far as the files tell without being read; else files.
+        Light curves, where the metadata of the files give their number; else files.
     """
 
     name: str
@@ -49,19 +79,19 @@ class Task:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of names, sizes and times of change of the files, first 16 digits; changes when a file does."""
-        told = hashlib.sha256()
+        digest = hashlib.sha256()
         for path in self.files:
             try:
                 status = os.stat(path)
-                told.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+                digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
             except OSError:
-                told.update(f"{path}\0missing\n".encode())
-        return told.hexdigest()[:16]
+                digest.update(f"{path}\0missing\n".encode())
+        return digest.hexdigest()[:16]
 
     def batches(
         self, options: ReadOptions, max_points: int = PIECE
     ) -> Iterator[tuple[LightCurves | None, list[Unreadable]]]:
-        """Give the light curves batch by batch, and what can't be read; see `goodricke.io.read_batches`."""
+        """Give the light curves batch by batch, and the errors of files; see `goodricke.io.read_batches`."""
         try:
             if self.groups is None:
                 yield from read_batches(list(self.files), max_points=max_points, **vars(options))
@@ -72,7 +102,10 @@ class Task:
             yield None, [failure]
 
 
-def plan(folder: Path, sources: Sequence[str], points: int, options: ReadOptions) -> list[Task]:
+# ---- planning --------------------------------------------------------------------------------------------------------
+
+
+def plan_tasks(folder: Path, sources: Sequence[str], points: int, options: ReadOptions) -> list[Task]:
     """Return the tasks of a folder that is being written, those of an earlier run first.
 
     Parameters
@@ -82,8 +115,7 @@ def plan(folder: Path, sources: Sequence[str], points: int, options: ReadOptions
     sources : sequence of str
         Files, folders, patterns, lists of files, packs and HATS catalogs.
     points : int
-        Observations per task, as far as they can be told without reading; half a megabyte of other files than Parquet
-        is taken for 10,000 of them.
+        Observations per task, estimated without reading; half a megabyte of a file that is no Parquet counts as 10,000.
     options : ReadOptions
 
     Raises
@@ -92,69 +124,45 @@ def plan(folder: Path, sources: Sequence[str], points: int, options: ReadOptions
         If the sources name no file.
     """
     path = folder / TASKS
-    old = [_task(json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
-    fitted, new = _fitted(folder, old, points)
-    new += _cut(_unknown(folder, sources, options.recursive, {file for task in old for file in task.files}), points)
-    if not old and not any(os.path.exists(file) for task in new for file in task.files):  # a slip of the pen
+    old = [_task_from_json(line) for line in path.read_text().splitlines()] if path.exists() else []
+    fitted, new = _fit_to_files(folder, old, points)
+    old_files = {file for task in old for file in task.files}
+    new += _cut(_new_files(folder, sources, options.recursive, old_files), points)
+    if not old and not any(os.path.exists(file) for task in new for file in task.files):  # probably a typing error
         raise Unreadable(", ".join(sources), "names no file", "give files or folders of light curves")
     new = [replace(task, name=f"{len(old) + i:06d}") for i, task in enumerate(new)]
     if new:
-        with whole_file(path) as file:
-            file.write("".join(json.dumps(asdict(task)) + "\n" for task in old + new).encode())
+        atomic_write(path, "".join(json.dumps(asdict(task)) + "\n" for task in old + new))
     return fitted + new
 
 
-def _unknown(folder: Path, sources: Sequence[str], recursive: bool, known: set[str]) -> Iterator[str]:
-    """Give the files that are not known yet, each once, but not what stands in the folder that is being written."""
-    for path in files_of(sources, recursive):
-        if path not in known and not _is_own(path, folder):
-            known.add(path)
-            yield path
+def unfinished(folder: Folder, tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks that aren't done, have failed, whose shard is lost, or whose files have changed since.
 
-
-def _is_own(path: str, folder: Path) -> bool:
-    """Whether a file is one that we write: the folder may be inside the source."""
-    place, name = os.path.split(path)
-    ours = name == UNREADABLE or (name.startswith("shard-") and name.endswith(".parquet"))
-    return ours and os.path.isdir(place) and os.path.samefile(place, folder)
-
-
-def _fitted(folder: Path, tasks: list[Task], points: int) -> tuple[list[Task], list[Task]]:
-    """Fit tasks to Parquet files that were written anew: return them, and further ones for row groups they don't take.
-
-    A file is looked at again if a task of it is left to do.
+    Files may be deleted, or their disk be away, once they are packed: a task with none of its files left stays done.
     """
-    logged = {entry.task: entry.more.get("input") for entry in read_log(folder)}
-    cut, end = [task for task in tasks if task.groups], dict[str, int]()
-    for task in cut:
-        end[task.files[0]] = max(end.get(task.files[0], 0), task.groups[1] if task.groups else 0)
-    looked_at = dict.fromkeys(task.files[0] for task in cut if logged.get(task.name) != task.fingerprint)
-    number, further = dict[str, int](), list[Task]()
-    for path in looked_at:
-        groups = list(_row_groups(path))
-        if groups:
-            number[path] = len(groups)
-        if len(groups) > end[path]:
-            further += _cut_parquet(path, groups, points, end[path])
+    entries, without_files = folder.entries(), list[Task]()
 
-    def fitted(task: Task) -> Task:
-        most = number.get(task.files[0])
-        return task if task.groups is None or most is None else replace(task, groups=_within(task.groups, most))
+    def is_done(task: Task) -> bool:
+        entry = entries.get(task.name)
+        if entry is None or entry.error is not None or not _shards_exist(folder, entries, entry):
+            return False
+        if entry.details.get("input") == task.fingerprint:
+            return True
+        if not _files_are_gone(task):
+            return False
+        without_files.append(task)
+        return True
 
-    return [fitted(task) for task in tasks], further
-
-
-def _within(groups: tuple[int, int], most: int) -> tuple[int, int]:
-    return min(groups[0], most), min(groups[1], most)
+    left = [task for task in tasks if not is_done(task)]
+    if without_files:
+        which = f"{len(without_files):,} tasks (the first: {without_files[0].files[0]})"
+        log.warning("the files of %s are gone; the shards made from them before stay", which)
+    return left
 
 
-def _task(told: dict[str, Any]) -> Task:
-    groups = tuple(told["groups"]) if told["groups"] else None
-    return Task(told["name"], tuple(told["files"]), groups, told["rows"])
-
-
-def files_of(sources: Sequence[str], recursive: bool = False) -> Iterator[str]:
-    """Give the files of sources; in place of an item that names none the item itself, which then can't be read.
+def source_files(sources: Sequence[str], recursive: bool = False) -> Iterator[str]:
+    """Give the absolute paths of the files of sources; of a source that names no file, its own.
 
     Raises
     ------
@@ -163,24 +171,70 @@ def files_of(sources: Sequence[str], recursive: bool = False) -> Iterator[str]:
     """
     for source in sources:
         if (Path(source) / MANIFEST).is_file():
-            yield from _shards_of(Path(source).absolute())
+            yield from _pack_shards(Path(source).absolute())
             continue
-        for found in finding.each(source, recursive=recursive):
-            # whole paths: the run may go on elsewhere, and workers may have another working folder
-            yield os.path.abspath(found.path if isinstance(found, Unreadable) else found)
+        for path in finding.each(source, recursive=recursive):
+            # absolute: the run may go on elsewhere, and workers may have another working folder
+            yield os.path.abspath(path.path if isinstance(path, Unreadable) else path)
 
 
-def _shards_of(path: Path) -> list[str]:
-    """Return the shards of a pack.
+def reading_settings(options: ReadOptions) -> dict[str, Any]:
+    """Return the options of the readers as JSON can hold them."""
+    return {k: dict(v) if isinstance(v, Mapping) else v for k, v in vars(options).items() if k != "recursive"}
 
-    Raises
-    ------
-    ValueError
-        If it is a catalog of predictions, which has no light curves.
+
+def _new_files(folder: Path, sources: Sequence[str], recursive: bool, old: set[str]) -> Iterator[str]:
+    """Give each file that is not among the old ones once, without the output in the folder that is being written."""
+    for path in source_files(sources, recursive):
+        if path not in old and not _is_output(path, folder):
+            old.add(path)
+            yield path
+
+
+def _is_output(path: str, folder: Path) -> bool:
+    """Whether a file is one that a run writes into the folder: the folder may be inside the source."""
+    place, name = os.path.split(path)
+    ours = name == UNREADABLE or (name.startswith("shard-") and name.endswith(".parquet"))
+    return ours and os.path.isdir(place) and os.path.samefile(place, folder)
+
+
+def _fit_to_files(folder: Path, tasks: list[Task], points: int) -> tuple[list[Task], list[Task]]:
+    """Fit tasks to Parquet files that were rewritten: return them, and further ones for row groups that none has.
+
+    A file is looked at again if a task of it is not done.
     """
+    logged = {entry.task: entry.details.get("input") for entry in read_log(folder)}
+    cut, end = [task for task in tasks if task.groups], dict[str, int]()
+    for task in cut:
+        end[task.files[0]] = max(end.get(task.files[0], 0), task.groups[1] if task.groups else 0)
+    paths = dict.fromkeys(task.files[0] for task in cut if logged.get(task.name) != task.fingerprint)
+    number, further = dict[str, int](), list[Task]()
+    for path in paths:
+        groups = list(_row_groups(path))
+        if groups:
+            number[path] = len(groups)
+        if len(groups) > end[path]:
+            further += _cut_parquet(path, groups, points, end[path])
+
+    def fit(task: Task) -> Task:
+        most = number.get(task.files[0])
+        if task.groups is None or most is None:
+            return task
+        return replace(task, groups=(min(task.groups[0], most), min(task.groups[1], most)))
+
+    return [fit(task) for task in tasks], further
+
+
+def _task_from_json(line: str) -> Task:
+    values = json.loads(line)
+    groups = tuple(values["groups"]) if values["groups"] else None
+    return Task(values["name"], tuple(values["files"]), groups, values["rows"])
+
+
+def _pack_shards(path: Path) -> list[str]:
     if read_manifest(path)["kind"] != "pack":
         raise ValueError(f"{path} holds predictions, not light curves: give what it was made of")
-    return [str(path / str(entry.shard)) for entry in shards_in(path)]
+    return [str(path / str(entry.shard)) for entry in completed_shards(path)]
 
 
 def _cut(files: Iterator[str], points: int) -> Iterator[Task]:
@@ -202,7 +256,7 @@ def _cut(files: Iterator[str], points: int) -> Iterator[Task]:
 
 
 def _cut_parquet(path: str, groups: list[tuple[int, int]], points: int, first: int = 0) -> Iterator[Task]:
-    """Give tasks of some row groups each; ``groups`` has rows and observations of each, ``first`` is where to begin."""
+    """Give tasks of some row groups each, from ``first`` on; ``groups`` has rows and observations of each group."""
     start, rows, weight = first, 0, 0
     for i, (n, observations) in enumerate(groups[first:], first):
         if i > start and weight + observations > points:
@@ -226,3 +280,114 @@ def _row_groups(path: str) -> Iterator[tuple[int, int]]:
     for i in range(meta.num_row_groups):
         group = meta.row_group(i)
         yield group.num_rows, max((group.column(j).num_values for j in range(group.num_columns)), default=0)
+
+
+def _files_are_gone(task: Task) -> bool:
+    """Whether none of a task's files is left; not for shards of a pack, which has new ones in their place."""
+    of_a_pack = (Path(task.files[0]).parent / MANIFEST).exists()
+    return not of_a_pack and not any(map(os.path.exists, task.files))
+
+
+def _shards_exist(folder: Folder, entries: Mapping[str, Entry], entry: Entry) -> bool:
+    """Whether all shards that a task has written are still there."""
+    parts = [entries.get(f"{entry.task}/{k}") for k in range(entry.details.get("parts", 0))]
+    return all(e is not None and (e.shard is None or (folder.path / e.shard).is_file()) for e in [entry, *parts])
+
+
+# ---- running ---------------------------------------------------------------------------------------------------------
+
+
+def run_tasks(
+    folder: Folder,
+    job: Callable[[Task], list[Entry]],
+    tasks: Sequence[Task],
+    workers: int,
+    cluster: str | None,
+    unit: str,
+    console: Console,
+) -> None:
+    """Run the tasks and log each when it is done, with a progress bar.
+
+    Parameters
+    ----------
+    folder : Folder
+    job : callable
+        Writes a task's shards and returns their entries; can be pickled.
+    tasks : sequence of Task
+    workers : int
+    cluster : str, optional
+        See `goodricke.survey.jobs.run_on_dask`; without it, processes of this machine.
+    unit : str
+        What the bar counts.
+    console : Console
+    """
+    if folder.entries():
+        console.print(f"{folder.path}: going on, {len(tasks):,} tasks left")
+    if tasks:
+        (folder.path / COMMON).unlink(missing_ok=True)  # until all is done again, the schema is that of the shards
+    counter = get_context("spawn").Value("q", 0)
+    with _progress_bar(sum(task.rows for task in tasks), unit, counter, console) as advance:
+        for task, result in _execute(job, tasks, workers, cluster, counter):
+            if isinstance(result, Exception):
+                log.warning("task %s (%s, ...): %s", task.name, task.files[0], result)
+                error = f"{type(result).__name__}: {result}"
+                folder.log(Entry(task.name, error=error, details={"files": task.files}))
+            else:
+                folder.log(*result)
+            advance(task.rows)
+
+
+def print_failures(manifest: Mapping[str, Any], unreadable: int, out: Path, console: Console) -> bool:
+    """Print how many files can't be read and which tasks have failed; return whether a task has failed."""
+    if unreadable:
+        console.print(f"[red]{unreadable:,} files can't be read[/]: {out / UNREADABLE} says which and why")
+    failed: dict[str, str] = manifest["failed"]
+    for task, error in list(failed.items())[:10]:
+        console.print(f"[red]task {task} failed[/]: {error}")
+    if failed:
+        console.print(f"{len(failed):,} tasks have failed; the same command tries them again")
+    return bool(failed)
+
+
+def _execute(
+    job: Callable[[Task], list[Entry]], tasks: Sequence[Task], workers: int, cluster: str | None, counter: Any
+) -> jobs.Results[Task, list[Entry]]:
+    if cluster is not None:
+        return jobs.run_on_dask(job, tasks, cluster, workers)
+    if workers > 1 and len(tasks) > 1:
+        return jobs.run_in_processes(job, tasks, workers, counter)
+    return jobs.run_here(job, tasks, counter)
+
+
+class _RateColumn(TextColumn):
+    """Light curves per second so far."""
+
+    def render(self, task: ProgressTask) -> Text:
+        """Return the text."""
+        speed = task.completed / task.elapsed if task.elapsed else 0.0
+        return Text(f"{speed:,.1f} / s" if speed < 100 else f"{speed:,.0f} / s")
+
+
+@contextmanager
+def _progress_bar(total: int, unit: str, counter: Any, console: Console) -> Iterator[Callable[[int], None]]:
+    """Show a bar that moves as processes count objects, and is corrected when a task is done."""
+    columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn(unit), _RateColumn(""))
+    finished, stop = 0, threading.Event()
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        row = bar.add_task("", total=total)
+
+        def watch() -> None:
+            while not stop.wait(0.5):
+                bar.update(row, completed=min(max(finished, counter.value), total))
+
+        def advance(rows: int) -> None:
+            nonlocal finished
+            finished += rows
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield advance
+        finally:
+            stop.set()
+            thread.join()

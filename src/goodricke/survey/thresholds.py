@@ -43,7 +43,7 @@ from goodricke.data.predictions import Status
 from goodricke.evaluation.intervals import LEVEL, Estimate
 from goodricke.io import read_labels
 from goodricke.survey.per_star import How, per_star
-from goodricke.survey.shards import Catalog, rows_of
+from goodricke.survey.shards import Catalog, catalog_rows
 
 CONFIDENCE = 0.95
 
@@ -275,7 +275,7 @@ def choose_thresholds(
         See `goodricke.survey.per_star.per_star`; no merging by default.
     """
     opened = Catalog.open(catalog)
-    rows = rows_of(opened)
+    rows = catalog_rows(opened)
     rows = rows if how is None else per_star(rows, how, star)
     known = read_labels(labels, label, object_id)
     known["label"] = known["label"].replace(dict(rename or {}))

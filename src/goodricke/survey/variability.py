@@ -7,12 +7,8 @@ The dominant variability of millions of light curves, streamed: flat memory, any
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -38,8 +34,9 @@ from goodricke.preprocess.cleaning import (
     judge,
 )
 from goodricke.preprocess.periods import Periodogram, PeriodSearch, periodogram
+from goodricke.survey.jobs import lock_folder, run_in_order
 from goodricke.survey.shards import Entry, Folder, read_manifest, write_shard
-from goodricke.survey.tasks import Task, files_of
+from goodricke.survey.tasks import Task, source_files
 
 MAGNITUDES = 2.5 / np.log(10)  # in a relative change of flux
 EVEN = 0.5  # share of steps within a tenth of the median step that makes a light curve evenly sampled
@@ -323,24 +320,24 @@ def measure(
     """
     limits, ids = limits or Limits(), frozenset(drawn)
     deep = bool(options.get("recursive"))
-    names = list(files_of([source] if isinstance(source, str) else source, deep))
+    names = list(source_files([source] if isinstance(source, str) else source, deep))
     settings: dict[str, Any] = {"source": names, "limits": limits.model_dump(), "rows": rows}
     settings["light curves"] = Task("", tuple(names)).fingerprint  # files of the same name may hold others
     settings |= {"options": {k: str(v) for k, v in options.items()}}
     settings |= {"drawn": len(ids), "drawn_hash": sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]}
-    folder = Folder(out, KIND, settings).begin()
-    if "finished" in read_manifest(out):
-        tick(int(read_manifest(out)["rows"]))
-        return out
-    done = _done(folder)
-    pieces = _after(_pieces(read_batches(names, **options), ids), done, folder, tick)
-    with _executor(workers) as pool:
-        tables = _in_order(pool, partial(measured, limits=limits), pieces, 3 * workers)
-        for k, table in enumerate(_shards(tables, rows, tick), start=len(done)):
-            name = f"part-{k:06d}.parquet"
-            size, digest = write_shard(out / name, table, table.num_rows)
-            folder.log(Entry(f"{k:06d}", name, table.num_rows, size, digest))
-    folder.finish()
+    with lock_folder(out):
+        folder = Folder(out, KIND, settings).begin()
+        if "finished" in read_manifest(out):
+            tick(int(read_manifest(out)["rows"]))
+            return out
+        done = _done(folder)
+        pieces = _after(_pieces(read_batches(names, **options), ids), done, folder, tick)
+        with closing(run_in_order(partial(measured, limits=limits), pieces, workers)) as tables:
+            for k, table in enumerate(_shards(tables, rows, tick), start=len(done)):
+                name = f"part-{k:06d}.parquet"
+                size, digest = write_shard(out / name, table, table.num_rows)
+                folder.log(Entry(f"{k:06d}", name, table.num_rows, size, digest))
+        folder.finish()
     return out
 
 
@@ -437,38 +434,3 @@ def _shards(tables: Iterable[pa.Table], rows: int, tick: Callable[[int], None]) 
             waiting = [whole.slice(rows)]
     if any(t.num_rows for t in waiting):
         yield pa.concat_tables(waiting)
-
-
-@contextmanager
-def _executor(workers: int) -> Iterator[Executor | None]:
-    """Give a pool of processes that are started afresh: forks of a process with OpenMP threads may hang."""
-    if workers <= 1:
-        yield None
-        return
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_one_thread)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _one_thread() -> None:
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"
-
-
-def _in_order(
-    pool: Executor | None, function: Callable[[Piece], pa.Table], pieces: Iterable[Piece], ahead: int
-) -> Iterator[pa.Table]:
-    """Give ``function`` of each piece in order, computed by the pool at most ``ahead`` pieces before its turn."""
-    if pool is None:
-        yield from map(function, pieces)
-        return
-    running = deque[Future[pa.Table]]()
-    for piece in pieces:
-        running.append(pool.submit(function, piece))
-        if len(running) >= ahead:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()

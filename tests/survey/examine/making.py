@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from goodricke.data.predictions import Predictions
 from goodricke.survey.examine.sample import Sample
+from tests.making import predictions_of
 
 CLASSES = ("DSCT_BCEP", "GDOR_SPB", "RRLYR_CEPH")
 FREQUENCY = np.array([15.0, 1.5, 1.8])  # [1/d], typical of each class
@@ -17,8 +17,8 @@ def catalog(n: int = 300, seed: int = 0, **columns) -> pa.Table:
     status = np.where(np.arange(n) < 0.9 * n, "OK", "TOO_FEW_POINTS")
     objects = {"sector": pa.array(14 + np.arange(n) % 2, pa.int32()), "camera": pa.array(np.arange(n) // 2 % 4)}
     objects |= {"ra": np.repeat(rng.uniform(0, 360, n), 2)[:n], "dec": np.repeat(rng.uniform(-60, 60, n), 2)[:n]}
-    return Predictions.build(
-        pa.array([f"S{k // 2}" for k in range(n)], pa.string()),
+    return predictions_of(
+        [f"S{k // 2}" for k in range(n)],
         status,
         CLASSES,
         p,

@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.figures.style import ACCENT, COLOURS, GREY, PALE, canvas, count_axis, say, shorten, thin
+from goodricke.evaluation.figures.style import (
+    ACCENT,
+    COLOURS,
+    GREY,
+    PALE,
+    canvas,
+    count_axis,
+    despine,
+    shorten,
+    write_note,
+)
 from goodricke.survey.examine.numbers import QUANTITIES, Excess
 from goodricke.survey.examine.sample import Sample
 
@@ -41,10 +51,10 @@ def plot_counts(rows: list[dict[str, Any]], cuts: tuple[float, ...], path: Path)
     keys = ["stars", *(f"stars_at_{cut:g}" for cut in cuts)]
     looks = {key: _shade(k, len(keys)) for k, key in enumerate(keys)}
     with canvas(path, WIDTH * 0.75, 1.3 + 0.34 * max(len(rows), 1)) as figure:
-        axes = thin(figure.add_subplot())
+        axes = despine(figure.add_subplot())
         most = max([row["stars"] for row in rows], default=0)
         if not most:
-            say(axes, "no star was classified")
+            write_note(axes, "no star was classified")
             return
         place = np.arange(len(rows))
         for key, name in zip(
@@ -77,7 +87,7 @@ def plot_distributions(sample: Sample, path: Path) -> None:
     rows = [k for k in range(len(sample.classes)) if sample.of_class(k).any() or sample.labelled(k).any()]
     if not known or not rows:
         with canvas(path, WIDTH, 2) as figure:
-            say(figure.add_subplot(), "no class has a star with a temperature, a frequency or an amplitude")
+            write_note(figure.add_subplot(), "no class has a star with a temperature, a frequency or an amplitude")
         return
     with canvas(path, WIDTH, 1.1 + ROW * len(rows)) as figure:
         grid = figure.subplots(len(rows), len(known), squeeze=False, sharex="col")
@@ -164,15 +174,15 @@ def plot_systematics(sample: Sample, found: list[Excess], shares: list[dict[str,
     f1 = f1[np.isfinite(f1) & (f1 > 0)]
     with canvas(path, WIDTH, 3.2 + 2.6 * bool(shares)) as figure:
         grid = figure.add_gridspec(1 + bool(shares), 3)
-        left, right = thin(figure.add_subplot(grid[0, :2])), thin(figure.add_subplot(grid[0, 2]))
+        left, right = despine(figure.add_subplot(grid[0, :2])), despine(figure.add_subplot(grid[0, 2]))
         if not len(f1):
-            say(left, "no light curve has a frequency")
-            say(right, "")
+            write_note(left, "no light curve has a frequency")
+            write_note(right, "")
             return
         _frequencies(left, f1, found)
         _around_a_day(right, f1, found)
         if shares:
-            _shares(thin(figure.add_subplot(grid[1, :])), shares)
+            _shares(despine(figure.add_subplot(grid[1, :])), shares)
 
 
 def _frequencies(axes: Any, f1: Float, found: list[Excess]) -> None:
@@ -222,7 +232,7 @@ def plot_sky(sample: Sample, path: Path) -> None:
     shown = [k for k in range(len(sample.classes)) if (known & sample.of_class(k, sample.cuts[0])).any()]
     if not shown:
         with canvas(path, WIDTH, 2) as figure:
-            say(figure.add_subplot(), "no star with a position reaches the cut")
+            write_note(figure.add_subplot(), "no star with a position reaches the cut")
         return
     ra = _unwrapped(ra, known)
     wide = bool(max(np.ptp(dec[known]), np.ptp(ra[known]) * np.cos(np.deg2rad(np.median(dec[known])))) > WIDE)
@@ -259,7 +269,7 @@ def _sky_axes(axes: Any, wide: bool, dec: float, left: bool, low: bool) -> None:
         axes.set_yticks(np.deg2rad([-60, -30, 0, 30, 60]), ["-60°", "-30°", "0°", "30°", "60°"], fontsize=6)
         axes.tick_params(colors=GREY)
         return
-    thin(axes)
+    despine(axes)
     axes.set_aspect(1 / max(np.cos(np.deg2rad(dec)), 0.1), adjustable="datalim")
     axes.invert_xaxis()
     axes.set(xlabel="RA [deg]" if low else "", ylabel="Dec [deg]" if left else "")
@@ -320,8 +330,8 @@ def plot_stacked(name: str, spectra: NDArray[np.floating], f1: Float, edges: Flo
         left, right = figure.subplots(1, 2, sharey=True)
         figure.suptitle(f"{shorten(name)}: {len(rows):,} stars", parse_math=False)
         if not len(rows):
-            say(left, "no star of this class has a spectrum")
-            say(right, "")
+            write_note(left, "no star of this class has a spectrum")
+            write_note(right, "")
             return
         rows = rows[np.argsort(f1[rows], kind="stable")]
         floor = np.nanmedian(spectra[rows], axis=1, keepdims=True)
@@ -407,7 +417,9 @@ def plot_hertzsprung(sample: Sample, path: Path) -> None:
     shown = [k for k in range(len(sample.classes)) if (known & sample.of_class(k, sample.cuts[0])).any()]
     if found is None or not shown:
         with canvas(path, WIDTH, 2) as figure:
-            say(figure.add_subplot(), "no star that reaches the cut has a colour, a magnitude and a sure parallax")
+            write_note(
+                figure.add_subplot(), "no star that reaches the cut has a colour, a magnitude and a sure parallax"
+            )
         return
     rows, across = -(-len(shown) // ACROSS), min(ACROSS, len(shown))
     hybrid, share = sample.hybrids(), sample.shares()[2]
@@ -429,7 +441,7 @@ def plot_hertzsprung(sample: Sample, path: Path) -> None:
 
 def _class_in_diagram(axes: Any, found: Hertzsprung, own: NDArray[np.int64], share: Float, hybrid: NDArray) -> Any:
     """Draw a class, coloured by the share of its second class; those above 0.2 with a black outline, on top."""
-    thin(axes)
+    despine(axes)
     size, image = point_size(len(own)), None
     for chosen, edge in ((own[~hybrid[own]], "none"), (own[hybrid[own]], "black")):
         colour = np.nan_to_num(share[chosen])
@@ -506,7 +518,7 @@ def plot_embedding(sample: Sample, rows: NDArray[np.int64], embedding: NDArray[n
     rows, embedding = rows[known], embedding[known]
     if len(rows) < 3:
         with canvas(path, WIDTH, 2) as figure:
-            say(figure.add_subplot(), "fewer than three stars with an embedding reach the cut")
+            write_note(figure.add_subplot(), "fewer than three stars with an embedding reach the cut")
         return "nothing"
     flat, how = flattened(embedding)
     with canvas(path, WIDTH * 0.85, 6) as figure:

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from goodricke.data.files import atomic_path, atomic_write
 from goodricke.evaluation.page import Page, to_html, to_markdown
 from goodricke.io import read_labels
 from goodricke.survey.crossmatch import RADIUS, Matched, crossmatch, is_hats, read_near, read_reference
 from goodricke.survey.examine import numbers, sections
 from goodricke.survey.examine.figures import STACKED, few
 from goodricke.survey.examine.sample import CUTS, Sample, joined, labels_of, rows_of
-from goodricke.survey.shards import Catalog, whole_file
+from goodricke.survey.shards import Catalog
 from goodricke.survey.variability import measure, read_measured
 
 log = logging.getLogger("goodricke")
@@ -112,8 +113,8 @@ def examine(
         found["labels"] = {"file": str(labels), "used": int((known >= 0).sum()), "no_class_of_the_model": strangers}
     sample = Sample(table, opened.classes, known, told, bare.pair)
     out.mkdir(parents=True, exist_ok=True)
-    with whole_file(out / "joined.parquet") as file:
-        pq.write_table(table, file, compression="zstd")
+    with atomic_path(out / "joined.parquet") as partial:
+        pq.write_table(table, partial, compression="zstd")
     return _tell(sample, opened, spectra, out, found)
 
 
@@ -239,8 +240,7 @@ def _tell(
         ("report.md", to_markdown(page, out)),
         ("examination.json", json.dumps(numbers.plain(found), indent=2) + "\n"),
     ):
-        with whole_file(out / name) as file:
-            file.write(text.encode())
+        atomic_write(out / name, text)
     return Examined(out, sample, found)
 
 

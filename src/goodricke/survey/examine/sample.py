@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from goodricke.io.roles import normal
+from goodricke.io.roles import normal_name
 from goodricke.survey.variability import PLACE
 
 Float = NDArray[np.float64]
@@ -126,7 +126,7 @@ class Sample:
         """Return the column that holds a quantity, None if there is none."""
         known: dict[str, str] = {}
         for name, kind in zip(self.table.column_names, self.table.schema.types, strict=True):
-            plain = normal(name)
+            plain = normal_name(name)
             bare = next((plain[len(p) :] for p in PREFIXES if plain.startswith(p) and name[len(p) :][:1] == "_"), plain)
             if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind):
                 known.setdefault(bare, name)
@@ -219,8 +219,10 @@ def labels_of(
     told = labels.dropna(subset=["label"]).drop_duplicates("object_id").set_index("object_id")["label"]
     names = pd.Series(list(object_id), dtype="object").map(told)
     names = names.map(lambda name: rename.get(name, name), na_action="ignore")
-    index = {normal(name): k for k, name in enumerate(classes)}
-    label = names.map(lambda name: index.get(normal(str(name)), -1), na_action="ignore").fillna(-1).astype(np.int64)
+    index = {normal_name(name): k for k, name in enumerate(classes)}
+    label = (
+        names.map(lambda name: index.get(normal_name(str(name)), -1), na_action="ignore").fillna(-1).astype(np.int64)
+    )
     strangers = names[(label == -1) & names.notna()].value_counts()
     return np.asarray(label, np.int64), {str(name): int(count) for name, count in strangers.items()}
 
