@@ -34,7 +34,7 @@ from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.runtime import threads
 from goodricke.preprocess.dense import DenseConfig, prepare
-from goodricke.preprocess.tensors import Prepared
+from goodricke.preprocess.tensors import Frames
 from goodricke.training.fit_astrafier import Classification, parameter_groups
 from goodricke.training.loop import LoopConfig, _step
 
@@ -137,7 +137,7 @@ def light_curves(n: int, points: int) -> LightCurves:
     )
 
 
-def whole_light_curves(n: int, points: int) -> Prepared:
+def whole_light_curves(n: int, points: int) -> Frames:
     """Return ``n`` prepared light curves of ``points`` points each: none is lost to clipping."""
     return prepare(light_curves(n, points), DenseConfig(clip_sigma=None))
 
@@ -164,12 +164,12 @@ def perform(case: Case) -> Result:
     return Result(timing, peak, _difference(case, prepared.take(np.arange(min(case.batch, 2)))))
 
 
-def _forward(case: Case, m: Model, prepared: Prepared) -> Callable[[], Any]:
+def _forward(case: Case, m: Model, prepared: Frames) -> Callable[[], Any]:
     network: Any = plain_of(m.network) if case.plain else m.network
     return _one_pass(case, network, prepared)
 
 
-def _passes(case: Case, m: Model, prepared: Prepared) -> Callable[[], Any]:
+def _passes(case: Case, m: Model, prepared: Frames) -> Callable[[], Any]:
     """Return all Monte-Carlo passes; of the plain network, one."""
     if case.plain:
         network: Any = m.network
@@ -182,21 +182,21 @@ def _passes(case: Case, m: Model, prepared: Prepared) -> Callable[[], Any]:
     return action
 
 
-def _one_pass(case: Case, network: Astrafier | PlainAstrafier, prepared: Prepared) -> Callable[[], Any]:
+def _one_pass(case: Case, network: Astrafier | PlainAstrafier, prepared: Frames) -> Callable[[], Any]:
     batch = prepared.batch(np.arange(len(prepared))).to(case.device)
 
     @torch.inference_mode()
     def action() -> None:
         with _precision(case):
             if isinstance(network, Astrafier):
-                threads.answer(network, batch)
+                threads.run(network, batch)
             else:
                 network(*batch[:3])
 
     return action
 
 
-def _training(case: Case, m: Model, prepared: Prepared) -> Callable[[], Any]:
+def _training(case: Case, m: Model, prepared: Frames) -> Callable[[], Any]:
     """Return a gradient step: forward, backward, clipping, AdamW."""
     network: Any = m.network
     rows, label = np.arange(len(prepared)), np.arange(len(prepared)) % len(CLASSES)
@@ -225,13 +225,13 @@ def _precision(case: Case) -> torch.autocast:
     return torch.autocast(case.device, torch.bfloat16, enabled=case.precision == "bfloat16")
 
 
-def _difference(case: Case, prepared: Prepared) -> float:
+def _difference(case: Case, prepared: Frames) -> float:
     """Return the largest difference of a logit from the plain network's in float32."""
     network: Any = model(case).network
     plain, batch = plain_of(network), prepared.batch(np.arange(len(prepared))).to(case.device)
     with torch.inference_mode():
         with _precision(case):
-            logits = (plain(*batch[:3]) if case.plain else threads.answer(network, batch).logits).float()
+            logits = (plain(*batch[:3]) if case.plain else threads.run(network, batch).logits).float()
         return float((logits - plain(*batch[:3])).abs().max())
 
 

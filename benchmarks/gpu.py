@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.astrafier import CLASSES, Case, Figures, model, operations, whole_light_curves
 from benchmarks.timing import Timing, apart, copy_rate, gemm_rate, measure, peak_memory
-from goodricke.inference import ask
+from goodricke.inference import compute_output
 from goodricke.models.layers import Conv, fft_convolution
 from goodricke.models.runtime import gpu
 from goodricke.training.fit_astrafier import Classification, parameter_groups
@@ -110,7 +110,7 @@ def perform(job: Job) -> dict[str, Any]:
 def _classifying(job: Job) -> tuple[Callable[[], Any], int]:
     """Return what asks for all that predictions need, batches made in a thread."""
     m, prepared = model(job.case), whole_light_curves(job.light_curves, job.case.points)
-    return lambda: ask(m, prepared, job.case.passes), job.light_curves
+    return lambda: compute_output(m, prepared, job.case.passes), job.light_curves
 
 
 def _learning(job: Job) -> tuple[Callable[[], Any], int]:

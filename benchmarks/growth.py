@@ -17,7 +17,7 @@ import torch
 from benchmarks import astrafier, multiband
 from benchmarks.astrafier import KEEP_MEMORY, Case, Figures
 from benchmarks.timing import apart, clock_of, measure, peak_memory
-from goodricke.inference import POINTS, ask, classify
+from goodricke.inference import POINTS, classify, compute_output
 from goodricke.models.attention import LONG, attend
 
 
@@ -68,7 +68,7 @@ def one_pass(T: int, threads: int, tiny: bool) -> Grown:
     torch.set_num_threads(threads)
     n = 2 if tiny else max(POINTS // T, 1)
     m, prepared = astrafier.model(Case("forward", False, n, tiny=tiny)), astrafier.whole_light_curves(n, T)
-    time, peak = _time(lambda: ask(m, prepared, passes=0)), peak_memory()
+    time, peak = _time(lambda: compute_output(m, prepared, passes=0)), peak_memory()
     c: Any = m.network.config
     q, mask = torch.randn(n, c.heads, T, c.embed // c.heads), torch.ones(n, T, dtype=torch.bool)
     with torch.inference_mode():
@@ -80,8 +80,10 @@ def passes(T: int, threads: int, tiny: bool) -> Grown:
     """Measure 20 Monte-Carlo passes of one light curve of T points."""
     torch.set_num_threads(threads)
     m, prepared = astrafier.model(Case("passes", False, 1, tiny=tiny)), astrafier.whole_light_curves(1, T)
-    ask(m, astrafier.whole_light_curves(1, LONG), passes=1)  # compiles, where a first run of all would take minutes
-    return Grown(T, _time(lambda: ask(m, prepared, passes=20), 1, warm=False), peak_memory())
+    compute_output(
+        m, astrafier.whole_light_curves(1, LONG), passes=1
+    )  # compiles: a first run of all would take minutes
+    return Grown(T, _time(lambda: compute_output(m, prepared, passes=20), 1, warm=False), peak_memory())
 
 
 def dense(n: int, threads: int, tiny: bool) -> Grown:

@@ -47,9 +47,9 @@ def whole(m: Model, n: int, low: int, high: int) -> dict[str, Any]:
     network: Any = m.network
     curves = light_curves(n, low, high)
     steps = prepare(curves, CONFIG)
-    fast = measure(lambda: m.answer(steps, np.arange(n)))
+    fast = measure(lambda: m.run(steps, np.arange(n)))
     plain = measure(lambda: plain_classify(network, steps), 3)
-    difference = np.abs(m.answer(steps, np.arange(n))[0] - plain_classify(network, steps).numpy()).max()
+    difference = np.abs(m.run(steps, np.arange(n))[0] - plain_classify(network, steps).numpy()).max()
     limit = 2e-9 * MULTIPLICATIONS * len(steps.window) / gemm_rate(torch.float32, clock="cpu")
     return {
         "observations per light curve": float(curves.n_obs.mean()),
@@ -75,7 +75,7 @@ def updates(m: Model, n: int, points: int) -> dict[str, Any]:
     one = measure(_in_a_row(lambda: m.update(state, now), n)).median()
     half_sized = measure(_in_a_row(lambda: m.update(half, now), n)).median()
     arrays = measure(_in_a_row(lambda: m.update_arrays(state, now), n)).median()
-    again = measure(lambda: m.answer(prepare(curves, CONFIG), np.arange(n)), 3)
+    again = measure(lambda: m.run(prepare(curves, CONFIG), np.arange(n)), 3)
     return {
         "updates per CPU second": max(IN_A_ROW, n) / one,
         "with float16 state": max(IN_A_ROW, n) / half_sized,

@@ -1,9 +1,12 @@
 """Light curves that tests make up."""
 
 import numpy as np
+import pyarrow as pa
 
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.data.ragged import offsets_from_counts
+from goodricke.uncertainty.entropy import entropy
 
 
 def sine(n: int = 200, period: float = 0.7, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -26,3 +29,14 @@ def sky(n=24, seed=0, bands=("g", "r"), counts=(14, 30)) -> tuple[LightCurves, n
     band = rng.integers(0, len(bands), len(time))
     ids = [str(k) for k in range(n)]
     return LightCurves.from_arrays(ids, offsets, time, value, error, band, bands=bands, unit="mag"), label
+
+
+def predictions_of(
+    ids, status, classes, p, n_obs, *, model="", model_hash="", columns=None, objects=None, **output
+) -> Predictions:
+    """Return predictions with the probabilities ``p`` (n, C); ``output`` has more of the fields of `Output`."""
+    whole = Output(**{"probabilities": p, "entropy": entropy(p)} | output)
+    ids = ids if isinstance(ids, pa.Array) else pa.array(ids, pa.string())
+    return Predictions.build(
+        whole, ModelId(model, model_hash, tuple(classes)), ids, np.asarray(status), n_obs, columns, objects
+    )

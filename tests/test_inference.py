@@ -13,7 +13,7 @@ from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.models.runtime import gpu
-from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, prepare
+from goodricke.preprocess import DenseConfig, FoldedConfig, Frames, MultibandConfig, prepare
 from goodricke.preprocess.dense import published
 from goodricke.uncertainty.calibration import Calibration, Scaling
 
@@ -81,7 +81,7 @@ def test_one_pass_without_dropout_is_the_network_s_own_answer():
     found = classify(STARS, MODEL, 0)
     prepared = prepare(STARS, MODEL.preprocessing)
     for k in range(len(STARS)):
-        logits, embedding, *_ = MODEL.answer(prepared, np.array([k]))
+        logits, embedding, *_ = MODEL.run(prepared, np.array([k]))
         expected = np.exp(logits[0] / 1.3)
         np.testing.assert_allclose(found.probabilities[k], expected / expected.sum(), atol=1e-5)
         np.testing.assert_allclose(found.table["embedding"][k].as_py(), embedding[0], atol=1e-5)
@@ -214,14 +214,14 @@ def test_a_model_may_be_given_by_its_folder(tmp_path):
 
 def test_a_batch_padded_to_frames_is_bounded_by_its_padded_points(monkeypatch):
     sizes = []
-    batch = Prepared.batch
+    batch = Frames.batch
 
     def record(self, rows, multiple):
         made = batch(self, rows, multiple)
         sizes.append(made.mask.numel())
         return made
 
-    monkeypatch.setattr(Prepared, "batch", record)
+    monkeypatch.setattr(Frames, "batch", record)
     monkeypatch.setattr(inference, "POINTS", 400)
     classify(LightCurves.concat([star(10, f"s{k}") for k in range(20)]), MODELS["published"], 2)
     assert max(sizes) <= 200

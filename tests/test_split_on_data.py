@@ -3,7 +3,7 @@
 import numpy as np
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.preprocess import FoldedConfig, Prepared
+from goodricke.preprocess import FoldedConfig, Frames
 from goodricke.training.experiment import split_objects
 from goodricke.training.labels import Labelled, _stars
 from goodricke.training.recipe import DataConfig, Recipe
@@ -11,7 +11,7 @@ from goodricke.training.recipe import DataConfig, Recipe
 N = 200
 
 
-def labelled(dec: np.ndarray, same_star: float, guard: float) -> tuple[Recipe, Labelled, Prepared]:
+def labelled(dec: np.ndarray, same_star: float, guard: float) -> tuple[Recipe, Labelled, Frames]:
     import pandas as pd
 
     ids = [f"s{k:03d}" for k in range(N)]
@@ -22,7 +22,14 @@ def labelled(dec: np.ndarray, same_star: float, guard: float) -> tuple[Recipe, L
     status = np.full(N, "OK")
     status[0] = "TOO_FEW_POINTS"
     context = np.zeros((N, 0), np.float32)
-    prepared = Prepared(curves.object_id, np.zeros(N + 1, np.int64), empty, empty[:, None], context, status)
+    prepared = Frames(
+        object_id=curves.object_id,
+        offsets=np.zeros(N + 1, np.int64),
+        time=empty,
+        values=empty[:, None],
+        context=context,
+        status=status,
+    )
     config = DataConfig(light_curves="", labels="", same_star=same_star, guard=guard)
     recipe = Recipe(name="x", run="x", data=config, preprocessing=FoldedConfig())
     label = np.arange(N) // 2 % 2

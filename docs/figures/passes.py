@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from goodricke.data.examples import example_files
-from goodricke.evaluation.figures.style import ACCENT, GREY, canvas, thin
+from goodricke.evaluation.figures.style import ACCENT, GREY, canvas, despine
 from goodricke.inference import monte_carlo
 from goodricke.io import read
 from goodricke.models.bundle import load_model
-from goodricke.preprocess import Prepared, prepare
+from goodricke.preprocess import prepare
 
 STARS = {  # and what the literature calls them
     "217801": "217801, a Mira",
@@ -26,7 +25,7 @@ def draw(folder: Path) -> None:
     model = load_model("asas-v")
     stars = read(example_files())
     curves = stars[np.array([stars.ids.index(name) for name in STARS])]
-    prepared = cast(Prepared, prepare(curves, model.preprocessing))
+    prepared = prepare(curves, model.preprocessing)
     logits = monte_carlo(model, prepared, np.arange(len(curves)), 20, 0)  # (20, 3, C)
     probabilities = model.calibration.scaling("monte_carlo").probabilities(logits)
     rng = np.random.default_rng(0)
@@ -35,7 +34,7 @@ def draw(folder: Path) -> None:
             passes = probabilities[:, k]
             for c in range(len(model.classes)):
                 x = c + rng.uniform(-0.22, 0.22, len(passes))
-                thin(axes).plot(x, passes[:, c], ".", color=ACCENT, alpha=0.6, ms=5, label="one pass each")
+                despine(axes).plot(x, passes[:, c], ".", color=ACCENT, alpha=0.6, ms=5, label="one pass each")
                 axes.plot([c - 0.32, c + 0.32], 2 * [passes[:, c].mean()], color="#D55E00", lw=2, label="mean")
             axes.set_xticks(range(len(model.classes)), model.classes, rotation=30, ha="right", fontsize=7.5)
             axes.set(title=title, ylim=(-0.03, 1.03), ylabel="" if k else "probability")

@@ -28,11 +28,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Predictions
-from goodricke.evaluation.held_out import FEW_STEPS, run_recipe
+from goodricke.evaluation.held_out import run_recipe
 from goodricke.inference import classify
-from goodricke.io import light_curves_of
+from goodricke.io import as_light_curves
 from goodricke.models.bundle import find_model, load_model, read_config
 from goodricke.models.hub import FILES
+from goodricke.training.experiment import FEW_STEPS
 from goodricke.training.labels import in_memory
 from goodricke.training.recipe import Recipe, checked, example
 from goodricke.uncertainty.prediction_sets import Coverage
@@ -114,7 +115,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
     Notes
     -----
     Light curves, wherever they are asked for, are `LightCurves`, a frame of pandas or nested-pandas with a light curve
-    per row, or a list of files of one light curve each; see `goodricke.io.light_curves_of`.
+    per row, or a list of files of one light curve each; see `goodricke.io.as_light_curves`.
 
     A light curve that can't be classified (too few points, no known band, an unreadable file; `status` tells) never
     stops the others: its probabilities, embedding and novelty are NaN, its prediction set is empty, `predict` says
@@ -409,7 +410,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         return tags
 
     def _read(self, X: Any) -> LightCurves:
-        return light_curves_of(X, **dict(self.options or {}))
+        return as_light_curves(X, **dict(self.options or {}))
 
 
 def _column(X: Any, curves: LightCurves, given: Any) -> Any:

@@ -1,10 +1,11 @@
-"""Classify light curves: preprocess, length-bucketed batches, Monte-Carlo passes, predictions."""
+"""Light curves and a model in, predictions out: preprocessing, batches of like length, Monte-Carlo passes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -12,41 +13,24 @@ import torch
 from numpy.typing import NDArray
 
 from goodricke.data import ragged
+from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.predictions import Predictions, Status
-from goodricke.models.bundle import Model, load_model
-from goodricke.models.dropout import row_keys, summarise
+from goodricke.data.predictions import Output, Predictions, Status
+from goodricke.io import Unreadable
+from goodricke.models.bundle import BundleConfig, Model, load_model
+from goodricke.models.dropout import row_keys
 from goodricke.models.multiband import Multiband
 from goodricke.models.runtime import gpu, threads
 from goodricke.models.runtime.gpu import prefetch
 from goodricke.preprocess import Prepared, Steps, prepare
 from goodricke.preprocess.tensors import Batch, length_buckets, rounded_up
-from goodricke.uncertainty.calibration import Mode
+from goodricke.uncertainty.entropy import entropy, summarise
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
+log = logging.getLogger("goodricke")
+
 POINTS = 32768  # padded points in one call of the network on a CPU: bounds memory whatever the light curves
-
-
-class Answers(NamedTuple):
-    """What a network says of n objects; NaN for those it can't be asked about."""
-
-    probabilities: NDArray[np.float64]  # (n, C)
-    spread: NDArray[np.float64] | None  # (n, C)
-    mutual_information: NDArray[np.float64] | None  # (n,)
-    embedding: NDArray[np.float32]  # (n, d)
-    parameters: dict[str, NDArray[np.float64]]  # each (n,)
-    novelty: NDArray[np.float64] | None  # (n,), of models that were calibrated for it
-    logits: NDArray[np.float32]  # (n, C), of one pass
-
-    @property
-    def mode(self) -> Mode:
-        """How they were got."""
-        return "one_pass" if self.spread is None else "monte_carlo"
-
-    def of(self, rows: NDArray[np.integer]) -> Answers:
-        """Return what it says of some of the objects."""
-        taken = {name: x[rows] for name, x in self._asdict().items() if isinstance(x, np.ndarray)}
-        return self._replace(**taken, parameters={name: x[rows] for name, x in self.parameters.items()})
+Tick = Callable[[int], None]
 
 
 def classify(
@@ -55,8 +39,9 @@ def classify(
     passes: int = 20,
     seed: int = 0,
     workers: int = 1,
-    tick: Callable[[int], None] = lambda objects: None,
+    tick: Tick = lambda objects: None,
     coverage: Coverage = COVERAGE,
+    checks: InputChecks | None = None,
 ) -> Predictions:
     """Classify light curves.
 
@@ -69,65 +54,133 @@ def classify(
         Monte-Carlo passes with dropout on (section 3.6: 20), whose mean is the probability; 0 for one pass without.
         Multi-band models have one pass in any case.
     seed : int
-        Of the dropout masks. Same seed, same answer, whatever the batch.
+        Of the dropout masks. Same seed, same output, whatever the batch.
     workers : int
         Processes for preprocessing.
     tick : callable
         Gets the number of objects after each batch, for a progress bar.
     coverage : Coverage
-        What is promised of the prediction sets: ``(0.95, True)`` for 95 % in each class.
+        Of the prediction sets: ``(0.95, True)`` for 95 % in each class.
+    checks : InputChecks, optional
+        Those of former batches of the same light curves, so that each warning comes once.
 
     Returns
     -------
     Predictions
-        One row per light curve, in order.
+        One row per light curve, in order. Where the model can't take the unit, the status is ``WRONG_UNIT``.
     """
     model = model if isinstance(model, Model) else load_model(model)
+    checks = checks or InputChecks(model.config)
+    try:
+        model.preprocessing.check_unit(curves)
+    except ValueError as error:
+        checks.warn("%s", error)
+        tick(len(curves))
+        return _wrong_unit(curves, model, passes, coverage)
+    checks.check(curves)
     prepared = prepare(curves, model.preprocessing, workers)
-    answers = ask(model, prepared, passes, seed, tick)
-    broken = prepared.usable & ~np.isfinite(answers.probabilities).all(1)
+    output = compute_output(model, prepared, passes, seed, tick, coverage)
+    broken = prepared.usable & ~np.isfinite(output.probabilities).all(1)
     status = np.where(broken, Status.NON_FINITE, prepared.status)
-    return predictions(model, prepared, answers, status, curves.objects, coverage)
+    return to_predictions(model, prepared, output, status, curves.objects)
 
 
-def predictions(
+def classify_batches(
+    batches: Iterable[tuple[LightCurves | None, Sequence[Unreadable]]],
     model: Model,
-    prepared: Prepared | Steps,
-    answers: Answers,
-    status: NDArray,
-    objects: pa.Table | None = None,
-    coverage: Coverage = COVERAGE,
+    *,
+    strict: bool = False,
+    finished: Callable[[LightCurves, Predictions], None] = lambda curves, predictions: None,
+    **options: Any,
+) -> tuple[Predictions, list[Unreadable]]:
+    """Classify batches of light curves as `goodricke.io.read_batches` yields them, and join the predictions.
+
+    Parameters
+    ----------
+    batches : iterable of (LightCurves or None, list of Unreadable)
+    model : Model
+    strict : bool
+        Raise ValueError at bands that a multi-band model doesn't know.
+    finished : callable
+        Gets the light curves and predictions of each batch.
+    **options
+        Of `classify`.
+
+    Returns
+    -------
+    Predictions
+        Of all batches; at the end a row with status ``UNREADABLE`` for each file that couldn't be read.
+    list of Unreadable
+    """
+    parts, failures = list[Predictions](), list[Unreadable]()
+    checks = options.pop("checks", None) or InputChecks(model.config)
+    for curves, refusals in batches:
+        failures += refusals
+        if curves is not None:
+            if strict:
+                model.preprocessing.refuse_unknown_bands(curves)
+            parts.append(classify(curves, model, checks=checks, **options))
+            finished(curves, parts[-1])
+    return _with_unreadable(parts or [_empty(model, 0, COVERAGE)], failures), failures
+
+
+def to_predictions(
+    model: Model, prepared: Prepared, output: Output, status: NDArray, objects: pa.Table | None = None
 ) -> Predictions:
-    """Return answers about prepared light curves as predictions."""
-    return Predictions.build(
-        prepared.object_id,
-        status,
-        model.classes,
-        answers.probabilities,
-        prepared.n_obs,
-        answers.spread,
-        answers.mutual_information,
-        answers.embedding,
-        model.name,
-        model.hash,
-        objects,
-        answers.parameters,
-        prepared.n_points if isinstance(prepared, Prepared) else None,
-        answers.novelty,
-        model.prediction_sets(answers.mode, answers.probabilities, prepared.n_points, coverage),
-        coverage,
-        prepared.period if isinstance(prepared, Prepared) else None,
+    """Return a model's output for prepared light curves as a table; ``objects`` has columns to carry along."""
+    columns = prepared.table_columns
+    return Predictions.build(output, model.id, prepared.object_id, status, prepared.n_obs, columns, objects)
+
+
+def _empty(model: Model, passes: int, coverage: Coverage) -> Predictions:
+    """Return predictions without a row."""
+    return classify(
+        LightCurves.from_arrays(pa.array([], pa.string()), [0], [], [], unit=model.config.unit),
+        model,
+        passes,
+        coverage=coverage,
+        checks=InputChecks.silent(model.config),
     )
 
 
-def ask(
+def _wrong_unit(curves: LightCurves, model: Model, passes: int, coverage: Coverage) -> Predictions:
+    """Return a row for each light curve with the status ``WRONG_UNIT`` and its per-object columns."""
+    result = Predictions.failed(curves.ids, Status.WRONG_UNIT, _empty(model, passes, coverage))
+    table, objects = result.table, curves.table_of_objects
+    for name in [name for name in objects.column_names if name not in table.column_names]:
+        table = table.append_column(name, objects[name])
+    return Predictions(table, result.classes)
+
+
+def _with_unreadable(parts: Sequence[Predictions], failures: Sequence[Unreadable]) -> Predictions:
+    """Join predictions, and add a row for each file that couldn't be read."""
+    if not failures:
+        return Predictions.concat(parts)
+    failed = Predictions.failed([Path(failure.path).name for failure in failures], Status.UNREADABLE, parts[0])
+    paths, table = pa.array([failure.path for failure in failures]), failed.table
+    if "source" in table.column_names:
+        table = table.drop_columns(["source"])
+    return Predictions.concat([*parts, Predictions(table.append_column("source", paths), failed.classes)])
+
+
+# ---- the network ----------------------------------------------------------------------------------------------------
+
+
+def compute_output(
     model: Model,
-    prepared: Prepared | Steps,
+    prepared: Prepared,
     passes: int = 20,
     seed: int = 0,
-    tick: Callable[[int], None] = lambda objects: None,
-) -> Answers:
-    """Put prepared light curves to a network; see `classify` for the parameters."""
+    tick: Tick = lambda objects: None,
+    coverage: Coverage = COVERAGE,
+) -> Output:
+    """Return the calibrated output of a model for prepared light curves; see `classify` for the parameters.
+
+    Raises
+    ------
+    ValueError
+        If the model is an encoder without classes.
+    """
     if not model.classes:
         raise ValueError(f"{model.name} is an encoder without classes: start a training from it ([training] init)")
     n, classes = len(prepared), len(model.classes)
@@ -135,29 +188,35 @@ def ask(
     mean, spread = np.full((2, n, classes), np.nan)
     information, targets = np.full(n, np.nan), np.full((n, len(model.config.targets)), np.nan)
     embedding = np.full((n, model.embedding_size), np.nan, np.float32)
-    one_pass = np.full((n, classes), np.nan, np.float32)
+    logits = np.full((n, classes), np.nan, np.float32)
     novelty = np.full(n, np.nan) if "one_pass" in model.calibration.novelty else None
     scaling = model.calibration.scaling("monte_carlo" if passes else "one_pass")
     usable = np.flatnonzero(prepared.usable)
     lengths = rounded_up(prepared.padded[usable], gpu.frame_multiple(model.device))
     buckets = length_buckets(lengths, _points(model) // max(passes, 1), len(usable))
-    batches = prefetch(lambda rows: model.batch(prepared, rows), (usable[piece] for piece in buckets), model.device)
-    for rows, here in batches:
-        batch = here.to(model.device)
-        told = model.answer_batch(batch)
-        one_pass[rows], embedding[rows], targets[rows] = told.logits, told.embedding, told.targets
+    batches = prefetch(lambda rows: model.batch(prepared, rows), (usable[part] for part in buckets), model.device)
+    for rows, host_batch in batches:
+        batch = host_batch.to(model.device)
+        output = model.run_batch(batch)
+        logits[rows], embedding[rows], targets[rows] = output.logits, output.embedding, output.targets
         if novelty is not None:
-            novelty[rows] = model.novelty("one_pass", told.features, told.logits, prepared.n_points[rows])
-        samples = one_pass[None, rows]
-        if passes and isinstance(prepared, Prepared) and isinstance(batch, Batch):
-            samples = monte_carlo(model, prepared, rows, passes, seed, batch)
+            novelty[rows] = model.novelty("one_pass", output.features, output.logits, prepared.n_points[rows])
+        samples = monte_carlo(model, prepared, rows, passes, seed, batch) if passes else logits[None, rows]
         mean[rows], spread[rows], information[rows] = summarise(scaling.probabilities(samples))
         tick(len(rows))
     tick(n - len(usable))
-    parameters = model.parameters(targets)
-    if not passes:
-        return Answers(mean, None, None, embedding, parameters, novelty, one_pass)
-    return Answers(mean, spread, information, embedding, parameters, novelty, one_pass)
+    return Output(
+        mean,
+        entropy(mean),
+        logits,
+        embedding,
+        model.parameters(targets),
+        spread if passes else None,
+        information if passes else None,
+        novelty,
+        model.prediction_sets("monte_carlo" if passes else "one_pass", mean, prepared.n_points, coverage),
+        coverage,
+    )
 
 
 def _points(model: Model) -> int:
@@ -167,29 +226,34 @@ def _points(model: Model) -> int:
 
 @torch.inference_mode()
 def monte_carlo(
-    model: Model, prepared: Prepared, rows: NDArray[np.int64], passes: int, seed: int, batch: Batch | None = None
+    model: Model,
+    prepared: Prepared,
+    rows: NDArray[np.int64],
+    passes: int,
+    seed: int,
+    batch: Any = None,
 ) -> NDArray[np.float32]:
     """Return the logits (S, B, C) of ``passes`` passes with dropout on, computed as enlarged batches.
 
     A light curve so long that its passes don't fit into one call together is passed in several; the masks are the
     same. ``batch`` is that of the ``rows``, if there is one already.
     """
-    batch = batch or cast(Batch, model.batch(prepared, rows)).to(model.device)
+    batch = cast(Batch, model.batch(prepared, rows).to(model.device) if batch is None else batch)
     at_once = int(np.clip(_points(model) // batch.time.numel(), 1, passes))
     names = prepared.object_id.take(rows).to_pylist()
     results = []
     for first in range(0, passes, at_once):
-        some = range(first, min(first + at_once, passes))
+        numbers = range(first, min(first + at_once, passes))
         with model.autocast():
-            answer = threads.answer(model.network, batch, len(some), row_keys(names, some, seed))
-        logits = answer.logits.float().cpu().numpy()  # (B * S', C)
-        results.append(logits.reshape(len(rows), len(some), -1).swapaxes(0, 1))
+            output = threads.run(model.network, batch, len(numbers), row_keys(names, numbers, seed))
+        logits = output.logits.float().cpu().numpy()  # (B * S', C)
+        results.append(logits.reshape(len(rows), len(numbers), -1).swapaxes(0, 1))
     return np.concatenate(results)
 
 
 @torch.inference_mode()
-def step_probabilities(model: Model, steps: Steps) -> NDArray[np.float32]:
-    """Return what a multi-band model says after every step, before it sees the rest of the light curve.
+def step_probabilities(model: Model, steps: Prepared) -> NDArray[np.float32]:
+    """Return the probabilities of a multi-band model after every step, before it sees the rest of the light curve.
 
     Parameters
     ----------
@@ -200,8 +264,8 @@ def step_probabilities(model: Model, steps: Steps) -> NDArray[np.float32]:
     Returns
     -------
     float32 (M, C)
-        Calibrated class probabilities, in the order of the steps; NaN for objects that can't be classified. The last
-        of an object are its answer (`classify`).
+        Calibrated class probabilities, in the order of the steps; NaN for objects that can't be classified. Those
+        after an object's last step are the probabilities of `classify`.
 
     Raises
     ------
@@ -212,8 +276,93 @@ def step_probabilities(model: Model, steps: Steps) -> NDArray[np.float32]:
         raise TypeError(f"{model.name} is a model of whole light curves: only multi-band models answer at every step")
     result = np.full((len(steps.window), len(model.classes)), np.nan, np.float32)
     usable = np.flatnonzero(steps.usable)
-    for piece in length_buckets(steps.padded[usable], POINTS, len(usable)):
-        points, _ = ragged.gather(usable[piece], steps.offsets)
-        logits = model.network(steps.batch(usable[piece]).to(model.device)).logits.double().cpu().numpy()
+    for part in length_buckets(steps.padded[usable], POINTS, len(usable)):
+        points, _ = ragged.gather(usable[part], steps.offsets)
+        logits = model.network(steps.batch(usable[part]).to(model.device)).logits.double().cpu().numpy()
         result[points] = model.calibration.one_pass.probabilities(logits)
     return result
+
+
+# ---- light curves that a model was not trained for ------------------------------------------------------------------
+
+
+class InputChecks:
+    """Warnings about light curves of another kind than a model was trained on, each given once.
+
+    Parameters
+    ----------
+    config : BundleConfig
+        Of the model.
+    warn : callable
+        Gets a text and its parameters, as a logger does.
+    """
+
+    def __init__(self, config: BundleConfig, warn: Callable[..., None] = log.warning) -> None:
+        self.config, self._warn = config, warn
+        self._messages: set[tuple[object, ...]] = set()
+        self._bands: set[str] = set()
+
+    @classmethod
+    def silent(cls, config: BundleConfig) -> InputChecks:
+        """Return checks that warn of nothing: for light curves that are checked elsewhere."""
+        return cls(config, lambda *message: None)
+
+    def warn(self, *message: object) -> None:
+        """Give a warning, unless it was given before."""
+        if message not in self._messages:
+            self._messages.add(message)
+            self._warn(*message)
+
+    def check(self, curves: LightCurves) -> None:
+        """Check the unit and the bands of light curves."""
+        new = [band for band in curves.bands if band not in self._bands]
+        self.check_unit(curves.unit)
+        self.check_bands(new, bool(new) and bool(curves.has_several_bands.any()))
+
+    def check_unit(self, unit: str) -> None:
+        """Warn of light curves whose unit is plainly not of the kind that the model was trained on."""
+        config = self.config
+        if "unknown" not in (config.unit, unit) and config.unit.startswith("mag") != unit.lower().startswith("mag"):
+            self.warn(
+                "%s was trained on %s (%s, band %s), and these light curves are in %s: its probabilities may not hold",
+                config.name,
+                config.trained_on,
+                config.unit,
+                "/".join(config.bands),
+                unit,
+            )
+
+    def check_bands(self, bands: Sequence[str], several: bool = False) -> None:
+        """Warn of observations in bands that a multi-band model leaves out, or that another takes together.
+
+        Parameters
+        ----------
+        bands : list of str
+        several : bool
+            Whether a light curve has observations in more than one of them.
+        """
+        self._bands.update(bands)
+        name, known = self.config.name, getattr(self.config.preprocessing, "bands", None)
+        if self.config.family != "multiband":
+            if several and not known:
+                self.warn(
+                    "light curves in %s: %s takes their bands together, each less its median. "
+                    "To use one band: --band %s",
+                    ", ".join(bands),
+                    name,
+                    bands[0],
+                )
+            return
+        unknown, expected = [band for band in bands if band not in (known or ())], ", ".join(known or ())
+        if unknown == [NO_BAND]:
+            text = "observations without a band are left out: %s knows %s. Say which it is, e.g. --band %s"
+            self.warn(text, name, expected, (known or ("",))[0])
+        elif unknown:
+            self.warn(
+                "observations in %s are left out: %s knows %s. If one of these is meant, say so: --band %s=%s",
+                ", ".join(unknown),
+                name,
+                expected,
+                unknown[0],
+                (known or ("",))[0],
+            )

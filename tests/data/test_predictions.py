@@ -39,7 +39,7 @@ def build(status=("OK", "EMPTY", "OK"), classes=("A", "B"), columns=None, object
     arrays = {"spread": p / 10, "mutual_information": p[:, 0] / 5, "embedding": np.arange(4.0 * n).reshape(n, 4)}
     names = {"model": "tiny", "model_hash": "0123456789ab", "columns": columns, "objects": objects}
     ids = [f"{k:03d}" for k in range(n)]
-    return predictions_of(ids, np.array(status, str), classes, p, np.arange(n) + 50, **names, **arrays | more)
+    return predictions_of(ids, np.array(status, str), classes, p, np.arange(n) + 50, **names | arrays | more)
 
 
 def test_rows_that_are_not_ok_are_null_whatever_they_hold():

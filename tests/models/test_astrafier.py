@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from goodricke.models.astrafier import Astrafier, AstrafierConfig, Output, positional_encoding
+from goodricke.models.astrafier import Astrafier, AstrafierConfig, positional_encoding
 from goodricke.models.dropout import Dropout
+from goodricke.models.output import NetworkOutput
 
 # Every way the network can be built; the longest kernel goes through Fourier transforms on a CPU.
 SMALL = {"classes": 3, "embed": 8, "heads": 2, "blocks": 2, "hidden": 12, "kernels": (3, 7, 65)}
@@ -60,22 +61,22 @@ def batch(some: list[Curve], more: int = 0, fill: float = 0.0) -> tuple[Tensor, 
     return values, time, mask
 
 
-def run(model: Astrafier, some: list[Curve], more: int = 0, fill: float = 0.0) -> Output:
+def run(model: Astrafier, some: list[Curve], more: int = 0, fill: float = 0.0) -> NetworkOutput:
     """Classify light curves; the context of each is a function of its length."""
     context = torch.tensor([[len(t) / 10, 1, -1] for _, t in some]) if model.config.context else None
     with torch.no_grad():
         return model(*batch(some, more, fill), context)
 
 
-def assert_same(found: Output, expected: Output, atol: float = 1e-5) -> None:
+def assert_same(found: NetworkOutput, expected: NetworkOutput, atol: float = 1e-5) -> None:
     """Compare logits and embeddings."""
     torch.testing.assert_close(found.logits, expected.logits, atol=atol, rtol=0)
     torch.testing.assert_close(found.embedding, expected.embedding, atol=atol, rtol=0)
 
 
-def rows(output: Output, index: Any) -> Output:
+def rows(output: NetworkOutput, index: Any) -> NetworkOutput:
     """Pick objects."""
-    return Output(output.logits[index], output.embedding[index], output.features[index])
+    return NetworkOutput(output.logits[index], output.embedding[index], output.features[index])
 
 
 class TestSize:

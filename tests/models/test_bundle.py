@@ -15,7 +15,7 @@ from goodricke.models import bundle
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model, read_config, resolve_device, resolve_precision, verify_model
 from goodricke.preprocess import DenseConfig, FoldedConfig
-from goodricke.preprocess.tensors import Prepared
+from goodricke.preprocess.tensors import Frames
 from goodricke.uncertainty.calibration import Calibration, Scaling
 
 SIZES = {"classes": 3, "embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 7)}
@@ -35,17 +35,17 @@ def make(preprocessing=None, temperature=1.7, name="tiny", **sizes) -> Model:
     return Model(about, network, replace(Calibration.none(3), one_pass=Scaling.of_temperature(temperature, 3)))
 
 
-def inputs(model: Model, counts=(20, 1, 7), frames=None) -> Prepared:
+def inputs(model: Model, counts=(20, 1, 7), frames=None) -> Frames:
     rng = np.random.default_rng(0)
     N, n = sum(counts), len(counts)
-    return Prepared(
-        pa.array([f"o{k}" for k in range(n)]),
-        np.concatenate([[0], np.cumsum(counts)]),
-        rng.uniform(0, 9, N).astype(np.float32),
-        rng.normal(size=(N, model.preprocessing.channels)).astype(np.float32),
-        rng.normal(size=(n, model.preprocessing.context)).astype(np.float32),
-        np.full(n, "OK"),
-        frames,
+    return Frames(
+        object_id=pa.array([f"o{k}" for k in range(n)]),
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        time=rng.uniform(0, 9, N).astype(np.float32),
+        values=rng.normal(size=(N, model.preprocessing.channels)).astype(np.float32),
+        context=rng.normal(size=(n, model.preprocessing.context)).astype(np.float32),
+        status=np.full(n, "OK"),
+        frames=frames,
     )
 
 
@@ -68,7 +68,7 @@ def test_what_is_loaded_answers_as_what_was_saved(tmp_path, half, preprocessing)
     saved = model.save(tmp_path, "card", half=half)
     loaded = load_model(tmp_path)
     rows = np.arange(len(prepared))
-    expected, found, again = (m.answer(prepared, rows)[:2] for m in (model, loaded, saved))
+    expected, found, again = (m.run(prepared, rows)[:2] for m in (model, loaded, saved))
     for a, b, c in zip(expected, found, again, strict=True):
         np.testing.assert_allclose(b, a, atol=2e-3) if half else np.testing.assert_array_equal(b, a)
         np.testing.assert_array_equal(b, c)

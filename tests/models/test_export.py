@@ -66,7 +66,7 @@ def test_probabilities_are_the_same(
 ) -> None:
     model, (opened, about) = calibrated_model, session(exported)
     prepared = prepare(stars, model.preprocessing)
-    logits, embedding, *_ = model.answer(prepared, np.array(rows))
+    logits, embedding, *_ = model.run(prepared, np.array(rows))
     batch = prepared.batch(np.array(rows))
     found = opened.run(None, {name: x.numpy() for name, x in batch._asdict().items()})
     expected = model.calibration.one_pass.probabilities(logits)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from goodricke.data.predictions import entropy
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.dropout import Dropout, counted, dropout_from, dropout_mask, row_keys, summarise
+from goodricke.models.dropout import Dropout, counted, dropout_from, dropout_mask, row_keys
+from goodricke.uncertainty.entropy import entropy, summarise
 
 SIZES = {"classes": 3, "embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 7), "dropout": 0.2}
 KEYS = row_keys(["a"], [0], 0)

@@ -76,7 +76,7 @@ def test_alone_as_in_company_and_in_any_order() -> None:
     whole = steps(3, counts)
     with torch.inference_mode():
         together = model(whole.batch())
-        shuffled = model.answer(whole.batch(np.array([4, 0, 3])))
+        shuffled = model.output(whole.batch(np.array([4, 0, 3])))
         for i in range(len(counts)):
             mine = slice(*whole.offsets[i : i + 2])
             alone = model(whole.batch(np.array([i])))
@@ -89,7 +89,7 @@ def test_alone_as_in_company_and_in_any_order() -> None:
 def test_the_last_answer_is_that_of_the_last_step() -> None:
     model, whole = network(), steps(4, [20, 2, 9])
     with torch.inference_mode():
-        every, last = model(whole.batch()), model.answer(whole.batch())
+        every, last = model(whole.batch()), model.output(whole.batch())
     assert torch.allclose(every.logits[whole.batch().last], last.logits, atol=1e-6)
     assert torch.allclose(every.embedding[whole.batch().last], last.embedding, atol=1e-6)
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from goodricke.models.astrafier import Astrafier, AstrafierConfig, Output
+from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.dropout import Dropout, row_keys
 from goodricke.models.layers import Conv
+from goodricke.models.output import NetworkOutput
 from goodricke.models.runtime import threads
 from goodricke.preprocess.tensors import Batch
 
@@ -38,7 +39,7 @@ def batch(B: int, T: int = 40, context: int = 0) -> Batch:
     )
 
 
-def same(found: Output, expected: Output) -> None:
+def same(found: NetworkOutput, expected: NetworkOutput) -> None:
     torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.embedding, expected.embedding, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.features, expected.features, atol=1e-5, rtol=0)
@@ -50,10 +51,10 @@ def test_as_on_one_thread(B: int, passes: int, number: int) -> None:
     net, given = network(context=2), batch(B, context=2)
     keys = row_keys([f"TIC {i}" for i in range(B)], range(passes), 3) if passes > 1 else None
     torch.set_num_threads(1)
-    expected = threads.answer(net, given, passes, keys)
+    expected = threads.run(net, given, passes, keys)
     assert len(expected.logits) == B * passes
     torch.set_num_threads(number)
-    same(threads.answer(net, given, passes, keys), expected)
+    same(threads.run(net, given, passes, keys), expected)
     assert torch.get_num_threads() == number
     assert all(m.keys is None for m in net.modules() if isinstance(m, Dropout))
 
@@ -61,13 +62,13 @@ def test_as_on_one_thread(B: int, passes: int, number: int) -> None:
 def test_without_a_mask() -> None:
     net, given = network(), batch(4)._replace(mask=None)
     torch.set_num_threads(2)
-    same(threads.answer(net, given), net(*given))
+    same(threads.run(net, given), net(*given))
 
 
 def test_copies_share_weights_and_spectra() -> None:
     net = network()
     torch.set_num_threads(2)
-    threads.answer(net, batch(4))
+    threads.run(net, batch(4))
     copies = threads._copies(net, 2)
     assert copies is not threads._copies(net, 2)
     assert all(a is b for a, b in zip(threads._copies(net, 2), copies, strict=True))  # made once
@@ -84,7 +85,7 @@ def test_copies_share_weights_and_spectra() -> None:
 def test_other_weights_are_noticed(change: str) -> None:
     net, other, given = network(), network(1), batch(4)
     torch.set_num_threads(2)
-    before = threads.answer(net, given)
+    before = threads.run(net, given)
     match change:
         case "loaded":
             net.load_state_dict(other.state_dict())
@@ -93,19 +94,19 @@ def test_other_weights_are_noticed(change: str) -> None:
         case "in place":
             with torch.no_grad():
                 net.blocks[1].convolution.convs[1].weight += 1
-    found = threads.answer(net, given)
+    found = threads.run(net, given)
     assert not torch.allclose(found.logits, before.logits)
     torch.set_num_threads(1)
-    same(found, threads.answer(net, given))
+    same(found, threads.run(net, given))
 
 
 def test_half_precision_is_every_threads() -> None:
     net, given = network(), batch(4)
     torch.set_num_threads(2)
     with torch.autocast("cpu", torch.bfloat16):
-        found = threads.answer(net, given).logits
+        found = threads.run(net, given).logits
     assert found.dtype == torch.bfloat16
-    exact = threads.answer(net, given).logits
+    exact = threads.run(net, given).logits
     assert exact.dtype == torch.float32
     assert 0 < np.abs((found.float() - exact).numpy()).max() < 0.1
 
@@ -115,9 +116,9 @@ def test_two_callers_at_once_get_what_each_asked_for() -> None:
     keys = row_keys("abcd", range(3), 0)
     torch.set_num_threads(2)
     asked = [(1, None), (3, keys)] * 6
-    expected = [threads.answer(net, given, *each) for each in asked[:2]]
+    expected = [threads.run(net, given, *each) for each in asked[:2]]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda each: threads.answer(net, given, *each), asked))
+        found = list(pool.map(lambda each: threads.run(net, given, *each), asked))
     for k, each in enumerate(found):
         same(each, expected[k % 2])
 
@@ -125,7 +126,7 @@ def test_two_callers_at_once_get_what_each_asked_for() -> None:
 def test_copies_go_with_the_network() -> None:
     net = network()
     torch.set_num_threads(2)
-    threads.answer(net, batch(4))
+    threads.run(net, batch(4))
     assert len(threads._KEPT[net]) == 2
     alive = weakref.ref(net)
     del net
@@ -137,5 +138,5 @@ def test_an_error_leaves_the_number_of_threads() -> None:
     net = network(context=2)
     torch.set_num_threads(2)
     with pytest.raises(RuntimeError):
-        threads.answer(net, batch(4))  # without the context that it takes
+        threads.run(net, batch(4))  # without the context that it takes
     assert torch.get_num_threads() == 2

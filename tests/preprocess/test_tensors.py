@@ -1,4 +1,4 @@
-"""`Prepared`: batches, joining, buckets; and `prepare` in several processes."""
+"""`Frames`: batches, joining, buckets; and `prepare` in several processes."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,25 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke import LightCurves
-from goodricke.preprocess import DenseConfig, FoldedConfig, Prepared, prepare
+from goodricke.preprocess import DenseConfig, FoldedConfig, Frames, prepare
 from goodricke.preprocess.dense import kepler
 from goodricke.preprocess.tensors import length_buckets
 
 counts_of = st.lists(st.integers(0, 9), min_size=1, max_size=8)
 
 
-def make(counts, channels=2, context=3, frames=None, seed=0) -> Prepared:
+def make(counts, channels=2, context=3, frames=None, seed=0) -> Frames:
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=int)])
     N, n = offsets[-1], len(counts)
-    return Prepared(
-        pa.array([f"o{k}" for k in range(n)]),
-        offsets,
-        rng.uniform(1, 2, N).astype(np.float32),
-        rng.normal(size=(N, channels)).astype(np.float32),
-        rng.normal(size=(n, context)).astype(np.float32),
-        np.where(np.array(counts) > 0, "OK", "EMPTY"),
-        frames,
+    return Frames(
+        object_id=pa.array([f"o{k}" for k in range(n)]),
+        offsets=offsets,
+        time=rng.uniform(1, 2, N).astype(np.float32),
+        values=rng.normal(size=(N, channels)).astype(np.float32),
+        context=rng.normal(size=(n, context)).astype(np.float32),
+        status=np.where(np.array(counts) > 0, "OK", "EMPTY"),
+        frames=frames,
         period=rng.uniform(1, 2, n),
     )
 
@@ -93,7 +93,7 @@ def test_taking_and_joining_undo_each_other(counts, data):
     n = len(counts)
     cut = data.draw(st.integers(0, n))
     parts = [prepared.take(np.arange(cut)), prepared.take(np.arange(cut, n))]
-    joined = Prepared.concat(parts)
+    joined = Frames.concat(parts)
     for name in ("offsets", "time", "values", "context", "status", "period"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(prepared, name))
     assert joined.object_id.equals(prepared.object_id)

@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.runtime import gpu
 from goodricke.models.runtime import gpu as prefetch
-from goodricke.preprocess.tensors import Prepared
+from goodricke.preprocess.tensors import Frames
 from goodricke.training import fit_astrafier as training
 from goodricke.training.fit_astrafier import Classification, class_weights, fit, parameter_groups
 from goodricke.training.loop import LoopConfig
@@ -21,21 +21,21 @@ def network(context=0, seed=0, **changes) -> Astrafier:
     return Astrafier(AstrafierConfig(**sizes | {"context": context} | changes))
 
 
-def toy(n=80, context=0, seed=0, lengths=(12, 20), frames=None) -> tuple[Prepared, np.ndarray]:
+def toy(n=80, context=0, seed=0, lengths=(12, 20), frames=None) -> tuple[Frames, np.ndarray]:
     """Return slow and fast sines: two classes that anyone can tell apart."""
     rng = np.random.default_rng(seed)
     label = np.arange(n) % 2
     counts = rng.integers(*lengths, n)
     time = [np.arange(c) / 48 for c in counts]
     values = [np.sin(np.arange(c) * (0.4 + 1.8 * y) + rng.uniform(0, 6)) for c, y in zip(counts, label, strict=True)]
-    prepared = Prepared(
-        pa.array([str(k) for k in range(n)]),
-        np.concatenate([[0], np.cumsum(counts)]),
-        np.concatenate(time).astype(np.float32),
-        np.concatenate(values).astype(np.float32)[:, None],
-        rng.normal(5, 3, (n, context)).astype(np.float32),
-        np.full(n, "OK"),
-        frames,
+    prepared = Frames(
+        object_id=pa.array([str(k) for k in range(n)]),
+        offsets=np.concatenate([[0], np.cumsum(counts)]),
+        time=np.concatenate(time).astype(np.float32),
+        values=np.concatenate(values).astype(np.float32)[:, None],
+        context=rng.normal(5, 3, (n, context)).astype(np.float32),
+        status=np.full(n, "OK"),
+        frames=frames,
     )
     return prepared, label.astype(np.int64)
 

@@ -95,7 +95,7 @@ def answers(net: Multiband, config: MultibandConfig, columns: dict[str, float] |
     object.__setattr__(steps, "context", np.repeat(told, 12, 0))
     usable = np.flatnonzero(steps.usable)
     with torch.inference_mode():
-        answer = net.eval().answer(steps.batch(usable))
+        answer = net.eval().output(steps.batch(usable))
     return torch.cat([answer.logits, answer.targets], 1)
 
 
@@ -149,7 +149,7 @@ def test_a_new_band_changes_nothing_for_light_curves_without_it(bands):
     without = prepare(curves.where(curves.band < 2), config)
     before = prepare(curves, old.preprocessing)
     with torch.inference_mode():
-        found, expected = new.answer(without.batch()), old.network.answer(before.batch())
+        found, expected = new.output(without.batch()), old.network.output(before.batch())
     torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found.targets, expected.targets, atol=1e-5, rtol=1e-5)
 

@@ -193,7 +193,7 @@ def test_unknown_parameters_contribute_nothing():
     rows = np.arange(8)
     for each in (job, plain):
         each.network.eval()
-    found = job.network.answer(job.whole.batch()).targets.numpy()
+    found = job.network.output(job.whole.batch()).targets.numpy()
     squares = np.nansum((found - truth) ** 2)
     difference = float(job.loss(rows, "central")[0]) - float(plain.loss(rows, "central")[0])
     assert difference == pytest.approx(0.25 * squares, rel=1e-4)
@@ -369,7 +369,7 @@ def test_the_score_is_the_figure_asked_for_on_whole_light_curves():
     assert job.validate() == figures
     assert figures["score"] == figures["macro_recall"]
     with torch.no_grad():
-        answer = job.network.eval().answer(job.whole.batch(job.validation)).logits
+        answer = job.network.eval().output(job.whole.batch(job.validation)).logits
     right = (answer.argmax(1).numpy() == label[job.validation]).mean()
     assert figures["accuracy"] == pytest.approx(right)
     expected = float(F.cross_entropy(answer, torch.from_numpy(label[job.validation])))

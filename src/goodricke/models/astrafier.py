@@ -8,7 +8,7 @@ departs from the paper (positional encoding, normalisation over padding, mixed h
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from goodricke.models.attention import attend
 from goodricke.models.dropout import Dropout
 from goodricke.models.layers import BiLSTM, Conv, MaskedGroupNorm, at_least_float32, masked_mean, repeat
+from goodricke.models.output import NetworkOutput
 from goodricke.models.runtime.gpu import begin_pass, fused
 from goodricke.preprocess.tensors import Batch
 
@@ -57,15 +58,6 @@ class AstrafierConfig(BaseModel):
         if not (self.bilstm or self.attention or self.cnn):
             raise ValueError("at least one of bilstm, attention and cnn must stay")
         return self
-
-
-class Output(NamedTuple):
-    """What the network says of each object."""
-
-    logits: Tensor  # (B, classes)
-    embedding: Tensor  # (B, embed)
-    features: Tensor  # (B, embed + context): what the head sees, the embedding first
-    targets: None = None  # no regressed parameters
 
 
 class GroupNorm(MaskedGroupNorm):
@@ -281,7 +273,7 @@ class Astrafier(nn.Module):
 
     def forward(
         self, values: Tensor, time: Tensor, mask: Tensor | None, context: Tensor | None = None, passes: int = 1
-    ) -> Output:
+    ) -> NetworkOutput:
         """Classify a padded batch.
 
         Parameters
@@ -299,7 +291,7 @@ class Astrafier(nn.Module):
 
         Returns
         -------
-        Output
+        NetworkOutput
             Logits (B passes, classes) and embedding (B passes, embed): the mean over time of the last block (Eq. 6).
         """
         begin_pass(values)
@@ -317,9 +309,9 @@ class Astrafier(nn.Module):
             context = repeat(context, embedding.shape[0] // context.shape[0])
             standardised = (context - self.context_mean) / self.context_std  # (B, context)
             features = torch.cat([features, torch.nan_to_num(standardised).clamp(-10, 10)], 1)  # (B, d + context)
-        return Output(self.head(features), embedding, features)
+        return NetworkOutput(self.head(features), embedding, features)
 
-    def answer(self, batch: Batch) -> Output:
+    def output(self, batch: Batch) -> NetworkOutput:
         """Classify a batch of prepared light curves."""
         return self(*batch)
 

@@ -12,8 +12,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -25,29 +27,41 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from goodricke.data.config_errors import faults
+from goodricke.data.files import atomic_folder
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.predictions import Predictions
+from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.models import recurrent_state
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.hub import SHIPPED, fetch, shipped_models
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.models.multiband_step import stepper
-from goodricke.models.recurrent_state import State, Updated
+from goodricke.models.output import NetworkOutput
+from goodricke.models.recurrent_state import State, Update
 from goodricke.models.runtime import gpu, threads
-from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, Preprocessing, Steps, restore
+from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, Preprocessing, restore
 from goodricke.preprocess.multiband import context_of
 from goodricke.preprocess.tensors import Batch, StepBatch
 from goodricke.uncertainty.calibration import Calibration, Mode
+from goodricke.uncertainty.entropy import entropy
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
 Precision = Literal["auto", "float32", "bfloat16"]
 FORMAT = 1
-FAMILIES: dict[str, tuple[type[BaseModel], Callable[[Any], nn.Module]]] = {
-    "astrafier": (AstrafierConfig, Astrafier),
-    "multiband": (MultibandNetworkConfig, Multiband),
+
+
+class Family(NamedTuple):
+    """A kind of network: to add one, see CONTRIBUTING."""
+
+    config: type[BaseModel]  # of the network, `BundleConfig.network`
+    network: Callable[[Any], nn.Module]
+
+
+FAMILIES = {
+    "astrafier": Family(AstrafierConfig, Astrafier),
+    "multiband": Family(MultibandNetworkConfig, Multiband),
 }
 GOLDEN_TOLERANCE = 2e-4  # of a logit: the same weights in float32 on another processor
 
@@ -96,15 +110,6 @@ class BundleConfig(BaseModel):
     version: str = ""
 
 
-class Told(NamedTuple):
-    """What a network says of n objects in one pass."""
-
-    logits: np.ndarray  # (n, C)
-    embedding: np.ndarray  # (n, d)
-    features: np.ndarray  # (n, f) what its head sees: the embedding first, then what it was told beside the light curve
-    targets: np.ndarray  # (n, k) regressed parameters, standardised
-
-
 @dataclass
 class Model:
     """A network with everything needed to use it.
@@ -135,8 +140,13 @@ class Model:
 
     @property
     def name(self) -> str:
-        """Identifier of the model."""
+        """Name of the model."""
         return self.config.name
+
+    @property
+    def id(self) -> ModelId:
+        """What identifies the model in a row of predictions."""
+        return ModelId(self.name, self.hash, self.classes)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -169,33 +179,26 @@ class Model:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=half and self.stochastic)
 
     @torch.inference_mode()
-    def answer(self, prepared: Prepared | Steps, rows: np.ndarray) -> Told:
-        """Return what the network says of some usable prepared objects in one deterministic pass."""
-        return self.answer_batch(self.batch(prepared, rows))
+    def run(self, prepared: Prepared, rows: np.ndarray) -> NetworkOutput:
+        """Run the network on the usable prepared objects in ``rows`` (B,), in one deterministic pass."""
+        return self.run_batch(self.batch(prepared, rows))
 
     @torch.inference_mode()
-    def answer_batch(self, batch: Batch | StepBatch) -> Told:
-        """Return what `answer` does of a `batch`."""
+    def run_batch(self, batch: Batch | StepBatch) -> NetworkOutput:
+        """Run the network on a `batch`; see `run`."""
         with self.autocast():
-            here = batch.to(self.device)
-            on_its_own: Any = self.network.answer
-            output = threads.answer(self.network, here) if isinstance(here, Batch) else on_its_own(here)
-        targets = output.logits[:, :0] if output.targets is None else output.targets
-        told = (output.logits, output.embedding, output.features, targets)
-        return Told(*(x.float().cpu().numpy() for x in told))
+            return threads.run(self.network, batch.to(self.device)).numpy()
 
-    def batch(self, prepared: Prepared | Steps, rows: np.ndarray) -> Batch | StepBatch:
-        """Return some usable prepared objects as tensors, ready to be copied to the network's device."""
-        if not isinstance(prepared, Prepared):
-            return prepared.batch(rows)
+    def batch(self, prepared: Prepared, rows: np.ndarray) -> Batch | StepBatch:
+        """Return the prepared objects in ``rows`` (B,) as tensors, ready to be copied to the network's device."""
         batch = prepared.batch(rows, gpu.frame_multiple(self.device))
         return batch.pin_memory() if self.device.type == "cuda" else batch
 
     def parameters(self, standardised: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the regressed parameters by name, each (n,) in its unit, from what the network says (n, k)."""
+        """Return the regressed parameters by name, each (n,) in its unit, from the network's targets (n, k)."""
         return {t.name: t.physical(standardised[:, k]) for k, t in enumerate(self.config.targets)}
 
-    # ---- how far an answer can be trusted ----------------------------------------------------------------------
+    # ---- calibrated uncertainty ---------------------------------------------------------------------------------
 
     def prediction_sets(
         self,
@@ -215,8 +218,8 @@ class Model:
         coverage : Coverage
             What is promised; see `goodricke.uncertainty.prediction_sets`.
         """
-        known = self.calibration.sets.get(mode)
-        return None if known is None else known.sets(probabilities, n_points, coverage)
+        sets = self.calibration.sets.get(mode)
+        return None if sets is None else sets.sets(probabilities, n_points, coverage)
 
     def novelty(self, mode: Mode, features: np.ndarray, logits: np.ndarray, n_points: np.ndarray) -> np.ndarray | None:
         """Return how unlike the training set n objects are, (n,), or None; see `goodricke.uncertainty.novelty`.
@@ -225,11 +228,11 @@ class Model:
         ----------
         mode : {"one_pass", "monte_carlo", "stream"}
         features, logits : (n, f) and (n, C)
-            Of one pass, see `Told`.
+            Of one pass, see `NetworkOutput`.
         n_points : int (n,)
         """
-        known = self.calibration.novelty.get("one_pass" if mode == "monte_carlo" else mode)
-        return None if known is None else known.of(features, logits, n_points)
+        novelty = self.calibration.novelty.get("one_pass" if mode == "monte_carlo" else mode)
+        return None if novelty is None else novelty.of(features, logits, n_points)
 
     # ---- state per object (multi-band models) -----------------------------------------------------------------
 
@@ -289,21 +292,9 @@ class Model:
         ValueError
             If an object comes twice, the numbers of objects don't fit, or (strict) a band is unknown.
         """
-        done = self.update_arrays(state, observations, rows, strict, coverage)
-        return done.state, Predictions.build(
-            observations.object_id,
-            done.status,
-            self.classes,
-            done.probabilities,
-            done.n_obs,
-            embedding=done.embedding,
-            parameters=done.parameters,
-            model=self.name,
-            model_hash=self.hash,
-            novelty=done.novelty,
-            prediction_set=done.prediction_set,
-            coverage=coverage,
-        )
+        update = self.update_arrays(state, observations, rows, strict, coverage)
+        ids, status, n_obs = observations.object_id, update.status, update.n_obs
+        return update.state, Predictions.build(update.output, self.id, ids, status, n_obs)
 
     def update_arrays(
         self,
@@ -312,45 +303,53 @@ class Model:
         rows: np.ndarray | None = None,
         strict: bool = False,
         coverage: Coverage = COVERAGE,
-    ) -> Updated:
-        """Take new observations as `update` does, and answer in arrays instead of a table: for a live stream."""
+    ) -> Update:
+        """Take new observations as `update` does, and return arrays instead of a table: for a live stream."""
         network, config = self._multiband()
         rows = np.arange(len(observations)) if rows is None else np.asarray(rows)
         if len(rows) != len(observations) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(state)):
             raise ValueError(f"{len(observations)} light curves for rows {rows} of a state of {len(state)} objects")
         if strict:
             config.refuse_unknown_bands(observations)
-        steps, told = stepper(network), context_of(observations, config) if config.columns else None
+        steps, context = stepper(network), context_of(observations, config) if config.columns else None
         state, late = recurrent_state.advance(steps, config, state, observations, rows)
-        logits, embedding, targets = recurrent_state.read_out(steps, config, state, rows, told)
+        logits, embedding, targets = recurrent_state.read_out(steps, config, state, rows, context)
         counts = state.records["bands"]["count"][rows].astype(np.int64)
-        taken, probabilities = recurrent_state.steps_of(counts), self.calibration.one_pass.probabilities(logits)
-        return Updated(
-            state,
-            recurrent_state.judge(counts, config, late),
-            late,
-            counts.sum(1),
+        n_steps, probabilities = recurrent_state.steps_of(counts), self.calibration.one_pass.probabilities(logits)
+        output = Output(
             probabilities,
+            entropy(probabilities),
+            logits,
             embedding,
             self.parameters(targets),
-            self.novelty("stream", embedding, logits, taken),
-            self.prediction_sets("stream", probabilities, taken, coverage),
+            novelty=self.novelty("stream", embedding, logits, n_steps),
+            prediction_set=self.prediction_sets("stream", probabilities, n_steps, coverage),
+            coverage=coverage,
         )
+        return Update(state, recurrent_state.status_of(counts, config, late), late, counts.sum(1), output)
 
     def _multiband(self) -> tuple[Multiband, MultibandConfig]:
         if not isinstance(self.network, Multiband) or not isinstance(self.preprocessing, MultibandConfig):
             raise TypeError(f"{self.name} is a model of whole light curves: only multi-band models keep a state")
         return self.network, self.preprocessing
 
+    def rounded(self) -> Model:
+        """Return the model with the weights that `save` stores in float16: what a loaded model computes with."""
+        network = copy.deepcopy(self.network)
+        network.load_state_dict({name: weight.float() for name, weight in _stored(network, half=True).items()})
+        return replace(self, network=network)
+
     def save(
         self,
         folder: str | Path,
         card: str,
-        golden: Prepared | Steps | None = None,
+        golden: Prepared | None = None,
         half: bool = True,
         same_weights: bool = False,
     ) -> Model:
         """Write the bundle and return the model as it will be loaded.
+
+        The folder appears complete or not at all, in place of a former one.
 
         Parameters
         ----------
@@ -362,36 +361,38 @@ class Model:
         half : bool
             Store weights in float16 (half the size); arithmetic stays float32.
         same_weights : bool
-            They are those of the model's folder: take the file as it is, and the recorded outputs.
+            They are those of the model's folder: copy the file as it is, and the recorded outputs.
         """
         folder = Path(folder)
-        taken = self._files("model.safetensors", "golden.npz") if same_weights else {}
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = {k: v.detach().cpu() for k, v in self.network.state_dict().items()}
-        if half and not taken:
-            kept = {k: v.half() if v.is_floating_point() and not k.endswith(_FULL) else v for k, v in kept.items()}
-        if not taken:
-            weights = save({k: v.contiguous() for k, v in kept.items()})  # save_file lets nobody else read it
-            (folder / "model.safetensors").write_bytes(weights)
-        (folder / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
-        self.calibration.write(folder)
-        (folder / "README.md").write_text(card)
-        (folder / "golden.npz").unlink(missing_ok=True)  # of what was here before
-        for name, content in taken.items():
-            (folder / name).write_bytes(content)
-        saved = load_model(folder)
-        if golden is not None:
-            _record(saved, golden, folder / "golden.npz")
-        return saved
-
-    def _files(self, *names: str) -> dict[str, bytes]:
-        """Return the contents of those files that the model's folder has."""
-        found = {name: (self.folder or Path()) / name for name in names if self.folder is not None}
-        return {name: path.read_bytes() for name, path in found.items() if path.exists()}
+        with atomic_folder(folder) as partial:
+            if same_weights and self.folder is not None:
+                for name in ("model.safetensors", "golden.npz"):
+                    if (self.folder / name).exists():
+                        shutil.copyfile(self.folder / name, partial / name)
+            else:
+                weights = {name: weight.contiguous() for name, weight in _stored(self.network, half).items()}
+                (partial / "model.safetensors").write_bytes(save(weights))  # save_file lets nobody else read it
+            (partial / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
+            self.calibration.write(partial)
+            (partial / "README.md").write_text(card)
+            if golden is not None:
+                _record(load_model(partial), golden, partial / "golden.npz")
+        return load_model(folder)
 
 
 # a few numbers whose rounding would move every answer
 _FULL = ("context_mean", "context_std", "standard.mean", "standard.std", "running_mean", "running_var")
+
+
+def _stored(network: nn.Module, half: bool) -> dict[str, Tensor]:
+    """Return the weights of a network as a bundle stores them."""
+    weights = {name: weight.detach().cpu() for name, weight in network.state_dict().items()}
+    if not half:
+        return weights
+    return {
+        name: weight.half() if weight.is_floating_point() and not name.endswith(_FULL) else weight
+        for name, weight in weights.items()
+    }
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
@@ -506,15 +507,15 @@ def verify_model(model: Model) -> float:
         raise ValueError(f"{model.folder}: has no golden.npz, the outputs to compare with. Copy the folder anew")
     with np.load(path) as kept:
         prepared = restore(kept, model.preprocessing)
-        logits, *_ = replace(model, precision="float32").answer(prepared, np.arange(len(prepared)))
+        logits, *_ = replace(model, precision="float32").run(prepared, np.arange(len(prepared)))
         worst = float(np.abs(logits - kept["logits"]).max())
     if not worst < GOLDEN_TOLERANCE:
         raise ValueError(f"{model.folder}: recorded logits differ by {worst:.2g} (tolerance {GOLDEN_TOLERANCE:g})")
     return worst
 
 
-def _record(model: Model, golden: Prepared | Steps, path: Path) -> None:
-    logits, embedding, *_ = replace(model, precision="float32").answer(golden, np.arange(len(golden)))
+def _record(model: Model, golden: Prepared, path: Path) -> None:
+    logits, embedding, *_ = replace(model, precision="float32").run(golden, np.arange(len(golden)))
     np.savez_compressed(path, allow_pickle=False, **golden.to_arrays(), logits=logits, embedding=embedding)
 
 
@@ -536,9 +537,9 @@ def _read_config(folder: Path) -> BundleConfig:
 
 def _network(folder: Path, config: BundleConfig) -> nn.Module:
     """Return the network with the weights of its folder."""
-    kind, make = FAMILIES[config.family]
+    family = FAMILIES[config.family]
     try:
-        network = make(TypeAdapter(kind).validate_python(config.network))
+        network = family.network(TypeAdapter(family.config).validate_python(config.network))
         weights = load_file(folder / "model.safetensors")
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     except (OSError, RuntimeError, SafetensorError, ValidationError) as error:

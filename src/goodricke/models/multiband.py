@@ -8,12 +8,13 @@ the whole sequence (`Multiband.forward`) and one step at a time (`Multiband.step
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from goodricke.models.output import NetworkOutput
 from goodricke.preprocess.tensors import StepBatch
 
 BLOCK = 32  # steps that are padded together
@@ -243,19 +244,6 @@ class CentralNetwork(nn.Module):
         self.regressions = nn.ModuleList(Head(c.hidden + c.extras, (128, 128), 1) for _ in range(c.targets))
 
 
-class Answer(NamedTuple):
-    """What the ensemble says, after each step or after the last."""
-
-    logits: Tensor  # (M, classes)
-    embedding: Tensor  # (M, hidden + extras)
-    targets: Tensor  # (M, targets), standardised
-
-    @property
-    def features(self) -> Tensor:
-        """What the heads see: the embedding has all of it."""
-        return self.embedding
-
-
 class Multiband(nn.Module):
     """The ensemble. Band networks are independent of each other and of the central one: they can be trained alone."""
 
@@ -283,11 +271,11 @@ class Multiband(nn.Module):
 
     # ---- whole light curves -----------------------------------------------------------------------------------
 
-    def forward(self, batch: StepBatch) -> Answer:
+    def forward(self, batch: StepBatch) -> NetworkOutput:
         """Answer after every step of whole light curves, in the order of ``batch.window``."""
         return self.read_out(*self.represent(batch, self.band_states(batch)))
 
-    def answer(self, batch: StepBatch) -> Answer:
+    def output(self, batch: StepBatch) -> NetworkOutput:
         """Answer after the last step of each light curve that has one."""
         hidden, extras = self.represent(batch, self.band_states(batch))
         return self.read_out([h[batch.last] for h in hidden], extras[batch.last])
@@ -319,13 +307,13 @@ class Multiband(nn.Module):
         outputs = self.central.recurrent(packed, batch.objects.sizes)
         return [torch.empty_like(y).index_copy(0, batch.objects.steps, y) for y in outputs], batch.extras
 
-    def read_out(self, hidden: Sequence[Tensor], extras: Tensor) -> Answer:
+    def read_out(self, hidden: Sequence[Tensor], extras: Tensor) -> NetworkOutput:
         """Answer from the central layers' hidden states (M, h) and extras (M, extras)."""
         known = self.central.standard(extras)
         features = torch.cat([self.central.mixture(hidden), known], -1)  # (M, h + extras)
         targets = [head(features) for head in self.central.regressions]  # each (M, 1)
         joined = torch.cat(targets, 1) if targets else features[:, :0]
-        return Answer(self.central.head(features), features, joined)
+        return NetworkOutput(self.central.head(features), features, features, joined)
 
     # ---- one step at a time -----------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.predictions import Output
 from goodricke.models.multiband import MultibandNetworkConfig
 from goodricke.models.multiband_step import Stepper
 from goodricke.preprocess.cleaning import finite_points
@@ -249,18 +250,14 @@ def _step(steps: Stepper, records: NDArray[np.void], b: int, rows: NDArray[np.in
 # ---- answers ------------------------------------------------------------------------------------------------------
 
 
-class Updated(NamedTuple):
-    """What a model says of m of n objects after an update, as arrays; see `goodricke.models.bundle.Model.update`."""
+class Update(NamedTuple):
+    """States of n objects, and the output for m of them, after an update (`goodricke.models.bundle.Model.update`)."""
 
     state: State  # of the n objects
-    status: NDArray[np.str_]  # (m,); numbers hold where it is OK
+    status: NDArray[np.str_]  # (m,); the output holds where it is OK
     late: NDArray[np.bool_]  # (m,) an observation was older than the state and was refused
     n_obs: NDArray[np.int64]  # (m,) observations used so far
-    probabilities: NDArray[np.float64]  # (m, C)
-    embedding: NDArray[np.float32]  # (m, d)
-    parameters: dict[str, NDArray[np.float64]]  # regressed, by name, each (m,) in its unit
-    novelty: NDArray[np.float64] | None  # (m,), if the model was calibrated for it
-    prediction_set: NDArray[np.bool_] | None  # (m, C) the same
+    output: Output  # of the m objects
 
 
 def read_out(
@@ -284,7 +281,7 @@ def read_out(
     return steps.read_out(records["central_cells"][rows, 0].astype(np.float32, copy=False), extras)
 
 
-def judge(counts: NDArray[np.int64], config: MultibandConfig, late: NDArray[np.bool_]) -> NDArray[np.str_]:
+def status_of(counts: NDArray[np.int64], config: MultibandConfig, late: NDArray[np.bool_]) -> NDArray[np.str_]:
     """Return the status of objects (n,) after an update, from their observations in each band (n, bands)."""
     status = np.full(len(counts), "OK", "<U14")
     status[steps_of(counts) < config.fewest] = "TOO_FEW_POINTS"

@@ -1,8 +1,8 @@
-"""From light curves to what a network takes: cleaning, detrending, folding, standardising, padding."""
+"""From light curves to the input of a network: cleaning, detrending, folding, standardising, padding."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Annotated, Any
@@ -14,16 +14,19 @@ from goodricke.preprocess import dense, folded, multiband
 from goodricke.preprocess.dense import DenseConfig
 from goodricke.preprocess.folded import FoldedConfig
 from goodricke.preprocess.multiband import MultibandConfig
-from goodricke.preprocess.tensors import Prepared, Steps
+from goodricke.preprocess.tensors import Frames, Prepared, Steps
 
 Preprocessing = Annotated[DenseConfig | FoldedConfig | MultibandConfig, Field(discriminator="kind")]
 
-__all__ = ["DenseConfig", "FoldedConfig", "MultibandConfig", "Prepared", "Preprocessing", "Steps", "prepare", "restore"]
+__all__ = [
+    *("DenseConfig", "FoldedConfig", "Frames", "MultibandConfig", "Prepared", "Preprocessing", "Steps"),
+    *("prepare", "restore"),
+]
 
 
 def prepare(
     curves: LightCurves, config: DenseConfig | FoldedConfig | MultibandConfig, workers: int = 1, chunk: int = 500
-) -> Prepared | Steps:
+) -> Prepared:
     """Preprocess light curves as ``config`` says.
 
     Parameters
@@ -35,27 +38,26 @@ def prepare(
 
     Returns
     -------
-    Prepared or Steps
-        One entry per light curve, in order, whatever its state: see its ``status``. `Steps` for multi-band models.
+    Prepared
+        One entry per light curve, in order, whatever its state: see its ``status``. `Steps` for multi-band
+        configurations, else `Frames`.
     """
     if isinstance(config, MultibandConfig):
         return multiband.prepare(curves, config)  # so fast that processes would not pay
-    step = partial(_prepare, config=config)
+    step: Callable[[LightCurves], Frames]
+    if isinstance(config, DenseConfig):
+        step = partial(dense.prepare, config=config)
+    else:
+        step = partial(folded.prepare, config=config)
     chunks = [curves[i : i + chunk] for i in range(0, max(len(curves), 1), chunk)]
     if workers <= 1 or len(chunks) == 1:
-        return Prepared.concat([step(part) for part in chunks])
+        return Frames.concat([step(part) for part in chunks])
     with ProcessPoolExecutor(workers) as pool:
-        return Prepared.concat(list(pool.map(step, chunks)))
+        return Frames.concat(list(pool.map(step, chunks)))
 
 
-def _prepare(curves: LightCurves, config: DenseConfig | FoldedConfig) -> Prepared:
-    if isinstance(config, FoldedConfig):
-        return folded.prepare(curves, config)
-    return dense.prepare(curves, config)
-
-
-def restore(arrays: Mapping[str, Any], config: DenseConfig | FoldedConfig | MultibandConfig) -> Prepared | Steps:
-    """Return what was preprocessed as ``config`` says, from the arrays that its ``to_arrays`` made of it."""
+def restore(arrays: Mapping[str, Any], config: DenseConfig | FoldedConfig | MultibandConfig) -> Prepared:
+    """Return light curves preprocessed as ``config`` says from the arrays of their ``to_arrays``."""
     if isinstance(config, MultibandConfig):
         return Steps.from_arrays(arrays)
-    return Prepared.from_arrays(arrays, getattr(config, "frames", None))
+    return Frames.from_arrays(arrays, getattr(config, "frames", None))

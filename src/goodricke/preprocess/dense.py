@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess.cleaning import align_bands, bin_average, clip_outliers, distinct_points, finite_points, judge
-from goodricke.preprocess.tensors import Prepared
+from goodricke.preprocess.config import PreprocessingConfig
+from goodricke.preprocess.tensors import Frames
 
 FEWEST_SAMPLES = 3  # in the detrending's sigma: with fewer the trend is the light curve itself
 SIXTY_ONE = 61 / 48  # days: the paper's 61 samples of 30 minutes
 
 
-class DenseConfig(BaseModel):
+class DenseConfig(PreprocessingConfig):
     """Steps of section 4.3, part of a model's bundle; the defaults are the paper's for TESS.
 
     Kepler light curves are only standardised: `kepler`. `published` repeats the published code to the bit of its
     rounding: 61 samples whatever the cadence, 1,171 frames, times cut to 32 bits before they are differenced.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    columns: ClassVar[tuple[str, ...]] = ()  # per-object context columns: none
 
     kind: Literal["dense"] = "dense"
     fewest: int = Field(10, ge=1, description="points below which an object is TOO_FEW_POINTS")
@@ -72,7 +73,7 @@ def published() -> DenseConfig:
     )
 
 
-def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
+def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
     """Clean, detrend and standardise light curves.
 
     Parameters
@@ -84,7 +85,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
 
     Returns
     -------
-    Prepared
+    Frames
         Values (M, 1): flux with median 0 and standard deviation 1; times in days from each light curve's first point.
     """
     cleaned = finite_points(curves)
@@ -110,15 +111,15 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Prepared:
     flux = -cleaned.value if cleaned.in_magnitudes else cleaned.value
     if config.detrend is not None:
         flux = flux - gaussian_trend(flux, cleaned, config.detrend, config.detrend_samples, cadence)
-    return Prepared(
-        curves.object_id,
-        cleaned.offsets,
-        _from_zero(cleaned, config.single_precision_time),
-        standardise(flux, cleaned.offsets)[:, None],
-        np.zeros((len(curves), 0), np.float32),
-        status,
-        config.frames,
-        observations,
+    return Frames(
+        object_id=curves.object_id,
+        offsets=cleaned.offsets,
+        time=_from_zero(cleaned, config.single_precision_time),
+        values=standardise(flux, cleaned.offsets)[:, None],
+        context=np.zeros((len(curves), 0), np.float32),
+        status=status,
+        frames=config.frames,
+        observations=observations,
     )
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import MAGNITUDES_PER_E
 from goodricke.preprocess.cleaning import (
     align_bands,
     band_statistics,
@@ -27,8 +28,9 @@ from goodricke.preprocess.cleaning import (
     finite_points,
     judge,
 )
+from goodricke.preprocess.config import PreprocessingConfig
 from goodricke.preprocess.periods import PeriodSearch, find_periods
-from goodricke.preprocess.tensors import Prepared
+from goodricke.preprocess.tensors import Frames
 
 CADENCE = 1 / 48  # days between phase bins, as the positional encoding sees them
 MOST_LOST = 0.2  # fraction of fluxes without magnitude from which on the rest says little
@@ -43,10 +45,10 @@ CONTEXT = (
 )
 
 
-class FoldedConfig(BaseModel):
+class FoldedConfig(PreprocessingConfig):
     """How light curves are folded; part of a model's bundle."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    columns: ClassVar[tuple[str, ...]] = ()  # per-object context columns: none
 
     kind: Literal["folded"] = "folded"
     bins: int = Field(128, ge=8, description="phase bins over two cycles")
@@ -81,7 +83,7 @@ class FoldedConfig(BaseModel):
         return len(CONTEXT) + 2 * len(self.pairs) + self.level * max(len(self.bands or ()), 1)
 
 
-def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
+def prepare(curves: LightCurves, config: FoldedConfig) -> Frames:
     """Clean, fold and standardise light curves.
 
     Parameters
@@ -93,7 +95,7 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
 
     Returns
     -------
-    Prepared
+    Frames
         Values (M, 2): brightness (up is brighter), median 0 and standard deviation 1 over the observations, and its
         error in the same unit (0 if unknown). Context (n, 7 or more): see `FoldedConfig.context`, NaN where unknown.
     """
@@ -120,13 +122,13 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Prepared:
     context = np.stack([*shape, *_colours(distinct, config), *_levels(distinct, config)], 1)
     # without errors there is no noise, and quantised magnitudes have quantiles that coincide: unknown is NaN
     context = np.where(np.isfinite(context), context, np.nan)
-    return Prepared(
-        curves.object_id,
-        offsets,
-        (bins * CADENCE).astype(np.float32),
-        np.clip(np.stack([value, error], 1), -30, 30).astype(np.float32),
-        np.where((status == "OK")[:, None], context, 0).astype(np.float32),
-        status,
+    return Frames(
+        object_id=curves.object_id,
+        offsets=offsets,
+        time=(bins * CADENCE).astype(np.float32),
+        values=np.clip(np.stack([value, error], 1), -30, 30).astype(np.float32),
+        context=np.where((status == "OK")[:, None], context, 0).astype(np.float32),
+        status=status,
         observations=observations,
         period=period,
     )
@@ -151,7 +153,7 @@ def in_magnitudes(curves: LightCurves) -> LightCurves:
         return curves
     with np.errstate(invalid="ignore", divide="ignore"):
         flux = np.where(np.isfinite(curves.value) & (curves.value > 0), curves.value, np.float32(np.nan))
-        value, error = -2.5 * np.log10(flux), 2.5 / np.log(10) * curves.error / flux
+        value, error = -2.5 * np.log10(flux), MAGNITUDES_PER_E * curves.error / flux
     return replace(curves, value=value.astype(np.float32), error=error.astype(np.float32), unit="mag")
 
 

@@ -9,30 +9,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from astropy import units
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.units import factor_to
+from goodricke.data.units import MAGNITUDES_PER_E, factor_to
 from goodricke.preprocess.cleaning import alternate_bands, finite_points, flux_to_ab, significant_flux
+from goodricke.preprocess.config import PreprocessingConfig
 from goodricke.preprocess.tensors import Steps
 
-if TYPE_CHECKING:
-    pass
-
 WINDOW = 2  # differences per step (w of section 3.1), at stride 1
-MAGNITUDES_PER_E = 2.5 / np.log(10)
 
 
-class MultibandConfig(BaseModel):
+class MultibandConfig(PreprocessingConfig):
     """How multi-band light curves become steps; part of a model's bundle."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    family: ClassVar[str] = "multiband"
 
     kind: Literal["multiband"] = "multiband"
     bands: tuple[str, ...] = Field((), description="that the model knows; those of the training light curves if empty")
@@ -82,6 +79,10 @@ class MultibandConfig(BaseModel):
             good = curves.error[np.isfinite(curves.error) & (curves.error > 0)]
             changes["softening"] = float(f"{np.median(good):.3g}") if len(good) else 1.0
         return self.model_copy(update=changes | {"brightness": brightness})
+
+    def check_unit(self, curves: LightCurves) -> None:
+        """Raise ValueError if light curves have no magnitudes, and no fluxes that become the model's magnitudes."""
+        to_magnitudes(curves[:0], self)
 
     def refuse_unknown_bands(self, curves: LightCurves) -> None:
         """Raise ValueError if light curves have observations in a band that the model doesn't know."""

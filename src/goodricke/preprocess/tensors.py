@@ -283,7 +283,7 @@ class Steps(Prepared):
         return self.observations
 
     def cut(self, rows: NDArray[np.int64], counts: NDArray[np.int64]) -> Steps:
-        """Return the objects in ``rows`` (n',) after their first ``counts`` (n',) steps, at most as many as they have."""
+        """Return the objects in ``rows`` (n',) after their first ``counts`` (n',) steps; they have as many."""
         offsets = ragged.offsets_from_counts(counts)
         points = np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets)
         return self._select(rows, points, offsets)

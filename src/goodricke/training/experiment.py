@@ -1,36 +1,45 @@
-"""What trainings begin with: their processes, light curves prepared once, the split, and a folder to go on in.
+"""A recipe carried out: read, prepare, split, fit, calibrate; or pre-train an encoder without labels.
 
-Carry a recipe's pre-training out: read, prepare, learn from light curves without labels, write the encoder.
+What held-out stars say of the result, and its publication, is in `goodricke.evaluation.held_out`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from goodricke import __version__
+from goodricke.data.files import atomic_path, atomic_write
 from goodricke.data.lightcurves import LightCurves
-from goodricke.models.bundle import BundleConfig, resolve_device
+from goodricke.models.bundle import BundleConfig, Model, Target, resolve_device
+from goodricke.models.multiband import Multiband
 from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare, restore
 from goodricke.training import loop
-from goodricke.training.families import Network, build_network, family
-from goodricke.training.labels import Labelled, read_everything, with_few_labels, without_held_out
-from goodricke.training.pretraining import pretrain, save_encoder
+from goodricke.training.baselines.mixture import MixtureOfExperts, fit_mixture, mixture_probabilities
+from goodricke.training.calibrate import calibrate
+from goodricke.training.families import Network, build_network, family_of, learned_targets, unchanged_bands
+from goodricke.training.labels import Labelled, read_everything, read_labelled, with_few_labels, without_held_out
+from goodricke.training.pretraining import load_start, pretrain, save_encoder
 from goodricke.training.recipe import Recipe, TrainingConfig, resolved
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split, split_by_star
+from goodricke.uncertainty.calibration import KINDS
 
+FEW_STEPS = 1500  # gradient steps that a network wants from scratch: a rule of thumb
 SHOWN = ("accuracy", "macro_recall", "explained")  # of the figures of an epoch
 
 Parts = dict[str, NDArray[np.int64]]  # rows to train, to validate and to test
@@ -50,7 +59,7 @@ def join_processes(device: str) -> torch.device:
     return where
 
 
-def prepare_once(recipe: Recipe, curves: LightCurves, console: Console) -> Prepared | Steps:
+def prepare_once(recipe: Recipe, curves: LightCurves, console: Console) -> Prepared:
     """Preprocess, or take what an interrupted run has left in its folder if it is of the same light curves."""
     if isinstance(recipe.preprocessing, MultibandConfig):
         return prepare(curves, recipe.preprocessing)
@@ -58,14 +67,13 @@ def prepare_once(recipe: Recipe, curves: LightCurves, console: Console) -> Prepa
     key = f"{__version__} {digest(curves)} {recipe.preprocessing.model_dump_json()}"
     if loop.rank_and_world()[0] == 0 and not _has_key(file, key):
         with console.status(f"Preprocessing {len(curves):,} light curves"):
-            made = prepare(curves, recipe.preprocessing, recipe.training.workers)
-        partial = file.with_suffix(".partial.npz")
-        np.savez(partial, allow_pickle=False, key=np.array(key), **made.to_arrays())
-        partial.replace(file)
+            prepared = prepare(curves, recipe.preprocessing, recipe.training.workers)
+        with atomic_path(file) as partial:
+            np.savez(partial, allow_pickle=False, key=np.array(key), **prepared.to_arrays())
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
-    with np.load(file) as kept:
-        return restore(kept, recipe.preprocessing)
+    with np.load(file) as arrays:
+        return restore(arrays, recipe.preprocessing)
 
 
 def digest(curves: LightCurves) -> str:
@@ -79,11 +87,11 @@ def digest(curves: LightCurves) -> str:
 def _has_key(file: Path, key: str) -> bool:
     if not file.exists():
         return False
-    with np.load(file) as kept:
-        return str(kept["key"]) == key
+    with np.load(file) as arrays:
+        return str(arrays["key"]) == key
 
 
-def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared | Steps) -> Parts:
+def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
     """Return the rows to train, to validate and to test, by the survey's own split if ``[data] split`` names one.
 
     In none of them are light curves that can't be classified, and held-out ones so near to another's position that
@@ -139,7 +147,7 @@ def refuse_other_settings(recipe: Recipe, settings: dict[str, Any]) -> None:
         file.write_text(json.dumps(settings, indent=2))
 
 
-def shown(fit: Callable[[Callable, Callable], Fitted], objects: int, epochs: int, console: Console) -> Fitted:
+def with_progress(fit: Callable[[Callable, Callable], Fitted], objects: int, epochs: int, console: Console) -> Fitted:
     """Train with a progress bar and a line per epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
@@ -157,7 +165,162 @@ def shown(fit: Callable[[Callable, Callable], Fitted], objects: int, epochs: int
         return fit(report, lambda objects: progress.advance(bar, objects))
 
 
-# ---- Carry a recipe's pre-training out: read, prepare, learn from light curves without labels, write the  ------------
+# ---- fit and calibrate ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A fitted, calibrated and not yet published model, with everything needed to score it."""
+
+    recipe: Recipe  # with what follows from the data filled in
+    data: Labelled  # n objects
+    prepared: Prepared
+    parts: Parts
+    run: loop.Run
+    model: Model  # its weights rounded as the bundle stores them
+    baselines: dict[str, NDArray]  # probabilities (n', C) of the held-out objects by baselines trained with the network
+
+
+def fit_recipe(
+    recipe: Recipe, device: str = "cpu", console: Console | None = None, data: Labelled | None = None
+) -> Experiment | None:
+    """Train and calibrate a model as a recipe says; nothing appears in ``run/model``.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    device : str
+        As in `goodricke.load_model`. Under ``torchrun`` every process takes its own GPU and its share of each batch.
+    console : rich Console, optional
+    data : Labelled, optional
+        Light curves in memory, in place of those that the recipe's ``[data]`` section names.
+
+    Returns
+    -------
+    Experiment
+        None in all processes of ``torchrun`` but the first.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a run with other settings, data or split, or the model to start from doesn't go with it.
+    """
+    torch_device = join_processes(device)
+    first = loop.rank_and_world()[0] == 0
+    console = (console or Console()) if first else Console(quiet=True)
+    recipe.run.mkdir(parents=True, exist_ok=True)
+    init = None if recipe.training.init is None else load_start(recipe.training.init)
+    data = read_labelled(recipe.data, recipe.preprocessing.columns) if data is None else data
+    recipe = resolved(recipe, data.curves, None if init is None else init.config)
+    prepared = prepare_once(recipe, data.curves, console)
+    parts = split_objects(recipe, data, prepared)
+    check_same_run(recipe, data, parts)
+    console.print(f"{len(data.classes)} classes, " + ", ".join(f"{len(rows):,} to {k}" for k, rows in parts.items()))
+    targets = learned_targets(recipe, data, parts[TRAIN])
+    network = build_network(recipe, data.classes, targets, init).to(torch_device)
+    run = fit_network(recipe, network, init, prepared, data, targets, parts, console)
+    baselines = _mixture(recipe, prepared, data, parts, torch_device, console)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    if not first:
+        return None
+    _check_frozen_bands(recipe, network, init, console)
+    model = Model(_bundle_config(recipe, data, network, targets), network.cpu().eval()).rounded()
+    _write_split(recipe, data, parts)
+    training = recipe.training
+    with console.status("Calibrating on the validation objects"):
+        model.calibration = calibrate(
+            model,
+            prepared,
+            data.label,
+            parts[VALIDATION],
+            parts[TRAIN],
+            data.star,
+            training.passes,
+            KINDS if training.calibration == "auto" else (training.calibration,),
+            training.novelty,
+        )
+    return Experiment(recipe, data, prepared, parts, run, model, baselines)
+
+
+def fit_network(
+    recipe: Recipe,
+    network: Network,
+    init: Model | None,
+    prepared: Prepared,
+    data: Labelled,
+    targets: tuple[Target, ...],
+    parts: Parts,
+    console: Console,
+) -> loop.Run:
+    """Train the network in ``run/checkpoints``."""
+    training = recipe.training
+    steps = training.epochs * math.ceil(len(parts[TRAIN]) / training.batch)
+    if steps < FEW_STEPS and init is None:
+        console.print(
+            f"[yellow]Only {steps:,} gradient steps: from scratch a network wants some {FEW_STEPS:,}. Raise "
+            f"\\[training] epochs to {math.ceil(FEW_STEPS * training.epochs / steps)}, or start from a model (init)[/]"
+        )
+
+    def fit(report: Callable, tick: Callable) -> loop.Run:
+        rows, folder = (parts[TRAIN], parts[VALIDATION]), recipe.run / "checkpoints"
+        family = family_of(recipe.preprocessing)
+        return family.fit(recipe, network, init, prepared, data, targets, *rows, folder, report, tick)
+
+    return with_progress(fit, len(parts[TRAIN]), training.epochs, console)
+
+
+def _mixture(
+    recipe: Recipe, prepared: Prepared, data: Labelled, parts: Parts, device: torch.device, console: Console
+) -> dict[str, NDArray]:
+    """Train the mixture of experts in ``run/mixture``, if wanted; return its probabilities of held-out objects."""
+    if not recipe.training.mixture or not isinstance(prepared, Steps) or not len(parts[TEST]):
+        return {}
+    console.print("Mixture of experts, to compare with")
+    folder = recipe.run / "mixture"
+
+    def fit(report: Callable, tick: Callable) -> MixtureOfExperts:
+        return fit_mixture(recipe, data, parts[TRAIN], parts[VALIDATION], folder, device, report, tick)
+
+    network = with_progress(fit, len(parts[TRAIN]), recipe.training.epochs, console)
+    return {"mixture": mixture_probabilities(network, prepared, data.label, parts[VALIDATION], parts[TEST])}
+
+
+def _check_frozen_bands(recipe: Recipe, network: Network, init: Model | None, console: Console) -> None:
+    """Check that the networks of frozen bands are as they were, and say so."""
+    frozen, config = recipe.training.ensemble.frozen_bands, recipe.preprocessing
+    if frozen and init is not None and isinstance(network, Multiband) and isinstance(config, MultibandConfig):
+        unchanged_bands(network.cpu(), config, init, frozen)
+        console.print(f"Bands {', '.join(frozen)}: bit for bit those of {init.name} {init.hash}")
+
+
+def _bundle_config(recipe: Recipe, data: Labelled, network: Network, targets: tuple[Target, ...]) -> BundleConfig:
+    return BundleConfig(
+        name=recipe.name,
+        family=recipe.preprocessing.family,
+        summary=recipe.summary,
+        classes=data.classes,
+        network=network.config.model_dump(),
+        preprocessing=recipe.preprocessing,
+        targets=targets,
+        trained_on=recipe.data.name,
+        unit=data.curves.unit,
+        bands=data.curves.bands,
+        simulated=recipe.simulated,
+        version=__version__,
+    )
+
+
+def _write_split(recipe: Recipe, data: Labelled, parts: Parts) -> None:
+    """Write which part each light curve is in."""
+    part = np.full(len(data.label), "", dtype=object)
+    for name, members in parts.items():
+        part[members] = name
+    split = {"object_id": data.curves.ids, "label": np.array(data.classes)[data.label], "part": part}
+    atomic_write(recipe.run / "split.csv", pd.DataFrame(split).to_csv(index=False))
+
+
+# ---- pre-training ---------------------------------------------------------------------------------------------------
 
 
 def pretrain_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = None) -> Path:
@@ -176,25 +339,41 @@ def pretrain_recipe(recipe: Recipe, device: str = "cpu", console: Console | None
     ValueError
         If the folder holds a pre-training with other settings, light curves or split.
     """
-    where = join_processes(device)
+    torch_device = join_processes(device)
     console = (console or Console()) if loop.rank_and_world()[0] == 0 else Console(quiet=True)
     config, ensemble = recipe.pretraining, recipe.training.ensemble
     recipe = _for_pretraining(recipe)
     recipe.run.mkdir(parents=True, exist_ok=True)
-    told = recipe.preprocessing.columns if isinstance(recipe.preprocessing, MultibandConfig) else ()
-    data, everything = read_everything(recipe.data, told)
+    data, everything = read_everything(recipe.data, recipe.preprocessing.columns)
     recipe = resolved(recipe, everything.curves, None)
     prepared = prepare_once(recipe, everything.curves, console)
     test = split_objects(recipe, data, prepared.take(everything.labelled))[TEST]
     rows = without_held_out(everything, prepared.usable, test, config.validation, config.seed)
     _check_same_pretraining(recipe, everything.curves, np.concatenate(rows))
     console.print(f"{len(rows[0]):,} light curves to learn from without labels, {len(rows[1]):,} to validate")
-    network = build_network(recipe, ("", ""), (), None).to(where)
-    given = network, everything.curves, recipe.preprocessing, prepared, *rows, config, recipe.run / "checkpoints"
-    run = shown(lambda *told: pretrain(*given, ensemble, *told), len(rows[0]), config.epochs, console)
+    network = build_network(recipe, ("", ""), (), None).to(torch_device)
+    run = with_progress(
+        lambda report, tick: pretrain(
+            network,
+            everything.curves,
+            recipe.preprocessing,
+            prepared,
+            *rows,
+            config,
+            recipe.run / "checkpoints",
+            ensemble,
+            report,
+            tick,
+        ),
+        len(rows[0]),
+        config.epochs,
+        console,
+    )
     if loop.rank_and_world()[0] == 0:
-        about = _encoder_config(recipe, network, everything.curves, run.history[run.best_epoch]["explained"])
-        console.print(f"Encoder written to {save_encoder(about, network, recipe.run / 'encoder')}")
+        config_of_encoder = _encoder_config(
+            recipe, network, everything.curves, run.history[run.best_epoch]["explained"]
+        )
+        console.print(f"Encoder written to {save_encoder(config_of_encoder, network, recipe.run / 'encoder')}")
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return recipe.run / "encoder"
@@ -216,10 +395,10 @@ def _check_same_pretraining(recipe: Recipe, curves: LightCurves, rows: NDArray[n
 
 
 def _encoder_config(recipe: Recipe, network: Network, curves: LightCurves, explained: float) -> BundleConfig:
-    """Return what an encoder's folder says of it: that of a bundle, without classes."""
+    """Return the configuration of an encoder: that of a bundle, without classes."""
     return BundleConfig(
         name=recipe.name,
-        family=family(network),
+        family=recipe.preprocessing.family,
         classes=(),
         network=network.config.model_dump(),
         preprocessing=recipe.preprocessing,

@@ -1,11 +1,15 @@
-"""From a recipe to a fitted network: what differs between ASTRAFier and the multi-band ensemble."""
+"""The families of networks as trainings use them: build, take over weights, fit, pre-train.
+
+To add a family, write a `Family` here and one in `goodricke.models.bundle`; preprocessing names its family.
+"""
 
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,7 +20,7 @@ from torch import Tensor
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import Model, Target
 from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig
-from goodricke.preprocess import MultibandConfig, Prepared, Preprocessing, Steps
+from goodricke.preprocess import Frames, MultibandConfig, Prepared, Preprocessing
 from goodricke.training import fit_astrafier, fit_multiband
 from goodricke.training.labels import Labelled
 from goodricke.training.loop import Run
@@ -25,11 +29,161 @@ from goodricke.training.recipe import Recipe
 log = logging.getLogger("goodricke")
 
 Network = Astrafier | Multiband
+Int = NDArray[np.int64]
+Weights = dict[str, Tensor]
 
 
-def family(network: Network) -> str:
-    """Return the name of a network's family, as bundles have it."""
-    return "multiband" if isinstance(network, Multiband) else "astrafier"
+class Family(ABC):
+    """A kind of network: what a training does otherwise for it."""
+
+    @abstractmethod
+    def new_network(self, recipe: Recipe, classes: Sequence[str]) -> Network:
+        """Return the network of a recipe, freshly initialised."""
+
+    @abstractmethod
+    def last_layers(self, network: Any) -> str:
+        """Return a part of the names of the weights that are for particular classes."""
+
+    def named_weights(
+        self, network: Any, config: Any, model: Model, targets: Sequence[Target], theirs: Weights
+    ) -> tuple[Weights, Weights]:
+        """Return the weights of a network and those of a model, under names that are equal where they mean the same."""
+        return dict(network.state_dict()), theirs
+
+    def check(self, network: Any, recipe: Recipe, init: Model | None) -> None:  # noqa: B027  most have nothing to check
+        """Raise ValueError if a recipe can't be carried out with this network and initial model."""
+
+    @abstractmethod
+    def fit(
+        self,
+        recipe: Recipe,
+        network: Any,
+        init: Model | None,
+        prepared: Any,
+        data: Labelled,
+        targets: Sequence[Target],
+        training: Int,
+        validation: Int,
+        folder: Path,
+        report: Callable[[dict[str, float]], None],
+        tick: Callable[[int], None],
+    ) -> Run:
+        """Train a network in place; see `goodricke.training.loop.train`."""
+
+
+class AstrafierFamily(Family):
+    """ASTRAFier: dense and folded light curves (Gregory et al., section 5)."""
+
+    def new_network(self, recipe: Recipe, classes: Sequence[str]) -> Astrafier:
+        """Return the network of a recipe, freshly initialised."""
+        config: Any = recipe.preprocessing
+        sizes = {"classes": len(classes), "channels": config.channels, "context": config.context}
+        return Astrafier(TypeAdapter(AstrafierConfig).validate_python(recipe.network | sizes))
+
+    def last_layers(self, network: Astrafier) -> str:
+        """Return a part of the names of the weights that are for particular classes."""
+        return "head.7."
+
+    def fit(
+        self,
+        recipe: Recipe,
+        network: Astrafier,
+        init: Model | None,
+        prepared: Frames,
+        data: Labelled,
+        targets: Sequence[Target],
+        training: Int,
+        validation: Int,
+        folder: Path,
+        report: Callable[[dict[str, float]], None],
+        tick: Callable[[int], None],
+    ) -> Run:
+        """Train a network in place; see `goodricke.training.fit_astrafier`."""
+        settings = recipe.training
+        return fit_astrafier.fit(
+            network,
+            prepared,
+            data.label,
+            training,
+            validation,
+            settings,
+            folder,
+            settings.weight_power,
+            settings.score,
+            report,
+            tick,
+        )
+
+
+class MultibandFamily(Family):
+    """The multi-band ensemble (Becker et al. 2025, section 3.6)."""
+
+    def new_network(self, recipe: Recipe, classes: Sequence[str]) -> Multiband:
+        """Return the network of a recipe, freshly initialised."""
+        return Multiband(multiband_network_config(recipe, classes))
+
+    def last_layers(self, network: Multiband) -> str:
+        """Return a part of the names of the weights that are for particular classes."""
+        return f"head.layers.{4 * len(network.config.head)}."
+
+    def named_weights(
+        self, network: Multiband, config: MultibandConfig, model: Model, targets: Sequence[Target], theirs: Weights
+    ) -> tuple[Weights, Weights]:
+        """Return both weights with names of bands and parameters in place of their numbers, rescaled and rearranged."""
+        ours, old = dict(network.state_dict()), model.preprocessing
+        if not isinstance(old, MultibandConfig):
+            return ours, theirs
+        ours = _by_name(ours, config.bands, targets)
+        theirs = _by_name(theirs, old.bands, model.config.targets)
+        theirs |= _rearranged(ours, theirs, old, config, network.config.hidden)
+        theirs |= _rescaled(network, theirs, model.config.targets, targets)
+        return ours, theirs
+
+    def check(self, network: Multiband, recipe: Recipe, init: Model | None) -> None:
+        """Raise ValueError if frozen bands are not those of the initial model."""
+        config = cast(MultibandConfig, recipe.preprocessing)
+        _check_frozen(network, config, init, recipe.training.ensemble.frozen_bands)
+
+    def fit(
+        self,
+        recipe: Recipe,
+        network: Multiband,
+        init: Model | None,
+        prepared: Prepared,
+        data: Labelled,
+        targets: Sequence[Target],
+        training: Int,
+        validation: Int,
+        folder: Path,
+        report: Callable[[dict[str, float]], None],
+        tick: Callable[[int], None],
+    ) -> Run:
+        """Train a network in place; see `goodricke.training.fit_multiband`."""
+        settings, config = recipe.training, cast(MultibandConfig, recipe.preprocessing)
+        weights = fit_astrafier.class_weights(data.label[training], network.config.classes, settings.weight_power)
+        task = fit_multiband.Ensemble(
+            network,
+            data.curves,
+            config,
+            data.label,
+            standardised(data, targets).astype(np.float32),
+            validation,
+            weights,
+            settings.ensemble,
+            settings.points,
+            settings.score,
+            settings.seed,
+        )
+        bands, extras = to_standardise(config, init)
+        return fit_multiband.fit(task, training, settings, folder, bands, extras, report, tick)
+
+
+FAMILIES: dict[str, Family] = {"astrafier": AstrafierFamily(), "multiband": MultibandFamily()}
+
+
+def family_of(config: Preprocessing) -> Family:
+    """Return the family of the networks that take light curves preprocessed like this."""
+    return FAMILIES[config.family]
 
 
 def build_network(recipe: Recipe, classes: Sequence[str], targets: Sequence[Target], init: Model | None) -> Network:
@@ -51,29 +205,16 @@ def build_network(recipe: Recipe, classes: Sequence[str], targets: Sequence[Targ
     Raises
     ------
     ValueError
-        If bands are to stay as they are (``frozen_bands``) that the initial model doesn't have like this.
+        If no weights of the initial model fit, or bands are to stay as they are (``frozen_bands``) that it doesn't
+        have like this.
     """
     torch.manual_seed(recipe.training.seed)
-    config = recipe.preprocessing
-    network: Network
-    if isinstance(config, MultibandConfig):
-        network = Multiband(multiband_network_config(recipe, classes))
-    else:
-        sizes = {"classes": len(classes), "channels": config.channels, "context": config.context}
-        network = Astrafier(TypeAdapter(AstrafierConfig).validate_python(recipe.network | sizes))
+    family = family_of(recipe.preprocessing)
+    network = family.new_network(recipe, classes)
     if init is not None:
-        adopt(network, config, init, classes, targets)
-    if isinstance(network, Multiband) and isinstance(config, MultibandConfig):
-        _check_frozen(network, config, init, recipe.training.ensemble.frozen_bands)
+        adopt(network, recipe.preprocessing, init, classes, targets)
+    family.check(network, recipe, init)
     return network
-
-
-def multiband_network_config(recipe: Recipe, classes: Sequence[str]) -> MultibandNetworkConfig:
-    """Return the sizes of a multi-band recipe's network: its own, and those that follow from data and preprocessing."""
-    config = cast(MultibandConfig, recipe.preprocessing)
-    sizes = {"classes": len(classes), "bands": len(config.bands), "width": config.width}
-    sizes |= {"context": len(config.columns), "targets": len(recipe.data.targets)}
-    return TypeAdapter(MultibandNetworkConfig).validate_python(recipe.network | sizes)
 
 
 def adopt(
@@ -81,20 +222,15 @@ def adopt(
 ) -> None:
     """Take over the weights of a model wherever they fit; the log names what starts afresh all the same.
 
-    Bands and regressed parameters are known by their names, and the last layers are for the same classes. A parameter
-    is the same one in the same unit, as its logarithm or not; its mean and standard deviation may be others.
+    Bands and regressed parameters are identified by their names, and the last layers are for the same classes. A
+    parameter is the same one in the same unit, as its logarithm or not; its mean and standard deviation may be others.
     """
-    theirs, ours = dict(model.network.state_dict()), dict(network.state_dict())
-    names = list(ours)
+    family, theirs = family_of(config), dict(model.network.state_dict())
+    names = list(network.state_dict())
     if tuple(classes) != model.classes:  # as many classes are not the same ones
-        last = f"head.layers.{4 * len(network.config.head)}." if isinstance(network, Multiband) else "head.7."
+        last = family.last_layers(network)
         theirs = {name: weight for name, weight in theirs.items() if last not in name}
-    old = model.preprocessing
-    if isinstance(network, Multiband) and isinstance(config, MultibandConfig) and isinstance(old, MultibandConfig):
-        ours = _by_name(ours, config.bands, targets)
-        theirs = _by_name(theirs, old.bands, model.config.targets)
-        theirs |= _rearranged(ours, theirs, old, config, network.config.hidden)
-        theirs |= _rescaled(network, theirs, model.config.targets, targets)
+    ours, theirs = family.named_weights(network, config, model, targets, theirs)
     fitting = {name: w for name, w in theirs.items() if name in ours and w.shape == ours[name].shape}
     if not fitting:
         raise ValueError(
@@ -106,6 +242,35 @@ def adopt(
     fresh = dict.fromkeys(".".join(parts[:-1][:3] or parts) for parts in unfit)
     if fresh:
         log.warning("%s has no fitting weights for these; they start afresh: %s", model.name, ", ".join(fresh))
+
+
+def learned_targets(recipe: Recipe, data: Labelled, training: NDArray[np.int64]) -> tuple[Target, ...]:
+    """Return the regressed parameters, standardised by the measured values of the training objects."""
+    targets = []
+    for k, (name, wanted) in enumerate(recipe.data.targets.items()):
+        plain = Target(name=name, unit=wanted.unit, log=wanted.log)
+        values = plain.standardised(data.targets[training, k])
+        values = values[np.isfinite(values)]
+        if len(values) < 2 or not np.std(values) > 0:
+            raise ValueError(f"[data.targets.{name}]: {len(values)} training objects have a value; need different ones")
+        targets.append(plain.model_copy(update={"mean": float(np.mean(values)), "std": float(np.std(values))}))
+    return tuple(targets)
+
+
+def standardised(data: Labelled, targets: Sequence[Target]) -> NDArray[np.float64]:
+    """Return the regressed parameters (n, k) as the network regresses them, NaN where unknown."""
+    return np.stack([t.standardised(data.targets[:, k]) for k, t in enumerate(targets)], 1) if targets else data.targets
+
+
+# ---- multi-band networks: weights by the names of bands, colours and parameters -------------------------------------
+
+
+def multiband_network_config(recipe: Recipe, classes: Sequence[str]) -> MultibandNetworkConfig:
+    """Return the sizes of a multi-band recipe's network: its own, and those that follow from data and preprocessing."""
+    config = cast(MultibandConfig, recipe.preprocessing)
+    sizes = {"classes": len(classes), "bands": len(config.bands), "width": config.width}
+    sizes |= {"context": len(config.columns), "targets": len(recipe.data.targets)}
+    return TypeAdapter(MultibandNetworkConfig).validate_python(recipe.network | sizes)
 
 
 def same_extras(old: MultibandConfig, new: MultibandConfig) -> list[tuple[int, int, int]]:
@@ -185,38 +350,6 @@ def _rearranged(
     return moved
 
 
-def fit_network(
-    recipe: Recipe,
-    network: Network,
-    init: Model | None,
-    prepared: Prepared | Steps,
-    data: Labelled,
-    targets: Sequence[Target],
-    training: NDArray[np.int64],
-    validation: NDArray[np.int64],
-    folder: Path,
-    report: Callable[[dict[str, float]], None],
-    tick: Callable[[int], None],
-) -> Run:
-    """Train a network as the recipe says; see the families' own ``fit``."""
-    settings = recipe.training
-    if isinstance(network, Astrafier) and isinstance(prepared, Prepared):
-        return fit_astrafier.fit(
-            *(network, prepared, data.label, training, validation, settings, folder),
-            *(settings.weight_power, settings.score, report, tick),
-        )
-    if not isinstance(network, Multiband) or not isinstance(recipe.preprocessing, MultibandConfig):
-        raise TypeError(f"a {family(network)} network doesn't go with {recipe.preprocessing.kind} preprocessing")
-    weights = fit_astrafier.class_weights(data.label[training], network.config.classes, settings.weight_power)
-    learned = standardised(data, targets).astype(np.float32)
-    task = fit_multiband.Ensemble(
-        *(network, data.curves, recipe.preprocessing, data.label, learned, validation, weights),
-        *(settings.ensemble, settings.points, settings.score, settings.seed),
-    )
-    learn = to_standardise(recipe.preprocessing, init)
-    return fit_multiband.fit(task, training, settings, folder, *learn, report, tick)
-
-
 def to_standardise(config: MultibandConfig, init: Model | None) -> tuple[list[int] | None, list[int] | None]:
     """Return the bands, and the central network's extras, whose standardisation is learned; None: all.
 
@@ -229,24 +362,6 @@ def to_standardise(config: MultibandConfig, init: Model | None) -> tuple[list[in
     new = [b for b, name in enumerate(config.bands) if name not in known.bands]
     shared = {place for _, place, _ in same_extras(known, config)}
     return new, [k for k in range(config.extras) if k not in shared]
-
-
-def learned_targets(recipe: Recipe, data: Labelled, training: NDArray[np.int64]) -> tuple[Target, ...]:
-    """Return the regressed parameters, standardised by the measured values of the training objects."""
-    targets = []
-    for k, (name, wanted) in enumerate(recipe.data.targets.items()):
-        plain = Target(name=name, unit=wanted.unit, log=wanted.log)
-        known = plain.standardised(data.targets[training, k])
-        known = known[np.isfinite(known)]
-        if len(known) < 2 or not np.std(known) > 0:
-            raise ValueError(f"[data.targets.{name}]: {len(known)} training objects have a value; need different ones")
-        targets.append(plain.model_copy(update={"mean": float(np.mean(known)), "std": float(np.std(known))}))
-    return tuple(targets)
-
-
-def standardised(data: Labelled, targets: Sequence[Target]) -> NDArray[np.float64]:
-    """Return the regressed parameters (n, k) as the network should say them, NaN where unknown."""
-    return np.stack([t.standardised(data.targets[:, k]) for k, t in enumerate(targets)], 1) if targets else data.targets
 
 
 def unchanged_bands(network: Multiband, config: MultibandConfig, model: Model, bands: tuple[str, ...]) -> None:
@@ -264,11 +379,11 @@ def unchanged_bands(network: Multiband, config: MultibandConfig, model: Model, b
 
 def _same_band(network: Multiband, config: MultibandConfig, model: Model | None, band: str) -> bool:
     """Return whether the network of a band is there and bit for bit that of a model."""
-    known = () if model is None else getattr(model.preprocessing, "bands", ())
-    if model is None or band not in config.bands or band not in known:
+    known_bands = () if model is None else getattr(model.preprocessing, "bands", ())
+    if model is None or band not in config.bands or band not in known_bands:
         return False
     ours = network.of_band(config.bands.index(band))[0].state_dict()
-    theirs = cast(Multiband, model.network).of_band(known.index(band))[0].state_dict()
+    theirs = cast(Multiband, model.network).of_band(known_bands.index(band))[0].state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from goodricke.models.astrafier import Astrafier
 from goodricke.models.runtime import gpu
 from goodricke.models.runtime.gpu import prefetch
-from goodricke.preprocess.tensors import Batch, Prepared, length_buckets
+from goodricke.preprocess.tensors import Batch, Frames, length_buckets
 from goodricke.training.loop import LoopConfig, Run, train, validation_figures
 
 
@@ -39,7 +39,7 @@ class Classification:
     Parameters
     ----------
     network : Astrafier
-    prepared : Prepared (n objects)
+    prepared : Frames (n objects)
     label : int64 (n,)
     validation : int64 (v,)
         Rows of the validation objects.
@@ -53,7 +53,7 @@ class Classification:
     def __init__(
         self,
         network: Astrafier,
-        prepared: Prepared,
+        prepared: Frames,
         label: NDArray[np.int64],
         validation: NDArray[np.int64],
         weights: NDArray[np.float32],
@@ -130,7 +130,7 @@ def parameter_groups(network: Astrafier, config: LoopConfig) -> list[dict]:
 
 def fit(
     network: Astrafier,
-    prepared: Prepared,
+    prepared: Frames,
     label: NDArray[np.int64],
     training: NDArray[np.int64],
     validation: NDArray[np.int64],

@@ -118,7 +118,7 @@ class StepTask:
         rows = self.validation[self.whole.usable[self.validation]]
         order, logits, errors = [], [], []
         for piece in length_buckets(self.whole.n_points[rows], self.points, len(rows)):
-            answer = self.network.answer(self.whole.batch(rows[piece]).to(self.device))
+            answer = self.network.output(self.whole.batch(rows[piece]).to(self.device))
             order.append(rows[piece])
             logits.append(answer.logits.float().cpu())
             errors.append(answer.targets.float().cpu() - torch.from_numpy(self.targets[rows[piece]]))

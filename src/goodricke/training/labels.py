@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read, read_labels
-from goodricke.io.roles import POSITION, by_normal_name, first
+from goodricke.io.roles import POSITION, find_column, names_by_alias
 from goodricke.preprocess.cleaning import enough_per_band
 from goodricke.training.recipe import DataConfig, TargetConfig
 from goodricke.training.splits import SAME_STAR, TEST, TRAIN, VALIDATION, split_by_star, stars
@@ -312,5 +312,5 @@ def _stars(curves: LightCurves, labels: pd.DataFrame, within: float, level: int 
 
 def _degrees(table: pd.DataFrame, aliases: Sequence[str]) -> NDArray | None:
     """Return a coordinate [deg] of a table with one row per light curve, None if it has none."""
-    name = first(by_normal_name([str(column) for column in table.columns]), aliases)
+    name = find_column(names_by_alias([str(column) for column in table.columns]), aliases)
     return None if name is None else pd.to_numeric(table[name], errors="coerce").to_numpy(float)

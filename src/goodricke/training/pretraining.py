@@ -8,7 +8,6 @@ few labels starts (``[training] init``).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +21,13 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from goodricke.data import ragged
+from goodricke.data.files import atomic_folder
 from goodricke.data.lightcurves import LightCurves
 from goodricke.models.astrafier import Astrafier
 from goodricke.models.bundle import FAMILIES, BundleConfig, Model, load_model
 from goodricke.models.multiband import BandNetwork, Multiband
 from goodricke.models.runtime.gpu import begin_pass
-from goodricke.preprocess import MultibandConfig, Prepared
+from goodricke.preprocess import Frames, MultibandConfig, Prepared
 from goodricke.preprocess.tensors import StepBatch, Steps, length_buckets
 from goodricke.training.fit_multiband import EnsembleConfig, StepTask, learn_statistics
 from goodricke.training.loop import LoopConfig, Run, train
@@ -114,14 +114,14 @@ class MaskedPoints:
     Parameters
     ----------
     network : HiddenPoints
-    prepared : Prepared (n objects)
+    prepared : Frames (n objects)
     validation : int64 (v,)
         Rows of the validation objects, of which the same points are hidden after every epoch.
     config : PretrainingConfig
     """
 
     def __init__(
-        self, network: HiddenPoints, prepared: Prepared, validation: NDArray[np.int64], config: PretrainingConfig
+        self, network: HiddenPoints, prepared: Frames, validation: NDArray[np.int64], config: PretrainingConfig
     ) -> None:
         self.network, self.prepared, self.validation, self.config = network, prepared, validation, config
         self.device = next(network.parameters()).device
@@ -323,7 +323,7 @@ def pretrain(
     network: Astrafier | Multiband,
     curves: LightCurves,
     preprocessing: Any,
-    prepared: Prepared | Steps,
+    prepared: Prepared,
     training: NDArray[np.int64],
     validation: NDArray[np.int64],
     config: PretrainingConfig,
@@ -353,7 +353,7 @@ def pretrain(
         learn_statistics(network, prepared.take(training), range(network.config.bands), range(network.config.extras))
         forecaster, disturb = NextObservation(network).to(device), ensemble or EnsembleConfig()
         task = Forecast(forecaster, curves, preprocessing, validation, disturb, config)
-    elif isinstance(network, Astrafier) and isinstance(prepared, Prepared):
+    elif isinstance(network, Astrafier) and isinstance(prepared, Frames):
         task = MaskedPoints(HiddenPoints(network).to(device), prepared, validation, config)
     else:
         raise TypeError(f"a {type(network).__name__} network doesn't go with {preprocessing.kind} preprocessing")
@@ -372,13 +372,10 @@ def without_heads(network: nn.Module) -> nn.Module:
 
 def save_encoder(config: BundleConfig, network: nn.Module, folder: Path) -> Path:
     """Write an encoder, ``encoder.json`` and ``encoder.safetensors``; return the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     state = without_heads(network).state_dict()
-    partial = folder / f"{WEIGHTS}.partial", folder / f"{CONFIG}.partial"
-    partial[0].write_bytes(save({name: x.detach().cpu().contiguous() for name, x in state.items()}))
-    partial[1].write_text(config.model_dump_json(indent=2) + "\n")
-    for path in partial:  # the configuration last: where it is, all is
-        os.replace(path, path.with_suffix(""))
+    with atomic_folder(folder) as partial:
+        (partial / WEIGHTS).write_bytes(save({name: x.detach().cpu().contiguous() for name, x in state.items()}))
+        (partial / CONFIG).write_text(config.model_dump_json(indent=2) + "\n")
     return folder
 
 
@@ -391,7 +388,7 @@ def load_start(name: str) -> Model:
     if not (folder / CONFIG).exists():
         return load_model(name)
     config = BundleConfig.model_validate_json((folder / CONFIG).read_text())
-    sizes, build = FAMILIES[config.family]
-    network = without_heads(build(sizes.model_validate(config.network)))
+    family = FAMILIES[config.family]
+    network = without_heads(family.network(family.config.model_validate(config.network)))
     network.load_state_dict(load_file(folder / WEIGHTS))
     return Model(config, network.eval(), folder=folder)

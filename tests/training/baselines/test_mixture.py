@@ -112,9 +112,9 @@ def test_an_answer_is_made_of_each_bands_last_state_and_the_final_colours():
 @torch.no_grad()
 def test_company_changes_nothing():
     model, steps = network(), steps_of(uneven()[0])
-    together = model.answer(steps.batch(np.array([7, 0, 3, 1]))).logits
+    together = model.output(steps.batch(np.array([7, 0, 3, 1]))).logits
     for row, i in enumerate((7, 0, 3, 1)):
-        alone = model.answer(steps.batch(np.array([i]))).logits
+        alone = model.output(steps.batch(np.array([i]))).logits
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
 
 
@@ -144,7 +144,7 @@ def test_the_loss_is_the_weighted_cross_entropy_however_cut():
     rows = np.array([6, 1, 4, 3, 0, 5])  # numbers 4 and 5 have no step
     whole, small = task(curves, label), task(curves, label, points=20)
     kept = np.array([6, 1, 3, 0])
-    logits = whole.network.answer(whole.whole.batch(kept)).logits
+    logits = whole.network.output(whole.whole.batch(kept)).logits
     expected = F.cross_entropy(logits, torch.from_numpy(label[kept]), torch.tensor([1.0, 2.5]), reduction="sum")
     assert len(list(small.pieces(rows))) > 2
     for job in (whole, small):
@@ -265,7 +265,7 @@ def test_the_temperature_is_fitted_on_validation_objects_alone():
     found = mixture_probabilities(made, steps, label, validation, test)
     logits = mixture_logits(made, steps, test)
     with torch.no_grad():
-        one = made.answer(steps.batch(test[:1])).logits.numpy()
+        one = made.output(steps.batch(test[:1])).logits.numpy()
     np.testing.assert_allclose(logits[:1], one, atol=1e-4)  # in the order asked for
     ratio = (np.log(found[:, 0]) - np.log(found[:, 1])) / (logits[:, 0] - logits[:, 1])
     assert ratio == pytest.approx(np.full(3, ratio[0]), rel=1e-3)

@@ -21,42 +21,45 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from goodricke.models.astrafier import Output
 from goodricke.models.dropout import dropout_from
 from goodricke.models.layers import Conv
-from goodricke.preprocess.tensors import Batch
+from goodricke.models.output import NetworkOutput
+from goodricke.preprocess.tensors import Batch, StepBatch
 
 Keys = NDArray[np.uint64]
 Part = tuple[Batch, int, Keys | None]  # light curves, passes of each, and their keys
 
 
 @torch.inference_mode()
-def answer(network: nn.Module, batch: Batch, passes: int = 1, keys: Keys | None = None) -> Output:
-    """Return what a network says of a batch of B light curves, on the device where both are.
+def run(network: nn.Module, batch: Batch | StepBatch, passes: int = 1, keys: Keys | None = None) -> NetworkOutput:
+    """Run a network on a batch of B light curves, on the device where both are.
 
     Parameters
     ----------
-    network : Astrafier
-        Or another that takes such batches; in evaluation mode.
-    batch : Batch
+    network : torch.nn.Module
+        In evaluation mode.
+    batch : Batch or StepBatch
+        Only a `Batch` is divided among threads.
     passes : int
         How often each light curve is passed.
     keys : uint64 (B passes,), optional
         Of Monte-Carlo passes, see `goodricke.models.dropout.row_keys`; without them dropout is off.
     """
+    if not isinstance(batch, Batch):
+        return network.output(batch)  # type: ignore[operator]
     B, threads = len(batch.values), torch.get_num_threads()
     by_pass = passes > B and threads > B
     number = min(threads, passes if by_pass else B)
     if number == 1 or batch.values.device.type != "cpu":
         with _LOCK:
-            return _answer(network, batch, passes, keys)
+            return _run(network, batch, passes, keys)
     parts = _shared_out(batch, passes, keys, number, by_pass)
     half, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     @torch.inference_mode()
-    def work(own: nn.Module, part: Part) -> Output:
+    def work(own: nn.Module, part: Part) -> NetworkOutput:
         with torch.autocast("cpu", dtype, half):
-            return _answer(own, *part)
+            return _run(own, *part)
 
     with _LOCK, _threads_of_each(threads // number), ThreadPoolExecutor(number) as pool:
         logits, embedding, features, _ = zip(*pool.map(work, _copies(network, number), parts), strict=True)
@@ -66,10 +69,10 @@ def answer(network: nn.Module, batch: Batch, passes: int = 1, keys: Keys | None 
             [x.unflatten(0, (-1, n)) for x, (_, n, _) in zip(of_parts, parts, strict=True)], int(by_pass)
         ).flatten(0, 1)
 
-    return Output(joined(logits), joined(embedding), joined(features))
+    return NetworkOutput(joined(logits), joined(embedding), joined(features))
 
 
-def _answer(network: nn.Module, batch: Batch, passes: int, keys: Keys | None) -> Output:
+def _run(network: nn.Module, batch: Batch, passes: int, keys: Keys | None) -> NetworkOutput:
     with nullcontext() if keys is None else dropout_from(network, keys):
         return network(*batch, passes=passes)
 

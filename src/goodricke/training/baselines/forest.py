@@ -292,7 +292,7 @@ TREES = 500
 
 def forest_probabilities(
     curves: LightCurves,
-    prepared: Prepared | Steps,
+    prepared: Prepared,
     label: NDArray[np.int64],
     classes: tuple[str, ...],
     known: NDArray[np.int64],

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 
-from goodricke.models.multiband import Answer, Head, Mixture, MultibandNetworkConfig, Recurrent, Standard
+from goodricke.models.multiband import Head, Mixture, MultibandNetworkConfig, Recurrent, Standard
+from goodricke.models.output import NetworkOutput
 from goodricke.preprocess.multiband import MultibandConfig
 from goodricke.preprocess.tensors import StepBatch, Steps, length_buckets
 from goodricke.training.families import multiband_network_config
@@ -86,14 +87,14 @@ class MixtureOfExperts(nn.Module):
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
-    def forward(self, batch: StepBatch) -> Answer:
+    def forward(self, batch: StepBatch) -> NetworkOutput:
         """Answer after the last step of each light curve that has one."""
         states = [self._state(b, batch) for b in range(self.config.bands)]  # each (B', h)
         told = self.standard(self.last_extras(batch))  # (B', colours + context)
         features = torch.cat([*states, told], 1)
-        return Answer(self.head(features), features, features[:, :0])
+        return NetworkOutput(self.head(features), features, features, features[:, :0])
 
-    def answer(self, batch: StepBatch) -> Answer:
+    def output(self, batch: StepBatch) -> NetworkOutput:
         """Answer after the last step of each light curve that has one."""
         return self(batch)
 
