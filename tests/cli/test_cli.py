@@ -60,7 +60,7 @@ def test_every_good_file_is_classified_and_every_bad_one_has_a_row(folder: Path,
     assert np.allclose(good[["p_ECL", "p_PULS", "p_ROT"]].sum(axis=1), 1, atol=1e-5)
 
 
-def test_log_names_the_file_and_the_mend(folder: Path, folded_model: Model) -> None:
+def test_log_names_the_file_and_the_fix(folder: Path, folded_model: Model) -> None:
     command = [sys.executable, "-m", "goodricke", "classify", str(folder / "timeless.csv"), "--mc", "0"]
     done = subprocess.run([*command, "--model", str(folded_model.folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 3
@@ -156,9 +156,9 @@ def test_every_command_reads_files_in_the_same_way(folder: Path, monkeypatch: py
     seen = []
     monkeypatch.setattr("goodricke.cli.file_report.report_files", lambda *_, plot, **options: seen.append(options))
     monkeypatch.setattr("goodricke.cli.classify.classify_files", lambda *_, reading, **__: seen.append(reading))
-    monkeypatch.setattr("goodricke.evaluation.source", lambda *arguments: seen.append(arguments[-1]))
+    monkeypatch.setattr("goodricke.evaluation.evaluate.data_source", lambda *arguments: seen.append(arguments[-1]))
     evaluated = ["evaluate", "m", "--out", folder, "--light-curves", folder, "--labels", folder / "labels.csv"]
-    monkeypatch.setattr("goodricke.evaluation.evaluate", lambda *_, **__: None)
+    monkeypatch.setattr("goodricke.evaluation.evaluate.evaluate", lambda *_, **__: None)
     for command in (["inspect", folder], ["classify", folder, "--model", "m"], evaluated):
         run(*command, *told)
         run(*command)
@@ -232,7 +232,7 @@ def test_a_model_of_one_band_tells_that_it_takes_several_together(tmp_path, fold
     for name, more in (("both", []), ("both", ["--band", "g"]), ("g", [])):
         out = tmp_path / "o.csv"
         _, output = run("classify", tmp_path / f"{name}.csv", "--model", folded_model.folder, *more, "--out", out)
-        told = "takes their bands together, each less its median. One alone: --band g" in " ".join(output.split())
+        told = "takes their bands together, each less its median. To use one band: --band g" in " ".join(output.split())
         answer[name, *more] = told, _column(out, "n_obs"), _column(out, "class")
     assert answer["both",][:2] == (True, ["60"])
     assert answer["both", "--band", "g"] == answer["g",]

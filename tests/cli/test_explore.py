@@ -10,11 +10,11 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.cli.explore import listening
 from goodricke.data.formats import WRITERS
 from goodricke.explorer import app as application
-from goodricke.explorer.session import default_labels
+from goodricke.explorer.session import default_label_path
 from goodricke.io import read_labels
+from goodricke.service.server import listen
 from tests.explorer.conftest import HERE, rows
 
 T = rows()
@@ -48,8 +48,6 @@ def test_what_cannot_be_opened_is_told(world, tmp_path):
 
 @pytest.mark.parametrize("missing", ["duckdb", "fastapi", "uvicorn"])
 def test_a_missing_library_is_told_with_its_extra(world, monkeypatch, missing):
-    for name in [n for n in sys.modules if n.split(".")[0] == missing or n == "goodricke.explorer.table_routes"]:
-        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     assert "goodricke[explore]" in refused(world.catalog, "--no-browser")
 
@@ -70,14 +68,14 @@ def test_the_command_serves_with_a_token(world, tmp_path, monkeypatch):
 
 
 def test_a_port_that_is_taken_is_told(world):
-    with listening("127.0.0.1", 0) as taken:
+    with listen("127.0.0.1", 0) as taken:
         assert "another --port" in refused(world.catalog, "--no-browser", "--port", taken.getsockname()[1])
 
 
 def test_labels_lie_beside_the_catalog(tmp_path):
     (tmp_path / "cat").mkdir()
-    assert default_labels(tmp_path / "cat") == tmp_path / "cat-labels.csv"
-    assert default_labels(tmp_path / "night.parquet") == tmp_path / "night-labels.csv"
+    assert default_label_path(tmp_path / "cat") == tmp_path / "cat-labels.csv"
+    assert default_label_path(tmp_path / "night.parquet") == tmp_path / "night-labels.csv"
 
 
 def test_the_page_is_served(client):
@@ -91,7 +89,7 @@ WHERE = {"all": [{"column": "class", "op": "=", "value": "ROT"}]}
 
 
 def test_an_export_is_the_rows(client, explorer):
-    explorer.labels.put("0000001", "EA", "x")
+    explorer.labels.change("0000001", label="EA", comment="x")
     expected = T[T["class"] == "ROT"]
     csv = client.post("/api/export", json={"where": WHERE, "format": "csv"})
     assert csv.headers["content-disposition"] == 'attachment; filename="cat-selection.csv"'
@@ -120,7 +118,7 @@ def test_every_format_and_nothing_at_all(client, kind):
 
 
 def test_an_exported_selection_is_read_as_labels(client, explorer, tmp_path):
-    explorer.labels.put("0000001", "EA", None)
+    explorer.labels.change("0000001", label="EA")
     (tmp_path / "x.csv").write_text(client.post("/api/export", json={"where": {"all": [{"labelled": True}]}}).text)
     assert "EA" in set(read_labels(tmp_path / "x.csv")["label"])
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from goodricke.cli.file_report import duration, numbers, report_files, sketch, write_png
+from goodricke.cli.file_report import compute_statistics, duration, report_files, sketch, write_png
 from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.figures.style import figure_name
-from goodricke.io import building, table
+from goodricke.io import roles, table
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_many_objects_get_a_summary(tmp_path, console):
     assert "s3" not in text
 
 
-def test_failures_are_told_and_counted(tmp_path, console):
+def test_failures_are_shown_and_counted(tmp_path, console):
     csv(tmp_path / "good.csv", [(59000, 12)], "mjd,mag")
     (tmp_path / "bad.csv").write_bytes(b"")
     assert report_files(tmp_path, console=console) == 3
@@ -89,7 +89,7 @@ def test_failures_are_told_and_counted(tmp_path, console):
     assert report_files(str(tmp_path / "*.none"), console=console) == 3
 
 
-def test_pictures(tmp_path, console):
+def test_figures(tmp_path, console):
     csv(tmp_path / "a.csv", [("x/1", 59000 + i, 12 + i, "g") for i in range(5)], "id,mjd,mag,band")
     csv(tmp_path / "b.csv", [("x/1", 59000 + i, 12 + i, "gr"[i % 2]) for i in range(5)], "id,mjd,mag,band")
     assert report_files(tmp_path, plot=tmp_path / "plots", console=console) == 0
@@ -98,17 +98,17 @@ def test_pictures(tmp_path, console):
     assert (tmp_path / "plots" / first).read_bytes()[:4] == b"\x89PNG"
 
 
-def test_pictures_of_a_star_in_two_sectors(tmp_path):
+def test_figures_of_a_star_in_two_sectors(tmp_path):
     curve = LightCurves.from_arrays(["TIC 1"], [0, 3], [1, 2, 3], [1, 2, 3], unit="relative")
-    taken = set()
+    written = set()
     for sector in (1, 2, 2):
-        write_png(curve.with_columns(sector=[sector]), tmp_path, taken)
+        write_png(curve.with_columns(sector=[sector]), tmp_path, written)
     stem = figure_name("TIC 1").removesuffix(".png")
-    assert taken == {tmp_path / f"{stem}_{end}.png" for end in ("sector1", "sector2", "sector2-2")}
-    assert all(path.stat().st_size > 1000 for path in taken)
+    assert written == {tmp_path / f"{stem}_{end}.png" for end in ("sector1", "sector2", "sector2-2")}
+    assert all(path.stat().st_size > 1000 for path in written)
 
 
-def test_a_pattern_without_a_file_leaves_the_others_alone(tmp_path, console):
+def test_a_pattern_without_a_file_does_not_stop_the_others(tmp_path, console):
     good = csv(tmp_path / "good.csv", [(59000, 12)], "mjd,mag")
     assert report_files([str(tmp_path / "nope*.csv"), good], console=console) == 3
     text = console.export_text()
@@ -157,24 +157,24 @@ def data_of_missions():
     return next(path.glob("tess*"))
 
 
-def test_numbers_agree_with_a_loop():
+def test_statistics_agree_with_a_loop():
     rng = np.random.default_rng(1)
     counts = np.array([0, 1, 7, 0, 30, 2, 0])
     offsets = np.concatenate([[0], np.cumsum(counts)])
     time, value = rng.uniform(0, 100, 40), rng.normal(size=40).astype("f4")
     value[rng.random(40) < 0.2] = np.nan
     curves = LightCurves.from_arrays([str(i) for i in range(7)], offsets, time, value)
-    found = numbers(curves)
+    stats = compute_statistics(curves)
     for i in range(7):
         mine, steps = curves[i], np.diff(np.sort(curves[i].time))
-        assert found.n_nan[i] == np.isnan(mine.value).sum()
-        np.testing.assert_array_equal(found.steps[found.step_offsets[i] : found.step_offsets[i + 1]], steps)
+        assert stats.n_nan[i] == np.isnan(mine.value).sum()
+        np.testing.assert_array_equal(stats.steps[stats.step_offsets[i] : stats.step_offsets[i + 1]], steps)
         if len(steps):
-            assert found.span[i] == np.ptp(mine.time)
-            assert found.cadence[i] == pytest.approx(np.median(steps), rel=1e-6)
-            assert found.median[i] == pytest.approx(np.nanmedian(mine.value), rel=1e-6)
+            assert stats.span[i] == np.ptp(mine.time)
+            assert stats.cadence[i] == pytest.approx(np.median(steps), rel=1e-6)
+            assert stats.median[i] == pytest.approx(np.nanmedian(mine.value), rel=1e-6)
         else:
-            assert np.isnan(found.cadence[i])
+            assert np.isnan(stats.cadence[i])
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,8 @@ def test_sketch_of_nearly_nothing(value):
 
 
 @pytest.mark.parametrize("unit", ["mag", "mag(AB)"])
-def test_dummies_are_the_readers_dummies(unit):
+def test_dummies_are_those_of_the_readers(unit):
     """A value just beyond the readers' limit is not drawn, one just below is."""
-    for value, drawn in ((building.NO_MAGNITUDE, False), (building.NO_MAGNITUDE - 1, True)):
+    for value, drawn in ((roles.NO_MAGNITUDE, False), (roles.NO_MAGNITUDE - 1, True)):
         curves = LightCurves.from_arrays(["a"], [0, 1], [1.0], [value], unit=unit)
         assert (sketch(curves) != ["(no finite value to draw)"]) == drawn
