@@ -32,11 +32,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from goodricke.data import ragged, units
-from goodricke.data.arrow import floats, is_list, one_chunk
+from goodricke.data.arrow import floats, is_list, one_chunk, table_from_frame
 from goodricke.inference import classify
-from goodricke.io import ReadOptions, nested
-from goodricke.io import table as rows
-from goodricke.io.frames import arrow_of
+from goodricke.io import ReadOptions, nested, roles
 from goodricke.models.bundle import load_model
 from goodricke.survey.catalog import load_once
 
@@ -89,7 +87,7 @@ class Work:
 
     def _as_alerts(self, frame: pd.DataFrame) -> pa.Table:
         """Return the light curves with columns called as in alerts, differences in magnitude as fluxes [nJy]."""
-        table = arrow_of(frame[[name for name in self.names if name in frame]])
+        table = table_from_frame(frame[[name for name in self.names if name in frame]])
         table = table.rename_columns([self.names[name] for name in table.column_names])
         for place, given in enumerate(table.schema):  # nothing but nulls, so that pandas doesn't know what of
             if pa.types.is_null(given.type):
@@ -239,7 +237,7 @@ def _signed(table: pa.Table) -> pa.Table:
     counts = pc.fill_null(pc.list_value_length(lists["magpsf"]), 0).to_numpy(zero_copy_only=False)
     magnitude, sigma = (floats(lists[name].flatten(), np.float64) for name in ("magpsf", "sigmapsf"))
     flux, error = units.nanojansky(magnitude, sigma)
-    flux = np.where(rows.flags(lists["isdiffpos"].flatten()), flux, -flux)
+    flux *= roles.signs(lists["isdiffpos"].flatten())
     offsets = pa.array(ragged.offsets_from_counts(counts.astype(np.int64)))
     table = table.drop_columns(list(lists)).replace_schema_metadata({"unit": "nJy"})
     for name, flat in (("flux", flux), ("flux_err", error)):

@@ -41,7 +41,7 @@ def test_every_column_type(tmp_path):
         np.testing.assert_array_equal(table[name], column)
         assert table[name].dtype.isnative
         assert table[name].dtype == column.dtype
-    assert set(table.used) == set(columns)
+    assert set(table.columns_read) == set(columns)
 
 
 def test_header_values(tmp_path):

@@ -5,9 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from goodricke.data.arrow import table_from_frame
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import Unreadable, light_curves_of
-from goodricke.io.frames import arrow_of
+from goodricke.io import Unreadable, as_light_curves
 from tests.making import sky
 
 
@@ -30,48 +30,48 @@ def same(one: LightCurves, other: LightCurves) -> None:
 
 
 def test_light_curves_are_themselves_and_lists_of_them_are_joined(curves):
-    assert light_curves_of(curves) is curves
-    same(light_curves_of([curves[:2], curves[2], curves[3:]]), curves)
-    same(light_curves_of(list(curves)), curves)
+    assert as_light_curves(curves) is curves
+    same(as_light_curves([curves[:2], curves[2], curves[3:]]), curves)
+    same(as_light_curves(list(curves)), curves)
 
 
 def test_frames_of_lists_and_nested_ones_and_arrow_tables(curves):
     pytest.importorskip("nested_pandas", reason="needs goodricke[survey]")
     for frame in (lists(curves), curves.to_nested_pandas(), curves.to_arrow(), pa.Table.from_pandas(lists(curves))):
-        found = light_curves_of(frame)
+        found = as_light_curves(frame)
         same(found, curves)
         assert found.unit == "mag"
-    assert light_curves_of(curves.to_nested_pandas()).ids == curves.ids
+    assert as_light_curves(curves.to_nested_pandas()).ids == curves.ids
 
 
 def test_without_a_column_of_ids_the_index_names_them(curves):
     frame = lists(curves)
-    assert light_curves_of(frame.iloc[2:4]).ids == ["2", "3"]
-    assert light_curves_of(frame.set_index(pd.Index(list("abcdef")))).ids == list("abcdef")
-    assert light_curves_of(frame.assign(star=list("uvwxyz"))).ids == list("uvwxyz")
-    assert light_curves_of(frame.assign(code=list("uvwxyz")), columns={"object_id": "code"}).ids == list("uvwxyz")
+    assert as_light_curves(frame.iloc[2:4]).ids == ["2", "3"]
+    assert as_light_curves(frame.set_index(pd.Index(list("abcdef")))).ids == list("abcdef")
+    assert as_light_curves(frame.assign(star=list("uvwxyz"))).ids == list("uvwxyz")
+    assert as_light_curves(frame.assign(code=list("uvwxyz")), columns={"object_id": "code"}).ids == list("uvwxyz")
 
 
 def test_options_tell_what_a_frame_does_not(curves):
     frame = lists(curves, "when").rename(columns={"mag": "light", "magerr": "give"})
     names = {"time": "when", "value": "light", "error": "give"}
-    found = light_curves_of(frame, columns=names, unit="nJy", rename_bands={"g": "G"})
+    found = as_light_curves(frame, columns=names, unit="nJy", rename_bands={"g": "G"})
     assert (found.unit, set(found.bands)) == ("nJy", {"G", "r"})
     with pytest.raises(Unreadable, match="the frame: has no time column"):
-        light_curves_of(frame)
+        as_light_curves(frame)
 
 
 def test_unit_and_time_scale_of_a_frame_are_kept(curves):
     frame = lists(curves).rename(columns={"mag": "value", "magerr": "error"})
     frame.attrs = {"unit": "nJy", "time_scale": "BTJD"}
-    assert arrow_of(frame).schema.metadata == {b"unit": b"nJy", b"time_scale": b"BTJD"}
-    assert light_curves_of(frame).unit == "nJy"
+    assert table_from_frame(frame).schema.metadata == {b"unit": b"nJy", b"time_scale": b"BTJD"}
+    assert as_light_curves(frame).unit == "nJy"
 
 
 def test_missing_rows_are_empty_light_curves(curves):
     frame = lists(curves).astype(object)
     frame.loc[1] = None
-    assert light_curves_of(frame).n_obs.tolist() == [0 if k == 1 else n for k, n in enumerate(curves.n_obs)]
+    assert as_light_curves(frame).n_obs.tolist() == [0 if k == 1 else n for k, n in enumerate(curves.n_obs)]
 
 
 def test_each_file_of_a_list_is_a_light_curve(curves, tmp_path, caplog):
@@ -79,21 +79,21 @@ def test_each_file_of_a_list_is_a_light_curve(curves, tmp_path, caplog):
     for path, one in zip(paths, curves, strict=False):
         one.write_parquet(path)
     paths[1].write_bytes(b"broken")
-    found = light_curves_of(paths)
+    found = as_light_curves(paths)
     assert found.ids == ["0", "b", "2"]
     assert found.n_obs.tolist() == [curves.n_obs[0], 0, curves.n_obs[2]]
     assert "b.parquet" in caplog.text
-    assert light_curves_of(np.array([str(paths[1])])).n_obs.tolist() == [0]
+    assert as_light_curves(np.array([str(paths[1])])).n_obs.tolist() == [0]
     curves.write_parquet(paths[0])
     with pytest.raises(ValueError, match=r"a\.parquet has 6 light curves"):
-        light_curves_of(paths)
-    same(light_curves_of(str(paths[0])), curves)
+        as_light_curves(paths)
+    same(as_light_curves(str(paths[0])), curves)
 
 
 @pytest.mark.parametrize("given", [np.zeros((3, 2)), [], [1, 2], None, {"a": 1}])
 def test_anything_else_is_refused_with_a_hint(given):
     with pytest.raises(TypeError, match=r"LightCurves\.from_arrays"):
-        light_curves_of(given)
+        as_light_curves(given)
 
 
 def test_an_array_of_light_curves_has_a_shape_and_takes_rows_as_arrays_do(curves):

@@ -7,7 +7,7 @@ import pytest
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import ReadOptions, Unreadable, read, read_batches
-from goodricke.io.reading import split
+from goodricke.io.reading import split_batch
 
 
 def csv(path, n=3, unit="mag", first=59000.0):
@@ -91,7 +91,7 @@ def test_memory_is_bounded_over_kinds(tmp_path):
 
 def test_whole_light_curves_only():
     curves = LightCurves.from_arrays(list("abcd"), [0, 2, 2, 10, 12], np.arange(12.0), np.arange(12.0))
-    pieces = list(split(curves, 4))
+    pieces = list(split_batch(curves, 4))
     assert [piece.ids for piece in pieces] == [["a", "b"], ["c"], ["d"]]
     assert [len(piece.time) for piece in pieces] == [2, 8, 2]
 

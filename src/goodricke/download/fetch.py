@@ -12,10 +12,10 @@ import pyarrow as pa
 from goodricke.data.lightcurves import LightCurves
 from goodricke.download.archive import ABSENT, FAILED, Archive, Ask, Missing, Place
 from goodricke.download.http import Absent, Client, Damaged, Failed
-from goodricke.io.files import Opened
+from goodricke.io.files import SourceFile
 from goodricke.io.options import ReadOptions, Unreadable
-from goodricke.io.products import reader_of
-from goodricke.io.reading import blaming
+from goodricke.io.products import find_reader
+from goodricke.io.reading import errors_as_unreadable
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ class Fetcher:
         return parts
 
     def _curves(self, path: Path) -> LightCurves:
-        with blaming(str(path)):
-            file = Opened(path)
-            reader = reader_of(file)
+        with errors_as_unreadable(str(path)):
+            file = SourceFile(path)
+            reader = find_reader(file)
             if reader.NAME != self.archive.READER:
                 raise Unreadable(path, f"is no {self.archive.READER} light curve but read as {reader.NAME}")
             return reader.read(file, self.options)

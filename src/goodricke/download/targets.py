@@ -15,12 +15,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from goodricke.download.archive import NO_TARGET, Archive, Missing
-from goodricke.io.building import ABOUT
-from goodricke.io.roles import OBJECT_ID, normal
+from goodricke.io.observations import OBJECT_COLUMNS
+from goodricke.io.roles import OBJECT_ID, normal_name
 
 logger = logging.getLogger("goodricke")
 
-RESERVED = {"object_id", "lightcurve", *ABOUT.names}  # columns that a shard has anyway
+RESERVED = {"object_id", "lightcurve", *OBJECT_COLUMNS.names}  # columns that a shard has anyway
 MORE_IDS = {"oid", "gaia", "gaiadr3", "kicnumber", "ticnumber", "starname", "starid"}
 
 
@@ -118,7 +118,7 @@ def _rows(path: Path, archive: Archive) -> tuple[list[str], list[list[str]]]:
     mark = next((mark for mark in (",", ";", "\t", "|") if mark in lines[0]), ",")
     rows = [[cell.strip() for cell in cells] for cells in csv.reader(lines, delimiter=mark, skipinitialspace=True)]
     known = {*OBJECT_ID, *MORE_IDS}
-    named = any(normal(cell) in known for cell in rows[0]) and not any(archive.target(cell) for cell in rows[0])
+    named = any(normal_name(cell) in known for cell in rows[0]) and not any(archive.target(cell) for cell in rows[0])
     return (rows[0], rows[1:]) if named else ([], rows)
 
 
@@ -128,8 +128,8 @@ def _id_column(names: list[str], wanted: str | None, path: Path | str) -> int:
             raise ValueError(f"{path}: has no column {wanted}; it has {', '.join(names) or 'no line of names'}")
         return names.index(wanted)
     ranked = [*OBJECT_ID, *MORE_IDS]
-    found = [i for i, name in enumerate(names) if normal(name) in ranked]
-    return min(found, key=lambda i: ranked.index(normal(names[i])), default=0)
+    found = [i for i, name in enumerate(names) if normal_name(name) in ranked]
+    return min(found, key=lambda i: ranked.index(normal_name(names[i])), default=0)
 
 
 def _made_up(width: int) -> list[str]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from goodricke.download.archive import ABSENT, Archive, Ask, Missing, Place
 from goodricke.download.http import Absent, Client, Damaged, Failed
-from goodricke.io.roles import normal
+from goodricke.io.roles import normal_name
 
 PRODUCTS = ("qlp", "tglc", "spoc")
 SPOC_NAME = re.compile(r"tess\d{13}-s(\d{4})-(\d{16})-\d{4}-s_lc\.fits")
@@ -130,7 +130,7 @@ class Tess(Archive):
 
     def _tglc_told(self, targets: Sequence[str], columns: pa.Table) -> dict[str, tuple[Place, ...]]:
         """Return the places of the targets whose Gaia number, camera and CCD the list has."""
-        known = {normal(name.removeprefix("target_")): name for name in columns.column_names}
+        known = {normal_name(name.removeprefix("target_")): name for name in columns.column_names}
         gaia = next((known[name] for name in GAIA if name in known), None)
         if gaia is None or not {"camera", "ccd"} <= set(known):
             return {}

@@ -25,9 +25,9 @@ from goodricke.evaluation.figures.style import COLOURS
 from goodricke.explorer.cache import Cache
 from goodricke.explorer.table import Table
 from goodricke.io import ReadOptions, Unreadable, nested, roles
-from goodricke.io.files import Opened
-from goodricke.io.reading import pieces
-from goodricke.io.table import identifiers
+from goodricke.io.files import SourceFile
+from goodricke.io.reading import read_pieces
+from goodricke.io.roles import identifiers
 from goodricke.preprocess.cleaning import align_bands, clip_outliers, distinct_points, finite_points
 from goodricke.preprocess.periods import PeriodSearch, periodogram
 from goodricke.survey.examine.sample import rows_of
@@ -169,7 +169,7 @@ class Sources:
         return self._tables.get(path, lambda: self._read_table(path), keep=lambda t: len(t.time) <= MAX_CACHED_POINTS)
 
     def _read_table(self, path: str) -> LightCurves:
-        parts = [curves for _, curves in pieces(path, self.options, 1 << 62)]
+        parts = [curves for _, curves in read_pieces(path, self.options, 1 << 62)]
         return parts[0] if len(parts) == 1 else LightCurves.concat(parts)
 
 
@@ -186,7 +186,7 @@ class _NestedFile:
         rows = np.flatnonzero(pc.equal(self.ids, object_id).to_numpy(zero_copy_only=False))
         if not len(rows):
             return []
-        file, parts = Opened(self.path), list[LightCurves]()
+        file, parts = SourceFile(self.path), list[LightCurves]()
         groups = np.searchsorted(self.group_ends, rows, side="right")
         starts = np.r_[0, self.group_ends[:-1]]
         meta = file.parquet.schema_arrow.metadata
@@ -198,7 +198,7 @@ class _NestedFile:
 
 def _open_nested(path: str, options: ReadOptions) -> _NestedFile | None:
     """Return a nested Parquet file with its ids, None if it is another file."""
-    file = Opened(path)
+    file = SourceFile(path)
     if not nested.recognises(file):
         return None
     schema, meta = file.parquet.schema_arrow, file.parquet.metadata

@@ -6,19 +6,18 @@ LightCurves(1 objects, 18101 observations, bands TESS, value in electron / s, ti
 """
 
 from goodricke.io.files import find
-from goodricke.io.frames import light_curves_of
 from goodricke.io.labels import read_labels
 from goodricke.io.options import ReadOptions, Unreadable
 from goodricke.io.products import READERS, Reader, recognise
-from goodricke.io.reading import read, read_batches
+from goodricke.io.reading import as_light_curves, read, read_batches
 
 __all__ = [
     "READERS",
     "ReadOptions",
     "Reader",
     "Unreadable",
+    "as_light_curves",
     "find",
-    "light_curves_of",
     "read",
     "read_batches",
     "read_labels",

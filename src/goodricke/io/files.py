@@ -1,7 +1,4 @@
-"""From what a user gives (file, folder, pattern, list) to the paths of the files to read, in a stable order.
-
-A file opened once: its first bytes tell what it is, and readers share what was read.
-"""
+"""Files of light curves: the paths that a file, folder, pattern or list stands for, and a file that readers share."""
 
 from __future__ import annotations
 
@@ -26,11 +23,12 @@ HATS = ("hats.properties", "properties")  # one of them is in the folder of a HA
 THUMBNAIL = "data_thumbnail.parquet"  # among the files of a HATS catalog: rows that are in the others
 COLLECTION = "collection.properties"  # and this one in that of a HATS collection, which names its catalog
 LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
+HEAD = 4096  # bytes that tell text from binary
 
-Given = str | Path | Sequence[str | Path]
+Source = str | Path | Sequence[str | Path]
 
 
-def find(source: Given, *, recursive: bool = False) -> list[str]:
+def find(source: Source, *, recursive: bool = False) -> list[str]:
     """Return the paths of the files to read.
 
     Parameters
@@ -49,50 +47,50 @@ def find(source: Given, *, recursive: bool = False) -> list[str]:
         If a pattern matches nothing or a folder holds no such file.
     """
     paths = list[str]()
-    for found in each(source, recursive=recursive):
-        if isinstance(found, Unreadable):
-            raise found
-        paths.append(found)
+    for path in iterate(source, recursive=recursive):
+        if isinstance(path, Unreadable):
+            raise path
+        paths.append(path)
     return paths
 
 
-def each(source: Given, *, recursive: bool = False) -> Iterator[str | Unreadable]:
+def iterate(source: Source, *, recursive: bool = False) -> Iterator[str | Unreadable]:
     """Give the paths of `find` one by one; in place of an item of the source that names no file, why not."""
     for item in [source] if isinstance(source, str | Path) else source:
         path = os.fspath(item)
         try:
-            yield from _named_by(path, recursive)
+            yield from _expand(path, recursive)
         except Unreadable as refusal:
             yield refusal
         except OSError as error:
             yield Unreadable(error.filename or path, f"can't be searched ({error.strerror})", "check the permissions")
 
 
-def _named_by(path: str, recursive: bool) -> Iterator[str]:
+def _expand(path: str, recursive: bool) -> Iterator[str]:
     if os.path.isdir(path):
-        yield from _filled(path, _in_folder(path, recursive), "holds no file that could be a light curve", recursive)
+        fix = "check the path" if recursive else "check the path, or search subfolders with --recursive"
+        yield from _require_one(_in_folder(path, recursive), path, "holds no file that could be a light curve", fix)
     elif glob.has_magic(path) and not os.path.exists(path):
         matches = sorted(name for name in glob.iglob(path, recursive=True) if os.path.isfile(name))
-        yield from _filled(path, matches, "matches no file", True)
+        yield from _require_one(matches, path, "matches no file", "check the path")
     else:
-        yield from _listed(path) or [path]
+        yield from _paths_in_list(path) or [path]
 
 
-def _filled(path: str, found: Iterable[str], empty: str, deep: bool) -> Iterator[str]:
+def _require_one(paths: Iterable[str], source: str, reason: str, fix: str) -> Iterator[str]:
+    """Give the paths; raise `Unreadable` at the end if there was none."""
     count = 0
-    for count, name in enumerate(found, 1):  # noqa: B007  the last number is the count
-        yield name
+    for count, path in enumerate(paths, 1):  # noqa: B007  the last number is the count
+        yield path
     if not count:
-        raise Unreadable(
-            path, empty, "check the path" if deep else "check the path, or search subfolders with --recursive"
-        )
+        raise Unreadable(source, reason, fix)
 
 
 def _in_folder(folder: str, recursive: bool) -> Iterator[str]:
     catalog = hats_catalog(folder)
     if catalog is not None:
-        within = _in_plain_folder(os.path.join(catalog, "dataset"), True)
-        yield from (path for path in within if os.path.basename(path) != THUMBNAIL)
+        paths = _in_plain_folder(os.path.join(catalog, "dataset"), True)
+        yield from (path for path in paths if os.path.basename(path) != THUMBNAIL)
     else:
         yield from _in_plain_folder(folder, recursive)
 
@@ -101,16 +99,16 @@ def hats_catalog(folder: str) -> str | None:
     """Return the folder of the HATS catalog that a folder is or, as a collection, holds; None for any other folder."""
     if os.path.isfile(os.path.join(folder, COLLECTION)):
         with open(os.path.join(folder, COLLECTION), encoding="utf-8") as file:
-            told = dict(line.strip().split("=", 1) for line in file if "=" in line and line[0] != "#")
-        folder = os.path.join(folder, told.get("hats_primary_table_url", ""))
-    known = any(os.path.isfile(os.path.join(folder, name)) for name in HATS)
-    return folder if known and os.path.isdir(os.path.join(folder, "dataset")) else None
+            properties = dict(line.strip().split("=", 1) for line in file if "=" in line and line[0] != "#")
+        folder = os.path.join(folder, properties.get("hats_primary_table_url", ""))
+    is_catalog = any(os.path.isfile(os.path.join(folder, name)) for name in HATS)
+    return folder if is_catalog and os.path.isdir(os.path.join(folder, "dataset")) else None
 
 
 def _in_plain_folder(folder: str, recursive: bool) -> Iterator[str]:
     with os.scandir(folder) as entries:
-        found = sorted((entry for entry in entries if entry.name[0] not in "._"), key=lambda entry: entry.name)
-    for entry in found:
+        visible = sorted((entry for entry in entries if entry.name[0] not in "._"), key=lambda entry: entry.name)
+    for entry in visible:
         if entry.is_dir():
             if recursive:
                 yield from _in_plain_folder(entry.path, recursive)
@@ -118,7 +116,7 @@ def _in_plain_folder(folder: str, recursive: bool) -> Iterator[str]:
             yield entry.path
 
 
-def _listed(path: str) -> list[str]:
+def _paths_in_list(path: str) -> list[str]:
     """Return the paths that a text file lists; none if it isn't such a list."""
     if not path.lower().endswith(LISTS) or os.path.splitext(path)[1].lower() not in LISTS or not os.path.isfile(path):
         return []
@@ -137,20 +135,17 @@ def _resolve(line: str, list_path: str) -> str | None:
     return next((place for place in places if os.path.isfile(place)), None)
 
 
-# ---- A file opened once: its first bytes tell what it is, and readers share what was read ----------------------------
+# ---- one file -----------------------------------------------------------------------------------------------------
 
 
-HEAD = 4096  # bytes looked at to tell text from binary
-
-
-class Opened:
-    """A file that some reader may take; nothing is read before it is asked for.
+class SourceFile:
+    """A file that some reader may take; nothing is read before it is needed.
 
     Parameters
     ----------
     path : path or str
     groups : range, optional
-        Row groups that are wanted of a Parquet file, all by default; readers of whole tables know no such thing.
+        Row groups that are wanted of a Parquet file, all by default; readers of whole tables ignore them.
 
     Raises
     ------
@@ -160,8 +155,9 @@ class Opened:
 
     def __init__(self, path: Path | str, groups: range | None = None) -> None:
         self.path, self.groups = str(path), groups
-        self.noted: list[str] = []  # columns that a reader of tables used
-        self.found: dict[Any, Any] = {}  # what one reader found out while recognising, for the others to use
+        self.columns_read: list[str] = []  # by a reader of tables
+        self.columns_ignored: list[str] = []
+        self.cache: dict[Any, Any] = {}  # what one reader found out while recognising, for the others
         plain = Path(path)
         if plain.is_dir():
             raise Unreadable(path, "is a folder", "give the file in it that is meant")
@@ -220,18 +216,18 @@ class Opened:
             raise Unreadable(self.path, f"is a damaged Parquet file ({error})", CUT_SHORT) from error
 
     @property
-    def used(self) -> list[str]:
-        """The columns that were read."""
+    def used_columns(self) -> list[str]:
+        """The columns that were read, of tables of any kind."""
         tables = self.fits.tables if self.kind == "fits" else ()
-        return list(dict.fromkeys([*self.noted, *(name for table in tables for name in table.used)]))
+        return list(dict.fromkeys([*self.columns_read, *(name for table in tables for name in table.columns_read)]))
 
     @property
     def stem(self) -> str:
         """The name of the file without its suffixes: the object's name where the file tells none."""
-        return stem_of(self.path)
+        return name_stem(self.path)
 
 
-def stem_of(path: str) -> str:
+def name_stem(path: str) -> str:
     """Return the name of a file without its suffixes."""
     name = Path(path).name
     for suffix in (".gz", Path(name.removesuffix(".gz")).suffix):

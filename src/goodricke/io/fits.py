@@ -1,4 +1,4 @@
-"""FITS headers and binary tables, by `astropy.io.fits`, in the few words that the readers of products need."""
+"""FITS headers and binary tables, by `astropy.io.fits`, with the few operations that the readers of products need."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from goodricke.data.units import ZERO_POINTS
 from goodricke.io.options import Unreadable
 
+# Barycentric time scales by their zero points [JD].
+BARYCENTRIC = {ZERO_POINTS["BTJD"]: "BTJD", ZERO_POINTS["BKJD"]: "BKJD", 0.0: "BJD"}
 CUT_SHORT = "download it again: the transfer was broken off"
 _FILTERS = threading.RLock()
 
@@ -28,7 +31,7 @@ def _quiet() -> Iterator[None]:
 
 
 @_quiet()
-def value_of(headers: list[fits.Header], *keywords: str) -> Any:
+def header_value(headers: list[fits.Header], *keywords: str) -> Any:
     """Return the first value among keywords in headers; None if all are missing, empty, undefined or malformed."""
     for header in headers:
         for keyword in keywords:
@@ -40,15 +43,15 @@ def value_of(headers: list[fits.Header], *keywords: str) -> Any:
 
 
 class FitsTable:
-    """One binary table: its columns by name (any case), of which ``used`` were read."""
+    """One binary table: its columns by name, in any case."""
 
     def __init__(self, path: str, raw: bytes, hdu: fits.BinTableHDU) -> None:
-        self.path, self.header, self.length, self.used = path, hdu.header, hdu.header["NAXIS2"], list[str]()
+        self.path, self.header, self.length, self.columns_read = path, hdu.header, hdu.header["NAXIS2"], list[str]()
         self._raw, self._hdu = raw, hdu
 
     def value(self, keyword: str) -> Any:
         """Return the value of a keyword of this table's header, None if there is none."""
-        return value_of([self.header], keyword)
+        return header_value([self.header], keyword)
 
     @cached_property
     @_quiet()
@@ -89,10 +92,10 @@ class FitsTable:
             raise Unreadable(self.path, reason, "name another column")
         if (name := self._names[name.upper()]) not in self.plain_names:
             raise Unreadable(self.path, f"column {name} is not one number per row", "name another column")
-        self.used.append(name)
+        self.columns_read.append(name)
         column = self._hdu.columns[name]
-        as_it_is = column.bscale is None and column.bzero is None and column.format.format != "L"
-        values = np.asarray((self._rows if as_it_is else self._hdu.data)[name])
+        unscaled = column.bscale is None and column.bzero is None and column.format.format != "L"
+        values = np.asarray((self._rows if unscaled else self._hdu.data)[name])
         if values.dtype.kind == "S":
             return np.char.strip(np.char.decode(values, "ascii", "replace"))
         if column.null is not None:
@@ -103,6 +106,19 @@ class FitsTable:
     def get(self, name: str) -> NDArray | None:
         """Return a column, None if there is none of that name."""
         return self[name] if name in self else None  # noqa: SIM401  this is that method
+
+    def flux_column(self, name: str) -> str:
+        """Return the name of a flux column.
+
+        Raises
+        ------
+        Unreadable
+            If the table doesn't have it, naming the flux columns that it has.
+        """
+        if name in self:
+            return name
+        others = [n for n in self.plain_names if "FLUX" in n.upper() and "ERR" not in n.upper()]
+        raise Unreadable(self.path, f"has no flux column {name}", f"choose one of {', '.join(others)} with --flux")
 
     def unit(self, name: str) -> str | None:
         """Return the unit of a column as written in the file."""
@@ -136,7 +152,7 @@ class FitsFile:
 
     def get(self, *keywords: str) -> Any:
         """Return the first value found among keywords, in the primary header, then in the tables'; None if none."""
-        return value_of([self.header, *(table.header for table in self.tables)], *keywords)
+        return header_value([self.header, *(table.header for table in self.tables)], *keywords)
 
     def number(self, *keywords: str) -> float | None:
         """Return the first value found among keywords if it is a number."""
@@ -147,3 +163,37 @@ class FitsFile:
         """Return the first value found among keywords as text, empty if there is none."""
         value = self.get(*keywords)
         return "" if value is None else str(value).strip()
+
+    def integer(self, *keywords: str) -> int | None:
+        """Return the first value found among keywords as an integer, None if it is none."""
+        value = self.get(*keywords)
+        try:
+            return None if value is None or isinstance(value, bool) else int(value)
+        except (TypeError, ValueError):
+            return None
+
+    def table_with(self, *columns: str) -> FitsTable:
+        """Return the first binary table that has one of the columns.
+
+        Raises
+        ------
+        Unreadable
+            If none has.
+        """
+        for table in self.tables:
+            if any(name in table for name in columns):
+                return table
+        raise Unreadable(self.path, f"has no table with a column {' or '.join(columns)}", "download the file again")
+
+    def barycentric_scale(self, default: float) -> tuple[str, float]:
+        """Return the name of the barycentric time scale and what must be added to TIME to be in it [d].
+
+        Parameters
+        ----------
+        default : float
+            The zero point of TIME if the header has none [JD].
+        """
+        whole, part = self.number("BJDREFI"), self.number("BJDREFF", "BJDREFR")  # TGLC writes the latter
+        reference = default if whole is None else whole + (part or 0.0)
+        nearest = min(BARYCENTRIC, key=lambda zero: abs(zero - reference))
+        return (BARYCENTRIC[nearest], reference - nearest) if abs(reference - nearest) < 1 else ("BJD", reference)

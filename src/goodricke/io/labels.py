@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from goodricke.io import roles, table_files
-from goodricke.io.files import Opened
+from goodricke.io.files import SourceFile
 from goodricke.io.options import Unreadable
-from goodricke.io.table import identifiers
 
 LABEL = (
     *("label", "class", "classname", "classalerce", "vartype", "variabletype", "variabilitytype", "type"),
@@ -32,7 +29,7 @@ def read_labels(
         The columns with the label and the identifier, if they have unusual names.
     id_prefix : str
         Put before each identifier, to make ``KIC 1026895`` of ``1026895`` where the light curves are called so.
-        Columns named kic, tic or epic get theirs without being told.
+        Columns named kic, tic or epic get theirs by themselves.
 
     Returns
     -------
@@ -44,42 +41,37 @@ def read_labels(
     Unreadable
         If it is no table, or has no column for the identifier or the label.
     """
-    file = Opened(path)
-    if file.kind not in ("text", "votable", "parquet", "fits"):
+    file = SourceFile(path)
+    if file.kind not in table_files.KINDS:
         raise Unreadable(file.path, "is no table", table_files.NO_TABLE)
     table = table_files.open_table(file, [name for name in (column, id_column) if name])
-    names = _names(table)
+    names = _column_names(table)
     known = roles.names_by_alias(names)
     id_name = _choose(file, id_column, known, roles.OBJECT_ID, "an object id", names)
     left = {key: name for key, name in known.items() if name != id_name}
     label = _choose(file, column, left, LABEL, "a label", names)
-    data = table.load(table.names)
-    frame = pd.DataFrame({name: _series(data[own]) for name, own in zip(names, table.names, strict=True)})
-    ids = identifiers(data[table.names[names.index(id_name)]], id_name)
+    loaded = table.load(table.names)
+    data = {name: loaded[written] for name, written in zip(names, table.names, strict=True)}
+    frame = pd.DataFrame({name: roles.as_series(values).reset_index(drop=True) for name, values in data.items()})
+    ids = roles.identifiers(data[id_name], id_name)
     rest = frame.drop(columns=[id_name, label] + [n for n in ("object_id", "label") if n in frame])
     text = pd.Series([f"{id_prefix}{i}" for i in ids.to_pylist()], dtype="str")
     return pd.concat([text.rename("object_id"), _as_text(frame[label]).rename("label"), rest], axis=1)
 
 
-def _names(table: table_files.Tabular) -> list[str]:
+def _column_names(table: table_files.Tabular) -> list[str]:
     """Return the columns' names; two nameless ones are id and label."""
     return ["object_id", "label"] if list(table.names) == table_files.HEADERLESS[2] else list(table.names)
 
 
 def _choose(
-    file: Opened, wanted: str | None, known: dict[str, str], aliases: tuple[str, ...], what: str, names: list[str]
+    file: SourceFile, wanted: str | None, known: dict[str, str], aliases: tuple[str, ...], what: str, names: list[str]
 ) -> str:
-    found = wanted if wanted in names else roles.find_column(known, [roles.normal_name(wanted)] if wanted else aliases)
-    if found is None:
-        asked = f"column {wanted}" if wanted else f"column for {what}"
-        raise Unreadable(file.path, f"has no {asked}; it has {', '.join(names)}", "name one of these columns")
-    return found
-
-
-def _series(values: object) -> pd.Series:
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        return pd.Series(values.to_pandas())
-    return pd.Series(values if isinstance(values, pd.Series) else np.asarray(values)).reset_index(drop=True)
+    name = wanted if wanted in names else roles.find_column(known, [roles.normal_name(wanted)] if wanted else aliases)
+    if name is None:
+        missing = f"column {wanted}" if wanted else f"column for {what}"
+        raise Unreadable(file.path, f"has no {missing}; it has {', '.join(names)}", "name one of these columns")
+    return name
 
 
 def _as_text(values: pd.Series) -> pd.Series:

@@ -1,26 +1,31 @@
-"""`read` and `read_batches`: many files, one after the other, into light curves."""
+"""Into light curves: files one by one or in batches, and frames and tables that are in memory already."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from goodricke.data.arrow import strings, table_from_frame
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import files
-from goodricke.io.building import as_told
-from goodricke.io.files import Opened
+from goodricke.io import files, nested, roles
+from goodricke.io.files import SourceFile, name_stem
+from goodricke.io.observations import choose_bands
 from goodricke.io.options import ReadOptions, Unreadable
-from goodricke.io.products import reader_of
+from goodricke.io.products import find_reader
 
 logger = logging.getLogger("goodricke")
 
 Key = tuple[str, str, str]  # unit, time scale and reader: what one batch has in common
 
 
-def read(source: files.Given, *, errors: str = "raise", **options: Any) -> LightCurves:
+def read(source: files.Source, *, errors: str = "raise", **options: Any) -> LightCurves:
     """Read light curves from files of any known product.
 
     Parameters
@@ -48,23 +53,23 @@ def read(source: files.Given, *, errors: str = "raise", **options: Any) -> Light
     if errors not in ("raise", "skip"):
         raise ValueError(f"errors is 'raise' or 'skip', not {errors!r}")
     settings, parts, last = ReadOptions(**options), list[LightCurves](), None
-    for path in files.each(source, recursive=settings.recursive):
-        found = path if isinstance(path, Unreadable) else _read_or_refuse(path, settings)
-        if isinstance(found, LightCurves):
-            parts.append(found)
-            _check_alike(parts[0], found, str(path))
+    for path in files.iterate(source, recursive=settings.recursive):
+        result = path if isinstance(path, Unreadable) else _read_file(path, settings)
+        if isinstance(result, LightCurves):
+            parts.append(result)
+            _check_units(parts[0], result, str(path))
             continue
         if errors == "raise":
-            raise found
-        logger.warning("skipped %s", found)
-        last = found
+            raise result
+        logger.warning("skipped %s", result)
+        last = result
     if not parts:
         raise last or Unreadable(str(source), "names no file", "give a file or folder")
     return _join(parts)
 
 
 def read_batches(
-    source: files.Given, *, max_points: int = 2_000_000, **options: Any
+    source: files.Source, *, max_points: int = 2_000_000, **options: Any
 ) -> Iterator[tuple[LightCurves | None, list[Unreadable]]]:
     """Read light curves batch by batch, in bounded memory however many there are.
 
@@ -82,7 +87,7 @@ def read_batches(
     ------
     batch : LightCurves or None
         All of one unit and time scale, from one reader. Objects are whole, and in the order of the files among
-        those of a kind. None if there are only failures left to tell.
+        those of a kind. None if there are only failures left.
     failures : list of Unreadable
         Files that couldn't be read since the last batch, and patterns and folders that name none. They never stop
         the run.
@@ -94,18 +99,18 @@ def read_batches(
     """
     settings, waiting, failures = ReadOptions(**options), dict[Key, list[LightCurves]](), list[Unreadable]()
     held = dict[Key, int]()
-    for found in _all_pieces(source, settings, max_points):
-        if isinstance(found, Unreadable):
-            failures.append(found)
+    for result in _all_pieces(source, settings, max_points):
+        if isinstance(result, Unreadable):
+            failures.append(result)
             continue
-        key, piece = found
+        key, piece = result
         if key in held and held[key] + len(piece.time) > max_points:
             yield _join(waiting.pop(key)), failures
             failures, _ = [], held.pop(key)
         waiting.setdefault(key, []).append(piece)
         held[key] = held.get(key, 0) + len(piece.time)
         while sum(held.values()) > max_points and len(held) > 1:
-            fullest = max(held, key=lambda each: held[each])
+            fullest = max(held, key=lambda key: held[key])
             yield _join(waiting.pop(fullest)), failures
             failures, _ = [], held.pop(fullest)
     for parts in waiting.values():
@@ -116,8 +121,8 @@ def read_batches(
 
 
 @contextmanager
-def blaming(path: str) -> Iterator[None]:
-    """Make whatever goes wrong inside the file's fault: one odd file among a million must not stop the others.
+def errors_as_unreadable(path: str) -> Iterator[None]:
+    """Turn any exception inside into `Unreadable`: one odd file among a million must not stop the others.
 
     Raises
     ------
@@ -133,20 +138,20 @@ def blaming(path: str) -> Iterator[None]:
         raise Unreadable(path, reason, "look at the file, and report it if it seems whole") from error
 
 
-def _read_or_refuse(path: str, options: ReadOptions) -> LightCurves | Unreadable:
-    """Read one file, or tell why it can't be."""
+def _read_file(path: str, options: ReadOptions) -> LightCurves | Unreadable:
+    """Read one file, or return why it can't be read."""
     try:
-        with blaming(path):
-            file = Opened(path)
-            return as_told(reader_of(file).read(file, options), options, path)
+        with errors_as_unreadable(path):
+            file = SourceFile(path)
+            return choose_bands(find_reader(file).read(file, options), options, path)
     except Unreadable as error:
         return error
 
 
 def _all_pieces(
-    source: files.Given, options: ReadOptions, max_points: int
+    source: files.Source, options: ReadOptions, max_points: int
 ) -> Iterator[tuple[Key, LightCurves] | Unreadable]:
-    """Give the light curves of all files in pieces; in place of what can't be read, why not.
+    """Give the light curves of all files in pieces; in place of a file that can't be read, the error.
 
     Raises
     ------
@@ -154,21 +159,21 @@ def _all_pieces(
         If the source names no file at all.
     """
     named, refusals = False, list[Unreadable]()
-    for path in files.each(source, recursive=options.recursive):
+    for path in files.iterate(source, recursive=options.recursive):
         if isinstance(path, Unreadable):
             refusals.append(path)
             yield path
             continue
         named = True
         try:
-            yield from pieces(path, options, max_points)
+            yield from read_pieces(path, options, max_points)
         except Unreadable as error:
             yield error
     if not named:
         raise refusals[0] if refusals else Unreadable(str(source), "names no file", "give a file or folder")
 
 
-def pieces(
+def read_pieces(
     path: str, options: ReadOptions, max_points: int, groups: range | None = None
 ) -> Iterator[tuple[Key, LightCurves]]:
     """Give the light curves of a file, or of some row groups, in pieces of ``max_points``, or of one light curve.
@@ -178,16 +183,16 @@ def pieces(
     Unreadable
         If it can't be read, or can't be read on.
     """
-    with blaming(path):
-        file = Opened(path, groups)
-        reader = reader_of(file)
+    with errors_as_unreadable(path):
+        file = SourceFile(path, groups)
+        reader = find_reader(file)
         stream = getattr(reader, "stream", None)
         for curves in stream(file, options, max_points) if stream else (reader.read(file, options),):
-            for piece in split(as_told(curves, options, path), max_points):
+            for piece in split_batch(choose_bands(curves, options, path), max_points):
                 yield (piece.unit, piece.time_scale, reader.NAME), piece
 
 
-def split(curves: LightCurves, max_points: int) -> Iterator[LightCurves]:
+def split_batch(curves: LightCurves, max_points: int) -> Iterator[LightCurves]:
     """Cut a batch between light curves into slices of at most ``max_points`` observations, where one allows it."""
     if len(curves.time) <= max_points:
         yield curves
@@ -199,7 +204,7 @@ def split(curves: LightCurves, max_points: int) -> Iterator[LightCurves]:
             start = stop
 
 
-def _check_alike(one: LightCurves, other: LightCurves, path: str) -> None:
+def _check_units(one: LightCurves, other: LightCurves, path: str) -> None:
     for name in ("unit", "time_scale"):
         if getattr(one, name) != getattr(other, name):
             first = one.table_of_objects["source"][0].as_py() if len(one) else "the first file"
@@ -215,3 +220,79 @@ def _join(parts: list[LightCurves]) -> LightCurves:
         return parts[0]
     joined = LightCurves.concat(parts)
     return replace(joined, objects=None if joined.objects is None else joined.objects.combine_chunks())
+
+
+# ---- light curves in memory ---------------------------------------------------------------------------------------
+
+
+def as_light_curves(source: Any, **options: Any) -> LightCurves:
+    """Return light curves, one for each row of a frame, or for each file.
+
+    A frame has one row per object: its light curve is a nested column (nested-pandas), or lists side by side
+    (``time``, ``mag``, ``magerr``, ``band``, under any of the names in `roles`). One row gives one light curve.
+
+    Parameters
+    ----------
+    source : LightCurves, list of LightCurves, NestedFrame, DataFrame, pyarrow.Table, path or list of paths
+        A single path may be a folder or a pattern: all light curves in its files, as `goodricke.read` has them. In a
+        list of paths each is of one light curve; a file that can't be read is logged and gives an empty one.
+    **options
+        See `goodricke.io.ReadOptions`.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+    Unreadable
+        If a frame has no column with light curves, or a single path can't be read.
+    ValueError
+        If a file of a list has several light curves, or units and time scales differ.
+    """
+    if isinstance(source, LightCurves):
+        return source
+    if isinstance(source, str | Path):
+        return read(source, errors="skip", **options)
+    if isinstance(source, pa.Table) or hasattr(source, "columns"):
+        return _from_table(source, ReadOptions(**options))
+    members = list(source) if isinstance(source, Sequence | np.ndarray) or hasattr(source, "to_numpy") else []
+    if members and all(isinstance(member, LightCurves) for member in members):
+        return LightCurves.concat(members)
+    if members and all(isinstance(member, str | Path) for member in members):
+        return _from_files(members, options)
+    raise TypeError(
+        f"no light curves in a {type(source).__name__}: give LightCurves (goodricke.read), a frame with a light curve "
+        "per row, or paths. Plain arrays don't tell time, brightness and band apart: LightCurves.from_arrays makes "
+        "light curves of them"
+    )
+
+
+def _from_table(source: Any, options: ReadOptions) -> LightCurves:
+    """Return the light curves of a table; without a column of ids, objects are called as the frame's index has them."""
+    table = source if isinstance(source, pa.Table) else table_from_frame(source)
+    known = roles.names_by_alias(table.column_names)
+    if "object_id" not in options.columns and roles.find_column(known, roles.OBJECT_ID) is None:
+        index = getattr(source, "index", np.arange(len(table)))
+        table = table.append_column("object_id", strings(np.asarray(index).astype(str)))
+    return nested.from_table(table.combine_chunks(), options, "the frame")
+
+
+def _from_files(paths: Sequence[str | Path], options: dict[str, Any]) -> LightCurves:
+    """Return one light curve for each file."""
+    curves: dict[int, LightCurves] = {}
+    for row, path in enumerate(paths):
+        try:
+            curves[row] = read(path, **options)
+        except Unreadable as error:
+            logger.warning("%s", error)
+        if row in curves and len(curves[row]) != 1:
+            raise ValueError(
+                f"{path} has {len(curves[row])} light curves: in a list of paths each must be of one. Read the files "
+                "first (goodricke.read) and give the light curves"
+            )
+    first = next(iter(curves.values()), None)
+    empty = {} if first is None else {"unit": first.unit, "time_scale": first.time_scale, "bands": first.bands}
+    parts = [
+        curves[row] if row in curves else LightCurves.from_arrays([name_stem(str(path))], [0, 0], [], [], **empty)
+        for row, path in enumerate(paths)
+    ]
+    return LightCurves.concat(parts)

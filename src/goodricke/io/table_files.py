@@ -16,18 +16,19 @@ from astropy.time import Time
 
 from goodricke.data import arrow
 from goodricke.data.units import unit_in_name
-from goodricke.io import building, roles
-from goodricke.io.files import Opened
-from goodricke.io.fits import CUT_SHORT
+from goodricke.io import roles
+from goodricke.io.files import SourceFile
+from goodricke.io.fits import BARYCENTRIC, CUT_SHORT
 from goodricke.io.options import Unreadable
 
+KINDS = ("text", "votable", "parquet", "fits")
 NO_TABLE = "check that it is a table of observations with a line of column names"
 HEADERLESS = {2: ["time", "value"], 3: ["time", "value", "error"]}
 COMMENT = ("#", "%", "!", "\\", "//")
 WITH_BRACKETS = re.compile(r"[^\s,;\[(]+(?:\s*(?:\[[^\]]*\]|\([^)]*\)))*")  # "time [s] flux" are two names
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?(nan|inf|null|none|-+)$|^$", re.IGNORECASE)
 
-# Text in which astropy knows its way: ECSV, and IPAC tables, whose names and types stand between bars.
+# Text that astropy reads: ECSV, and IPAC tables, whose names and types stand between bars.
 SELF_DESCRIBING = {
     "ascii.ecsv": re.compile(rb"# %ECSV"),
     "ascii.ipac": re.compile(
@@ -48,9 +49,9 @@ class Tabular:
     names : sequence of str
         Columns with one number or text per row.
     load : callable
-        Gives the columns asked for, array-like, by name.
+        Returns the columns with the given names, array-like.
     product, object_id, mission, time_scale : str
-        What the file says of itself, where it does.
+        What the file states about itself.
     units : mapping of str
         Units of the columns that have one, as written.
     lists : sequence of str
@@ -74,19 +75,19 @@ class Tabular:
     texts: Sequence[str] = ()
 
 
-def names_of(file: Opened) -> frozenset[str]:
+def column_names(file: SourceFile) -> frozenset[str]:
     """Return the normal names of a table's columns, those with lists too; none if it can't be opened as a table."""
-    if "names" not in file.found:
+    if "names" not in file.cache:
         try:
-            table = open_table(file) if file.kind in ("text", "votable", "parquet", "fits") else None
-        except Unreadable:  # whoever reads it in the end tells why
+            table = open_table(file) if file.kind in KINDS else None
+        except Unreadable:  # the reader that takes it in the end raises it again
             table = None
         names = [*table.names, *table.lists] if table else []
-        file.found["names"] = frozenset(roles.normal_name(name) for name in names)
-    return file.found["names"]
+        file.cache["names"] = frozenset(roles.normal_name(name) for name in names)
+    return file.cache["names"]
 
 
-def open_table(file: Opened, text_columns: Sequence[str] = ()) -> Tabular:
+def open_table(file: SourceFile, text_columns: Sequence[str] = ()) -> Tabular:
     """Open a table of any format; identifiers and ``text_columns`` of a text file are kept as text.
 
     Raises
@@ -95,12 +96,22 @@ def open_table(file: Opened, text_columns: Sequence[str] = ()) -> Tabular:
         If it is no table or has no row.
     """
     key = ("table", *text_columns)
-    if key not in file.found:
-        file.found[key] = _open(file, text_columns)
-    return file.found[key]
+    if key not in file.cache:
+        file.cache[key] = _open(file, text_columns)
+    return file.cache[key]
 
 
-def _open(file: Opened, text_columns: Sequence[str]) -> Tabular:
+def load_columns(file: SourceFile, *wanted: str) -> dict[str, Any]:
+    """Return columns of a table by the names given, whatever their case; those that it lacks are missing."""
+    source = open_table(file)
+    known = roles.names_by_alias([*source.names, *source.lists])
+    names = {name: known[roles.normal_name(name)] for name in wanted if roles.normal_name(name) in known}
+    data = source.load(list(names.values()))
+    file.columns_read = list(names.values())
+    return {name: data[written] for name, written in names.items()}
+
+
+def _open(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
     if file.kind == "text":
         form = next((form for form, mark in SELF_DESCRIBING.items() if mark.match(file.head)), None)
         return _astropy(file, form) if form else _text(file, text_columns)
@@ -124,14 +135,14 @@ class Layout:
 
 
 def layout(lines: Sequence[str], path: str) -> Layout:
-    """Find out how a text table is laid out from its first lines.
+    """Return how a text table is laid out, from its first lines.
 
     The names are on the first line that isn't a comment; or, if there are numbers on that line, on the last comment.
 
     Raises
     ------
     Unreadable
-        If there is no row, or no telling what the columns are.
+        If there is no row, or the columns can't be told apart.
     """
     rows = [(i, line) for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith(COMMENT)]
     if not rows:
@@ -147,8 +158,8 @@ def layout(lines: Sequence[str], path: str) -> Layout:
         # ZTF's forced photometry has commas between the names and blanks between the numbers
         names = cells if _separator(top) == separator else re.split(r"[,;\s]+", top.strip(" ,;\t\r\n"))
         first = _split(rows[1][1], separator)
-        if len(whole := WITH_BRACKETS.findall(top)) == len(first) < len(names):
-            names = whole
+        if len(bracketed := WITH_BRACKETS.findall(top)) == len(first) < len(names):
+            names = bracketed
         return Layout(_unique(names), separator, begin + 1, product, first)
     comments = [line.lstrip(" #%!\\/") for line in lines[:begin] if line.strip(" #%!\\/\r\n")]
     last = comments[-1].strip() if comments else ""
@@ -159,18 +170,18 @@ def layout(lines: Sequence[str], path: str) -> Layout:
     return Layout(HEADERLESS.get(len(cells), numbered), separator, begin, product, cells)
 
 
-def _text(file: Opened, text_columns: Sequence[str]) -> Tabular:
-    found = layout(file.raw[: 1 << 18].decode("utf-8", "replace").removeprefix("\ufeff").splitlines(), file.path)
+def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
+    form = layout(file.raw[: 1 << 18].decode("utf-8", "replace").removeprefix("\ufeff").splitlines(), file.path)
 
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
         as_text = {name for name in wanted if roles.normal_name(name) in roles.OBJECT_ID} | set(text_columns)
         try:
             frame = pd.read_csv(
                 io.BytesIO(file.raw),
-                sep=found.separator,
-                names=found.names,
+                sep=form.separator,
+                names=form.names,
                 header=None,
-                skiprows=found.skip,
+                skiprows=form.skip,
                 usecols=list(wanted),
                 dtype=dict.fromkeys(as_text, str),
                 comment="#",
@@ -183,11 +194,11 @@ def _text(file: Opened, text_columns: Sequence[str]) -> Tabular:
             raise Unreadable(file.path, f"is no regular table ({error})", NO_TABLE) from error
         return {name: frame[name] for name in wanted}
 
-    texts = [name for name, cell in zip(found.names, found.first, strict=False) if not NUMBER.match(cell)]
-    return Tabular(found.names, load, found.product, _units(found.names), texts=texts)
+    texts = [name for name, cell in zip(form.names, form.first, strict=False) if not NUMBER.match(cell)]
+    return Tabular(form.names, load, form.product, _units_in_names(form.names), texts=texts)
 
 
-def _units(names: Sequence[str]) -> dict[str, str]:
+def _units_in_names(names: Sequence[str]) -> dict[str, str]:
     """Return the units that columns have in their names."""
     return {name: unit for name in names if (unit := unit_in_name(name))}
 
@@ -225,7 +236,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 # ---- self-describing formats --------------------------------------------------------------------------------------
 
 
-def _astropy(file: Opened, form: str) -> Tabular:
+def _astropy(file: SourceFile, form: str) -> Tabular:
     """Open an ECSV, IPAC table or VOTable file by astropy."""
     try:
         with warnings.catch_warnings():
@@ -246,7 +257,7 @@ def _astropy(file: Opened, form: str) -> Tabular:
     return Tabular(plain, load, PRODUCTS[form], units, "MJD" if times else None, lists=lists, texts=texts)
 
 
-def _parquet(file: Opened) -> Tabular:
+def _parquet(file: SourceFile) -> Tabular:
     schema = file.parquet.schema_arrow
     plain = [f for f in schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
 
@@ -258,7 +269,7 @@ def _parquet(file: Opened) -> Tabular:
         return {name: table[name] for name in wanted}
 
     stated = {f.name: f.metadata[b"unit"].decode() for f in plain if f.metadata and b"unit" in f.metadata}
-    units = _units([f.name for f in plain]) | stated
+    units = _units_in_names([f.name for f in plain]) | stated
     meta = schema.metadata or {}
     scale = meta.get(b"time_scale", b"").decode() or None
     lists = [f.name for f in schema if arrow.is_list(f.type)]
@@ -266,7 +277,7 @@ def _parquet(file: Opened) -> Tabular:
     return Tabular([f.name for f in plain], load, "Parquet table", units, scale, lists=lists, texts=texts)
 
 
-def _fits(file: Opened) -> Tabular:
+def _fits(file: SourceFile) -> Tabular:
     fits = file.fits
     names = {str(table.value("EXTNAME")).upper() for table in fits.tables}
     if names & {"TARGETTABLES", "PIXELS"}:
@@ -297,4 +308,4 @@ def _fits_time_scale(stated: str, reference: Any) -> str | None:
     """Return the scale of TIME that a header tells: lightkurve's TIME_FORMAT, or the missions' BJDREFI."""
     if stated.upper() in ("BTJD", "BKJD", "MJD", "JD"):
         return stated.upper()
-    return building.ZERO_POINTS.get(float(reference)) if isinstance(reference, int | float) else None
+    return BARYCENTRIC.get(float(reference)) if isinstance(reference, int | float) else None

@@ -1,7 +1,7 @@
-"""From a request to light curves: JSON as `schemas.LightCurve`, or a file of any product that the readers know.
+"""Light curves from requests: JSON as `schemas.LightCurve`, or a file of any product that `goodricke.io` reads.
 
-An uploaded file lies in a private temporary folder while it is read, under a name of harmless characters. It is taken
-for what it holds alone: not for a list of paths, and not if it refers to other files.
+An uploaded file is read in a private temporary folder, under a safe name. Only its own contents count: a list of paths
+is not followed, and a file that refers to other files is refused.
 """
 
 from __future__ import annotations
@@ -24,69 +24,70 @@ from numpy.typing import NDArray
 from goodricke.data import ragged, units
 from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import ReadOptions, Unreadable, building, roles
-from goodricke.io.files import Opened
-from goodricke.io.reading import pieces
-from goodricke.io.table import bands_of
-from goodricke.service.schemas import MOST_CURVES, MOST_POINTS, LightCurve
+from goodricke.io import ReadOptions, Unreadable, roles
+from goodricke.io.files import SourceFile
+from goodricke.io.reading import read_pieces
+from goodricke.service.schemas import MAX_CURVES, MAX_POINTS, LightCurve
 
-MOST_BYTES = 32 << 20  # of a request
-MOST_UNPACKED = 256 << 20  # of a file, after decompression
+MAX_BYTES = 32 << 20  # of a request
+MAX_UNPACKED = 256 << 20  # bytes of a file after decompression
 
-# A VOTable may have its data elsewhere, even in a file of this machine, and astropy would fetch them.
-ELSEWHERE = re.compile(rb"<\s*[\w:]*STREAM[^>]*(href|gzip)|<!ENTITY", re.IGNORECASE)
-
-
-class TooLarge(ValueError):  # noqa: N818  what it is
-    """More than a request may hold."""
+# A VOTable may have its data in another place, even in a file of this machine, from where astropy would read them.
+EXTERNAL_DATA = re.compile(rb"<\s*[\w:]*STREAM[^>]*(href|gzip)|<!ENTITY", re.IGNORECASE)
 
 
-def of_json(items: Sequence[LightCurve], told: Sequence[str] = ()) -> list[tuple[NDArray[np.int64], LightCurves]]:
-    """Return light curves in batches of one unit and time scale, with their places among the items.
+class TooLargeError(ValueError):
+    """A request holds more than the service takes."""
+
+
+def light_curves_from_json(
+    items: Sequence[LightCurve], columns: Sequence[str] = ()
+) -> list[tuple[NDArray[np.int64], LightCurves]]:
+    """Return light curves in batches of one unit and time scale, each with their positions among the items.
 
     Parameters
     ----------
     items : sequence of LightCurve
-    told : sequence of str
-        Columns that the model is told of each object.
+    columns : sequence of str
+        Context columns of the model, which each item must have.
 
     Raises
     ------
     ValueError
         If a light curve lacks such a column, or there are more than 256 bands.
+    TooLargeError
+        If there are too many light curves or observations.
     """
     _check_size(len(items), sum(len(item.time) for item in items))
     for number, item in enumerate(items):
-        if missing := [name for name in told if name not in item.columns]:
+        if missing := [name for name in columns if name not in item.columns]:
             raise ValueError(
-                f"light curve {number} ({item.object_id}) lacks {', '.join(missing)}, which the model is told of each "
+                f"light curve {number} ({item.object_id}) lacks {', '.join(missing)}, which the model needs for each "
                 'object. Add it: {"columns": {"' + missing[0] + '": 0.1}}, null where unknown'
             )
-    scales = [item.time_scale or roles.named_scale("", _numbers(item.time)) for item in items]
+    scales = [item.time_scale or roles.infer_time_scale("", _floats(item.time)) for item in items]
     kinds = [(item.unit, scale) for item, scale in zip(items, scales, strict=True)]
-    places = [(np.array([i for i, k in enumerate(kinds) if k == kind]), kind) for kind in dict.fromkeys(kinds)]
-    return [(rows, _batch([items[i] for i in rows], kind[1], told)) for rows, kind in places]
+    groups = [(np.array([i for i, k in enumerate(kinds) if k == kind]), kind) for kind in dict.fromkeys(kinds)]
+    return [(rows, _batch([items[i] for i in rows], scale, columns)) for rows, (_, scale) in groups]
 
 
-def _batch(items: Sequence[LightCurve], time_scale: str, told: Sequence[str]) -> LightCurves:
-    """Return light curves of one unit, made as the reader of plain tables makes them."""
+def _batch(items: Sequence[LightCurve], time_scale: str, columns: Sequence[str]) -> LightCurves:
+    """Return light curves of one unit, converted as those of plain tables are."""
     unit, factor = units.brightness_unit("", items[0].unit)
-    value, error = (
-        units.scaled(_single(np.concatenate(parts)), factor)
-        for parts in (
-            [_numbers(item.value) for item in items],
-            [_numbers(item.error) if item.error is not None else np.full(len(item.time), np.nan) for item in items],
-        )
-    )
-    names = [name for item in items for name in _bands(item)]
-    bands, band = bands_of(pa.array(names, pa.string()), "band", ReadOptions(), "The light curves")
-    time = np.concatenate([_numbers(item.time) for item in items])
-    objects = {name: pa.array([item.columns[name] for item in items], pa.float64()) for name in told}
+    blank = [np.full(len(item.time), np.nan) for item in items]
+    values = [_floats(item.value) for item in items]
+    errors = [nan if item.error is None else _floats(item.error) for item, nan in zip(items, blank, strict=True)]
+    with np.errstate(over="ignore"):  # an infinite number is no measurement
+        value, error = (units.scale(np.concatenate(x).astype(np.float32), factor) for x in (values, errors))
+    names = [name for item in items for name in _band_names(item)]
+    bands, band = roles.bands(pa.array(names, pa.string()), "band", ReadOptions(), "The light curves")
+    time = np.concatenate([_floats(item.time) for item in items])
+    objects = {name: pa.array([item.columns[name] for item in items], pa.float64()) for name in columns}
     curves = LightCurves.from_arrays(
         [item.object_id for item in items],
         ragged.offsets_from_counts(np.array([len(item.time) for item in items])),
         time,
-        building.without_dummies(value, unit, "JSON"),
+        roles.mask_dummies(value, unit, "JSON"),
         error,
         band,
         bands=bands,
@@ -94,83 +95,78 @@ def _batch(items: Sequence[LightCurve], time_scale: str, told: Sequence[str]) ->
         time_scale=time_scale,
         objects=pa.table(objects) if objects else None,
     )
-    timed = np.isfinite(time)
-    return curves if timed.all() else curves.where(timed)
+    has_time = np.isfinite(time)
+    return curves if has_time.all() else curves.where(has_time)
 
 
-def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
-    return np.array(values, np.float64)  # null becomes NaN
+def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
+    """Return numbers with NaN for null."""
+    return np.array(values, np.float64)
 
 
-def _single(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # infinite, and so not measured
-        return values.astype(np.float32)
+def _band_names(item: LightCurve) -> list[str | None]:
+    """Return the band of each observation."""
+    return item.band if isinstance(item.band, list) else [item.band or NO_BAND] * len(item.time)
 
 
-def _bands(item: LightCurve) -> list[str | None]:
-    if isinstance(item.band, list):
-        return item.band
-    return [item.band or NO_BAND] * len(item.time)
-
-
-def of_file(
-    name: str, content: bytes, options: ReadOptions, told: Sequence[str] = ()
+def light_curves_from_file(
+    name: str, content: bytes, options: ReadOptions, columns: Sequence[str] = ()
 ) -> tuple[list[LightCurves], tuple[str, str] | None]:
-    """Return the light curves of an uploaded file in batches; and, if something can't be read, the file's name and why.
+    """Return the light curves of an uploaded file in batches; if it is unreadable, also its name and the reason.
 
     Raises
     ------
-    TooLarge
+    TooLargeError
         If it holds more than a request may.
     """
     with TemporaryDirectory(prefix="goodricke-") as folder:
-        path = Path(folder) / harmless(name)
+        path = Path(folder) / safe_file_name(name)
         path.write_bytes(content)
-        found, failure = list[LightCurves](), None
+        batches, failure = list[LightCurves](), None
         try:
             _check_contents(path)
-            for _, piece in pieces(str(path), options, MOST_POINTS):
-                found.append(_alone(piece, told))
-                _check_size(sum(map(len, found)), sum(len(each.time) for each in found))
+            for _, curves in read_pieces(str(path), options, MAX_POINTS):
+                batches.append(_select_columns(curves, columns))
+                _check_size(sum(map(len, batches)), sum(len(batch.time) for batch in batches))
         except Unreadable as error:
             failure = path.name, f"{error.reason}. Fix: {error.fix}.".replace(f"{folder}/", "")
-    return found, failure
+    return batches, failure
 
 
-def harmless(name: str) -> str:
-    """Return a file's name without folders and odd characters."""
+def safe_file_name(name: str) -> str:
+    """Return a file's name without folders and special characters."""
     plain = re.sub(r"[^\w.+-]", "_", re.split(r"[/\\]", name)[-1]).lstrip(".")
     return plain.encode()[-150:].decode(errors="ignore").lstrip(".") or "upload"
 
 
-def _alone(curves: LightCurves, told: Sequence[str]) -> LightCurves:
-    """Return light curves with only those columns of their table of objects that the model is told."""
+def _select_columns(curves: LightCurves, columns: Sequence[str]) -> LightCurves:
+    """Return light curves with only these columns in their table of objects."""
     table = curves.table_of_objects
-    kept = table.select([column for column in told if column in table.column_names])
-    return replace(curves, objects=kept if kept.num_columns else None)
+    table = table.select([name for name in columns if name in table.column_names])
+    return replace(curves, objects=table if table.num_columns else None)
 
 
 def _check_contents(path: Path) -> None:
-    """Refuse files that unpack to more than is sensible, or have their data elsewhere.
+    """Refuse a file that unpacks to too much, or whose data are in another file.
 
     Raises
     ------
-    TooLarge, Unreadable
+    TooLargeError, Unreadable
     """
-    with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    if packed:
+    with open(path, "rb") as stream:
+        is_gzip = stream.read(2) == b"\x1f\x8b"
+    if is_gzip:
         _check_gzip(path)
-    opened = Opened(path)
-    if opened.kind == "votable" and ELSEWHERE.search(opened.raw):
+    file = SourceFile(path)
+    if file.kind == "votable" and EXTERNAL_DATA.search(file.raw):
         raise Unreadable(path, "is a VOTable whose data are elsewhere or packed", "write it with the data in it")
-    if opened.kind == "parquet":
-        told = opened.parquet.metadata
+    if file.kind == "parquet":
+        meta = file.parquet.metadata
         values = [
-            sum(told.row_group(group).column(column).num_values for group in range(told.num_row_groups))
-            for column in range(told.num_columns)
+            sum(meta.row_group(group).column(column).num_values for group in range(meta.num_row_groups))
+            for column in range(meta.num_columns)
         ]
-        _check_size(0, max([told.num_rows, *values]))
+        _check_size(0, max([meta.num_rows, *values]))
 
 
 def _check_gzip(path: Path) -> None:
@@ -179,40 +175,41 @@ def _check_gzip(path: Path) -> None:
         with gzip.open(path) as file:
             while piece := file.read(1 << 20):
                 unpacked += len(piece)
-                if unpacked > MOST_UNPACKED:
-                    raise TooLarge(f"the file unpacks to more than {MOST_UNPACKED >> 20} MiB: classify it locally")
+                if unpacked > MAX_UNPACKED:
+                    fix = "classify it with `goodricke classify`"
+                    raise TooLargeError(f"the file unpacks to more than {MAX_UNPACKED >> 20} MiB: {fix}")
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        return  # the readers tell
+        return  # the readers report it
 
 
 def _check_size(curves: int, points: int) -> None:
-    for number, most, what in ((curves, MOST_CURVES, "light curves"), (points, MOST_POINTS, "observations")):
-        if number > most:
+    for number, limit, what in ((curves, MAX_CURVES, "light curves"), (points, MAX_POINTS, "observations")):
+        if number > limit:
             fix = "send them in parts, or use `goodricke classify` or `goodricke catalog` on the files"
-            raise TooLarge(f"{number:,} {what} in one request, and at most {most:,} are taken: {fix}")
+            raise TooLargeError(f"{number:,} {what} in one request, and the limit is {limit:,}: {fix}")
 
 
-class _Remarks(logging.Filter):
-    """Keeps a thread's warnings, and lets all else pass."""
+class _WarningCollector(logging.Filter):
+    """Takes one thread's warnings out of the log."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.kept, self.thread = list[str](), threading.get_ident()
+        self.warnings, self.thread = list[str](), threading.get_ident()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the log has the record."""
+        """Return whether the record goes to the log."""
         if record.thread != self.thread or record.levelno < logging.WARNING:
             return True
-        self.kept.append(record.getMessage())
+        self.warnings.append(record.getMessage())
         return False
 
 
 @contextmanager
-def remarks() -> Iterator[list[str]]:
-    """Collect what the package warns of in this thread meanwhile: it is for who asks, and not for the server's log."""
-    log, own = logging.getLogger("goodricke"), _Remarks()
-    log.addFilter(own)
+def collect_warnings() -> Iterator[list[str]]:
+    """Collect the package's warnings of this thread: they are for the client, not for the server's log."""
+    log, collector = logging.getLogger("goodricke"), _WarningCollector()
+    log.addFilter(collector)
     try:
-        yield own.kept
+        yield collector.warnings
     finally:
-        log.removeFilter(own)
+        log.removeFilter(collector)

@@ -1,42 +1,215 @@
-"""A catalog matched with a local table of stars, such as a part of Gaia DR3 or of the TESS Input Catalog.
+"""Tables of stars joined to a catalog: by the objects' ids, or by a key or position as part of Gaia DR3 or the TIC is.
 
-By a common key where there is one, else by position: one star to one row, the closest pairs first. No network.
-
-Columns of another table beside a catalog's, by the objects' ids: positions, Gaia or TIC parameters, labels.
+Ids of one star are written in several ways: ``TIC 00215153``, ``tic-215153``, ``215153``. `IdIndex` is the one place
+that decides which ids are the same. A match by position gives one star to one row, the closest pairs first. Nothing
+here needs a network.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset
 from numpy.typing import NDArray
 
+from goodricke.data.arrow import as_arrow, strings
 from goodricke.data.formats import Rows
 from goodricke.io import Unreadable, roles, table_files
-from goodricke.io.files import Opened
-from goodricke.io.roles import POSITION, find_column, names_by_alias
-from goodricke.io.table import identifiers
+from goodricke.io.files import SourceFile
+from goodricke.io.roles import POSITION, find_column, identifiers, names_by_alias
 
-RADIUS = 2.0  # arcsec; Gaia's positions are of 2016, most catalogs' of 2000
-KEYS = ("objectid", "sourceid", "tic", "ticid", "kic", "kicid", "epic", "id", "source", "designation")
-TIC_ONLY = {"tmag", "ticid", "tic"}  # columns by which a TESS Input Catalog is known
-NEIGHBOURS = 5  # of a star in a HATS catalog that are looked at
-ENOUGH = 0.5  # share of the stars whose ids must be among a table's keys for them to be the same ids
+log = logging.getLogger("goodricke")
 
 Float = NDArray[np.float64]
 RowNumbers = NDArray[np.int64]
 
 
-class Matched(NamedTuple):
-    """What `crossmatch` gives."""
+# ---- ids -------------------------------------------------------------------------------------------------------------
+
+
+ID = r"^(?P<catalogue>tic|kic|epic|gaia\s*e?dr\d)?[\s_-]*0*(?P<number>\d+)$"  # in lower case
+
+
+class IdIndex:
+    """Identifiers (m,) of a table, to look up those of another.
+
+    Two ids are the same if they are equal without regard to case, or if both are numbers, with or without the name of a
+    catalogue (TIC, KIC, EPIC, Gaia DR2, ...) and leading zeros, and don't name different catalogues.
+
+    Examples
+    --------
+    >>> IdIndex(["215153", "KIC 7", "XY Lyr"]).rows_of(["TIC 00215153", "TIC 7", "7", "xy lyr", None]).tolist()
+    [0, -1, 1, 2, -1]
+    """
+
+    def __init__(self, ids: Any) -> None:
+        catalogue, plain = _split_ids(ids)
+        self._full = _full_id(catalogue, plain)
+        self._plain = plain
+        self._unnamed = pc.if_else(pc.equal(catalogue, ""), plain, pa.scalar(None, pa.string()))
+
+    def rows_of(self, ids: Any) -> RowNumbers:
+        """Return the row (n,) of each id in the table, the first of several; -1 where it has none."""
+        catalogue, plain = _split_ids(ids)
+        rows = _index_in(_full_id(catalogue, plain), self._full)
+        unnamed = pc.equal(catalogue, "").to_numpy(zero_copy_only=False)
+        other = np.where(unnamed, _index_in(plain, self._plain), _index_in(plain, self._unnamed))
+        return np.where(rows >= 0, rows, other)
+
+
+def _split_ids(ids: Any) -> tuple[pa.Array, pa.Array]:
+    """Return the catalogue's name, empty without one, and the number, or the text of an id that is no number."""
+    text = pc.utf8_lower(pc.utf8_trim_whitespace(strings(ids)))
+    parts = pc.extract_regex(text, pattern=ID)
+    catalogue = pc.replace_substring_regex(pc.struct_field(parts, "catalogue").fill_null(""), r"\s+", "")
+    catalogue = pc.replace_substring(catalogue, "edr", "dr")  # Gaia EDR3 and DR3 have the same ids
+    return catalogue, pc.coalesce(pc.struct_field(parts, "number"), text)
+
+
+def _full_id(catalogue: pa.Array, plain: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(catalogue, plain, "\x1f")
+
+
+def _index_in(ids: pa.Array, others: pa.Array) -> RowNumbers:
+    rows = pc.index_in(ids, others, skip_nulls=True)
+    return rows.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def read_table(path: str | Path) -> pa.Table:
+    """Read a table with a row per star: Parquet (a file or a folder), CSV, ECSV, FITS or VOTable.
+
+    Columns with several numbers per row are left out.
+
+    Raises
+    ------
+    Unreadable
+        If it is none.
+    """
+    if Path(path).is_dir():
+        return pyarrow.dataset.dataset(path, format="parquet").to_table()
+    file = SourceFile(path)
+    if file.kind not in ("text", "votable", "parquet", "fits"):
+        raise Unreadable(file.path, "is no table", "give Parquet, CSV, ECSV, FITS or VOTable")
+    table = table_files.open_table(file)
+    columns = table.load(table.names)
+    return pa.table({name: _native(columns[name]) for name in table.names})
+
+
+def read_object_table(path: str | Path) -> tuple[pa.Array, pa.Table]:
+    """Return the ids of a table with a row per object and its other columns, positions under the names ``ra``, ``dec``.
+
+    Raises
+    ------
+    Unreadable
+        If it is no table, or no column is the object's id.
+    """
+    table = read_table(path)
+    names = names_by_alias(table.column_names)
+    id_name = find_column(names, roles.OBJECT_ID)
+    if id_name is None:
+        raise Unreadable(
+            str(path), f"has no column for an object id; it has {', '.join(table.column_names)}", "name one id"
+        )
+    position = {find_column(names, aliases): name for name, aliases in POSITION.items()}
+    other = table.drop_columns([id_name])
+    return identifiers(table[id_name], id_name), other.rename_columns([position.get(n, n) for n in other.column_names])
+
+
+def join_table(rows: Rows, path: Path) -> Rows:
+    """Add the columns of a table with one row per object; null where it has no row for an object.
+
+    Positions are filled in where the catalog has none. Other columns that the catalog has too, and those that could be
+    taken for probabilities of a class (``p_``, ``std_``), are left out. Of several rows of an object the first counts.
+
+    Parameters
+    ----------
+    rows : Rows
+    path : Path
+        See `read_object_table`.
+
+    Raises
+    ------
+    Unreadable
+        If it is no table, or no column is the object's id.
+    ValueError
+        If no object of the catalog is in it.
+    """
+    ids, table = read_object_table(path)
+    table = table.select([n for n in table.column_names if _is_joined(n, rows.schema)])
+    index, schema = IdIndex(ids), _joined_schema(rows.schema, table.schema)
+    matched = sum(int((index.rows_of(batch["object_id"]) >= 0).sum()) for batch in rows.batches())
+    if not matched:
+        own: list[str] = next((batch["object_id"][:3].to_pylist() for batch in rows.batches()), [])
+        raise ValueError(
+            f"{path}: has none of the catalog's objects; its ids look like {', '.join(ids[:3].to_pylist())}, "
+            f"the catalog's like {', '.join(map(str, own))}. Give a table of these objects"
+        )
+    log.info("%s: %s of %s rows matched by their ids", path, f"{matched:,}", f"{rows.count:,}")
+
+    def batches() -> Iterator[pa.Table]:
+        for batch in rows.batches():
+            yield _join(batch, take_rows(table, index.rows_of(batch["object_id"])), schema)
+
+    return Rows(schema, rows.count, batches, rows.about)
+
+
+def take_rows(table: pa.Table, rows: RowNumbers) -> pa.Table:
+    """Return the rows (n,) of a table, null where -1."""
+    return table.take(pa.array(rows, mask=rows < 0))
+
+
+def _native(values: Any) -> pa.Array:
+    """Return a column as Arrow, which takes no numbers of the other byte order, as FITS has them."""
+    if isinstance(values, np.ndarray) and not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    return as_arrow(values)
+
+
+def _is_joined(name: str, own: pa.Schema) -> bool:
+    if name in ("ra", "dec") or (name not in own.names and not name.startswith(("p_", "std_"))):
+        return True
+    log.warning("column %s of the table is left out: it could be taken for the catalog's own", name)
+    return False
+
+
+def _joined_schema(own: pa.Schema, other: pa.Schema) -> pa.Schema:
+    known = [f for f in own if not (pa.types.is_null(f.type) and f.name in other.names)]
+    return pa.schema([*known, *(f for f in other if f.name not in {k.name for k in known})])
+
+
+def _join(batch: pa.Table, table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = {n: batch[n].combine_chunks() for n in batch.column_names}
+    for name in table.column_names:
+        column, own = table[name].combine_chunks(), columns.get(name)
+        if own is None or pa.types.is_null(own.type):
+            columns[name] = column
+        else:
+            own = pc.if_else(pc.is_nan(own), pa.scalar(None, own.type), own)
+            columns[name] = pc.coalesce(own, column.cast(own.type, safe=False))
+    return pa.table([columns[f.name] for f in schema], schema=schema)
+
+
+# ---- stars -----------------------------------------------------------------------------------------------------------
+
+RADIUS = 2.0  # arcsec; Gaia's positions are of 2016, most catalogs' of 2000
+KEYS = ("objectid", "sourceid", "tic", "ticid", "kic", "kicid", "epic", "id", "source", "designation")
+TIC_ONLY = {"tmag", "ticid", "tic"}  # columns that mark a TESS Input Catalog
+NEIGHBOURS = 5  # of a star in a HATS catalog, among which the match is made
+ENOUGH = 0.5  # share of the stars whose ids must be among a table's keys for them to be the same ids
+
+
+class Crossmatch(NamedTuple):
+    """The result of `crossmatch`."""
 
     table: pa.Table  # (n rows) ``<prefix>separation`` [arcsec] (by position) and the reference's columns, prefixed
     how: str  # in words
@@ -45,74 +218,9 @@ class Matched(NamedTuple):
     prefix: str
 
 
-def read_reference(path: str | Path) -> pa.Table:
-    """Read any table that Arrow or astropy reads: Parquet, CSV, ECSV, FITS, VOTable.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    path = Path(path)
-    try:
-        if path.suffix.lower() in (".parquet", ".pq") or path.is_dir():
-            import pyarrow.dataset
-
-            return pyarrow.dataset.dataset(path, format="parquet").to_table()
-        return _read_with_astropy(path)
-    except Exception as error:
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ValueError(
-            f"{path}: no table that can be read ({told}); give Parquet, CSV, ECSV, FITS or VOTable"
-        ) from error
-
-
-def read_near(path: str | Path, ra: Float, dec: Float, radius: float = RADIUS) -> pa.Table:
-    """Read the rows of a HATS catalog that are near some stars: all of Gaia DR3 fits in no memory.
-
-    Parameters
-    ----------
-    path : path
-    ra, dec : float64 (n,)
-        ICRS [deg]; those that are NaN are passed over.
-    radius : float
-        [arcsec].
-
-    Raises
-    ------
-    ImportError
-        If lsdb is not installed.
-    ValueError
-        If no star has a position.
-    """
-    try:
-        import lsdb
-    except ImportError as error:
-        raise ImportError(f"{path} is a HATS catalog, which lsdb reads: pip install lsdb") from error
-    import pandas as pd
-
-    known = np.isfinite(ra) & np.isfinite(dec)
-    if not known.any():
-        raise ValueError(f"{path} is matched by position, and the catalog has none; give light curves with ra and dec")
-    places = pd.DataFrame({"ra_here": ra[known], "dec_here": dec[known]}).drop_duplicates()
-    stars = lsdb.from_dataframe(places, ra_column="ra_here", dec_column="dec_here", margin_threshold=None)
-    theirs = lsdb.open_catalog(path)
-    near = stars.crossmatch(theirs, radius_arcsec=radius, n_neighbors=NEIGHBOURS, suffixes=("_here", ""))
-    frame = near.compute().reset_index(drop=True)
-    frame = frame.drop(columns=[n for n in frame.columns if n.endswith("_here") or n.startswith("_dist")])
-    return pa.Table.from_pandas(pd.DataFrame(frame).drop_duplicates(), preserve_index=False).replace_schema_metadata(
-        None
-    )
-
-
-def is_hats(path: str | Path) -> bool:
-    """Tell whether a folder is a HATS catalog."""
-    return any((Path(path) / name).is_file() for name in ("hats.properties", "properties", "collection.properties"))
-
-
 def crossmatch(
     object_id: pa.Array, ra: Float, dec: Float, reference: pa.Table, radius: float = RADIUS, by: str = "auto"
-) -> Matched:
+) -> Crossmatch:
     """Match light curves with a table of stars; every light curve keeps its row, in order, null where none matches.
 
     Parameters
@@ -120,7 +228,7 @@ def crossmatch(
     object_id : (n,)
         Light curves with the same id are of one star and get the same match.
     ra, dec : float64 (n,)
-        ICRS [deg], NaN where unknown. A star is where its first light curve with a position says.
+        ICRS [deg], NaN where unknown. A star has the position of its first light curve that has one.
     reference : pyarrow.Table
         With ``ra`` and ``dec`` [deg], or a column with the ids of the catalog (``source_id``, ``TIC``, ``ID``, ...).
     radius : float
@@ -135,23 +243,23 @@ def crossmatch(
     """
     if by not in ("auto", "key", "position"):
         raise ValueError(f"a match is by 'auto', 'key' or 'position', not by {by!r}")
-    known = names_by_alias(reference.column_names)
-    prefix = "tic_" if TIC_ONLY & known.keys() else "gaia_"
+    columns = names_by_alias(reference.column_names)
+    prefix = "tic_" if TIC_ONLY & columns.keys() else "gaia_"
     stars = pc.dictionary_encode(object_id)
     star = stars.indices.to_numpy(zero_copy_only=False)
     rows, how = np.full(len(stars.dictionary), -1), ""
     separation = None
     if by != "position":
-        rows, how = _by_key(stars.dictionary.to_pylist(), reference, [known[k] for k in KEYS if k in known])
-    placed = all(find_column(known, POSITION[axis]) for axis in ("ra", "dec"))
-    found = float(np.mean(rows >= 0)) if len(rows) else 0.0
-    if by == "position" or (by == "auto" and found < ENOUGH and (placed or not found)):
-        rows, separation = _by_position(*_of_stars(star, len(rows), ra, dec), reference, known, radius)
+        rows, how = _by_key(stars.dictionary, reference, [columns[k] for k in KEYS if k in columns])
+    has_positions = all(find_column(columns, POSITION[axis]) for axis in ("ra", "dec"))
+    share = float(np.mean(rows >= 0)) if len(rows) else 0.0
+    if by == "position" or (by == "auto" and share < ENOUGH and (has_positions or not share)):
+        rows, separation = _by_position(*_star_positions(star, len(rows), ra, dec), reference, radius)
         how = f"by position within {radius:g} arcsec"
     elif not how:
         raise ValueError(f"the table has no key: none of its columns is called {', '.join(KEYS)}; match by position")
-    table = _taken(reference, rows[star], None if separation is None else separation[star], prefix)
-    return Matched(table, how, len(rows), int((rows >= 0).sum()), prefix)
+    table = _prefixed(take_rows(reference, rows[star]), None if separation is None else separation[star], prefix)
+    return Crossmatch(table, how, len(rows), int((rows >= 0).sum()), prefix)
 
 
 def one_to_one(star: RowNumbers, row: RowNumbers, separation: Float) -> NDArray[np.bool_]:
@@ -172,36 +280,61 @@ def one_to_one(star: RowNumbers, row: RowNumbers, separation: Float) -> NDArray[
     return keep
 
 
-def plain_id(name: str) -> str:
-    """Return an identifier without its catalogue's name, for comparison.
+def read_near(path: str | Path, ra: Float, dec: Float, radius: float = RADIUS) -> pa.Table:
+    """Read the rows of a HATS catalog that are near some stars; all of Gaia DR3 would not fit into memory.
 
-    Examples
-    --------
-    >>> plain_id("TIC 0025155310"), plain_id("Gaia DR3 4472832130942575872"), plain_id("V* XY Lyr")
-    ('25155310', '4472832130942575872', 'v* xy lyr')
+    Parameters
+    ----------
+    path : path
+    ra, dec : float64 (n,)
+        ICRS [deg]; NaN are left out.
+    radius : float
+        [arcsec].
+
+    Raises
+    ------
+    ImportError
+        If lsdb is not installed.
+    ValueError
+        If no star has a position.
     """
-    name = name.strip().lower()
-    number = re.fullmatch(r"(?:tic|kic|epic|gaia\s*e?dr\d)?[\s_-]*0*(\d+)", name)
-    return number.group(1) if number else name
+    try:
+        import lsdb
+    except ImportError as error:
+        raise ImportError(f"{path} is a HATS catalog, which lsdb reads: pip install lsdb") from error
+    known = np.isfinite(ra) & np.isfinite(dec)
+    if not known.any():
+        raise ValueError(f"{path} is matched by position, and the catalog has none; give light curves with ra and dec")
+    positions = pd.DataFrame({"ra_here": ra[known], "dec_here": dec[known]}).drop_duplicates()
+    stars = lsdb.from_dataframe(positions, ra_column="ra_here", dec_column="dec_here", margin_threshold=None)
+    near = stars.crossmatch(
+        lsdb.open_catalog(path), radius_arcsec=radius, n_neighbors=NEIGHBOURS, suffixes=("_here", "")
+    )
+    frame = near.compute().reset_index(drop=True)
+    frame = frame.drop(columns=[n for n in frame.columns if n.endswith("_here") or n.startswith("_dist")])
+    table = pa.Table.from_pandas(pd.DataFrame(frame).drop_duplicates(), preserve_index=False)
+    return table.replace_schema_metadata(None)
 
 
-def _by_key(ids: Sequence[str], reference: pa.Table, keys: Sequence[str]) -> tuple[RowNumbers, str]:
+def is_hats(path: str | Path) -> bool:
+    """Return whether a folder is a HATS catalog."""
+    return any((Path(path) / name).is_file() for name in ("hats.properties", "properties", "collection.properties"))
+
+
+def _by_key(ids: pa.Array, reference: pa.Table, keys: Sequence[str]) -> tuple[RowNumbers, str]:
     """Return the row (n,) of the column that has most of the ids, -1 where none, and how in words."""
-    wanted = pa.array([plain_id(str(name)) for name in ids], pa.string())
     best, how = np.full(len(ids), -1), ""
     for key in keys:
-        values = [None if v is None else plain_id(str(v)) for v in reference[key].to_pylist()]
-        rows = pc.fill_null(pc.index_in(wanted, pa.array(values, pa.string()), skip_nulls=True), -1).to_numpy()
+        rows = IdIndex(identifiers(reference[key], key)).rows_of(ids)
         if not how or (rows >= 0).sum() > (best >= 0).sum():
-            best, how = rows.astype(np.int64), f"by the ids in its column {key}"
+            best, how = rows, f"by the ids in its column {key}"
     return best, how
 
 
-def _by_position(
-    ra: Float, dec: Float, reference: pa.Table, known: dict[str, str], radius: float
-) -> tuple[RowNumbers, Float]:
+def _by_position(ra: Float, dec: Float, reference: pa.Table, radius: float) -> tuple[RowNumbers, Float]:
     """Return row (n,), -1 where none, and separation (n,) [arcsec] of each star."""
-    names = [find_column(known, POSITION[axis]) for axis in ("ra", "dec")]
+    columns = names_by_alias(reference.column_names)
+    names = [find_column(columns, POSITION[axis]) for axis in ("ra", "dec")]
     if None in names:
         raise ValueError(
             f"the table to match with has no ra and dec, and no column with the catalog's ids; it has "
@@ -210,9 +343,9 @@ def _by_position(
     ra2, dec2 = (reference[str(name)].to_numpy().astype(np.float64) for name in names)
     star, row, separation = _pairs(ra, dec, ra2, dec2, radius)
     keep = one_to_one(star, row, separation)
-    rows, apart = np.full(len(ra), -1), np.full(len(ra), np.nan)
-    rows[star[keep]], apart[star[keep]] = row[keep], separation[keep]
-    return rows, apart
+    rows, separations = np.full(len(ra), -1), np.full(len(ra), np.nan)
+    rows[star[keep]], separations[star[keep]] = row[keep], separation[keep]
+    return rows, separations
 
 
 def _pairs(ra: Float, dec: Float, ra2: Float, dec2: Float, radius: float) -> tuple[RowNumbers, RowNumbers, Float]:
@@ -220,15 +353,16 @@ def _pairs(ra: Float, dec: Float, ra2: Float, dec2: Float, radius: float) -> tup
     from astropy import units as u
     from astropy.coordinates import SkyCoord, search_around_sky
 
-    here, there = (np.flatnonzero(np.isfinite(a) & np.isfinite(d)) for a, d in ((ra, dec), (ra2, dec2)))
-    if not len(here) or not len(there):
+    stars, rows = (np.flatnonzero(np.isfinite(a) & np.isfinite(d)) for a, d in ((ra, dec), (ra2, dec2)))
+    if not len(stars) or not len(rows):
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    ours, theirs = SkyCoord(ra[here], dec[here], unit="deg"), SkyCoord(ra2[there], dec2[there], unit="deg")
-    i, j, apart, _ = search_around_sky(ours, theirs, radius * u.arcsec)
-    return here[i], there[j], apart.arcsec
+    catalog = SkyCoord(ra[stars], dec[stars], unit="deg")
+    reference = SkyCoord(ra2[rows], dec2[rows], unit="deg")
+    i, j, separation, _ = search_around_sky(catalog, reference, radius * u.arcsec)
+    return stars[i], rows[j], separation.arcsec
 
 
-def _of_stars(star: RowNumbers, n: int, ra: Float, dec: Float) -> tuple[Float, Float]:
+def _star_positions(star: RowNumbers, n: int, ra: Float, dec: Float) -> tuple[Float, Float]:
     """Return the position of each star (n,), that of its first light curve that has one [deg]."""
     known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))[::-1]
     result = np.full((2, n), np.nan)
@@ -236,133 +370,11 @@ def _of_stars(star: RowNumbers, n: int, ra: Float, dec: Float) -> tuple[Float, F
     return result[0], result[1]
 
 
-def _taken(reference: pa.Table, rows: RowNumbers, separation: Float | None, prefix: str) -> pa.Table:
-    """Return the reference's rows, null where -1, with prefixed names."""
-    index = pa.array(rows, mask=rows < 0)
-    taken = reference.take(index)
-    names = [n if n.lower().startswith(prefix) else f"{prefix}{n.lower()}" for n in taken.column_names]
+def _prefixed(table: pa.Table, separation: Float | None, prefix: str) -> pa.Table:
+    """Return a table with prefixed names, distinct without regard to case, and the separations if there are any."""
+    names = [n if n.lower().startswith(prefix) else f"{prefix}{n.lower()}" for n in table.column_names]
     names = [n if names.index(n) == k else f"{n}_{k}" for k, n in enumerate(names)]
-    taken = taken.rename_columns(names)
+    table = table.rename_columns(names)
     if separation is None:
-        return taken
-    return taken.add_column(0, f"{prefix}separation_arcsec", pa.array(separation, from_pandas=True))
-
-
-def _read_with_astropy(path: Path) -> pa.Table:
-    from astropy.table import Table
-
-    name = path.name.lower()
-    kind = {"csv": "ascii.csv", "ecsv": "ascii.ecsv", "vot": "votable", "xml": "votable", "fits": "fits"}
-    suffix = name.removesuffix(".gz").rpartition(".")[2]
-    table = Table.read(path, format=kind.get(suffix))
-    columns = {}
-    for column in table.itercols():
-        if column.ndim > 1:
-            continue
-        values = np.asarray(column)
-        if values.dtype.kind in "SU":
-            values = values.astype(str).astype(object)
-        elif values.dtype.kind in "fiu" and values.dtype.byteorder == ">":
-            values = values.astype(values.dtype.newbyteorder("="))
-        mask = np.asarray(getattr(column, "mask", np.zeros(len(values), bool)))
-        columns[str(column.name)] = pa.array(values, mask=np.broadcast_to(mask, values.shape).copy(), from_pandas=True)
-    return pa.table(columns)
-
-
-# ---- Columns of another table beside a catalog's, by the objects' ids: positions, Gaia or TIC parameters, ------------
-
-
-log = logging.getLogger("goodricke")
-
-
-def join_table(rows: Rows, path: Path) -> Rows:
-    """Add the columns of a table with one row per object; null where it has no row for an object.
-
-    Positions are filled in where the catalog has none. Other columns that the catalog has too, and such as could be
-    taken for probabilities of a class (``p_``, ``std_``), are left out. Of several rows of an object the first counts.
-
-    Parameters
-    ----------
-    rows : Rows
-    path : Path
-        CSV, ECSV, VOTable, FITS or Parquet with a column for the object's id.
-
-    Raises
-    ------
-    Unreadable
-        If it is no table, or no column is the object's id.
-    ValueError
-        If no object of the catalog is in it.
-    """
-    ids, table = read_table(path)
-    table = table.select([n for n in table.column_names if _wanted(n, rows.schema)])
-    known = pa.array(ids, pa.string())
-    schema = _schema(rows.schema, table.schema)
-    found = sum(int(pc.count(_places(batch, known)).as_py()) for batch in rows.batches())
-    if not found:
-        own: list[str] = next((batch["object_id"][:3].to_pylist() for batch in rows.batches()), [])
-        raise ValueError(
-            f"{path}: has none of the catalog's objects; its ids look like {', '.join(ids[:3])}, "
-            f"the catalog's like {', '.join(map(str, own))}. Give a table of these objects"
-        )
-    log.info("%s: %s of %s rows found by their ids", path, f"{found:,}", f"{rows.count:,}")
-
-    def batches() -> Iterator[pa.Table]:
-        for batch in rows.batches():
-            yield _joined(batch, table.take(_places(batch, known)), schema)
-
-    return Rows(schema, rows.count, batches, rows.about)
-
-
-def read_table(path: Path) -> tuple[list[str], pa.Table]:
-    """Return the ids of a table of objects and its other columns, positions under the names ``ra`` and ``dec``."""
-    file = Opened(path)
-    if file.kind not in ("text", "votable", "parquet", "fits"):
-        raise Unreadable(file.path, "is no table", table_files.NO_TABLE)
-    table = table_files.open_table(file)
-    names = roles.names_by_alias(list(table.names))
-    id_name = roles.find_column(names, roles.OBJECT_ID)
-    if id_name is None:
-        raise Unreadable(file.path, f"has no column for an object id; it has {', '.join(table.names)}", "name one id")
-    data = table.load(table.names)
-    ids = identifiers(data[id_name], id_name).to_pylist()
-    position = {roles.find_column(names, aliases): name for name, aliases in roles.POSITION.items()}
-    frame = pd.DataFrame({position.get(n, n): _plain(data[n]) for n in table.names if n != id_name})
-    keep = ~pd.Series(ids).duplicated().to_numpy()
-    whole = pa.Table.from_pandas(frame[keep], preserve_index=False).replace_schema_metadata(None)
-    return [i for i, kept in zip(ids, keep, strict=True) if kept], whole
-
-
-def _plain(values: object) -> object:
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        return values.to_pandas()
-    return values if isinstance(values, pd.Series) else np.asarray(values)
-
-
-def _wanted(name: str, own: pa.Schema) -> bool:
-    if name in ("ra", "dec") or (name not in own.names and not name.startswith(("p_", "std_"))):
-        return True
-    log.warning("column %s of the table is left out: it could be taken for the catalog's own", name)
-    return False
-
-
-def _schema(own: pa.Schema, other: pa.Schema) -> pa.Schema:
-    known = [f for f in own if not (pa.types.is_null(f.type) and f.name in other.names)]
-    return pa.schema([*known, *(f for f in other if f.name not in {k.name for k in known})])
-
-
-def _places(batch: pa.Table, known: pa.Array) -> pa.Array:
-    return pc.index_in(batch["object_id"].combine_chunks().cast(pa.string()), known)
-
-
-def _joined(batch: pa.Table, beside: pa.Table, schema: pa.Schema) -> pa.Table:
-    found = {n: batch[n].combine_chunks() for n in batch.column_names}
-    for name in beside.column_names:
-        column = beside[name].combine_chunks()
-        known = found.get(name)
-        if known is None or pa.types.is_null(known.type):
-            found[name] = column
-        else:
-            known = pc.if_else(pc.is_nan(known), pa.scalar(None, known.type), known)
-            found[name] = pc.coalesce(known, column.cast(known.type, safe=False))
-    return pa.table([found[f.name] for f in schema], schema=schema)
+        return table
+    return table.add_column(0, f"{prefix}separation_arcsec", pa.array(separation, from_pandas=True))

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from goodricke.data.arrow import is_nested_pandas, table_from_frame
 from goodricke.data.predictions import OPTIONAL, RESERVED
 from goodricke.inference import classify
 from goodricke.io import ReadOptions, nested
-from goodricke.io.frames import arrow_of, is_nested
 from goodricke.models.bundle import Precision, find_model, load_model
 from goodricke.survey.catalog import load_once
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
@@ -103,11 +103,11 @@ def classify_partition(
     network = load_once(model, device, precision)
     if network.hash != model_hash:
         raise ValueError(f"{model} is another model here ({network.hash}) than where the work began ({model_hash})")
-    curves = nested.from_table(arrow_of(frame), options or ReadOptions(), "the catalog")
+    curves = nested.from_table(table_from_frame(frame), options or ReadOptions(), "the catalog")
     table = classify(curves, network, passes, seed, coverage=coverage).table
     made = table.column_names[: table.column_names.index("model_hash") + 1]  # then come those of the light curves
     made = [c for c in made if embedding or c != "embedding"]
-    flat = [c for c in frame.columns if not is_nested(frame[c]) and (c == "object_id" or not _is_taken(c, made))]
+    flat = [c for c in frame.columns if not is_nested_pandas(frame[c]) and (c == "object_id" or not _is_taken(c, made))]
     own = [c for c in flat if keep is None or c in keep or c.lower() in ("ra", "dec")]
     made = [c for c in made if c not in own]
     columns = {c: frame[c].to_numpy() if frame[c].dtype == object else frame[c].array for c in own}

@@ -34,10 +34,9 @@ from rich.text import Text
 
 from goodricke.data.files import atomic_write
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import ReadOptions, Unreadable, read_batches
-from goodricke.io import files as finding
-from goodricke.io.files import Opened
-from goodricke.io.reading import pieces
+from goodricke.io import ReadOptions, Unreadable, files, read_batches
+from goodricke.io.files import SourceFile
+from goodricke.io.reading import read_pieces
 from goodricke.survey import jobs
 from goodricke.survey.shards import (
     COMMON,
@@ -96,7 +95,7 @@ class Task:
             if self.groups is None:
                 yield from read_batches(list(self.files), max_points=max_points, **vars(options))
                 return
-            for _, curves in pieces(self.files[0], options, max_points, range(*self.groups)):
+            for _, curves in read_pieces(self.files[0], options, max_points, range(*self.groups)):
                 yield curves, []
         except Unreadable as failure:
             yield None, [failure]
@@ -173,7 +172,7 @@ def source_files(sources: Sequence[str], recursive: bool = False) -> Iterator[st
         if (Path(source) / MANIFEST).is_file():
             yield from _pack_shards(Path(source).absolute())
             continue
-        for path in finding.each(source, recursive=recursive):
+        for path in files.iterate(source, recursive=recursive):
             # absolute: the run may go on elsewhere, and workers may have another working folder
             yield os.path.abspath(path.path if isinstance(path, Unreadable) else path)
 
@@ -271,7 +270,7 @@ def _row_groups(path: str) -> Iterator[tuple[int, int]]:
     from goodricke.io import nested
 
     try:
-        file = Opened(path)
+        file = SourceFile(path)
         if not nested.recognises(file):
             return
         meta = file.parquet.metadata

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import nested, table
-from goodricke.io.files import Opened
+from goodricke.io.files import SourceFile
 from goodricke.io.options import ReadOptions, Unreadable
 from goodricke.io.products import alerce, alert_packets, fink, gaia, panstarrs, qlp, snana, spoc, tglc, ztf_forced
 
@@ -25,11 +25,11 @@ class Reader(Protocol):
 
     NAME: str
 
-    def recognises(self, file: Opened) -> bool:
+    def recognises(self, file: SourceFile) -> bool:
         """Tell from the content whether this reader takes the file."""
         ...
 
-    def read(self, file: Opened, options: ReadOptions) -> LightCurves:
+    def read(self, file: SourceFile, options: ReadOptions) -> LightCurves:
         """Read all light curves of the file, or raise `Unreadable`."""
         ...
 
@@ -58,10 +58,10 @@ def recognise(path: Path | str) -> Reader:
     Unreadable
         If there is none.
     """
-    return reader_of(Opened(path))
+    return find_reader(SourceFile(path))
 
 
-def reader_of(file: Opened) -> Reader:
+def find_reader(file: SourceFile) -> Reader:
     """Return the reader for an opened file.
 
     Raises

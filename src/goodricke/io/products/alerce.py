@@ -3,7 +3,7 @@
 A magnitude is that of the source for objects that ALeRCE could correct, i.e. where the flux of the reference image's
 source was added to the difference's (``magpsf_corr``, with ``sigmapsf_corr_ext``, the error that stays finite), else
 that of the difference (``magpsf``). An object counts as corrected if its first detection is, as in ALeRCE's own
-classifier; `LightCurves.objects` says so in ``corrected``. Either is had for all objects by naming it as the flux.
+classifier; `LightCurves.objects` says so in ``corrected``. Name either as the flux to have it for all objects.
 Detections listed twice, and several of one band and instant, count once: the one of highest real-bogus score.
 
 Quality: ``"default"`` leaves out detections that ALeRCE calls dubious, and negative differences of objects without a
@@ -18,28 +18,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import building, roles, table, table_files
-from goodricke.io import table as rows
-from goodricke.io.files import Opened
+from goodricke.io import roles, table, table_files
+from goodricke.io.files import SourceFile
+from goodricke.io.observations import Observations, identify, light_curves
 from goodricke.io.options import ReadOptions, Unreadable
 
 NAME = "alerce"
-OF_SOURCE, OF_DIFFERENCE = "magpsf_corr", "magpsf"
-ERRORS = {OF_SOURCE: "sigmapsf_corr_ext", OF_DIFFERENCE: "sigmapsf"}
+SOURCE_MAG, DIFFERENCE_MAG = "magpsf_corr", "magpsf"
+ERRORS = {SOURCE_MAG: "sigmapsf_corr_ext", DIFFERENCE_MAG: "sigmapsf"}
 LIKELY_REAL = 0.55  # real-bogus score that ALeRCE's classifier asks for
 UNKNOWN = 50.0  # ALeRCE writes an error of 100 where it could compute none
 OTHERS = ("oid", "fid", "corrected", "dubious", "isdiffpos", "rb", "ra", "dec")
 Numbers = NDArray[np.float64]
 
 
-def recognises(file: Opened) -> bool:
+def recognises(file: SourceFile) -> bool:
     """Tell whether the file is a table of ALeRCE's detections, by its columns."""
-    needed = ("mjd", "fid", OF_SOURCE, *ERRORS.values(), OF_DIFFERENCE)
-    return table_files.names_of(file).issuperset(roles.normal_name(name) for name in needed)
+    needed = ("mjd", "fid", SOURCE_MAG, *ERRORS.values(), DIFFERENCE_MAG)
+    return table_files.column_names(file).issuperset(roles.normal_name(name) for name in needed)
 
 
-def read(file: Opened, options: ReadOptions) -> LightCurves:
+def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read all light curves of the table; see the module for magnitudes and quality.
 
     Raises
@@ -49,40 +50,39 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     """
     if options.columns:  # named by the user: any table
         return table.read(file, options)
-    data = rows.load(file, "mjd", *ERRORS, *ERRORS.values(), *OTHERS)
-    time = rows.number(data, "mjd", file.path)
-    ids, codes = rows.codes_of(data.get("oid"), "oid", len(time), file)
+    data = table_files.load_columns(file, "mjd", *ERRORS, *ERRORS.values(), *OTHERS)
+    time = roles.column_numbers(data, "mjd", file.path)
+    ids, codes = identify(file, data.get("oid"), "oid", len(time))
     corrected = _corrected(data, codes, time, len(ids))
     value, error = _magnitudes(data, corrected[codes], options, file)
     good = _good(data, corrected[codes], options.quality, file.path)
-    time = np.where(_distinct(data, codes, time, good, file.path), time, np.nan)
-    ra, dec = (rows.number(data, name, file.path) if name in data else None for name in ("ra", "dec"))
-    observations = rows.Rows(ids.take(codes), time, value, error, data["fid"], "fid", good, ra, dec)
-    about = {"mission": "ZTF", "product": "ALeRCE detections"}
-    curves = rows.light_curves(file, options, observations, unit="mag", time_scale="MJD", **about)
+    time = np.where(_representatives(data, codes, time, good, file.path), time, np.nan)
+    ra, dec = (roles.column_numbers(data, name, file.path) if name in data else None for name in ("ra", "dec"))
+    rows = Observations(ids.take(codes), time, value, error, data["fid"], "fid", good, ra, dec)
+    curves = light_curves(file, options, rows, unit="mag", time_scale="MJD", mission="ZTF", product="ALeRCE detections")
     return curves.with_columns(corrected=corrected)
 
 
 def _corrected(data: Mapping[str, Any], codes: NDArray[np.int64], time: Numbers, n: int) -> NDArray[np.bool_]:
     """Return which objects (n,) are corrected: those whose first detection is."""
-    each = rows.flags(data["corrected"]) if "corrected" in data else np.zeros(len(time), bool)
+    flagged = roles.flags(data["corrected"]) if "corrected" in data else np.zeros(len(time), bool)
     result = np.zeros(n, bool)
     late_to_early = np.argsort(-time, kind="stable")
-    result[codes[late_to_early]] = each[late_to_early]  # the earliest is written last
+    result[codes[late_to_early]] = flagged[late_to_early]  # the earliest is written last
     return result
 
 
 def _magnitudes(
-    data: Mapping[str, Any], corrected: NDArray[np.bool_], options: ReadOptions, file: Opened
+    data: Mapping[str, Any], corrected: NDArray[np.bool_], options: ReadOptions, file: SourceFile
 ) -> tuple[Numbers, Numbers]:
     """Return magnitudes and errors (N,): of the source where the object is corrected, else of the difference."""
     wanted = (options.flux or "").lower()
     if wanted and wanted not in ERRORS:
         raise Unreadable(file.path, f"has no magnitude {wanted}", f"choose one of {', '.join(ERRORS)} with --flux")
-    of_source = corrected if not wanted else np.full(len(corrected), wanted == OF_SOURCE)
-    source, difference = ([rows.number(data, name, file.path) for name in pair] for pair in ERRORS.items())
-    value, error = (np.where(of_source, a, b) for a, b in zip(source, difference, strict=True))
-    value = building.without_dummies(value.astype(np.float32), "mag", file.path)
+    is_source = corrected if not wanted else np.full(len(corrected), wanted == SOURCE_MAG)
+    source, difference = ([roles.column_numbers(data, name, file.path) for name in pair] for pair in ERRORS.items())
+    value, error = (np.where(is_source, a, b) for a, b in zip(source, difference, strict=True))
+    value = roles.mask_dummies(value.astype(np.float32), "mag", file.path)
     return value.astype(np.float64), np.where(error < UNKNOWN, error, np.nan)
 
 
@@ -92,18 +92,18 @@ def _good(data: Mapping[str, Any], corrected: NDArray[np.bool_], how: str, path:
     if how == "none":
         return good
     if "dubious" in data:
-        good &= ~rows.flags(data["dubious"])
+        good &= ~roles.flags(data["dubious"])
     if "isdiffpos" in data:
-        good &= corrected | rows.flags(data["isdiffpos"])
+        good &= corrected | roles.flags(data["isdiffpos"])
     if how == "hard" and "rb" in data:
-        good &= rows.number(data, "rb", path) >= LIKELY_REAL
+        good &= roles.column_numbers(data, "rb", path) >= LIKELY_REAL
     return good
 
 
-def _distinct(
+def _representatives(
     data: Mapping[str, Any], codes: NDArray[np.int64], time: Numbers, good: NDArray[np.bool_], path: str
 ) -> NDArray[np.bool_]:
     """Return which rows (N,) count among those of one object, band and instant: a good one, the most real of these."""
-    score = np.nan_to_num(rows.number(data, "rb", path)) if "rb" in data else np.zeros(len(codes))
+    score = np.nan_to_num(roles.column_numbers(data, "rb", path)) if "rb" in data else np.zeros(len(codes))
     band = np.unique(np.asarray(data["fid"]).astype(str), return_inverse=True)[1]
-    return rows.firsts(time, band, codes, best=score + 2.0 * good)  # scores are between 0 and 1
+    return ragged.first_of_each(time, band, codes, best=score + 2.0 * good)  # scores are between 0 and 1

@@ -1,4 +1,4 @@
-"""Alert packets of ZTF and Rubin in files (``.avro``): a light curve per packet, what it tells of the past included.
+"""Alert packets of ZTF and Rubin in files (``.avro``): a light curve per packet, its history included.
 
 Decoded by `goodricke.io.packets` (``pip install 'goodricke[alerts]'``). ZTF's brightness is the total magnitude, of
 variable stars; with ``flux="difference"`` that of the difference, of transients. Rubin's is ``scienceFlux`` [nJy], with
@@ -12,20 +12,20 @@ import numpy as np
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import building
-from goodricke.io.files import Opened
+from goodricke.io.files import SourceFile
+from goodricke.io.observations import object_columns
 from goodricke.io.options import ReadOptions, Unreadable
 
 NAME = "alert"
 MAGIC = b"Obj\x01"  # of an Avro object container file
 
 
-def recognises(file: Opened) -> bool:
+def recognises(file: SourceFile) -> bool:
     """Tell whether the file is an Avro file."""
     return file.head.startswith(MAGIC)
 
 
-def read(file: Opened, options: ReadOptions) -> LightCurves:
+def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read all packets of the file.
 
     Raises
@@ -60,5 +60,5 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         bands=both.bands,
         unit=options.unit or both.unit,
         time_scale=options.time_scale or both.time_scale,
-        objects=building.about(len(alerts), source=file.path, **place, **about),
+        objects=object_columns(len(alerts), source=file.path, **place, **about),
     )

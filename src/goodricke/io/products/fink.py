@@ -1,4 +1,4 @@
-"""Alerts as the broker Fink ships them in Parquet: whole alert packets of ZTF or Rubin, one per row, with history.
+"""Alerts as the broker Fink ships them in Parquet: full alert packets of ZTF or Rubin, one per row, with history.
 
 Every packet repeats the object's past: the light curve of an object is what all its packets hold together, each
 measurement once (by ``candid``, ``diaSourceId``). Both surveys measure the difference to a reference image, so that
@@ -24,20 +24,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke.data import ragged, units
+from goodricke.data.arrow import list_lengths, one_chunk
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import table
-from goodricke.io.files import Opened
+from goodricke.io import roles
+from goodricke.io.files import SourceFile
 from goodricke.io.fits import CUT_SHORT
+from goodricke.io.observations import Observations, light_curves
 from goodricke.io.options import ReadOptions, Unreadable
-from goodricke.io.table import numbers
 
 NAME = "fink"
-MJD = 2400000.5
 
 
 @dataclass(frozen=True)
-class Packet:
-    """Where an alert packet of a survey has what.
+class PacketFields:
+    """The names of the fields in an alert packet of a survey.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Packet:
         Of the packet, or of its latest measurement.
     offset : float
         What is taken from the times to make them MJD [d].
-    beside : tuple of str
+    others : tuple of str
         Other fields of a measurement that are read.
     """
 
@@ -62,24 +62,42 @@ class Packet:
     flux: str
     object_id: str
     offset: float
-    beside: tuple[str, ...]
+    others: tuple[str, ...]
 
 
-ZTF = Packet("ZTF", "candidate", "prv_candidates", "candid", "jd", "fid", "magpsf", "objectId", MJD, ("isdiffpos",))
-RUBIN = Packet(
-    *("Rubin", "diaSource", "prvDiaSources", "diaSourceId", "midpointMjdTai", "band", "psfFlux", "diaObjectId"),
-    0.0,
-    ("psfFlux_flag", "diaObjectId", "ssObjectId"),
+ZTF = PacketFields(
+    mission="ZTF",
+    latest="candidate",
+    history="prv_candidates",
+    key="candid",
+    time="jd",
+    band="fid",
+    flux="magpsf",
+    object_id="objectId",
+    offset=units.MJD_ZERO,
+    others=("isdiffpos",),
+)
+RUBIN = PacketFields(
+    mission="Rubin",
+    latest="diaSource",
+    history="prvDiaSources",
+    key="diaSourceId",
+    time="midpointMjdTai",
+    band="band",
+    flux="psfFlux",
+    object_id="diaObjectId",
+    offset=0.0,
+    others=("psfFlux_flag", "diaObjectId", "ssObjectId"),
 )
 MAGNITUDES = {"magpsf": "sigmapsf", "magap": "sigmagap"}  # of ZTF, and their errors
 
 
-def recognises(file: Opened) -> bool:
+def recognises(file: SourceFile) -> bool:
     """Tell whether the file holds alert packets, by its nested columns."""
     return file.kind == "parquet" and _packet(file) is not None
 
 
-def read(file: Opened, options: ReadOptions) -> LightCurves:
+def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read all packets of the file, one light curve per object; see the module for flux and quality.
 
     The whole file is taken at once, since an object's packets may be anywhere in it.
@@ -90,27 +108,33 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         If there is no such flux, the file has no row, or is damaged.
     """
     packet = _packet(file)
-    assert packet is not None, "asked for without being recognised"
+    assert packet is not None, "not a table of alert packets"
     flux, error = _flux(file, packet, options)
-    wanted = (packet.key, packet.time, packet.band, flux, error, "ra", "dec", *packet.beside)
+    wanted = (packet.key, packet.time, packet.band, flux, error, "ra", "dec", *packet.others)
     packets = _load(file, packet, wanted)
     if not len(packets):
         raise Unreadable(file.path, "is a table without rows", "leave the file out")
     owner, points = _measurements(packets, packet, wanted)
     names = _object_ids(packets, packet)
-    observations = _rows(points, packet, names.take(owner), flux, error, options, file.path)
-    distinct = _distinct(points, packet, observations)
-    observations = replace(observations, time=np.where(distinct, observations.time, np.nan))
-    product, unit = f"Fink {packet.mission} alerts", "mag" if packet is ZTF and options.flux else "nJy"
-    about = {"mission": packet.mission, "product": product}
-    curves = table.light_curves(file, options, observations, unit=unit, time_scale="MJD", **about)
-    return curves.with_columns(**_of_last_packets(packets, names, curves.object_id, points[packet.time]))
+    observations = _observations(points, packet, names.take(owner), flux, error, options, file.path)
+    measured = _is_measurement(points, packet, observations)
+    observations = replace(observations, time=np.where(measured, observations.time, np.nan))
+    curves = light_curves(
+        file,
+        options,
+        observations,
+        unit="mag" if packet is ZTF and options.flux else "nJy",
+        time_scale="MJD",
+        mission=packet.mission,
+        product=f"Fink {packet.mission} alerts",
+    )
+    return curves.with_columns(**_last_packet_columns(packets, names, curves.object_id, points[packet.time]))
 
 
 # ---- finding and loading ------------------------------------------------------------------------------------------
 
 
-def _packet(file: Opened) -> Packet | None:
+def _packet(file: SourceFile) -> PacketFields | None:
     schema = file.parquet.schema_arrow
     kinds = dict(zip(schema.names, schema.types, strict=True))
     for packet in (ZTF, RUBIN):
@@ -120,7 +144,7 @@ def _packet(file: Opened) -> Packet | None:
     return None
 
 
-def _flux(file: Opened, packet: Packet, options: ReadOptions) -> tuple[str, str]:
+def _flux(file: SourceFile, packet: PacketFields, options: ReadOptions) -> tuple[str, str]:
     """Return the fields of brightness and error."""
     fields = [field.name for field in file.parquet.schema_arrow.field(packet.latest).type]
     wanted = (options.flux or packet.flux).lower()
@@ -132,14 +156,14 @@ def _flux(file: Opened, packet: Packet, options: ReadOptions) -> tuple[str, str]
     return found, pairs[found]
 
 
-def _load(file: Opened, packet: Packet, wanted: tuple[str, ...]) -> pa.Table:
-    """Return the packets without images and fields that nobody asked for: one in a hundred bytes."""
+def _load(file: SourceFile, packet: PacketFields, wanted: tuple[str, ...]) -> pa.Table:
+    """Return the packets with the fields in use only, without images: one in a hundred bytes."""
     schema, parquet = file.parquet.schema_arrow, file.parquet
     leaves = [parquet.schema.column(i).path for i in range(len(parquet.schema))]
     inner = [leaf for leaf in leaves if leaf.split(".")[0] in (packet.latest, packet.history)]
     inner = [leaf for leaf in inner if leaf.split(".")[-1] in wanted]
     plain = [f.name for f in schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
-    file.noted = inner
+    file.columns_read = inner
     try:
         return parquet.read(columns=[*inner, *plain], use_pandas_metadata=False)
     except (pa.ArrowInvalid, OSError) as error:
@@ -149,17 +173,13 @@ def _load(file: Opened, packet: Packet, wanted: tuple[str, ...]) -> pa.Table:
 # ---- taking packets apart -----------------------------------------------------------------------------------------
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
 def _measurements(
-    packets: pa.Table, packet: Packet, wanted: tuple[str, ...]
+    packets: pa.Table, packet: PacketFields, wanted: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], dict[str, pa.Array]]:
     """Return all measurements, the n packets' own and then their histories: whose packet (N,), and fields (N,)."""
-    latest, history = _whole(packets[packet.latest]), _whole(packets[packet.history])
-    counts = pc.list_value_length(history).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    owner = np.concatenate([np.arange(len(packets)), ragged.owner(ragged.offsets_from_counts(counts))])
+    latest, history = one_chunk(packets[packet.latest]), one_chunk(packets[packet.history])
+    offsets = ragged.offsets_from_counts(list_lengths(history))
+    owner = np.concatenate([np.arange(len(packets)), ragged.owner(offsets)])
     before = history.flatten()
     points = {}
     for name in wanted:
@@ -176,53 +196,53 @@ def _field(structs: pa.StructArray, name: str) -> pa.Array:
     return pc.struct_field(structs, name)
 
 
-def _object_ids(packets: pa.Table, packet: Packet) -> pa.Array:
+def _object_ids(packets: pa.Table, packet: PacketFields) -> pa.Array:
     """Return the name of each packet's object (n,)."""
     if packet is ZTF:
-        return _whole(packets[packet.object_id]).cast(pa.string())
-    latest = _whole(packets[packet.latest])
+        return one_chunk(packets[packet.object_id]).cast(pa.string())
+    latest = one_chunk(packets[packet.latest])
     star, moving = (_field(latest, name).cast(pa.int64()) for name in (packet.object_id, "ssObjectId"))
     known = pc.fill_null(pc.not_equal(star, 0), False)
     moving = pc.binary_join_element_wise("ssObject", moving.cast(pa.string()), " ")
     return pc.if_else(known, star.cast(pa.string()), moving)
 
 
-def _rows(
+def _observations(
     points: dict[str, pa.Array],
-    packet: Packet,
+    packet: PacketFields,
     object_id: pa.Array,
     flux: str,
     error: str,
     options: ReadOptions,
     path: str,
-) -> table.Rows:
+) -> Observations:
     """Return measurements (N,) as rows: with the sign of the difference, in nJy unless magnitudes are asked for."""
-    time, value, sigma = (numbers(points[name], name, path) for name in (packet.time, flux, error))
-    ra, dec = (numbers(points[name], name, path) for name in ("ra", "dec"))
+    time, value, sigma = (roles.numbers(points[name], name, path) for name in (packet.time, flux, error))
+    ra, dec = (roles.numbers(points[name], name, path) for name in ("ra", "dec"))
     if packet is ZTF and not options.flux:
         value, sigma = units.nanojansky(value, sigma)
-        value = np.where(table.flags(points["isdiffpos"]), value, -value)
+        value = roles.signs(points["isdiffpos"]) * value
     good = np.ones(len(time), bool)
     if packet is RUBIN and options.quality != "none":
-        good = ~table.flags(points["psfFlux_flag"])
-    return table.Rows(object_id, time - packet.offset, value, sigma, points[packet.band], packet.band, good, ra, dec)
+        good = ~roles.flags(points["psfFlux_flag"])
+    return Observations(object_id, time - packet.offset, value, sigma, points[packet.band], packet.band, good, ra, dec)
 
 
-def _distinct(points: dict[str, pa.Array], packet: Packet, observations: table.Rows) -> NDArray[np.bool_]:
+def _is_measurement(points: dict[str, pa.Array], packet: PacketFields, observations: Observations) -> NDArray[np.bool_]:
     """Return which rows (N,) are measurements: neither upper limits nor, of the same object, the same one again."""
     key = points[packet.key].cast(pa.int64())
     measured = np.isfinite(observations.value) & key.is_valid().to_numpy(zero_copy_only=False)
     codes = observations.object_id.dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    return measured & table.firsts(measured, key.fill_null(0).to_numpy(zero_copy_only=False), codes)
+    return measured & ragged.first_of_each(measured, key.fill_null(0).to_numpy(zero_copy_only=False), codes)
 
 
-def _of_last_packets(packets: pa.Table, names: pa.Array, objects: pa.Array, time: pa.Array) -> dict[str, Any]:
+def _last_packet_columns(packets: pa.Table, names: pa.Array, objects: pa.Array, time: pa.Array) -> dict[str, Any]:
     """Return the plain columns of each object's last packet (n,), but those that identify a packet."""
-    taken = time[: len(packets)].fill_null(-np.inf).to_numpy(zero_copy_only=False)
-    order = np.argsort(taken, kind="stable")
+    latest = time[: len(packets)].fill_null(-np.inf).to_numpy(zero_copy_only=False)
+    order = np.argsort(latest, kind="stable")
     codes = pc.index_in(names, objects).to_numpy(zero_copy_only=False)[order]
     last = np.zeros(len(objects), np.int64)
     last[codes] = order
-    own = ("objectId", "object_id", "lightcurve", "candid", "diaSourceId", "diaObjectId")
-    plain = [f.name for f in packets.schema if not pa.types.is_nested(f.type) and f.name not in own]
+    identity = ("objectId", "object_id", "lightcurve", "candid", "diaSourceId", "diaObjectId")
+    plain = [f.name for f in packets.schema if not pa.types.is_nested(f.type) and f.name not in identity]
     return {name: packets[name].take(last) for name in plain}

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from goodricke.data import units
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import building, roles, table, table_files
-from goodricke.io import table as rows
-from goodricke.io.files import Opened
+from goodricke.io import roles, table, table_files
+from goodricke.io.files import SourceFile
+from goodricke.io.observations import Observations, light_curves
 from goodricke.io.options import ReadOptions, Unreadable
 
 NAME = "panstarrs"
@@ -38,14 +38,14 @@ BITS = {
 }  # fmt: skip
 
 
-def recognises(file: Opened) -> bool:
+def recognises(file: SourceFile) -> bool:
     """Tell whether the file is a table of Pan-STARRS detections, by its columns."""
-    names = table_files.names_of(file)
+    names = table_files.column_names(file)
     needed = ("objID", "obsTime", FLUX, f"{FLUX}Err")
     return names.issuperset(roles.normal_name(n) for n in needed) and any(roles.normal_name(n) in names for n in BAND)
 
 
-def read(file: Opened, options: ReadOptions) -> LightCurves:
+def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read all light curves of the table; see the module for flux, unit and quality.
 
     Raises
@@ -57,8 +57,8 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         return table.read(file, options)
     flux = next((name for name in FLUXES if name.lower() == (options.flux or FLUX).lower()), options.flux or FLUX)
     others = ("objID", "obsTime", "psfQfPerfect", "ra", "dec")
-    data = rows.load(file, flux, f"{flux}Err", *others, *BITS, *BAND)
-    value, error, time = (rows.number(data, name, file.path) for name in (flux, f"{flux}Err", "obsTime"))
+    data = table_files.load_columns(file, flux, f"{flux}Err", *others, *BITS, *BAND)
+    value, error, time = (roles.column_numbers(data, name, file.path) for name in (flux, f"{flux}Err", "obsTime"))
     if "psfQfPerfect" not in data and options.quality in ("default", "hard"):
         fix = "ask MAST for the columns psfQfPerfect, infoFlag, infoFlag2, infoFlag3 too, or say --quality none"
         raise Unreadable(file.path, "has no psfQfPerfect to judge its detections by", fix)
@@ -66,11 +66,12 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     if not options.unit:
         value, error = units.ab_magnitudes(value * NANO, error * NANO)
     band = next(name for name in BAND if name in data)
-    ra, dec = (rows.number(data, name, file.path) if name in data else None for name in ("ra", "dec"))
+    ra, dec = (roles.column_numbers(data, name, file.path) if name in data else None for name in ("ra", "dec"))
     time = np.where(time > 0, time, np.nan)  # -999 is unknown
-    observations = rows.Rows(data["objID"], time, value, error, data[band], band, good, ra, dec)
-    about = {"mission": "Pan-STARRS1", "product": "Pan-STARRS1 detections"}
-    return rows.light_curves(file, options, observations, unit="mag", time_scale="MJD", **about)
+    rows = Observations(data["objID"], time, value, error, data[band], band, good, ra, dec)
+    return light_curves(
+        file, options, rows, unit="mag", time_scale="MJD", mission="Pan-STARRS1", product="Pan-STARRS1 detections"
+    )
 
 
 def _good(
@@ -80,7 +81,7 @@ def _good(
     good = np.ones(len(flux), bool)
     for name, bits in BITS.items():
         if name in data:
-            good &= building.unflagged(rows.number(data, name, path), bits, how)
+            good &= roles.unflagged(roles.column_numbers(data, name, path), bits, how)
     if how in ("default", "hard"):
-        good &= (rows.number(data, "psfQfPerfect", path) > PERFECT) & (flux > 0) & (error > 0) & (flux > error)
+        good &= (roles.column_numbers(data, "psfQfPerfect", path) > PERFECT) & (flux > 0) & (error > 0) & (flux > error)
     return good

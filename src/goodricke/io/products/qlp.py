@@ -4,7 +4,8 @@ To sector 55 the detrended flux is KSPSAP_FLUX, from sector 56 DET_FLUX; SAP_FLU
 unless another column is named: detrending for transits takes stellar variability away. All are relative to the median.
 The uncertainty is the column of the flux if there is one, else that of the detrended flux.
 
-QUALITY holds the flags of the spacecraft (`TESS_BITS`) and, from bit 13 (4096) upwards, QLP's own. Which cadences stay:
+QUALITY holds the flags of the spacecraft (`roles.TESS_BITS`) and, from bit 13 (4096) upwards, QLP's own. These
+cadences stay:
 
 - ``"default"``: those whose value is exactly one of `KEEP`, the set used for ASTRAFier (its published reader): a lone
   cosmic ray, discontinuity, collateral cosmic ray, stray light or 8192. Two flags at once go.
@@ -18,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import building
-from goodricke.io.files import Opened
+from goodricke.data.units import ZERO_POINTS
+from goodricke.io import roles
+from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsTable
+from goodricke.io.observations import one_light_curve
 from goodricke.io.options import ReadOptions, Unreadable
 
 NAME = "qlp"
@@ -30,7 +33,7 @@ KEEP = (0, 64, 256, 1024, 2048, 8192)
 QLP_BIT = 4096
 
 
-def recognises(file: Opened) -> bool:
+def recognises(file: SourceFile) -> bool:
     """Tell whether the file is a QLP light curve, by its origin or by its columns."""
     if file.kind != "fits":
         return False
@@ -38,7 +41,7 @@ def recognises(file: Opened) -> bool:
     return named or any(name in table for table in file.fits.tables for name in DETRENDED)
 
 
-def read(file: Opened, options: ReadOptions) -> LightCurves:
+def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read one file as a batch of one; see the module for flux, uncertainty and quality.
 
     Raises
@@ -46,13 +49,13 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     Unreadable
         If the flux column or the TIC number is missing.
     """
-    fits, table = file.fits, building.flux_table(file, "SAP_FLUX", *DETRENDED)
-    tic = building.whole_number(fits.get("TICID"))
+    fits, table = file.fits, file.fits.table_with("SAP_FLUX", *DETRENDED)
+    tic = fits.integer("TICID")
     if tic is None:
         raise Unreadable(file.path, "names no target (TICID)", "download the file again")
-    flux = building.flux_name(table, options.flux, FLUX)
-    scale, shift = building.zero_point(fits, 2457000.0)
-    return building.one_light_curve(
+    flux = table.flux_column(options.flux or FLUX)
+    scale, shift = fits.barycentric_scale(ZERO_POINTS["BTJD"])
+    return one_light_curve(
         file,
         options,
         object_id=f"TIC {tic}",
@@ -65,9 +68,9 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         band="TESS",
         mission="TESS",
         product="QLP",
-        sector=building.whole_number(fits.get("SECTOR")),
-        camera=building.whole_number(fits.get("CAMERA")),
-        ccd=building.whole_number(fits.get("CCD")),
+        sector=fits.integer("SECTOR"),
+        camera=fits.integer("CAMERA"),
+        ccd=fits.integer("CCD"),
         ra=fits.number("RA_OBJ"),
         dec=fits.number("DEC_OBJ"),
     )
@@ -77,7 +80,7 @@ def unflagged(quality: NDArray, how: str) -> NDArray[np.bool_]:
     """Return which cadences (n,) stay, by their QUALITY value; see the module."""
     if how == "default":
         return np.isin(quality, KEEP)
-    return building.unflagged(quality, building.TESS_BITS | QLP_BIT, how)
+    return roles.unflagged(quality, roles.TESS_BITS | QLP_BIT, how)
 
 
 def _error(table: FitsTable, flux: str) -> NDArray | None:

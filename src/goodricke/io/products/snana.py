@@ -12,25 +12,25 @@ import pyarrow as pa
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import building
-from goodricke.io.files import Opened
+from goodricke.io import roles
+from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsTable
+from goodricke.io.observations import object_columns
 from goodricke.io.options import ReadOptions, Unreadable
-from goodricke.io.table import bands_of
 
 NAME = "snana"
 FLUXCAL = "36.3078 nJy"  # SNANA's calibrated fluxes have a zero point of 27.5 mag (AB)
 POINTERS = ("PTROBS_MIN", "PTROBS_MAX")  # first and last row of an object in the PHOT file, counted from 1
 
 
-def recognises(file: Opened) -> bool:
+def recognises(file: SourceFile) -> bool:
     """Tell whether the file is the HEAD of an SNANA pair."""
     if file.kind != "fits" or not file.fits.tables:
         return False
     return all(name in file.fits.tables[0] for name in ("SNID", *POINTERS))
 
 
-def read(file: Opened, options: ReadOptions) -> LightCurves:
+def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read all objects of a HEAD file and the PHOT file beside it.
 
     Raises
@@ -46,8 +46,8 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     offsets = ragged.offsets_from_counts(counts)
     rows = np.arange(offsets[-1]) + ragged.spread(begin - 1 - offsets[:-1], offsets)
     flux = (options.flux or "FLUXCAL").upper()
-    bands, band = bands_of(phot["FLT" if "FLT" in phot else "BAND"][rows], "FLT", options, phot.path)
-    good = building.unflagged(phot["PHOTFLAG"][rows], 0, options.quality if "PHOTFLAG" in phot else "none")
+    bands, band = roles.bands(phot["FLT" if "FLT" in phot else "BAND"][rows], "FLT", options, phot.path)
+    good = roles.unflagged(phot["PHOTFLAG"][rows], 0, options.quality if "PHOTFLAG" in phot else "none")
     curves = LightCurves.from_arrays(
         pa.array([str(i) for i in head["SNID"].tolist()], pa.string()),
         offsets,
@@ -58,7 +58,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         bands=bands,
         unit=options.unit or FLUXCAL,
         time_scale=options.time_scale or "MJD",
-        objects=building.about(
+        objects=object_columns(
             head.length,
             source=file.path,
             mission=file.fits.text("SURVEY") or None,
@@ -72,13 +72,13 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     return curves if good.all() else curves.where(good)
 
 
-def _photometry(file: Opened) -> FitsTable:
+def _photometry(file: SourceFile) -> FitsTable:
     """Return the table of the PHOT file that the HEAD file names."""
     named = file.fits.text("PHOTFILE")
     path = Path(file.path)
     for name in (named, path.name.replace("HEAD", "PHOT")):
         other = path.with_name(name) if name else path
         if other != path and other.exists():
-            return building.flux_table(Opened(other), "FLUXCAL")
+            return SourceFile(other).fits.table_with("FLUXCAL")
     fix = "put it beside the HEAD file"
     raise Unreadable(file.path, f"needs its PHOT file {named or 'of the same name'}, which is missing", fix)

@@ -2,31 +2,32 @@
 
 Files ``kplr*_llc.fits``, ``ktwo*_llc.fits``, ``tess*_lc.fits`` and the TESS-SPOC products made from full-frame images.
 Flux is PDCSAP_FLUX (systematics removed) unless another column is named, e.g. SAP_FLUX, in electrons per second.
-Quality: ``"default"`` and ``"bitmask"`` leave out cadences with a severe flag (`KEPLER_BITS`, `TESS_BITS`).
+Quality: ``"default"`` and ``"bitmask"`` leave out cadences with a severe flag (`roles.KEPLER_BITS`, `roles.TESS_BITS`).
 """
 
 from __future__ import annotations
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import building
-from goodricke.io.files import Opened
+from goodricke.data.units import UNIT_NAMES, ZERO_POINTS
+from goodricke.io import roles
+from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsFile, FitsTable
+from goodricke.io.observations import one_light_curve
 from goodricke.io.options import ReadOptions, Unreadable
 
 NAME = "spoc"
 FLUX = "PDCSAP_FLUX"
 PREFIXES = {"Kepler": "KIC", "K2": "EPIC", "TESS": "TIC"}
-UNITS = {"e-/s": "electron / s", "electron/s": "electron / s", "electron / s": "electron / s"}
 
 
-def recognises(file: Opened) -> bool:
+def recognises(file: SourceFile) -> bool:
     """Tell whether the file is one of the missions' own light curves."""
     if file.kind != "fits" or file.fits.text("TELESCOP").lower() not in ("kepler", "tess"):
         return False
     return any("TIME" in t and ("SAP_FLUX" in t or "PDCSAP_FLUX" in t) for t in file.fits.tables)
 
 
-def read(file: Opened, options: ReadOptions) -> LightCurves:
+def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read one file as a batch of one; see the module for flux, unit and quality.
 
     Raises
@@ -34,31 +35,31 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     Unreadable
         If the flux column or the target's number is missing.
     """
-    fits, table = file.fits, building.flux_table(file, "SAP_FLUX", "PDCSAP_FLUX")
+    fits, table = file.fits, file.fits.table_with("SAP_FLUX", "PDCSAP_FLUX")
     mission = _mission(fits)
-    flux = building.flux_name(table, options.flux, FLUX)
-    scale, shift = building.zero_point(fits, 2457000.0 if mission == "TESS" else 2454833.0)
+    flux = table.flux_column(options.flux or FLUX)
+    scale, shift = fits.barycentric_scale(ZERO_POINTS["BTJD" if mission == "TESS" else "BKJD"])
     quality = table["QUALITY" if "QUALITY" in table else "SAP_QUALITY"]
-    bits = building.TESS_BITS if mission == "TESS" else building.KEPLER_BITS
+    bits = roles.TESS_BITS if mission == "TESS" else roles.KEPLER_BITS
     unit = table.unit(flux) or "e-/s"
-    return building.one_light_curve(
+    return one_light_curve(
         file,
         options,
         object_id=_object_id(fits, mission),
         time=table["TIME"] + shift,
         value=table[flux],
         error=table.get(f"{flux}_ERR"),
-        good=building.unflagged(quality, bits, options.quality),
-        unit=UNITS.get(unit, unit),
+        good=roles.unflagged(quality, bits, options.quality),
+        unit=UNIT_NAMES.get(unit, unit),
         time_scale=scale,
         band="TESS" if mission == "TESS" else "Kepler",
         mission=mission,
         product=_product(fits, table, mission),
-        sector=building.whole_number(fits.get("SECTOR")),
-        quarter=building.whole_number(fits.get("QUARTER")),
-        campaign=building.whole_number(fits.get("CAMPAIGN")),
-        camera=building.whole_number(fits.get("CAMERA")),
-        ccd=building.whole_number(fits.get("CCD")),
+        sector=fits.integer("SECTOR"),
+        quarter=fits.integer("QUARTER"),
+        campaign=fits.integer("CAMPAIGN"),
+        camera=fits.integer("CAMERA"),
+        ccd=fits.integer("CCD"),
         ra=fits.number("RA_OBJ"),
         dec=fits.number("DEC_OBJ"),
     )
@@ -69,7 +70,7 @@ def _mission(fits: FitsFile) -> str:
 
 
 def _object_id(fits: FitsFile, mission: str) -> str:
-    number = building.whole_number(fits.get("TICID" if mission == "TESS" else "KEPLERID"))
+    number = fits.integer("TICID" if mission == "TESS" else "KEPLERID")
     if number is not None:
         return f"{PREFIXES[mission]} {number}"
     name = fits.text("OBJECT")

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import building
-from goodricke.io.files import Opened
+from goodricke.data.units import ZERO_POINTS
+from goodricke.io import roles
+from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsFile, FitsTable
+from goodricke.io.observations import one_light_curve
 from goodricke.io.options import ReadOptions, Unreadable
 
 NAME = "tglc"
@@ -26,12 +28,12 @@ SHORT = {"psf": "psf_flux", "aper": "aperture_flux", "cal_psf": "cal_psf_flux", 
 ERRORS = {"psf_flux": "PSF_ERR", "aperture_flux": "APER_ERR", "cal_psf_flux": "CPSF_ERR", "cal_aper_flux": "CAPE_ERR"}
 
 
-def recognises(file: Opened) -> bool:
+def recognises(file: SourceFile) -> bool:
     """Tell whether the file is a TGLC light curve, by its columns."""
     return file.kind == "fits" and any("TGLC_flags" in t and "cal_psf_flux" in t for t in file.fits.tables)
 
 
-def read(file: Opened, options: ReadOptions) -> LightCurves:
+def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read one file as a batch of one; see the module for flux, unit and quality.
 
     Raises
@@ -39,12 +41,12 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     Unreadable
         If the flux column or the target's name is missing.
     """
-    fits, table = file.fits, building.flux_table(file, "TGLC_flags")
+    fits, table = file.fits, file.fits.table_with("TGLC_flags")
     wanted = (options.flux or FLUX).lower()
-    flux = building.flux_name(table, SHORT.get(wanted, wanted), FLUX)
-    scale, shift = building.zero_point(fits, 2457000.0)
+    flux = table.flux_column(SHORT.get(wanted, wanted))
+    scale, shift = fits.barycentric_scale(ZERO_POINTS["BTJD"])
     time, sigma = table["time"] + shift, fits.number(ERRORS.get(flux, ""))
-    return building.one_light_curve(
+    return one_light_curve(
         file,
         options,
         object_id=_object_id(fits),
@@ -57,9 +59,9 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
         band="TESS",
         mission="TESS",
         product="TGLC v1" if fits.get("CONTAMRT") is None else "TGLC v2",  # the contamination ratio came with version 2
-        sector=building.whole_number(fits.get("SECTOR")),
-        camera=building.whole_number(fits.get("CAMERA")),
-        ccd=building.whole_number(fits.get("CCD")),
+        sector=fits.integer("SECTOR"),
+        camera=fits.integer("CAMERA"),
+        ccd=fits.integer("CCD"),
         ra=fits.number("RA_OBJ"),
         dec=fits.number("DEC_OBJ"),
     )
@@ -67,7 +69,7 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
 
 def _object_id(fits: FitsFile) -> str:
     """Return ``TIC <number>`` where the header tells it, else the Gaia name."""
-    tic = building.whole_number(fits.get("TICID"))
+    tic = fits.integer("TICID")
     gaia = fits.text("OBJECT") or (f"Gaia DR3 {fits.text('GAIADR3')}" if fits.get("GAIADR3") else "")
     if tic is None and not gaia:
         raise Unreadable(fits.path, "names no target (TICID, OBJECT)", "download the file again")
@@ -77,4 +79,4 @@ def _object_id(fits: FitsFile) -> str:
 def _unflagged(table: FitsTable, how: str) -> NDArray[np.bool_]:
     if how in ("default", "hard"):
         return (table["TESS_flags"] == 0) & (table["TGLC_flags"] == 0)
-    return building.unflagged(table["TESS_flags"], building.TESS_BITS, how)
+    return roles.unflagged(table["TESS_flags"], roles.TESS_BITS, how)

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from goodricke.data import units
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import building, table, table_files
-from goodricke.io import table as rows
-from goodricke.io.files import Opened
+from goodricke.io import roles, table, table_files
+from goodricke.io.files import SourceFile
+from goodricke.io.observations import Observations, light_curves
 from goodricke.io.options import ReadOptions, Unreadable
 
 NAME = "ztf_forced"
@@ -38,17 +38,16 @@ NOISIEST, WORST_SEEING = 25.0, 4.0  # of the science image [DN], [pixels]
 # Codes that say nothing against the flux: all well; no reference source nearby; remarks on the dates asked for.
 HARMLESS = ("0", "57", "62", "65")
 NO_MEASUREMENT = -99999.0
-MJD = 2400000.5
 POSITION = re.compile(rb"Requested input (R\.A\.|Dec\.) = ([-+.\d]+)")
 START = 1 << 16  # bytes that hold the comments and the line of names
 
 
-def recognises(file: Opened) -> bool:
+def recognises(file: SourceFile) -> bool:
     """Tell whether the file is of the forced photometry service, by its line of names."""
     return file.kind == "text" and FLUX.encode() in file.raw[:START] and _names(file) is not None
 
 
-def read(file: Opened, options: ReadOptions) -> LightCurves:
+def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read one file as a batch of one, called after the file; see the module for flux and quality.
 
     Raises
@@ -62,26 +61,29 @@ def read(file: Opened, options: ReadOptions) -> LightCurves:
     if flux not in ERRORS:
         raise Unreadable(file.path, f"has no flux column {flux}", f"choose one of {', '.join(ERRORS)} with --flux")
     data = _load(file)
-    measured = {name: rows.number(data, name, file.path) for name in ("jd", "zpdiff", flux, ERRORS[flux])}
+    measured = {name: roles.column_numbers(data, name, file.path) for name in ("jd", "zpdiff", flux, ERRORS[flux])}
     value, error = measured[flux], measured[ERRORS[flux]]
     known = (value > NO_MEASUREMENT) & (error > 0) & np.isfinite(measured["zpdiff"])
-    file.noted = [*measured, "filter", "procstatus"]
+    file.columns_read = [*measured, "filter", "procstatus"]
     scale = np.ones(len(value)) if options.unit else units.nanojansky(measured["zpdiff"], np.zeros(1))[0]
     position = {mark[:1]: float(number) for mark, number in POSITION.findall(file.raw[:START])}
-    observations = rows.Rows(
+    rows = Observations(
         None,
-        measured["jd"] - MJD,
+        measured["jd"] - units.MJD_ZERO,
         np.where(known, value * scale, np.nan),
         np.where(known, error * scale, np.nan),
         data["filter"],
         "filter",
         _good(data, options.quality, file.path) & (known | (options.quality == "none")),
+        position.get(b"R"),
+        position.get(b"D"),
     )
-    about = {"mission": "ZTF", "product": "ZTF forced photometry", "ra": position.get(b"R"), "dec": position.get(b"D")}
-    return rows.light_curves(file, options, observations, unit="nJy", time_scale="MJD", **about)
+    return light_curves(
+        file, options, rows, unit="nJy", time_scale="MJD", mission="ZTF", product="ZTF forced photometry"
+    )
 
 
-def _names(file: Opened) -> tuple[int, list[str]] | None:
+def _names(file: SourceFile) -> tuple[int, list[str]] | None:
     """Return the number of the line of names and the names, which commas divide while blanks divide the rows."""
     for number, line in enumerate(file.raw[:START].decode("utf-8", "replace").splitlines()):
         if line.strip() and not line.lstrip().startswith("#"):
@@ -90,7 +92,7 @@ def _names(file: Opened) -> tuple[int, list[str]] | None:
     return None
 
 
-def _load(file: Opened) -> dict[str, Any]:
+def _load(file: SourceFile) -> dict[str, Any]:
     skip, names = _names(file) or (0, [])
     try:
         frame = pd.read_csv(
@@ -114,12 +116,12 @@ def _good(data: Mapping[str, Any], how: str, path: str) -> NDArray[np.bool_]:
     if how == "none":
         return good
     if "infobitssci" in data:
-        good &= building.unflagged(rows.number(data, "infobitssci", path), UNUSABLE, how)
+        good &= roles.unflagged(roles.column_numbers(data, "infobitssci", path), UNUSABLE, how)
     if "procstatus" in data:
         codes = data["procstatus"].fillna("0").str.strip(",").str.split(",").explode()
         fine = codes.isin(("0",) if how == "hard" else HARMLESS)
         good &= fine.groupby(level=0).all().to_numpy()
     if how != "bitmask":
         for name, most in (("scisigpix", NOISIEST), ("sciinpseeing", WORST_SEEING)):
-            good &= ~(rows.number(data, name, path) > most) if name in data else True
+            good &= ~(roles.column_numbers(data, name, path) > most) if name in data else True
     return good
