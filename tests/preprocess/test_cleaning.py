@@ -1,4 +1,4 @@
-"""Clipping, binning, thinning and judging, held against a loop over the light curves."""
+"""Clipping, binning, thinning and statuses, compared with a loop over the light curves."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,12 @@ from goodricke.preprocess.cleaning import (
     align_bands,
     alternate_bands,
     bin_average,
+    cleaning_status,
     clip_outliers,
     distinct_points,
     enough_per_band,
     finite_points,
     flux_to_ab,
-    judge,
     significant_flux,
 )
 
@@ -25,7 +25,7 @@ value_lists = st.lists(
 
 
 def batch(values: list, time: list | None = None, error: list | None = None) -> LightCurves:
-    """Return light curves with these values, taken daily unless told otherwise."""
+    """Return light curves with these values, observed daily by default."""
     offsets = np.concatenate([[0], np.cumsum([len(v) for v in values], dtype=int)])
     flat = [np.concatenate([np.asarray(x, float) for x in xs]) if xs else None for xs in (time, values, error)]
     days = np.concatenate([np.arange(len(v), dtype=float) for v in values]) if time is None else flat[0]
@@ -46,13 +46,13 @@ def clip_one(values: np.ndarray, sigma: float, rounds: int) -> np.ndarray:
 @settings(deadline=None)
 @given(value_lists, st.sampled_from([0.9, 1.7, 3.3]), st.integers(0, 5))
 def test_clipping_is_that_of_a_loop_per_light_curve(values, sigma, rounds):
-    found = clip_outliers(batch(values), sigma, rounds)
-    for one, v in zip(found, values, strict=True):
+    result = clip_outliers(batch(values), sigma, rounds)
+    for one, v in zip(result, values, strict=True):
         expected = clip_one(np.array(v), sigma, rounds) if v else []
         assert one.value.tolist() == list(expected)
 
 
-def test_each_round_looks_again_and_the_last_one_is_the_last():
+def test_clipping_rounds_are_repeated_up_to_their_limit():
     values = [0, 1] * 50 + [30, 1e3, 1e5]
     lengths = [len(clip_outliers(batch([values, [1, 2, 3]]), 5, k).time) for k in range(6)]
     assert lengths == [106, 105, 104, 103, 103, 103]
@@ -81,7 +81,7 @@ def test_bins_hold_the_weighted_mean_and_its_error(points):
 
 
 @pytest.mark.parametrize("bad", [np.nan, 0, -1, np.inf])
-def test_one_unknown_error_makes_all_points_of_its_light_curve_weigh_alike(bad):
+def test_one_unknown_error_gives_equal_weights_in_its_light_curve(bad):
     curves = batch([[1, 3], [1, 3]], error=[[bad, 0.1], [0.1, 0.2]])
     _, _, _, value, error = bin_average(curves, np.zeros(4, np.int64))
     assert value == pytest.approx([2, (1 * 100 + 3 * 25) / 125])
@@ -112,12 +112,12 @@ def test_repeated_observations_are_dropped_and_the_first_stays():
         [0, 0, 0, 0, 1, 0, 0],
         bands=("g", "r"),
     )
-    found = distinct_points(curves)
-    assert found.error == pytest.approx(
+    result = distinct_points(curves)
+    assert result.error == pytest.approx(
         [0.1, 0.2, 0.4, 0.5, 0.6, 0.7]
     )  # another value, band or object is no repetition
-    assert found.n_obs.tolist() == [4, 2]
-    assert distinct_points(found) is found
+    assert result.n_obs.tolist() == [4, 2]
+    assert distinct_points(result) is result
 
 
 @settings(deadline=None)
@@ -129,22 +129,22 @@ def test_bands_are_aligned_where_there_are_several(points):
     curves = LightCurves.from_arrays(
         list("abc"), np.concatenate([[0], np.cumsum(counts)]), value, value, band=band, bands=("g", "r", "i")
     )
-    for one, found in zip(curves, align_bands(curves), strict=True):
+    for one, result in zip(curves, align_bands(curves), strict=True):
         expected = one.value.astype(float)
         if len(set(one.band.tolist())) > 1:
             for b in set(one.band.tolist()):
                 expected[one.band == b] -= np.median(expected[one.band == b])
-        np.testing.assert_allclose(found.value, expected, atol=1e-4)
+        np.testing.assert_allclose(result.value, expected, atol=1e-4)
 
 
 def test_the_status_tells_the_first_reason():
     values = [[], [np.nan] * 5, [1, 2], [3] * 5, [1, 2, 3, 4, 5]]
     curves = batch(values)
-    found = judge(curves, finite_points(curves), 3)
-    assert found.tolist() == ["EMPTY", "NON_FINITE", "TOO_FEW_POINTS", "CONSTANT", "OK"]
+    result = cleaning_status(curves, finite_points(curves), 3)
+    assert result.tolist() == ["EMPTY", "NON_FINITE", "TOO_FEW_POINTS", "CONSTANT", "OK"]
 
 
-def in_unit(unit: str, values: list, errors: list) -> LightCurves:
+def light_curves_in(unit: str, values: list, errors: list) -> LightCurves:
     flat = [np.concatenate(xs) for xs in (values, errors)]
     offsets = np.concatenate([[0], np.cumsum([len(v) for v in values])])
     return LightCurves.from_arrays(
@@ -154,36 +154,36 @@ def in_unit(unit: str, values: list, errors: list) -> LightCurves:
 
 def test_fluxes_above_their_error_and_zero_are_significant():
     values, errors = [[2, 1, -2, 0], [3, 3, np.nan, 3, 3]], [[1, 1, 1, -1], [0, np.nan, 1, -1, 2.9]]
-    curves = in_unit("nJy", values, errors)
-    found = significant_flux(curves)
-    assert [c.value.tolist() for c in found] == [[2], [3]]
-    assert found.error == pytest.approx([1, 2.9])
-    assert significant_flux(found) is found
+    curves = light_curves_in("nJy", values, errors)
+    result = significant_flux(curves)
+    assert [c.value.tolist() for c in result] == [[2], [3]]
+    assert result.error == pytest.approx([1, 2.9])
+    assert significant_flux(result) is result
     with pytest.raises(ValueError, match="in magnitudes"):
-        significant_flux(in_unit("mag", values, errors))
+        significant_flux(light_curves_in("mag", values, errors))
 
 
 @pytest.mark.parametrize(("unit", "jansky"), [("Jy", 1.0), ("mJy", 1e-3), ("uJy", 1e-6), ("nJy", 1e-9)])
 def test_ab_magnitudes(unit, jansky):
     """A flux of 3631 Jy is magnitude 0, 3631e-10 Jy 25; one percent of error is 0.010857 mag."""
     flux = np.array([3631, 36.31, 3631e-10]) / jansky
-    found = flux_to_ab(in_unit(unit, [flux, [-1.0, 0.0]], [flux / 100, [1.0, 1.0]]))
-    assert found.unit == "mag"
-    assert found.value[:3] == pytest.approx([0, 5, 25], abs=1e-5)
-    assert found.error[:3] == pytest.approx([0.01 * 2.5 / np.log(10)] * 3, rel=1e-5)
-    assert np.isnan(found.value[3:]).all()
-    assert np.isnan(found.error[3:]).all()
+    result = flux_to_ab(light_curves_in(unit, [flux, [-1.0, 0.0]], [flux / 100, [1.0, 1.0]]))
+    assert result.unit == "mag"
+    assert result.value[:3] == pytest.approx([0, 5, 25], abs=1e-5)
+    assert result.error[:3] == pytest.approx([0.01 * 2.5 / np.log(10)] * 3, rel=1e-5)
+    assert np.isnan(result.value[3:]).all()
+    assert np.isnan(result.error[3:]).all()
 
 
 @pytest.mark.parametrize("unit", ["mag", "electron / s", "relative", "unknown", "d"])
 def test_no_ab_magnitudes_without_a_zero_point(unit):
     with pytest.raises(
-        ValueError, match="have no zero point and can't be turned into AB magnitudes: give magnitudes or flux densities"
+        ValueError, match=r"have no zero point for AB magnitudes\. Fix: give magnitudes or flux densities"
     ):
-        flux_to_ab(in_unit(unit, [[1.0]], [[0.1]]))
+        flux_to_ab(light_curves_in(unit, [[1.0]], [[0.1]]))
 
 
-def of_gaia(*curves: list) -> LightCurves:
+def gaia_curves(*curves: list) -> LightCurves:
     """Return light curves of (minutes, band) each."""
     offsets = np.concatenate([[0], np.cumsum([len(c) for c in curves], dtype=int)])
     points = [p for c in curves for p in c]
@@ -192,22 +192,29 @@ def of_gaia(*curves: list) -> LightCurves:
     return LightCurves.from_arrays(ids, offsets, 2457000 + time / 1440, time, band=band.astype(int), bands=bands)
 
 
-def kept(curves: LightCurves) -> list:
+def remaining_bands(curves: LightCurves) -> list:
     return ["".join("GBR"[b] for b in c.band) for c in alternate_bands(curves)]
 
 
-def test_bands_observed_together_take_turns():
+def test_bands_observed_together_alternate():
     G, B, R = 0, 1, 2
     visits = [(start + minute, band) for start in (0, 106, 1000, 1106) for minute, band in ((0, G), (0.6, B), (0.7, R))]
     single = [(0, B), (0.5, R), (106, R), (212, B), (212.5, R), (318, R), (319, B), (500, B), (700, B), (700.1, R)]
     far = [(0, B), (15.5, R), (31, B)]
     near = [(0, R), (14.5, B)]
-    assert kept(of_gaia(visits, single, [], far, near, [(0, G)])) == ["GBGRGBGR", "BRBRBR", "", "BRB", "B", "G"]
+    assert remaining_bands(gaia_curves(visits, single, [], far, near, [(0, G)])) == [
+        "GBGRGBGR",
+        "BRBRBR",
+        "",
+        "BRB",
+        "B",
+        "G",
+    ]
 
 
 def test_thinning_needs_order_in_time():
-    with pytest.raises(ValueError, match="sort them first"):
-        alternate_bands(of_gaia([(10, 1), (0, 2)]))
+    with pytest.raises(ValueError, match=r"Fix: curves\.sorted"):
+        alternate_bands(gaia_curves([(10, 1), (0, 2)]))
 
 
 even_minutes = st.integers(0, 100).map(lambda half: 2 * half)  # never 15 apart, which rounding decides
@@ -216,9 +223,9 @@ even_minutes = st.integers(0, 100).map(lambda half: 2 * half)  # never 15 apart,
 @settings(deadline=None)
 @given(st.lists(st.lists(st.tuples(even_minutes, st.integers(0, 2)), max_size=12), min_size=1, max_size=3))
 def test_no_two_bands_within_fifteen_minutes(curves):
-    curves = of_gaia(*[sorted(set(c)) for c in curves])
-    found = alternate_bands(curves)
-    for one, before in zip(found, curves, strict=True):
+    curves = gaia_curves(*[sorted(set(c)) for c in curves])
+    result = alternate_bands(curves)
+    for one, before in zip(result, curves, strict=True):
         minutes, band, state = one.value[one.band > 0], one.band[one.band > 0], 2
         gaps = np.abs(minutes[:, None] - minutes)[band[:, None] != band]
         assert not (gaps <= 14.99).any()
@@ -234,11 +241,11 @@ def test_no_two_bands_within_fifteen_minutes(curves):
             state = 3 - state if len(set(visit)) > 1 else visit[0]
             expected += [state] * visit.count(state)
         assert band.tolist() == expected
-    assert alternate_bands(found) is found
+    assert alternate_bands(result) is result
 
 
 def test_enough_observations_in_every_band():
-    curves = of_gaia([(0, 1), (1, 2)], [(0, 1), (1, 1)], [], [(0, 1), (1, 1), (2, 2), (3, 2), (4, 0)])
+    curves = gaia_curves([(0, 1), (1, 2)], [(0, 1), (1, 1)], [], [(0, 1), (1, 1), (2, 2), (3, 2), (4, 0)])
     assert enough_per_band(curves, 1).tolist() == [False, False, False, True]
     assert enough_per_band(curves, 1, ("BP", "RP")).tolist() == [True, False, False, True]
     assert enough_per_band(curves, 2, ("BP",)).tolist() == [False, True, False, True]

@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from goodricke import LightCurves
 from goodricke.preprocess import DenseConfig, prepare
-from goodricke.preprocess.dense import SIXTY_ONE, gaussian_trend, kepler, median_cadence, published, to_cadence
+from goodricke.preprocess.dense import PAPER_SIGMA, gaussian_trend, kepler, median_cadence, published, to_cadence
 from tests.checking import assert_same
 
 KEPT = (0, 64, 256, 1024, 2048, 8192)
@@ -21,7 +21,7 @@ def curve(n=200, step=HALF_HOUR, seed=0, unit="electron / s", start=1500.0) -> L
     return LightCurves.from_arrays([f"s{seed}n{n}"], [0, n], time, value, np.full(n, 1.0), unit=unit)
 
 
-def of(time, value, unit="electron / s") -> LightCurves:
+def light_curve(time, value, unit="electron / s") -> LightCurves:
     return LightCurves.from_arrays(["x"], [0, len(time)], time, value, unit=unit)
 
 
@@ -65,24 +65,24 @@ def test_a_light_curve_alone_and_in_company_is_the_same_to_the_bit(config):
 def test_the_trend_is_scipy_s_gaussian_of_61_samples_at_30_minutes():
     curves = curve(900)
     expected = gaussian_filter1d(curves.value, 61.0)
-    np.testing.assert_allclose(gaussian_trend(curves.value, curves, SIXTY_ONE), expected, rtol=1e-6)
+    np.testing.assert_allclose(gaussian_trend(curves.value, curves, PAPER_SIGMA), expected, rtol=1e-6)
     np.testing.assert_array_equal(gaussian_trend(curves.value, curves, 99.0, 61), expected)
 
 
 def test_a_light_curve_shorter_than_sigma_is_filtered_with_half_its_length():
     short = curve(40)
-    np.testing.assert_array_equal(gaussian_trend(short.value, short, SIXTY_ONE), gaussian_filter1d(short.value, 20))
+    np.testing.assert_array_equal(gaussian_trend(short.value, short, PAPER_SIGMA), gaussian_filter1d(short.value, 20))
 
 
 def test_the_trend_is_as_slow_in_days_at_another_cadence():
     def smooth(step):
         time = np.arange(0, 27, step)
-        return of(time, 1000 + 20 * np.sin(time / 4) + 5 * np.sin(time * 9))
+        return light_curve(time, 1000 + 20 * np.sin(time / 4) + 5 * np.sin(time * 9))
 
     slow, fast = smooth(HALF_HOUR), smooth(HALF_HOUR / 3)
-    trends = [gaussian_trend(c.value, c, SIXTY_ONE) for c in (slow, fast)]
+    trends = [gaussian_trend(c.value, c, PAPER_SIGMA) for c in (slow, fast)]
     assert np.abs(trends[1][::3] - trends[0]).max() < 0.1
-    in_samples = gaussian_trend(fast.value, fast, SIXTY_ONE, 61)[::3]
+    in_samples = gaussian_trend(fast.value, fast, PAPER_SIGMA, 61)[::3]
     assert np.abs(in_samples - trends[0]).max() > 3  # a filter in samples is another one
 
 
@@ -107,11 +107,11 @@ def test_data_about_as_slow_as_the_cadence_are_left_alone(step):
 def test_in_a_mixed_batch_only_the_fast_ones_are_averaged_and_the_order_stays():
     parts = [curve(100, HALF_HOUR, 1), curve(300, 2 / 1440, 2), curve(0), curve(1, seed=3), curve(150, 1 / 480, 4)]
     curves = LightCurves.concat(parts).with_columns(k=np.arange(5))
-    found = to_cadence(curves, HALF_HOUR)
-    assert found.ids == curves.ids
-    assert found.column("k").tolist() == [0, 1, 2, 3, 4]
-    assert found.n_obs.tolist() == [100, 20, 0, 1, 15]
-    assert found[0].value.tolist() == parts[0].value.tolist()
+    result = to_cadence(curves, HALF_HOUR)
+    assert result.ids == curves.ids
+    assert result.column("k").tolist() == [0, 1, 2, 3, 4]
+    assert result.n_obs.tolist() == [100, 20, 0, 1, 15]
+    assert result[0].value.tolist() == parts[0].value.tolist()
 
 
 def test_the_cadence_is_the_median_step():
@@ -142,7 +142,7 @@ def test_kepler_light_curves_are_only_standardised():
     curves = curve(300)
     value = curves.value.astype(float)
     value[7] = 1e5  # would be clipped
-    curves = of(curves.time, value)
+    curves = light_curve(curves.time, value)
     expected = (value - np.median(value)) / value.std()
     np.testing.assert_allclose(prepare(curves, kepler()).values[:, 0], expected, atol=1e-4)
     assert prepare(curves, DenseConfig()).n_points[0] == 299
@@ -156,12 +156,12 @@ def test_magnitudes_are_turned_over_so_that_up_is_brighter():
 def test_unsorted_light_curves_are_sorted_first():
     curves = curve(300)
     order = np.random.default_rng(1).permutation(300)
-    assert_same(prepare(of(curves.time[order], curves.value[order]), kepler()), prepare(curves, kepler()))
+    assert_same(prepare(light_curve(curves.time[order], curves.value[order]), kepler()), prepare(curves, kepler()))
 
 
 def test_negative_flux_is_flux_too():
     curves = curve(300)
-    shifted = of(curves.time, curves.value - 5000)
+    shifted = light_curve(curves.time, curves.value - 5000)
     np.testing.assert_allclose(prepare(shifted, kepler()).values, prepare(curves, kepler()).values, atol=1e-3)
 
 
@@ -170,14 +170,16 @@ def test_single_bad_points_are_dropped_and_the_rest_is_as_if_they_had_never_been
     value, time = good.value.copy(), good.time.copy()
     value[[3, 50]], value[70], time[90], time[100] = np.nan, np.inf, np.nan, np.inf
     kept = np.isfinite(value) & np.isfinite(time)
-    assert_same(prepare(of(time, value), DenseConfig()), prepare(of(time[kept], value[kept]), DenseConfig()))
+    assert_same(
+        prepare(light_curve(time, value), DenseConfig()), prepare(light_curve(time[kept], value[kept]), DenseConfig())
+    )
 
 
 BAD = {
-    "EMPTY": of([], []),
-    "NON_FINITE": of(np.arange(20.0), np.where(np.arange(20) % 2, np.nan, np.inf)),
-    "TOO_FEW_POINTS": of(np.arange(9.0), np.arange(9.0)),
-    "CONSTANT": of(np.arange(20.0), np.full(20, 3.3)),
+    "EMPTY": light_curve([], []),
+    "NON_FINITE": light_curve(np.arange(20.0), np.where(np.arange(20) % 2, np.nan, np.inf)),
+    "TOO_FEW_POINTS": light_curve(np.arange(9.0), np.arange(9.0)),
+    "CONSTANT": light_curve(np.arange(20.0), np.full(20, 3.3)),
 }
 
 
@@ -190,18 +192,18 @@ def test_what_can_not_be_used_has_a_status_and_no_points(status):
 
 
 def test_nan_times_alone_make_a_light_curve_unusable():
-    assert prepare(of(np.full(20, np.nan), np.arange(20.0)), DenseConfig()).status.tolist() == ["NON_FINITE"]
+    assert prepare(light_curve(np.full(20, np.nan), np.arange(20.0)), DenseConfig()).status.tolist() == ["NON_FINITE"]
 
 
 def test_one_point_and_constants_are_zeros_as_published():
-    for bad in (BAD["CONSTANT"], of([1.0], [5.0])):
+    for bad in (BAD["CONSTANT"], light_curve([1.0], [5.0])):
         prepared = prepare(bad, published())
         assert prepared.status.tolist() == ["OK"]
         assert (prepared.values == 0).all()
 
 
 def test_an_hour_of_two_minute_data_is_too_few_half_hours():
-    hour = of(np.arange(30) * 2 / 1440, np.sin(np.arange(30.0)))
+    hour = light_curve(np.arange(30) * 2 / 1440, np.sin(np.arange(30.0)))
     assert prepare(hour, DenseConfig()).status.tolist() == ["TOO_FEW_POINTS"]
     assert prepare(hour, DenseConfig(cadence=None)).status.tolist() == ["OK"]
 
@@ -216,8 +218,8 @@ def test_averaging_a_constant_leaves_it_constant():
 @pytest.mark.parametrize("far", [1e9, 1e16, 1e30, 1e300])
 def test_a_time_far_away_disturbs_nobody_else(far):
     time = np.arange(900) * 2 / 1440
-    stray = of(np.append(time, far), np.append(np.sin(time * 30), 0.5))
-    normal = of(time, np.cos(time * 30))
+    stray = light_curve(np.append(time, far), np.append(np.sin(time * 30), 0.5))
+    normal = light_curve(time, np.cos(time * 30))
     both = prepare(LightCurves.concat([stray, normal, stray]), DenseConfig())
     assert_same(both.take(np.array([1])), prepare(normal, DenseConfig()))
     assert both.n_points[0] == both.n_points[1] + 1

@@ -51,15 +51,15 @@ def test_the_order_of_the_observations_does_not_matter():
 @pytest.mark.parametrize("unit", ["mag", "nJy"])
 @pytest.mark.parametrize("period", [0.41, 3.3, 41.0])
 def test_a_sine_has_its_period(period, unit):
-    found = find_periods(star(period=period, unit=unit), CONFIG.search)
+    result = find_periods(star(period=period, unit=unit), CONFIG.search)
     resolution = 1 / (3 * 200)  # between frequencies tried: a third of the natural width
-    assert 1 / found.period[0] == pytest.approx(1 / period, abs=0.6 * resolution)
-    assert 0.9 < found.power[0] <= 1
+    assert 1 / result.period[0] == pytest.approx(1 / period, abs=0.6 * resolution)
+    assert 0.9 < result.power[0] <= 1
 
 
 def test_an_eclipsing_star_has_its_period_or_a_simple_fraction_of_it():
-    found = find_periods(star(800, 2.3, shape="eclipse"), CONFIG.search).period[0]
-    ratio = 2.3 / found
+    result = find_periods(star(800, 2.3, shape="eclipse"), CONFIG.search).period[0]
+    ratio = 2.3 / result
     assert ratio == pytest.approx(round(ratio), abs=0.01)
     assert round(ratio) in (1, 2, 3)
 

@@ -10,9 +10,9 @@ def test_flux_around_zero_has_no_magnitudes() -> None:
     rng = np.random.default_rng(0)
     time, flux = np.sort(rng.uniform(0, 100, 200)), rng.normal(0, 1, 200)
     both = LightCurves.from_arrays(["difference", "total"], [0, 200, 400], np.tile(time, 2), [*flux, *(flux + 20)])
-    found = prepare(both, FoldedConfig())
-    assert found.status.tolist() == ["NOT_POSITIVE", "OK"]
-    assert found.n_points[0] == 0
+    result = prepare(both, FoldedConfig())
+    assert result.status.tolist() == ["NOT_POSITIVE", "OK"]
+    assert result.n_points[0] == 0
 
 
 def test_ground_based_light_curves_are_too_sparse_to_be_detrended() -> None:

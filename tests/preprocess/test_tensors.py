@@ -106,12 +106,12 @@ def test_taking_and_joining_undo_each_other(counts, data):
 @given(st.lists(st.integers(0, 50), max_size=40), st.integers(1, 100), st.integers(1, 10))
 def test_buckets_hold_each_index_once_and_stay_within_their_limits(counts, points, rows):
     counts = np.array(counts, int)
-    pieces = list(length_buckets(counts, points, rows))
-    assert sorted(np.concatenate([*pieces, np.zeros(0, int)])) == list(range(len(counts)))
-    for piece in pieces:
-        assert 0 < len(piece) <= rows
-        assert len(piece) == 1 or len(piece) * counts[piece].max() <= points
-    longest = [counts[piece].max() for piece in pieces]
+    batches = list(length_buckets(counts, points, rows))
+    assert sorted(np.concatenate([*batches, np.zeros(0, int)])) == list(range(len(counts)))
+    for batch in batches:
+        assert 0 < len(batch) <= rows
+        assert len(batch) == 1 or len(batch) * counts[batch].max() <= points
+    longest = [counts[batch].max() for batch in batches]
     assert longest == sorted(longest, reverse=True)
 
 
@@ -137,12 +137,12 @@ def test_chunks_and_processes_change_nothing(config):
         rng.uniform(0, 90, N),
         rng.normal(15, 1, N),
     )
-    whole = prepare(curves, config)
-    for found in (prepare(curves, config, chunk=3), prepare(curves, config, workers=2, chunk=2)):
+    complete = prepare(curves, config)
+    for result in (prepare(curves, config, chunk=3), prepare(curves, config, workers=2, chunk=2)):
         for name in ("offsets", "time", "values", "context", "status", "period"):
-            np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
-        assert found.object_id.equals(whole.object_id)
-        assert found.frames == whole.frames
+            np.testing.assert_array_equal(getattr(result, name), getattr(complete, name))
+        assert result.object_id.equals(complete.object_id)
+        assert result.frames == complete.frames
 
 
 @pytest.mark.parametrize("config", [DenseConfig(), FoldedConfig()], ids=["dense", "folded"])

@@ -42,7 +42,7 @@ from goodricke.models.output import NetworkOutput
 from goodricke.models.recurrent_state import State, Update
 from goodricke.models.runtime import gpu, threads
 from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, Preprocessing, restore
-from goodricke.preprocess.multiband import context_of
+from goodricke.preprocess.multiband import object_context
 from goodricke.preprocess.tensors import Batch, StepBatch
 from goodricke.uncertainty.calibration import Calibration, Mode
 from goodricke.uncertainty.entropy import entropy
@@ -311,7 +311,7 @@ class Model:
             raise ValueError(f"{len(observations)} light curves for rows {rows} of a state of {len(state)} objects")
         if strict:
             config.refuse_unknown_bands(observations)
-        steps, context = stepper(network), context_of(observations, config) if config.columns else None
+        steps, context = stepper(network), object_context(observations, config) if config.columns else None
         state, late = recurrent_state.advance(steps, config, state, observations, rows)
         logits, embedding, targets = recurrent_state.read_out(steps, config, state, rows, context)
         counts = state.records["bands"]["count"][rows].astype(np.int64)

@@ -50,8 +50,8 @@ from goodricke.preprocess.multiband import (
     WINDOW,
     MultibandConfig,
     colours,
-    in_known_bands,
-    in_order,
+    select_bands,
+    sort_steps,
     step_window,
     to_magnitudes,
     usable_error,
@@ -200,10 +200,10 @@ def _rounds(curves: LightCurves, config: MultibandConfig, rows: NDArray[np.integ
     """Yield every object's first usable observation, every object's second, and so on, in order of time and band."""
     curves = finite_points(to_magnitudes(curves, config))
     if curves.bands != config.bands:
-        curves = in_known_bands(curves, config)
+        curves = select_bands(curves, config)
     several = (curves.n_obs > 1).any()
     if several:
-        curves = in_order(curves)
+        curves = sort_steps(curves)
     owner, error = ragged.owner(curves.offsets), usable_error(curves.error, config)
     points = _Points(rows[owner], curves.band.astype(np.int64), curves.time, curves.value.astype(np.float64), error)
     if not several:

@@ -19,15 +19,22 @@ from goodricke.preprocess.tensors import Frames, Prepared, Steps
 Preprocessing = Annotated[DenseConfig | FoldedConfig | MultibandConfig, Field(discriminator="kind")]
 
 __all__ = [
-    *("DenseConfig", "FoldedConfig", "Frames", "MultibandConfig", "Prepared", "Preprocessing", "Steps"),
-    *("prepare", "restore"),
+    "DenseConfig",
+    "FoldedConfig",
+    "Frames",
+    "MultibandConfig",
+    "Prepared",
+    "Preprocessing",
+    "Steps",
+    "prepare",
+    "restore",
 ]
 
 
 def prepare(
     curves: LightCurves, config: DenseConfig | FoldedConfig | MultibandConfig, workers: int = 1, chunk: int = 500
 ) -> Prepared:
-    """Preprocess light curves as ``config`` says.
+    """Preprocess light curves.
 
     Parameters
     ----------
@@ -39,11 +46,11 @@ def prepare(
     Returns
     -------
     Prepared
-        One entry per light curve, in order, whatever its state: see its ``status``. `Steps` for multi-band
-        configurations, else `Frames`.
+        One entry per light curve, in order, unusable ones included (see ``status``): `Steps` for a
+        `MultibandConfig`, else `Frames`.
     """
     if isinstance(config, MultibandConfig):
-        return multiband.prepare(curves, config)  # so fast that processes would not pay
+        return multiband.prepare(curves, config)  # too fast for processes to pay
     step: Callable[[LightCurves], Frames]
     if isinstance(config, DenseConfig):
         step = partial(dense.prepare, config=config)
@@ -57,7 +64,7 @@ def prepare(
 
 
 def restore(arrays: Mapping[str, Any], config: DenseConfig | FoldedConfig | MultibandConfig) -> Prepared:
-    """Return light curves preprocessed as ``config`` says from the arrays of their ``to_arrays``."""
+    """Return preprocessed light curves from the arrays of their ``to_arrays``."""
     if isinstance(config, MultibandConfig):
         return Steps.from_arrays(arrays)
     return Frames.from_arrays(arrays, getattr(config, "frames", None))

@@ -1,6 +1,7 @@
-"""Steps that every preprocessing shares, and the cuts and conversions of Becker et al. (2025, section 2).
+"""Cleaning steps shared by all kinds of preprocessing, and the cuts and conversions of Becker et al. (2025, section 2).
 
-Drop what is not finite or not significant, clip outliers, average in bins, thin out, judge the rest.
+Cuts on finite and significant values, clipping of outliers, averages in bins, thinning of visits, and the status of
+each object afterwards.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def finite_points(curves: LightCurves) -> LightCurves:
 def distinct_points(curves: LightCurves) -> LightCurves:
     """Drop observations that repeat another one of the same light curve: same band, time and value.
 
-    Archives list observations twice (overlapping fields, merged tables); taken as independent they would make errors
-    of averages too small. The first one stays.
+    Archives list observations twice (overlapping fields, merged tables). Counted as independent, they would make the
+    errors of averages too small. The first one stays.
     """
     inside = np.ones(max(len(curves.time) - 1, 0), bool)
     inside[curves.offsets[1:-1][(curves.offsets[1:-1] > 0) & (curves.offsets[1:-1] < len(curves.time))] - 1] = False
@@ -45,7 +46,7 @@ def distinct_points(curves: LightCurves) -> LightCurves:
 
 
 def significant_flux(curves: LightCurves) -> LightCurves:
-    """Return the light curves with only the observations whose flux is above 0 and above its error, itself above 0.
+    """Keep the observations whose flux is larger than its error, and both are positive.
 
     Not for difference photometry, where a source fainter than its reference is no less a measurement.
 
@@ -57,10 +58,12 @@ def significant_flux(curves: LightCurves) -> LightCurves:
     Notes
     -----
     Section 2 of the paper says the opposite ("any flux values that exceeded their associated uncertainties were
-    discarded") by a slip; its appendix A says psfFlux > psfFluxErr.
+    discarded"); its appendix A has psfFlux > psfFluxErr, which is used here.
     """
     if curves.in_magnitudes:
-        raise ValueError("significant_flux is for fluxes, and these light curves are in magnitudes; leave the cut out")
+        raise ValueError(
+            "significant_flux is for fluxes, and these light curves are in magnitudes. Fix: leave the cut out"
+        )
     good = is_significant(curves)
     return curves if good.all() else curves.where(good)
 
@@ -86,8 +89,8 @@ def flux_to_ab(curves: LightCurves) -> LightCurves:
     """
     factor = factor_to(u.Unit(curves.unit, parse_strict="silent"), "nJy")
     if factor is None:
-        why = "have no zero point and can't be turned into AB magnitudes: give magnitudes or flux densities (mJy, nJy)"
-        raise ValueError(f"light curves in {curves.unit} {why}, or say their --unit if it is another")
+        fix = "give magnitudes or flux densities (mJy, nJy), or the right --unit"
+        raise ValueError(f"light curves in {curves.unit} have no zero point for AB magnitudes. Fix: {fix}")
     flux, error = (np.asarray(part, np.float64) * factor for part in (curves.value, curves.error))
     magnitude, sigma = units.ab_magnitudes(flux, error)
     return replace(curves, value=magnitude.astype(np.float32), error=sigma.astype(np.float32), unit="mag")
@@ -96,7 +99,7 @@ def flux_to_ab(curves: LightCurves) -> LightCurves:
 def alternate_bands(
     curves: LightCurves, pair: tuple[str, str] = ("BP", "RP"), within: float = 15 / 1440
 ) -> LightCurves:
-    """Thin out two bands observed at the same time, as Gaia's BP and RP, so that they take turns.
+    """Thin out two bands observed at the same time, as Gaia's BP and RP, so that they alternate.
 
     Parameters
     ----------
@@ -115,13 +118,13 @@ def alternate_bands(
     Notes
     -----
     The paper (section 2.1) removes one of two observations in different bands within 15 minutes, "to maintain the
-    alternating cadence", and doesn't say which one. Here: the observations in the two bands fall into visits, broken
-    where a gap is longer than ``within``. A visit with one band stays. Of a visit with both, the band stays that the
-    visit before didn't leave last; the first band of the pair if there was none before. So no two observations left
-    are of different bands and within 15 minutes, and doing it again changes nothing.
+    alternating cadence", without naming which. Here the observations in the two bands are grouped into visits,
+    separated by gaps longer than ``within``. A visit in one band stays. A visit in both keeps the band that the
+    previous visit did not keep; without a previous visit, the first band of the pair. So no two remaining observations
+    are of different bands and within 15 minutes, and the operation is idempotent.
     """
     if not curves.is_sorted.all():
-        raise ValueError("alternate_bands needs light curves in order of time; sort them first, curves.sorted()")
+        raise ValueError("alternate_bands needs light curves in order of time. Fix: curves.sorted()")
     which = np.array([pair.index(name) if name in pair else -1 for name in curves.bands])[curves.band]
     points = np.flatnonzero(which >= 0)
     if not len(points):
@@ -131,24 +134,24 @@ def alternate_bands(
     new_visit = new_curve | np.append(True, np.diff(curves.time[points]) > within)
     visit, begin = np.cumsum(new_visit) - 1, np.flatnonzero(new_visit)
     seconds, counts = np.add.reduceat(which[points], begin), np.diff(np.append(begin, len(points)))
-    chosen = _take_turns(seconds, counts, new_curve[begin])
+    chosen = _alternate(seconds, counts, new_curve[begin])
     keep = np.ones(len(curves.time), bool)
     keep[points] = which[points] == chosen[visit]
     return curves if keep.all() else curves.where(keep)
 
 
-def _take_turns(seconds: NDArray[np.int64], counts: NDArray[np.int64], first: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the band, 0 or 1, that stays of each visit (V,).
+def _alternate(seconds: NDArray[np.int64], counts: NDArray[np.int64], first: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return which band, 0 or 1, each visit keeps (V,).
 
     Parameters
     ----------
     seconds, counts : int64 (V,)
-        How many observations are in band 1, and in either.
+        Number of observations in band 1, and in both bands together.
     first : bool (V,)
         Whether the visit is the first of its light curve.
     """
     mixed = (seconds > 0) & (seconds < counts)
-    start = np.where(mixed, 0, seconds > 0)  # what stays where a row of mixed visits begins, or the one band there is
+    start = np.where(mixed, 0, seconds > 0)  # the band kept at the start of a run of mixed visits, or the only band
     index = np.arange(len(counts))
     anchor = np.maximum.accumulate(np.where(first | ~mixed, index, 0))
     return (start[anchor] + index - anchor) % 2
@@ -156,17 +159,17 @@ def _take_turns(seconds: NDArray[np.int64], counts: NDArray[np.int64], first: ND
 
 def enough_per_band(curves: LightCurves, fewest: int, bands: tuple[str, ...] | None = None) -> NDArray[np.bool_]:
     """Return which objects (n,) have at least ``fewest`` observations in every band of ``bands``, or of the batch."""
-    wanted = curves.bands if bands is None else bands
+    names = curves.bands if bands is None else bands
     counts = [
-        ragged.total(np.array([name == band for name in curves.bands])[curves.band], curves.offsets) for band in wanted
+        ragged.total(np.array([name == band for name in curves.bands])[curves.band], curves.offsets) for band in names
     ]
-    return np.all([count >= fewest for count in counts], axis=0) if wanted else np.ones(len(curves), bool)
+    return np.all([count >= fewest for count in counts], axis=0) if names else np.ones(len(curves), bool)
 
 
 def align_bands(curves: LightCurves) -> LightCurves:
-    """Return light curves of several bands with each band's median subtracted, so that they can be taken together.
+    """Subtract each band's median from light curves of several bands, so that the bands can be combined.
 
-    Light curves of one band are left as they are.
+    Light curves of one band stay unchanged.
     """
     bands = len(curves.bands)
     if bands == 1 or not len(curves.time):
@@ -199,11 +202,7 @@ def clip_outliers(curves: LightCurves, sigma: float, rounds: int) -> LightCurves
     sigma : float
         In standard deviations (ddof 0) of the light curve itself, 10 in the paper (section 4.3).
     rounds : int
-        Median and deviation are computed anew after each; light curves that lose nothing are left alone.
-
-    Notes
-    -----
-    The first round compares every light curve; later ones only those that changed.
+        Median and deviation are computed anew in each round, for the light curves that changed in the one before.
     """
     keep = np.ones(len(curves.time), bool)
     rows = np.arange(len(curves))
@@ -225,7 +224,7 @@ def clip_outliers(curves: LightCurves, sigma: float, rounds: int) -> LightCurves
 def bin_average(
     curves: LightCurves, index: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Average observations that share light curve and bin, weighting by inverse variance where errors are known.
+    """Average observations that share light curve and bin, weighted by inverse variance where all errors are valid.
 
     Parameters
     ----------
@@ -244,29 +243,29 @@ def bin_average(
         Averages, and the error of the average (NaN where errors are unknown).
     """
     error = curves.error.astype(np.float64)
-    known = np.isfinite(error) & (error > 0)
-    whole = ragged.spread(ragged.total(~known, curves.offsets) == 0, curves.offsets)
-    weight = np.where(whole, 1 / np.square(np.where(known, error, 1.0)), 1.0)
+    valid = np.isfinite(error) & (error > 0)
+    weighted = ragged.spread(ragged.total(~valid, curves.offsets) == 0, curves.offsets)
+    weight = np.where(weighted, 1 / np.square(np.where(valid, error, 1.0)), 1.0)
     width, levels = int(index.max(initial=0)) + 1, None
-    if width > 2**62 // max(len(curves), 1):  # a stray time far away: number the bins anew, lest the keys overflow
+    if width > 2**62 // max(len(curves), 1):  # a stray time far away: renumber the bins, else the keys overflow
         levels, index = np.unique(index, return_inverse=True)
         width = len(levels)
     keys, inverse = np.unique(ragged.owner(curves.offsets) * width + index, return_inverse=True)
     weights = np.bincount(inverse, weight, len(keys))
     averages = [np.bincount(inverse, weight * x, len(keys)) / weights for x in (curves.time, curves.value)]
-    unknown = np.bincount(inverse, ~whole, len(keys)) > 0
+    unweighted = np.bincount(inverse, ~weighted, len(keys)) > 0
     counts = np.bincount(keys // width, minlength=len(curves))
     bins = keys % width if levels is None else levels[keys % width]
-    return ragged.offsets_from_counts(counts), bins, *averages, np.where(unknown, np.nan, 1 / np.sqrt(weights))
+    return ragged.offsets_from_counts(counts), bins, *averages, np.where(unweighted, np.nan, 1 / np.sqrt(weights))
 
 
-def judge(read: LightCurves, cleaned: LightCurves, fewest: int) -> NDArray[np.str_]:
-    """Return the status of each object, (n,): ``OK``, ``EMPTY``, ``NON_FINITE``, ``TOO_FEW_POINTS`` or ``CONSTANT``."""
+def cleaning_status(curves: LightCurves, cleaned: LightCurves, fewest: int) -> NDArray[np.str_]:
+    """Return the status of each object (n,): ``OK``, ``EMPTY``, ``NON_FINITE``, ``TOO_FEW_POINTS`` or ``CONSTANT``."""
     spread = ragged.extreme(cleaned.value, cleaned.offsets, np.maximum) - ragged.extreme(
         cleaned.value, cleaned.offsets, np.minimum
     )
     return np.select(
-        [read.n_obs == 0, cleaned.n_obs == 0, cleaned.n_obs < fewest, spread == 0],
+        [curves.n_obs == 0, cleaned.n_obs == 0, cleaned.n_obs < fewest, spread == 0],
         ["EMPTY", "NON_FINITE", "TOO_FEW_POINTS", "CONSTANT"],
         "OK",
     )

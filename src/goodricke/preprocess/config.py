@@ -1,4 +1,4 @@
-"""`PreprocessingConfig`: what the configurations of all kinds of preprocessing have in common."""
+"""`PreprocessingConfig`: the base of the configurations of all kinds of preprocessing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from goodricke.data.lightcurves import LightCurves
 
 
 class PreprocessingConfig(BaseModel):
-    """How light curves are preprocessed; part of a model's bundle."""
+    """Settings of a preprocessing; part of a model's bundle."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    family: ClassVar[str] = "astrafier"  # of the networks that take light curves preprocessed like this
+    family: ClassVar[str] = "astrafier"  # family of the networks that read its output
 
     def check_unit(self, curves: LightCurves) -> None:
-        """Raise ValueError if light curves are in a unit that a model with this preprocessing can't take."""
+        """Raise ValueError if light curves are in a unit that the model can't use."""
 
     def refuse_unknown_bands(self, curves: LightCurves) -> None:
-        """Raise ValueError if light curves have observations in a band that a model doesn't know."""
+        """Raise ValueError if light curves have observations in a band that the model lacks."""

@@ -1,4 +1,4 @@
-"""Dense space photometry as ASTRAFier takes it (section 4.3): clip, detrend, start at zero, standardise."""
+"""Dense space photometry for ASTRAFier (section 4.3): clipping, detrending, times from zero, standardised flux."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from pydantic import Field
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.preprocess.cleaning import align_bands, bin_average, clip_outliers, distinct_points, finite_points, judge
+from goodricke.preprocess.cleaning import (
+    align_bands,
+    bin_average,
+    cleaning_status,
+    clip_outliers,
+    distinct_points,
+    finite_points,
+)
 from goodricke.preprocess.config import PreprocessingConfig
 from goodricke.preprocess.tensors import Frames
 
-FEWEST_SAMPLES = 3  # in the detrending's sigma: with fewer the trend is the light curve itself
-SIXTY_ONE = 61 / 48  # days: the paper's 61 samples of 30 minutes
+FEWEST_SAMPLES = 3  # per sigma of the detrending: with fewer the trend would be the light curve itself
+PAPER_SIGMA = 61 / 48  # days: the paper's 61 samples of 30 minutes
 
 
 class DenseConfig(PreprocessingConfig):
     """Steps of section 4.3, part of a model's bundle; the defaults are the paper's for TESS.
 
-    Kepler light curves are only standardised: `kepler`. `published` repeats the published code to the bit of its
-    rounding: 61 samples whatever the cadence, 1,171 frames, times cut to 32 bits before they are differenced.
+    `kepler` only standardises. `published` reproduces the published code, rounding included: a sigma of 61 samples
+    at any cadence, 1,171 frames, times cast to 32 bits before they are differenced.
     """
 
     columns: ClassVar[tuple[str, ...]] = ()  # per-object context columns: none
@@ -33,15 +40,17 @@ class DenseConfig(PreprocessingConfig):
     distinct: bool = Field(True, description="drop observations that repeat another one")
     clip_sigma: float | None = Field(10.0, gt=0, description="standard deviations from the median; null: no clipping")
     clip_rounds: int = Field(5, ge=1)
-    detrend: float | None = Field(SIXTY_ONE, gt=0, description="sigma of the Gaussian filter [d]; null: no detrending")
-    detrend_samples: int | None = Field(None, ge=1, description="sigma in samples instead, whatever the cadence")
+    detrend: float | None = Field(
+        PAPER_SIGMA, gt=0, description="sigma of the Gaussian filter [d]; null: no detrending"
+    )
+    detrend_samples: int | None = Field(None, ge=1, description="sigma in samples instead, at any cadence")
     cadence: float | None = Field(1 / 48, gt=0, description="light curves sampled faster are averaged to this [d]")
-    frames: int | None = Field(None, ge=1, description="cut and pad every light curve to so many points")
-    constant: Literal["refuse", "zeros"] = Field("refuse", description="what becomes of a light curve without spread")
+    frames: int | None = Field(None, ge=1, description="cut and pad every light curve to this many points")
+    constant: Literal["refuse", "zeros"] = Field("refuse", description="treatment of a light curve without spread")
     single_precision_time: bool = Field(False, description="cast times to 32 bits before they are differenced")
 
     def resolved(self, curves: LightCurves) -> DenseConfig:
-        """Return the configuration: nothing in it follows from the training light curves."""
+        """Return the configuration: nothing in it depends on the training light curves."""
         return self
 
     @property
@@ -61,7 +70,7 @@ def kepler() -> DenseConfig:
 
 
 def published() -> DenseConfig:
-    """Return what the published code does to every light curve, for weights trained with it."""
+    """Return the preprocessing of the published code, for weights trained with it."""
     return DenseConfig(
         fewest=1,
         distinct=False,
@@ -79,8 +88,8 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
     Parameters
     ----------
     curves : LightCurves
-        In flux of any unit, quality flags applied by the reader; magnitudes are turned over so that up is brighter.
-        Several bands are taken together, each less its median.
+        In flux of any unit, quality flags applied by the reader. Magnitudes change sign, so that up is brighter.
+        Several bands are combined, each less its median.
     config : DenseConfig
 
     Returns
@@ -97,7 +106,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
     observations = cleaned.n_obs
     if config.cadence is not None:
         cleaned = to_cadence(cleaned, config.cadence)
-    status = judge(curves, cleaned, config.fewest)
+    status = cleaning_status(curves, cleaned, config.fewest)
     cadence = None
     if config.detrend is not None and config.detrend_samples is None:
         cadence = median_cadence(cleaned)
@@ -114,7 +123,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
     return Frames(
         object_id=curves.object_id,
         offsets=cleaned.offsets,
-        time=_from_zero(cleaned, config.single_precision_time),
+        time=_elapsed_days(cleaned, config.single_precision_time),
         values=standardise(flux, cleaned.offsets)[:, None],
         context=np.zeros((len(curves), 0), np.float32),
         status=status,
@@ -124,7 +133,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
 
 
 def to_cadence(curves: LightCurves, cadence: float) -> LightCurves:
-    """Average light curves sampled at less than 3/4 of ``cadence`` [d] in bins of it; leave the others as they are."""
+    """Average light curves sampled at less than 3/4 of ``cadence`` [d] in bins of it; the others stay."""
     step = median_cadence(curves)
     fast = step < 0.75 * cadence
     if not fast.any():
@@ -143,8 +152,8 @@ def to_cadence(curves: LightCurves, cadence: float) -> LightCurves:
     )
     if fast.all():
         return averaged
-    rest = curves.where(ragged.spread(~fast, curves.offsets))
-    joined = LightCurves.concat([averaged, rest])
+    slow = curves.where(ragged.spread(~fast, curves.offsets))
+    joined = LightCurves.concat([averaged, slow])
     order = np.arange(len(curves)) + np.where(fast, 0, len(curves))
     return joined[order]
 
@@ -165,19 +174,19 @@ def gaussian_trend(
     samples: int | None = None,
     cadence: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the slow trend of each light curve, (N,): a Gaussian filter over its samples, blind to gaps.
+    """Return the slow trend of each light curve, (N,): a Gaussian filter over its samples, gaps ignored.
 
     Parameters
     ----------
     flux : float32 (N,)
     curves : LightCurves
-        Whose times give the cadence.
+        Their times give the cadence.
     days : float
         Sigma of the filter [d], divided by each light curve's median cadence.
     samples : int, optional
         Sigma in samples instead.
     cadence : float64 (n,), optional
-        The light curves' `median_cadence`, if known.
+        The light curves' `median_cadence`, computed by default.
 
     Notes
     -----
@@ -211,7 +220,7 @@ def _cut(curves: LightCurves, frames: int) -> LightCurves:
     return curves.where(place < frames)
 
 
-def _from_zero(curves: LightCurves, single: bool) -> NDArray[np.float32]:
+def _elapsed_days(curves: LightCurves, single: bool) -> NDArray[np.float32]:
     """Return times [d] from each light curve's first point, differenced in 64 bits unless ``single``."""
     time = curves.time.astype(np.float32) if single else curves.time
     first = np.zeros(len(curves), time.dtype)

@@ -1,9 +1,9 @@
-"""Sparse light curves for a dense network: folded on the period found in the light curve itself, binned in phase.
+"""Sparse light curves for a dense network: folded on the period of its own periodogram, binned in phase.
 
-Ground-based surveys see a star once a night or less, so that neighbouring points of an RR Lyrae star belong to
-different cycles and a convolution over them sees noise. Folded, neighbours in the sequence are neighbours in phase.
-Two cycles are folded because a periodogram finds eclipsing binaries at half their period. The phase bins are spaced in
-"time" as if taken every 30 minutes, the cadence for which the positional encoding was made.
+Ground-based surveys observe a star once a night or less. Neighbouring points of an RR Lyrae star then belong to
+different cycles, and a convolution over them sees noise. After folding, neighbours in the sequence are neighbours in
+phase. Two cycles are folded because a periodogram gives half the period of eclipsing binaries. The phase bins are 30
+minutes apart in "time", the cadence for which the positional encoding was designed.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from goodricke.preprocess.cleaning import (
     align_bands,
     band_statistics,
     bin_average,
+    cleaning_status,
     clip_outliers,
     distinct_points,
     finite_points,
-    judge,
 )
 from goodricke.preprocess.config import PreprocessingConfig
 from goodricke.preprocess.periods import PeriodSearch, find_periods
 from goodricke.preprocess.tensors import Frames
 
-CADENCE = 1 / 48  # days between phase bins, as the positional encoding sees them
-MOST_LOST = 0.2  # fraction of fluxes without magnitude from which on the rest says little
+CADENCE = 1 / 48  # days between phase bins, for the positional encoding
+MOST_NONPOSITIVE = 0.2  # fraction of fluxes without magnitude from which on an object is NOT_POSITIVE
 CONTEXT = (
     "log10 period [d]",
     "periodogram power",
@@ -57,19 +57,18 @@ class FoldedConfig(PreprocessingConfig):
     clip_rounds: int = Field(5, ge=0)
     search: PeriodSearch = PeriodSearch()
     bands: tuple[str, ...] | None = Field(
-        None, description="whose colours and ratios of amplitude the network is told; those of the data if several"
+        None, description="colours and amplitude ratios of these bands are context; of the data's bands if several"
     )
-
-    level: bool = Field(False, description="the network is also told the median magnitude, in each of the bands")
+    level: bool = Field(False, description="the median magnitude in each of the bands is context too")
 
     def resolved(self, curves: LightCurves) -> FoldedConfig:
-        """Fill in what was left to follow from the training light curves: the bands, if there are several."""
+        """Return the configuration with the training light curves' bands, if these are several and none are set."""
         used = tuple(curves.bands[b] for b in np.unique(curves.band))
         return self if self.bands is not None or len(used) < 2 else self.model_copy(update={"bands": used})
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Pairs of bands that have a colour."""
+        """Pairs of bands, one colour each."""
         return list(combinations(range(len(self.bands or ())), 2))
 
     @property
@@ -79,7 +78,7 @@ class FoldedConfig(PreprocessingConfig):
 
     @property
     def context(self) -> int:
-        """Numbers per object: `CONTEXT`, a colour and a ratio of amplitudes for each pair of bands, their levels."""
+        """Numbers per object: `CONTEXT`, a colour and an amplitude ratio per pair of bands, the bands' levels."""
         return len(CONTEXT) + 2 * len(self.pairs) + self.level * max(len(self.bands or ()), 1)
 
 
@@ -89,8 +88,7 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Frames:
     Parameters
     ----------
     curves : LightCurves
-        In magnitudes or positive flux; several bands are taken together, each less its
-        median.
+        In magnitudes or positive flux. Several bands are combined, each less its median.
     config : FoldedConfig
 
     Returns
@@ -99,14 +97,14 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Frames:
         Values (M, 2): brightness (up is brighter), median 0 and standard deviation 1 over the observations, and its
         error in the same unit (0 if unknown). Context (n, 7 or more): see `FoldedConfig.context`, NaN where unknown.
     """
-    lost = _without_magnitude(curves)
+    nonpositive = _nonpositive_fraction(curves)
     curves = in_magnitudes(curves)
     distinct = distinct_points(finite_points(curves))
     cleaned = clip_outliers(align_bands(distinct).sorted(), config.clip_sigma, config.clip_rounds)
     period, power = find_periods(cleaned, config.search)
     observations = cleaned.n_obs
-    status = judge(curves, cleaned, config.fewest)
-    status = np.where((status == "OK") & (lost >= MOST_LOST), "NOT_POSITIVE", status)
+    status = cleaning_status(curves, cleaned, config.fewest)
+    status = np.where((status == "OK") & (nonpositive >= MOST_NONPOSITIVE), "NOT_POSITIVE", status)
     status = np.where((status == "OK") & ~np.isfinite(period), "NO_PERIOD", status)
     cleaned = cleaned.where(ragged.spread(status == "OK", cleaned.offsets))
 
@@ -114,13 +112,13 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Frames:
     scale = ragged.std(cleaned.value, cleaned.offsets)
     phase = _phase(cleaned, period)
     index = np.minimum((phase * config.bins).astype(np.int64), config.bins - 1)
-    index = _from_faintest(cleaned, index, config.bins)
+    index = _faintest_first(cleaned, index, config.bins)
     offsets, bins, _, value, error = bin_average(cleaned, index)
     value = -(value - ragged.spread(centre, offsets)) / ragged.spread(scale, offsets)
     error = np.nan_to_num(error / ragged.spread(scale, offsets))
     shape = [np.log10(period), power, *_shape(cleaned, centre, scale), _roughness(value, offsets)]
     context = np.stack([*shape, *_colours(distinct, config), *_levels(distinct, config)], 1)
-    # without errors there is no noise, and quantised magnitudes have quantiles that coincide: unknown is NaN
+    # NaN also for infinite ratios, as those of quantised magnitudes whose quantiles coincide
     context = np.where(np.isfinite(context), context, np.nan)
     return Frames(
         object_id=curves.object_id,
@@ -134,20 +132,20 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Frames:
     )
 
 
-def _without_magnitude(curves: LightCurves) -> NDArray[np.float64]:
+def _nonpositive_fraction(curves: LightCurves) -> NDArray[np.float64]:
     """Return the fraction of each light curve's finite fluxes that are not positive, (n,); 0 for magnitudes."""
     if curves.in_magnitudes:
         return np.zeros(len(curves))
     finite = np.isfinite(curves.value)
     with np.errstate(invalid="ignore"):
-        lost = ragged.total(finite & (curves.value <= 0), curves.offsets) / ragged.total(finite, curves.offsets)
-    return np.nan_to_num(lost)
+        fraction = ragged.total(finite & (curves.value <= 0), curves.offsets) / ragged.total(finite, curves.offsets)
+    return np.nan_to_num(fraction)
 
 
 def in_magnitudes(curves: LightCurves) -> LightCurves:
-    """Return the light curves in magnitudes, -2.5 log10 of a flux in the data's unit, or as they are if in magnitudes.
+    """Return magnitudes, -2.5 log10 of a flux in the data's unit; light curves in magnitudes stay unchanged.
 
-    Fluxes that are not positive become NaN: they have no magnitude.
+    Fluxes that are not positive have no magnitude and become NaN.
     """
     if curves.in_magnitudes:
         return curves
@@ -164,7 +162,7 @@ def _phase(curves: LightCurves, period: NDArray[np.float64]) -> NDArray[np.float
     return cycles - np.floor(cycles)
 
 
-def _from_faintest(curves: LightCurves, index: NDArray[np.int64], bins: int) -> NDArray[np.int64]:
+def _faintest_first(curves: LightCurves, index: NDArray[np.int64], bins: int) -> NDArray[np.int64]:
     """Renumber phase bins so that each light curve starts at its faintest eighth of a cycle, (N,)."""
     n, eighth = len(curves), max(bins // 16, 1)
     key = ragged.owner(curves.offsets) * bins + index
@@ -196,7 +194,7 @@ def _colours(curves: LightCurves, config: FoldedConfig) -> list[NDArray[np.float
     """Return colours [mag], then log10 ratios of standard deviation, of the pairs of bands, each (n,)."""
     if not config.pairs:
         return []
-    level, width = (_of_bands(x, curves.bands, config.bands or ()) for x in band_statistics(curves))  # (n, bands)
+    level, width = (_band_columns(x, curves.bands, config.bands or ()) for x in band_statistics(curves))  # (n, bands)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.log10(width)
         return [level[:, i] - level[:, j] for i, j in config.pairs] + [
@@ -205,18 +203,18 @@ def _colours(curves: LightCurves, config: FoldedConfig) -> list[NDArray[np.float
 
 
 def _levels(curves: LightCurves, config: FoldedConfig) -> list[NDArray[np.float64]]:
-    """Return the median magnitude in each band of the configuration, of all observations without any, each (n,)."""
+    """Return the median magnitude in each band of the configuration, or over all observations if it has none, (n,)."""
     if not config.level:
         return []
     if not config.bands:
         return [ragged.median(curves.value, curves.offsets)]
-    return list(_of_bands(band_statistics(curves)[0], curves.bands, config.bands).T)
+    return list(_band_columns(band_statistics(curves)[0], curves.bands, config.bands).T)
 
 
-def _of_bands(x: NDArray[np.float64], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[np.float64]:
-    """Return the columns of the bands ``want``, NaN for those not in ``have``."""
+def _band_columns(x: NDArray[np.float64], bands: tuple[str, ...], selection: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return the columns of the bands ``selection``, NaN for those not in ``bands``."""
     missing = np.full(len(x), np.nan)
-    return np.stack([x[:, have.index(band)] if band in have else missing for band in want], 1)
+    return np.stack([x[:, bands.index(band)] if band in bands else missing for band in selection], 1)
 
 
 def _roughness(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:

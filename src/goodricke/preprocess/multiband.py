@@ -1,8 +1,8 @@
 """Sparse multi-band light curves as sequences of steps, one per observation (Becker et al. 2025, section 3.1).
 
 A step exists from the third observation of a band on. It holds the last two differences of time and magnitude within
-the band, the observation's error, the colours known by then, and the time since the previous observation in any band.
-Nothing in a step depends on later observations, so a light curve cut short gives the same steps, cut short.
+the band, the observation's error, the colours so far, and the time since the previous observation in any band. No step
+depends on later observations: the steps of a truncated light curve are the first steps of the complete one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ WINDOW = 2  # differences per step (w of section 3.1), at stride 1
 
 
 class MultibandConfig(PreprocessingConfig):
-    """How multi-band light curves become steps; part of a model's bundle."""
+    """Settings of the steps of multi-band light curves; part of a model's bundle."""
 
     family: ClassVar[str] = "multiband"
 
     kind: Literal["multiband"] = "multiband"
-    bands: tuple[str, ...] = Field((), description="that the model knows; those of the training light curves if empty")
+    bands: tuple[str, ...] = Field((), description="of the model; those of the training light curves if empty")
     brightness: Literal["magnitude", "asinh"] | None = Field(
         None, description="asinh magnitudes for fluxes, which may be negative (Lupton et al. 1999); follows the data"
     )
@@ -41,17 +41,15 @@ class MultibandConfig(PreprocessingConfig):
         gt=0,
         description="flux at which asinh magnitudes turn from linear to logarithmic; the data's median error",
     )
-    unit: str | None = Field(None, description="of the fluxes, if asinh magnitudes are made of them; the data's")
-    level: bool = Field(
-        False, description="a step also holds the magnitude itself and log10 of its error, not differences alone"
-    )
-    columns: tuple[str, ...] = Field((), description="numbers per object that the central network is told, NaN allowed")
+    unit: str | None = Field(None, description="of the fluxes of asinh magnitudes; the data's")
+    level: bool = Field(False, description="steps also hold the magnitude and log10 of its error")
+    columns: tuple[str, ...] = Field((), description="numbers per object for the central network, NaN allowed")
     alternate: tuple[str, str] | None = Field(
-        None, description="two bands observed together, as Gaia's BP and RP: of each visit one is used, in turns"
+        None, description="two bands observed together, as Gaia's BP and RP: one of them per visit is used, alternating"
     )
     fewest: int = Field(1, ge=1, description="steps below which an object is TOO_FEW_POINTS")
-    shortest: float = Field(1e-5, gt=0, description="time differences below this [d] count as this")
-    smallest_error: float = Field(1e-3, gt=0, description="errors below this [mag] count as this")
+    shortest: float = Field(1e-5, gt=0, description="smallest time difference [d]")
+    smallest_error: float = Field(1e-3, gt=0, description="smallest error [mag]")
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -69,7 +67,7 @@ class MultibandConfig(PreprocessingConfig):
         return len(self.pairs) + 1 + len(self.columns)
 
     def resolved(self, curves: LightCurves) -> MultibandConfig:
-        """Fill in what was left to follow from the training light curves: bands, brightness and softening."""
+        """Return the configuration with bands, brightness and softening of the training light curves where unset."""
         used = [curves.bands[b] for b in np.unique(curves.band)]
         changes: dict[str, Any] = {} if self.bands else {"bands": tuple(used)}
         brightness = self.brightness or ("magnitude" if curves.in_magnitudes else "asinh")
@@ -81,16 +79,16 @@ class MultibandConfig(PreprocessingConfig):
         return self.model_copy(update=changes | {"brightness": brightness})
 
     def check_unit(self, curves: LightCurves) -> None:
-        """Raise ValueError if light curves have no magnitudes, and no fluxes that become the model's magnitudes."""
+        """Raise ValueError if the unit can't be converted to the model's magnitudes."""
         to_magnitudes(curves[:0], self)
 
     def refuse_unknown_bands(self, curves: LightCurves) -> None:
-        """Raise ValueError if light curves have observations in a band that the model doesn't know."""
+        """Raise ValueError if light curves have observations in a band that the model lacks."""
         unknown = [curves.bands[b] for b in np.unique(curves.band) if curves.bands[b] not in self.bands]
         if unknown:
             raise ValueError(
-                f"the model knows the bands {', '.join(self.bands)}, not {', '.join(unknown)}. "
-                "Leave --strict out to do without these observations"
+                f"the model has the bands {', '.join(self.bands)}, not {', '.join(unknown)}. "
+                "Fix: without --strict these observations are left out"
             )
 
 
@@ -100,39 +98,41 @@ def prepare(curves: LightCurves, config: MultibandConfig) -> Steps:
     Parameters
     ----------
     curves : LightCurves
-        Magnitudes, or fluxes with ``brightness="asinh"``. Of observations of one band and instant the first counts,
-        of visits in two bands that ``alternate`` one (section 2.1; see `goodricke.preprocess.cleaning`).
+        Magnitudes, or fluxes with ``brightness="asinh"``. Of several observations in one band at one time the first
+        counts; of a visit in two bands that ``alternate``, one (section 2.1; see
+        `goodricke.preprocess.cleaning.alternate_bands`).
     config : MultibandConfig
         With all its fields resolved.
 
     Returns
     -------
     Steps
-        Status ``EMPTY``, ``NON_FINITE``, ``UNKNOWN_BAND`` if no observation is in a known band, ``TOO_FEW_POINTS``
-        with fewer steps than ``config.fewest``.
+        Status ``EMPTY``, ``NON_FINITE``, ``UNKNOWN_BAND`` without an observation in the model's bands,
+        ``TOO_FEW_POINTS`` with fewer steps than ``config.fewest``.
 
     Raises
     ------
     ValueError
-        If fluxes come to a model of magnitudes or the other way round, or if a column that the model needs is missing.
+        If fluxes can't be converted to the model's magnitudes, magnitudes come to a model of fluxes, or a context
+        column is missing.
     """
     finite = finite_points(to_magnitudes(curves, config))
-    known = in_order(in_known_bands(finite, config))
-    known = known if config.alternate is None else alternate_bands(known, config.alternate)
-    owner, band = ragged.owner(known.offsets), known.band
-    time, magnitude = known.time, known.value.astype(np.float64)
-    rank, previous = _within_bands(owner, band, len(config.bands))
+    usable = sort_steps(select_bands(finite, config))
+    usable = usable if config.alternate is None else alternate_bands(usable, config.alternate)
+    owner, band = ragged.owner(usable.offsets), usable.band
+    time, magnitude = usable.time, usable.value.astype(np.float64)
+    rank, previous = _band_ranks(owner, band, len(config.bands))
     since = np.where(rank > 0, time - time[previous], np.nan)
     change = np.where(rank > 0, magnitude - magnitude[previous], np.nan)
     log_since = np.log10(np.maximum(since, config.shortest))
-    error = usable_error(known.error, config)
+    error = usable_error(usable.error, config)
     window = step_window(config, log_since[previous], log_since, change[previous], change, magnitude, error)
     keep = rank >= WINDOW
     means = _running_means(owner, band, magnitude, rank, len(config.bands))
-    offsets = ragged.select(keep, known.offsets)
-    few = np.diff(offsets) < config.fewest
+    offsets = ragged.select(keep, usable.offsets)
+    short = np.diff(offsets) < config.fewest
     status = np.select(
-        [curves.n_obs == 0, finite.n_obs == 0, known.n_obs == 0, few],
+        [curves.n_obs == 0, finite.n_obs == 0, usable.n_obs == 0, short],
         ["EMPTY", "NON_FINITE", "UNKNOWN_BAND", "TOO_FEW_POINTS"],
         "OK",
     )
@@ -146,17 +146,17 @@ def prepare(curves: LightCurves, config: MultibandConfig) -> Steps:
         wait=_wait(owner, time, config)[keep].astype(np.float32),
         time=time[keep],
         rank=rank[keep] - WINDOW,
-        context=context_of(curves, config),
+        context=object_context(curves, config),
         status=status,
-        observations=known.n_obs,
+        observations=usable.n_obs,
         bands=len(config.bands),
     )
 
 
 def usable_error(error: NDArray[np.floating], config: MultibandConfig) -> NDArray[np.float64]:
-    """Return errors [mag] that can be divided by: 1 where unknown, not below ``config.smallest_error``."""
-    known = np.nan_to_num(error.astype(np.float64), nan=1.0, posinf=1.0, neginf=1.0)
-    return np.maximum(known, config.smallest_error)
+    """Return positive errors [mag]: 1 where unknown, at least ``config.smallest_error``."""
+    finite = np.nan_to_num(error.astype(np.float64), nan=1.0, posinf=1.0, neginf=1.0)
+    return np.maximum(finite, config.smallest_error)
 
 
 def step_window(
@@ -168,13 +168,13 @@ def step_window(
     magnitude: NDArray[np.floating],
     error: NDArray[np.floating],
 ) -> NDArray[np.float64]:
-    """Return what a band network sees of steps, (M, width), from log10 time differences, changes and the rest, (M,)."""
+    """Return the input of a band network, (M, width), from arrays (M,) of log10 time differences, changes, ...."""
     level = [magnitude, np.log10(error)] if config.level else []
     return np.stack([log_before, log_since, change_before, change, *level], 1)
 
 
-def context_of(curves: LightCurves, config: MultibandConfig) -> NDArray[np.float32]:
-    """Return the columns of the light curves' table of objects that the model is told, (n, columns).
+def object_context(curves: LightCurves, config: MultibandConfig) -> NDArray[np.float32]:
+    """Return the model's context columns from the light curves' table of objects, (n, columns).
 
     Raises
     ------
@@ -185,32 +185,32 @@ def context_of(curves: LightCurves, config: MultibandConfig) -> NDArray[np.float
     missing = [name for name in config.columns if name not in table.column_names]
     if missing:
         raise ValueError(
-            f"the model is told {', '.join(missing)} of each object, and the light curves come without. "
-            f"Add the columns to the table of light curves; it has {', '.join(table.column_names) or 'none'}"
+            f"the model needs the columns {', '.join(missing)}, which the light curves lack. "
+            f"Fix: add them to the table of light curves; it has {', '.join(table.column_names) or 'none'}"
         )
     columns = [table[name].to_numpy().astype(np.float32) for name in config.columns]
     return np.stack(columns, 1) if columns else np.zeros((len(curves), 0), np.float32)
 
 
 def to_magnitudes(curves: LightCurves, config: MultibandConfig) -> LightCurves:
-    """Return magnitudes as the model takes them: plain ones, or asinh magnitudes of fluxes of any sign.
+    """Return the model's magnitudes: plain ones, or asinh magnitudes of fluxes of any sign.
 
     With softening s the asinh magnitude of flux f is ``-2.5 / ln 10 * asinh(f / 2s)``, which is a logarithm for f >> s
     and linear through zero; its error is ``2.5 / ln 10 * e / sqrt(f^2 + 4 s^2)``. For a model of plain magnitudes,
-    flux densities that are larger than their errors become AB magnitudes, and others are left out.
+    flux densities larger than their errors become AB magnitudes; the others are dropped.
 
     Raises
     ------
     ValueError
-        If magnitudes come to a model of fluxes, or the units don't go together.
+        If magnitudes come to a model of fluxes, or the units are incompatible.
     """
     if config.brightness == "magnitude":
         plain = curves.in_magnitudes or curves.unit == "unknown"
         return curves if plain else flux_to_ab(significant_flux(curves))
     if curves.in_magnitudes:
         raise ValueError(
-            f"the model takes fluxes, and the light curves are in {curves.unit}. Give fluxes, or take a model of "
-            "magnitudes (`goodricke models list`); if they are fluxes, say their --unit"
+            f"the model takes fluxes, and the light curves are in {curves.unit}. Fix: give fluxes, use a model of "
+            "magnitudes (`goodricke models list`), or give the --unit if they are fluxes"
         )
     twice = 2 * (config.softening or 1.0)
     flux, error = curves.value * _factor(curves.unit, config.unit), curves.error * _factor(curves.unit, config.unit)
@@ -219,13 +219,13 @@ def to_magnitudes(curves: LightCurves, config: MultibandConfig) -> LightCurves:
     return replace(curves, value=value, error=error, unit="mag (asinh)")
 
 
-def _factor(unit: str, wanted: str | None) -> float:
-    """Return what fluxes are multiplied by to be in the model's unit; 1 if either doesn't say more than "flux"."""
-    if wanted is None or unit == wanted or {unit, wanted} & {"flux", "unknown"}:
+def _factor(unit: str, target: str | None) -> float:
+    """Return the factor from a unit of flux to the model's; 1 if either of them is unspecified ("flux")."""
+    if target is None or unit == target or {unit, target} & {"flux", "unknown"}:
         return 1.0
-    factor = factor_to(units.Unit(unit, parse_strict="silent"), wanted)
+    factor = factor_to(units.Unit(unit, parse_strict="silent"), target)
     if factor is None:
-        raise ValueError(f"the model takes fluxes in {wanted}, and the light curves are in {unit}; give --unit if not")
+        raise ValueError(f"the model takes fluxes in {target}, and the light curves are in {unit}. Fix: --unit")
     return factor
 
 
@@ -234,8 +234,8 @@ def colours(means: NDArray[np.float64], config: MultibandConfig) -> NDArray[np.f
     return np.stack([means[:, i] - means[:, j] for i, j in config.pairs], 1) if config.pairs else means[:, :0]
 
 
-def in_known_bands(curves: LightCurves, config: MultibandConfig) -> LightCurves:
-    """Keep observations in the model's bands, numbered as the model numbers them."""
+def select_bands(curves: LightCurves, config: MultibandConfig) -> LightCurves:
+    """Keep the observations in the model's bands, with the model's band numbers."""
     unknown = len(config.bands)
     place = [config.bands.index(b) if b in config.bands else unknown for b in curves.bands]
     band = np.array(place, np.uint8)[curves.band]
@@ -245,25 +245,25 @@ def in_known_bands(curves: LightCurves, config: MultibandConfig) -> LightCurves:
     return replace(curves, band=band, bands=config.bands)
 
 
-def in_order(curves: LightCurves) -> LightCurves:
-    """Sort each light curve by time, then band, and keep the first of the observations of one band and instant."""
+def sort_steps(curves: LightCurves) -> LightCurves:
+    """Sort each light curve by time, then band; of several observations in one band at one time keep the first."""
     owner = ragged.owner(curves.offsets)
     order = np.lexsort((curves.band, curves.time, owner))
     time, band = curves.time[order], curves.band[order]
-    again = np.zeros(len(order), bool)
-    again[1:] = (np.diff(time) == 0) & (np.diff(band) == 0) & (np.diff(owner) == 0)
+    repeated = np.zeros(len(order), bool)
+    repeated[1:] = (np.diff(time) == 0) & (np.diff(band) == 0) & (np.diff(owner) == 0)
     value, error = curves.value[order], curves.error[order]
     ordered = replace(curves, time=time, band=band, value=value, error=error)
-    return ordered.where(~again) if again.any() else ordered
+    return ordered.where(~repeated) if repeated.any() else ordered
 
 
 class _Ranks(NamedTuple):
-    rank: NDArray[np.int64]  # (N,) how many observations of the same object and band come before
-    previous: NDArray[np.int64]  # (N,) index of the one before; itself for the first
+    rank: NDArray[np.int64]  # (N,) number of earlier observations of the same object and band
+    previous: NDArray[np.int64]  # (N,) index of the previous one; its own for the first
 
 
-def _within_bands(owner: NDArray[np.int64], band: NDArray[np.uint8], bands: int) -> _Ranks:
-    """Count the observations of each object and band; they must be in order of object and time."""
+def _band_ranks(owner: NDArray[np.int64], band: NDArray[np.uint8], bands: int) -> _Ranks:
+    """Rank observations, in order of object and time, within their object and band."""
     series = owner * bands + band
     order = np.argsort(series, kind="stable")
     first = np.ones(len(order), bool)
@@ -280,16 +280,16 @@ def _running_means(
 ) -> NDArray[np.float64]:
     """Return the mean magnitude of each band up to and including each observation, (N, bands), NaN before a step.
 
-    Sums run over the whole batch and are differenced at each object's start, from magnitudes less the object's first,
-    so that a bright neighbour costs no digits.
+    Sums run over the whole batch and are differenced at each object's start. The object's first magnitude is subtracted
+    before, so that a bright neighbour costs no digits.
     """
     result = np.full((len(owner), bands), np.nan)
     start = np.searchsorted(owner, owner, side="left")
     for b in range(bands):
-        mine = band == b
+        in_band = band == b
         zero = magnitude[start] if len(start) else magnitude
-        running = np.cumsum(np.where(mine, magnitude - zero, 0.0))
-        count = np.cumsum(mine)
+        running = np.cumsum(np.where(in_band, magnitude - zero, 0.0))
+        count = np.cumsum(in_band)
         before = start - 1
         total = running - np.where(before >= 0, running[before], 0.0)
         number = count - np.where(before >= 0, count[before], 0)

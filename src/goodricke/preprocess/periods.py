@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from goodricke.data.lightcurves import LightCurves
 
-MOST_FREQUENCIES = 5_000_000  # two centuries of observations; beyond, a stray time would ask for all the memory
+MOST_FREQUENCIES = 5_000_000  # two centuries of observations; a stray time further away would need all the memory
 
 
 class PeriodSearch(BaseModel):
-    """Where to look for periods: from ``shortest`` to the light curve's whole span."""
+    """The range of a period search: from ``shortest`` to the time span of the light curve."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,7 +23,7 @@ class PeriodSearch(BaseModel):
 
 
 class Periods(NamedTuple):
-    """What `find_periods` found, one entry per light curve, NaN where nothing can be found."""
+    """Periods, one per light curve, NaN where no search is possible."""
 
     period: NDArray[np.float64]  # (n,) [d]
     power: NDArray[np.float64]  # (n,) normalised Lomb-Scargle power at the period, 0 to 1
@@ -36,7 +36,7 @@ def find_periods(curves: LightCurves, search: PeriodSearch | None = None) -> Per
     ----------
     curves : LightCurves
         Finite times and values; fewer than five points, no spread in time or value, or times so far apart that more
-        than `MOST_FREQUENCIES` would have to be tried give NaN. Bands are taken together.
+        than `MOST_FREQUENCIES` would have to be tried give NaN. Bands are combined.
     search : PeriodSearch, optional
 
     Returns
@@ -45,14 +45,13 @@ def find_periods(curves: LightCurves, search: PeriodSearch | None = None) -> Per
 
     Notes
     -----
-    A sine finds eclipsing and ellipsoidal variables at half their orbital period. The highest peak is
-    taken as it is: deciding between the highest peaks by phase dispersion recovered fewer of the catalogue's periods in
-    a trial on Catalina variables.
+    A sine fits eclipsing and ellipsoidal variables at half their orbital period. The highest peak is final: a choice
+    among the highest peaks by phase dispersion recovered fewer catalogue periods of Catalina variables.
     """
     search = search or PeriodSearch()
     bounds = zip(curves.offsets[:-1], curves.offsets[1:], strict=True)
-    found = [_highest_peak(curves.time[a:b], curves.value[a:b], curves.error[a:b], search) for a, b in bounds]
-    period, power = np.array(found, np.float64).reshape(-1, 2).T
+    peaks = [_highest_peak(curves.time[a:b], curves.value[a:b], curves.error[a:b], search) for a, b in bounds]
+    period, power = np.array(peaks, np.float64).reshape(-1, 2).T
     return Periods(period, power)
 
 
@@ -86,12 +85,12 @@ def periodogram(
     if (1 / search.shortest - 1 / span) / step > MOST_FREQUENCIES:
         return None
     count = max(int((1 / search.shortest - 1 / span) / step), 3)
-    known = np.isfinite(error).all() and (error > 0).all()
+    weighted = np.isfinite(error).all() and (error > 0).all()
     frequency = np.asarray(1 / span + step * np.arange(count), np.float64)
     power = lombscargle(
         time - time.min(),
         value.astype(np.float64),
-        error.astype(np.float64) if known else None,
+        error.astype(np.float64) if weighted else None,
         fmin=frequency[0],
         fmax=frequency[-1],
         Nf=count,

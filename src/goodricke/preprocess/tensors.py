@@ -1,4 +1,4 @@
-"""The output of preprocessing: `Prepared`, ragged light curves that become padded or packed batches of tensors.
+"""Preprocessed light curves: `Prepared`, ragged arrays that become padded or packed batches of tensors.
 
 `Frames` are the points of light curves for a network that reads a whole light curve at once (`dense`, `folded`);
 `Steps` are those of multi-band light curves for a network that reads one observation after another (`multiband`).
@@ -30,20 +30,20 @@ class Batch(NamedTuple):
     context: Tensor | None  # (B, context) float32
 
     def to(self, device: Any) -> Batch:
-        """Return the batch on a device; a mask that leaves nothing out stays behind."""
-        moved = (None if x is None else x.to(device, non_blocking=True) for x in self._without_mask(device))
+        """Return the batch on a device; for a GPU without a mask that is True everywhere."""
+        moved = (None if x is None else x.to(device, non_blocking=True) for x in self._drop_full_mask(device))
         return Batch(*moved)  # type: ignore[arg-type]
 
     def pin_memory(self) -> Batch:
-        """Return the batch in memory from which a GPU fetches it while the program goes on."""
+        """Return the batch in pinned memory, which a GPU copies asynchronously."""
         return Batch(*(None if x is None else x.pin_memory() for x in self))  # type: ignore[arg-type]
 
-    def _without_mask(self, device: Any) -> Batch:
-        """Return the batch without a mask if a GPU does without; asking it afterwards would mean to wait for it."""
+    def _drop_full_mask(self, device: Any) -> Batch:
+        """Drop a mask that is True everywhere before the copy to a GPU; a check on the GPU would wait for it."""
         import torch
 
-        here = torch.device(device).type == "cpu" or self.mask is None or self.mask.device.type != "cpu"
-        return self if here or not self.mask.all() else self._replace(mask=None)  # type: ignore[union-attr]
+        keep = torch.device(device).type == "cpu" or self.mask is None or self.mask.device.type != "cpu"
+        return self if keep or not self.mask.all() else self._replace(mask=None)  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +57,7 @@ class Prepared(ABC):
     context : float32 (n, columns)
         Numbers per object, NaN where unknown; no column if the network takes none.
     status : str (n,)
-        ``"OK"`` or why the object can't be classified; such an object has no points.
+        ``"OK"`` or the reason why the object can't be classified; it then has no points.
     """
 
     POINT_FIELDS: ClassVar[tuple[str, ...]]  # names of the arrays with a row per point
@@ -79,11 +79,11 @@ class Prepared(ABC):
     @property
     @abstractmethod
     def n_obs(self) -> NDArray[np.int64]:
-        """Number of observations that the points stand for, (n,), counted for unusable objects too."""
+        """Number of observations behind the points, (n,), also of unusable objects."""
 
     @property
     def padded(self) -> NDArray[np.int64]:
-        """Number of points that each object takes in a batch of objects of its length, (n,)."""
+        """Number of points of each object in a batch of objects of its length, (n,)."""
         return self.n_points
 
     @property
@@ -93,7 +93,7 @@ class Prepared(ABC):
 
     @property
     def table_columns(self) -> dict[str, NDArray | None]:
-        """Columns (n,) that `goodricke.Predictions` gets of preprocessing."""
+        """Columns (n,) of preprocessing for `goodricke.Predictions`."""
         return {}
 
     def take(self, rows: NDArray[np.int64]) -> Self:
@@ -115,13 +115,12 @@ class Prepared(ABC):
         ----------
         rows : int64 (B,), optional
         multiple : int
-            Where batches are padded: to the longest object, rounded up to a multiple of this unless all are of one
-            length.
+            Padded length: that of the longest object, rounded up to a multiple of this unless all have one length.
         """
 
     @abstractmethod
     def to_arrays(self) -> dict[str, NDArray]:
-        """Return arrays that ``from_arrays`` makes the same of, for a file without pickle."""
+        """Return the arrays that ``from_arrays`` restores the object from, for a file without pickle."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -131,15 +130,15 @@ class Frames(Prepared):
     Parameters
     ----------
     time : float32 (N,)
-        Days since each light curve's first point (or what stands for them, see `goodricke.preprocess.folded`).
+        Days since each light curve's first point; positions of phase bins for `goodricke.preprocess.folded`.
     values : float32 (N, channels)
         Standardised brightness first.
     frames : int, optional
-        Length to pad every batch to, for networks whose answer depends on it (the published ASTRAFier).
+        Length to pad every batch to, for networks whose output depends on it (the published ASTRAFier).
     observations : int64 (n,), optional
-        Observations left of each light curve after cleaning, before averaging; its points by default.
+        Observations of each light curve after cleaning, before averaging; its points by default.
     period : float64 (n,), optional
-        On which each light curve was folded [d].
+        Period of the fold [d].
     """
 
     POINT_FIELDS = ("time", "values")
@@ -153,12 +152,12 @@ class Frames(Prepared):
 
     @property
     def n_obs(self) -> NDArray[np.int64]:
-        """Number of observations that the points stand for, (n,), counted for unusable objects too."""
+        """Number of observations behind the points, (n,), also of unusable objects."""
         return self.n_points if self.observations is None else self.observations
 
     @property
     def padded(self) -> NDArray[np.int64]:
-        """Number of points that each object takes in a batch, (n,): ``frames``, or its own."""
+        """Number of points of each object in a batch, (n,): ``frames``, or its own."""
         return self.n_points if self.frames is None else np.full(len(self), self.frames)
 
     @property
@@ -173,8 +172,8 @@ class Frames(Prepared):
         rows = np.arange(len(self)) if rows is None else rows
         counts = self.n_points[rows]
         longest = max(counts.max(initial=0), 1)
-        alike = counts.min(initial=longest) == longest
-        mask = np.arange(self.frames or (longest if alike else rounded_up(longest, multiple))) < counts[:, None]
+        equal = counts.min(initial=longest) == longest
+        mask = np.arange(self.frames or (longest if equal else rounded_up(longest, multiple))) < counts[:, None]
         points, _ = ragged.gather(rows, self.offsets)
         values = np.zeros((*mask.shape, self.values.shape[1]), np.float32)
         time = np.zeros(mask.shape, np.float32)
@@ -183,7 +182,7 @@ class Frames(Prepared):
         return Batch(torch.from_numpy(values), torch.from_numpy(time), torch.from_numpy(mask), context)
 
     def to_arrays(self) -> dict[str, NDArray]:
-        """Return arrays that `from_arrays` makes the same of, for a file without pickle."""
+        """Return the arrays that `from_arrays` restores the object from, for a file without pickle."""
         names = ("offsets", "time", "values", "context", "status", "n_obs")
         ids = np.array(self.object_id.to_pylist(), dtype=str)
         period = {} if self.period is None else {"period": self.period}
@@ -191,7 +190,7 @@ class Frames(Prepared):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray], frames: int | None = None) -> Frames:
-        """Return what `to_arrays` was called on; without status and numbers of observations, all objects are usable."""
+        """Restore the object of `to_arrays`; without a status, all objects are usable."""
         ids = pa.array(arrays["object_id"].tolist(), pa.string())
         return cls(
             object_id=ids,
@@ -204,7 +203,7 @@ class Frames(Prepared):
 
     @staticmethod
     def concat(parts: Sequence[Frames]) -> Frames:
-        """Join light curves that were prepared in pieces."""
+        """Concatenate prepared light curves."""
         if len(parts) == 1:
             return parts[0]
         return replace(
@@ -241,7 +240,7 @@ def length_buckets(counts: NDArray[np.int64], points: int, rows: int) -> Iterato
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Steps(Prepared):
-    """The steps of multi-band light curves, ``M`` in all, in order of time (equal times: in order of the bands).
+    """The steps of multi-band light curves, ``M`` in all, in order of time, then band.
 
     Parameters
     ----------
@@ -260,9 +259,9 @@ class Steps(Prepared):
     rank : int64 (M,)
         Number of earlier steps of the same object and band.
     observations : int64 (n,)
-        Finite ones in known bands, repeated ones once.
+        Number of finite observations in the model's bands, repeated ones counted once.
     bands : int
-        How many bands the configuration has.
+        Number of bands of the configuration.
     """
 
     POINT_FIELDS = ("band", "window", "error", "colour", "wait", "time", "rank")
@@ -283,19 +282,19 @@ class Steps(Prepared):
         return self.observations
 
     def cut(self, rows: NDArray[np.int64], counts: NDArray[np.int64]) -> Steps:
-        """Return the objects in ``rows`` (n',) after their first ``counts`` (n',) steps; they have as many."""
+        """Return the objects in ``rows`` (n',) cut to their first ``counts`` (n',) steps."""
         offsets = ragged.offsets_from_counts(counts)
         points = np.arange(offsets[-1]) + ragged.spread(self.offsets[rows] - offsets[:-1], offsets)
         return self._select(rows, points, offsets)
 
     def to_arrays(self) -> dict[str, NDArray]:
-        """Return arrays that `from_arrays` makes the same of, for a file without pickle."""
+        """Return the arrays that `from_arrays` restores the object from, for a file without pickle."""
         ids = np.array(self.object_id.to_pylist(), dtype=str)
         return {name: np.asarray(x) for name, x in vars(self).items() if name != "object_id"} | {"object_id": ids}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray]) -> Steps:
-        """Return the steps that `to_arrays` was called on."""
+        """Restore the steps of `to_arrays`."""
         values: dict[str, Any] = {f.name: arrays[f.name] for f in fields(cls)}
         values["object_id"] = pa.array(values["object_id"].tolist(), pa.string())
         return cls(**values | {"bands": int(values["bands"])})
@@ -308,12 +307,12 @@ class Steps(Prepared):
 class Series(NamedTuple):
     """Sequences of different lengths in the order in which a recurrent network reads them, without padding.
 
-    First the first step of every sequence, the longest sequence first, then the second steps, and so on: the order of
+    The first steps of all sequences, the longest sequence first, then the second steps, and so on: the order of
     `torch.nn.utils.rnn.PackedSequence`.
     """
 
     steps: Tensor  # (M_b,) int64, into the steps of the batch
-    sizes: Tensor  # (T,) int64 on the CPU, how many sequences have a first, second, ... step
+    sizes: Tensor  # (T,) int64 on the CPU, number of sequences with a first, second, ... step
 
 
 class StepBatch(NamedTuple):
@@ -343,19 +342,19 @@ def step_batch(steps: Steps) -> StepBatch:
     row = ragged.owner(steps.offsets)
     place = np.arange(len(row)) - ragged.spread(steps.offsets[:-1], steps.offsets)
     extras = np.concatenate([steps.colour, steps.wait[:, None], steps.context[row]], 1)
-    mine = [np.flatnonzero(steps.band == b) for b in range(steps.bands)]
+    of_band = [np.flatnonzero(steps.band == b) for b in range(steps.bands)]
     last = steps.offsets[1:][steps.n_points > 0] - 1
     return StepBatch(
         torch.from_numpy(steps.window),
         torch.from_numpy(extras),
-        tuple(_series(m, row[m], steps.rank[m]) for m in mine),
+        tuple(_series(m, row[m], steps.rank[m]) for m in of_band),
         _series(np.arange(len(row)), row, place),
         torch.from_numpy(last),
     )
 
 
 def _series(index: NDArray[np.int64], row: NDArray[np.int64], place: NDArray[np.int64]) -> Series:
-    """Order steps, each of sequence ``row`` at ``place`` in it, as `Series` says."""
+    """Return steps in the order of `Series`, from their sequence ``row`` and their ``place`` in it."""
     import torch
 
     longest_first = np.argsort(np.argsort(-np.bincount(row), kind="stable"), kind="stable") if len(row) else row

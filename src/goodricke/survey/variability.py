@@ -28,10 +28,10 @@ from goodricke.io import Unreadable, read_batches
 from goodricke.preprocess.cleaning import (
     align_bands,
     band_statistics,
+    cleaning_status,
     clip_outliers,
     distinct_points,
     finite_points,
-    judge,
 )
 from goodricke.preprocess.periods import Periodogram, PeriodSearch, periodogram
 from goodricke.survey.jobs import lock_folder, run_in_order
@@ -112,7 +112,7 @@ def dominant_variability(
     distinct = distinct_points(finite_points(curves)).sorted()
     level, relative = _in_relative_magnitudes(distinct)
     cleaned = clip_outliers(align_bands(relative), sigma=10, rounds=5)
-    status = judge(curves, cleaned, limits.fewest)
+    status = cleaning_status(curves, cleaned, limits.fewest)
     numbers = np.full((7, len(curves)), np.nan)
     spectra: list[NDArray[np.float16] | None] = [None] * len(curves)
     for i in np.flatnonzero(status == "OK"):
