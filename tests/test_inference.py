@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke import LightCurves, Predictions, classify, inference
+from goodricke.io import Unreadable
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
@@ -30,7 +31,7 @@ def make(preprocessing=None, **sizes) -> Model:
         for parameter in network.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
     about = BundleConfig(name="tiny", classes=("A", "B", "C"), network=config.model_dump(), preprocessing=preprocessing)
-    return Model(about, network, replace(Calibration.none(3), one_pass=Scaling.of_temperature(1.3, 3)), "0123456789ab")
+    return Model(about, network, replace(Calibration.identity(3), one_pass=Scaling.from_temperature(1.3, 3)), "0123456789ab")
 
 
 def star(n: int, name: str | None = None) -> LightCurves:
@@ -244,7 +245,7 @@ def multiband_model() -> Model:
         network=network.config.model_dump(),
         preprocessing=preprocessing,
     )
-    return Model(about, network.eval(), replace(Calibration.none(3), one_pass=Scaling.of_temperature(1.7, 3)))
+    return Model(about, network.eval(), replace(Calibration.identity(3), one_pass=Scaling.from_temperature(1.7, 3)))
 
 
 def two_bands(n: int, cut: int | None = None) -> LightCurves:
@@ -276,3 +277,42 @@ def test_the_last_step_is_the_answer_and_each_step_that_of_the_light_curve_so_fa
 def test_only_multi_band_models_answer_at_every_step():
     with pytest.raises(TypeError, match="whole light curves"):
         inference.step_probabilities(MODEL, prepare(STARS, MODEL.preprocessing))
+
+
+# ---- light curves of another kind -----------------------------------------------------------------------------------
+
+
+def test_light_curves_in_a_unit_that_the_model_cannot_take_have_a_row_that_says_so(caplog):
+    model, curves = multiband_model(), replace(two_bands(30), unit="electron / s").with_columns(ra=[1.5])
+    refused = classify(curves, model)
+    assert refused.column("status").tolist() == ["WRONG_UNIT"]
+    assert refused.table["p_A"].to_pylist() == refused.table["class"].to_pylist() == [None]
+    assert refused.column("ra").tolist() == [1.5]
+    assert "electron / s" in caplog.text
+    joined = Predictions.concat([classify(two_bands(30), model), refused])
+    assert joined.ok.tolist() == [True, False]
+
+
+def test_batches_are_classified_as_their_light_curves_together():
+    batches = [
+        (STARS[:2], []),
+        (None, [Unreadable("folder/bad.fits", "is damaged", "download it again")]),
+        (STARS[2:], []),
+    ]
+    predictions, failures = inference.classify_batches(batches, MODEL, passes=2)
+    assert predictions.column("status").tolist() == ["OK"] * 6 + ["UNREADABLE"]
+    assert predictions.column("source").tolist()[-1] == "folder/bad.fits"
+    assert [failure.path for failure in failures] == ["folder/bad.fits"]
+    together = classify(STARS, MODEL, passes=2)
+    for name in ("p_A", "std_B", "entropy"):
+        np.testing.assert_allclose(predictions.column(name)[:6], together.column(name), atol=2e-6)
+
+
+def test_each_warning_comes_once():
+    messages = []
+    checks = inference.InputChecks(multiband_model().config, lambda *message: messages.append(message[0] % message[1:]))
+    for _ in range(2):
+        checks.check(replace(two_bands(30), bands=("g", "i")))
+    assert messages == [
+        "observations in i are left out: bands knows g, r. If one of these is meant, say so: --band i=g"
+    ]

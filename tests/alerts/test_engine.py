@@ -424,7 +424,7 @@ def calibrated() -> Model:
     detector = fit_detector("mahalanobis", done.embedding[ok], logits, label)
     score, stratum = detector.score(done.embedding[ok], logits).astype(np.float32), stratum_of(steps, edges)
     novelty = Novelty(detector, score, stratum.astype(np.int16), edges)
-    sets = Conformal.of(done.probabilities[ok], label, steps, edges)
+    sets = Conformal.fit(done.probabilities[ok], label, steps, edges)
     model.calibration = replace(model.calibration, sets={"stream": sets}, novelty={"stream": novelty})
     return model
 

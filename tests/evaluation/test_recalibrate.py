@@ -250,9 +250,9 @@ def test_what_was_true_of_the_former_calibration_goes(temperature: float, compar
         "- Training: 1 h.\n- Temperatures, fitted on validation objects: 0.9 (one pass), 0.8 (mean of\n"
         "  Monte-Carlo passes).\n\n| network minus | accuracy |\n|---|---|\n| forest | 0.1 |\n\n## Scores\n"
     )
-    scaling = Scaling.of_temperature(temperature, 3)
-    model: Any = SimpleNamespace(folder=tmp_path, name="old", calibration=Calibration.none(3))
-    result: Any = SimpleNamespace(calibration=Calibration(scaling, Scaling.of_temperature(1.0, 3)))
+    scaling = Scaling.from_temperature(temperature, 3)
+    model: Any = SimpleNamespace(folder=tmp_path, name="old", calibration=Calibration.identity(3))
+    result: Any = SimpleNamespace(calibration=Calibration(scaling, Scaling.from_temperature(1.0, 3)))
     card = _card(model, result)
     assert "Temperatures" not in card
     assert "passes)" not in card

@@ -32,7 +32,7 @@ def make(preprocessing=None, temperature=1.7, name="tiny", **sizes) -> Model:
     about = BundleConfig(
         name=name, classes=("A", "B", "C"), network=config.model_dump(mode="json"), preprocessing=preprocessing
     )
-    return Model(about, network, replace(Calibration.none(3), one_pass=Scaling.of_temperature(temperature, 3)))
+    return Model(about, network, replace(Calibration.identity(3), one_pass=Scaling.from_temperature(temperature, 3)))
 
 
 def inputs(model: Model, counts=(20, 1, 7), frames=None) -> Frames:
@@ -189,7 +189,7 @@ def test_a_slip_in_a_configuration_is_told_in_a_line(folder):
 
 
 def test_an_unknown_model_lists_the_shipped_ones(tmp_path, monkeypatch):
-    for place in ("bundle", "names"):
+    for place in ("bundle", "hub"):
         monkeypatch.setattr(f"goodricke.models.{place}.SHIPPED", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no model 'nix': neither a folder .* \(none\)"):
         load_model("nix")

@@ -46,7 +46,7 @@ def calibrated_model(folded_model: Model, stars: LightCurves, tmp_path_factory: 
     """Return a narrow network on folded light curves, with a calibration that changes every probability."""
     classes = len(folded_model.classes)
     vector = Scaling("vector", np.array([0.5, 1.5, 2.0]), np.array([0.3, -0.2, 0.1]))
-    model = Model(folded_model.config, folded_model.network, Calibration(vector, Scaling.of_temperature(2.0, classes)))
+    model = Model(folded_model.config, folded_model.network, Calibration(vector, Scaling.from_temperature(2.0, classes)))
     few = prepare(stars[:3], model.preprocessing)
     return model.save(tmp_path_factory.mktemp("models") / "calibrated", "# tiny", few)
 

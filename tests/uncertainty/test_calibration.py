@@ -1,4 +1,6 @@
-"""Temperature scaling and the calibration error, on samplers whose calibration is known."""
+"""Scalings and the calibration error on samplers of known calibration, and the files of a calibration."""
+
+import json
 
 import numpy as np
 import pytest
@@ -6,12 +8,16 @@ from scipy.special import softmax
 
 from goodricke.uncertainty.calibration import (
     KINDS,
+    Calibration,
     Scaling,
     calibration_error,
     choose_scaling,
     fit_scaling,
     fit_temperature,
 )
+from goodricke.uncertainty.novelty import KINDS as NOVELTY_KINDS
+from goodricke.uncertainty.novelty import Novelty, fit_detector
+from goodricke.uncertainty.prediction_sets import Conformal
 
 
 def sample(n=20000, classes=4, sharpness=1.5, seed=0) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +60,7 @@ def test_the_error_is_the_weighted_gap_of_the_bins():
     assert calibration_error(p, label, bins=20) == pytest.approx(expected)
 
 
-def test_being_sure_and_right_is_no_error():
+def test_confident_and_right_is_no_error():
     assert calibration_error(np.eye(3), np.arange(3)) == 0
     assert calibration_error(np.eye(3), np.array([1, 2, 0])) == pytest.approx(1)
 
@@ -75,9 +81,9 @@ def loss(scaling: Scaling, logits: np.ndarray, label: np.ndarray) -> float:
 @pytest.mark.parametrize("kind", ["vector", "dirichlet"])
 def test_a_tilt_towards_a_class_is_undone(kind):
     bad, good, label = tilted()
-    found = fit_scaling(bad[None], label, kind).probabilities(bad)
-    np.testing.assert_allclose(found, softmax(good, 1), atol=0.08)
-    assert np.abs(found - softmax(good, 1)).mean() < 0.01
+    result = fit_scaling(bad[None], label, kind).probabilities(bad)
+    np.testing.assert_allclose(result, softmax(good, 1), atol=0.08)
+    assert np.abs(result - softmax(good, 1)).mean() < 0.01
 
 
 def test_dirichlet_undoes_a_mixing_of_classes_that_a_vector_can_not():
@@ -85,10 +91,10 @@ def test_dirichlet_undoes_a_mixing_of_classes_that_a_vector_can_not():
     mixed = good @ (np.eye(4) + 0.5 * np.roll(np.eye(4), 1, 0))
     losses = {kind: loss(fit_scaling(mixed[None], label, kind), mixed, label) for kind in KINDS}
     assert losses["dirichlet"] < losses["vector"] - 0.05
-    assert losses["dirichlet"] < loss(Scaling.of_temperature(1, 4), good, label) + 0.01
+    assert losses["dirichlet"] < loss(Scaling.from_temperature(1, 4), good, label) + 0.01
 
 
-def test_the_simplest_map_that_does_is_chosen():
+def test_the_simplest_sufficient_map_is_chosen():
     logits, label = sample(1500)
     assert choose_scaling(2 * logits[None], label)[0].kind == "temperature"
     bad, _, label = tilted()
@@ -101,7 +107,7 @@ def test_few_objects_get_a_temperature_only():
 
 
 def test_left_out_probabilities_come_from_other_stars():
-    """A star's objects don't teach the map that judges them: changing their labels leaves their probabilities."""
+    """The probabilities of a star's objects don't depend on their own labels."""
     logits, label = sample(200)
     star = np.arange(200) // 4
     changed = label.copy()
@@ -121,14 +127,14 @@ def test_monte_carlo_passes_are_averaged_after_the_map():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_probabilities_are_those_whatever_is_added_to_all_logits(kind):
+def test_a_constant_added_to_all_logits_changes_nothing(kind):
     bad, _, label = tilted(300)
     scaling = fit_scaling(bad[None], label, kind)
     p = scaling.probabilities(bad.astype(np.float32))
     np.testing.assert_allclose(p.sum(1), 1)
     np.testing.assert_allclose(scaling.probabilities(bad + 1000), p, atol=1e-6)
-    alone = np.stack([scaling.probabilities(row) for row in bad.astype(np.float32)])
-    np.testing.assert_allclose(alone, p, rtol=1e-12)
+    single = np.stack([scaling.probabilities(row) for row in bad.astype(np.float32)])
+    np.testing.assert_allclose(single, p, rtol=1e-12)
 
 
 def test_a_class_without_objects_is_not_ruled_out():
@@ -136,3 +142,71 @@ def test_a_class_without_objects_is_not_ruled_out():
     rows = label != 3
     chosen, _ = choose_scaling(bad[None, rows], label[rows])
     assert chosen.kind == "temperature"
+
+
+# ---- files ---------------------------------------------------------------------------------------------------------
+
+
+def calibration(kind="vector", detector="mahalanobis") -> Calibration:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, 300)
+    logits = (rng.normal(size=(300, 3)) + 2 * np.eye(3)[label]).astype(np.float32)
+    x = rng.normal(size=(300, 5)).astype(np.float32)
+    scaling = fit_scaling(logits[None], label, kind)
+    points = rng.integers(1, 30, 300)
+    sets = {m: Conformal.fit(scaling.probabilities(logits), label, points, e) for m, e in MODES.items()}
+    fitted = fit_detector(detector, x, logits, label)
+    score = fitted.score(x, logits).astype(np.float32)
+    novelty = {"one_pass": Novelty(fitted, score, np.zeros(300, np.int16), np.zeros(1, np.int32))}
+    return Calibration(scaling, fit_scaling(logits[None], label), sets, novelty)
+
+
+MODES = {"one_pass": (0,), "stream": (0, 4, 16)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("detector", NOVELTY_KINDS)
+def test_a_written_calibration_is_read_back(kind, detector, tmp_path):
+    first = calibration(kind, detector)
+    first.write(tmp_path)
+    second = Calibration.read(tmp_path, 3)
+    rng = np.random.default_rng(1)
+    logits, x, points = rng.normal(size=(50, 3)), rng.normal(size=(50, 5)), rng.integers(1, 40, 50)
+    p = first.one_pass.probabilities(logits)
+    np.testing.assert_array_equal(second.one_pass.probabilities(logits), p)
+    for mode in MODES:
+        np.testing.assert_array_equal(second.sets[mode].sets(p, points), first.sets[mode].sets(p, points))
+    np.testing.assert_array_equal(second.novelty["one_pass"].rank(x, logits), first.novelty["one_pass"].rank(x, logits))
+    assert set(second.novelty) == {"one_pass"}
+
+
+def test_the_identity_is_the_softmax_without_sets(tmp_path):
+    Calibration.identity(3).write(tmp_path)
+    identity = Calibration.read(tmp_path, 3)
+    assert (identity.one_pass.temperature, dict(identity.sets), dict(identity.novelty)) == (1.0, {}, {})
+    assert not (tmp_path / "calibration.safetensors").exists()
+
+
+DAMAGE = {
+    "arrays gone": lambda f: (f / "calibration.safetensors").unlink(),
+    "arrays cut": lambda f: (f / "calibration.safetensors").write_bytes(b"\0" * 40),
+    "of other classes": lambda f: change_content(f, one_pass={"kind": "vector", "weight": [1, 1], "offset": [0, 0]}),
+    "unknown kind": lambda f: change_content(f, one_pass={"kind": "magic", "weight": [1] * 3, "offset": [0] * 3}),
+    "not finite": lambda f: change_content(
+        f, monte_carlo={"kind": "vector", "weight": [float("nan")] * 3, "offset": [0] * 3}
+    ),
+    "not JSON": lambda f: (f / "calibration.json").write_text("{"),
+}
+
+
+def change_content(folder, **changes):
+    path = folder / "calibration.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_the_error_of_a_damaged_calibration_names_its_folder(damage, tmp_path):
+    calibration().write(tmp_path)
+    DAMAGE[damage](tmp_path)
+    with pytest.raises(ValueError, match=f"{tmp_path}.*damaged"):
+        Calibration.read(tmp_path, 3)

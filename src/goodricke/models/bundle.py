@@ -136,7 +136,7 @@ class Model:
 
     def __post_init__(self) -> None:
         if self.calibration is None:
-            self.calibration = Calibration.none(len(self.config.classes))
+            self.calibration = Calibration.identity(len(self.config.classes))
 
     @property
     def name(self) -> str:
@@ -232,7 +232,7 @@ class Model:
         n_points : int (n,)
         """
         novelty = self.calibration.novelty.get("one_pass" if mode == "monte_carlo" else mode)
-        return None if novelty is None else novelty.of(features, logits, n_points)
+        return None if novelty is None else novelty.rank(features, logits, n_points)
 
     # ---- state per object (multi-band models) -----------------------------------------------------------------
 
@@ -504,7 +504,7 @@ def verify_model(model: Model) -> float:
     """
     path = (model.folder or Path()) / "golden.npz"
     if not path.exists():
-        raise ValueError(f"{model.folder}: has no golden.npz, the outputs to compare with. Copy the folder anew")
+        raise ValueError(f"{model.folder}: has no golden.npz, the outputs to compare with. Fix: copy the folder again")
     with np.load(path) as kept:
         prepared = restore(kept, model.preprocessing)
         logits, *_ = replace(model, precision="float32").run(prepared, np.arange(len(prepared)))
@@ -523,7 +523,7 @@ def _read_config(folder: Path) -> BundleConfig:
     try:
         content = json.loads((folder / "config.json").read_text())
     except ValueError as error:
-        raise ValueError(f"{folder}: config.json is damaged ({error}). Copy the folder anew") from error
+        raise ValueError(f"{folder}: config.json is damaged ({error}). Fix: copy the folder again") from error
     if content.get("format", FORMAT) > FORMAT:
         raise ValueError(f"{folder}: format {content['format']} is newer than this goodricke ({FORMAT}); upgrade it")
     if content.get("family", "astrafier") not in FAMILIES:
@@ -532,7 +532,9 @@ def _read_config(folder: Path) -> BundleConfig:
         return BundleConfig.model_validate(content)
     except ValidationError as error:
         wrong = "; ".join(faults(error, BundleConfig))
-        raise ValueError(f"{folder}: config.json is no model's configuration: {wrong}. Copy the folder anew") from error
+        raise ValueError(
+            f"{folder}: config.json is no model's configuration: {wrong}. Fix: copy the folder again"
+        ) from error
 
 
 def _network(folder: Path, config: BundleConfig) -> nn.Module:
@@ -544,7 +546,7 @@ def _network(folder: Path, config: BundleConfig) -> nn.Module:
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     except (OSError, RuntimeError, SafetensorError, ValidationError) as error:
         raise ValueError(
-            f"{folder}: model.safetensors is damaged or doesn't fit config.json ({error}). Copy the folder anew"
+            f"{folder}: model.safetensors is damaged or doesn't fit config.json ({error}). Fix: copy the folder again"
         ) from error
     return network
 

@@ -72,12 +72,12 @@ def calibrate(
     output = network_output(model, prepared, validation)
     one_pass, left_out = choose_scaling(output.logits[None], label[validation], star[validation], kinds)
     several = one_pass
-    sets: dict[Mode, Conformal] = {"one_pass": Conformal.of(left_out, label[validation])}
+    sets: dict[Mode, Conformal] = {"one_pass": Conformal.fit(left_out, label[validation])}
     if passes and model.stochastic:
         rows = np.random.default_rng(0).permutation(validation)[:MONTE_CARLO_OBJECTS]
         samples = np.concatenate([monte_carlo(model, prepared, part, passes, seed=0) for part in _batches(rows)], 1)
         several, left_out = choose_scaling(samples, label[rows], star[rows], kinds)
-        sets["monte_carlo"] = Conformal.of(left_out, label[rows])
+        sets["monte_carlo"] = Conformal.fit(left_out, label[rows])
     if isinstance(prepared, Steps):
         sets["stream"] = _stream_sets(one_pass.kind, model, prepared, label, validation, output, star)
     return Calibration(
@@ -174,7 +174,7 @@ def _stream_sets(
         rest = fold != k if (fold != k).any() else fold == k
         scaling = fit_scaling(complete.logits[None, rest], label[validation][rest], kind)
         p[fold[rows] == k] = scaling.probabilities(output.logits[fold[rows] == k])
-    return Conformal.of(p, label[validation[rows]], counts, edges)
+    return Conformal.fit(p, label[validation[rows]], counts, edges)
 
 
 def _edges(n_points: Int) -> NDArray[np.int32]:

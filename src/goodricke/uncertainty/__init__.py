@@ -1,1 +1,1 @@
-"""How far an answer can be trusted: Monte-Carlo dropout and calibration."""
+"""Calibrated probabilities, prediction sets and novelty."""

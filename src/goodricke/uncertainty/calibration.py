@@ -1,17 +1,16 @@
-"""Calibration: from a network's logits to probabilities that mean what they say.
+"""Calibration: maps from a network's logits to calibrated probabilities, and `Calibration`, all that a model stores.
 
-Three maps of growing freedom (Guo et al. 2017; Kull et al. 2019), all of one form, with l = log softmax(z):
+Three maps of increasing freedom (Guo et al. 2017; Kull et al. 2019), all of one form, with l = log softmax(z):
 
     p = softmax(W l + b)
 
-*temperature*: W = 1/T, b = 0, keeps every answer and fixes confidence only; *vector*: W diagonal, also fixes classes
-that are named too often, which a loss with class weights brings about; *dirichlet*: all of W, with a penalty on its
-distance from a temperature. `choose_scaling` takes the freer one only where it is clearly better on left-out objects.
+*temperature*: W = 1/T, b = 0, leaves the most probable class and corrects the confidence only; *vector*: W diagonal,
+also corrects classes predicted too often, as after training with class weights; *dirichlet*: a full W, with a penalty
+on its distance from a temperature. `choose_scaling` selects a freer map only if it is clearly better in
+cross-validation.
 
-`Calibration`: what a model has learned from validation objects about its own answers, and the files it is kept in.
-
-Whole light curves are held against whole ones of the validation set. A *stream* answers after every observation: its
-sets and novelty are held against validation light curves cut where it stands, stratum by stratum.
+A complete light curve is compared with complete ones of the validation set. A *stream* is classified after every
+observation: its sets and novelty are compared with validation light curves cut to a similar length, in strata.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from goodricke.uncertainty.prediction_sets import Conformal
 
 Kind = Literal["temperature", "vector", "dirichlet"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-PENALTY: dict[Kind, float] = {"temperature": 0.0, "vector": 1e-3, "dirichlet": 1e-2}  # of departures, per object
+PENALTY: dict[Kind, float] = {"vector": 1e-3, "dirichlet": 1e-2}  # on squared departures from a temperature
 FOLDS = 5
-FEW = 20  # validation objects per class, on average, below which only a temperature is fitted
+FEWEST_PER_CLASS = 20  # validation objects per class, on average, below which only a temperature is fitted
 
 Float = NDArray[np.floating]
 
@@ -56,27 +55,27 @@ class Scaling:
     offset: NDArray[np.float64]
 
     @classmethod
-    def of_temperature(cls, temperature: float, classes: int) -> Scaling:
-        """Return temperature scaling; a temperature of 1 leaves the softmax of the logits."""
+    def from_temperature(cls, temperature: float, classes: int) -> Scaling:
+        """Return temperature scaling; a temperature of 1 gives the softmax of the logits."""
         return cls("temperature", np.full(classes, 1 / temperature), np.zeros(classes))
 
     @property
     def temperature(self) -> float | None:
-        """What the logits are divided by, None if there is more to the map than that."""
+        """The temperature T that divides the logits; None for the other kinds."""
         return float(1 / self.weight[0]) if self.kind == "temperature" else None
 
-    def like(self, other: Scaling) -> bool:
-        """Return whether another map gives the same probabilities, but for rounding."""
+    def is_same_as(self, other: Scaling) -> bool:
+        """Return whether another map gives the same probabilities, up to rounding."""
         pairs = (self.weight, other.weight), (self.offset, other.offset)
         return self.kind == other.kind and all(np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in pairs)
 
     def probabilities(self, logits: Float) -> NDArray[np.float64]:
         """Return the probabilities (..., C) of logits (..., C)."""
         z = np.asarray(logits, np.float64)
-        if self.kind != "temperature":  # which doesn't care for a constant added to all logits
+        if self.kind != "temperature":  # whose result doesn't depend on a constant added to all logits
             z = log_softmax(z, axis=-1)
         z = (z * self.weight if self.weight.ndim == 1 else z @ self.weight.T) + self.offset
-        odds = np.exp(z - z.max(-1, keepdims=True))  # a third of the time of scipy's softmax for a single object
+        odds = np.exp(z - z.max(-1, keepdims=True))  # in a third of the time of scipy's softmax for one object
         return odds / odds.sum(-1, keepdims=True)
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,19 +83,19 @@ class Scaling:
         return {"kind": self.kind, "weight": self.weight.tolist(), "offset": self.offset.tolist()}
 
     @classmethod
-    def from_dict(cls, kept: dict[str, Any], classes: int) -> Scaling:
-        """Return what `to_dict` was made of.
+    def from_dict(cls, content: dict[str, Any], classes: int) -> Scaling:
+        """Return the map of a `to_dict`.
 
         Raises
         ------
         ValueError
-            If it is none, or for another number of classes.
+            If the content is no map for this number of classes.
         """
-        weight, offset = np.array(kept["weight"], np.float64), np.array(kept["offset"], np.float64)
+        weight, offset = np.array(content["weight"], np.float64), np.array(content["offset"], np.float64)
         fits = weight.shape in ((classes,), (classes, classes)) and offset.shape == (classes,)
-        if kept["kind"] not in KINDS or not fits or not (np.isfinite(weight).all() and np.isfinite(offset).all()):
+        if content["kind"] not in KINDS or not fits or not (np.isfinite(weight).all() and np.isfinite(offset).all()):
             raise ValueError(f"a scaling of {weight.shape} and {offset.shape} numbers for {classes} classes")
-        return cls(kept["kind"], weight, offset)
+        return cls(content["kind"], weight, offset)
 
 
 def fit_scaling(logits: Float, label: NDArray[np.integer], kind: Kind = "temperature") -> Scaling:
@@ -105,14 +104,14 @@ def fit_scaling(logits: Float, label: NDArray[np.integer], kind: Kind = "tempera
     Parameters
     ----------
     logits : (S, n, C)
-        Of S passes, whose mean probability is the answer; one pass without dropout, or Monte-Carlo passes.
+        Of S passes, whose probabilities are averaged: one pass without dropout, or Monte-Carlo passes.
     label : (n,)
         Index of the true class.
     kind : {"temperature", "vector", "dirichlet"}
     """
     classes = logits.shape[2]
-    start = Scaling.of_temperature(fit_temperature(logits, label), classes)
-    return start if kind == "temperature" else _refined(logits, label, kind, start)
+    start = Scaling.from_temperature(fit_temperature(logits, label), classes)
+    return start if kind == "temperature" else _refine(logits, label, kind, start)
 
 
 def fit_temperature(logits: Float, label: NDArray[np.integer]) -> float:
@@ -122,17 +121,17 @@ def fit_temperature(logits: Float, label: NDArray[np.integer]) -> float:
     rows = np.arange(len(label))
 
     def loss(log_temperature: float) -> float:
-        each = log_softmax(logits / np.exp(log_temperature), axis=2)[:, rows, label]  # (S, n)
-        return -float((logsumexp(each, axis=0) - np.log(len(each))).mean())
+        log_likelihood = log_softmax(logits / np.exp(log_temperature), axis=2)[:, rows, label]  # (S, n)
+        return -float((logsumexp(log_likelihood, axis=0) - np.log(len(log_likelihood))).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
 
-def _refined(logits: Float, label: NDArray[np.integer], kind: Kind, start: Scaling) -> Scaling:
-    """Return a map with more freedom than a temperature, fitted from there on (Kull et al. 2019, section 4)."""
+def _refine(logits: Float, label: NDArray[np.integer], kind: Kind, start: Scaling) -> Scaling:
+    """Return a map with more freedom than a temperature, fitted from it (Kull et al. 2019, section 4)."""
     import torch
 
-    known = torch.from_numpy(log_softmax(np.asarray(logits, np.float64), axis=2))  # (S, n, C)
+    log_probabilities = torch.from_numpy(log_softmax(np.asarray(logits, np.float64), axis=2))  # (S, n, C)
     truth, samples, classes = torch.from_numpy(np.asarray(label, np.int64)), len(logits), logits.shape[2]
     weight = torch.from_numpy(start.weight.copy() if kind == "vector" else np.diag(start.weight))
     centre, offset = weight.clone(), torch.zeros(classes, dtype=torch.float64)
@@ -142,9 +141,9 @@ def _refined(logits: Float, label: NDArray[np.integer], kind: Kind, start: Scali
 
     def loss() -> Any:
         search.zero_grad()
-        scaled = known * weight if kind == "vector" else known @ weight.T
-        each = torch.log_softmax(scaled + offset, 2)[:, torch.arange(len(truth)), truth]  # (S, n)
-        fit = -(torch.logsumexp(each, 0) - np.log(samples)).mean()
+        scaled = log_probabilities * weight if kind == "vector" else log_probabilities @ weight.T
+        log_likelihood = torch.log_softmax(scaled + offset, 2)[:, torch.arange(len(truth)), truth]  # (S, n)
+        fit = -(torch.logsumexp(log_likelihood, 0) - np.log(samples)).mean()
         total = fit + PENALTY[kind] * ((weight - centre).square().sum() + offset.square().sum()) / classes
         total.backward()
         return total
@@ -156,14 +155,14 @@ def _refined(logits: Float, label: NDArray[np.integer], kind: Kind, start: Scali
 def choose_scaling(
     logits: Float, label: NDArray[np.integer], star: ArrayLike | None = None, kinds: Sequence[Kind] = KINDS
 ) -> tuple[Scaling, NDArray[np.float64]]:
-    """Fit the freest map that is clearly better than simpler ones, by cross-validation over stars.
+    """Fit the freest map that is clearly better than the simpler ones, by cross-validation over stars.
 
     Parameters
     ----------
     logits, label
         See `fit_scaling`.
     star : (n,), optional
-        Which star each object is of; those of one star are left out together.
+        Star of each object; the objects of one star are left out together.
     kinds : list
         To choose from, the simplest first.
 
@@ -172,41 +171,49 @@ def choose_scaling(
     Scaling
         Fitted to all objects.
     probabilities : (n, C)
-        Mean over passes, of each object by a map of that kind fitted to other stars: what `conformal` may use.
+        Mean over passes, of each object by a map of that kind fitted to other stars, for `Conformal`.
 
     Notes
     -----
-    A freer map is taken if it lowers the negative log-likelihood of left-out objects by more than the standard error
-    of the difference.
+    A freer map is selected if it lowers the negative log-likelihood in cross-validation by more than the standard
+    error of the difference.
     """
     star = np.arange(len(label)) if star is None else np.asarray(star)
     fold = folds_of(star)
     counts = np.bincount(label, minlength=logits.shape[2])
-    possible = kinds if counts.all() and counts.mean() >= FEW else kinds[:1]  # an absent class would be ruled out
-    left_out = {kind: _left_out(logits, label, fold, kind) for kind in possible}
+    possible = (
+        kinds if counts.all() and counts.mean() >= FEWEST_PER_CLASS else kinds[:1]
+    )  # else an absent class would get no probability
+    probabilities = {kind: _cross_validated(logits, label, fold, kind) for kind in possible}
     rows, best = np.arange(len(label)), possible[0]
     for kind in possible[1:]:
-        gain = np.log(left_out[kind][rows, label]) - np.log(left_out[best][rows, label])
-        of_stars = np.bincount(np.unique(star, return_inverse=True)[1], gain)
-        if of_stars.mean() > of_stars.std(ddof=1) / np.sqrt(len(of_stars)):
+        gain = np.log(probabilities[kind][rows, label]) - np.log(probabilities[best][rows, label])
+        star_gain = np.bincount(np.unique(star, return_inverse=True)[1], gain)
+        if star_gain.mean() > star_gain.std(ddof=1) / np.sqrt(len(star_gain)):
             best = kind
-    return fit_scaling(logits, label, best), left_out[best]
+    return fit_scaling(logits, label, best), probabilities[best]
 
 
 def folds_of(star: NDArray) -> NDArray[np.int64]:
-    """Return which of `FOLDS` parts each object is in, those of one star together."""
+    """Return the fold of each object, of `FOLDS`, those of one star in one fold."""
     _, number = np.unique(star, return_inverse=True)
     shuffled = np.random.default_rng(0).permutation(number.max(initial=0) + 1)
     return cast(NDArray[np.int64], shuffled[number] % FOLDS)
 
 
-def _left_out(logits: Float, label: NDArray[np.integer], fold: NDArray[np.int64], kind: Kind) -> NDArray[np.float64]:
+def _cross_validated(
+    logits: Float, label: NDArray[np.integer], fold: NDArray[np.int64], kind: Kind
+) -> NDArray[np.float64]:
     """Return probabilities (n, C) of objects, each by a map fitted to the other folds."""
     result = np.empty(logits.shape[1:], np.float64)
     for k in np.unique(fold):
-        out, rest = fold == k, fold != k
-        scaling = fit_scaling(logits[:, rest], label[rest], kind) if rest.any() else fit_scaling(logits, label, kind)
-        result[out] = scaling.probabilities(logits[:, out]).mean(0)
+        validation, training = fold == k, fold != k
+        scaling = (
+            fit_scaling(logits[:, training], label[training], kind)
+            if training.any()
+            else fit_scaling(logits, label, kind)
+        )
+        result[validation] = scaling.probabilities(logits[:, validation]).mean(0)
     return np.maximum(result, np.finfo(np.float64).tiny)
 
 
@@ -218,7 +225,7 @@ def calibration_error(probabilities: Float, label: NDArray[np.integer], bins: in
     return float(np.abs(gap).sum() / len(label))
 
 
-# ---- `Calibration`: what a model has learned from validation objects about its own answers, and the files ------------
+# ---- the calibration of a model, and its files -----------------------------------------------------------------------
 
 
 Mode = Literal["one_pass", "monte_carlo", "stream"]
@@ -226,16 +233,16 @@ Mode = Literal["one_pass", "monte_carlo", "stream"]
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Maps to probabilities, scores for prediction sets, and what is usual.
+    """The calibration of a model: maps to probabilities, and references for prediction sets and novelty.
 
     Parameters
     ----------
     one_pass, monte_carlo : Scaling
-        Of logits of one pass, and of each of some Monte-Carlo passes.
+        For the logits of one pass, and of each of several Monte-Carlo passes.
     sets : dict of Conformal
-        By mode; none if nothing was fitted.
+        By mode; empty if not fitted.
     novelty : dict of Novelty
-        By mode; Monte-Carlo passes share that of one pass.
+        By mode; Monte-Carlo passes use that of one pass.
     """
 
     one_pass: Scaling
@@ -244,33 +251,33 @@ class Calibration:
     novelty: Mapping[Mode, Novelty] = field(default_factory=dict)
 
     @classmethod
-    def none(cls, classes: int) -> Calibration:
-        """Return what leaves the softmax of the logits as it is, and knows of no sets and no novelty."""
-        same = Scaling.of_temperature(1.0, classes)
-        return cls(same, same)
+    def identity(cls, classes: int) -> Calibration:
+        """Return the calibration whose probabilities are the softmax of the logits, without sets and novelty."""
+        softmax = Scaling.from_temperature(1.0, classes)
+        return cls(softmax, softmax)
 
     def scaling(self, mode: Mode) -> Scaling:
-        """Return the map of a mode; a stream's probabilities are those of one pass over what it has seen."""
+        """Return the map of a mode; a stream uses that of one pass."""
         return self.monte_carlo if mode == "monte_carlo" else self.one_pass
 
     def write(self, folder: Path) -> None:
         """Write ``calibration.json`` and, if there are sets or novelty, ``calibration.safetensors``."""
         from safetensors.numpy import save
 
-        detector = next((known.detector for known in self.novelty.values()), None)
-        told: dict[str, Any] = {"one_pass": self.one_pass.to_dict(), "monte_carlo": self.monte_carlo.to_dict()}
-        told["novelty"] = None if detector is None else detector.kind
-        told["modes"] = {"sets": sorted(self.sets), "novelty": sorted(self.novelty)}
-        (folder / "calibration.json").write_text(json.dumps(told) + "\n")
+        detector = next((novelty.detector for novelty in self.novelty.values()), None)
+        content: dict[str, Any] = {"one_pass": self.one_pass.to_dict(), "monte_carlo": self.monte_carlo.to_dict()}
+        content["novelty"] = None if detector is None else detector.kind
+        content["modes"] = {"sets": sorted(self.sets), "novelty": sorted(self.novelty)}
+        (folder / "calibration.json").write_text(json.dumps(content) + "\n")
         arrays = {} if detector is None else {f"detector.{name}": x for name, x in detector.arrays.items()}
-        for kind, known in (("sets", self.sets), ("novelty", self.novelty)):
-            for mode, one in known.items():
-                names = ("score", "stratum", "edges", *(("label",) if isinstance(one, Conformal) else ()))
-                arrays |= {f"{kind}.{mode}.{name}": np.ascontiguousarray(getattr(one, name)) for name in names}
+        for kind, references in (("sets", self.sets), ("novelty", self.novelty)):
+            for mode, reference in references.items():
+                names = ("score", "stratum", "edges", "label") if kind == "sets" else ("score", "stratum", "edges")
+                arrays |= {f"{kind}.{mode}.{name}": np.ascontiguousarray(getattr(reference, name)) for name in names}
         path = folder / "calibration.safetensors"
         path.unlink(missing_ok=True)
         if arrays:
-            path.write_bytes(save(arrays))  # save_file lets nobody else read it
+            path.write_bytes(save(arrays))  # safetensors' save_file makes a file that only its owner can read
 
     @classmethod
     def read(cls, folder: Path, classes: int) -> Calibration:
@@ -285,25 +292,22 @@ class Calibration:
         from safetensors.numpy import load_file
 
         try:
-            told = json.loads((folder / "calibration.json").read_text())
+            content = json.loads((folder / "calibration.json").read_text())
             path = folder / "calibration.safetensors"
-            return cls._of(told, load_file(path) if path.exists() else {}, classes)
+            return cls._from_content(content, load_file(path) if path.exists() else {}, classes)
         except (OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError) as error:
             why = f"{type(error).__name__}: {error}"
-            raise ValueError(f"{folder}: its calibration is damaged ({why}). Copy the folder anew") from error
+            raise ValueError(f"{folder}: its calibration is damaged ({why}). Fix: copy the folder again") from error
 
     @classmethod
-    def _of(cls, told: dict[str, Any], arrays: dict[str, NDArray], classes: int) -> Calibration:
-        if "temperature" in told:  # as models of goodricke 0.1 keep it
-            old = [Scaling.of_temperature(float(told[k]), classes) for k in ("temperature", "mc_temperature")]
-            return cls(old[0], old[1])
-        scaling = [Scaling.from_dict(told[mode], classes) for mode in ("one_pass", "monte_carlo")]
-        modes, detector = told["modes"], Detector(told["novelty"], _under("detector.", arrays))
-        sets = {m: Conformal(**_under(f"sets.{m}.", arrays), classes=classes) for m in modes["sets"]}
-        novelty = {m: Novelty(detector, **_under(f"novelty.{m}.", arrays)) for m in modes["novelty"]}
-        return cls(scaling[0], scaling[1], sets, novelty)
+    def _from_content(cls, content: dict[str, Any], arrays: dict[str, NDArray], classes: int) -> Calibration:
+        one_pass, monte_carlo = (Scaling.from_dict(content[mode], classes) for mode in ("one_pass", "monte_carlo"))
+        modes, detector = content["modes"], Detector(content["novelty"], _strip_prefix("detector.", arrays))
+        sets = {m: Conformal(**_strip_prefix(f"sets.{m}.", arrays), classes=classes) for m in modes["sets"]}
+        novelty = {m: Novelty(detector, **_strip_prefix(f"novelty.{m}.", arrays)) for m in modes["novelty"]}
+        return cls(one_pass, monte_carlo, sets, novelty)
 
 
-def _under(prefix: str, arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Return the arrays whose names begin so, without it."""
+def _strip_prefix(prefix: str, arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """Return the arrays whose names begin with ``prefix``, under the remaining names."""
     return {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""How uncertain probabilities are: their entropy, and the part of it that comes from the network's weights."""
+"""Entropy of probabilities, and the part of it that comes from the network's weights."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
 def summarise(samples: NDArray[np.floating]) -> tuple[NDArray, NDArray, NDArray]:
     """Return mean (B, C), standard deviation (B, C) and mutual information [nat] (B,) of samples (S, B, C).
 
-    The mutual information is the entropy of the mean less the mean entropy: the part of the uncertainty that comes
-    from the model rather than from the data. With one sample, deviation and information are zero.
+    The mutual information is the entropy of the mean minus the mean entropy: the part of the uncertainty that comes
+    from the model, not from the data. With one sample, deviation and information are zero.
     """
     mean = samples.mean(0)
     spread = samples.std(0, ddof=1) if len(samples) > 1 else np.zeros_like(mean)
