@@ -15,9 +15,9 @@ def skewness(flux):
 
 
 def made(source, n=150, seed=1, **fixed):
-    drawn = source.draw(n, np.random.default_rng(seed))
-    drawn |= {name: np.full(drawn[name].shape, value) for name, value in fixed.items()}
-    return drawn, source.flux(drawn, TIME, EXPOSURE).astype(np.float64)
+    truth = source.draw(n, np.random.default_rng(seed))
+    truth |= {name: np.full(truth[name].shape, value) for name, value in fixed.items()}
+    return truth, source.flux(truth, TIME, EXPOSURE).astype(np.float64)
 
 
 def test_dips_go_down_and_bursts_go_up():

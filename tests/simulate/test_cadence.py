@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodricke.simulate.instrument import CADENCES, cadence_called, observe
+from goodricke.simulate.cadence import CADENCES, find_cadence, observe
 
 
 @pytest.mark.parametrize("name", CADENCES)
@@ -78,4 +78,4 @@ def test_what_was_never_observed_is_refused(sectors: int | tuple[int, ...], mess
     with pytest.raises(ValueError, match=message):
         observe(CADENCES["tess-30min"], sectors, np.random.default_rng(0))
     with pytest.raises(ValueError, match="tess-30min, tess-10min"):
-        cadence_called("plato")
+        find_cadence("plato")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from astropy.timeseries import LombScargle
 
-from goodricke.simulate.rotation import LIFE, ChemicallyPeculiar, SpottedRotator, dimming, flare
+from goodricke.simulate.rotation import LIFE, ChemicallyPeculiar, SpottedRotator, flare, spot_dimming
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_spots_dim_as_in_butterpy(period, shear, inclination, tau):
     star = {"period": period, "shear": shear, "inclination": inclination}
     star |= {"emergence": surface.tau_emerge, "decay": surface.tau_decay}
     spots = {"time": days, "area": np.asarray(surface.amax), "latitude": np.radians(latitude)}
-    ours = 1 - dimming(spots | {"longitude": np.radians(longitude)}, star, time)
+    ours = 1 - spot_dimming(spots | {"longitude": np.radians(longitude)}, star, time)
     cut = np.exp(-(LIFE**2)) * np.sum(spots["area"])  # butterpy follows spots without end
     np.testing.assert_allclose(ours, other, atol=cut + 2e-5)
     assert np.ptp(ours) > 20 * cut
@@ -32,9 +32,9 @@ def test_spots_dim_as_in_butterpy(period, shear, inclination, tau):
 
 def test_spots_are_those_of_the_table():
     source = SpottedRotator()
-    drawn = source.draw(40, np.random.default_rng(1))
+    truth = source.draw(40, np.random.default_rng(1))
     for row in range(40):
-        star = {name: values[row] for name, values in drawn.items()}
+        star = {name: values[row] for name, values in truth.items()}
         spots = source.spots(star, 0.0, 20 * star["decay"])
         alive = len(spots["time"]) / (20 + 1.2 * LIFE) * (star["decay"] + star["emergence"]) / star["decay"]
         assert alive == pytest.approx(star["spots"], rel=0.5)
@@ -45,24 +45,24 @@ def test_spots_are_those_of_the_table():
 
 def test_the_rotation_period_is_found():
     source = SpottedRotator()
-    drawn = source.draw(60, np.random.default_rng(2))
-    kept = (drawn["period"] < 6) & (drawn["shear"] < 0.1) & (drawn["decay"] > 5 * drawn["period"])
-    drawn = {name: values[kept] for name, values in drawn.items()} | {"flare_rate": np.zeros(kept.sum())}
+    truth = source.draw(60, np.random.default_rng(2))
+    kept = (truth["period"] < 6) & (truth["shear"] < 0.1) & (truth["decay"] > 5 * truth["period"])
+    truth = {name: values[kept] for name, values in truth.items()} | {"flare_rate": np.zeros(kept.sum())}
     time, grid = np.arange(0, 27, 1 / 48), np.linspace(0.05, 10, 8000)
     found = []
-    for flux in source.flux(drawn, time, 1 / 48).astype(np.float64):
+    for flux in source.flux(truth, time, 1 / 48).astype(np.float64):
         trend = np.convolve(np.pad(flux, 480, mode="reflect"), np.ones(961) / 961, "valid")
         power = LombScargle(time, flux - trend).power(grid, method="fastnifty", assume_regular_frequency=True)
         found.append(grid[np.argmax(power)])
-    ratio = np.array(found) * drawn["period"]
+    ratio = np.array(found) * truth["period"]
     right = (np.abs(ratio - 1) < 0.1) | (np.abs(ratio - 2) < 0.15)  # two groups of spots show half the period
     assert right.mean() > 0.85
 
 
 def test_no_spots_take_more_light_than_they_can():
     source = SpottedRotator()
-    drawn = source.draw(50, np.random.default_rng(3)) | {"flare_rate": np.zeros(50)}
-    flux = source.flux(drawn, np.arange(0, 25, 1 / 48), 1 / 48)
+    truth = source.draw(50, np.random.default_rng(3)) | {"flare_rate": np.zeros(50)}
+    flux = source.flux(truth, np.arange(0, 25, 1 / 48), 1 / 48)
     assert flux.max() <= 1
     assert flux.min() > 0.5
 
@@ -88,24 +88,24 @@ def test_flares_average_over_exposures(exposure):
 
 def test_flaring_stars_alone_have_flares():
     source = SpottedRotator()
-    drawn = source.draw(80, np.random.default_rng(4))
+    truth = source.draw(80, np.random.default_rng(4))
     time = np.arange(0, 25, 1 / 48)
-    calm = source.flux(drawn | {"flare_rate": np.zeros(80)}, time, 1 / 48)
-    excess = source.flux(drawn, time, 1 / 48) - calm
+    calm = source.flux(truth | {"flare_rate": np.zeros(80)}, time, 1 / 48)
+    excess = source.flux(truth, time, 1 / 48) - calm
     assert (excess >= -1e-6).all()
-    assert (excess[drawn["flaring"] == 0] == 0).all()
-    assert np.median(excess[drawn["flaring"] == 1].max(axis=1)) > 1e-3
+    assert (excess[truth["flaring"] == 0] == 0).all()
+    assert np.median(excess[truth["flaring"] == 1].max(axis=1)) > 1e-3
 
 
 def test_peculiar_stars_repeat_after_a_rotation():
     source = ChemicallyPeculiar()
-    drawn = source.draw(1, np.random.default_rng(5))
+    truth = source.draw(1, np.random.default_rng(5))
     time = np.arange(0, 5, 0.02)
-    later = source.flux(drawn, time + 40 * drawn["period"][0], 0.02)
-    np.testing.assert_allclose(later, source.flux(drawn, time, 0.02), atol=2e-6)
+    later = source.flux(truth, time + 40 * truth["period"][0], 0.02)
+    np.testing.assert_allclose(later, source.flux(truth, time, 0.02), atol=2e-6)
 
 
 def test_double_waves_have_a_weak_first_harmonic():
-    drawn = ChemicallyPeculiar().draw(300, np.random.default_rng(6))
-    ratio = drawn["mode_amplitude"][:, 0] / drawn["amplitude"]
-    np.testing.assert_allclose(ratio, np.where(drawn["double_wave"] == 1, 0.25, 1.0))
+    truth = ChemicallyPeculiar().draw(300, np.random.default_rng(6))
+    ratio = truth["mode_amplitude"][:, 0] / truth["amplitude"]
+    np.testing.assert_allclose(ratio, np.where(truth["double_wave"] == 1, 0.25, 1.0))

@@ -8,8 +8,8 @@ from goodricke.simulate.solarlike import MICROHERTZ, ORDERS, RedGiant, SolarType
 
 
 def stars(source, n, seed=1):
-    drawn = source.draw(n, np.random.default_rng(seed))
-    return drawn, [{name: values[i] for name, values in drawn.items()} for i in range(n)]
+    truth = source.draw(n, np.random.default_rng(seed))
+    return truth, [{name: values[i] for name, values in truth.items()} for i in range(n)]
 
 
 @pytest.mark.parametrize("source", [RedGiant(), SolarType()], ids=lambda s: s.kind)
@@ -27,14 +27,14 @@ def test_bins_hold_the_whole_variance_however_wide(source):
 
 def test_the_light_curve_has_the_variance_and_its_hump_at_nu_max():
     source = RedGiant()
-    drawn, _ = stars(source, 40, 2)
-    drawn = {name: np.repeat(values[drawn["nu_max"].argsort()[[30]]], 60, axis=0) for name, values in drawn.items()}
-    drawn["seed"] = np.arange(60, dtype=np.uint64)
+    truth, _ = stars(source, 40, 2)
+    truth = {name: np.repeat(values[truth["nu_max"].argsort()[[30]]], 60, axis=0) for name, values in truth.items()}
+    truth["seed"] = np.arange(60, dtype=np.uint64)
     time = np.arange(0, 60, 1 / 96)
-    flux = source.flux(drawn, time, 0.0).astype(np.float64) - 1
+    flux = source.flux(truth, time, 0.0).astype(np.float64) - 1
     power = (np.abs(np.fft.rfft(flux * np.hanning(len(time)))) ** 2).mean(axis=0)
     frequency = np.fft.rfftfreq(len(time), 1 / 96) / MICROHERTZ
-    nu, separation = drawn["nu_max"][0], drawn["large_separation"][0]
+    nu, separation = truth["nu_max"][0], truth["large_separation"][0]
     near = np.abs(frequency - nu) < 3 * separation
     assert np.average(frequency[near], weights=power[near]) == pytest.approx(nu, abs=1.5 * separation)
     beyond = (frequency > 2.2 * nu) & (frequency < 2.5 * nu)
@@ -43,23 +43,23 @@ def test_the_light_curve_has_the_variance_and_its_hump_at_nu_max():
 
 @pytest.mark.parametrize("source", [RedGiant(), SolarType()], ids=lambda s: s.kind)
 def test_the_large_separation_is_that_of_the_radial_modes(source):
-    drawn, _ = stars(source, 100, 3)
-    spacing = np.nanmedian(np.diff(drawn["mode_frequency"][:, :ORDERS], axis=1), axis=1)
-    np.testing.assert_allclose(spacing, drawn["large_separation"], rtol=0.02)
+    truth, _ = stars(source, 100, 3)
+    spacing = np.nanmedian(np.diff(truth["mode_frequency"][:, :ORDERS], axis=1), axis=1)
+    np.testing.assert_allclose(spacing, truth["large_separation"], rtol=0.02)
     factor, exponent = table(source.kind).value("large_separation_relation")
-    ratio = drawn["large_separation"] / (factor * drawn["nu_max"] ** exponent)
+    ratio = truth["large_separation"] / (factor * truth["nu_max"] ** exponent)
     assert 0.84 < ratio.min() < ratio.max() < 1.16
 
 
 def test_the_large_separation_is_found_in_a_spectrum_of_years():
     """The autocorrelation of the power spectrum of a dwarf peaks at the large separation."""
     source = SolarType()
-    drawn, _ = stars(source, 20, 4)
-    drawn = {name: values[[np.argmin(np.abs(drawn["nu_max"] - 1000))]] for name, values in drawn.items()}
+    truth, _ = stars(source, 20, 4)
+    truth = {name: values[[np.argmin(np.abs(truth["nu_max"] - 1000))]] for name, values in truth.items()}
     time = np.arange(0, 60, 1 / 720)
-    power = np.abs(np.fft.rfft(source.flux(drawn, time, 1 / 720)[0].astype(np.float64) - 1)) ** 2
+    power = np.abs(np.fft.rfft(source.flux(truth, time, 1 / 720)[0].astype(np.float64) - 1)) ** 2
     frequency = np.fft.rfftfreq(len(time), 1 / 720) / MICROHERTZ
-    nu, separation = drawn["nu_max"][0], drawn["large_separation"][0]
+    nu, separation = truth["nu_max"][0], truth["large_separation"][0]
     hump = np.convolve(power[np.abs(frequency - nu) < 5 * separation], np.hanning(15), "same")
     hump = hump - hump.mean()
     lag = np.arange(len(hump)) * (frequency[1] - frequency[0])
@@ -94,15 +94,15 @@ def test_dense_mixed_modes_melt_into_one_peak_per_order():
 
 def test_granulation_falls_with_nu_max_as_published():
     """Kallinger et al. 2014, A&A 570, A41, table 2."""
-    drawn, _ = stars(RedGiant(), 300, 5)
-    slope, _ = np.polyfit(np.log(drawn["nu_max"]), np.log(drawn["granulation_deviation"][:, 0]), 1)
+    truth, _ = stars(RedGiant(), 300, 5)
+    slope, _ = np.polyfit(np.log(truth["nu_max"]), np.log(truth["granulation_deviation"][:, 0]), 1)
     assert slope == pytest.approx(-0.609, abs=0.03)
-    assert (drawn["granulation_frequency"][:, 0] < drawn["granulation_frequency"][:, 1]).all()
+    assert (truth["granulation_frequency"][:, 0] < truth["granulation_frequency"][:, 1]).all()
 
 
 def test_clump_stars_are_where_the_clump_is():
-    drawn, _ = stars(RedGiant(), 300, 6)
-    clump = drawn["clump"] == 1
-    assert (np.abs(drawn["nu_max"][clump] - 35) < 65).all()
-    assert (drawn["period_spacing"][clump] > 200).all()
-    assert (drawn["period_spacing"][~clump] < 100).all()
+    truth, _ = stars(RedGiant(), 300, 6)
+    clump = truth["clump"] == 1
+    assert (np.abs(truth["nu_max"][clump] - 35) < 65).all()
+    assert (truth["period_spacing"][clump] > 200).all()
+    assert (truth["period_spacing"][~clump] < 100).all()

@@ -1,11 +1,11 @@
-"""The command ``goodricke simulate``: parses, calls, prints."""
+"""The command ``goodricke simulate``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,14 +13,7 @@ from goodricke.cli.options import console, exit_with
 from goodricke.data.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from goodricke.data.lightcurves import LightCurves
-
-
-class Advance(Protocol):
-    """Tells a progress bar how many light curves are done."""
-
-    def __call__(self, n: int) -> None:
-        """Move the bar."""
+    from rich.progress import Progress
 
 
 def simulate(
@@ -43,7 +36,7 @@ def simulate(
         str | None, typer.Option(help="Sparse light curves in several bands instead: rubin, ztf or gaia")
     ] = None,
     parameters: Annotated[
-        bool, typer.Option("--parameters", help="Print what is drawn for each kind of star, and after whom")
+        bool, typer.Option("--parameters", help="Print the distributions of each kind of star, and their sources")
     ] = False,
 ) -> None:
     """Make labelled light curves: stars of nine classes as Kepler, K2 or TESS see them, with noise and artefacts.
@@ -57,7 +50,7 @@ def simulate(
     Of a survey:    AGN, CEPHEID, CONTACT, CV, DSCT, EB, KN, MICROLENS, MIRA, M_DWARF, RRL, SLSN, SNIA, SNIBC, SNII, TDE
 
     The file has a light curve per row, its true parameters in columns true_..., and sim-labels.csv the classes.
-    Simulated light curves can start a model or test it; what it is worth only real ones tell.
+    Simulated light curves can start a model or test it; only real ones show what it is worth.
     """
     if parameters:
         exit_with(_print_parameters)
@@ -65,18 +58,13 @@ def simulate(
         raise typer.BadParameter("say what to make: --out FILE.parquet, --figure FILE.png or --parameters")
     if figure is not None and figure.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise typer.BadParameter(f"--figure {figure}: call it .png, .pdf or .svg")
-    which = _sectors(sectors)
-    exit_with(_simulate, out, figure, survey, cadence, which, per_class, only, seed, workers)
+    settings: dict[str, Any] = {"classes": only, "seed": seed}
+    settings |= {"survey": survey} if survey else {"cadence": cadence, "sectors": _parse_sectors(sectors)}
+    exit_with(_simulate, out, figure, per_class, settings, workers)
 
 
-def _sectors(text: str) -> int | tuple[int, ...]:
-    """Return how many sectors, or which.
-
-    Raises
-    ------
-    typer.BadParameter
-        If the text says neither.
-    """
+def _parse_sectors(text: str) -> int | tuple[int, ...]:
+    """Return how many sectors, or their numbers."""
     try:
         numbers = tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
@@ -84,83 +72,52 @@ def _sectors(text: str) -> int | tuple[int, ...]:
     return numbers if "," in text or not numbers else numbers[0]
 
 
-def _simulate(
-    out: Path | None,
-    figure: Path | None,
-    survey: str | None,
-    cadence: str,
-    sectors: int | tuple[int, ...],
-    per_class: int,
-    only: list[str] | None,
-    seed: int,
-    workers: int,
-) -> int:
-    settings: dict[str, Any] = {"per_class": per_class, "classes": only, "seed": seed}
-    settings |= {"survey": survey} if survey else {"cadence": cadence, "sectors": sectors}
+def _simulate(out: Path | None, figure: Path | None, per_class: int, settings: dict[str, Any], workers: int) -> int:
+    """Write light curves and draw a page of them; ``settings`` are those of `dense_simulation` or of a survey."""
+    from goodricke.data.lightcurves import LightCurves
+    from goodricke.simulate.blocks import Simulation, labels_path, write
+    from goodricke.simulate.dense import dense_simulation
+    from goodricke.simulate.figures import draw_dense, draw_multiband
+    from goodricke.simulate.sparse import multiband_simulation
+
+    simulation: Callable[..., Simulation] = multiband_simulation if "survey" in settings else dense_simulation
     if out is not None:
-        from goodricke.simulate.blocks import labels_beside, write
-
-        total, parts = _parts(per_class, survey, cadence, sectors, only, seed, workers)
-        with _progress(total) as advance:
-            number = write(parts, out, settings, advance)
-        console().print(f"{number:,} simulated light curves: {out}, labels: {labels_beside(out)}", soft_wrap=True)
+        plan = simulation(per_class, **settings)
+        with _progress(plan.rows) as bar:
+            advance = partial(bar.advance, bar.task_ids[0])
+            number = write(plan.parts(workers), out, {"per_class": per_class, **settings}, advance)
+        console().print(f"{number:,} simulated light curves: {out}, labels: {labels_path(out)}", soft_wrap=True)
     if figure is not None:
-        from goodricke.data.lightcurves import LightCurves
-        from goodricke.simulate import figures
-        from goodricke.simulate import figures as dense
-
-        each, draw = (20, dense.draw) if survey is None else (5, figures.draw_sparse)
-        _, parts = _parts(each, survey, cadence, sectors, only, seed, workers)
-        draw(LightCurves.concat(list(parts)), figure, each)
-        console().print(f"{each} of each class: {figure}", soft_wrap=True)
+        per_figure = 5 if "survey" in settings else 20
+        curves = LightCurves.concat(list(simulation(per_figure, **settings).parts(workers)))
+        (draw_multiband if "survey" in settings else draw_dense)(curves, figure, per_figure)
+        console().print(f"{per_figure} of each class: {figure}", soft_wrap=True)
     return ExitCode.DONE
 
 
-def _parts(
-    per_class: int,
-    survey: str | None,
-    cadence: str,
-    sectors: int | tuple[int, ...],
-    only: list[str] | None,
-    seed: int,
-    workers: int,
-) -> tuple[int, Iterator[LightCurves]]:
-    """Return how many light curves there will be, and those in parts."""
-    if survey is not None:
-        from goodricke.simulate.sparse import expected, parts
-
-        return expected(per_class, survey, only), parts(per_class, survey, seed, only, workers)
-    from goodricke.simulate.dense import Settings, make_blocks, plan
-    from goodricke.simulate.kinds import CLASSES
-
-    blocks = plan(per_class, only or CLASSES)
-    return sum(block.rows for block in blocks), make_blocks(Settings(cadence, sectors, seed), blocks, workers)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Advance]:
-    """Show a bar on the standard error."""
+def _progress(total: int) -> Progress:
+    """Return a bar on the standard error, with one task."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("light curves"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        row = bar.add_task("", total=total)
-        yield lambda n: bar.advance(row, n)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar.add_task("", total=total)
+    return bar
 
 
 def _print_parameters() -> int:
     """Print the tables of parameters."""
     from rich.table import Table
 
-    from goodricke.simulate.parameters import kinds, rows, table
+    from goodricke.simulate.parameters import table, table_names, table_rows
 
-    for kind in kinds():
-        about = table(kind)
-        shown = Table(title=f"{kind} ({about.label}): {about.about}", title_justify="left", show_lines=False)
-        for name in ("parameter", "distribution", "unit", "meaning", "literature"):
-            shown.add_column(name, overflow="fold")
-        for row in rows(kind):
-            shown.add_row(*(row[c.header] for c in shown.columns))  # type: ignore[index]
-        console().print(shown)
+    for name in table_names():
+        title = f"{name} ({table(name).label}): {table(name).description}"
+        text = Table(title=title, title_justify="left")
+        for column in ("parameter", "distribution", "unit", "meaning", "literature"):
+            text.add_column(column, overflow="fold")
+        for row in table_rows(name):
+            text.add_row(*row.values())
+        console().print(text)
     return ExitCode.DONE

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.simulate.parameters import table
-from goodricke.simulate.signals import damped_random_walk, events, red_noise, sinusoids, uniforms
-from goodricke.simulate.source import Drawn, Float, Star, averaged, rows, seeds
+from goodricke.simulate.signals import damped_random_walk, events, mode_flux, red_noise, uniforms
+from goodricke.simulate.source import Float, Star, Truth, exposure_means, seeds
 
 Rows = NDArray[np.float32]
 
 
 class _Aperiodic:
-    """Stars with a seed of their own."""
+    """Stars whose random processes follow from a seed."""
 
     kind: str
-    label = "APERIODIC"
 
-    def draw(self, n: int, rng: np.random.Generator) -> Drawn:
+    def draw(self, n: int, rng: np.random.Generator) -> Truth:
         """See `Source`."""
         return dict(table(self.kind).draw(n, rng)) | {"seed": seeds(n, rng)}
 
-    def _walk(self, drawn: Drawn, time: Float) -> Rows:
+    def _walk(self, truth: Truth, time: Float) -> Rows:
         """Return the damped random walk of the table's deviation and damping time."""
-        deviation = drawn["deviation"].astype(np.float32)[:, None]
-        return deviation * damped_random_walk(drawn["seed"], drawn["tau"], time)
+        deviation = truth["deviation"].astype(np.float32)[:, None]
+        return deviation * damped_random_walk(truth["seed"], truth["tau"], time)
 
 
 class DampedRandomWalk(_Aperiodic):
@@ -35,33 +32,33 @@ class DampedRandomWalk(_Aperiodic):
 
     kind = "damped_random_walk"
 
-    def flux(self, drawn: Drawn, time: Float, exposure: float) -> Rows:
+    def flux(self, truth: Truth, time: Float, exposure: float) -> Rows:
         """See `Source`."""
-        return np.exp(self._walk(drawn, time))
+        return np.exp(self._walk(truth, time))
 
 
 class Dipper(_Aperiodic):
-    """Young stars whose discs hide them now and then: once per rotation, at random, or both."""
+    """Young stars that their discs obscure once per rotation, at random, or both."""
 
     kind = "dipper"
 
-    def flux(self, drawn: Drawn, time: Float, exposure: float) -> Rows:
+    def flux(self, truth: Truth, time: Float, exposure: float) -> Rows:
         """See `Source`."""
-        dips = np.stack([averaged(partial(_dips, star), time, exposure, nodes=2) for star in rows(drawn)])
-        rough = damped_random_walk(drawn["seed"] + np.uint64(1), drawn["roughness_time"], time)
-        dips *= np.exp(drawn["roughness"].astype(np.float32)[:, None] * rough)
-        return np.exp(self._walk(drawn, time) - dips)
+        dips = exposure_means(_dips, truth, time, exposure, nodes=2)
+        rough = damped_random_walk(truth["seed"] + np.uint64(1), truth["roughness_time"], time)
+        dips *= np.exp(truth["roughness"].astype(np.float32)[:, None] * rough)
+        return np.exp(self._walk(truth, time) - dips)
 
 
 class Burster(_Aperiodic):
-    """Accreting young stars: bursts of days upon a random walk."""
+    """Accreting young stars: bursts of days on top of a random walk."""
 
     kind = "burster"
 
-    def flux(self, drawn: Drawn, time: Float, exposure: float) -> Rows:
+    def flux(self, truth: Truth, time: Float, exposure: float) -> Rows:
         """See `Source`."""
-        bursts = np.stack([averaged(partial(_bursts, star), time, exposure, nodes=2) for star in rows(drawn)])
-        return np.exp(self._walk(drawn, time)) + bursts
+        bursts = exposure_means(_bursts, truth, time, exposure, nodes=2)
+        return np.exp(self._walk(truth, time)) + bursts
 
 
 class BeStar(_Aperiodic):
@@ -69,56 +66,56 @@ class BeStar(_Aperiodic):
 
     kind = "be_star"
 
-    def draw(self, n: int, rng: np.random.Generator) -> Drawn:
+    def draw(self, n: int, rng: np.random.Generator) -> Truth:
         """See `Source`."""
         t = table(self.kind)
-        drawn = super().draw(n, rng)
+        truth = super().draw(n, rng)
         group = np.repeat([1.0, 2.0], t.value("group_members").astype(int))
-        spread = drawn["group_width"][:, None] * rng.standard_normal((n, len(group)))
-        drawn["frequency"] = np.maximum(drawn["group_frequency"][:, None] * group + spread, 0.1)
-        drawn["mode_amplitude"] = drawn["group_amplitude"][:, None] * t.each("mode_scatter", spread.shape, rng)
-        return drawn | {"mode_phase": rng.random(spread.shape)}
+        spread = truth["group_width"][:, None] * rng.standard_normal((n, len(group)))
+        truth["frequency"] = np.maximum(truth["group_frequency"][:, None] * group + spread, 0.1)
+        truth["mode_amplitude"] = truth["group_amplitude"][:, None] * t.sample("mode_scatter", spread.shape, rng)
+        return truth | {"mode_phase": rng.random(spread.shape)}
 
-    def flux(self, drawn: Drawn, time: Float, exposure: float) -> Rows:
+    def flux(self, truth: Truth, time: Float, exposure: float) -> Rows:
         """See `Source`."""
-        bursts = np.stack([averaged(partial(_bursts, star), time, exposure, nodes=2) for star in rows(drawn)])
-        modes = sinusoids(time, drawn["frequency"], drawn["mode_amplitude"], drawn["mode_phase"], exposure)
-        noise = red_noise(drawn["seed"], drawn["deviation"], drawn["knee"], drawn["slope"], time, exposure)
-        return np.exp(bursts * drawn["sign"].astype(np.float32)[:, None]) + modes + noise
+        bursts = exposure_means(_bursts, truth, time, exposure, nodes=2)
+        modes = mode_flux(truth, time, exposure)
+        noise = red_noise(truth["seed"], truth["deviation"], truth["knee"], truth["slope"], time, exposure)
+        return np.exp(bursts * truth["sign"].astype(np.float32)[:, None]) + modes + noise
 
 
 class Flickering(_Aperiodic):
-    """Accreting compact objects: flickering whose amplitude grows with the flux, upon a slower random walk."""
+    """Accreting compact objects: flickering whose amplitude grows with the flux, on top of a slower random walk."""
 
     kind = "flickering"
 
-    def flux(self, drawn: Drawn, time: Float, exposure: float) -> Rows:
+    def flux(self, truth: Truth, time: Float, exposure: float) -> Rows:
         """See `Source`."""
-        fast = red_noise(drawn["seed"], drawn["flicker"], drawn["knee"], drawn["slope"], time, exposure)
-        return np.exp(fast + self._walk(drawn, time))
+        fast = red_noise(truth["seed"], truth["flicker"], truth["knee"], truth["slope"], time, exposure)
+        return np.exp(fast + self._walk(truth, time))
 
 
 class IrregularRed(_Aperiodic):
-    """Slow irregular and semiregular red variables: a few periods of weeks that come and go."""
+    """Slow irregular and semiregular red variables: a few periods of weeks and of short coherence."""
 
     kind = "irregular_red"
 
-    def draw(self, n: int, rng: np.random.Generator) -> Drawn:
+    def draw(self, n: int, rng: np.random.Generator) -> Truth:
         """See `Source`."""
         t = table(self.kind)
-        drawn = super().draw(n, rng)
+        truth = super().draw(n, rng)
         shape = (n, int(t.value("sinusoids")))
-        overtone = t.each("overtone", shape, rng)
+        overtone = t.sample("overtone", shape, rng)
         width = t.value("coherence") * np.tan(np.pi * (rng.random(shape) - 0.5) * 0.9)  # Lorentzian, without far wings
-        drawn["frequency"] = np.abs(overtone * (1 + width)) / drawn["period"][:, None]
-        amplitude = drawn["amplitude"][:, None] * t.each("mode_scatter", shape, rng) / overtone
-        drawn["mode_amplitude"] = amplitude / np.sqrt(shape[1])
-        return drawn | {"mode_phase": rng.random(shape)}
+        truth["frequency"] = np.abs(overtone * (1 + width)) / truth["period"][:, None]
+        amplitude = truth["amplitude"][:, None] * t.sample("mode_scatter", shape, rng) / overtone
+        truth["mode_amplitude"] = amplitude / np.sqrt(shape[1])
+        return truth | {"mode_phase": rng.random(shape)}
 
-    def flux(self, drawn: Drawn, time: Float, exposure: float) -> Rows:
+    def flux(self, truth: Truth, time: Float, exposure: float) -> Rows:
         """See `Source`."""
-        slow = sinusoids(time, drawn["frequency"], drawn["mode_amplitude"], drawn["mode_phase"], exposure)
-        return np.exp(slow + self._walk(drawn, time))
+        slow = mode_flux(truth, time, exposure)
+        return np.exp(slow + self._walk(truth, time))
 
 
 def _dips(star: Star, time: Float) -> Rows:
@@ -150,9 +147,9 @@ def _bursts(star: Star, time: Float) -> Rows:
     result = np.zeros(len(time), np.float32)
     height = -star["height"] * np.log(marks[0])
     rise, decay = (star[name] * 3.0 ** (2 * mark - 1) for name, mark in zip(("rise", "decay"), marks[1:], strict=True))
-    for at, h, up, down in zip(start, height, rise, decay, strict=True):
-        near = slice(*np.searchsorted(time, [at, at + up + 8 * down]))
-        age = time[near] - at
+    for t0, h, up, down in zip(start, height, rise, decay, strict=True):
+        near = slice(*np.searchsorted(time, [t0, t0 + up + 8 * down]))
+        age = time[near] - t0
         smooth = np.sin(np.pi / 2 * np.minimum(age / up, 1)) ** 2
         result[near] += h * smooth * np.exp(-np.maximum(age - up, 0) / down)
     return result

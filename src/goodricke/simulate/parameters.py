@@ -1,7 +1,7 @@
-"""The published table of what is drawn for each kind of star: distributions, units, meanings and literature.
+"""The tables of parameters of each kind of star: distributions, units, meanings and literature.
 
-``parameters/<kind>.toml`` is the only place where a distribution's numbers stand: the sources draw from it and the
-documentation prints it.
+``parameters/<kind>.toml`` is the only place with the numbers of a distribution. The sources draw from it, and
+``goodricke simulate --parameters`` prints it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _integer(u: Float, p: Numbers) -> Float:
     return np.minimum(np.floor(p["low"] + (p["high"] + 1 - p["low"]) * u), p["high"])  # rounding may reach high + 1
 
 
-def _logintegers(u: Float, p: Numbers) -> Float:
+def _loginteger(u: Float, p: Numbers) -> Float:
     return np.minimum(np.floor(p["low"] * ((p["high"] + 1) / p["low"]) ** u), p["high"])
 
 
@@ -85,7 +85,7 @@ DISTRIBUTIONS: dict[str, Callable[[Float, Numbers], Float]] = {
     "uniform": _uniform,  # low, high
     "loguniform": _loguniform,  # low, high
     "integer": _integer,  # low, high, both possible
-    "loginteger": _logintegers,  # low, high, both possible; density falls as 1 / x
+    "loginteger": _loginteger,  # low, high, both possible; density falls as 1 / x
     "normal": _normal,  # mean, sd; truncated to low, high where given
     "lognormal": _lognormal,  # median, dex; truncated to low, high where given
     "beta": _beta,  # a, b; stretched over low, high where given
@@ -109,7 +109,7 @@ class Parameter:
     unit, meaning, literature : str
         ``unit`` is empty where there is none; ``literature`` says where the numbers are from.
     per : str
-        What has a value of its own: a ``"star"``, or a ``"mode"`` of it, an ``"event"``.
+        What has a value: a ``"star"``, a ``"mode"`` of it, an ``"event"``.
     """
 
     name: str
@@ -129,44 +129,42 @@ class Parameter:
         """The least and the largest value that can be drawn."""
         ends = np.array([0.0, np.nextafter(1.0, 0.0)])
         values = [self.numbers["values"]] if self.distribution == "choice" else []
-        drawn = np.concatenate([*values, DISTRIBUTIONS[self.distribution](ends, self.numbers)])
-        return float(drawn.min()), float(drawn.max())
+        truth = np.concatenate([*values, DISTRIBUTIONS[self.distribution](ends, self.numbers)])
+        return float(truth.min()), float(truth.max())
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is drawn for one kind of star.
+    """The parameters of one kind of star.
 
     Attributes
     ----------
-    kind, label, about : str
+    kind, label, description : str
         The file's name, the class, one sentence on the kind.
     parameters : dict of Parameter
         By name.
     derived : dict
-        Unit and meaning of what a source computes from these and returns too.
+        Unit and meaning of true parameters that a source computes from these.
     """
 
     kind: str
     label: str
-    about: str
+    description: str
     parameters: dict[str, Parameter]
     derived: dict[str, tuple[str, str]]
 
     def draw(self, n: int, rng: np.random.Generator, *names: str) -> dict[str, Float]:
-        """Return the named parameters of ``n`` stars, (n,) each; by default all that stars differ in."""
-        return {name: self.parameters[name].draw(n, rng) for name in names or self._of_stars}
+        """Return the named parameters of ``n`` stars, (n,) each; by default all in which stars differ."""
+        if not names:
+            names = tuple(k for k, p in self.parameters.items() if p.per == "star" and p.distribution != "fixed")
+        return {name: self.sample(name, n, rng) for name in names}
 
-    @property
-    def _of_stars(self) -> list[str]:
-        return [name for name, p in self.parameters.items() if p.per == "star" and p.distribution != "fixed"]
-
-    def each(self, name: str, size: int | tuple[int, ...], rng: np.random.Generator) -> Float:
-        """Return one parameter drawn many times, as for each mode of each star."""
+    def sample(self, name: str, size: int | tuple[int, ...], rng: np.random.Generator) -> Float:
+        """Return values of one parameter, of the given shape."""
         return self.parameters[name].draw(size, rng)
 
-    def most(self, name: str) -> int:
-        """Return the largest value that a whole number has."""
+    def maximum(self, name: str) -> int:
+        """Return the largest value that a whole number can have."""
         return int(self.parameters[name].bounds[1])
 
     def value(self, name: str) -> Any:
@@ -182,55 +180,44 @@ def table(kind: str) -> Table:
     Raises
     ------
     ValueError
-        If there is no such table, or the table has a parameter that can't be drawn.
+        If there is no such table, or a parameter of it has no such distribution.
     """
     path = FOLDER / f"{kind}.toml"
     if not path.exists():
-        raise ValueError(f"there is no table of parameters {kind!r}; there are: {', '.join(kinds())}")
+        raise ValueError(f"there is no table of parameters {kind!r}; there are: {', '.join(table_names())}")
     content = tomllib.loads(path.read_text())
     parameters = {name: _parameter(kind, name, row) for name, row in content.get("parameters", {}).items()}
     derived = {name: (row.get("unit", ""), row["meaning"]) for name, row in content.get("derived", {}).items()}
     return Table(kind, content["label"], content["about"], parameters, derived)
 
 
-def kinds() -> list[str]:
+def table_names() -> list[str]:
     """Return the names of all tables, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def rows(kind: str | None = None) -> list[dict[str, str]]:
-    """Return the tables as rows of text, for printing.
-
-    Parameters
-    ----------
-    kind : str, optional
-        One kind of star; by default all.
+def table_rows(kind: str) -> list[dict[str, str]]:
+    """Return a table as rows of text, for printing.
 
     Returns
     -------
     list of dict
-        With kind, label, parameter, distribution, unit, meaning and literature; derived parameters have the
-        distribution ``"derived"``.
+        With parameter, distribution, unit, meaning and literature; derived parameters have the distribution
+        ``"derived"``.
     """
-    return [row for name in ([kind] if kind else kinds()) for row in _rows_of(table(name))]
-
-
-def _rows_of(table: Table) -> list[dict[str, str]]:
-    head = {"kind": table.kind, "label": table.label}
     drawn = [
         {
-            **head,
             "parameter": p.name,
             "distribution": f"{p.distribution}({', '.join(f'{k}={v}' for k, v in p.numbers.items())})",
             "unit": p.unit,
             "meaning": p.meaning,
             "literature": p.literature,
         }
-        for p in table.parameters.values()
+        for p in table(kind).parameters.values()
     ]
     derived = [
-        {**head, "parameter": name, "distribution": "derived", "unit": unit, "meaning": meaning, "literature": ""}
-        for name, (unit, meaning) in table.derived.items()
+        {"parameter": name, "distribution": "derived", "unit": unit, "meaning": meaning, "literature": ""}
+        for name, (unit, meaning) in table(kind).derived.items()
     ]
     return drawn + derived
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.simulate.parameters import table
-from goodricke.simulate.signals import events, sinusoids
-from goodricke.simulate.source import Drawn, Float, Star, averaged, rows, seeds
+from goodricke.simulate.signals import events, mode_flux
+from goodricke.simulate.source import Float, Star, Truth, exposure_mean, iterate_stars, seeds
 
-LIFE = 2.6  # a Gaussian is followed this many widths long
+LIFE = 2.6  # widths of a Gaussian, after which a spot is gone
 SMOOTH = 0.01  # exposures shorter than this part of a rotation are as good as instants
-RISE = (1.0, 1.941, -0.175, -2.246, -1.125)  # polynomial, time in widths, from -1 to 0 (Davenport et al. 2014, eq. 1)
-DECAY = ((0.6890, 1.600), (0.3030, 0.2783))  # amplitude and rate of two exponentials (eq. 4)
 
 
 class SpottedRotator:
@@ -25,29 +23,28 @@ class SpottedRotator:
     """
 
     kind = "spotted_rotator"
-    label = "CONTACT_ROT"
 
-    def draw(self, n: int, rng: np.random.Generator) -> Drawn:
+    def draw(self, n: int, rng: np.random.Generator) -> Truth:
         """See `Source`."""
-        drawn: Drawn = dict(table(self.kind).draw(n, rng)) | {"seed": seeds(n, rng)}
-        drawn["decay"] = np.maximum(drawn["lifetime"], drawn["period"])
-        drawn["emergence"] = drawn["decay"] / table(self.kind).value("decay_over_emergence")
-        drawn["flare_rate"] = drawn["flare_rate"] * drawn["flaring"]
-        return drawn
+        truth: Truth = dict(table(self.kind).draw(n, rng)) | {"seed": seeds(n, rng)}
+        truth["decay"] = np.maximum(truth["lifetime"], truth["period"])
+        truth["emergence"] = truth["decay"] / table(self.kind).value("decay_over_emergence")
+        truth["flare_rate"] = truth["flare_rate"] * truth["flaring"]
+        return truth
 
-    def flux(self, drawn: Drawn, time: Float, exposure: float) -> NDArray[np.float32]:
+    def flux(self, truth: Truth, time: Float, exposure: float) -> NDArray[np.float32]:
         """See `Source`."""
-        result = np.ones((len(drawn["seed"]), len(time)), np.float32)
-        for row, star in zip(result, rows(drawn), strict=True):
+        result = np.ones((len(truth["seed"]), len(time)), np.float32)
+        for row, star in zip(result, iterate_stars(truth), strict=True):
             spots = self.spots(star, time[0], time[-1])
             nodes = 2 if exposure > SMOOTH * star["period"] else 1
-            row -= averaged(partial(dimming, spots, star), time, exposure, nodes)
+            row -= exposure_mean(partial(spot_dimming, spots, star), time, exposure, nodes)
             if star["flare_rate"] > 0:
                 row += self._flares(star, time, exposure)
         return result
 
-    def spots(self, star: Star, start: float, stop: float) -> Drawn:
-        """Return the spots that are seen between two times.
+    def spots(self, star: Star, start: float, stop: float) -> Truth:
+        """Return the spots between two times.
 
         Returns
         -------
@@ -72,9 +69,9 @@ class SpottedRotator:
         width = np.minimum(t.value("flare_width") * energy ** (1 / 3), t.value("longest_flare"))
         height = star["flare_height"] * energy ** (2 / 3)
         result = np.zeros(len(time), np.float32)
-        for at, w, h in zip(start, width, height, strict=True):
-            near = slice(*np.searchsorted(time, [at - 2 * w - exposure, at + 25 * w + exposure]))
-            result[near] += h * flare((time[near] - at) / w, exposure / w)
+        for peak, w, h in zip(start, width, height, strict=True):
+            near = slice(*np.searchsorted(time, [peak - 2 * w - exposure, peak + 25 * w + exposure]))
+            result[near] += h * flare((time[near] - peak) / w, exposure / w)
         return result
 
 
@@ -82,28 +79,27 @@ class ChemicallyPeculiar:
     """Alpha2 Canum Venaticorum stars: strictly periodic, a few harmonics."""
 
     kind = "chemically_peculiar"
-    label = "CONTACT_ROT"
 
-    def draw(self, n: int, rng: np.random.Generator) -> Drawn:
+    def draw(self, n: int, rng: np.random.Generator) -> Truth:
         """See `Source`."""
         t = table(self.kind)
-        drawn: Drawn = dict(t.draw(n, rng))
+        truth: Truth = dict(t.draw(n, rng))
         harmonic = np.arange(1, 1 + t.value("harmonics"))
-        ratio = t.each("harmonic_ratio", (n, len(harmonic)), rng) ** (harmonic - 1)
-        weak = (drawn["double_wave"][:, None] == 1) & (harmonic == 1)
+        ratio = t.sample("harmonic_ratio", (n, len(harmonic)), rng) ** (harmonic - 1)
+        weak = (truth["double_wave"][:, None] == 1) & (harmonic == 1)
         double = np.where(weak, t.value("double_wave_first"), 1.0)
-        drawn["frequency"] = harmonic / drawn["period"][:, None]
-        drawn["mode_amplitude"] = drawn["amplitude"][:, None] * ratio * double
-        drawn["mode_phase"] = rng.random(ratio.shape)
-        return drawn
+        truth["frequency"] = harmonic / truth["period"][:, None]
+        truth["mode_amplitude"] = truth["amplitude"][:, None] * ratio * double
+        truth["mode_phase"] = rng.random(ratio.shape)
+        return truth
 
-    def flux(self, drawn: Drawn, time: Float, exposure: float) -> NDArray[np.float32]:
+    def flux(self, truth: Truth, time: Float, exposure: float) -> NDArray[np.float32]:
         """See `Source`."""
-        return 1 + sinusoids(time, drawn["frequency"], drawn["mode_amplitude"], drawn["mode_phase"], exposure)
+        return 1 + mode_flux(truth, time, exposure)
 
 
-def dimming(spots: Drawn, star: Star, time: Float) -> NDArray[np.float32]:
-    """Return the flux that spots take away.
+def spot_dimming(spots: Truth, star: Star, time: Float) -> NDArray[np.float32]:
+    """Return the flux that is lost by spots.
 
     Parameters
     ----------
@@ -125,28 +121,38 @@ def dimming(spots: Drawn, star: Star, time: Float) -> NDArray[np.float32]:
     radius = np.sin(inclination) * np.cos(spots["latitude"])
     first = np.searchsorted(time, spots["time"] - LIFE * star["emergence"])
     last = np.searchsorted(time, spots["time"] + LIFE * star["decay"])
-    for i, seen in enumerate(map(slice, first, last)):
-        cycles = time[seen] * rotation[i] + spots["longitude"][i] / (2 * np.pi)
+    for i, span in enumerate(map(slice, first, last)):
+        cycles = time[span] * rotation[i] + spots["longitude"][i] / (2 * np.pi)
         angle = (2 * np.pi * (cycles - np.rint(cycles))).astype(np.float32)
         cosine = np.maximum(np.float32(axis[i]) + np.float32(radius[i]) * np.cos(angle), 0)
-        age = (time[seen] - spots["time"][i]).astype(np.float32)
+        age = (time[span] - spots["time"][i]).astype(np.float32)
         age /= np.where(age < 0, np.float32(star["emergence"]), np.float32(star["decay"]))
-        result[seen] += np.float32(spots["area"][i]) * cosine * np.exp(-age * age)
+        result[span] += np.float32(spots["area"][i]) * cosine * np.exp(-age * age)
     return result
 
 
-def flare(time: Float, exposure: float) -> Float:
-    """Return a flare of height 1 averaged over exposures; times and exposure are in its widths, the peak is at 0."""
-    if exposure == 0:
-        rise = np.polynomial.polynomial.polyval(np.clip(time, -1, 0), RISE)
-        return np.where(
-            time < -1, 0, np.where(time < 0, rise, sum(a * np.exp(-r * np.maximum(time, 0)) for a, r in DECAY))
-        )
-    return (_until(time + exposure / 2) - _until(time - exposure / 2)) / exposure
+def flare(time: Float, exposure: float = 0.0) -> Float:
+    """Return a flare of height 1 averaged over exposures; times and exposure are in its widths, the peak is at 0.
+
+    Davenport et al. (2014), equations 1 and 4: a polynomial from -1 to 0, then two exponentials.
+    """
+    if exposure != 0:
+        return (_flare_integral(time + exposure / 2) - _flare_integral(time - exposure / 2)) / exposure
+    polynomial, decays = _flare_coefficients()
+    rise = np.polynomial.polynomial.polyval(np.clip(time, -1, 0), polynomial)
+    fall = sum(a * np.exp(-r * np.maximum(time, 0)) for a, r in decays)
+    return np.where(time < -1, 0, np.where(time < 0, rise, fall))
 
 
-def _until(time: Float) -> Float:
+def _flare_integral(time: Float) -> Float:
     """Return the integral of a flare up to each time."""
-    whole = np.polynomial.polynomial.polyint(RISE, lbnd=-1)
-    result = np.asarray(np.polynomial.polynomial.polyval(np.clip(time, -1, 0), whole), np.float64)
-    return result + sum(a / r * -np.expm1(-r * np.maximum(time, 0)) for a, r in DECAY)
+    polynomial, decays = _flare_coefficients()
+    integral = np.polynomial.polynomial.polyint(polynomial, lbnd=-1)
+    result = np.asarray(np.polynomial.polynomial.polyval(np.clip(time, -1, 0), integral), np.float64)
+    return result + sum(a / r * -np.expm1(-r * np.maximum(time, 0)) for a, r in decays)
+
+
+@cache
+def _flare_coefficients() -> tuple[Float, Float]:
+    t = table("m_dwarf_flare")
+    return t.value("rise"), t.value("fall")

@@ -1,6 +1,6 @@
 """Solar-like oscillators: granulation and stochastically excited modes from scaling relations, with mixed modes.
 
-The power spectrum is drawn in the Fourier domain and evaluated at the times of observation, which is exact for
+Fourier coefficients with the power spectrum are drawn and evaluated at the times of observation, which is exact for
 stationary processes such as stochastically excited, damped modes (Lorentzian profiles).
 """
 
@@ -10,49 +10,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.simulate.parameters import Table, table
-from goodricke.simulate.signals import synthesised
-from goodricke.simulate.source import Drawn, Float, Star, rows, seeds
+from goodricke.simulate.signals import gaussian_noise
+from goodricke.simulate.source import Float, Star, Truth, iterate_stars, seeds
 
 MICROHERTZ = 0.0864  # 1/d
 NU_MAX_SUN = 3090.0  # uHz
 ORDERS = 11  # radial orders around nu_max that have modes
 MIXED = 90  # mixed dipole modes at most
-DENSEST = 12  # mixed modes per radial order; beyond, they melt into one peak
-REACH = 20.0  # widths of a mode on both sides that its profile is followed
+DENSEST = 12  # mixed modes per radial order; denser ones are treated as one peak
+REACH = 20.0  # widths on both sides of a mode up to which its profile is evaluated
 
 
 class _SolarLike:
     """Stars with granulation (two profiles) and modes of degree 0, 1 and 2."""
 
     kind: str
-    label = "SOLARLIKE"
 
-    def draw(self, n: int, rng: np.random.Generator) -> Drawn:
+    def draw(self, n: int, rng: np.random.Generator) -> Truth:
         """See `Source`."""
         t = table(self.kind)
-        drawn: Drawn = dict(t.draw(n, rng)) | {"seed": seeds(n, rng)}
-        drawn |= self._evolution(drawn, t)
+        truth: Truth = dict(t.draw(n, rng)) | {"seed": seeds(n, rng)}
+        truth |= self._evolutionary_stage(truth, t)
         factor, exponent = t.value("large_separation_relation")
-        drawn["large_separation"] = factor * drawn["nu_max"] ** exponent * drawn["large_separation_scatter"]
+        truth["large_separation"] = factor * truth["nu_max"] ** exponent * truth["large_separation_scatter"]
         factor, exponent = t.value("amplitude_relation")
-        drawn["amplitude"] = factor * 1e-6 * (drawn["nu_max"] / NU_MAX_SUN) ** exponent * drawn["amplitude_scatter"]
-        drawn |= _granulation(drawn, t)
-        each = [_modes(star, t) for star in rows(drawn)]
+        truth["amplitude"] = factor * 1e-6 * (truth["nu_max"] / NU_MAX_SUN) ** exponent * truth["amplitude_scatter"]
+        truth |= _granulation(truth, t)
+        modes = [_modes(star, t) for star in iterate_stars(truth)]
         names = ("mode_frequency", "mode_deviation", "mode_width")
-        return drawn | {name: np.stack(values) for name, values in zip(names, zip(*each, strict=True), strict=True)}
+        return truth | {name: np.stack(values) for name, values in zip(names, zip(*modes, strict=True), strict=True)}
 
-    def flux(self, drawn: Drawn, time: Float, exposure: float) -> NDArray[np.float32]:
+    def flux(self, truth: Truth, time: Float, exposure: float) -> NDArray[np.float32]:
         """See `Source`."""
-        stars = list(rows(drawn))
+        stars = list(iterate_stars(truth))
 
         def variance(row: int, edges: Float) -> Float:
             return variances(stars[row], edges / MICROHERTZ)
 
-        return 1 + synthesised(drawn["seed"], variance, time, exposure, 4 * MICROHERTZ * drawn["nu_max"])
+        return 1 + gaussian_noise(truth["seed"], variance, time, exposure, 4 * MICROHERTZ * truth["nu_max"])
 
-    def _evolution(self, drawn: Drawn, t: Table) -> Drawn:
+    def _evolutionary_stage(self, truth: Truth, t: Table) -> Truth:
         """Return parameters that depend on the star's stage."""
-        return {name: np.full(len(drawn["nu_max"]), t.value(name)) for name in ("period_spacing", "coupling")}
+        return {name: np.full(len(truth["nu_max"]), t.value(name)) for name in ("period_spacing", "coupling")}
 
 
 class RedGiant(_SolarLike):
@@ -60,11 +59,11 @@ class RedGiant(_SolarLike):
 
     kind = "red_giant"
 
-    def _evolution(self, drawn: Drawn, t: Table) -> Drawn:
-        clump = drawn["clump"] == 1
+    def _evolutionary_stage(self, truth: Truth, t: Table) -> Truth:
+        clump = truth["clump"] == 1
         return {
-            "nu_max": np.where(clump, drawn["clump_nu_max"], drawn["nu_max"]),
-            "period_spacing": np.where(clump, drawn["clump_period_spacing"], drawn["period_spacing"]),
+            "nu_max": np.where(clump, truth["clump_nu_max"], truth["nu_max"]),
+            "period_spacing": np.where(clump, truth["clump_period_spacing"], truth["period_spacing"]),
         }
 
 
@@ -92,26 +91,26 @@ def variances(star: Star, edges: Float) -> Float:
 
 
 def _add_modes(result: Float, edges: Float, star: Star) -> None:
-    """Add Lorentzian profiles, integrated over each bin so that no mode is too narrow for it."""
+    """Add Lorentzian profiles, integrated over each bin, so that narrow modes keep their power."""
     real = np.isfinite(star["mode_frequency"])
     frequency, deviation, width = (
         star[name][real, None] for name in ("mode_frequency", "mode_deviation", "mode_width")
     )
     bin_width = edges[1] - edges[0]
     reach = int(np.ceil(REACH * np.max(width, initial=0.0) / bin_width)) + 2
-    place = np.floor((frequency - edges[0]) / bin_width).astype(np.int64) + np.arange(-reach, reach + 2)
-    below = np.arctan((edges[0] + place * bin_width - frequency) / (width / 2)) / np.pi
+    bin_ = np.floor((frequency - edges[0]) / bin_width).astype(np.int64) + np.arange(-reach, reach + 2)
+    below = np.arctan((edges[0] + bin_ * bin_width - frequency) / (width / 2)) / np.pi
     share = np.diff(below, axis=1)
-    inside = (place[:, :-1] >= 0) & (place[:, :-1] < len(result))
-    np.add.at(result, place[:, :-1][inside], (deviation**2 * share)[inside])
+    inside = (bin_[:, :-1] >= 0) & (bin_[:, :-1] < len(result))
+    np.add.at(result, bin_[:, :-1][inside], (deviation**2 * share)[inside])
 
 
-def _granulation(drawn: Drawn, t: Table) -> Drawn:
+def _granulation(truth: Truth, t: Table) -> Truth:
     """Return standard deviations [relative flux] and frequencies [uHz] of two profiles, (n, 2) each."""
     factor, exponent = t.value("granulation_amplitude_relation")
-    deviation = factor * 1e-6 * drawn["nu_max"] ** exponent * drawn["granulation_scatter"]
+    deviation = factor * 1e-6 * truth["nu_max"] ** exponent * truth["granulation_scatter"]
     relations = t.value("granulation_frequency_relations")
-    frequency = np.stack([factor * drawn["nu_max"] ** exponent for factor, exponent in relations], axis=1)
+    frequency = np.stack([factor * truth["nu_max"] ** exponent for factor, exponent in relations], axis=1)
     return {"granulation_deviation": np.stack([deviation, deviation], axis=1), "granulation_frequency": frequency}
 
 
@@ -137,10 +136,10 @@ def _modes(star: Star, t: Table) -> tuple[Float, Float, Float]:
 
 
 def _dipoles(star: Star, pressure: Float) -> tuple[Float, Float]:
-    """Return frequencies (MIXED,) of dipole modes [uHz] and how much of each is pressure mode, 1 - zeta.
+    """Return frequencies (MIXED,) of dipole modes [uHz] and the share of pressure mode in each, 1 - zeta.
 
     Mixed modes solve tan(theta_p) = q tan(theta_g) with theta_p = pi (nu - nu_p) / Delta nu and theta_g = pi / (Delta
-    Pi nu); zeta follows Mosser et al. 2018, A&A 618, A109. Both phases are unwrapped, so that one interpolation solves.
+    Pi nu); zeta follows Mosser et al. 2018, A&A 618, A109. With both phases unwrapped, one interpolation solves it.
     """
     result, share = np.full(MIXED, np.nan), np.ones(MIXED)
     pressure = pressure[np.isfinite(pressure)]
@@ -155,11 +154,11 @@ def _dipoles(star: Star, pressure: Float) -> tuple[Float, Float]:
         (1 / q - 1) * np.sin(theta) * np.cos(theta), np.cos(theta) ** 2 + np.sin(theta) ** 2 / q
     )
     total = coupled / np.pi - 1 / (spacing * grid)
-    found = np.interp(np.arange(np.ceil(total[0]), np.floor(total[-1]) + 1), total, grid)
-    found = np.sort(found[np.argsort(np.abs(found - star["nu_max"]))[:MIXED]])
-    at = np.interp(found, grid, theta)
-    steep = q / (q**2 * np.cos(at) ** 2 + np.sin(at) ** 2)
-    density = separation / (spacing * found**2)  # gravity modes per radial order
-    result[: len(found)] = found
-    share[: len(found)] = steep / (steep + density)
+    mixed = np.interp(np.arange(np.ceil(total[0]), np.floor(total[-1]) + 1), total, grid)
+    mixed = np.sort(mixed[np.argsort(np.abs(mixed - star["nu_max"]))[:MIXED]])
+    phase = np.interp(mixed, grid, theta)
+    steep = q / (q**2 * np.cos(phase) ** 2 + np.sin(phase) ** 2)
+    density = separation / (spacing * mixed**2)  # gravity modes per radial order
+    result[: len(mixed)] = mixed
+    share[: len(mixed)] = steep / (steep + density)
     return result, share

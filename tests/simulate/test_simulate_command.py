@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from goodricke import read
 from goodricke.cli import app
 from goodricke.io import read_labels
-from goodricke.simulate.blocks import labels_beside, write
+from goodricke.simulate.blocks import labels_path, write
 from goodricke.simulate.dense import simulate_dense
-from goodricke.simulate.figures import draw
+from goodricke.simulate.figures import draw_dense
 
 SMALL = ["--per-class", "3", "--class", "RRLYR_CEPHEID", "--class", "INSTRUMENT", "--seed", "7"]
 
@@ -35,10 +35,10 @@ def test_what_is_written_is_read_back_with_its_labels(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(found, name), getattr(made, name))
     assert (found.unit, found.time_scale, found.bands) == (made.unit, made.time_scale, made.bands)
     assert found.table_of_objects["mission"].to_pylist() == ["TESS"] * 6
-    labels = read_labels(labels_beside(out)).set_index("object_id")["label"]
+    labels = read_labels(labels_path(out)).set_index("object_id")["label"]
     assert labels.loc[found.ids].tolist() == found.table_of_objects["label"].to_pylist()
-    told = json.loads(pq.read_schema(out).metadata[b"simulated"])
-    assert (told["seed"], told["cadence"]) == (7, "tess-30min")
+    settings = json.loads(pq.read_schema(out).metadata[b"simulated"])
+    assert (settings["seed"], settings["cadence"]) == (7, "tess-30min")
     assert sorted(path.name for path in out.parent.iterdir()) == ["sim-labels.csv", "sim.parquet"]
 
 
@@ -66,7 +66,7 @@ def test_broken_off_nothing_is_left_that_looks_whole(tmp_path: Path) -> None:
 
 def test_a_figure_is_drawn(tmp_path: Path) -> None:
     path = tmp_path / "sim.png"
-    draw(simulate_dense(5, classes=["INSTRUMENT", "CONSTANT"]), path, per_class=5, columns=3)
+    draw_dense(simulate_dense(5, classes=["INSTRUMENT", "CONSTANT"]), path, per_class=5, columns=3)
     assert path.read_bytes()[:4] == b"\x89PNG"
 
 
@@ -105,7 +105,7 @@ def test_help_names_the_classes(survey: list[str], tmp_path: Path) -> None:
     assert set(names) <= set(run("--help")[1].replace(",", " ").replace("│", " ").split())
 
 
-def test_which_sectors() -> None:
-    from goodricke.cli.simulate import _sectors
+def test_which_parse_sectors() -> None:
+    from goodricke.cli.simulate import _parse_sectors
 
-    assert (_sectors("3"), _sectors("14,15,26"), _sectors("14,")) == (3, (14, 15, 26), (14,))
+    assert (_parse_sectors("3"), _parse_sectors("14,15,26"), _parse_sectors("14,")) == (3, (14, 15, 26), (14,))

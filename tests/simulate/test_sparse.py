@@ -1,6 +1,7 @@
 """Sets of light curves in several bands: the same however they are made, of every class, taken by what comes after."""
 
 import csv
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,16 @@ from goodricke import classify, read
 from goodricke.cli import app
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.simulate.blocks import Block
+from goodricke.simulate.blocks import SIGNAL_TO_NOISE, Block
+from goodricke.simulate.kinds import MULTIBAND, survey_kinds
 from goodricke.simulate.sparse import (
-    CLASSES,
-    FEWEST,
-    LABELS,
-    SIGNAL_TO_NOISE,
-    Making,
-    classes_of,
-    expected,
-    light,
-    seen,
+    FEWEST_DETECTIONS,
+    SparseBlockMaker,
+    draw_detected,
+    multiband_simulation,
     simulate_multiband,
 )
-from goodricke.simulate.surveys import SURVEYS, field
+from goodricke.simulate.surveys import SURVEYS, survey_field
 
 pytest.importorskip("batman", reason="batman isn't installed")
 
@@ -44,15 +41,16 @@ def few() -> dict[str, LightCurves]:
     return {survey: simulate_multiband(8, survey, seed=5) for survey in SURVEYS}
 
 
-def test_every_class_is_there_in_its_number(few: dict[str, LightCurves]) -> None:
+def test_there_are_as_many_of_every_class(few: dict[str, LightCurves]) -> None:
     for survey, curves in few.items():
         labels = curves.table_of_objects["label"].to_pylist()
-        assert {label: labels.count(label) for label in classes_of(survey)} == dict.fromkeys(classes_of(survey), 8)
-        assert len(set(curves.ids)) == len(curves) == expected(8, survey)
-        assert [LABELS[kind] for kind in curves.table_of_objects["kind"].to_pylist()] == labels
+        classes = survey_kinds(survey).classes
+        assert {label: labels.count(label) for label in classes} == dict.fromkeys(classes, 8)
+        assert len(set(curves.ids)) == len(curves) == multiband_simulation(8, survey).rows
+        assert [MULTIBAND.labels[kind] for kind in curves.table_of_objects["kind"].to_pylist()] == labels
 
 
-def test_they_are_without_fault_and_in_the_survey_s_unit(few: dict[str, LightCurves]) -> None:
+def test_light_curves_are_valid_and_in_the_unit_of_the_survey(few: dict[str, LightCurves]) -> None:
     for curves in few.values():
         curves.validate()
         assert np.isfinite(curves.value).all()
@@ -64,19 +62,19 @@ def test_they_are_without_fault_and_in_the_survey_s_unit(few: dict[str, LightCur
     }
 
 
-def test_the_same_seed_makes_the_same_and_another_others() -> None:
-    made = {"n": 3, "survey": "ztf", "classes": ["SNIA", "RRL"]}
-    assert equal(simulate_multiband(seed=1, **made), simulate_multiband(seed=1, **made))
-    assert not equal(simulate_multiband(seed=1, **made), simulate_multiband(seed=2, **made))
+def test_light_curves_follow_from_the_seed() -> None:
+    arguments = {"n": 3, "survey": "ztf", "classes": ["SNIA", "RRL"]}
+    assert equal(simulate_multiband(seed=1, **arguments), simulate_multiband(seed=1, **arguments))
+    assert not equal(simulate_multiband(seed=1, **arguments), simulate_multiband(seed=2, **arguments))
 
 
-def test_the_first_of_many_are_those_of_a_few() -> None:
+def test_a_larger_set_begins_with_a_smaller_one() -> None:
     for label in ("SNII", "AGN"):
         many = simulate_multiband(70, "rubin", seed=1, classes=[label])
         assert equal(many[:5], simulate_multiband(5, "rubin", seed=1, classes=[label]))
 
 
-def test_others_in_the_set_change_nothing() -> None:
+def test_other_classes_in_the_set_change_nothing() -> None:
     both = simulate_multiband(4, "gaia", seed=1, classes=["RRL", "TDE"])
     alone = simulate_multiband(4, "gaia", seed=1, classes=["TDE"])
     rows = np.flatnonzero(np.array(both.table_of_objects["label"].to_pylist()) == "TDE")
@@ -84,33 +82,33 @@ def test_others_in_the_set_change_nothing() -> None:
         np.testing.assert_array_equal(getattr(both[rows], name), getattr(alone, name))
 
 
-def test_processes_make_the_same_in_the_same_order() -> None:
-    wanted = {"n": {"MIRA": 70, "CV": 8}, "survey": "ztf", "seed": 3}
-    assert equal(simulate_multiband(**wanted), simulate_multiband(**wanted, workers=2))
+def test_other_processes_can_make_blocks() -> None:
+    maker, block = SparseBlockMaker(("dwarf_nova",), 3, "ztf"), Block("dwarf_nova", 1, 8)
+    assert equal(pickle.loads(pickle.dumps(maker))(block), maker(block))
 
 
-def test_visits_do_not_tell_the_class() -> None:
-    here = field("rubin", 4, 3)
+def test_visits_are_the_same_for_all_classes() -> None:
+    field = survey_field("rubin", 4, 3)
     for kind in ("long_period", "supernova_ia"):
-        curve = Making("rubin", 4, (kind,))(Block(kind, 0, 8))[3]
-        assert np.isin(curve.time, here.seen.time).all()
-        assert curve.n_obs[0] > 0.85 * len(here.seen.time)
+        curve = SparseBlockMaker((kind,), 4, "rubin")(Block(kind, 0, 8))[3]
+        assert np.isin(curve.time, field.visits.time).all()
+        assert curve.n_obs[0] > 0.85 * len(field.visits.time)
 
 
 def test_labels_mean_something(few: dict[str, LightCurves]) -> None:
     for curves in few.values():
         about = curves.table_of_objects
-        events = np.array([light(kind).event for kind in about["kind"].to_pylist()])
+        events = np.array([MULTIBAND.source(kind).event for kind in about["kind"].to_pylist()])
         brief = np.array(about["label"].to_pylist()) == "KN"
-        assert (about["detections"].to_numpy()[events & ~brief] >= FEWEST).mean() > 0.98
+        assert (about["detections"].to_numpy()[events & ~brief] >= FEWEST_DETECTIONS).mean() > 0.98
         assert (about["signal_to_noise"].to_numpy()[~events] >= SIGNAL_TO_NOISE).mean() > 0.85
 
 
-def test_of_the_tries_the_first_that_is_seen_is_taken() -> None:
-    here, made = field("ztf", 0, 0), light("supernova_ia")
-    chosen = seen(made, here, np.random.default_rng(7), n=6)
-    np.testing.assert_array_equal(made.flux(chosen.drawn, here), chosen.flux)
-    assert (here.survey.detects(chosen.flux, here.seen).sum(1) >= FEWEST).all()
+def test_chosen_events_are_detected() -> None:
+    field, source = survey_field("ztf", 0, 0), MULTIBAND.source("supernova_ia")
+    truth, flux = draw_detected(source, field, np.random.default_rng(7), n=6)
+    np.testing.assert_array_equal(source.flux(truth, field), flux)
+    assert (field.survey.detects(flux, field.visits).sum(1) >= FEWEST_DETECTIONS).all()
 
 
 def test_noise_is_as_large_as_the_errors_say() -> None:
@@ -174,7 +172,7 @@ def test_a_model_of_real_supernovae_knows_those_of_type_ia() -> None:
     assert (best[labels == "SNII"] == "IA").mean() < 0.3
 
 
-def test_parameters_ride_along(few: dict[str, LightCurves]) -> None:
+def test_true_parameters_are_columns(few: dict[str, LightCurves]) -> None:
     table = few["rubin"].table_of_objects
     labels = np.array(table["label"].to_pylist())
     flares = table["true_flare_peak"].to_pylist()
@@ -185,8 +183,8 @@ def test_parameters_ride_along(few: dict[str, LightCurves]) -> None:
 
 def test_a_parameter_has_one_type_whatever_the_kind() -> None:
     found: dict[str, set[str]] = {}
-    for kind in LABELS:
-        for name, values in Making("ztf", 0, (kind,))(Block(kind, 0, 1)).table_of_objects.to_pydict().items():
+    for kind in MULTIBAND.labels:
+        for name, values in SparseBlockMaker((kind,), 0, "ztf")(Block(kind, 0, 1)).table_of_objects.to_pydict().items():
             found.setdefault(name, set()).update(type(v).__name__ for v in values if v is not None)
     assert {name: types for name, types in found.items() if len(types) > 1} == {}
 
@@ -208,7 +206,7 @@ def test_the_command_writes_what_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("arguments", "message"),
     [
         ({"n": 0}, "at least 1"),
         ({"n": 2, "classes": ["QUASAR"]}, "no class 'QUASAR' is simulated for rubin; there are AGN"),
@@ -216,12 +214,6 @@ def test_the_command_writes_what_is_read_back(tmp_path: Path) -> None:
         ({"n": 2, "survey": "hst"}, "no survey 'hst'"),
     ],
 )
-def test_what_can_not_be_made_is_refused(told: dict, message: str) -> None:
+def test_wrong_arguments_are_errors(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        simulate_multiband(**told)
-
-
-def test_shares_make_the_number_of_each_class() -> None:
-    for n in (1, 7, 100):
-        assert expected(n, "rubin") == n * len(CLASSES)
-    assert {light(kind).kind for kind in LABELS} == set(LABELS)
+        simulate_multiband(**arguments)
