@@ -23,8 +23,8 @@ from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import nanojansky
 from goodricke.io.packets import rubin
-from goodricke.io.packets.avro import fastavro_module
-from goodricke.io.packets.schemas import VERSION, schema_of
+from goodricke.io.packets.avro import import_fastavro
+from goodricke.io.packets.schemas import VERSION, read_schema
 
 POOL = 1 << 20  # random bytes that images are cut from
 IMAGES = ("cutoutDifference", "cutoutScience", "cutoutTemplate")
@@ -91,7 +91,7 @@ def packets(
         encode = _slim_point
     else:
         curves = _for_rubin(curves)
-        maker = _Rubin(rubin.schema() if schema is None else schema_of(schema), cutouts, seed)
+        maker = _Rubin(rubin.schema() if schema is None else read_schema(schema), cutouts, seed)
         make, encode = maker.packet, maker.source
     return _stream(curves, make, encode, previous)
 
@@ -198,7 +198,7 @@ class _Rubin:
     """
 
     def __init__(self, schema: str, cutouts: int, seed: int) -> None:
-        fastavro = fastavro_module()
+        fastavro = import_fastavro()
         self.writer = fastavro.schemaless_writer
         parsed: Any = fastavro.parse_schema(json.loads(schema))
         self.fields = {field["name"]: field["type"] for field in parsed["fields"]}

@@ -31,13 +31,13 @@ from goodricke.alerts.record import VERSION
 from goodricke.alerts.replay import into_engine, into_topic, observations
 from goodricke.alerts.shadow import Shadow
 from goodricke.alerts.store import PREFIX, open_store, without_password
+from goodricke.data.exit_codes import ExitCode
+from goodricke.inference import InputChecks
 from goodricke.io import read
 from goodricke.io.packets import PacketOptions, decode, photometry
 from goodricke.io.packets.archive import open_archive
 from goodricke.models.bundle import load_model
-from goodricke.survey.catalog import warn_of_unknown_bands
 
-DONE = 0
 WRITTEN = (".parquet", ".csv", ".json")
 PER_SECOND = 4  # times the view is drawn
 
@@ -187,7 +187,7 @@ def packets(sources: Sequence[str], photometry: Literal["total", "difference"]) 
     """Return the packets in files as they are."""
     archive = open_archive(sources)
     what = f"packets of {archive.objects:,} objects"
-    what += f" ({archive.left_out:,} of no fixed object left out)" if archive.left_out else ""
+    what += f" ({archive.skipped:,} of no fixed object left out)" if archive.skipped else ""
     return Stream(archive.packets(), archive.days, archive.format, PacketOptions(photometry=photometry), what)
 
 
@@ -206,7 +206,7 @@ def replay(
     # offsets in the store of a replay count its observations: a worker would take them for its topic's
     reading = (half, stream.format, stream.options)
     engine = engine_for(model, state, *reading, replayed=True)
-    warn_of_unknown_bands(stream.bands, engine.model.config)
+    InputChecks(engine.model.config).check_bands(stream.bands)
     other = None if shadow is None else Shadow(engine_for(shadow, _beside(state), *reading, replayed=True))
     metrics, last = Metrics(engine.counts), dict[str, dict[str, Any]]()
 
@@ -234,7 +234,7 @@ def replay(
     if out is not None:
         _write(list(last.values()), out)
         console.print(f"{len(last):,} rows written to {out}")
-    return DONE
+    return ExitCode.DONE
 
 
 def send(stream: Stream, config: Path, speed: float | None) -> int:
@@ -247,7 +247,7 @@ def send(stream: Stream, config: Path, speed: float | None) -> int:
         )
     sent = into_topic(stream.records, stream.days, told.input.topic, told.kafka, speed)
     Console().print(f"{sent:,} {stream.what} sent to {told.input.topic}")
-    return DONE
+    return ExitCode.DONE
 
 
 def check_writable(out: Path) -> None:

@@ -23,6 +23,7 @@ HATS = ("hats.properties", "properties")  # one of them is in the folder of a HA
 THUMBNAIL = "data_thumbnail.parquet"  # among the files of a HATS catalog: rows that are in the others
 COLLECTION = "collection.properties"  # and this one in that of a HATS collection, which names its catalog
 LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
+AVRO_MAGIC = b"Obj\x01"  # of an Avro object container file
 HEAD = 4096  # bytes that tell text from binary
 
 Source = str | Path | Sequence[str | Path]
@@ -189,12 +190,14 @@ class SourceFile:
 
     @cached_property
     def kind(self) -> str:
-        """What the bytes are: ``"fits"``, ``"parquet"``, ``"votable"``, ``"html"``, ``"text"`` or ``"binary"``."""
+        """What the bytes are: ``fits``, ``parquet``, ``avro``, ``votable``, ``html``, ``text`` or ``binary``."""
         head = self.head
         if head[:9] == b"SIMPLE  =":
             return "fits"
         if head[:4] == b"PAR1":
             return "parquet"
+        if head.startswith(AVRO_MAGIC):
+            return "avro"
         if b"\x00" in head or sum(byte < 9 or 13 < byte < 32 for byte in head) > 0:
             return "binary"
         start = head[:1000].lstrip().lower()

@@ -365,7 +365,7 @@ def signs(values: Any) -> NDArray[np.float64]:
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         array = array.dictionary_encode()
     if pa.types.is_dictionary(array.type):
-        distinct = np.array([*(_sign_from_text(text) for text in array.dictionary.to_pylist()), np.nan])
+        distinct = np.array([*(sign(text) for text in array.dictionary.to_pylist()), np.nan])
         return distinct[array.indices.fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)]
     if pa.types.is_boolean(array.type):
         array = array.cast(pa.int8())
@@ -373,8 +373,9 @@ def signs(values: Any) -> NDArray[np.float64]:
     return np.where(np.isnan(number), np.nan, np.where(number > 0, 1.0, -1.0))
 
 
-def _sign_from_text(text: Any) -> float:
-    word = str(text).strip().lower()
+def sign(value: Any) -> float:
+    """Return one value of yes or no as +1 or -1, NaN if it is neither; see `signs`."""
+    word = str(value).strip().lower()
     if word in YES or word in NO:
         return 1.0 if word in YES else -1.0
     number = pd.to_numeric(word, errors="coerce")

@@ -9,7 +9,7 @@ from goodricke import classify
 from goodricke.cli import app
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io.packets import PacketOptions, decode
-from goodricke.io.packets.archive import open_archive, packets_in
+from goodricke.io.packets.archive import open_archive, read_packets
 from tests.alerts.streams import tiny_model
 from tests.io.packets.making_packets import encoded, source, ztf_packet, ztf_schema
 
@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 
 def test_packets_come_in_order_of_time_as_they_were(folder):
     archive = open_archive([str(folder)])
-    assert (archive.format, archive.objects, archive.left_out, len(archive.places)) == ("ztf", 3, 0, 27)
+    assert (archive.format, archive.objects, archive.skipped, len(archive.locations)) == ("ztf", 3, 0, 27)
     assert (np.diff(archive.days) > 0).all()
     sent = list(archive.packets())
     alerts = decode([value for _, value in sent], "ztf")
@@ -56,7 +56,7 @@ def test_packets_come_in_order_of_time_as_they_were(folder):
 
 def test_packets_of_one_file_become_files_of_their_own(folder):
     path = folder / "deeper" / "all.avro"
-    together, alone = decode([path.read_bytes()], "ztf"), decode(packets_in(path), "ztf")
+    together, alone = decode([path.read_bytes()], "ztf"), decode(read_packets(path), "ztf")
     assert together.index.tolist() == [0] * 9
     assert alone.index.tolist() == list(range(9))
     assert together.new.value.tolist() == alone.new.value.tolist()
@@ -115,6 +115,6 @@ def test_packets_of_the_surveys(shared, name):
     for path in paths:
         archive = open_archive([str(path)])
         assert archive.format == name.removesuffix("_alert")
-        assert len(archive.places) + archive.left_out == len(packets_in(path))
+        assert len(archive.locations) + archive.skipped == len(read_packets(path))
         again = decode([value for _, value in archive.packets()], archive.format)
-        assert len(again) + len(again.failures) == len(archive.places)
+        assert len(again) + len(again.failures) == len(archive.locations)

@@ -1,4 +1,4 @@
-"""The compiled walk against fastavro, on schemas of any shape."""
+"""The compiled decoder against fastavro, on schemas of any shape."""
 
 import json
 from io import BytesIO
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from goodricke.io.packets.avro import Opener, Plan
-from goodricke.io.packets.avro_columns import Read, Table, Walked
+from goodricke.io.packets.avro import DecodingPlan, MessageReader
+from goodricke.io.packets.avro_columns import CompiledDecoder, FastavroDecoder, RecordTable
 from goodricke.io.packets.skip_program import REAL, TEXT, WHOLE, YES_OR_NO, Layout, OtherSchemaError
 from tests.io.packets.making_packets import encoded
 
@@ -106,7 +106,7 @@ def schemas(draw) -> dict[str, Any]:
     }
 
 
-def same(a: dict[str, Table], b: dict[str, Table]) -> None:
+def same(a: dict[str, RecordTable], b: dict[str, RecordTable]) -> None:
     for name in a:
         np.testing.assert_array_equal(a[name].owner, b[name].owner)
         for column, values in a[name].columns.items():
@@ -114,12 +114,12 @@ def same(a: dict[str, Table], b: dict[str, Table]) -> None:
             np.testing.assert_array_equal(left, right, err_msg=f"{name}.{column}")
 
 
-def tables(kind: type, messages: list[bytes], layout: Layout = LAYOUT) -> dict[str, Table]:
-    opener = Opener(layout, None, None)
-    reader = kind(layout, 0)  # so small that it has to grow
+def tables(kind: type, messages: list[bytes]) -> dict[str, RecordTable]:
+    reader = MessageReader(LAYOUT, None, None)
+    decoder = kind(LAYOUT, 0)  # so small that it has to grow
     for i, message in enumerate(messages):
-        reader.add(opener.open(message), i)
-    return reader.tables()
+        decoder.add(reader.blocks(message), i)
+    return decoder.tables()
 
 
 def takes_room(kind) -> bool:
@@ -139,7 +139,7 @@ def takes_room(kind) -> bool:
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_walked_is_read(data):
+def test_the_compiled_decoder_gives_what_fastavro_gives(data):
     schema = data.draw(schemas())
     assume(takes_room(schema))  # a list of nothings, however long, is taken for damage
     try:
@@ -148,7 +148,7 @@ def test_walked_is_read(data):
         return  # two types of one name
     records = [value_of(data.draw, schema) for _ in range(data.draw(st.integers(1, 4)))]
     messages = [encoded(schema, records[:2]), *(encoded(schema, [record]) for record in records)]
-    same(tables(Walked, messages), tables(Read, messages))
+    same(tables(CompiledDecoder, messages), tables(FastavroDecoder, messages))
 
 
 def test_a_type_that_is_first_met_where_nobody_wants_it():
@@ -160,8 +160,8 @@ def test_a_type_that_is_first_met_where_nobody_wants_it():
     fields = [{"name": "x", "type": item}, {"name": "many", "type": {"type": "array", "items": "item"}}]
     record = {"x": {"e": 1.0, "f": "u"}, "many": [{"e": 2.0, "f": "v"}] * 3}
     message = encoded({"type": "record", "name": "all", "fields": fields}, [record])
-    same(tables(Walked, [message]), tables(Read, [message]))
-    assert tables(Walked, [message])["many"].columns["e"].tolist() == [2.0] * 3
+    same(tables(CompiledDecoder, [message]), tables(FastavroDecoder, [message]))
+    assert tables(CompiledDecoder, [message])["many"].columns["e"].tolist() == [2.0] * 3
 
 
 def test_lists_written_in_blocks_with_their_size():
@@ -180,31 +180,31 @@ def test_lists_written_in_blocks_with_their_size():
     }
     item = np.float32(1.5).tobytes()
     blocks = b"\x03\x10" + item * 2 + b"\x02" + item + b"\x00"  # -2 items in 8 bytes, 1 item, the end
-    opener = Opener(LAYOUT, json.dumps(schema), None)
-    for kind in (Walked, Read):
-        reader = kind(LAYOUT, 1)
-        reader.add(opener.open(blocks), 0)
-        assert reader.tables()["many"].columns["e"].tolist() == [1.5] * 3
+    messages = MessageReader(LAYOUT, json.dumps(schema), None)
+    for kind in (CompiledDecoder, FastavroDecoder):
+        decoder = kind(LAYOUT, 1)
+        decoder.add(messages.blocks(blocks), 0)
+        assert decoder.tables()["many"].columns["e"].tolist() == [1.5] * 3
 
 
 @pytest.mark.parametrize("items", ["null", {"type": "record", "name": "nothing", "fields": []}])
 def test_a_list_of_nothing_without_end(items):
     schema = {"type": "record", "name": "all", "fields": [{"name": "x", "type": {"type": "array", "items": items}}]}
     message = b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f\x00"
-    reader = Walked(LAYOUT, 1)
+    decoder = CompiledDecoder(LAYOUT, 1)
     with pytest.raises(ValueError, match="without end"):
-        reader.add(Opener(LAYOUT, json.dumps(schema), None).open(message), 0)
+        decoder.add(MessageReader(LAYOUT, json.dumps(schema), None).blocks(message), 0)
 
 
 def test_a_damaged_message_leaves_nothing_behind():
     schema = {"type": "record", "name": "all", "fields": [{"name": "b", "type": "long"}]}
     good, two = encoded(schema, [{"b": 1}]), encoded(schema, [{"b": 2}, {"b": 300}])
-    opener, reader = Opener(LAYOUT, None, None), Walked(LAYOUT, 1)
-    pieces = opener.open(two)
+    messages, decoder = MessageReader(LAYOUT, None, None), CompiledDecoder(LAYOUT, 1)
+    blocks = messages.blocks(two)
     with pytest.raises(ValueError, match="cut short"):
-        reader.add([pieces[0], pieces[0]._replace(stop=pieces[0].stop - 1)], 0)
-    reader.add(opener.open(good), 1)
-    assert reader.tables()[""].columns["b"].tolist() == [1]
+        decoder.add([blocks[0], blocks[0]._replace(stop=blocks[0].stop - 1)], 0)
+    decoder.add(messages.blocks(good), 1)
+    assert decoder.tables()[""].columns["b"].tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -218,19 +218,19 @@ def test_a_damaged_message_leaves_nothing_behind():
 def test_a_field_of_another_kind_makes_another_schema(kind, text):
     schema = {"type": "record", "name": "all", "fields": [{"name": "a", "type": kind}]}
     with pytest.raises(OtherSchemaError, match=text):
-        Plan.of(json.dumps(schema), LAYOUT)
+        DecodingPlan.from_json(json.dumps(schema), LAYOUT)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '"nothing"', '{"type": "record"}', '{"type": {"type": {}}}'])
 def test_no_schema(text):
     with pytest.raises(OtherSchemaError):
-        Plan.of(text, LAYOUT)
+        DecodingPlan.from_json(text, LAYOUT)
 
 
 def test_a_type_that_contains_itself():
     link = {"type": "record", "name": "link", "fields": [{"name": "next", "type": ["null", "link"]}]}
     with pytest.raises(OtherSchemaError):
-        Plan.of(json.dumps(link), LAYOUT)
+        DecodingPlan.from_json(json.dumps(link), LAYOUT)
 
 
 @pytest.mark.parametrize("codec", ["deflate", "xz", "bzip2", "snappy", "zstandard"])
@@ -240,13 +240,13 @@ def test_packed_files(codec):
         message = encoded(schema, [{"b": i} for i in range(100)], codec)
     except ValueError:
         pytest.skip(f"nothing here writes {codec}")
-    opener, reader = Opener(LAYOUT, None, None), Walked(LAYOUT, 1)
+    messages, decoder = MessageReader(LAYOUT, None, None), CompiledDecoder(LAYOUT, 1)
     if codec in ("xz", "bzip2"):
         with pytest.raises(ValueError, match="isn't known"):
-            opener.open(message)
+            messages.blocks(message)
         return
-    reader.add(opener.open(message), 0)
-    assert reader.tables()[""].columns["b"].tolist() == list(range(100))
+    decoder.add(messages.blocks(message), 0)
+    assert decoder.tables()[""].columns["b"].tolist() == list(range(100))
     assert BytesIO(message).read(4) == b"Obj\x01"
     with pytest.raises(ValueError, match="damaged"):
-        opener.open(message[:-20] + b"\0" * 20)
+        messages.blocks(message[:-20] + b"\0" * 20)

@@ -149,7 +149,7 @@ def test_however_it_is_packed(tmp_path, compiled, codec):
 
 def test_a_schema_is_parsed_once_however_many_packets_carry_it(real, monkeypatch):
     parsed = []
-    plan = avro.Plan.of
-    monkeypatch.setattr(avro.Plan, "of", lambda *given: parsed.append(1) or plan(*given))
+    plan = avro.DecodingPlan.from_json
+    monkeypatch.setattr(avro.DecodingPlan, "from_json", lambda *given: parsed.append(1) or plan(*given))
     assert len(decode(real * 20, "ztf", PacketOptions(reference_distance=1.39))) == 40
     assert len(parsed) == 2

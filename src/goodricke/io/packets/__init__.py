@@ -12,8 +12,8 @@ format          messages
 ``rubin-json``  Rubin's packets in JSON
 ==============  =================================================================================================
 
-Only the fields that are needed are decoded; images are stepped over. A message that can't be read or used becomes a
-`Failure` and leaves the others as they are: an alert is the same alone and in any batch.
+Only the fields that are needed are decoded; images are skipped. A message that can't be read or used becomes a
+`Failure` and doesn't affect the others: an alert is decoded in the same way alone and in any batch.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import numpy as np
 import pyarrow as pa
 
 from goodricke.io.packets import avro_columns, json_rows, rubin, slim, ztf
-from goodricke.io.packets.avro import Opener
-from goodricke.io.packets.avro_columns import Table
+from goodricke.io.packets.avro import MessageReader
+from goodricke.io.packets.avro_columns import RecordTable
 from goodricke.io.packets.measurements import (
     MOVING,
     NON_FINITE,
@@ -40,7 +40,7 @@ from goodricke.io.packets.measurements import (
     PacketOptions,
     assemble,
 )
-from goodricke.io.packets.schemas import Registry, RegistryUnreachableError, UnknownSchemaError, schema_of
+from goodricke.io.packets.schemas import Registry, RegistryUnreachableError, UnknownSchemaError, read_schema
 
 __all__ = [
     "FORMATS",
@@ -57,16 +57,16 @@ __all__ = [
     "photometry",
 ]
 
-OWN = {slim.NUMBER: slim.schema, rubin.NUMBER: rubin.schema}  # schemas that come with the package
+OWN_SCHEMAS = {slim.NUMBER: slim.schema, rubin.NUMBER: rubin.schema}  # schemas that come with the package
 SURVEYS: dict[str, ModuleType] = {"ztf": ztf, "rubin": rubin, "slim": slim}
 SURVEYS |= {"fink": ztf, "alerce": ztf, "json": ztf, "rubin-json": rubin}
 IN_JSON: dict[str, Callable[[bytes], Mapping[str, Any]]] = {
     "json": json_rows.ztf_packet,
-    "rubin-json": json_rows.record,
+    "rubin-json": json_rows.json_object,
 }
 IN_JSON |= {"fink": json_rows.fink_row, "alerce": json_rows.alerce_row}
 FORMATS = tuple(SURVEYS)
-MISFITS = (ValueError, TypeError, AttributeError, OverflowError, KeyError, pa.ArrowException)
+FIELD_ERRORS = (ValueError, TypeError, AttributeError, OverflowError, KeyError, pa.ArrowException)
 
 
 def decode(messages: Sequence[bytes], format: str, options: PacketOptions | None = None) -> Alerts:
@@ -82,23 +82,22 @@ def decode(messages: Sequence[bytes], format: str, options: PacketOptions | None
     Returns
     -------
     Alerts
-        The usable alerts, in the order of the messages, and the reasons why others are none.
+        The usable alerts, in the order of the messages, and the failures.
 
     Raises
     ------
     ValueError
         If there is no such format, or the options don't go with it.
     RegistryUnreachableError
-        If a schema has to be asked for and the registry's server doesn't answer: nothing is wrong with the messages,
-        try again.
+        If a schema is needed and the registry's server doesn't answer: nothing is wrong with the messages, try again.
     ImportError
-        If fastavro isn't installed, or numba is asked for and isn't.
+        If fastavro isn't installed, or ``options.compiled`` is True and numba isn't.
     """
     return _decoder(format, options or PacketOptions()).decode(messages, 0)
 
 
 def photometry(format: str, options: PacketOptions) -> dict[str, Any]:
-    """Return which photometry a stream's light curves are of: states of one kind can't go on with another.
+    """Return the kind of photometry in a stream's light curves: a state of one kind can't go on with another.
 
     Parameters
     ----------
@@ -116,7 +115,7 @@ def photometry(format: str, options: PacketOptions) -> dict[str, Any]:
         return {"survey": "slim", "unit": options.unit or "mag"}
     cuts = {"forced": options.forced, "reliability": options.reliability, "flags": sorted(options.flags)}
     if survey is rubin:
-        return {"survey": "rubin", "flux": rubin.flux_of(options), "unit": options.unit or "nJy"} | cuts
+        return {"survey": "rubin", "flux": rubin.flux_name(options), "unit": options.unit or "nJy"} | cuts
     near = {"reference_distance": options.reference_distance} if options.photometry == "total" else {}
     return {"survey": "ztf", "flux": options.photometry, "unit": options.unit or "mag"} | near | cuts
 
@@ -138,64 +137,64 @@ class Decoder:
         self.layout = self.survey.layout(options)
         self.parse_json = IN_JSON.get(format)
         if self.parse_json is None:
-            own = slim.schema() if format == "slim" else None
-            schema = schema_of(options.schema) if options.schema else own
-            self.opener = Opener(self.layout, schema, _by_number(options.registry))
-        if options.compiled and not avro_columns.compiled():
+            default = slim.schema() if format == "slim" else None
+            schema = read_schema(options.schema) if options.schema else default
+            self.reader = MessageReader(self.layout, schema, _schema_finder(options.registry))
+        if options.compiled and not avro_columns.has_numba():
             raise ImportError("compiled decoding needs numba: pip install 'goodricke[alerts]'")
-        fast = avro_columns.compiled() if options.compiled is None else options.compiled
-        self.make = avro_columns.Walked if fast else avro_columns.Read
+        fast = avro_columns.has_numba() if options.compiled is None else options.compiled
+        self.decoder = avro_columns.CompiledDecoder if fast else avro_columns.FastavroDecoder
 
     def decode(self, messages: Sequence[bytes], first: int) -> Alerts:
         """Return the alerts of messages, the first of which has the index ``first``."""
         try:
-            return self._together(messages, first)
-        except MISFITS as error:  # a field that no column can hold: whose, is found by halving
+            return self._decode_batch(messages, first)
+        except FIELD_ERRORS as error:  # a field that no column can hold: halve the batch to find the message
             if not messages:  # not a message's fault
                 raise
             if len(messages) == 1:
-                alerts = self._together([], first)
+                alerts = self._decode_batch([], first)
                 alerts.failures.append(Failure(first, f"{type(error).__name__}: {error}"))
                 return alerts
             half = len(messages) // 2
             return Alerts.concat([self.decode(messages[:half], first), self.decode(messages[half:], first + half)])
 
-    def _together(self, messages: Sequence[bytes], first: int) -> Alerts:
+    def _decode_batch(self, messages: Sequence[bytes], first: int) -> Alerts:
         failures: list[Failure] = []
         read = self._read_json if self.parse_json else self._read_avro
         tables = read(messages, first, failures)
         return assemble(self.survey.parse(tables, self.options), tables[""].owner, failures)
 
-    def _read_avro(self, messages: Sequence[bytes], first: int, failures: list[Failure]) -> dict[str, Table]:
-        walked = self.make(self.layout, len(messages))
+    def _read_avro(self, messages: Sequence[bytes], first: int, failures: list[Failure]) -> dict[str, RecordTable]:
+        decoder = self.decoder(self.layout, len(messages))
         for i, message in enumerate(messages, first):
             try:
-                walked.add(self.opener.open(message), i)
+                decoder.add(self.reader.blocks(message), i)
             except ValueError as error:
                 failures.append(Failure(i, str(error)))
-        return walked.tables()
+        return decoder.tables()
 
-    def _read_json(self, messages: Sequence[bytes], first: int, failures: list[Failure]) -> dict[str, Table]:
+    def _read_json(self, messages: Sequence[bytes], first: int, failures: list[Failure]) -> dict[str, RecordTable]:
         assert self.parse_json is not None
         packets, owner = [], []
         for i, message in enumerate(messages, first):
             try:
                 packets.append(self.parse_json(message))
                 owner.append(i)
-            except (*MISFITS, RecursionError) as error:  # any JSON, of any depth
+            except (*FIELD_ERRORS, RecursionError) as error:  # any JSON, of any depth
                 failures.append(Failure(i, f"{type(error).__name__}: {error}"))
-        return avro_columns.tables_of(packets, np.array(owner, np.int64), self.layout)
+        return avro_columns.tables_from_records(packets, np.array(owner, np.int64), self.layout)
 
 
-def _by_number(place: str | None) -> Callable[[int], str]:
+def _schema_finder(place: str | None) -> Callable[[int], str]:
     """Return a function from a schema's number to its JSON: the registry's, or one that comes with the package."""
     registry = None if place is None else Registry(place)
 
     def find(number: int) -> str:
         if registry is not None:
             return registry.schema(number)
-        if number not in OWN:
+        if number not in OWN_SCHEMAS:
             raise UnknownSchemaError(f"has the schema {number}; tell the registry where to find it")
-        return OWN[number]()
+        return OWN_SCHEMAS[number]()
 
     return find

@@ -1,7 +1,7 @@
-"""Archived alert packets (.avro files) as a stream: as they were, in order of time, keyed by object.
+"""Archived alert packets (.avro files) as a stream: unchanged, in order of time, keyed by object.
 
-Where a file holds several packets, each becomes a file of its own with the same schema. Packets that are no alerts of
-one fixed object (solar system, failed measurements) are left out.
+Of a file with several packets, every packet becomes a file of its own with the same schema. Packets that are no alerts
+of a fixed object (solar system, failed measurements) are skipped.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from goodricke.io.packets import UNREADABLE, Alerts, PacketOptions, decode
-from goodricke.io.packets.avro import fastavro_module
+from goodricke.io.packets.avro import import_fastavro
 
 SUFFIX = ".avro"
 SURVEYS: tuple[Literal["ztf", "rubin"], ...] = ("ztf", "rubin")
-AT_ONCE = 200  # files
+BATCH = 200  # files
 
 
-class _Place(NamedTuple):
-    """Where a packet is."""
+class PacketLocation(NamedTuple):
+    """The file of a packet and its number in it, with the time and object of its observation."""
 
     day: float
     object_id: str
@@ -39,34 +39,34 @@ class Archive:
     Parameters
     ----------
     format : {"ztf", "rubin"}
-    places : list
+    locations : list
         Of the packets, in order of time.
-    left_out : int
-        Packets that are none of a fixed object.
+    skipped : int
+        Number of packets that are no alerts of a fixed object.
     """
 
     format: Literal["ztf", "rubin"]
-    places: list[_Place]
-    left_out: int
+    locations: list[PacketLocation]
+    skipped: int
 
     @property
     def days(self) -> np.ndarray:
         """Time of each packet's observation [d], (n,)."""
-        return np.array([place.day for place in self.places], np.float64)
+        return np.array([location.day for location in self.locations], np.float64)
 
     @property
     def objects(self) -> int:
         """Number of objects."""
-        return len({place.object_id for place in self.places})
+        return len({location.object_id for location in self.locations})
 
     def packets(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield key and message of each packet, read when its turn comes."""
-        for place in self.places:
-            yield place.object_id.encode(), packets_in(place.path)[place.number]
+        """Yield key and message of the packets one by one; only `BATCH` files are in memory."""
+        for location in self.locations:
+            yield location.object_id.encode(), read_packets(location.path)[location.number]
 
 
 def open_archive(sources: Sequence[str]) -> Archive:
-    """Look through files, or folders of files, for packets of one survey.
+    """Find the packets of one survey in files or folders of files.
 
     Parameters
     ----------
@@ -82,21 +82,22 @@ def open_archive(sources: Sequence[str]) -> Archive:
     if not paths:
         raise ValueError(f"no {SUFFIX} files in {', '.join(sources)}: packets are sent from files as surveys give them")
     format = _survey(paths[0])
-    places, left_out = list[_Place](), 0
-    for some in (paths[k : k + AT_ONCE] for k in range(0, len(paths), AT_ONCE)):
-        found = [(path, number) for path in some for number in range(len(packets_in(path)))]
-        alerts = _decoded([packets_in(path)[number] for path, number in found], format)
+    locations, skipped = list[PacketLocation](), 0
+    for batch in (paths[k : k + BATCH] for k in range(0, len(paths), BATCH)):
+        files = [(path, number) for path in batch for number in range(len(read_packets(path)))]
+        alerts = _decode_all([read_packets(path)[number] for path, number in files], format)
         for failure in alerts.failures:
             if failure.status == UNREADABLE:
-                raise ValueError(f"{found[failure.index][0]} is no alert of {format}: it {failure.error}")
-        left_out += len(alerts.failures)
-        told = zip(alerts.new.time.tolist(), alerts.object_id.to_pylist(), alerts.index.tolist(), strict=True)
-        places += [_Place(day, name, *found[index]) for day, name, index in told]
-    return Archive(format, sorted(places, key=lambda place: place.day), left_out)
+                raise ValueError(f"{files[failure.index][0]} is no alert of {format}: it {failure.error}")
+        skipped += len(alerts.failures)
+        times, names = alerts.new.time.tolist(), alerts.object_id.to_pylist()
+        rows = zip(times, names, alerts.index.tolist(), strict=True)
+        locations += [PacketLocation(day, name, *files[index]) for day, name, index in rows]
+    return Archive(format, sorted(locations, key=lambda location: location.day), skipped)
 
 
-def _decoded(messages: Sequence[bytes], format: str) -> Alerts:
-    """Return alerts of whatever brightness: a packet that one worker can't use is for the next to judge."""
+def _decode_all(messages: Sequence[bytes], format: str) -> Alerts:
+    """Return alerts of any brightness: the workers judge which of them they can use."""
     return decode(messages, format, PacketOptions(photometry="difference", unit="nJy"))
 
 
@@ -109,43 +110,43 @@ def _files(source: Path) -> list[Path]:
 
 
 def _survey(path: Path) -> Literal["ztf", "rubin"]:
-    """Return whose packets a file holds.
+    """Return the survey whose packets a file holds.
 
     Raises
     ------
     ValueError
-        If nobody's.
+        If there is none.
     """
-    why = ""
+    reason = ""
     for format in SURVEYS:
-        alerts = _decoded(packets_in(path)[:1], format)
+        alerts = _decode_all(read_packets(path)[:1], format)
         if all(failure.status != UNREADABLE for failure in alerts.failures):
             return format
-        why = alerts.failures[0].error
-    raise ValueError(f"{path} holds packets of none of {', '.join(SURVEYS)}: the first one {why}")
+        reason = alerts.failures[0].error
+    raise ValueError(f"{path} holds packets of none of {', '.join(SURVEYS)}: the first one {reason}")
 
 
-@lru_cache(AT_ONCE)
-def packets_in(path: Path) -> list[bytes]:
-    """Return the packets in a file, each as an Avro file.
+@lru_cache(BATCH)
+def read_packets(path: Path) -> list[bytes]:
+    """Return the packets in a file, as one Avro file per packet.
 
     Raises
     ------
     ValueError
         If it is no Avro file.
     """
-    fastavro, data = fastavro_module(), path.read_bytes()
+    fastavro, data = import_fastavro(), path.read_bytes()
     try:
         if sum(block.num_records for block in fastavro.block_reader(io.BytesIO(data))) == 1:
             return [data]
         reader = fastavro.reader(io.BytesIO(data))
         schema, codec = reader.writer_schema, reader.codec
-        return [_alone(record, schema, codec) for record in reader]
+        return [_one_record_file(record, schema, codec) for record in reader]
     except Exception as error:  # fastavro raises of every kind
         raise ValueError(f"{path} is no Avro file, or damaged ({type(error).__name__}: {error})") from error
 
 
-def _alone(record: dict, schema: object, codec: str) -> bytes:
+def _one_record_file(record: dict, schema: object, codec: str) -> bytes:
     file = io.BytesIO()
-    fastavro_module().writer(file, schema, [record], codec=codec)
+    import_fastavro().writer(file, schema, [record], codec=codec)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Alerts of ZTF in JSON, as brokers give them: whole packets, rows of Fink's API, detections of ALeRCE's.
+"""Alerts of ZTF in JSON, as brokers give them: full packets, rows of Fink's API, detections of ALeRCE's.
 
 Fink's rows are a packet's ``candidate`` with ``i:`` before each name. ALeRCE gives the total magnitude itself
 (``magpsf_corr``, with ``sigmapsf_corr_ext``) of detections that it could correct; from it and the difference follows
@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from math import log10
 from typing import Any
 
-from goodricke.io.packets.ztf import MJD
+from goodricke.data.units import MJD_ZERO
+from goodricke.io.roles import sign
 
 FINK = "i:"
 FAR = 1e9  # arcsec: no source in the reference image
 
 
-def record(message: bytes) -> dict[str, Any]:
+def json_object(message: bytes) -> dict[str, Any]:
     """Return the object that a JSON message holds.
 
     Raises
@@ -33,21 +34,21 @@ def record(message: bytes) -> dict[str, Any]:
 
 
 def ztf_packet(message: bytes) -> dict[str, Any]:
-    """Return an alert of ZTF as the packet that it came in, as far as it is told.
+    """Return an alert of ZTF, of any of the kinds above, as a packet.
 
     Raises
     ------
     ValueError
-        If it is none of the kinds above.
+        If it is none of them.
     """
-    given = record(message)
-    if "candidate" in given:
-        previous = [_told(source) for source in given.get("prv_candidates") or ()]
-        return given | {"candidate": _told(given["candidate"]), "prv_candidates": previous}
-    if f"{FINK}candid" in given:
-        return _of_fink(given)
-    if "oid" in given and "magpsf" in given:
-        return _of_alerce(given)
+    alert = json_object(message)
+    if "candidate" in alert:
+        previous = [_source(source) for source in alert.get("prv_candidates") or ()]
+        return alert | {"candidate": _source(alert["candidate"]), "prv_candidates": previous}
+    if f"{FINK}candid" in alert:
+        return _packet_from_fink(alert)
+    if "oid" in alert and "magpsf" in alert:
+        return _packet_from_alerce(alert)
     raise ValueError("is neither a packet of ZTF nor a row of Fink or ALeRCE")
 
 
@@ -59,10 +60,10 @@ def fink_row(message: bytes) -> dict[str, Any]:
     ValueError
         If it is none.
     """
-    given = record(message)
-    if f"{FINK}candid" not in given:
+    row = json_object(message)
+    if f"{FINK}candid" not in row:
         raise ValueError(f"is no row of Fink: it has no {FINK}candid")
-    return _of_fink(given)
+    return _packet_from_fink(row)
 
 
 def alerce_row(message: bytes) -> dict[str, Any]:
@@ -73,42 +74,35 @@ def alerce_row(message: bytes) -> dict[str, Any]:
     ValueError
         If it is none.
     """
-    given = record(message)
-    if not {"oid", "mjd", "magpsf"} <= given.keys():
+    row = json_object(message)
+    if not {"oid", "mjd", "magpsf"} <= row.keys():
         raise ValueError("is no detection of ALeRCE: it lacks oid, mjd or magpsf")
-    return _of_alerce(given)
+    return _packet_from_alerce(row)
 
 
-def _told(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a source with identifiers as numbers and signs as text, whichever way they are written."""
+def _source(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source with its identifier as a number and its sign as text, whichever way they are written."""
     candid, positive = source.get("candid"), source.get("isdiffpos")
-    result = dict(source) | {"candid": None if candid is None else int(candid)}
-    if positive is not None and not isinstance(positive, str):
-        result["isdiffpos"] = "t" if positive > 0 else "f"
-    return result
+    return dict(source) | {
+        "candid": None if candid is None else int(candid),
+        "isdiffpos": None if positive is None else str(positive),
+    }
 
 
 def _packet(object_id: Any, candidate: Mapping[str, Any]) -> dict[str, Any]:
-    return {"objectId": object_id, "candidate": _told(candidate), "prv_candidates": []}
+    return {"objectId": object_id, "candidate": _source(candidate), "prv_candidates": []}
 
 
-def _of_fink(row: Mapping[str, Any]) -> dict[str, Any]:
+def _packet_from_fink(row: Mapping[str, Any]) -> dict[str, Any]:
     candidate = {name.removeprefix(FINK): value for name, value in row.items() if name.startswith(FINK)}
     return _packet(candidate.get("objectId"), candidate)
 
 
-def _of_alerce(row: Mapping[str, Any]) -> dict[str, Any]:
-    return _packet(row["oid"], _with_names_of_ztf(row))
-
-
-def _with_names_of_ztf(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a detection as ALeRCE lists it with ZTF's names."""
+def _packet_from_alerce(row: Mapping[str, Any]) -> dict[str, Any]:
     total, difference = row.get("magpsf_corr"), row["magpsf"]
-    result = dict(row) | {"jd": row["mjd"] + MJD, "magnr": None, "sigmagnr": 0.0, "distnr": FAR}
-    if not row.get("corrected") or total is None:
-        return result
-    sign = 1 if row["isdiffpos"] in (1, "1", "t", True) else -1
-    reference = 10 ** (-0.4 * total) - sign * 10 ** (-0.4 * difference)
-    if reference > 0:
-        result |= {"magnr": -2.5 * log10(reference), "distnr": 0.0}
-    return result
+    candidate = dict(row) | {"jd": row["mjd"] + MJD_ZERO, "magnr": None, "sigmagnr": 0.0, "distnr": FAR}
+    if row.get("corrected") and total is not None:
+        reference = 10 ** (-0.4 * total) - sign(row["isdiffpos"]) * 10 ** (-0.4 * difference)
+        if reference > 0:
+            candidate |= {"magnr": -2.5 * log10(reference), "distnr": 0.0}
+    return _packet(row["oid"], candidate)

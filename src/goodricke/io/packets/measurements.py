@@ -1,12 +1,9 @@
-"""What alert packets of all surveys become: `Alerts`, a new observation of each object and what came before it.
-
-From measurements, as a survey's module makes them of its packets, to alerts: what is usable, what came before.
-"""
+"""From measurements in the packets of any survey to `Alerts`: a new observation of each object, and its history."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +14,7 @@ from numpy.typing import NDArray
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import ab_magnitudes, nanojansky
-from goodricke.io.packets.skip_program import UNKNOWN
+from goodricke.io.packets.skip_program import MISSING
 
 UNREADABLE = "UNREADABLE"  # the bytes are no alert of the format
 NON_FINITE = "NON_FINITE"  # there is no usable time or brightness
@@ -25,10 +22,17 @@ UNKNOWN_BAND = "UNKNOWN_BAND"
 MOVING = "MOVING"  # of the solar system: not an object that stays at its place
 REJECTED = "REJECTED"  # by the cut on reliability or a flag
 
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MAX_BRIGHTNESS = 1e15  # in any unit
+MAX_BANDS = 255
+MAX_NAME = 500  # bytes of an object's name: LMDB takes keys of up to 511
+
 
 @dataclass(frozen=True)
 class PacketOptions:
-    """What of a packet is taken, and how.
+    """Which measurements of a packet are used, and how.
 
     Parameters
     ----------
@@ -38,7 +42,7 @@ class PacketOptions:
         difference ``psfFlux``.
     forced : bool
         Add forced photometry (ZTF's ``fp_hists``, Rubin's ``prvDiaForcedSources``) to the history. Where there is a
-        detection in the same exposure, that counts, since it is what the stream brought at the time.
+        detection in the same exposure, the detection counts: the stream brought it at the time.
     reliability : float, optional
         Least real-bogus score: ZTF's ``drb``, or ``rb`` where there is none, Rubin's ``reliability``. An observation
         without a score stays.
@@ -74,7 +78,7 @@ class PacketOptions:
     unit: str | None = None
     reference_distance: float = 1.4
     schema: str | None = None
-    registry: str | None = None
+    registry: str | None = field(default=None, repr=False)  # it may hold a password
     compiled: bool | None = None
 
     def __post_init__(self) -> None:
@@ -85,10 +89,10 @@ class PacketOptions:
 
 @dataclass(frozen=True, order=True)
 class Failure:
-    """A message that gives no alert: which, why in words, and the kind of reason.
+    """A message that gives no alert: its index, the reason in words, and its status.
 
-    Only UNREADABLE messages are broken. Those with another status are as they should be, but can't be used: the
-    object is of the solar system, the measurement failed, or a cut leaves it out.
+    Only UNREADABLE messages are broken. Those with another status are sound, but can't be used: the object is of the
+    solar system, the measurement failed, or a cut leaves it out.
     """
 
     index: int
@@ -107,12 +111,12 @@ class Alerts:
     alert_id : int64 (n,)
         ZTF's ``candid``, Rubin's ``diaSourceId``: the identity of the observation.
     index : int64 (n,)
-        The message that each comes from; several where a message is an Avro file of several alerts.
+        The message of each alert; an Avro file may hold several alerts.
     new : LightCurves
         The n new observations, light curves of one observation each. Time and value are finite; the error may be NaN
         (unknown). ``objects`` has ``ra`` and ``dec`` [deg], NaN where they aren't told.
     history : LightCurves
-        n light curves: what the packets say came before, in order of time, each exposure once, without the new one.
+        n light curves: earlier observations by the packets, in order of time, each exposure once, without the new one.
     failures : list of Failure
         The other messages.
     """
@@ -129,7 +133,7 @@ class Alerts:
 
     @staticmethod
     def concat(parts: Sequence[Alerts]) -> Alerts:
-        """Join the alerts of parts of a batch, whose indices already count over all of it."""
+        """Join the alerts of parts of a batch, whose indices already count over all of the batch."""
         return Alerts(
             pa.concat_arrays([part.object_id for part in parts]),
             np.concatenate([part.alert_id for part in parts]),
@@ -140,28 +144,17 @@ class Alerts:
         )
 
 
-# ---- From measurements, as a survey's module makes them of its packets, to alerts: what is usable, what c ------------
-
-
-Float = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-BEYOND = 1e15  # no brightness in any unit
-MOST_BANDS = 255
-LONGEST = 500  # bytes of an object's name: LMDB takes keys of up to 511
-
-
-class Measured(NamedTuple):
+class Measurements(NamedTuple):
     """Measurements of a packet's object, N in all.
 
     Parameters
     ----------
     owner : int64 (N,)
-        Whose packet.
+        Index of the packet.
     key : int64 (N,)
         Identifier, where it has one.
     time, value, error : float64 (N,)
-        As in `LightCurves`; a value that isn't finite is none.
+        As in `LightCurves`; a value that isn't finite is no measurement.
     band : int64 (N,)
         Index into the bands, -1 if it is no known band.
     good : bool (N,)
@@ -178,166 +171,167 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Parsed:
-    """What a survey's module makes of n packets.
+class ParsedPackets:
+    """The contents of n packets, as a survey's module returns them.
 
     Parameters
     ----------
     object_id : pyarrow string array (n,)
         Null where there is none.
     ra, dec : float64 (n,)
-    new : Measured
+    new : Measurements
         The n new observations.
-    history : list of Measured
-        Those that come first count where two are of one exposure.
-    same : float
+    history : list of Measurements
+        Earlier measurements in order of preference: of one exposure, the first counts.
+    same_exposure : float
         Times closer than this are of one exposure [d].
-    times : tuple of float
-        What times can be [d].
+    time_range : tuple of float
+        Possible times [d].
     moving : bool (n,)
+        Whether the object is of the solar system.
     """
 
     object_id: pa.Array
     ra: Float
     dec: Float
-    new: Measured
-    history: list[Measured]
+    new: Measurements
+    history: list[Measurements]
     bands: tuple[str, ...]
     unit: str
     time_scale: str
-    same: float
-    times: tuple[float, float]
+    same_exposure: float
+    time_range: tuple[float, float]
     moving: Mask
 
 
-def assemble(parsed: Parsed, index: NDArray[np.int64], failures: list[Failure]) -> Alerts:
+def assemble(packets: ParsedPackets, index: NDArray[np.int64], failures: list[Failure]) -> Alerts:
     """Return the alerts of packets that could be decoded, and why others can't be used.
 
     Parameters
     ----------
-    parsed : Parsed
-        Of n packets.
+    packets : ParsedPackets
+        n packets.
     index : int64 (n,)
         Their messages.
     failures : list of Failure
         Of messages that couldn't be decoded.
     """
-    reasons = _reasons(parsed)
+    reasons = _rejections(packets)
     usable = np.ones(len(index), bool)
     for wrong, status, text in reasons:
         failures += [Failure(int(index[i]), text, status) for i in np.flatnonzero(wrong & usable)]
         usable &= ~wrong
     keep = np.flatnonzero(usable)
-    fields: dict[str, Any] = {"bands": parsed.bands, "unit": parsed.unit, "time_scale": parsed.time_scale}
-    ids, new = parsed.object_id.take(pa.array(keep)), parsed.new
-    about = pa.table({"ra": _position(parsed.ra, 360.0)[keep], "dec": _position(parsed.dec, 90.0)[keep]})
+    fields: dict[str, Any] = {"bands": packets.bands, "unit": packets.unit, "time_scale": packets.time_scale}
+    ids, new = packets.object_id.take(pa.array(keep)), packets.new
+    about = pa.table({"ra": _position(packets.ra, 360.0)[keep], "dec": _position(packets.dec, 90.0)[keep]})
     points = [part[keep] for part in (new.time, new.value, _errors(new.error), new.band)]
     return Alerts(
         ids,
         new.key[keep],
         index[keep],
         LightCurves.from_arrays(ids, np.arange(len(keep) + 1), *points, objects=about, **fields),
-        _history(parsed, usable, ids, fields),
+        _history(packets, usable, ids, fields),
         sorted(failures),
     )
 
 
-def _reasons(parsed: Parsed) -> list[tuple[Mask, str, str]]:
-    """Return what may be wrong with packets (n,), first things first."""
-    new, (earliest, latest) = parsed.new, parsed.times
-    length = pc.binary_length(parsed.object_id.fill_null(""))
-    nameless, long = pc.equal(length, 0), pc.greater(length, LONGEST)
+def _rejections(packets: ParsedPackets) -> list[tuple[Mask, str, str]]:
+    """Return the packets (n,) that can't be used, by reason, in order of precedence."""
+    new, (earliest, latest) = packets.new, packets.time_range
+    length = pc.binary_length(packets.object_id.fill_null(""))
+    nameless, long = pc.equal(length, 0), pc.greater(length, MAX_NAME)
     return [
-        (parsed.moving, MOVING, "is of an object of the solar system"),
+        (packets.moving, MOVING, "is of an object of the solar system"),
         (nameless.to_numpy(zero_copy_only=False), UNREADABLE, "names no object"),
-        (long.to_numpy(zero_copy_only=False), UNREADABLE, f"names an object in more than {LONGEST} bytes"),
-        (new.key == UNKNOWN, UNREADABLE, "has no identifier"),
-        (~((new.time > earliest) & (new.time < latest)), NON_FINITE, "has no time, or one that can't be"),
+        (long.to_numpy(zero_copy_only=False), UNREADABLE, f"names an object in more than {MAX_NAME} bytes"),
+        (new.key == MISSING, UNREADABLE, "has no identifier"),
+        (~((new.time > earliest) & (new.time < latest)), NON_FINITE, "has no time, or an impossible one"),
         (new.band < 0, UNKNOWN_BAND, "is in no known band"),
         (~new.good, REJECTED, "is left out by its reliability or a flag"),
-        (~_real(new.value), NON_FINITE, "has no brightness, or one that can't be"),
+        (~_is_brightness(new.value), NON_FINITE, "has no brightness, or an impossible one"),
     ]
 
 
-def _real(value: Float) -> Mask:
-    """Tell which brightnesses (N,) are any: NaN compares as False."""
-    return np.abs(value) < BEYOND
+def _is_brightness(value: Float) -> Mask:
+    """Tell which numbers (N,) can be a brightness; NaN can't."""
+    return np.abs(value) < MAX_BRIGHTNESS
 
 
 def _errors(error: Float) -> Float:
-    """Return uncertainties (N,), NaN where they can't be."""
-    return np.where((error >= 0) & (error < BEYOND), error, np.nan)
+    """Return uncertainties (N,), NaN where they are impossible."""
+    return np.where((error >= 0) & (error < MAX_BRIGHTNESS), error, np.nan)
 
 
 def _position(angle: Float, most: float) -> Float:
     return np.where(np.abs(angle) <= most, angle, np.nan)
 
 
-def _history(parsed: Parsed, usable: Mask, ids: pa.Array, fields: dict[str, Any]) -> LightCurves:
-    """Return what came before, of the usable packets."""
-    parts = [_earlier(part, parsed, usable) for part in parsed.history]
-    joined = [np.concatenate([part[i] for part in parts]) for i in range(len(Measured._fields))]
+def _history(packets: ParsedPackets, usable: Mask, ids: pa.Array, fields: dict[str, Any]) -> LightCurves:
+    """Return the earlier observations of the usable packets."""
+    parts = [_earlier(part, packets, usable) for part in packets.history]
+    joined = [np.concatenate([part[i] for part in parts]) for i in range(len(Measurements._fields))]
     rank = np.repeat(np.arange(len(parts)), [len(part.owner) for part in parts])
-    before = Measured(*joined)
-    once = _distinct(before, rank, parsed.same)
-    order = once[np.lexsort((before.band[once], before.time[once], before.owner[once]))]
+    before = Measurements(*joined)
+    kept = np.flatnonzero(_one_per_exposure(before, rank, packets.same_exposure))
+    order = kept[np.lexsort((before.band[kept], before.time[kept], before.owner[kept]))]
     counts = np.bincount(before.owner[order], minlength=len(usable))[usable]
     columns = [part[order] for part in (before.time, before.value, _errors(before.error), before.band)]
     return LightCurves.from_arrays(ids, ragged.offsets_from_counts(counts), *columns, **fields)
 
 
-def _earlier(part: Measured, parsed: Parsed, usable: Mask) -> Measured:
+def _earlier(part: Measurements, packets: ParsedPackets, usable: Mask) -> Measurements:
     """Return the usable measurements from before the packet's new one."""
-    new, of = parsed.new, part.owner
-    apart = new.time[of] - part.time
-    itself = (part.key == new.key[of]) & (part.key != UNKNOWN)
-    itself |= (np.abs(apart) <= parsed.same) & (part.band == new.band[of])
-    keep = usable[of] & part.good & _real(part.value) & (part.band >= 0) & ~itself
-    keep &= (apart >= 0) & (part.time > parsed.times[0])
-    return Measured(*(column[keep] for column in part))
+    new, owner = packets.new, part.owner
+    elapsed = new.time[owner] - part.time
+    is_new = (part.key == new.key[owner]) & (part.key != MISSING)
+    is_new |= (np.abs(elapsed) <= packets.same_exposure) & (part.band == new.band[owner])
+    keep = usable[owner] & part.good & _is_brightness(part.value) & (part.band >= 0) & ~is_new
+    keep &= (elapsed >= 0) & (part.time > packets.time_range[0])
+    return Measurements(*(column[keep] for column in part))
 
 
-def _distinct(part: Measured, rank: NDArray[np.int64], same: float) -> NDArray[np.int64]:
-    """Return the rows that stay when of each exposure the first in rank does."""
+def _one_per_exposure(part: Measurements, rank: NDArray[np.int64], same_exposure: float) -> Mask:
+    """Mark one measurement (N,) of each exposure, the first in rank."""
     order = np.lexsort((rank, part.time, part.band, part.owner))
     owner, band, time = part.owner[order], part.band[order], part.time[order]
     new = np.ones(len(order), bool)
-    new[1:] = (np.diff(time) > same) | (np.diff(band) != 0) | (np.diff(owner) != 0)
-    exposure = np.cumsum(new) - 1
-    best = order[np.lexsort((rank[order], exposure))]
-    return best[np.diff(np.sort(exposure), prepend=-1) > 0]
+    new[1:] = (np.diff(time) > same_exposure) | (np.diff(band) != 0) | (np.diff(owner) != 0)
+    result = np.empty(len(order), bool)
+    result[order] = ragged.first_of_each(np.cumsum(new), best=-rank[order])
+    return result
 
 
-# ---- helps for the surveys' modules -------------------------------------------------------------------------------
+# ---- for the surveys' modules -------------------------------------------------------------------------------------
 
 
-def in_unit(flux: Float, error: Float, unit: str) -> tuple[Float, Float]:
-    """Return fluxes in nJy and their errors (N,) in nJy or as AB magnitudes; no flux above 0, no magnitude."""
+def convert_flux(flux: Float, error: Float, unit: str) -> tuple[Float, Float]:
+    """Return fluxes in nJy and their errors (N,) in nJy or as AB magnitudes, NaN where the flux isn't above 0."""
     if unit == "nJy":
         return flux, error
     with np.errstate(all="ignore"):
         return ab_magnitudes(flux, error)
 
 
-def from_magnitudes(magnitude: Float, error: Float) -> tuple[Float, Float]:
-    """Return magnitudes and errors (N,) as fluxes in nJy; NaN where a number can be no magnitude."""
-    there = np.where((magnitude > -20) & (magnitude < 50), magnitude, np.nan)
+def flux_from_magnitudes(magnitude: Float, error: Float) -> tuple[Float, Float]:
+    """Return magnitudes and errors (N,) as fluxes in nJy; NaN where a number is no magnitude."""
+    valid = np.where((magnitude > -20) & (magnitude < 50), magnitude, np.nan)
     with np.errstate(all="ignore"):
-        return nanojansky(there, np.where(error >= 0, error, np.nan))
+        return nanojansky(valid, np.where(error >= 0, error, np.nan))
 
 
-def codes_of(names: pa.Array, bands: Sequence[str]) -> NDArray[np.int64]:
+def band_indices(names: pa.Array, bands: Sequence[str]) -> NDArray[np.int64]:
     """Return the index (N,) of each band in ``bands``, -1 where it is none of them."""
-    found = pc.index_in(names, pa.array(bands, pa.string()))
-    return found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    index = pc.index_in(names, pa.array(bands, pa.string()))
+    return index.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def kept(columns: dict[str, Any], before: str, score: Float | None, options: PacketOptions) -> Mask | None:
-    """Return which measurements (N,) the cuts keep, None if there is no cut."""
+def passes_cuts(columns: dict[str, Any], prefix: str, score: Float | None, options: PacketOptions) -> Mask | None:
+    """Return which measurements (N,) pass the cuts on score and flags, None if there is no cut."""
     good = None
     if options.reliability is not None and score is not None:
         good = ~(score < options.reliability)
     for name in options.flags:
-        clear = ~columns[before + name]
+        clear = ~columns[prefix + name]
         good = clear if good is None else good & clear
     return good

@@ -1,10 +1,10 @@
-"""The walk through Avro bytes, compiled by numba; imported only where numba is installed.
+"""Decoding of Avro records, compiled by numba; imported only where numba is installed.
 
-An alert packet is some thousand fields of which a dozen are wanted. A library that makes a Python object of each, or
-that asks at each whether it is wanted, takes milliseconds. Here the writer's schema has become a program (`program`),
-and the walk carries it out: it steps over what isn't wanted and writes the rest into a table of 64-bit cells.
+An alert packet is some thousand fields of which a dozen are wanted. A library that makes a Python object of every
+field, or checks for every field whether it is wanted, takes milliseconds. Here the writer's schema has become a program
+(`skip_program`): it steps over what isn't wanted and writes the rest into a table of 64-bit cells.
 
-Nothing in a packet is trusted: every step is checked against its end, so that broken bytes end in an error code.
+No packet is trusted: every step is checked against its end, so that broken bytes give an error code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from goodricke.io.packets.skip_program import (
     JUMP,
     LEFT_OVER,
     LONG,
-    LONGEST,
+    MAX_TEXT,
     MAYBE,
     NEGATIVE,
     NO_BRANCH,
@@ -45,7 +45,7 @@ DEPTH = 16  # of lists in lists
 
 
 @numba.njit(inline="always")
-def _long(data: Any, at: Any, stop: Any) -> Any:
+def _read_integer(data: Any, at: Any, stop: Any) -> Any:
     """Return a number of variable length (zigzag) and where it ends, -1 if it doesn't."""
     bits, shift = uint64(0), uint64(0)
     while at < stop and shift < 64:
@@ -59,10 +59,10 @@ def _long(data: Any, at: Any, stop: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def walk(
+def decode_records(
     data: Any, start: int, stop: int, count: int, owner: int, program: Any, empty: Any, cells: Any, heap: Any, used: Any
 ) -> int:
-    """Write what is wanted of the records in data[start:stop] into the next rows of the cells.
+    """Write the wanted fields of the records in data[start:stop] into the next rows of the cells.
 
     Parameters
     ----------
@@ -71,13 +71,13 @@ def walk(
     count : int
         How many records there are.
     owner : int
-        Written into the rows of the records, to tell whose they are.
+        Number of the message, written into the rows of its records.
     program : int32 (P, 3)
         See `goodricke.io.packets.skip_program`.
     empty : int64 (tables, width)
-        A row of each table with nothing known.
+        A row of each table with all values missing.
     cells : int64 (capacity, width)
-        Each row: its table; the owner, or for an item of a list the number of the record; the columns.
+        In each row: the number of its table; the owner, or the number of the record of an item; the columns.
     heap : uint8
         Where texts are copied to.
     used : int64 (3,)
@@ -86,7 +86,7 @@ def walk(
     Returns
     -------
     int
-        OK or what is wrong; FULL if rows or heap are too few.
+        OK, or an error code; FULL if the cells or the heap are too small.
     """
     real = cells.view(np.float64)
     bits4, bits8 = np.zeros(1, uint32), np.zeros(1, uint64)
@@ -106,7 +106,7 @@ def walk(
         while pc < len(program):
             op, a, b = program[pc, 0], program[pc, 1], program[pc, 2]
             pc += 1
-            if op == MAYBE:  # null, or so many bytes that nobody wants: most of a packet
+            if op == MAYBE:  # null, or so many unwanted bytes: most of a packet
                 if at >= stop:
                     return TRUNCATED
                 branch = data[at]
@@ -143,7 +143,7 @@ def walk(
                 real[row, a] = float8[0]
                 at += 8
             elif op in (LONG, INTEGER, VARINT):
-                number, at = _long(data, at, stop)
+                number, at = _read_integer(data, at, stop)
                 if at < 0:
                     return TRUNCATED
                 if op == LONG:
@@ -151,7 +151,7 @@ def walk(
                 elif op == INTEGER:
                     real[row, a] = number
             elif op in (BYTES, STRING):
-                number, at = _long(data, at, stop)
+                number, at = _read_integer(data, at, stop)
                 if at < 0:
                     return TRUNCATED
                 if number < 0:
@@ -159,7 +159,7 @@ def walk(
                 if number > stop - at:
                     return TRUNCATED
                 if op == STRING:
-                    if number > LONGEST:
+                    if number > MAX_TEXT:
                         return ENDLESS
                     if n_heap + number > len(heap):
                         return FULL
@@ -177,7 +177,7 @@ def walk(
             elif op == JUMP:
                 pc = b
             elif op == UNION:
-                number, at = _long(data, at, stop)
+                number, at = _read_integer(data, at, stop)
                 if at < 0:
                     return TRUNCATED
                 if number < 0 or number >= a:
@@ -193,10 +193,10 @@ def walk(
                     return ENDLESS
                 top = depth - 1
                 if left[top] == 0:
-                    number, at = _long(data, at, stop)
+                    number, at = _read_integer(data, at, stop)
                     if at >= 0 and number < 0:  # so many items, and then their size in bytes
                         number = -number
-                        _, at = _long(data, at, stop)
+                        _, at = _read_integer(data, at, stop)
                     if at < 0:
                         return TRUNCATED
                     if number < 0:

@@ -1,8 +1,8 @@
-"""From an Avro schema and a list of wanted fields to a program that `goodricke.io.packets.skip_decoder` carries out.
+"""From an Avro schema and a list of wanted fields to a program that `goodricke.io.packets.skip_decoder` runs.
 
-What is wanted (`Layout`) is the same for all versions of a survey's schema: a table of the records themselves, and one
-for each list in them (previous detections, forced photometry). A field that a schema lacks is null. A field of another
-kind than expected makes the schema another one: `OtherSchemaError`.
+The wanted fields (`Layout`) are the same for all versions of a survey's schema: a table of the records themselves, and
+one for each list in them (previous detections, forced photometry). A field that a schema lacks is null. A field of
+another kind than expected makes the schema another one: `OtherSchemaError`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 # Operations (op, a, b) of a program
 FIXED = 0  # step over a bytes
 VARINT = 1  # step over a number of variable length
-BYTES = 2  # step over a number of bytes that is told first
+BYTES = 2  # step over bytes whose number comes first
 MAYBE = 3  # null (a is the byte that says so), or step over b bytes
 NULLABLE = 4  # if null (a is the byte that says so), go on at b
 UNION = 5  # one of a branches: go on with the operation so many further on
@@ -27,7 +27,7 @@ BEGIN = 7  # a list, whose items are rows of table a if that isn't 0; after it g
 NEXT = 8  # the end of an item of the innermost list
 FLOAT, DOUBLE, LONG, INTEGER, BOOLEAN, STRING = range(9, 15)  # write into column a; INTEGER as a real number
 
-# How a walk ends
+# Results of decoding
 OK, FULL, TRUNCATED, NO_BRANCH, NEGATIVE, ENDLESS, DEEP, LEFT_OVER = range(8)
 ERRORS = {
     TRUNCATED: "ends in the middle of a field: cut short, or of another schema",
@@ -37,14 +37,14 @@ ERRORS = {
     DEEP: "has lists in lists in lists",
     LEFT_OVER: "goes on after its end: damaged, or of another schema",
 }
-LONGEST = 1024  # bytes of a wanted text
+MAX_TEXT = 1024  # bytes of a wanted text
 
 REAL, WHOLE, YES_OR_NO, TEXT = "real", "whole", "yes or no", "text"  # kinds of columns
-UNKNOWN = np.iinfo(np.int64).min  # a whole number that isn't there
-NOTHING = {REAL: int(np.array(np.nan).view(np.int64)), WHOLE: UNKNOWN, YES_OR_NO: 0, TEXT: -1}
-FIRST = 2  # columns before the first: table and owner
+MISSING = np.iinfo(np.int64).min  # stands for a missing whole number
+EMPTY_CELL = {REAL: int(np.array(np.nan).view(np.int64)), WHOLE: MISSING, YES_OR_NO: 0, TEXT: -1}
+FIRST_COLUMN = 2  # after table and owner
 
-READ = {
+READ_OPERATIONS = {
     (REAL, "float"): FLOAT,
     (REAL, "double"): DOUBLE,
     (REAL, "int"): INTEGER,
@@ -57,13 +57,13 @@ READ = {
     (TEXT, "string"): STRING,
 }
 SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
-MOST_OPERATIONS = 100_000  # of a program: types in types in types grow without bound
+MAX_OPERATIONS = 100_000  # of a program: types in types in types grow without bound
 
 Fields = Mapping[str, Any]  # name to kind, to the fields of a record, or to a list of one: the fields of its items
 
 
 class OtherSchemaError(ValueError):
-    """A schema in which the wanted fields aren't, or aren't what they should be."""
+    """A schema without the wanted fields, or with such of another kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +91,12 @@ class Layout:
 
     @cached_property
     def empty(self) -> NDArray[np.int64]:
-        """A row of each table with nothing known, (tables, width)."""
-        columns = [[NOTHING[kind] for kind in table.values()] for table in self.tables.values()]
-        result = np.zeros((len(columns), FIRST + max(map(len, columns))), np.int64)
-        for number, nothing in enumerate(columns):
+        """A row of each table with all values missing, (tables, width)."""
+        columns = [[EMPTY_CELL[kind] for kind in table.values()] for table in self.tables.values()]
+        result = np.zeros((len(columns), FIRST_COLUMN + max(map(len, columns))), np.int64)
+        for number, cells in enumerate(columns):
             result[number, 0] = number
-            result[number, FIRST : FIRST + len(nothing)] = nothing
+            result[number, FIRST_COLUMN : FIRST_COLUMN + len(cells)] = cells
         return result
 
 
@@ -130,17 +130,17 @@ class _Compiler:
     def __init__(self, layout: Layout) -> None:
         self.operations: list[list[int]] = []
         self.named: dict[str, Any] = {}
-        self.columns = [{name: FIRST + i for i, name in enumerate(table)} for table in layout.tables.values()]
+        self.columns = [{name: FIRST_COLUMN + i for i, name in enumerate(table)} for table in layout.tables.values()]
         self.lists = {path: number for number, path in enumerate(layout.tables)}
 
     def emit(self, op: int, a: int = 0, b: int = 0) -> list[int]:
-        if len(self.operations) >= MOST_OPERATIONS:
+        if len(self.operations) >= MAX_OPERATIONS:
             raise OtherSchemaError("the schema is too large, or a type in it contains itself")
         self.operations.append([op, a, b])
         return self.operations[-1]
 
     def add(self, kind: Any, wanted: Any, path: str, table: int) -> None:
-        """Add the operations for a value of a type, of which nothing, a column, fields or items are wanted."""
+        """Add the operations for a value; ``wanted`` is None, a kind of column, fields, or a list of items."""
         if isinstance(kind, list):
             return self.union(kind, wanted, path, table)
         if isinstance(kind, str) and kind in self.named:
@@ -200,7 +200,7 @@ class _Compiler:
             end[2] = len(self.operations)
 
     def column(self, name: str, wanted: Any, path: str, table: int) -> None:
-        op = READ.get((wanted, name)) if isinstance(wanted, str) else None
+        op = READ_OPERATIONS.get((wanted, name)) if isinstance(wanted, str) else None
         if op is None:
             raise OtherSchemaError(
                 f"the field {path} is {name}, not {wanted if isinstance(wanted, str) else 'a record'}"

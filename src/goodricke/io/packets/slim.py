@@ -1,8 +1,8 @@
 """goodricke's own alert: one observation in some fifty bytes of Avro (`avsc/observation.avsc`).
 
-It is written without a header (the usual case), with a Confluent one, or as an Avro file. There is no telling them
-apart wrongly: a record begins with the length of the object's name, which is neither zero, as a Confluent header
-begins, nor negative, as the first byte of an Avro file would say.
+It is written without a header (the usual case), with a Confluent one, or as an Avro file. The three can't be confused:
+a record begins with the length of the object's name, which is neither zero, as the first byte of a Confluent header,
+nor negative, as the first byte of an Avro file would mean.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from goodricke.io.packets.avro_columns import Table
-from goodricke.io.packets.measurements import MOST_BANDS, Measured, PacketOptions, Parsed, codes_of
-from goodricke.io.packets.skip_program import REAL, TEXT, UNKNOWN, WHOLE, Layout
+from goodricke.io.packets.avro_columns import RecordTable
+from goodricke.io.packets.measurements import MAX_BANDS, Measurements, PacketOptions, ParsedPackets, band_indices
+from goodricke.io.packets.skip_program import MISSING, REAL, TEXT, WHOLE, Layout
 
 SCHEMA = files("goodricke.io.packets") / "avsc" / "observation.avsc"
-NUMBER = 1  # of the schema, in a Confluent header where no registry is told
-TIMES = (-1e6, 1e7)  # simulated light curves may begin anywhere
-SAME = 0.0
+NUMBER = 1  # of the schema, in a Confluent header where no registry is given
+TIME_RANGE = (-1e6, 1e7)  # simulated light curves may begin anywhere
+SAME_EXPOSURE = 0.0
 POINT = {"time": REAL, "band": TEXT, "value": REAL, "error": REAL}
 
 
@@ -36,33 +36,35 @@ def layout(options: PacketOptions) -> Layout:
     return Layout({"object_id": TEXT, "alert_id": WHOLE, **POINT, "ra": REAL, "dec": REAL, "previous": [POINT]})
 
 
-def parse(tables: dict[str, Table], options: PacketOptions) -> Parsed:
+def parse(tables: dict[str, RecordTable], options: PacketOptions) -> ParsedPackets:
     """Return the object, the new observation and the history of each record."""
-    records, before = tables[""], tables["previous"]
-    n, of = len(records.owner), records.columns
-    bands = _bands([of["band"], before.columns["band"]])
-    nothing = np.full(len(before.owner), UNKNOWN)
-    return Parsed(
-        of["object_id"],
-        of["ra"],
-        of["dec"],
-        _measured(np.arange(n), of["alert_id"], of, bands),
-        [_measured(before.owner, nothing, before.columns, bands)],
-        bands,
-        options.unit or "mag",
-        "MJD",
-        SAME,
-        TIMES,
-        np.zeros(n, bool),
+    records, previous = tables[""], tables["previous"]
+    n, fields = len(records.owner), records.columns
+    bands = _bands([fields["band"], previous.columns["band"]])
+    no_keys = np.full(len(previous.owner), MISSING)
+    return ParsedPackets(
+        object_id=fields["object_id"],
+        ra=fields["ra"],
+        dec=fields["dec"],
+        new=_measurements(np.arange(n), fields["alert_id"], fields, bands),
+        history=[_measurements(previous.owner, no_keys, previous.columns, bands)],
+        bands=bands,
+        unit=options.unit or "mag",
+        time_scale="MJD",
+        same_exposure=SAME_EXPOSURE,
+        time_range=TIME_RANGE,
+        moving=np.zeros(n, bool),
     )
 
 
 def _bands(names: list[pa.Array]) -> tuple[str, ...]:
-    """Return the names of bands in order of appearance, those of new observations first, as many as can be kept."""
-    found = pc.unique(pa.concat_arrays(names)).drop_null().to_pylist()
-    return tuple(name for name in found if name)[:MOST_BANDS] or ("none",)
+    """Return the names of bands in order of appearance, those of new observations first, at most `MAX_BANDS`."""
+    names = pc.unique(pa.concat_arrays(names)).drop_null().to_pylist()
+    return tuple(name for name in names if name)[:MAX_BANDS] or ("none",)
 
 
-def _measured(owner: NDArray[np.int64], key: NDArray[np.int64], of: dict[str, Any], bands: tuple[str, ...]) -> Measured:
-    band = codes_of(of["band"], bands)
-    return Measured(owner, key, of["time"], of["value"], of["error"], band, np.ones(len(owner), bool))
+def _measurements(
+    owner: NDArray[np.int64], key: NDArray[np.int64], fields: dict[str, Any], bands: tuple[str, ...]
+) -> Measurements:
+    band = band_indices(fields["band"], bands)
+    return Measurements(owner, key, fields["time"], fields["value"], fields["error"], band, np.ones(len(owner), bool))

@@ -17,12 +17,11 @@ from goodricke.io.observations import object_columns
 from goodricke.io.options import ReadOptions, Unreadable
 
 NAME = "alert"
-MAGIC = b"Obj\x01"  # of an Avro object container file
 
 
 def recognises(file: SourceFile) -> bool:
     """Tell whether the file is an Avro file."""
-    return file.head.startswith(MAGIC)
+    return file.kind == "avro"
 
 
 def read(file: SourceFile, options: ReadOptions) -> LightCurves:
