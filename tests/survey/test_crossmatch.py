@@ -6,7 +6,7 @@ from astropy.table import MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke.survey.crossmatch import crossmatch, is_hats, one_to_one, plain_id, read_near, read_reference
+from goodricke.survey.crossmatch import IdIndex, crossmatch, is_hats, one_to_one, read_near, read_table
 
 ARCSEC = 1 / 3600
 
@@ -102,8 +102,8 @@ def test_any_table_is_read(tmp_path, suffix):
         table = Table({"source_id": [11, 12, 13], "ra": [10.0, 10.01, 50.0], "name": ["x", "y", "z"]})
         table["teff"] = MaskedColumn([5000.0, 0.0, 1.0], mask=[False, True, False])
         table.write(path, format={"vot": "votable", "csv": "ascii.csv", "ecsv": "ascii.ecsv"}.get(suffix))
-    found = read_reference(path)
-    assert found["source_id"].to_pylist() == [11, 12, 13]
+    found = read_table(path)
+    assert list(map(int, found["source_id"].to_pylist())) == [11, 12, 13]  # text files have ids as text
     assert found["name"].to_pylist() == ["x", "y", "z"]
     if suffix != "parquet":
         assert found["teff"].to_pylist() == [5000.0, None, 1.0]
@@ -111,13 +111,24 @@ def test_any_table_is_read(tmp_path, suffix):
 
 def test_no_table(tmp_path):
     (tmp_path / "x.fits").write_text("nothing")
-    with pytest.raises(ValueError, match=r"x\.fits: no table"):
-        read_reference(tmp_path / "x.fits")
+    with pytest.raises(ValueError, match=r"x\.fits"):
+        read_table(tmp_path / "x.fits")
 
 
-def test_plain_ids():
-    assert plain_id("KIC 08462852") == plain_id("8462852") == plain_id("kic-8462852")
-    assert plain_id("CSS_J1") == "css_j1"
+@pytest.mark.parametrize(
+    ("table", "wanted", "rows"),
+    [
+        (["8462852", "9"], ["KIC 08462852", "kic-8462852", "8462852", "08462852"], [0, 0, 0, 0]),
+        (["TIC 7", "KIC 7"], ["KIC 7", "TIC 007", "EPIC 7", "7"], [1, 0, -1, 0]),
+        (["Gaia EDR3 5", "Gaia DR2 6"], ["gaia dr3 5", "GAIA DR3 6", "6"], [0, -1, 1]),
+        (["CSS_J1", "V* XY Lyr"], ["css_j1", "v* xy lyr", "CSS J1", None], [0, 1, -1, -1]),
+        ([None, "a", "a"], ["a", None], [1, -1]),
+        ([12, 7], ["TIC 7"], [1]),
+        ([], ["7"], [-1]),
+    ],
+)
+def test_ids_are_the_same_however_they_are_written(table, wanted, rows):
+    assert IdIndex(table).rows_of(pa.array(wanted)).tolist() == rows
 
 
 def test_hats_by_lsdb_finds_what_the_plain_table_gives(tmp_path):

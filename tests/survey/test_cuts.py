@@ -5,27 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke.survey.thresholds import choose, clopper_pearson, lower_bound
+from goodricke.evaluation.intervals import exact_lower_bound
+from goodricke.survey.thresholds import choose_cuts
 
 
 def one(p, right, purity=0.9, confidence=0.95):
     label = np.where(right, "A", "B")
-    return choose(np.full(len(p), "A"), np.asarray(p, float), label, ["A"], purity, confidence)["A"]
-
-
-def test_the_interval_is_that_of_the_textbook():
-    found = clopper_pearson(8, 10)
-    assert found == pytest.approx((0.8, 0.4439045, 0.9747893))  # R: binom.test(8, 10)
-    assert clopper_pearson(0, 10) == pytest.approx((0, 0, 0.3084971))
-    assert clopper_pearson(10, 10) == pytest.approx((1, 0.6915029, 1))
-    assert all(np.isnan(clopper_pearson(0, 0)))
+    return choose_cuts(np.full(len(p), "A"), np.asarray(p, float), label, ["A"], purity, confidence)["A"]
 
 
 @pytest.mark.parametrize(("purity", "least"), [(0.95, 59), (0.9, 29)])
 def test_too_few_objects_make_no_cut_however_pure(purity, least):
     for n, found in ((least - 1, False), (least, True)):
         assert (one(np.linspace(0.5, 1, n), np.ones(n, bool), purity).cut is not None) == found
-    assert lower_bound(np.array(least), np.array(least), 0.95) >= purity
+    assert exact_lower_bound(np.array(least), np.array(least), 0.95) >= purity
 
 
 def test_the_lowest_of_the_cuts_that_are_sure_enough_is_taken():
@@ -44,7 +37,7 @@ def test_the_lowest_of_the_cuts_that_are_sure_enough_is_taken():
 
 def test_objects_of_the_class_that_were_answered_otherwise_count_against_completeness():
     answer = np.array(["A"] * 100 + ["B"] * 100 + [None] * 100, object)
-    found = choose(answer, np.full(300, 0.9), np.array(["A"] * 300), ["A", "B"], 0.9, 0.95)
+    found = choose_cuts(answer, np.full(300, 0.9), np.array(["A"] * 300), ["A", "B"], 0.9, 0.95)
     assert found["A"].completeness.value == pytest.approx(1 / 3)
     assert found["A"].labelled == 300
     assert found["B"].cut is None
@@ -69,10 +62,10 @@ def test_a_cut_takes_exactly_the_objects_that_reach_it(objects, purity):
     if found.cut is not None:
         taken = p >= found.cut
         assert found.taken == taken.sum()
-        assert lower_bound(right[taken].sum(), taken.sum(), 0.9) >= purity
+        assert exact_lower_bound(right[taken].sum(), taken.sum(), 0.9) >= purity
         for lower in np.unique(p[p < found.cut]):  # no lower cut would do
             taken = p >= lower
-            assert lower_bound(right[taken].sum(), taken.sum(), 0.9) < purity
+            assert exact_lower_bound(right[taken].sum(), taken.sum(), 0.9) < purity
 
 
 def test_the_purity_is_seldom_missed_where_probabilities_mean_something():

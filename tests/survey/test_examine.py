@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from goodricke.cli import app
 from goodricke.data.lightcurves import LightCurves
 from goodricke.survey.examine import run as module
-from goodricke.survey.examine.run import examine, parse_cuts, parse_pair, parse_renaming
+from goodricke.survey.examine.run import examine, parse_cuts, parse_pair
 from tests.survey.examine.making import CLASSES, catalog, with_stars
 
 STARS = ["gaia_teff_gspphot", "gaia_phot_g_mean_mag", "gaia_bp_rp", "gaia_parallax", "gaia_parallax_error"]
@@ -167,8 +167,7 @@ def test_what_the_command_line_says():
     assert parse_cuts("0.5, 0.8") == [0.5, 0.8]
     assert parse_pair("A, B") == ("A", "B")
     assert parse_pair(None) is None
-    assert parse_renaming(["a=B", "x=y=Z"]) == {"a": "B", "x=y": "Z"}
-    for wrong in (lambda: parse_cuts("x"), lambda: parse_pair("A"), lambda: parse_renaming(["a"])):
+    for wrong in (lambda: parse_cuts("x"), lambda: parse_pair("A")):
         with pytest.raises(ValueError, match="--"):
             wrong()
     with pytest.raises(ValueError, match="from 0 to 1"):

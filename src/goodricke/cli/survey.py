@@ -1,4 +1,4 @@
-"""The commands of surveys and catalogs: parse, call, print."""
+"""The commands of surveys and catalogs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from goodricke.cli.options import (
     reading_options,
 )
 from goodricke.data.exit_codes import ExitCode
+
+Rename = Annotated[list[str] | None, typer.Option(help="Class of a label: Rotational=ROT; repeatable")]
+Merge = Annotated[list[str] | None, typer.Option(help='Labels of a class: "EC=W UMa,EW"; repeatable')]
 
 
 @reading_options
@@ -75,13 +78,13 @@ def catalog(
 
     Killed at any moment, the same command goes on where it stopped and gives the same rows.
     Next: goodricke convert, goodricke examine, goodricke thresholds.
-    Exit code: 0 all shards made, 3 some were set aside (the same command tries them again), 2 wrong usage.
+    Exit code: 0 all shards made, 3 some tasks failed (the same command tries them again), 2 wrong usage.
     """
     from goodricke.survey.catalog import catalog as run
     from goodricke.uncertainty.prediction_sets import Coverage
 
-    promise = Coverage(coverage, per_class)
-    exit_with(run, sources, model, out, workers, mc, seed, device, precision, dask, points, reading, promise)
+    sets = Coverage(coverage, per_class)
+    exit_with(run, sources, model, out, workers, mc, seed, device, precision, dask, points, reading, sets)
 
 
 @reading_options
@@ -110,14 +113,13 @@ def examine(
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column of --labels with the class, if not recognised")] = None,
     object_id: Annotated[str | None, typer.Option(help="Column of --labels with the id, if not recognised")] = None,
-    rename: Annotated[
-        list[str] | None, typer.Option(help="Call a label as the model does: Rotational=ROT; repeatable")
-    ] = None,
+    rename: Rename = None,
+    merge: Merge = None,
     *,
     reading: Reading,
     workers: Annotated[int, typer.Option(min=1, help="Processes for the periodograms, of one thread each")] = 1,
 ) -> None:
-    """Hold a catalog against frequencies, amplitudes, temperatures and labels: a report with figures to judge it by.
+    """Compare a catalog with frequencies, amplitudes, temperatures and labels: a report with figures to judge it by.
 
     Interrupted while it measures frequencies, the same command goes on.
 
@@ -127,12 +129,13 @@ def examine(
     options |= {"by": by, "label": label, "object_id": object_id, "workers": workers}
 
     def run() -> int:
-        from goodricke.survey.examine.run import examine as look
-        from goodricke.survey.examine.run import parse_cuts, parse_pair, parse_renaming
+        from goodricke.survey.examine.run import examine as write_report
+        from goodricke.survey.examine.run import parse_cuts, parse_pair
+        from goodricke.training.class_names import parse_renaming
 
-        options.update(cuts=parse_cuts(cuts), pair=parse_pair(pair), rename=parse_renaming(rename or []))
+        options.update(cuts=parse_cuts(cuts), pair=parse_pair(pair), rename=parse_renaming(rename or (), merge or ()))
         screen = console()
-        result = look(catalog, out, console=screen, **options, **reading)
+        result = write_report(catalog, out, console=screen, **options, **reading)
         screen.print(f"{result.folder / 'report.html'} written", markup=False)
         return ExitCode.DONE
 
@@ -185,9 +188,8 @@ def thresholds(
     confidence: Annotated[float, typer.Option(help="That the purity is reached")] = 0.95,
     label: Annotated[str | None, typer.Option(help="Column with the class, if not recognised")] = None,
     object_id: Annotated[str | None, typer.Option(help="Column with the object's id, if not recognised")] = None,
-    rename: Annotated[
-        list[str] | None, typer.Option(help="Call a label as the model does: Rotational=ROT; repeatable")
-    ] = None,
+    rename: Rename = None,
+    merge: Merge = None,
     split: Annotated[
         Path | None, typer.Option(help="A run's split.csv: only its test objects, which were not trained on")
     ] = None,
@@ -200,23 +202,25 @@ def thresholds(
         bool, typer.Option("--apply", help="Keep the statement in CATALOG, where convert finds it")
     ] = False,
 ) -> None:
-    """Choose, per class, the least probability that gives a wanted purity, and say how complete it is.
+    """Choose, per class, the lowest probability that gives a wanted purity, and say how complete it is.
 
     A cut counts only if the purity is reached with the confidence asked for; few labelled objects make no cut.
     Then: goodricke convert CATALOG --thresholds FILE --out ... adds the column confident_class.
     """
 
     def run() -> int:
-        from goodricke.survey.examine.run import parse_renaming
         from goodricke.survey.thresholds import choose_thresholds
+        from goodricke.training.class_names import parse_renaming
 
         if apply and not catalog.is_dir():
             raise ValueError(f"{catalog} is no folder to keep a statement in: use --out FILE and convert --thresholds")
-        how, names = cast(Any, per_star), parse_renaming(rename or [])
-        told = choose_thresholds(catalog, labels, purity, confidence, label, object_id, names, split, how, star_column)
-        console().print(told.to_table())
-        for where in {*([catalog] if apply else []), *([out] if out else [])}:
-            console().print(f"statement written to {told.write(where)}")
+        renaming, how = parse_renaming(rename or (), merge or ()), cast(Any, per_star)
+        statement = choose_thresholds(
+            catalog, labels, purity, confidence, label, object_id, renaming, split, how, star_column
+        )
+        console().print(statement.to_table())
+        for path in {*([catalog] if apply else []), *([out] if out else [])}:
+            console().print(f"statement written to {statement.write(path)}")
         return ExitCode.DONE
 
     exit_with(run)

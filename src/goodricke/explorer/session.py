@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from goodricke.data.lightcurves import LightCurves
@@ -22,11 +21,10 @@ from goodricke.explorer.light_curves import Sources
 from goodricke.explorer.live import EngineMonitor
 from goodricke.explorer.store import Progress, RowStore, open_row_store
 from goodricke.explorer.table import Table
-from goodricke.survey.crossmatch import read_table
+from goodricke.survey.crossmatch import IdIndex, read_object_table
 from goodricke.survey.embeddings import EMBEDDING
 from goodricke.survey.examine.sample import joined, rows_of
-from goodricke.survey.shards import Catalog
-from goodricke.survey.shards import about as about_catalog
+from goodricke.survey.shards import Catalog, provenance
 from goodricke.survey.variability import PLACE
 
 if TYPE_CHECKING:
@@ -136,7 +134,7 @@ def open_explorer(
         If there is no such catalog, or something doesn't belong to it.
     """
     opened = Catalog.open(catalog)
-    about = about_catalog(opened)
+    about = provenance(opened)
     store = open_row_store(opened, None if extra is None else read_extra_columns(opened, extra), progress)
     label_file = LabelFile(labels if labels is not None else default_label_path(opened.path))
     table = Table(store, label_file, lambda lasso: diagrams.rows_inside(lasso))
@@ -174,9 +172,8 @@ def read_extra_columns(catalog: Catalog, path: Path) -> pa.Table:
         other = pq.read_table(path)
         rows = rows_of(ids, other.select([n for n in ("object_id", *PLACE) if n in other.column_names]))
     else:
-        names, other = read_table(path)
-        rows = pc.index_in(ids["object_id"].cast(pa.string()), pa.array(names, pa.string()))
-        rows = rows.combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False)
+        names, other = read_object_table(path)
+        rows = IdIndex(names).rows_of(ids["object_id"])
     if not (rows >= 0).any():
         example = ids["object_id"].slice(0, 3).to_pylist()
         raise ValueError(f"--with {path}: has none of the catalog's objects, whose ids look like {example}")

@@ -163,6 +163,13 @@ def join_table(rows: Rows, path: Path) -> Rows:
     return Rows(schema, rows.count, batches, rows.about)
 
 
+def labels_of_objects(object_id: Any, labels: pd.DataFrame) -> NDArray[np.object_]:
+    """Return the label (n,) of each object, None where the table (see `goodricke.io.read_labels`) has none."""
+    labels = labels.dropna(subset=["label"])
+    rows = IdIndex(labels["object_id"].to_numpy(object)).rows_of(object_id)
+    return np.array([*labels["label"], None], dtype=object)[rows]
+
+
 def take_rows(table: pa.Table, rows: RowNumbers) -> pa.Table:
     """Return the rows (n,) of a table, null where -1."""
     return table.take(pa.array(rows, mask=rows < 0))

@@ -69,13 +69,6 @@ def test_a_camera_with_its_own_ridge_is_found():
     assert [row["value"] for row in rows if row["suspicious"]] == [3]
 
 
-def test_wilson_interval():
-    low, high = numbers.wilson(5, 10)
-    assert (low, high) == pytest.approx((0.2366, 0.7634), abs=1e-4)
-    assert numbers.wilson(0, 0) == (0, 1)
-    assert numbers.wilson(0, 10)[0] == 0
-
-
 def test_hybrids_are_listed_by_share():
     found = sample(catalog(300))
     rows = numbers.hybrid_rows(found)

@@ -1,9 +1,8 @@
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
-from goodricke.survey.examine.sample import SECOND, Sample, joined, labels_of, rows_of
+from goodricke.survey.examine.sample import SECOND, Sample, joined, rows_of
 
 from .making import CLASSES, catalog, degenerate, sample, with_stars
 
@@ -86,13 +85,6 @@ def test_sources_that_were_moved_do_not_matter():
     table = pa.table({"object_id": ["a", "a"], "source": ["old/1", "old/2"], "sector": [1, 2]})
     other = pa.table({"object_id": ["a", "a"], "source": ["pack", "pack"], "sector": [2, 1]})
     assert rows_of(table, other).tolist() == [1, 0]
-
-
-def test_labels():
-    labels = pd.DataFrame({"object_id": ["1", "2", "3", "4"], "label": ["dsct-bcep", "RRab", "odd", None]})
-    label, strangers = labels_of(["2", "1", "1", "3", "4", "5"], labels, CLASSES, {"RRab": "RRLYR_CEPH"})
-    assert label.tolist() == [2, 0, 0, -1, -1, -1]
-    assert strangers == {"odd": 1}
 
 
 @pytest.mark.parametrize("name", degenerate())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goodricke.evaluation.intervals import wilson
 from goodricke.survey.examine.sample import Sample
 
 Float = NDArray[np.float64]
@@ -148,7 +149,8 @@ def by_group(sample: Sample, frequency: float = 1.0) -> list[dict[str, Any]]:
             here = known & (group == value)
             table = [[int((near & here).sum()), int((~near & here).sum())]]
             table += [[int((near & known & ~here).sum()), int((~near & known & ~here).sum())]]
-            low, high = wilson(table[0][0], sum(table[0]))
+            hits, n = table[0][0], sum(table[0])
+            low, high = map(float, wilson(hits / n if n else 0.0, n))
             row: dict[str, Any] = {
                 "group": name,
                 "value": int(value),
@@ -173,15 +175,6 @@ def groups(sample: Sample) -> dict[str, NDArray[np.int64]]:
             if len(np.unique(values[values >= 0])) > 1:
                 found[name] = values
     return found
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a share."""
-    if not n:
-        return 0.0, 1.0
-    z2, p = 1.96**2, hits / n
-    centre, half = (p + z2 / (2 * n)) / (1 + z2 / n), 1.96 / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return max(float(centre - half), 0.0), min(float(centre + half), 1.0)
 
 
 # ---- hybrids --------------------------------------------------------------------------------------------------------

@@ -20,12 +20,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from goodricke.data.files import atomic_path, atomic_write
 from goodricke.evaluation.page import Page, to_html, to_markdown
 from goodricke.io import read_labels
-from goodricke.survey.crossmatch import RADIUS, Matched, crossmatch, is_hats, read_near, read_reference
+from goodricke.survey.crossmatch import (
+    RADIUS,
+    Crossmatch,
+    crossmatch,
+    is_hats,
+    labels_of_objects,
+    read_near,
+    read_table,
+)
 from goodricke.survey.examine import numbers, sections
 from goodricke.survey.examine.figures import STACKED, few
-from goodricke.survey.examine.sample import CUTS, Sample, joined, labels_of, rows_of
+from goodricke.survey.examine.sample import CUTS, Sample, joined, rows_of
 from goodricke.survey.shards import Catalog
 from goodricke.survey.variability import measure, read_measured
+from goodricke.training.class_names import ClassMatch, match_classes
 
 log = logging.getLogger("goodricke")
 
@@ -106,11 +115,12 @@ def examine(
         table = _with_stars(table, bare, gaia, radius, by, found)
     known = np.full(table.num_rows, -1)
     if labels is not None:
-        told_labels = read_labels(labels, label, object_id)
-        ids = table["object_id"].to_pylist()
-        known, strangers = labels_of(ids, told_labels, opened.classes, rename or {})
-        _check_labels(known, strangers, str(labels), told_labels["object_id"].tolist(), ids, opened.classes)
-        found["labels"] = {"file": str(labels), "used": int((known >= 0).sum()), "no_class_of_the_model": strangers}
+        label_table = read_labels(labels, label, object_id)
+        match = match_classes(labels_of_objects(table["object_id"], label_table), opened.classes, rename)
+        known = match.class_index
+        _check_labels(match, str(labels), label_table["object_id"], table["object_id"], opened.classes)
+        counts = {"used": int((known >= 0).sum()), "no_class_of_the_model": match.unmatched}
+        found["labels"] = {"file": str(labels), **counts}
     sample = Sample(table, opened.classes, known, told, bare.pair)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "joined.parquet") as partial:
@@ -144,20 +154,6 @@ def parse_pair(text: str | None) -> tuple[str, str] | None:
     if text is not None and len(parts) != 2:
         raise ValueError(f"--pair {text}: name two classes, DSCT_BCEP,GDOR_SPB")
     return (parts[0], parts[1]) if parts else None
-
-
-def parse_renaming(pairs: Sequence[str]) -> dict[str, str]:
-    """Return new names of labels by old ones, of ``OLD=NEW``.
-
-    Raises
-    ------
-    ValueError
-        If there is no equals sign.
-    """
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise ValueError(f"--rename {wrong[0]}: write it as LABEL=CLASS, Rotational=ROT")
-    return {old.strip(): new.strip() for old, _, new in (pair.rpartition("=") for pair in pairs)}
 
 
 def _with_periods(
@@ -212,8 +208,8 @@ def _with_stars(
 ) -> pa.Table:
     """Return the catalog with the columns of a table of stars."""
     ids, ra, dec = table["object_id"].combine_chunks().cast(pa.string()), bare.numbers("ra"), bare.numbers("dec")
-    stars = read_near(path, ra, dec, radius) if is_hats(path) else read_reference(path)
-    result: Matched = crossmatch(ids, ra, dec, stars, radius, "position" if is_hats(path) else by)
+    stars = read_near(path, ra, dec, radius) if is_hats(path) else read_table(path)
+    result: Crossmatch = crossmatch(ids, ra, dec, stars, radius, "position" if is_hats(path) else by)
     told = {"table": str(path), "how": result.how, "stars": result.stars, "matched": result.matched}
     found["crossmatch"] = told | {"columns": result.table.column_names}
     if not result.matched:
@@ -273,19 +269,15 @@ def _pair(pair: tuple[str, str] | None, classes: Sequence[str]) -> tuple[str, st
 
 
 def _check_labels(
-    known: NDArray[np.int64],
-    strangers: Mapping[str, int],
-    path: str,
-    theirs: Sequence[str],
-    ids: Sequence[str],
-    classes: Sequence[str],
+    match: ClassMatch, path: str, label_ids: Sequence[str], ids: pa.ChunkedArray, classes: Sequence[str]
 ) -> None:
-    """Refuse labels of other stars; say which ones are of no class of the model."""
-    if strangers:
-        listed = ", ".join(f"{name} ({count:,})" for name, count in strangers.items())
+    """Refuse labels of other stars; warn of labels that are no class of the model."""
+    if match.unmatched:
+        listed = ", ".join(f"{name} ({count:,})" for name, count in match.unmatched.items())
         log.warning("%s: no class of the model, left out: %s; see --rename", path, listed)
-    if len(ids) and not (known >= 0).any():
-        why = f"the labels are {', '.join(strangers)}, the classes {', '.join(classes)}; see --rename"
-        if not strangers:
-            why = f"its ids look like {list(theirs[:3])}, the catalog's like {list(ids[:3])}; see --object-id"
+    if len(ids) and not (match.class_index >= 0).any():
+        why = f"the labels are {', '.join(match.unmatched)}, the classes {', '.join(classes)}; see --rename"
+        if not match.unmatched:
+            examples = list(label_ids[:3]), ids[:3].to_pylist()
+            why = f"its ids look like {examples[0]}, the catalog's like {examples[1]}; see --object-id"
         raise ValueError(f"{path}: no star of the catalog gets a class by these labels: {why}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -207,24 +206,6 @@ def joined(table: pa.Table, other: pa.Table, rows: NDArray[np.int64]) -> pa.Tabl
     for name in new:
         table = table.append_column(name, taken[name])
     return table
-
-
-def labels_of(
-    object_id: Sequence[str], labels: pd.DataFrame, classes: Sequence[str], rename: Mapping[str, str]
-) -> tuple[NDArray[np.int64], dict[str, int]]:
-    """Return the class of each light curve (n,), -1 where there is none, and labels that are no class, counted.
-
-    Labels are compared with the classes without regard to case and punctuation, after renaming.
-    """
-    told = labels.dropna(subset=["label"]).drop_duplicates("object_id").set_index("object_id")["label"]
-    names = pd.Series(list(object_id), dtype="object").map(told)
-    names = names.map(lambda name: rename.get(name, name), na_action="ignore")
-    index = {normal_name(name): k for k, name in enumerate(classes)}
-    label = (
-        names.map(lambda name: index.get(normal_name(str(name)), -1), na_action="ignore").fillna(-1).astype(np.int64)
-    )
-    strangers = names[(label == -1) & names.notna()].value_counts()
-    return np.asarray(label, np.int64), {str(name): int(count) for name, count in strangers.items()}
 
 
 def _floats(column: pa.ChunkedArray) -> Float:
