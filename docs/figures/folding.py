@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from goodricke.data.examples import example_files
-from goodricke.evaluation.figures.style import ACCENT, canvas, draw_light_curve, draw_periodogram, spectrum_of, thin
+from goodricke.evaluation.figures.objects import compute_periodogram, draw_light_curve, draw_periodogram
+from goodricke.evaluation.figures.style import ACCENT, canvas, despine
 from goodricke.io import read
 from goodricke.preprocess import FoldedConfig, prepare
 from goodricke.preprocess.folded import CADENCE
@@ -22,8 +23,8 @@ def draw(folder: Path) -> None:
     with canvas(folder / "folding.svg", 8, 2.6) as figure:
         observed, searched, folded = figure.subplots(1, 3)
         draw_light_curve(observed, curve)
-        draw_periodogram(searched, spectrum_of(curve))
-        thin(folded).plot(prepared.time / CADENCE, prepared.values[:, 0], ".-", color=ACCENT, lw=0.6, ms=4)
+        draw_periodogram(searched, compute_periodogram(curve))
+        despine(folded).plot(prepared.time / CADENCE, prepared.values[:, 0], ".-", color=ACCENT, lw=0.6, ms=4)
         folded.set(xlabel=f"phase bin, two cycles in {config.bins}", ylabel="brightness [standard deviations]")
         for axes, title in (
             (observed, "as observed"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.evaluation.figures.style import COLOURS, canvas, label_ends, thin
+from goodricke.evaluation.figures.style import COLOURS, canvas, despine, label_ends
 from goodricke.inference import step_probabilities
 from goodricke.models.bundle import load_model
 from goodricke.preprocess import Steps, prepare
@@ -31,11 +31,11 @@ def draw(folder: Path) -> None:
             of = curve.band == list(curve.bands).index(band)
             look = {"color": colour, "fmt": ".", "ms": 5, "lw": 0.7, "label": band}
             above.errorbar(curve.time[of] - curve.time.min(), curve.value[of], curve.error[of], **look)
-        thin(above).invert_yaxis()
+        despine(above).invert_yaxis()
         above.set(ylabel="magnitude of the difference")
         above.legend(loc="upper right")
         for c in range(len(model.classes)):
-            thin(below).step(when, said[:, c], where="post", color=COLOURS[c], lw=1.4)
+            despine(below).step(when, said[:, c], where="post", color=COLOURS[c], lw=1.4)
         below.set(xlabel="days since the first detection", ylabel="probability", ylim=(0, 1), xlim=(0, when[-1] + 1))
         label_ends(below, [(said[-1, c], n, COLOURS[c]) for c, n in enumerate(model.classes)])
 

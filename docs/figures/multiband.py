@@ -26,7 +26,7 @@ def draw(folder: Path) -> None:
         axes = blank(figure, 11.6, 5.8)
         heights = dict(zip(BANDS, (1.0, 2.2), strict=True))
         for band, y in heights.items():
-            of = network.of_band(list(model.config.bands).index(band))
+            of = network.band_modules(list(model.config.bands).index(band))
             _chain(axes, band, y, BANDS[band])
             text = f"network of {band}\n{c.band_layers} LSTM layers of {c.hidden}\n{_count(of[0])} parameters"
             axes.text(0.1, y, text, va="center", fontsize=8, color=BANDS[band])

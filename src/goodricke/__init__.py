@@ -13,7 +13,7 @@ _HOME = {
     "load_model": "goodricke.models.bundle",
     "classify": "goodricke.inference",
     "GoodrickeClassifier": "goodricke.estimator",
-    "evaluate": "goodricke.evaluation",
+    "evaluate": "goodricke.evaluation.evaluate",
     "similar": "goodricke.survey.similar",
     "Neighbours": "goodricke.survey.similar",
     "suggest": "goodricke.survey.suggest",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from goodricke.evaluation.early import by_number, by_truncation, merge_bins
+from goodricke.evaluation.early import merge_bins, score_by_number, score_by_truncation
 from goodricke.evaluation.intervals import Estimate, wilson
 from goodricke.evaluation.scores import score
 
@@ -40,7 +40,7 @@ def final(offsets, steps):
 
 def test_one_bin_is_the_whole_score():
     label, p, n_obs = answers()
-    whole, curve = score(label, p, CLASSES), by_number(label, p, n_obs, [0, np.inf])
+    whole, curve = score(label, p, CLASSES), score_by_number(label, p, n_obs, [0, np.inf])
     assert all(getattr(curve, name) == (getattr(whole, name),) for name in FIGURES)  # interval and all: one seed
     assert curve.n.tolist() == [400]
     assert (curve.fewest[0], curve.median[0], curve.most[0]) == (n_obs.min(), np.median(n_obs), n_obs.max())
@@ -49,7 +49,7 @@ def test_one_bin_is_the_whole_score():
 
 def test_each_bin_is_the_score_of_its_objects():
     label, p, n_obs = answers()
-    curve = by_number(label, p, n_obs, [0, 50, 100, 200])
+    curve = score_by_number(label, p, n_obs, [0, 50, 100, 200])
     for b, (low, high) in enumerate([(0, 50), (50, 100), (100, 200)]):
         part = (n_obs >= low) & (n_obs < high)
         alone = score(label[part], p[part], CLASSES, resamples=0)
@@ -60,7 +60,7 @@ def test_each_bin_is_the_score_of_its_objects():
 
 def test_bins_are_half_open_and_others_are_left_out():
     label, p, _ = answers(5)
-    curve = by_number(label, p, [9, 10, 19, 20, 30], [10, 20, 30], fewest=1)
+    curve = score_by_number(label, p, [9, 10, 19, 20, 30], [10, 20, 30], fewest=1)
     assert curve.n.tolist() == [2, 1]
     assert curve.left_out == 2
     assert curve.fewest.tolist() == [10, 20]
@@ -70,7 +70,7 @@ def test_bins_are_half_open_and_others_are_left_out():
 def test_small_bins_join_a_neighbour():
     label, p, _ = answers(60)
     n_obs = np.repeat([5, 15, 35], [40, 5, 15])
-    curve = by_number(label, p, n_obs, [0, 10, 20, 30, 40], fewest=15)
+    curve = score_by_number(label, p, n_obs, [0, 10, 20, 30, 40], fewest=15)
     np.testing.assert_array_equal(curve.edges, [0, 10, 40])  # the empty bin goes too
     assert curve.n.tolist() == [40, 20]
 
@@ -94,8 +94,8 @@ def test_merging(n, fewest, edges):
 def test_bins_do_not_depend_on_the_answers():
     label, p, n_obs = answers()
     edges = np.arange(0, 210, 10)
-    a = by_number(label, p, n_obs, edges, fewest=30, resamples=0)
-    b = by_number(label, p[:, ::-1], n_obs, edges, fewest=30, resamples=0)
+    a = score_by_number(label, p, n_obs, edges, fewest=30, resamples=0)
+    b = score_by_number(label, p[:, ::-1], n_obs, edges, fewest=30, resamples=0)
     np.testing.assert_array_equal(a.edges, b.edges)
     assert a.n.min() >= 30
     assert a.n.sum() == 400
@@ -104,22 +104,24 @@ def test_bins_do_not_depend_on_the_answers():
 def test_order_of_objects_does_not_matter():
     label, p, n_obs = answers()
     order = np.random.default_rng(1).permutation(400)
-    a = by_number(label, p, n_obs, [0, 50, 200], star=np.arange(400))
-    b = by_number(label[order], p[order], n_obs[order], [0, 50, 200], star=order)
+    a = score_by_number(label, p, n_obs, [0, 50, 200], star=np.arange(400))
+    b = score_by_number(label[order], p[order], n_obs[order], [0, 50, 200], star=order)
     assert a.to_dict() == b.to_dict()
 
 
 def test_light_curves_of_one_star_are_drawn_together():
     label, p, n_obs = answers()
-    wide = by_number(label, p, n_obs, [0, 100, 200]).accuracy
-    copies = by_number(*(np.repeat(x, 4, 0) for x in (label, p, n_obs)), [0, 100, 200], np.repeat(np.arange(400), 4))
+    wide = score_by_number(label, p, n_obs, [0, 100, 200]).accuracy
+    copies = score_by_number(
+        *(np.repeat(x, 4, 0) for x in (label, p, n_obs)), [0, 100, 200], np.repeat(np.arange(400), 4)
+    )
     np.testing.assert_allclose(copies.accuracy, wide)
 
 
 def test_certain_answers():
     label, _, n_obs = answers()
-    right = by_number(label, np.eye(3)[label], n_obs, [0, 100, 200])
-    wrong = by_number(label, np.eye(3)[(label + 1) % 3], n_obs, [0, 100, 200])
+    right = score_by_number(label, np.eye(3)[label], n_obs, [0, 100, 200])
+    wrong = score_by_number(label, np.eye(3)[(label + 1) % 3], n_obs, [0, 100, 200])
     for k, n in enumerate(right.n):
         low, high = wilson(1.0, n)
         assert right.accuracy[k] == pytest.approx((1, low, high))
@@ -134,7 +136,7 @@ def test_bin_that_most_resamples_miss():
     label, _, n_obs = answers(50)
     n_obs[:] = 10
     n_obs[0] = 100
-    curve = by_number(label, np.eye(3)[label], n_obs, [0, 50, 200], fewest=1)
+    curve = score_by_number(label, np.eye(3)[label], n_obs, [0, 50, 200], fewest=1)
     assert curve.n.tolist() == [49, 1]
     assert curve.macro_f1[1] == curve.accuracy[1] == pytest.approx((1, *wilson(1.0, 1)))
 
@@ -155,7 +157,7 @@ def test_bin_that_most_resamples_miss():
 def test_wrong_input_by_number(change, words):
     label, p, n_obs = answers()
     with pytest.raises(ValueError, match=words):
-        by_number(**{"label": label, "probabilities": p, "n_obs": n_obs, "edges": [0, 200]} | change)
+        score_by_number(**{"label": label, "probabilities": p, "n_obs": n_obs, "edges": [0, 200]} | change)
 
 
 # ---- by truncation --------------------------------------------------------------------------------------------------
@@ -165,14 +167,14 @@ def test_after_the_last_step_it_is_the_final_score():
     label, offsets, steps = histories()
     whole = score(label, final(offsets, steps), CLASSES)
     longest = int(np.diff(offsets).max())
-    curve = by_truncation(label, offsets, steps, at=(longest, longest + 1, 10_000))
+    curve = score_by_truncation(label, offsets, steps, at=(longest, longest + 1, 10_000))
     assert all(getattr(curve, name) == (getattr(whole, name),) * 3 for name in FIGURES)  # interval and all
     assert curve.reached.tolist() == [(np.diff(offsets) == longest).sum(), 0, 0]
 
 
 def test_is_the_score_of_light_curves_that_are_really_cut():
     label, offsets, steps = histories()
-    curve = by_truncation(label, offsets, steps, at=(1, 4, 17))
+    curve = score_by_truncation(label, offsets, steps, at=(1, 4, 17))
     for i, k in enumerate((1, 4, 17)):
         cut = np.array([steps[a:b][:k][-1] for a, b in pairwise(offsets)])
         alone = score(label, cut, CLASSES)
@@ -184,7 +186,7 @@ def test_is_the_score_of_light_curves_that_are_really_cut():
 def test_by_hand():
     """Two objects of class 0 and 1 with three steps and one: the short one keeps its only answer, which is right."""
     a, b = [0.9, 0.1], [0.1, 0.9]
-    curve = by_truncation(np.array([0, 1]), np.array([0, 3, 4]), np.array([b, b, a, b]), at=(1, 2, 3))
+    curve = score_by_truncation(np.array([0, 1]), np.array([0, 3, 4]), np.array([b, b, a, b]), at=(1, 2, 3))
     assert [figure.value for figure in curve.accuracy] == [0.5, 0.5, 1]
     assert [figure.value for figure in curve.macro_f1] == [pytest.approx(1 / 3)] * 2 + [1]
     assert curve.reached.tolist() == [2, 1, 1]
@@ -195,7 +197,7 @@ def test_later_steps_have_no_say():
     spoiled = steps.copy()
     position = np.arange(len(steps)) - np.repeat(offsets[:-1], np.diff(offsets))
     spoiled[position >= 5] = np.roll(spoiled[position >= 5], 1, axis=1)
-    a, b = (by_truncation(label, offsets, p, at=(1, 5)) for p in (steps, spoiled))
+    a, b = (score_by_truncation(label, offsets, p, at=(1, 5)) for p in (steps, spoiled))
     assert a.to_dict() == b.to_dict()
 
 
@@ -204,24 +206,24 @@ def test_order_of_histories_does_not_matter():
     order = np.random.default_rng(1).permutation(len(label))
     moved = np.concatenate([steps[offsets[i] : offsets[i + 1]] for i in order])
     lengths = np.append(0, np.diff(offsets)[order].cumsum())
-    a = by_truncation(label, offsets, steps, at=(1, 7), star=np.arange(len(label)))
-    b = by_truncation(label[order], lengths, moved, at=(1, 7), star=order)
+    a = score_by_truncation(label, offsets, steps, at=(1, 7), star=np.arange(len(label)))
+    b = score_by_truncation(label[order], lengths, moved, at=(1, 7), star=order)
     assert a.to_dict() == b.to_dict()
 
 
 def test_perfect_and_constant_answers():
     label, offsets, steps = histories()
-    right = by_truncation(label, offsets, np.eye(3)[np.repeat(label, np.diff(offsets))], at=(1, 2, 50))
+    right = score_by_truncation(label, offsets, np.eye(3)[np.repeat(label, np.diff(offsets))], at=(1, 2, 50))
     assert [(x.value, x.high) for x in right.macro_f1] == [(1, 1)] * 3
     assert right.accuracy == (Estimate(1, *wilson(1.0, len(label))),) * 3
-    constant = by_truncation(label, offsets, np.tile([0.0, 1.0, 0.0], (len(steps), 1)), at=(1, 2, 50))
+    constant = score_by_truncation(label, offsets, np.tile([0.0, 1.0, 0.0], (len(steps), 1)), at=(1, 2, 50))
     share = (label == 1).mean()
     assert [figure.value for figure in constant.accuracy] == [share] * 3
     assert constant.macro_f1[0].value == pytest.approx(2 * share / (1 + share) / 3)
 
 
 def test_skill_grows_with_steps():
-    curve = by_truncation(*histories(500), at=(1, 10, 30))
+    curve = score_by_truncation(*histories(500), at=(1, 10, 30))
     value = [figure.value for figure in curve.macro_f1]
     assert value[0] < value[1] < value[2]
     assert all(figure.low < figure.value < figure.high for figure in curve.macro_f1)
@@ -243,23 +245,23 @@ def test_wrong_input_by_truncation(change, words):
     label, offsets, steps = histories()
     good = {"label": label, "offsets": offsets, "step_probabilities": steps}
     with pytest.raises(ValueError, match=words):
-        by_truncation(**good | change)
+        score_by_truncation(**good | change)
 
 
 def test_objects_without_a_step_and_bad_steps():
     label, offsets, steps = histories()
     with pytest.raises(ValueError, match="no step"):
-        by_truncation(np.append(label, 0), np.append(offsets, offsets[-1]), steps)
+        score_by_truncation(np.append(label, 0), np.append(offsets, offsets[-1]), steps)
     steps[3] = np.nan
     with pytest.raises(ValueError, match="not finite"):
-        by_truncation(label, offsets, steps)
+        score_by_truncation(label, offsets, steps)
     with pytest.raises(ValueError, match="at least one"):
-        by_truncation(label[:0], offsets[:1], steps[:0])
+        score_by_truncation(label[:0], offsets[:1], steps[:0])
 
 
 def test_presentations():
     label, p, n_obs = answers()
-    curves = (by_number(label, p, n_obs, [0, 100, np.inf]), by_truncation(*histories(), at=(1, 20)))
+    curves = (score_by_number(label, p, n_obs, [0, 100, np.inf]), score_by_truncation(*histories(), at=(1, 20)))
     for curve, words in zip(curves, ("0 to <100", "reach k"), strict=True):
         console = Console(width=120, record=True, file=StringIO())
         console.print(curve.table())

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.evaluation.early import by_number, by_truncation
+from goodricke.evaluation.early import score_by_number, score_by_truncation
 from goodricke.evaluation.figures.classes import plot_fold_confusion
 from goodricke.evaluation.figures.early import (
     MOST_CLASSES,
@@ -14,7 +14,7 @@ from goodricke.evaluation.figures.early import (
 )
 from goodricke.evaluation.figures.regression import plot_regression
 from goodricke.evaluation.figures.style import label_ends, move_apart
-from goodricke.evaluation.folds import across_folds
+from goodricke.evaluation.folds import summarise_folds
 from goodricke.evaluation.scores import score
 from tests.checking import ink
 
@@ -41,7 +41,7 @@ def test_fold_confusion(count, tmp_path):
     rng = np.random.default_rng(0)
     label, names = rng.integers(max(count - 1, 1), size=300), [f"class ${i}_{{" for i in range(count)]
     folds = [score(label, rng.dirichlet(np.ones(count), 300), names, resamples=0) for _ in range(3)]
-    plot_fold_confusion(across_folds(folds), tmp_path / "x.png")
+    plot_fold_confusion(summarise_folds(folds), tmp_path / "x.png")
     assert ink(tmp_path / "x.png")[2] > 0.02
 
 
@@ -49,7 +49,9 @@ def test_fold_confusion(count, tmp_path):
 @pytest.mark.parametrize("at", [(1, 2, 5), (1, 10, 100, 300), (7,)])
 def test_early(at, figure_of_merit, tmp_path):
     label, offsets = np.arange(60) % 3, np.append(0, np.cumsum(np.arange(60) + 1))
-    curves = {f"model ${i}_{{": by_truncation(label, offsets, history(1830, 3, i), at, resamples=50) for i in range(7)}
+    curves = {
+        f"model ${i}_{{": score_by_truncation(label, offsets, history(1830, 3, i), at, resamples=50) for i in range(7)
+    }
     plot_early(curves, tmp_path / "x.png", figure_of_merit)
     width, height, inked = ink(tmp_path / "x.png")
     assert (width, height) == (900, 576)
@@ -59,15 +61,15 @@ def test_early(at, figure_of_merit, tmp_path):
 @pytest.mark.parametrize("edges", [[0, 20, 40, 60], [1, 5, 60, np.inf], [0, 100]])
 def test_by_number(edges, tmp_path):
     label, n_obs = np.arange(600) % 3, np.arange(600) % 60
-    curves = {f"model {i}": by_number(label, history(600, 3, i), n_obs, edges, resamples=50) for i in range(3)}
+    curves = {f"model {i}": score_by_number(label, history(600, 3, i), n_obs, edges, resamples=50) for i in range(3)}
     plot_by_number(curves, tmp_path / "x.png")
     assert ink(tmp_path / "x.png")[2] > 0.02
-    plot_by_number({"same": by_number(label, np.eye(3)[label], np.full(600, 7), [7, 8])}, tmp_path / "x.png")
+    plot_by_number({"same": score_by_number(label, np.eye(3)[label], np.full(600, 7), [7, 8])}, tmp_path / "x.png")
     assert ink(tmp_path / "x.png")[2] > 0.02
 
 
 def test_scores_that_can_not_be_drawn(tmp_path):
-    curve = by_number(np.arange(3), np.eye(3), [1, 2, 3], [0, 9], resamples=0)
+    curve = score_by_number(np.arange(3), np.eye(3), [1, 2, 3], [0, 9], resamples=0)
     plot_by_number({"without intervals": curve}, tmp_path / "x.png")
     with pytest.raises(ValueError, match="0 curves"):
         plot_by_number({}, tmp_path / "y.png")

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from goodricke.cli import app
+from goodricke.evaluation.held_out import run_recipe
+from goodricke.models.bundle import load_model
 from goodricke.preprocess import prepare
 from goodricke.training.experiment import split_objects
 from goodricke.training.labels import merged, read_labelled
@@ -109,6 +112,29 @@ def test_taken_up_after_an_interruption(home: Path) -> None:
     longer = (home / "run/checkpoints/log.jsonl").read_text()
     assert longer.startswith(log)
     assert len(longer.splitlines()) == 2
+
+
+@pytest.mark.parametrize("stage", ["training.experiment.calibrate", "evaluation.held_out._score"])
+def test_a_training_that_stops_before_its_end_leaves_no_model_or_the_former_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    (home / "toy.toml").write_text(RECIPE.format(epochs=1))
+    recipe, model = read_recipe(home / "toy.toml"), home / "run" / "model"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"goodricke.{stage}", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_recipe(recipe, console=Console(quiet=True))
+    assert not model.exists()
+    assert not list(model.parent.glob(".*"))
+    run_recipe(recipe, console=Console(quiet=True))
+    former = load_model(model, verify=True).hash
+    monkeypatch.setattr(f"goodricke.{stage}", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(recipe, console=Console(quiet=True))
+    assert load_model(model).hash == former
 
 
 def test_folds_are_trained_beside_each_other_and_evaluated_together(home: Path) -> None:

@@ -8,18 +8,20 @@ from matplotlib.figure import Figure
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Predictions, Status
-from goodricke.evaluation.figures.classes import (
-    figure_name,
-    plot_confusion,
-    plot_history,
+from goodricke.evaluation.figures.classes import plot_confusion, plot_history, plot_reliability
+from goodricke.evaluation.figures.objects import (
+    compute_periodogram,
+    draw_light_curve,
+    draw_probabilities,
+    format_period,
     plot_object,
     plot_overview,
-    plot_reliability,
 )
-from goodricke.evaluation.figures.style import draw_light_curve, draw_probabilities, in_days, shorten, spectrum_of
+from goodricke.evaluation.figures.style import figure_name, shorten
 from goodricke.evaluation.scores import score
 from goodricke.preprocess.periods import find_periods
 from tests.checking import ink
+from tests.making import predictions_of
 
 pytestmark = pytest.mark.usefixtures("loud")
 
@@ -38,7 +40,7 @@ def predicted(curves, status="OK", spread=True, classes=CLASSES):
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(len(classes)), len(curves))
     status = np.full(len(curves), str(status), dtype=object)
-    return Predictions.build(curves.object_id, status, classes, p, curves.n_obs, p / 5 if spread else None)
+    return predictions_of(curves.object_id, status, classes, p, curves.n_obs, spread=p / 5 if spread else None)
 
 
 def points(x, y=None, error=None, unit="mag", object_id="bad"):
@@ -132,14 +134,14 @@ def test_bands_are_named_if_there_are_several():
 @pytest.mark.parametrize("period", [0.31, 5.2, 60.0])
 def test_periodogram_is_that_of_the_network(period):
     curve = star(period=period)
-    spectrum, found = spectrum_of(curve), find_periods(curve)
+    spectrum, found = compute_periodogram(curve), find_periods(curve)
     assert spectrum.best == pytest.approx(found.period[0], rel=1e-9)
     assert spectrum.power.max() == pytest.approx(found.power[0], rel=1e-4)  # float32 values less their median
     assert spectrum.best == pytest.approx(period, rel=0.02)
 
 
 def test_bands_of_different_brightness_do_not_hide_the_period():
-    assert spectrum_of(star(bands=("g", "r", "i"))).best == pytest.approx(0.61, rel=1e-3)
+    assert compute_periodogram(star(bands=("g", "r", "i"))).best == pytest.approx(0.61, rel=1e-3)
 
 
 def test_outlier_does_not_hide_the_period():
@@ -147,11 +149,13 @@ def test_outlier_does_not_hide_the_period():
     value = curve.value.copy()
     value[7] += 100
     spoiled = LightCurves.from_arrays(["x"], curve.offsets, curve.time, value, curve.error, unit="mag")
-    assert spectrum_of(spoiled).best == pytest.approx(0.61, rel=1e-3)
+    assert compute_periodogram(spoiled).best == pytest.approx(0.61, rel=1e-3)
 
 
 def test_no_periodogram():
-    assert all(spectrum_of(BAD[what]) is None for what in ("empty", "one point", "same time", "constant", "all NaN"))
+    assert all(
+        compute_periodogram(BAD[what]) is None for what in ("empty", "one point", "same time", "constant", "all NaN")
+    )
 
 
 def test_one_object_at_a_time(tmp_path):
@@ -231,4 +235,9 @@ def test_figure_names_tell_objects_apart():
 def test_texts():
     assert shorten("a  b\nc") == "a b c"
     assert shorten("x" * 99, 11) == "xxxxx…xxxxx"
-    assert [in_days(p) for p in (0.0512346, 1.0, 225.0, 1234.5)] == ["0.051235 d", "1.0000 d", "225.00 d", "1234 d"]
+    assert [format_period(p) for p in (0.0512346, 1.0, 225.0, 1234.5)] == [
+        "0.051235 d",
+        "1.0000 d",
+        "225.00 d",
+        "1234 d",
+    ]

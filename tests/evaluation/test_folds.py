@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from goodricke.evaluation.folds import Quartiles, across_folds, regression_across_folds
+from goodricke.evaluation.folds import Quartiles, regression_across_folds, summarise_folds
 from goodricke.evaluation.regression import score_regression
 from goodricke.evaluation.scores import score
 
@@ -22,7 +22,7 @@ RIGHT, HALF, WRONG = (0, 0, 0, 0, 1, 1, 2, 2), (0, 0, 1, 1, 1, 2, 2, 0), (1, 1, 
 
 def test_one_fold_is_itself():
     fold = scored(HALF)
-    summary = across_folds([fold])
+    summary = summarise_folds([fold])
     assert summary.accuracy == Quartiles(0.5, 0.5, 0.5)
     assert summary.macro_recall.median == fold.balanced_accuracy.value
     assert summary.macro_f1.median == fold.macro_f1.value
@@ -31,7 +31,7 @@ def test_one_fold_is_itself():
 
 
 def test_by_hand():
-    summary = across_folds([scored(WRONG), scored(RIGHT), scored(HALF)])
+    summary = summarise_folds([scored(WRONG), scored(RIGHT), scored(HALF)])
     assert summary.folds == 3
     assert summary.accuracy == summary.macro_recall == Quartiles(0.5, 0.25, 0.75)  # halfway between the folds
     assert summary.recall == (Quartiles(0.5, 0.25, 0.75),) * 3
@@ -44,7 +44,7 @@ def test_diagonal_is_the_recall_and_f1_the_median_of_folds():
     rng = np.random.default_rng(0)
     label = rng.integers(3, size=300)
     folds = [score(label, rng.dirichlet(np.ones(3), 300), CLASSES, resamples=0) for _ in range(7)]
-    summary = across_folds(folds)
+    summary = summarise_folds(folds)
     np.testing.assert_allclose(np.diagonal(summary.confusion, axis1=1, axis2=2).T, summary.recall)
     for k in range(3):
         assert summary.f1[k].median == np.median([fold.f1[k].value for fold in folds])
@@ -54,7 +54,7 @@ def test_diagonal_is_the_recall_and_f1_the_median_of_folds():
 
 def test_order_of_folds_does_not_matter():
     folds = [scored(answer) for answer in (RIGHT, HALF, WRONG, HALF)]
-    a, b = across_folds(folds), across_folds(folds[::-1])
+    a, b = summarise_folds(folds), summarise_folds(folds[::-1])
     assert a.to_dict() == b.to_dict()
 
 
@@ -62,11 +62,11 @@ def test_median_rows_need_not_add_up():
     """Three models that err to three sides: the median of each cell is 0 or 1 / 3."""
     label, classes = (0, 0, 0, 1, 2, 3), ("a", "b", "c", "d")
     folds = [scored((0, 0, wrong, 1, 2, 3), label, classes) for wrong in (1, 2, 3)]
-    np.testing.assert_allclose(across_folds(folds).confusion[0, 0], [2 / 3, 0, 0, 0])
+    np.testing.assert_allclose(summarise_folds(folds).confusion[0, 0], [2 / 3, 0, 0, 0])
 
 
 def test_class_without_light_curves_is_nan():
-    summary = across_folds([scored((0, 1, 2), (0, 1, 1)), scored((0, 1, 1), (0, 1, 1))])
+    summary = summarise_folds([scored((0, 1, 2), (0, 1, 1)), scored((0, 1, 1), (0, 1, 1))])
     assert np.isnan(summary.recall[2]).all()
     assert np.isnan(summary.confusion[:, 2]).all()
     assert summary.macro_recall == Quartiles(0.875, 0.8125, 0.9375)
@@ -76,7 +76,7 @@ def test_class_without_light_curves_is_nan():
 
 
 def test_presentations():
-    summary = across_folds([scored(answer, classes=("[EA]", "EW", "RR")) for answer in (RIGHT, HALF, WRONG)])
+    summary = summarise_folds([scored(answer, classes=("[EA]", "EW", "RR")) for answer in (RIGHT, HALF, WRONG)])
     console = Console(width=100, record=True, file=StringIO())
     console.print(summary.table())
     shown = console.export_text()
@@ -97,7 +97,7 @@ def test_presentations():
 )
 def test_wrong_input(folds, words):
     with pytest.raises(ValueError, match=words):
-        across_folds(folds)
+        summarise_folds(folds)
 
 
 def test_regression_over_folds():

@@ -17,14 +17,13 @@ from typer.testing import CliRunner
 from goodricke import classify
 from goodricke.cli import app
 from goodricke.data.lightcurves import LightCurves
-from goodricke.evaluation import Assessment, evaluate
+from goodricke.evaluation.assessment import Assessment
 from goodricke.evaluation.calibration_scores import expected_calibration_error
-from goodricke.evaluation.data_checks import all_inputs, single_inputs, two_sample
-from goodricke.evaluation.early import by_number
-from goodricke.evaluation.report import build, classes, conditions, leakage, trust
-from goodricke.evaluation.report import build as summary
-from goodricke.evaluation.report import conditions as shifted
-from goodricke.evaluation.sample import Seen
+from goodricke.evaluation.data_checks import forest_accuracy, single_feature_accuracies, two_sample_area
+from goodricke.evaluation.early import score_by_number
+from goodricke.evaluation.evaluate import evaluate
+from goodricke.evaluation.report import build, calibration, classes, conditions, leakage
+from goodricke.evaluation.sample import TrainingObjects
 from goodricke.evaluation.scores import score, threshold_curve
 from goodricke.training.recipe import DataConfig, read_recipe
 
@@ -57,50 +56,57 @@ def table(section: object, caption: str | None = None) -> pd.DataFrame:
 # ---- from the command line ----------------------------------------------------------------------------------------
 
 
-def test_one_page_with_everything_and_its_twins(home: Path, tmp_path: Path) -> None:
-    out = tmp_path / "new" / "out.html"
-    given = ["--recipe", home / "bands.toml", "--report", out, "--shift", home / "curves.csv"]
-    code, text = run(home / "bands/model", home / "folded/model", *given)
-    assert code == 0, text
-    page, told = out.read_text(), json.loads(out.with_suffix(".json").read_text())
+@pytest.fixture(scope="module")
+def written(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Assessment, Path]:
+    """Return an assessment of both models with its report, the shift test included."""
+    out = tmp_path_factory.mktemp("new") / "new" / "out.html"
+    models, options = [home / "bands/model", home / "folded/model"], {"passes": 2, "console": QUIET}
+    recipe = read_recipe(home / "bands.toml")
+    return evaluate(models, recipe, report=out, shift=[str(home / "curves.csv")], **options), out
+
+
+def test_one_page_with_everything_and_its_twins(written: tuple[Assessment, Path]) -> None:
+    out = written[1]
+    page, report = out.read_text(), json.loads(out.with_suffix(".json").read_text())
     tree = ElementTree.fromstring(re.sub(r"<(img[^>]*)>", r"<\1/>", page.split("</head>")[1].rpartition("</html>")[0]))
-    assert list(told["sections"]) == [h.text for h in tree.iter("h2")]
+    assert list(report["sections"]) == [h.text for h in tree.iter("h2")]
     wanted = ["Scores", "Comparison", "Confusion matrix", "Classes", "Calibration", "Where it fails", "Worst mistakes"]
-    assert list(told["sections"]) == [*wanted, "Leakage checks", "Shift"]
+    assert list(report["sections"]) == [*wanted, "Leakage checks", "Shift"]
     assert not re.search(r"<script|@import|<link|https?://", page)
     assert all(image.get("alt") for image in tree.iter("img"))
-    assert "Observed light curves" in told["facts"][0]
-    assert any("without the column photoz" in x for x in told["sections"]["Shift"]["words"])
-    assert "seed 42" in told["facts"][1]
+    assert "Observed light curves" in report["facts"][0]
+    assert any("without the context column photoz" in x for x in report["sections"]["Shift"]["words"])
+    assert "seed 42" in report["facts"][1]
     markdown = out.with_suffix(".md").read_text()
     pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)
     assert len(pictures) == len(list(tree.iter("img"))) >= 8
     assert all((out.parent / picture).exists() for picture in pictures)
-    for fact in told["facts"]:
+    for fact in report["facts"]:
         assert fact in markdown
-    for section in told["sections"].values():
+    for section in report["sections"].values():
         for caption, rows in section["tables"].items():
             assert rows, caption
 
 
-def test_the_same_files_again(result: Assessment, tmp_path: Path) -> None:
-    for name in "ab":
-        build.write_report(result, tmp_path / name / "out.html", passes=0, console=QUIET)
+def test_the_same_files_again(written: tuple[Assessment, Path], home: Path, tmp_path: Path) -> None:
+    assessment, out = written
+    other = build.read_shift_set([str(home / "curves.csv")], read_recipe(home / "bands.toml").data)
+    build.write_report(assessment, tmp_path / "out.html", other, passes=2, console=QUIET)
     for kind in ("html", "md", "json"):
-        assert (tmp_path / f"a/out.{kind}").read_bytes() == (tmp_path / f"b/out.{kind}").read_bytes()
+        assert (tmp_path / f"out.{kind}").read_bytes() == out.with_suffix(f".{kind}").read_bytes()
 
 
 def test_training_objects_are_told_in_red(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.html"
     given = ["--light-curves", home / "curves.csv", "--labels", home / "labels.csv", "--simulated", "--report", out]
     assert run(home / "bands/model", *given)[0] == 3
-    told = json.loads(out.with_suffix(".json").read_text())
-    assert told["facts"][0].startswith("Simulated light curves")
-    assert len(told["warnings"]) >= 2
-    assert "Training objects may be among these" in told["warnings"][0]
-    assert "was trained or validated on" in told["warnings"][1]
+    report = json.loads(out.with_suffix(".json").read_text())
+    assert report["facts"][0].startswith("Simulated light curves")
+    assert len(report["warnings"]) >= 2
+    assert "Training objects may be among these" in report["warnings"][0]
+    assert "was trained or validated on" in report["warnings"][1]
     assert 'class="alarm"' in out.read_text()
-    assert any("copies can't be looked for" in x for x in told["sections"]["Leakage checks"]["words"])
+    assert any("no check for copies" in x for x in report["sections"]["Leakage checks"]["words"])
 
 
 @pytest.mark.parametrize(
@@ -120,44 +126,44 @@ def test_a_shift_set_of_few_light_curves_is_refused(home: Path) -> None:
     few = pd.read_csv(home / "curves.csv")
     few[few["oid"].isin(["s1", "s2"])].to_csv(home / "few.csv", index=False)
     with pytest.raises(ValueError, match="too few"):
-        build.read_other([str(home / "few.csv")], DataConfig(light_curves="", labels=""))
+        build.read_shift_set([str(home / "few.csv")], DataConfig(light_curves="", labels=""))
 
 
 # ---- the sections -------------------------------------------------------------------------------------------------
 
 
 def test_scores_are_the_assessment_s(result: Assessment) -> None:
-    row = table(summary.summary(result, 0)).iloc[0]
+    row = table(build.scores_section(result, 0)).iloc[0]
     assert row["accuracy"] == result.scores["bands"].accuracy
     assert row["objects"] == len(result.rows)
-    assert summary.warnings(result) == []
+    assert build.warnings(result) == []
     right = int((result.probabilities["bands"].argmax(1) == result.label).sum())
-    assert f"right for {100 * right / len(result.label):.1f} %" in " ".join(summary.facts(result))
+    assert f"right for {100 * right / len(result.label):.1f} %" in " ".join(build.facts(result))
 
 
 def test_calibration_has_a_row_per_model_and_class(pair: Assessment, tmp_path: Path) -> None:
-    section = trust.trust(pair, tmp_path)
-    before = [f"{name} before calibration" for name in pair.answered]
-    assert table(section)["model"].tolist() == [*pair.answered, *before]
-    for name in pair.answered:
+    section = calibration.calibration_section(pair, tmp_path)
+    before = [f"{name} before calibration" for name in pair.models]
+    assert table(section)["model"].tolist() == [*pair.models, *before]
+    for name in pair.models:
         assert len(table(section, f"{name}, by class")) == len(pair.classes)
         assert sum(row["n"] for row in section.data[name]) == len(pair.rows)
 
 
 def test_before_calibration_is_the_softmax_of_the_network_s_own_answer(result: Assessment) -> None:
-    shown, told = trust.with_uncalibrated(result), result.answered["bands"]
-    logits, *_ = told.model.answer(told.prepared, result.rows)
+    shown, x = calibration.with_uncalibrated(result), result.models["bands"]
+    logits, *_ = x.model.run(x.prepared, result.rows)
     np.testing.assert_allclose(shown["bands before calibration"], softmax(logits, 1), atol=1e-5)
     np.testing.assert_array_equal(shown["bands"], result.probabilities["bands"])
 
 
 def test_promises_are_held_against_what_was_found(result: Assessment, tmp_path: Path) -> None:
-    kept = table(trust.trust(result, tmp_path), "Promises")
-    assert kept["promised"].tolist() == [0.8, 0.9, 0.95, 0.8, 0.9, 0.95, 0.01, 0.05]
-    table_of_all = classify(result.sample.curves[result.rows], result.answered["bands"].model)
+    checks = table(calibration.calibration_section(result, tmp_path), "Coverage and false alarms")
+    assert checks["nominal"].tolist() == [0.8, 0.9, 0.95, 0.8, 0.9, 0.95, 0.01, 0.05]
+    table_of_all = classify(result.sample.curves[result.rows], result.models["bands"].model)
     sets = table_of_all.table["prediction_set"].to_pylist()
     hit = np.mean([label in s for label, s in zip(result.sample.label[result.rows], sets, strict=True)])
-    assert kept["found"][1].value == pytest.approx(hit)
+    assert checks["observed"][1].value == pytest.approx(hit)
 
 
 def test_prediction_sets_are_scored_where_there_are_any(
@@ -165,15 +171,15 @@ def test_prediction_sets_are_scored_where_there_are_any(
 ) -> None:
     truth = result.sample.label[result.rows]
     sets = [[label] if k % 2 else ["fast", "slow"] if k % 4 else [] for k, label in enumerate(truth)]
-    monkeypatch.setattr(trust, "prediction_sets", lambda told, rows: sets)
-    found = table(trust.trust(result, tmp_path), "Prediction sets").set_index("class")
+    monkeypatch.setattr(calibration, "prediction_sets", lambda changed, rows: sets)
+    found = table(calibration.calibration_section(result, tmp_path), "Prediction sets").set_index("class")
     assert found.loc["all", "coverage"].value == np.mean([label in s for label, s in zip(truth, sets, strict=True)])
     assert found.loc["all", "mean size"].value == np.mean([len(s) for s in sets])
     assert found.loc[["fast", "slow"], "objects"].sum() == len(truth)
 
 
 def test_conditions_count_every_object_once(result: Assessment, tmp_path: Path) -> None:
-    section = conditions.conditions(result, tmp_path)
+    section = conditions.conditions_section(result, tmp_path)
     right = result.probabilities["bands"].argmax(1) == result.label
     for caption in ("Accuracy by number of points", "Accuracy by median magnitude"):
         rows = table(section, caption)
@@ -204,9 +210,9 @@ def test_periods_beside_one_day_are_counted_and_one_day_is_not(result: Assessmen
     found = conditions.quantities(curves)[-1].value
     assert np.isnan(found[0])
     assert found[1] == pytest.approx(1 / 1.1, rel=0.01)
-    told = conditions.conditions(result, tmp_path).suspicious
-    assert "a little off one day" in told
-    assert "at one day itself and its whole fractions no period is counted" in told
+    changed = conditions.conditions_section(result, tmp_path).suspicious
+    assert "a little off one day" in changed
+    assert "at one day itself and its whole fractions no period is counted" in changed
 
 
 def test_the_worst_mistakes_are_the_surest_wrong_answers(result: Assessment, tmp_path: Path) -> None:
@@ -214,23 +220,23 @@ def test_the_worst_mistakes_are_the_surest_wrong_answers(result: Assessment, tmp
     p[:4] = [[0.1, 0.9], [0.95, 0.05], [0.2, 0.8], [0.4, 0.6]]
     label = np.zeros(len(p), int)
     label[1] = 1
-    told = replace(result, label=label, probabilities={"bands": p})
-    assert classes.worst_rows(told, "bands").tolist() == [1, 0, 2, 3]
-    section = classes.mistakes(told, tmp_path)
+    changed = replace(result, label=label, probabilities={"bands": p})
+    assert classes.worst_mistakes(changed, "bands").tolist() == [1, 0, 2, 3]
+    section = classes.mistakes_section(changed, tmp_path)
     ids = [result.sample.curves.ids[result.rows[i]] for i in (1, 0, 2, 3)]
     assert table(section)["object"].tolist() == ids
     assert next(iter(section.figures.values())).stat().st_size > 10_000
     perfect = replace(result, probabilities={"bands": np.eye(2)[result.label]})
-    assert classes.mistakes(perfect, tmp_path).missing == "No mistake."
+    assert classes.mistakes_section(perfect, tmp_path).missing == "No mistake."
 
 
 def test_a_model_is_no_better_than_itself(pair: Assessment) -> None:
-    found = table(classes.rivals(pair))
+    found = table(classes.comparison_section(pair))
     assert len(found) == 3
     assert found["accuracy, difference"][0] == (0, 0, 0)
     assert found["p (Holm)"][0] == 1
     assert (found["p (Holm)"] >= found["McNemar p"]).all()
-    assert any("no difference" in note for note in classes.rivals(pair).notes)
+    assert any("no difference" in note for note in classes.comparison_section(pair).notes)
 
 
 def compared(result: Assessment, star: np.ndarray) -> tuple[str, str]:
@@ -238,10 +244,10 @@ def compared(result: Assessment, star: np.ndarray) -> tuple[str, str]:
     label = np.zeros(120, int)
     p = {"a": np.tile([0.9, 0.1], (120, 1)), "b": np.tile([0.9, 0.1], (120, 1))}
     p["a"][:12] = 0.1, 0.9
-    told = dict.fromkeys(p, result.answered["bands"])
+    results = dict.fromkeys(p, result.models["bands"])
     sample = result.sample._replace(star=star)
-    section = classes.rivals(
-        replace(result, sample=sample, rows=np.arange(120), label=label, probabilities=p, answered=told)
+    section = classes.comparison_section(
+        replace(result, sample=sample, rows=np.arange(120), label=label, probabilities=p, models=results)
     )
     assert section.table[0]["McNemar p"] < 1e-3
     return tuple(section.notes)
@@ -262,7 +268,7 @@ def test_light_curves_of_one_star_do_not_make_a_model_better(result: Assessment)
 
 
 def test_an_honest_split_raises_no_alarm_of_copies(result: Assessment) -> None:
-    found = leakage.duplicates(result)
+    found = leakage.check_copies(result)
     assert not found.warnings
     assert len(found.notes) == 3
 
@@ -271,13 +277,13 @@ def test_copies_across_the_split_are_named(result: Assessment) -> None:
     sample = result.sample
     mine = sample.curves[result.rows[:3]]
     hidden = replace(mine, object_id=LightCurves.from_arrays(["x", "y", "z"], [0] * 4, [], []).object_id)
-    seen = Seen(hidden, sample.label[result.rows[:3]], np.array([-1, -2, sample.star[result.rows[2]]]))
-    found = leakage.duplicates(replace(result, sample=sample._replace(seen=seen)))
+    training = TrainingObjects(hidden, sample.label[result.rows[:3]], np.array([-1, -2, sample.star[result.rows[2]]]))
+    found = leakage.check_copies(replace(result, sample=sample._replace(training=training)))
     assert [row["training"] for row in found.rows] == ["x", "y", "z"]
     assert [row["scored"] for row in found.rows] == mine.ids
     assert any("copies of training light curves" in x for x in found.warnings)
     assert any(x.startswith("1 scored objects share the star") for x in found.warnings)
-    same = leakage.duplicates(replace(result, sample=sample._replace(seen=seen._replace(curves=mine))))
+    same = leakage.check_copies(replace(result, sample=sample._replace(training=training._replace(curves=mine))))
     assert any(x.startswith("3 scored objects share the id") for x in same.warnings)
 
 
@@ -290,9 +296,9 @@ def planted(result: Assessment, later: float) -> Assessment:
         ids, 30 * np.arange(121), time.ravel(), 15 + rng.normal(size=time.size), unit="mag"
     )
     names = np.array(result.classes, dtype=object)[label]
-    about = pd.DataFrame({"label": names, "survey": np.where(later * label > 0, "OGLE", "HIPPARCOS"), "code": names})
+    labels = pd.DataFrame({"label": names, "survey": np.where(later * label > 0, "OGLE", "HIPPARCOS"), "code": names})
     curves = curves.with_columns(photoz=rng.normal(size=120))
-    sample = result.sample._replace(curves=curves, label=names, star=np.arange(120), about=about)
+    sample = result.sample._replace(curves=curves, label=names, star=np.arange(120), table=labels)
     p = np.clip(np.eye(2)[label] + rng.normal(0, 0.2, (120, 2)), 0.01, 1)
     return replace(
         result,
@@ -304,42 +310,42 @@ def planted(result: Assessment, later: float) -> Assessment:
 
 
 def test_classes_observed_at_other_times_are_an_alarm(result: Assessment) -> None:
-    found = leakage.giveaways(planted(result, later=1000.0))
+    found = leakage.check_confounding(planted(result, later=1000.0))
     assert len(found.warnings) == 1
     assert "confounded" in found.warnings[0]
     assert "time of the first observation, 100.0 %" in found.warnings[0]
     kinds = {row["input"]: row["kind"] for row in found.rows}
-    assert kinds["time of the first observation"] == "circumstance"
+    assert kinds["time of the first observation"] == "observing condition"
     assert any("code (column) is the label in other words" in note for note in found.notes)
 
 
 def test_names_of_stars_are_told_to_be_untestable(result: Assessment) -> None:
-    told = planted(result, later=0.0)
-    about = told.sample.about.assign(name=[f"star {k // 3}" for k in range(120)])
-    sample = told.sample._replace(about=about, star=np.arange(120) // 3)
-    found = leakage.giveaways(replace(told, sample=sample))
+    changed = planted(result, later=0.0)
+    labels = changed.sample.table.assign(name=[f"star {k // 3}" for k in range(120)])
+    sample = changed.sample._replace(table=labels, star=np.arange(120) // 3)
+    found = leakage.check_confounding(replace(changed, sample=sample))
     assert "Column name (column) has a value of its own for each star: not tested." in found.notes
     assert not any("name (column)" in row["input"] for row in found.rows)
     assert not any("name (column) is the label" in note for note in found.notes)
 
 
 def test_classes_observed_alike_are_none(result: Assessment) -> None:
-    found = leakage.giveaways(planted(result, later=0.0))
+    found = leakage.check_confounding(planted(result, later=0.0))
     assert not found.warnings
     assert max(row["part of the model's lead"] for row in found.rows) < leakage.SINGLE
 
 
 def test_shift_is_seen_where_there_is_one(result: Assessment, tmp_path: Path) -> None:
     curves = result.sample.curves[result.rows]
-    twin = shifted.shift(result, curves, "itself", tmp_path, workers=1)
+    twin = conditions.shift_section(result, curves, "itself", tmp_path, workers=1)
     assert not twin.warnings
-    assert table(twin, "Each number by itself, the most shifted first")["distance"].max() == 0
+    assert table(twin, "Each feature by itself, the most shifted first")["distance"].max() == 0
     faint = replace(curves, value=20 + 5 * (curves.value - 20), time=curves.time + 5000)
-    other = shifted.shift(result, faint, "faint", tmp_path, workers=1)
+    other = conditions.shift_section(result, faint, "faint", tmp_path, workers=1)
     assert "faint is unlike the scored objects" in other.warnings[0]
     areas = table(other).set_index("by")["area under the ROC curve"]
-    assert areas["how they were observed"].value > 0.95
-    assert {"how they vary", "embedding of bands"} <= set(areas.index)
+    assert areas["observing conditions"].value > 0.95
+    assert {"variability", "embedding of bands"} <= set(areas.index)
 
 
 def repeated(result: Assessment, ids: list[str], seed: int) -> tuple[LightCurves, Assessment]:
@@ -350,18 +356,18 @@ def repeated(result: Assessment, ids: list[str], seed: int) -> tuple[LightCurves
     value = level[names, None] + size[names, None] * np.sin(2 * np.pi * time / 3 + names[:, None])
     curves = LightCurves.from_arrays(ids, 30 * np.arange(len(ids) + 1), time.ravel(), value.ravel(), unit="mag")
     sample = result.sample._replace(curves=curves, star=names)
-    return curves, replace(result, sample=sample, rows=np.arange(len(ids)), answered={})
+    return curves, replace(result, sample=sample, rows=np.arange(len(ids)), models={})
 
 
 def test_few_stars_with_many_light_curves_are_no_shift(result: Assessment, tmp_path: Path) -> None:
-    _, told = repeated(result, [f"a{k // 10}" for k in range(200)], seed=0)
+    _, changed = repeated(result, [f"a{k // 10}" for k in range(200)], seed=0)
     other, _ = repeated(result, [f"b{k // 10}" for k in range(200)], seed=1)
-    found = shifted.shift(told, other, "b", tmp_path, workers=1)
+    found = conditions.shift_section(changed, other, "b", tmp_path, workers=1)
     assert not found.warnings
     assert any(note.startswith("They are of 20 and 20 stars") for note in found.notes)
     assert all(area.low < 0.6 for area in table(found)["area under the ROC curve"])
     one, _ = repeated(result, ["b"] * 10, seed=1)
-    alone = shifted.shift(told, one, "b", tmp_path, workers=1)
+    alone = conditions.shift_section(changed, one, "b", tmp_path, workers=1)
     assert alone.table == []
     assert any(note.startswith("No forest") for note in alone.notes)
 
@@ -369,24 +375,32 @@ def test_few_stars_with_many_light_curves_are_no_shift(result: Assessment, tmp_p
 def test_stars_of_the_other_set_are_told_by_id_and_position() -> None:
     curves = LightCurves.from_arrays(["x", "y", "z", "s1"], [0] * 5, [], [])
     curves = curves.with_columns(ra=[10.0, 10.0, 20.0, 30.0], dec=[5.0, 5.0, 5.0, 5.0])
-    found = shifted._stars(["s0", "s1"], np.array([4, 7]), curves)
+    found = conditions.number_stars(["s0", "s1"], np.array([4, 7]), curves)
     assert found[0] == found[1]
     assert len({4, *found.tolist()}) == 4
     assert found[3] == 7
 
 
 def test_promises_of_several_light_curves_of_a_star_are_told_to_be_too_sure(result: Assessment, tmp_path: Path) -> None:
-    assert not any("too sure" in note for note in trust.trust(result, tmp_path).notes)
+    assert not any("too narrow" in note for note in calibration.calibration_section(result, tmp_path).notes)
     star = np.arange(len(result.sample.star)) // 2
-    told = replace(result, sample=result.sample._replace(star=star))
+    changed = replace(result, sample=result.sample._replace(star=star))
     said = f"they are of {len(np.unique(star[result.rows]))} stars"
-    assert any(said in note for note in trust.trust(told, tmp_path).notes)
+    assert any(said in note for note in calibration.calibration_section(changed, tmp_path).notes)
 
 
 def test_the_docs_say_how_often_stars_are_drawn() -> None:
     drawn = {
         f.__name__: inspect.signature(f).parameters["resamples"].default
-        for f in (score, by_number, expected_calibration_error, two_sample, threshold_curve, single_inputs, all_inputs)
+        for f in (
+            score,
+            score_by_number,
+            expected_calibration_error,
+            two_sample_area,
+            threshold_curve,
+            single_feature_accuracies,
+            forest_accuracy,
+        )
     }
     assert list(drawn.values()) == [1000, 1000, 1000, 500, 200, 200, 200]
     text = " ".join((Path(__file__).parents[2] / "docs/evaluate.md").read_text().split())

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.evaluation.unseen_class import ALL, TITLES
+from goodricke.evaluation.unseen_class import SCORES, TITLES
 
 RECIPE = """
 name = "three"
@@ -60,10 +60,10 @@ def test_a_wild_class_is_noticed_and_is_not_trained_twice(survey: Path) -> None:
     assert code == 0, text
     found = json.loads((survey / "run/novelty.json").read_text())["wild"]
     assert found["objects"] == 40
-    assert set(found["scores"]) == set(ALL)
+    assert set(found["scores"]) == set(SCORES)
     assert max(found["scores"][kind]["auroc"]["value"] for kind in ("combined", "mahalanobis")) > 0.9
     assert found["scores"]["isolation_forest"]["auroc"]["value"] > 0.9
-    for kind in ALL:
+    for kind in SCORES:
         assert found["scores"][kind]["false_alarms"]["high"] > 0
     config = json.loads((survey / "run/without/wild/novelty.json").read_text())
     (survey / "run/without/wild/novelty.json").write_text(json.dumps(config | {"objects": 41}))
@@ -71,8 +71,8 @@ def test_a_wild_class_is_noticed_and_is_not_trained_twice(survey: Path) -> None:
     assert json.loads((survey / "run/novelty.json").read_text())["wild"]["objects"] == 41
     lines = (survey / "run/novelty.md").read_text().splitlines()
     assert "| wild | 41 |" in lines[2]
-    assert {line.count("|") for line in lines} == {len(ALL) + 3}
-    assert [TITLES[kind] for kind in ALL] == [x.strip() for x in lines[0].split("|")[3:-1]]
+    assert {line.count("|") for line in lines} == {len(SCORES) + 3}
+    assert [TITLES[kind] for kind in SCORES] == [x.strip() for x in lines[0].split("|")[3:-1]]
 
 
 def test_a_class_that_is_not_there_is_told(survey: Path) -> None:

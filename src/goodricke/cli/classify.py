@@ -167,7 +167,8 @@ def _with_log(batches: Iterable[Batch]) -> Iterator[Batch]:
 def _plot(curves: LightCurves, predictions: Predictions, folder: Path, written: set[Path]) -> None:
     """Draw a figure per light curve, adding it to those written; no failure stops the others."""
     from goodricke.data.predictions import Predictions
-    from goodricke.evaluation.figures.classes import figure_name, plot_object
+    from goodricke.evaluation.figures.objects import plot_object
+    from goodricke.evaluation.figures.style import figure_name
 
     for i, name in enumerate(curves.ids):
         first = folder / figure_name(name)

@@ -54,7 +54,7 @@ def classify_examples(out: Path | None, plot: Path | None, console: Console) -> 
         " classical Cepheids, a class that this model does not know: it gives them one of its own classes all the same."
     )
     if plot is not None:
-        from goodricke.evaluation.figures.classes import plot_overview
+        from goodricke.evaluation.figures.objects import plot_overview
         from goodricke.inference import classify
         from goodricke.io import read
 

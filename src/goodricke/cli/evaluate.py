@@ -87,14 +87,14 @@ def evaluate(
     reading |= {"label": label, "object_id": object_id}
 
     def run() -> int:
-        from goodricke.evaluation import evaluate as score_models
-        from goodricke.evaluation import source
+        from goodricke.evaluation.evaluate import data_source
+        from goodricke.evaluation.evaluate import evaluate as score_models
 
-        data = source(recipe, light_curves, labels, split, reading)
+        data = data_source(recipe, light_curves, labels, split, reading)
         options: dict[str, Any] = {"passes": mc, "seed": seed, "workers": workers, "device": device}
         options |= {"report": report, "shift": shift or (), "simulated": simulated}
         result = score_models(model, data, out, split=split, history=history or (), **options)
-        return ExitCode.DONE if result.complete else ExitCode.SOME_FAILED
+        return ExitCode.DONE if result.is_complete else ExitCode.SOME_FAILED
 
     exit_with(run)
 
@@ -151,12 +151,12 @@ def calibrate(
             raise typer.BadParameter(f"--{name} {wanted}: it is one of {', '.join(known)}")
 
     def run() -> int:
-        from goodricke.evaluation.assess import source
+        from goodricke.evaluation.evaluate import data_source
         from goodricke.evaluation.recalibrate import recalibrate, remeasure_novelty
         from goodricke.training.recipe import Recipe
 
         told: dict[str, Any] = {"label": label, "object_id": object_id, "unit": unit, "merge": merged(merge)}
-        data = source(recipe, light_curves, labels, None, {k: v for k, v in told.items() if v})
+        data = data_source(recipe, light_curves, labels, None, {k: v for k, v in told.items() if v})
         if novelty_only:
             if not isinstance(data, Recipe):
                 raise ValueError("--novelty-only measures novelty from the training objects: give --recipe")
@@ -195,10 +195,10 @@ def novelty(
     """
 
     def run() -> int:
-        from goodricke.evaluation.unseen_class import leave_out
+        from goodricke.evaluation.unseen_class import detect_unseen_classes
         from goodricke.training.recipe import read_recipe
 
-        leave_out(read_recipe(recipe), without or (), device)
+        detect_unseen_classes(read_recipe(recipe), without or (), device)
         return ExitCode.DONE
 
     exit_with(run)

@@ -1,36 +1,26 @@
-r"""Whether probabilities are what they say: reliability, expected calibration error, Brier score, by class too.
+r"""Calibration of probabilities: reliability, expected calibration error, Brier score, by class too.
 
-Of all forecasts of probability :math:`p`, a fraction :math:`p` should come true. In a bin b of :math:`n_b` forecasts
-with mean :math:`\bar p_b`, of which a fraction :math:`\bar y_b` came true, the expected calibration error is
-:math:`\sum_b n_b |\bar p_b - \bar y_b| / n` (Guo et al. 2017, Eq. 3). The forecast is either the answer's probability
-(did the most probable class turn out right?) or that of one class (is the object of this class?). The mean of the
-latter over the classes is the classwise error (Kull et al. 2019).
-
-Whether promises are kept on held-out objects: the coverage of prediction sets, the false alarms of novelty.
-
-The m validation objects that a threshold comes from are a sample themselves: the coverage of a threshold at the k-th of
-their scores is distributed as Beta(m + 1 - k, k) (Vovk 2012), and the number of n held-out objects that are covered is
-beta-binomial. A promise counts as broken where chance would give worse than what was found in 2.5 % of cases only.
+Of all forecasts of probability :math:`p`, a fraction :math:`p` should come true. In a bin b of
+:math:`n_b` forecasts with mean :math:`\bar p_b`, of which a fraction :math:`\bar y_b` came true, the expected
+calibration error is :math:`\sum_b n_b |\bar p_b - \bar y_b| / n` (Guo et al. 2017, Eq. 3). The forecast is either the
+answer's probability (is the most probable class right?) or that of one class (is the object of this class?). The mean
+of the latter over the classes is the classwise error (Kull et al. 2019).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.evaluation.intervals import (
-    LEVEL,
     Estimate,
     bias_corrected_interval,
     bootstrap_sums,
     count_stars,
     mean_estimate,
     percentile_interval,
-    proportion,
     star_numbers,
     star_sums,
     wilson,
@@ -38,11 +28,11 @@ from goodricke.evaluation.intervals import (
 from goodricke.evaluation.scores import BINS, check_answers
 
 Float = NDArray[np.float64]
-AT_ONCE = 5_000_000  # random numbers in memory together
+MOST_NUMBERS = 5_000_000  # random, in memory together
 
 
 class Reliability(NamedTuple):
-    """How often forecasts come true, in B bins of equal width; NaN in bins without a forecast."""
+    """The fraction of forecasts that come true, in B bins of equal width; NaN in bins without a forecast."""
 
     edges: Float  # (B + 1,)
     n: NDArray[np.int64]  # (B,) forecasts
@@ -54,8 +44,7 @@ class Reliability(NamedTuple):
     @property
     def error(self) -> float:
         """The expected calibration error."""
-        some = self.n > 0
-        return float((self.n[some] * np.abs(self.forecast - self.rate)[some]).sum() / self.n.sum())
+        return float(np.nansum(self.n * np.abs(self.forecast - self.rate)) / self.n.sum())
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each bin that holds a forecast."""
@@ -65,10 +54,10 @@ class Reliability(NamedTuple):
 
 
 class CalibrationError(NamedTuple):
-    """The expected calibration error, its interval, and what chance alone would give."""
+    """The expected calibration error, its interval, and the error that chance alone would give."""
 
     error: Estimate
-    by_chance: Estimate  # mean and central 95 % if every forecast were exactly right, in as many objects
+    by_chance: Estimate  # mean and central 95 % for exact probabilities of as many objects
 
     @property
     def significant(self) -> bool:
@@ -95,7 +84,7 @@ def reliability(
     of: int | None = None,
     star: Any = None,
 ) -> Reliability:
-    """Return how often forecasts come true, bin by bin.
+    """Return the fraction of forecasts that come true, bin by bin.
 
     Parameters
     ----------
@@ -106,7 +95,7 @@ def reliability(
     of : int, optional
         The class whose probability is the forecast; by default the most probable one's.
     star : (n,), optional
-        Which star each light curve is of; by default each of its own.
+        The star of each light curve; by default each has a star of its own.
     """
     p, true = forecasts(probabilities, label, of)
     index = _bin(p, bins)
@@ -126,14 +115,14 @@ def expected_calibration_error(
     resamples: int = 1000,
     seed: int = 0,
 ) -> CalibrationError:
-    """Return the expected calibration error with its interval, and what a perfect forecaster would get.
+    """Return the expected calibration error with its interval, and the error that exact probabilities would have.
 
     Parameters
     ----------
     probabilities, label, bins, of
         As in `reliability`.
     star : (n,), optional
-        Which star each light curve is of; the bootstrap draws stars.
+        The star of each light curve; the bootstrap draws stars.
     resamples, seed : int
         Of bootstrap and simulation.
 
@@ -164,7 +153,7 @@ def _by_chance(p: Float, bins: int, resamples: int, seed: int) -> Estimate:
     rng, index, parts = np.random.default_rng(seed), _bin(p, bins), []
     order = np.argsort(index, kind="stable")
     start = np.unique(index[order], return_index=True)[1]
-    step = max(AT_ONCE // len(p), 1)
+    step = max(MOST_NUMBERS // len(p), 1)
     for done in range(0, resamples, step):
         outcome = rng.random((min(step, resamples - done), len(p))) < p[order]
         parts.append(np.abs(np.add.reduceat(p[order] - outcome, start, axis=1)).sum(1) / len(p))
@@ -204,94 +193,5 @@ def classwise_calibration_error(
 
 
 def _bin(p: Float, bins: int) -> NDArray[np.int64]:
-    """Return the bin of equal width that each forecast (n,) is in."""
+    """Return the bin of equal width of each forecast (n,)."""
     return np.minimum((p * bins).astype(np.int64), bins - 1)
-
-
-# ---- Whether promises are kept on held-out objects: the coverage of prediction sets, the false alarms of  ------------
-
-
-CHANCE = (1 - LEVEL) / 2
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A promise and what became of it.
-
-    Parameters
-    ----------
-    promised : float
-        Fraction of objects.
-    found : Estimate
-        The fraction, with its exact binomial interval (Clopper & Pearson 1934).
-    holds : bool
-        Whether chance can explain that it is worse than promised, if it is.
-    size : float
-        Mean number of classes in a set; NaN where the promise is not about sets.
-    """
-
-    promised: float
-    found: Estimate
-    holds: bool
-    size: float = float("nan")
-
-    @property
-    def reached(self) -> bool:
-        """Whether the promise is within the interval of what was found, or what was found is better."""
-        return self.found.low <= self.promised if np.isnan(self.size) else self.found.high >= self.promised
-
-    @property
-    def verdict(self) -> str:
-        """What to say: kept, or missed by no more than chance in so few validation objects can explain, or broken."""
-        return "yes" if self.reached else "within chance" if self.holds else "NO"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers by name for JSON."""
-        size = {} if np.isnan(self.size) else {"mean_size": self.size}
-        return {"promised": self.promised, "found": self.found.to_dict(), "holds": self.holds} | size
-
-
-def coverage(
-    member: NDArray[np.bool_], label: NDArray[np.integer], promised: float, validation: int, tests: int = 1
-) -> Kept:
-    """Return how often the true class is in the prediction set.
-
-    Parameters
-    ----------
-    member : bool (n, C)
-        Which classes are in each object's set.
-    label : int (n,)
-    promised : float
-    validation : int
-        Objects that the threshold comes from.
-    tests : int
-        Promises of which this is the worst: one in so many is broken by chance sooner.
-    """
-    from scipy.stats import betabinom
-
-    hit, n = member[np.arange(len(label)), label], len(label)
-    k = int(np.floor((validation + 1) * (1 - promised) + 1e-9))
-    holds = k == 0 or betabinom.cdf(hit.sum(), n, validation + 1 - k, k) >= CHANCE / tests
-    return Kept(promised, proportion(hit), bool(holds), float(member.sum(1).mean()) if n else float("nan"))
-
-
-def false_alarms(novelty: NDArray[np.floating], validation: int, rates: Sequence[float] = (0.01, 0.05)) -> list[Kept]:
-    """Return how often objects of known classes are called novel at thresholds that promise these rates.
-
-    Parameters
-    ----------
-    novelty : (n,)
-        Of objects of the classes that a model knows.
-    validation : int
-        Objects that novelty is a fraction of.
-    rates : list of float
-    """
-    from scipy.stats import betabinom
-
-    found = []
-    for rate in rates:
-        alarm = np.asarray(novelty) > 1 - rate
-        j = int(np.floor((1 - rate) * (validation + 1) + 1e-9)) + 1  # validation objects that must be less strange
-        holds = j > validation or betabinom.sf(alarm.sum() - 1, len(alarm), validation + 1 - j, j) >= CHANCE
-        found.append(Kept(rate, proportion(alarm), bool(holds)))
-    return found

@@ -1,258 +1,255 @@
-"""The model card: what a model is for, what it was trained on, how well it does beside baselines, what to beware of."""
+"""The model card: purpose, training, scores beside baselines, calibration, limits.
+
+A bundle keeps what its card says as data, in ``metrics`` of ``config.json``: the scores of the network and of each
+baseline by name, and under ``card`` the description of the training, the comparisons with baselines, the scores of
+regressed parameters and those of the calibration. `render_card` renders the whole card from them. Older bundles have
+none of it: the sections of their cards are kept as text (`stored_card`), and new sections replace those of their title.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from goodricke import __version__
-from goodricke.evaluation.calibration_scores import Kept, coverage, false_alarms
+from goodricke.data.predictions import Output
+from goodricke.evaluation.coverage_checks import CoverageCheck, coverage_checks
+from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.regression import RegressionScores
-from goodricke.evaluation.scores import HEADLINE, Scores, compare, score
-from goodricke.inference import Answers
+from goodricke.evaluation.sample import describe_split
+from goodricke.evaluation.scores import HEADLINE, PER_CLASS, Scores, compare, score
 from goodricke.models.bundle import Model
 from goodricke.training.baselines.forest import BASELINES
-from goodricke.training.labels import Labelled
 from goodricke.training.loop import Run
 from goodricke.training.recipe import Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 from goodricke.uncertainty.calibration import Scaling
-from goodricke.uncertainty.prediction_sets import Conformal, Coverage
 
 TITLES = {
     "deterministic": "One pass without dropout",
     "monte_carlo": "Mean of Monte-Carlo passes (the default)",
 } | {name: f"Baseline: {title}, same split" for name, title in BASELINES.items()}
 NETWORKS = {"astrafier": "ASTRAFier", "multiband": "one recurrent network per band and a central one"}
+CALIBRATION, ALARMS, LIMITS = "How far to trust it", "False alarms of novelty", "Beware"
+PROPER = ("negative_log_likelihood", "brier", "calibration_error")  # scores that calibration changes
+CALIBRATED = {"deterministic": "calibrated, one pass", "monte_carlo": "calibrated, mean of Monte-Carlo passes"}
+BEWARE = """Light curves of another survey, cadence or brightness range, and classes that are not listed, get an answer
+all the same: the probabilities hold for objects like those it was trained on. `novelty` says how unlike them an object
+is."""
+VERDICTS = """Holds: *yes* where the 95 % interval reaches the nominal rate; *within chance* where it doesn't, and the
+finite number of validation objects explains it in more than 2.5 % of cases (of the worst class: shared among the
+classes), often because they are few; else *NO*."""
 
 
-def model_card(
+# ---- what a bundle keeps --------------------------------------------------------------------------------------------
+
+
+def training_card(
     recipe: Recipe,
     model: Model,
-    label: NDArray[np.int64],
-    probabilities: dict[str, NDArray],
-    scores: dict[str, Scores],
-    regression: dict[str, dict[str, RegressionScores]],
-    data: Labelled,
-    parts: dict[str, NDArray[np.int64]],
+    parts: Mapping[str, NDArray[np.int64]],
     run: Run,
-    answers: Mapping[str, Answers],
-) -> str:
-    """Return a card in Markdown.
+    label: NDArray[np.int64],
+    star: NDArray[np.int64],
+    probabilities: Mapping[str, NDArray],
+    regression: Mapping[str, Mapping[str, RegressionScores]],
+    outputs: Mapping[str, Output],
+) -> dict[str, Any]:
+    """Return what the card of a newly trained model says beside its scores, as data.
 
     Parameters
     ----------
-    recipe, model, data, parts, run
-        What was trained, on what, and how.
-    label : int64 (n,)
+    recipe, model, parts, run
+        The training.
+    label, star : int64 (n,)
         Of the held-out light curves.
-    probabilities, scores : dict
-        Of one pass, of Monte-Carlo passes and of the baselines, on the held-out light curves.
-    regression : dict
+    probabilities : dict of (n, C)
+        Of one pass, of Monte-Carlo passes and of the baselines.
+    regression : dict of dict of RegressionScores
         Of each physical parameter, by the network and by a forest.
-    answers : dict of Answers
-        Of one pass and of Monte-Carlo passes, about the held-out light curves.
+    outputs : dict of Output
+        Of one pass and of Monte-Carlo passes.
     """
-    sections = "\n".join(f"## {TITLES[name]}\n\n{s.markdown()}" for name, s in scores.items())
-    return f"""{_about(recipe, model, parts, run)}
-All scores are on the held-out stars, with 95 % bootstrap intervals over stars.
-
-{_against_baselines(label, probabilities, data, parts)}
-{sections}
-{_regressed(regression, model)}{trust(model, label, data.star[parts[TEST]], answers)}
-{BEWARE}"""
-
-
-def card_without_scores(recipe: Recipe, model: Model, parts: dict[str, NDArray[np.int64]], run: Run) -> str:
-    """Return the card of a model that was trained on all labelled light curves; see `model_card`."""
-    return f"""{_about(recipe, model, parts, run)}
-**Not scored**: no stars were held out. `goodricke evaluate` scores it on labelled light curves that it has not seen.
-
-{BEWARE}"""
+    default = "monte_carlo" if "monte_carlo" in probabilities else "deterministic"
+    return {
+        "training": describe_training(recipe, model, parts, run),
+        "baselines": {
+            name: compare(label, probabilities[name], probabilities[default], star).to_dict()
+            for name in BASELINES
+            if name in probabilities
+        },
+        "regression": {name: {k: s.to_dict() for k, s in kinds.items()} for name, kinds in regression.items()},
+        "calibration": calibration_record(model, label, star, outputs),
+    }
 
 
-BEWARE = """## Beware
-
-Light curves of another survey, cadence or brightness range, and classes that are not listed, get an answer all the
-same: the probabilities hold for objects like those it was trained on. `novelty` says how unlike them an object is.
-"""
-
-
-def _about(recipe: Recipe, model: Model, parts: dict[str, NDArray[np.int64]], run: Run) -> str:
-    """Return what was trained, on what, and how."""
-    settings = recipe.training
-    source = "**Trained on simulated light curves.**\n\n" if recipe.simulated else ""
-    split = (
-        f"the survey's own split ({recipe.data.split or recipe.data.test_labels})"
-        if recipe.data.split or recipe.data.test_labels
-        else f"split by star, stratified by class, seed {recipe.data.seed}"
-    )
-    hours = sum(h["seconds"] for h in run.history) / 3600
-    return f"""# {recipe.name}
-
-{source}{recipe.summary}
-
-- Network: {NETWORKS[model.config.family]}, {model.network.n_parameters:,} parameters ({json.dumps(recipe.network)}).
-- Preprocessing: {recipe.preprocessing.kind}, see `config.json`.
-- Data: {recipe.data.name}; {len(parts[TRAIN]):,} light curves to train,
-  {len(parts[VALIDATION]):,} to choose the best epoch and to calibrate, {len(parts[TEST]):,} held out; {split};
-  a star is known by its id, and by positions within {recipe.data.same_star:g} arcsec where there are any; held-out
-  stars within {max(recipe.data.guard, recipe.data.same_star):g} arcsec of another part's are left out.
-- Merged labels: {json.dumps(recipe.data.merge)}; dropped: {json.dumps(recipe.data.drop)}.
-- Training: {run.epoch} epochs (best: {run.best_epoch + 1}), batch {settings.batch}, learning rate {settings.rate:g}
-  ({settings.schedule}), class weights (N / N_c)^{settings.weight_power:g}, seed {settings.seed},
-  {hours:.2f} h, {torch.get_num_threads()} threads.
-- goodricke {__version__}, BSD-3-Clause.
-"""
+def score_records(scores: Mapping[str, Scores]) -> dict[str, Any]:
+    """Return scores by name as ``config.json`` keeps them: the headline figures, and those of each class."""
+    records = {name: s.to_dict() for name, s in scores.items()}
+    return {name: x["headline"] | {k: x[k] for k in ("n", "stars", "per_class")} for name, x in records.items()}
 
 
-TRUST = "## How far to trust it"
-
-
-def with_section(card: str, section: str) -> str:
-    """Return a card with a section in place of the one with its heading; without one, before what to beware of."""
-    heading = section.partition("\n")[0]
-    before, found, after = f"\n{card}".partition(f"\n{heading}\n")
-    rest = after[after.index("\n## ") + 1 :] if "\n## " in after else ""
-    if not found:
-        before, found, rest = f"\n{card}".partition("\n## Beware\n")
-        rest = (found + rest).lstrip()
-    return f"{before.rstrip()}\n\n{section}\n{rest}".lstrip()
-
-
-def trust(
-    model: Model, label: NDArray[np.int64], star: NDArray, answers: Mapping[str, Answers], source: str = ""
-) -> str:
-    """Return what calibration has changed and which promises were kept on held-out light curves, in Markdown.
+def calibration_record(
+    model: Model, label: NDArray[np.int64], star: NDArray, outputs: Mapping[str, Output], source: str = ""
+) -> dict[str, Any]:
+    """Return the effect of calibration on scores, and the coverage of prediction sets, on held-out light curves.
 
     Parameters
     ----------
     model : Model
     label, star : (n,)
         Of held-out light curves: classes and stars.
-    answers : dict of Answers
-        About them, of one pass (``deterministic``) and of Monte-Carlo passes (``monte_carlo``).
+    outputs : dict of Output
+        For them, of one pass (``deterministic``) and of Monte-Carlo passes (``monte_carlo``).
     source : str
-        Which data the model was calibrated by, if not those of its training.
+        Name of the data that the model was calibrated by, if not those of its training.
     """
-    raw = Scaling.of_temperature(1.0, len(model.classes)).probabilities(answers["deterministic"].logits)
-    asked = {"softmax of the logits": raw} | {_CALIBRATED[k]: x.probabilities for k, x in answers.items()}
-    figures = ("negative_log_likelihood", "brier", "calibration_error")
-    where = f"Calibrated on validation objects{f' of {source}' * bool(source)}: {_scalings(model, answers)}."
-    lines = [TRUST, "", f"{where} {len(label):,} held-out light curves say:", ""]
-    lines += [f"| probabilities | {' | '.join(HEADLINE[name] for name in figures)} |", "|---|---|---|---|"]
-    for name, p in asked.items():
-        scores = score(label, p, model.classes, star)
-        lines.append(f"| {name} | {' | '.join(str(getattr(scores, figure)) for figure in figures)} |")
-    told = list(answers.values())[-1]
-    lines += ["", "| promise | promised | held-out light curves | kept |", "|---|---|---|---|"]
-    lines += [_row(*promise) for promise in promises(model, told, label)]
-    lines += ["", WITHIN_CHANCE]
-    return "\n".join(lines) + "\n"
-
-
-def with_alarms(card: str, model: Model, told: Answers) -> str:
-    """Return a card that says how many false alarms of novelty a model now raises on held-out light curves."""
-    for text, kept in alarms(model, told):
-        row = _row(text, kept).replace("\\", r"\\")
-        card = re.sub(rf"^\| {re.escape(text)} \|.*$", row, card, flags=re.MULTILINE)
-    return card
-
-
-def _row(text: str, kept: Kept) -> str:
-    size = "" if np.isnan(kept.size) else f", {kept.size:.2f} classes in a set"
-    return f"| {text} | {kept.promised:g} | {kept.found}{size} | {kept.verdict} |"
-
-
-LEVELS = (0.8, 0.9, 0.95)
-WITHIN_CHANCE = (
-    "Kept: *yes* where the 95 % interval reaches the promise; *within chance* where it doesn't, and the luck of the "
-    "validation objects\nexplains it in more than 2.5 % of cases (of the worst class: shared among the classes), often "
-    "because they are few; else *NO*."
-)
-_CALIBRATED = {"deterministic": "calibrated, one pass", "monte_carlo": "calibrated, mean of Monte-Carlo passes"}
-
-
-def _scalings(model: Model, answers: Mapping[str, Answers]) -> str:
-    """Say which maps to probabilities were fitted."""
-
-    def name(scaling: Scaling) -> str:
-        return f"temperature {scaling.temperature:.3f}" if scaling.temperature else f"{scaling.kind} scaling"
-
-    several = f", {name(model.calibration.monte_carlo)} (Monte-Carlo passes)" if "monte_carlo" in answers else ""
-    return f"{name(model.calibration.one_pass)} (one pass){several}"
-
-
-def promises(model: Model, told: Answers, label: NDArray[np.int64]) -> list[tuple[str, Kept]]:
-    """Return promises in words, and what became of them: coverage of prediction sets, false alarms of novelty.
-
-    Parameters
-    ----------
-    model : Model
-    told : Answers
-        About light curves of its classes that it was not fitted to, all of which it could answer.
-    label : int64 (n,)
-    """
-    found = []
-    known = model.calibration.sets.get(told.mode)
-    if known is not None:
-        for level in LEVELS:
-            member = known.sets(told.probabilities, coverage=Coverage(level))
-            found.append(("sets that hold the true class", coverage(member, label, level, len(known.score))))
-        for level in LEVELS:
-            each = _classes_kept(known, told.probabilities, label, level)
-            worst = min(each, key=lambda c: (each[c].holds, each[c].found.value))
-            missed = f", {n} of {len(each)} missed" if (n := sum(not kept.reached for kept in each.values())) else ""
-            found.append((f"the same of each class{missed}; worst: {model.classes[worst]}", each[worst]))
-    return found + alarms(model, told)
-
-
-def alarms(model: Model, told: Answers) -> list[tuple[str, Kept]]:
-    """Return what became of the promise of false alarms of novelty, in words and numbers; see `promises`."""
-    usual = model.calibration.novelty.get("one_pass")
-    if told.novelty is None or usual is None:
-        return []
-    return [(f"novelty above {1 - x.promised:g}", x) for x in false_alarms(told.novelty, len(usual.score))]
-
-
-def _against_baselines(
-    label: NDArray[np.int64], probabilities: dict[str, NDArray], data: Labelled, parts: dict[str, NDArray[np.int64]]
-) -> str:
-    """Return a table of the network's lead over the baselines on the same held-out light curves."""
-    ours = "monte_carlo" if "monte_carlo" in probabilities else "deterministic"
-    lines = ["| network minus | accuracy | macro F1 | McNemar p |", "|---|---|---|---|"]
-    for name, title in BASELINES.items():
-        if name in probabilities:
-            c = compare(label, probabilities[name], probabilities[ours], data.star[parts[TEST]])
-            lines.append(f"| {title} | {c.accuracy} | {c.macro_f1} | {c.p_value:.1g} |")
-    return "\n".join(lines) + "\n"
-
-
-def _regressed(regression: dict[str, dict[str, RegressionScores]], model: Model) -> str:
-    """Return a table of how well physical parameters are regressed; nothing if there are none."""
-    if not regression:
-        return ""
-    lines = ["## Physical parameters", "", "| parameter | by | n | R2 | RMSE | MAE |", "|---|---|---|---|---|---|"]
-    for target in model.config.targets:
-        for kind, s in regression[target.name].items():
-            name = f"{target.name} [{target.unit}]" if target.unit else target.name
-            lines.append(f"| {name} | {kind} | {s.n:,} | {s.r2} | {s.rmse} | {s.mae} |")
-    return "\n".join(lines) + "\n\n"
-
-
-def _classes_kept(
-    known: Conformal, probabilities: NDArray[np.floating], label: NDArray[np.int64], level: float
-) -> dict[int, Kept]:
-    """Return how often the objects of each class are covered where the promise is made to each."""
-    member, classes = known.sets(probabilities, coverage=Coverage(level, per_class=True)), np.unique(label)
+    raw = Scaling.from_temperature(1.0, len(model.classes)).probabilities(np.asarray(outputs["deterministic"].logits))
+    probabilities = {"softmax of the logits": raw} | {CALIBRATED[k]: x.probabilities for k, x in outputs.items()}
+    scores = {name: score(label, p, model.classes, star).headline for name, p in probabilities.items()}
+    scalings = f"{_scaling_name(model.calibration.one_pass)} (one pass)"
+    if "monte_carlo" in outputs:
+        scalings += f", {_scaling_name(model.calibration.monte_carlo)} (Monte-Carlo passes)"
     return {
-        int(c): coverage(
-            *(member[label == c], label[label == c], level, int((known.label == c).sum())), tests=len(classes)
-        )
-        for c in classes
+        "source": source,
+        "scalings": scalings,
+        "objects": len(label),
+        "scores": {name: {key: x[key].to_dict() for key in PROPER} for name, x in scores.items()},
+        "checks": check_records(coverage_checks(model, list(outputs.values())[-1], label)),
     }
+
+
+def check_records(checks: Iterable[tuple[str, CoverageCheck]]) -> list[dict[str, Any]]:
+    """Return checks of coverage or false alarms as ``config.json`` keeps them."""
+    return [{"check": text} | check.to_dict() for text, check in checks]
+
+
+def stored_card(model: Model) -> dict[str, Any]:
+    """Return what a bundle keeps of its card; of an older bundle the sections of the card as text, by title."""
+    card = model.config.metrics.get("card")
+    return {"text": card_sections(model)} if card is None else dict(card)
+
+
+def card_sections(model: Model) -> dict[str, str]:
+    """Return the sections of a model's card by title; that before the first title has an empty one."""
+    path = None if model.folder is None else model.folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path is not None and path.exists() else ""
+    first, *others = f"\n{text}".split("\n## ")
+    sections = {"": first.partition("\n# ")[2].partition("\n")[2].strip()}
+    for section in others:
+        title, _, body = section.partition("\n")
+        sections[title.strip()] = body.strip()
+    return sections
+
+
+def describe_training(recipe: Recipe, model: Model, parts: Mapping[str, NDArray[np.int64]], run: Run) -> str:
+    """Return network, data, split and training of a model as a Markdown list."""
+    settings, hours = recipe.training, sum(h["seconds"] for h in run.history) / 3600
+    return f"""- Network: {NETWORKS[model.config.family]}, {model.network.n_parameters:,} parameters ({json.dumps(recipe.network)}).
+- Preprocessing: {recipe.preprocessing.kind}, see `config.json`.
+- Data: {recipe.data.name}; {len(parts[TRAIN]):,} light curves to train,
+  {len(parts[VALIDATION]):,} to choose the best epoch and to calibrate, {len(parts[TEST]):,} held out;
+  {describe_split(recipe.data)}.
+- Merged labels: {json.dumps(recipe.data.merge)}; dropped: {json.dumps(recipe.data.drop)}.
+- Training: {run.epoch} epochs (best: {run.best_epoch + 1}), batch {settings.batch}, learning rate {settings.rate:g}
+  ({settings.schedule}), class weights (N / N_c)^{settings.weight_power:g}, seed {settings.seed},
+  {hours:.2f} h, {torch.get_num_threads()} threads.
+- goodricke {__version__}, BSD-3-Clause."""  # noqa: E501
+
+
+def _scaling_name(scaling: Scaling) -> str:
+    return f"temperature {scaling.temperature:.3f}" if scaling.temperature else f"{scaling.kind} scaling"
+
+
+# ---- Markdown -------------------------------------------------------------------------------------------------------
+
+
+def render_card(model: Model) -> str:
+    """Return the card of a model in Markdown, rendered from its ``config.json``."""
+    metrics, card = model.config.metrics, stored_card(model)
+    sections = dict(card.get("text", {}))
+    introduction = sections.pop("", "") or _introduction(model, card)
+    scores = {TITLES[name]: x for name, x in metrics.items() if name in TITLES and "per_class" in x}
+    sections |= {title: _render_scores(x) for title, x in scores.items()}
+    if card.get("regression"):
+        sections["Physical parameters"] = _render_regression(model, card["regression"])
+    if "calibration" in card:
+        sections[CALIBRATION] = render_calibration(card)
+    if "false_alarms" in card:
+        note = f'These replace the lines on novelty under "{CALIBRATION}".'
+        sections[ALARMS] = f"{note}\n\n{_render_checks(card['false_alarms'])}"
+    sections[LIMITS] = sections.pop(LIMITS, BEWARE)
+    text = "".join(f"\n## {title}\n\n{body}\n" for title, body in sections.items())
+    return f"# {model.name}\n\n{introduction}\n{text}"
+
+
+def render_calibration(card: Mapping[str, Any]) -> str:
+    """Return the section on calibration in Markdown from what a bundle keeps of its card."""
+    x = card["calibration"]
+    source = f" of {x['source']}" if x["source"] else ""
+    lines = [
+        f"Calibrated on validation objects{source}: {x['scalings']}. Scores on {x['objects']:,} held-out light curves:",
+        "",
+        f"| probabilities | {' | '.join(HEADLINE[name] for name in PROPER)} |",
+        "|---|---|---|---|",
+    ]
+    for name, scores in x["scores"].items():
+        lines.append(f"| {name} | {' | '.join(str(Estimate.from_dict(scores[key])) for key in PROPER)} |")
+    lines += ["", _render_checks(x["checks"]), "", VERDICTS]
+    return "\n".join([*lines, *(["", card["note"]] if "note" in card else [])])
+
+
+def _introduction(model: Model, card: Mapping[str, Any]) -> str:
+    """Return purpose and training of a model, and its differences from the baselines."""
+    parts = ["**Trained on simulated light curves.**"] if model.config.simulated else []
+    parts += [text for text in (model.config.summary, card.get("training", "")) if text]
+    if not any(name in TITLES for name in model.config.metrics):
+        parts.append(
+            "**Not scored**: no stars were held out. `goodricke evaluate` scores it on labelled light curves that it "
+            "has not seen."
+        )
+    else:
+        parts.append("All scores are on the held-out stars, with 95 % bootstrap intervals over stars.")
+    if card.get("baselines"):
+        lines = ["| network minus | accuracy | macro F1 | McNemar p |", "|---|---|---|---|"]
+        for name, c in card["baselines"].items():
+            accuracy, f1 = (Estimate.from_dict(c[key]) for key in ("accuracy", "macro_f1"))
+            lines.append(f"| {BASELINES[name]} | {accuracy} | {f1} | {c['p_value']:.1g} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _render_scores(x: Mapping[str, Any]) -> str:
+    lines = [f"{x['n']} light curves of {x['stars']} stars; 95 % intervals from resampling stars.", ""]
+    lines += ["| score | value |", "|---|---|"]
+    lines += [f"| {text} | {Estimate.from_dict(x[name])} |" for name, text in HEADLINE.items()]
+    lines += ["", "| class | right | recall | precision | F1 |", "|---|---|---|---|---|"]
+    for name, figures in x["per_class"].items():
+        values = (str(Estimate.from_dict(figures[key])) for key in PER_CLASS)
+        lines.append(f"| {name} | {figures['counts']} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def _render_regression(model: Model, regression: Mapping[str, Any]) -> str:
+    lines = ["| parameter | by | n | R2 | RMSE | MAE |", "|---|---|---|---|---|---|"]
+    for target in model.config.targets:
+        name = f"{target.name} [{target.unit}]" if target.unit else target.name
+        for kind, x in regression.get(target.name, {}).items():
+            values = (str(Estimate.from_dict(x[key])) for key in ("r2", "rmse", "mae"))
+            lines.append(f"| {name} | {kind} | {x['n']:,} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def _render_checks(checks: Iterable[Mapping[str, Any]]) -> str:
+    lines = ["| check | nominal | held-out light curves | holds |", "|---|---|---|---|"]
+    for x in checks:
+        size = f", {x['mean_size']:.2f} classes in a set" if "mean_size" in x else ""
+        lines.append(
+            f"| {x['check']} | {x['nominal']:g} | {Estimate.from_dict(x['observed'])}{size} | {x['verdict']} |"
+        )
+    return "\n".join(lines)

@@ -1,16 +1,14 @@
-"""What could make held-out scores too good: copies of training light curves, and inputs that give the label away.
+"""Checks of the data behind a score: copies across a split, confounded observing conditions, and shift between sets.
 
-How light curves were observed, in numbers that say nothing of how the object varies: what a label should not follow.
+**Copies** of training light curves among the scored ones make scores too good.
 
-Number of observations, first and last time, spacing, errors, bands and brightness are properties of a survey and of how
-its objects were chosen. Where they tell the classes apart, a network may learn the survey instead of the stars: in the
-training set of Debosscher et al. (2007) some classes come from Hipparcos and others from OGLE.
+**Observing conditions** are numbers of observations, times, spacing, errors, bands and brightness: properties of a
+survey and of the choice of its objects. Where they predict the class, a network may learn the survey instead of the
+stars: in the training set of Debosscher et al. (2007) some classes come from Hipparcos and others from OGLE.
 
-Whether two sets of light curves are alike: classifier two-sample test, and a test of each number by itself.
-
-A classifier is trained to tell the two sets apart and asked about objects it has not seen (Lopez-Paz & Oquab 2017). If
-its area under the ROC curve is 0.5 it can't; at 1 every object betrays its set, and scores measured on one say little
-of the other.
+**Shift** between two sets of light curves is measured by a classifier two-sample test (Lopez-Paz & Oquab 2017): a
+forest is trained to tell the two sets apart and tested on stars that it has not finite. If its area under the ROC curve
+is 0.5 it can't; at 1 it recognises the set of every object, and scores measured on one set say little of the other.
 """
 
 from __future__ import annotations
@@ -35,37 +33,39 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 RUN = 4  # consecutive values that make a shingle
-KEPT = 16  # smallest hashes kept of each light curve
-ALIKE = 0.5  # of them that two light curves share if one is a copy of the other
+SKETCH = 16  # smallest hashes of each light curve that make its sketch
+SHARED = 0.5  # of them that two light curves share if one is a copy of the other
 MOST_COPIES = 50  # light curves with one shingle: more are a constant, not copies
-MOST_OBJECTS = 20_000  # for the trees
-FOLDS, LEAVES, FEWEST = 5, 32, 5
 ODD = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9)
 EMPTY = np.uint64(2**64 - 1)
 
+MOST_OBJECTS = 20_000  # for the trees
+FOLDS = 5
+LEAVES, FEWEST = 32, 5  # of a tree, and objects in each
+REFERENCE_FEATURES = ("amplitude_90", "std", "skewness", "eta")  # for comparison: a label may well follow from these
+
+MOST_SHIFTED = 3000  # objects of each set in the shift test
+TREES, LEAF = 100, 5
+SHIFT_GRADES = (
+    (0.55, "No shift is visible: the scores above should hold for the other set, as far as these inputs tell."),
+    (0.70, "A slight shift: the scores above may be somewhat off for the other set."),
+    (0.90, "A clear shift: the scores above need not hold for the other set; label some of it and score that."),
+    (1.01, "A forest recognises the set of nearly every object: the scores above say little of the other set."),
+)
+
+
+# ---- copies ---------------------------------------------------------------------------------------------------------
+
 
 class Copies(NamedTuple):
-    """Pairs of light curves (p,) each that are copies of each other, wholly or in good part."""
+    """Pairs (p,) of light curves that are copies of each other, in whole or in part."""
 
     first: Int  # (p,) index into the first batch
     second: Int  # (p,) index into the second
     shared: Float  # (p,) share of the sketch, 1 if all is the same
 
 
-class SingleInput(NamedTuple):
-    """How well one number alone tells the classes, in cross-validation."""
-
-    name: str
-    accuracy: Estimate
-    majority: float  # accuracy of always answering the most frequent class
-
-    @property
-    def lead(self) -> float:
-        """How much of the way from the most frequent class to no mistake it goes."""
-        return (self.accuracy.value - self.majority) / max(1 - self.majority, 1e-9)
-
-
-def copies(first: LightCurves, second: LightCurves | None = None) -> Copies:
+def find_copies(first: LightCurves, second: LightCurves | None = None) -> Copies:
     """Find light curves of two batches, or of one, that hold the same brightnesses in the same order.
 
     Parameters
@@ -76,24 +76,25 @@ def copies(first: LightCurves, second: LightCurves | None = None) -> Copies:
 
     Notes
     -----
-    A light curve's sketch are the 16 smallest hashes of its runs of four consecutive values (Broder 1997); two that
-    share half of it have about half of their runs or more in common, whatever their ids, time scales or gaps.
+    The sketch of a light curve holds the 16 smallest hashes of its runs of four consecutive values (Broder 1997). Two
+    light curves that share half of it have about half of their runs or more in common, whatever their ids, time scales
+    or gaps.
     """
-    sketches = [_sketch(first)] + ([] if second is None else [_sketch(second)])
+    sketches = [_sketch(batch) for batch in (first, second) if batch is not None]
     hashes = np.concatenate([sketch.ravel() for sketch in sketches])
-    row = np.concatenate([np.repeat(np.arange(len(s)), KEPT) for s in sketches])
+    row = np.concatenate([np.repeat(np.arange(len(s)), SKETCH) for s in sketches])
     side = np.concatenate([np.full(s.size, k) for k, s in enumerate(sketches)])
-    real = hashes != EMPTY
+    used = hashes != EMPTY
     size = [(s != EMPTY).sum(1) for s in sketches]
-    pairs, count = np.unique(_pairs(hashes[real], row[real], side[real], second is None), axis=0, return_counts=True)
+    pairs, count = np.unique(_pairs(hashes[used], row[used], side[used], second is None), axis=0, return_counts=True)
     smaller = np.minimum(size[0][pairs[:, 0]], size[-1][pairs[:, 1]])
     share = count / np.maximum(smaller, 1)
-    kept = (share >= ALIKE) & (smaller >= KEPT // 4)
-    return Copies(pairs[kept, 0], pairs[kept, 1], share[kept])
+    is_copy = (share >= SHARED) & (smaller >= SKETCH // 4)
+    return Copies(pairs[is_copy, 0], pairs[is_copy, 1], share[is_copy])
 
 
 def _sketch(curves: LightCurves) -> NDArray[np.uint64]:
-    """Return the smallest hashes of each light curve (n, KEPT), the largest integer where there are fewer."""
+    """Return the smallest hashes of each light curve (n, SKETCH), the largest integer where there are fewer."""
     owner, hashes = _shingles(finite_points(curves).sorted())
     order = np.lexsort((hashes, owner))
     owner, hashes = owner[order], hashes[order]
@@ -101,123 +102,131 @@ def _sketch(curves: LightCurves) -> NDArray[np.uint64]:
     new[1:] = (owner[1:] != owner[:-1]) | (hashes[1:] != hashes[:-1])
     owner, hashes = owner[new], hashes[new]
     place = np.arange(len(owner)) - ragged.offsets_from_counts(np.bincount(owner, minlength=len(curves)))[owner]
-    result = np.full((len(curves), KEPT), EMPTY)
-    result[owner[place < KEPT], place[place < KEPT]] = hashes[place < KEPT]
+    result = np.full((len(curves), SKETCH), EMPTY)
+    result[owner[place < SKETCH], place[place < SKETCH]] = hashes[place < SKETCH]
     return result
 
 
 def _shingles(curves: LightCurves) -> tuple[Int, NDArray[np.uint64]]:
     """Return owner and hash of each run of consecutive values that are not all the same."""
-    bits = curves.value.view(np.uint32).astype(np.uint64) >> np.uint64(7)  # the last digits may be another program's
+    bits = curves.value.view(np.uint32).astype(np.uint64) >> np.uint64(7)  # the last digits depend on the writer
     count = max(len(bits) - RUN + 1, 0)
     hashes, varied = np.zeros(count, np.uint64), np.zeros(count, bool)
     for k in range(RUN):
-        hashes = _mixed(hashes ^ bits[k : k + count])
+        hashes = _mix(hashes ^ bits[k : k + count])
         varied |= bits[k : k + count] != bits[:count]
     owner = ragged.owner(curves.offsets)
     keep = varied & (owner[:count] == owner[len(owner) - count :])
     return owner[:count][keep], hashes[keep]
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return well-mixed bits, never the mark of an empty place."""
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return well-mixed bits, never `EMPTY`."""
     x = (x + np.uint64(ODD[0])) * np.uint64(ODD[1])
     return np.minimum(x ^ (x >> np.uint64(29)), EMPTY - np.uint64(1))
 
 
 def _pairs(hashes: NDArray[np.uint64], row: Int, side: Int, within: bool) -> Int:
-    """Return pairs (m, 2) of rows that share a hash, as often as they share one."""
+    """Return pairs (m, 2) of rows that share a hash, once for each shared hash."""
     order = np.lexsort((row, side, hashes))
     hashes, row, side = hashes[order], row[order], side[order]
     start = np.flatnonzero(np.diff(hashes, prepend=hashes[:1] ^ np.uint64(1)) if len(hashes) else np.zeros(0))
     length = np.diff(np.append(start, len(hashes)))
-    found = [np.zeros((0, 2), np.int64)]
+    pairs = [np.zeros((0, 2), np.int64)]
     for begin, n in zip(start[length > 1], length[length > 1], strict=True):
         if n > MOST_COPIES:
             continue
         rows, sides = row[begin : begin + n], side[begin : begin + n]
         a, b = np.triu_indices(n, 1) if within else np.nonzero((sides[:, None] == 0) & (sides == 1))
-        found.append(np.stack([rows[a], rows[b]], 1))
-    return np.concatenate(found)
+        pairs.append(np.stack([rows[a], rows[b]], 1))
+    return np.concatenate(pairs)
 
 
-def single_inputs(
+# ---- confounding ----------------------------------------------------------------------------------------------------
+
+
+class FeatureAccuracy(NamedTuple):
+    """The accuracy of predicting the class from one column, or a few, in cross-validation."""
+
+    name: str
+    accuracy: Estimate
+    majority: float  # accuracy of always answering the most frequent class
+
+
+def single_feature_accuracies(
     columns: Mapping[str, NDArray], label: Int, star: Any = None, resamples: int = 200, seed: int = 0
-) -> list[SingleInput]:
-    """Return how well each column (n,) alone tells the label (n,): a small decision tree, cross-validated by star.
+) -> list[FeatureAccuracy]:
+    """Return the accuracy of a small decision tree on each column (n,) alone, cross-validated by star, the best first.
 
-    Best first. Columns of whole numbers are categories, those of floats are numbers (NaN allowed). Of more than 20,000
-    light curves so many are drawn.
+    Columns of integers are categories, those of floats are numbers (NaN allowed). Of more than 20,000 light curves a
+    random 20,000 are used.
     """
-    star = np.arange(len(label)) if star is None else np.asarray(star)
-    rows = _some(len(label), seed)
+    star = star_numbers(star, len(label))
+    rows = subsample(len(label), MOST_OBJECTS, seed)
     folds = list(_folds(label[rows], star[rows], seed))
     majority = float(np.bincount(label[rows]).max() / len(rows))
-    found = []
+    accuracies = []
     for name, column in columns.items():
         x = np.asarray(column)[rows]
         x = np.eye(int(x.max()) + 1)[x] if np.issubdtype(x.dtype, np.integer) else x[:, None]
         right = _cross_validated(_tree(seed), x, label[rows], folds) == label[rows]
-        found.append(SingleInput(name, mean_estimate(right, star[rows], resamples, seed), majority))
-    return sorted(found, key=lambda each: -each.accuracy.value)
+        accuracies.append(FeatureAccuracy(name, mean_estimate(right, star[rows], resamples, seed), majority))
+    return sorted(accuracies, key=lambda x: -x.accuracy.value)
 
 
-def all_inputs(
+def forest_accuracy(
     columns: Mapping[str, Float], label: Int, star: Any = None, resamples: int = 200, seed: int = 0
-) -> SingleInput:
-    """Return how well all columns together tell the label: a small forest, cross-validated by star."""
+) -> FeatureAccuracy:
+    """Return the accuracy of a small forest on all columns together, cross-validated by star."""
     from sklearn.ensemble import RandomForestClassifier
 
-    star = np.arange(len(label)) if star is None else np.asarray(star)
-    rows = _some(len(label), seed)
+    star = star_numbers(star, len(label))
+    rows = subsample(len(label), MOST_OBJECTS, seed)
     x = np.nan_to_num(np.stack([np.asarray(c, np.float64)[rows] for c in columns.values()], 1), nan=-1e9)
     forest = RandomForestClassifier(100, min_samples_leaf=2, max_features="sqrt", random_state=seed)
     right = _cross_validated(forest, x, label[rows], list(_folds(label[rows], star[rows], seed))) == label[rows]
     majority = float(np.bincount(label[rows]).max() / len(rows))
-    return SingleInput("all circumstances together", mean_estimate(right, star[rows], resamples, seed), majority)
+    return FeatureAccuracy(
+        "all observing conditions together", mean_estimate(right, star[rows], resamples, seed), majority
+    )
 
 
-def folds_for(label: Int, star: NDArray) -> int:
-    """Return in how many folds to cross-validate: no more than there are stars, or members of the largest class."""
+def fold_count(label: Int, star: NDArray) -> int:
+    """Return the number of folds of cross-validation: at most that of stars, and of members of the largest class."""
     return min(FOLDS, len(np.unique(star)), int(np.bincount(label).max()))
 
 
-def says_the_label(column: Int, label: Int, star: Any = None) -> bool:
+def is_label_copy(column: Int, label: Int, star: Any = None) -> bool:
     """Return whether a column (n,) is the label in other words: each of its values has one label.
 
-    There are as many values as labels, or each is that of two stars (n,) or more: names of stars have one label each,
-    too.
+    There must be as many values as labels, or each value must be of two stars (n,) or more, since names of stars have
+    one label each, too.
     """
     values, pairs = len(np.unique(column)), np.unique(np.stack([column, label]), axis=1).shape[1]
-    repeated = values == len(np.unique(label)) or _stars_of_values(column, star).min() > 1
+    repeated = values == len(np.unique(label)) or _stars_per_value(column, star).min() > 1
     return bool(pairs == values >= len(np.unique(label)) and repeated)
 
 
-def names_the_star(column: Int, star: Any = None) -> bool:
-    """Return whether each value of a column (n,) is that of one star (n,) alone, so that it tells nothing of others."""
-    return bool(_stars_of_values(column, star).max() == 1)
+def is_star_identifier(column: Int, star: Any = None) -> bool:
+    """Return whether each value of a column (n,) is of a single star (n,), so that it says nothing of other stars."""
+    return bool(_stars_per_value(column, star).max() == 1)
 
 
-def _stars_of_values(column: Int, star: Any) -> Int:
-    """Return of how many stars each value of a column (n,) is."""
+def _stars_per_value(column: Int, star: Any) -> Int:
+    """Return the number of stars of each value of a column (n,)."""
     stars = np.unique(star_numbers(star, len(column)), return_inverse=True)[1]
     pairs = np.unique(np.stack([column, stars]), axis=1)
     return np.unique(pairs[0], return_counts=True)[1]
 
 
-def _some(n: int, seed: int) -> Int:
-    """Return all rows, or as many as the trees are given."""
-    return np.arange(n) if n <= MOST_OBJECTS else np.sort(np.random.default_rng(seed).permutation(n)[:MOST_OBJECTS])
-
-
 def _folds(label: Int, star: NDArray, seed: int) -> Any:
-    """Yield the rows to train on and to ask, no star on both sides."""
+    """Yield the rows to train on and to predict, no star on both sides."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    folds = folds_for(label, star)
+    count = fold_count(label, star)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer members than folds
-        yield from StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(label, label, star)
+        yield from StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(label, label, star)
 
 
 def _tree(seed: int) -> Any:
@@ -227,55 +236,50 @@ def _tree(seed: int) -> Any:
 
 
 def _cross_validated(learner: Any, x: Float, label: Int, folds: list[tuple[Int, Int]]) -> Int:
-    """Return what a learner says of each object (n,) when it was in none of the folds learnt from."""
-    answer = np.full(len(label), -1, np.int64)
-    for known, asked in folds:
-        answer[asked] = learner.fit(x[known], label[known]).predict(x[asked])
-    return answer
+    """Return the prediction for each object (n,) by a learner that was fitted to the other folds."""
+    prediction = np.full(len(label), -1, np.int64)
+    for train, test in folds:
+        prediction[test] = learner.fit(x[train], label[train]).predict(x[test])
+    return prediction
 
 
-# ---- How light curves were observed, in numbers that say nothing of how the object varies: what a label s ------------
+def observing_conditions(curves: LightCurves) -> dict[str, Float]:
+    """Return the observing conditions of light curves by name, each (n,), NaN where unknown.
 
-
-SHOWN_BEHAVIOUR = ("amplitude_90", "std", "skewness", "eta")  # for scale: these a label may well follow
-
-
-def circumstances(curves: LightCurves) -> dict[str, Float]:
-    """Return how each light curve was observed, by name, (n,) each, NaN where unknown.
-
-    Times are in days as they are in the file, brightness and errors in its unit; whole columns that are unknown are
-    left out.
+    Times are in days on the time scale of the light curves, brightness and errors in their unit. Columns without any
+    value are left out.
     """
-    seen = finite_points(curves).sorted()
-    offsets = seen.offsets
-    first, last = (ragged.extreme(seen.time, offsets, f) for f in (np.minimum, np.maximum))
-    known = seen.where(np.isfinite(seen.error))
+    finite = finite_points(curves).sorted()
+    offsets = finite.offsets
+    first, last = (ragged.extreme(finite.time, offsets, f) for f in (np.minimum, np.maximum))
+    with_error = finite.where(np.isfinite(finite.error))
     columns = {
-        "number of observations": seen.n_obs.astype(np.float64),
+        "number of observations": finite.n_obs.astype(np.float64),
         "time of the first observation": first,
         "time of the last observation": last,
         "time span": last - first,
-        "median spacing": ragged.median(*_spacings(seen)),
-        "median brightness": ragged.median(seen.value, offsets),
-        "median error": ragged.median(known.error, known.offsets),
+        "median spacing": ragged.median(*_spacings(finite)),
+        "median brightness": ragged.median(finite.value, offsets),
+        "median error": ragged.median(with_error.error, with_error.offsets),
     }
-    bands = np.unique(seen.band) if len(seen.bands) > 1 else ()
+    bands = np.unique(finite.band) if len(finite.bands) > 1 else ()
     with np.errstate(invalid="ignore"):
-        share = {f"share of band {seen.bands[b]}": ragged.mean(seen.band == b, offsets) for b in bands}
+        share = {f"share of band {finite.bands[b]}": ragged.mean(finite.band == b, offsets) for b in bands}
     if len(bands) > 1:
         columns |= share | {"bands observed": np.sum([x > 0 for x in share.values()], axis=0).astype(np.float64)}
     return {name: values for name, values in columns.items() if np.isfinite(values).any()}
 
 
-def behaviour(curves: LightCurves) -> dict[str, Float]:
-    """Return how each light curve varies, by name, (n,) each, NaN where a statistic does not exist."""
+def variability_features(curves: LightCurves) -> dict[str, Float]:
+    """Return variability features of light curves by name, each (n,), NaN where a statistic is undefined."""
     values, names = simple_statistics(curves)
-    found = dict(zip(names, np.where(values == MISSING, np.nan, values).T, strict=True))
-    return {name: x for name, x in found.items() if name != "median_error"}  # a circumstance
+    features = dict(zip(names, np.where(values == MISSING, np.nan, values).T, strict=True))
+    features.pop("median_error", None)  # an observing condition
+    return features
 
 
-def text_columns(table: pa.Table, most: int = 50) -> dict[str, NDArray[np.int64]]:
-    """Return the columns of text (n rows) with 2 to ``most`` different values, numbered: survey, camera, file, ..."""
+def categorical_columns(table: pa.Table, most: int = 50) -> dict[str, NDArray[np.int64]]:
+    """Return the text columns (n rows) with 2 to ``most`` different values, such as survey or camera, as numbers."""
     result = {}
     for name in table.column_names:
         column = table[name]
@@ -289,51 +293,39 @@ def text_columns(table: pa.Table, most: int = 50) -> dict[str, NDArray[np.int64]
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Return each value's number, nulls a number of their own."""
+    """Return the number of each value; null has a number of its own."""
     encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _spacings(curves: LightCurves) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the times between neighbouring observations and their offsets."""
+    """Return the time differences of neighbouring observations and their offsets."""
     step = np.diff(curves.time, prepend=np.nan)
     inside = np.ones(len(step), bool)
     inside[curves.offsets[:-1][curves.n_obs > 0]] = False
     return step[inside].astype(np.float32), ragged.select(inside, curves.offsets)
 
 
-# ---- Whether two sets of light curves are alike: classifier two-sample test, and a test of each number by ------------
-
-
-MOST = 3000  # objects of each set
-SHIFT_FOLDS, TREES, LEAF = 5, 100, 5
-GRADES = (
-    (0.55, "No shift can be seen: the scores above should carry over, as far as these inputs tell."),
-    (0.70, "A slight shift: the scores above may be somewhat off for the other set."),
-    (
-        0.90,
-        "A clear shift: the scores above don't simply carry over to the other set; label some of it and score that.",
-    ),
-    (1.01, "Nearly every object betrays its set: the scores above say next to nothing of the other set."),
-)
+# ---- shift ----------------------------------------------------------------------------------------------------------
 
 
 class FeatureShift(NamedTuple):
-    """One number in two sets."""
+    """The shift of one feature between two sets."""
 
     name: str
     distance: float  # of Kolmogorov and Smirnov, 0 to 1
-    p_value: float  # corrected by Holm for all numbers tested
+    p_value: float  # corrected by Holm for all features tested
     median: float
-    other: float  # median in the other set
+    other_median: float
     missing: float  # fraction of objects without it
     other_missing: float
 
 
-def two_sample(first: NDArray, second: NDArray, resamples: int = 500, seed: int = 0, star: Any = None) -> Estimate:
-    """Return how well a forest tells rows of one set (n, F) from the other's (m, F): area under the ROC curve.
+def two_sample_area(first: NDArray, second: NDArray, resamples: int = 500, seed: int = 0, star: Any = None) -> Estimate:
+    """Return the area under the ROC curve of a forest that tells rows of two sets apart.
 
-    Each row is asked of a forest that has not seen its star; the interval is from drawing stars, so many of each set.
+    Each row is classified by a forest that was not trained on its star; the interval is from drawing the stars of each
+    set.
 
     Parameters
     ----------
@@ -341,7 +333,7 @@ def two_sample(first: NDArray, second: NDArray, resamples: int = 500, seed: int 
     second : (m, F)
     resamples, seed : int
     star : (n + m,), optional
-        Which star each row is of, those of the first set before those of the second; by default each of its own.
+        The star of each row, those of the first set before those of the second; by default each has a star of its own.
     """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import StratifiedGroupKFold
@@ -352,29 +344,29 @@ def two_sample(first: NDArray, second: NDArray, resamples: int = 500, seed: int 
     if min(stars) < 2:
         raise ValueError(f"{stars[0]} and {stars[1]} stars: two of each set are needed to tell them apart")
     p, x = np.zeros(len(x)), np.nan_to_num(x.astype(np.float64), nan=-1e9)
-    folds = StratifiedGroupKFold(min(SHIFT_FOLDS, *stars), shuffle=True, random_state=seed)
-    for known, asked in folds.split(x, y, star):
+    folds = StratifiedGroupKFold(min(FOLDS, *stars), shuffle=True, random_state=seed)
+    for train, test in folds.split(x, y, star):
         forest = RandomForestClassifier(TREES, min_samples_leaf=LEAF, class_weight="balanced", random_state=seed)
-        forest.fit(x[known], y[known])
-        p[asked] = forest.predict_proba(x[asked]) @ forest.classes_  # of the second set, were it the only one left
+        forest.fit(x[train], y[train])
+        p[test] = forest.predict_proba(x[test]) @ forest.classes_  # right for a fold with one set only, too
     return area_under_curve(p[y == 0], p[y == 1], resamples, seed, star)
 
 
 def feature_shifts(
     first: Mapping[str, Float], second: Mapping[str, Float], star: Any = None, seed: int = 0
 ) -> list[FeatureShift]:
-    """Return how each number that both sets have differs, the most shifted first.
+    """Return the shift of each feature that both sets have, the most shifted first.
 
-    The p-value is that of the two-sided Kolmogorov-Smirnov test of the known values, corrected by Holm; NaN where a set
-    has fewer than two. The test takes numbers as independent: of each star it is given one light curve, at random.
+    The p-value is that of the two-sided Kolmogorov-Smirnov test of the finite values, corrected by Holm; NaN where a
+    set has fewer than two. The test takes values as independent, so that one random light curve of each star is used.
 
     Parameters
     ----------
     first, second : dict of (n,) and of (m,)
     star : (n + m,), optional
-        As in `two_sample`.
+        As in `two_sample_area`.
     seed : int
-        Of the choice.
+        Of the choice of light curves.
     """
     from scipy.stats import ks_2samp
 
@@ -382,33 +374,32 @@ def feature_shifts(
     if not names:
         return []
     n, m = len(first[names[0]]), len(second[names[0]])
-    here, there = (_one_each(s, seed) for s in np.split(star_numbers(star, n + m), [n]))
-    found = []
+    here, there = (_one_per_star(s, seed) for s in np.split(star_numbers(star, n + m), [n]))
+    shifts = []
     for name in names:
         a, b = first[name][here], second[name][there]
-        known = a[np.isfinite(a)], b[np.isfinite(b)]
-        some = min(map(len, known)) >= 2
-        distance, p = ks_2samp(*known, method="asymp") if some else (np.nan, np.nan)
-        middle = [float(np.median(x)) if len(x) else np.nan for x in known]
-        lacking = [1 - len(x) / max(len(y), 1) for x, y in zip(known, (a, b), strict=True)]
-        found.append(FeatureShift(name, float(distance), float(p), *middle, *lacking))
-    corrected = holm([each.p_value for each in found])
-    found = [each._replace(p_value=float(p)) for each, p in zip(found, corrected, strict=True)]
-    return sorted(found, key=lambda each: -np.nan_to_num(each.distance, nan=-1))
+        finite = a[np.isfinite(a)], b[np.isfinite(b)]
+        testable = min(map(len, finite)) >= 2
+        distance, p = ks_2samp(*finite, method="asymp") if testable else (np.nan, np.nan)
+        medians = [float(np.median(x)) if len(x) else np.nan for x in finite]
+        missing = [1 - len(x) / max(len(y), 1) for x, y in zip(finite, (a, b), strict=True)]
+        shifts.append(FeatureShift(name, float(distance), float(p), *medians, *missing))
+    corrected = holm([shift.p_value for shift in shifts])
+    shifts = [shift._replace(p_value=float(p)) for shift, p in zip(shifts, corrected, strict=True)]
+    return sorted(shifts, key=lambda shift: -np.nan_to_num(shift.distance, nan=-1))
 
 
-def _one_each(star: NDArray, seed: int) -> NDArray[np.int64]:
-    """Return one row of each star (n,), at random, in order."""
+def _one_per_star(star: NDArray, seed: int) -> NDArray[np.int64]:
+    """Return one random row of each star (n,), in order."""
     shuffled = np.random.default_rng(seed).permutation(len(star))
     return np.sort(shuffled[np.unique(star[shuffled], return_index=True)[1]])
 
 
-def in_words(area: Estimate) -> str:
-    """Return what an area under the ROC curve means for the scores of a model."""
-    low = next(k for k, (limit, _) in enumerate(GRADES) if area.value < limit)
-    return GRADES[low][1]
+def describe_shift(area: Estimate) -> str:
+    """Return the meaning of the area under the ROC curve of a shift test for the scores of a model."""
+    return next(text for limit, text in SHIFT_GRADES if area.value < limit)
 
 
-def some(n: int, seed: int = 0) -> NDArray[Any]:
-    """Return at most 3000 rows of n, at random, in order."""
-    return np.sort(np.random.default_rng(seed).permutation(n)[:MOST])
+def subsample(n: int, most: int = MOST_SHIFTED, seed: int = 0) -> Int:
+    """Return at most ``most`` random rows of n, in order."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:most])

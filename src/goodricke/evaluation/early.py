@@ -1,8 +1,8 @@
-"""How good the answers are with few observations: scores by their total number, and after each of the first steps.
+"""Scores with few observations: by the total number of observations, and after each of the first steps.
 
-The two are different questions. Becker et al. (2025, Fig. 10) sort *whole* light curves by their number of
-observations (`by_number`): short ones are other stars than long ones. Early classification is what `by_truncation`
-measures: the same stars, each light curve cut after its k-th step.
+The two answer different questions. Becker et al. (2025, Fig. 10) sort complete light curves by their number of
+observations (`score_by_number`): short ones are of other stars than long ones. `score_by_truncation` measures early
+classification: the same stars, each light curve cut after its k-th step.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 FEWEST = 20  # objects in a bin; the paper shows none with fewer
-AT = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200)
+STEPS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200)
 FIGURES = {"macro_f1": "macro F1", "accuracy": "accuracy"}
 
 
 @dataclass(frozen=True, eq=False)
-class ByNumber:
+class ScoresByNumber:
     """Scores in bins of the total number of observations, with 95 % bootstrap intervals.
 
     Parameters
@@ -70,7 +70,7 @@ class ByNumber:
 
 
 @dataclass(frozen=True, eq=False)
-class ByTruncation:
+class ScoresByTruncation:
     """Scores of n light curves cut after their k-th step, with 95 % bootstrap intervals.
 
     Parameters
@@ -100,7 +100,7 @@ class ByTruncation:
         return _table(title, {"k": self.at, "reach k": self.reached}, self)
 
 
-def by_number(
+def score_by_number(
     label: NDArray[np.integer],
     probabilities: NDArray[np.floating],
     n_obs: NDArray[np.number],
@@ -109,7 +109,7 @@ def by_number(
     fewest: int = FEWEST,
     resamples: int = 1000,
     seed: int = 0,
-) -> ByNumber:
+) -> ScoresByNumber:
     """Score whole light curves in bins of their number of observations (Becker et al. 2025, section 5.4, Fig. 10).
 
     Parameters
@@ -118,11 +118,11 @@ def by_number(
         Index of the true class.
     probabilities : (n, C)
     n_obs : (n,)
-        All observations of each object, or whatever number else they are to be sorted by.
+        Number of observations of each object, or another quantity to sort by.
     edges : (B + 1,)
         Increasing; bins are half-open. The last may be infinite.
     star : (n,), optional
-        Which star each light curve is of; by default each of its own. The bootstrap draws stars.
+        The star of each light curve; by default each has a star of its own. The bootstrap draws stars.
     fewest : int
         The smallest bin is joined to the smaller of its neighbours until none has fewer objects than this.
     resamples : int
@@ -147,22 +147,22 @@ def by_number(
     group, bins = _bin(number, coarse), len(coarse) - 1
     flat = (truth[inside], p.argmax(1)[inside], group, star_numbers(star, len(truth))[inside])
     figures = _estimates(*flat, (bins, p.shape[1]), resamples, seed)
-    return ByNumber(coarse, **_counts(number, group, bins), left_out=int((~inside).sum()), **figures)
+    return ScoresByNumber(coarse, **_counts(number, group, bins), left_out=int((~inside).sum()), **figures)
 
 
-def by_truncation(
+def score_by_truncation(
     label: NDArray[np.integer],
     offsets: NDArray[np.int64],
     step_probabilities: NDArray[np.floating],
-    at: Sequence[int] = AT,
+    at: Sequence[int] = STEPS,
     star: NDArray | Sequence | None = None,
     resamples: int = 1000,
     seed: int = 0,
-) -> ByTruncation:
-    """Score the answers after k steps: the true curve of early classification, which the paper leaves out.
+) -> ScoresByTruncation:
+    """Score the classification after k steps: the curve of early classification, which the paper leaves out.
 
-    A light curve shorter than k keeps its last answer, so every k is scored on the same objects; from the longest
-    light curve on, the scores are the final ones.
+    A light curve shorter than k counts with its last probabilities, so that every k is scored on the same objects. From
+    the longest light curve on, the scores are the final ones.
 
     Parameters
     ----------
@@ -171,12 +171,12 @@ def by_truncation(
     offsets : int64 (n + 1,)
         Object i has the steps ``offsets[i]:offsets[i + 1]``, at least one.
     step_probabilities : (M, C)
-        Class probabilities after each step, in order of time: what the network says then, before it sees the rest.
+        Class probabilities after each step, in order of time, computed from the steps so far.
     at : sequence of int (K,)
         Numbers of steps, from 1 on, increasing. A step is not an observation where a model spends the first ones of
         each band on its representation (section 5.3).
     star, resamples, seed
-        As in `by_number`.
+        As in `score_by_number`.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def by_truncation(
     answer, group = steps.argmax(1)[row].ravel(), np.tile(np.arange(k), n)
     flat = (np.repeat(truth, k), answer, group, np.repeat(star_numbers(star, n), k))
     figures = _estimates(*flat, (k, steps.shape[1]), resamples, seed)
-    return ByTruncation(cuts.astype(np.int64), n, (length[:, None] >= cuts).sum(0), **figures)
+    return ScoresByTruncation(cuts.astype(np.int64), n, (length[:, None] >= cuts).sum(0), **figures)
 
 
 def merge_bins(edges: Float, n: Int, fewest: int) -> Float:
@@ -214,7 +214,13 @@ def merge_bins(edges: Float, n: Int, fewest: int) -> Float:
 
 
 def _inside(number: NDArray, edges: Float, n: int) -> NDArray[np.bool_]:
-    """Return which objects are in some bin, (n,), or say what is wrong with numbers and edges."""
+    """Return whether each object is in a bin, (n,).
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, edges don't increase, or no object is in a bin.
+    """
     if number.shape != (n,) or edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
         raise ValueError(f"{n} objects need as many n_obs, and two or more increasing edges, not {edges}")
     inside = (number >= edges[0]) & (number < edges[-1])
@@ -224,12 +230,12 @@ def _inside(number: NDArray, edges: Float, n: int) -> NDArray[np.bool_]:
 
 
 def _bin(number: NDArray, edges: Float) -> Int:
-    """Return the half-open bin that each number is in."""
+    """Return the half-open bin of each number."""
     return np.searchsorted(edges, number, side="right") - 1
 
 
 def _counts(number: NDArray, group: Int, bins: int) -> dict[str, Any]:
-    """Return how many objects each bin has, and the fewest, median and most observations of them."""
+    """Return the number of objects in each bin, and the fewest, median and most observations of them."""
     n = np.bincount(group, minlength=bins)
     order, offsets = np.lexsort((number, group)), ragged.offsets_from_counts(n)
     sorted_number = number[order].astype(np.float64)
@@ -238,7 +244,7 @@ def _counts(number: NDArray, group: Int, bins: int) -> dict[str, Any]:
 
 
 def _check_steps(offsets: Int, steps: NDArray, at: NDArray) -> None:
-    """Say what is wrong with offsets, probabilities or numbers of steps."""
+    """Raise ValueError if offsets, probabilities or numbers of steps are wrong."""
     if steps.ndim != 2 or not len(offsets) or offsets[0] != 0 or offsets[-1] != len(steps):
         raise ValueError(f"offsets must run from 0 to the number of steps; the probabilities have shape {steps.shape}")
     if (ragged.lengths(offsets) < 1).any():
@@ -259,18 +265,18 @@ def _estimates(
     groups, count = shape
     cell = (group * count + label) * count + answer
     sums = star_sums(star, [(cell, np.ones(len(cell)))], groups * count**2)
-    whole = confusion_figures(np.asarray(sums.sum(axis=0)).reshape(groups, count, count))
+    values = confusion_figures(np.asarray(sums.sum(axis=0)).reshape(groups, count, count))
     samples = confusion_figures(bootstrap_sums(sums, resamples, seed).reshape(-1, groups, count, count))
-    bounds = intervals(whole, samples, sums, count)
-    rows = {name: zip(whole[name], *bounds[name], strict=True) for name in FIGURES}
-    return {name: tuple(Estimate(*map(float, row)) for row in each) for name, each in rows.items()}
+    bounds = intervals(values, samples, sums, count)
+    rows = {name: zip(values[name], *bounds[name], strict=True) for name in FIGURES}
+    return {name: tuple(Estimate(*map(float, row)) for row in bins) for name, bins in rows.items()}
 
 
-def _lists(curve: ByNumber | ByTruncation) -> dict[str, Any]:
+def _lists(curve: ScoresByNumber | ScoresByTruncation) -> dict[str, Any]:
     return {name: [figure.to_dict() for figure in getattr(curve, name)] for name in FIGURES}
 
 
-def _table(title: str, first: dict[str, Any], curve: ByNumber | ByTruncation) -> Table:
+def _table(title: str, first: dict[str, Any], curve: ScoresByNumber | ScoresByTruncation) -> Table:
     """Return a rich table of some columns and the figures."""
     from rich.table import Table
     from rich.text import Text

@@ -27,7 +27,7 @@ class Quartiles(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, values: ArrayLike) -> Quartiles:
+    def from_values(cls, values: ArrayLike) -> Quartiles:
         """Return those of one figure per fold (F,), linearly interpolated; NaN if one is NaN."""
         return cls(*map(float, np.percentile(np.asarray(values, np.float64), QUARTILES)))
 
@@ -103,7 +103,7 @@ class FoldSummary:
         return result
 
 
-def across_folds(scores: Sequence[Scores]) -> FoldSummary:
+def summarise_folds(scores: Sequence[Scores]) -> FoldSummary:
     """Summarise the scores of several models on one test set, as section 5 of Becker et al. (2025) does.
 
     Parameters
@@ -129,9 +129,9 @@ def across_folds(scores: Sequence[Scores]) -> FoldSummary:
         first.classes,
         len(scores),
         first.n,
-        accuracy=Quartiles.of([s.accuracy.value for s in scores]),
-        macro_recall=Quartiles.of([s.balanced_accuracy.value for s in scores]),
-        macro_f1=Quartiles.of([s.macro_f1.value for s in scores]),
+        accuracy=Quartiles.from_values([s.accuracy.value for s in scores]),
+        macro_recall=Quartiles.from_values([s.balanced_accuracy.value for s in scores]),
+        macro_f1=Quartiles.from_values([s.macro_f1.value for s in scores]),
         recall=_per_class([[figure.value for figure in s.recall] for s in scores]),
         f1=_per_class([[figure.value for figure in s.f1] for s in scores]),
         confusion=cells,
@@ -148,9 +148,9 @@ def regression_across_folds(scores: Sequence[RegressionScores]) -> dict[str, Qua
     """
     if not scores or len({s.n for s in scores}) > 1:
         raise ValueError(f"need scores on one test set, not on sets of {[s.n for s in scores]} light curves")
-    return {name: Quartiles.of([getattr(s, name).value for s in scores]) for name in FIGURES}
+    return {name: Quartiles.from_values([getattr(s, name).value for s in scores]) for name in FIGURES}
 
 
 def _per_class(values: list[list[float]]) -> tuple[Quartiles, ...]:
     """Return the quartiles of each class from the figures of each fold (F, C)."""
-    return tuple(Quartiles.of(column) for column in zip(*values, strict=True))
+    return tuple(Quartiles.from_values(column) for column in zip(*values, strict=True))

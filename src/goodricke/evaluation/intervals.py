@@ -5,7 +5,7 @@ The bootstrap resamples stars with all their light curves, because the light cur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,12 @@ class Estimate(NamedTuple):
     def to_dict(self) -> dict[str, float | None]:
         """Return the numbers by name for JSON; NaN becomes None."""
         return {name: None if np.isnan(x) else x for name, x in self._asdict().items()}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, float | None] | None) -> Estimate:
+        """Return the estimate that `to_dict` made ``record`` of; NaN for None."""
+        values = ((record or {}).get(name) for name in cls._fields)
+        return cls(*(np.nan if x is None else float(x) for x in values))
 
 
 def star_sums(star: NDArray, columns: list[tuple[NDArray[np.int64], NDArray]], width: int) -> Any:

@@ -118,14 +118,6 @@ class Scores:
             "confusion": self.confusion.tolist(),
         }
 
-    def markdown(self) -> str:
-        """Return two Markdown tables: the headline figures, and those of each class."""
-        lines = [f"{self.n.sum()} light curves of {self.stars} stars; 95 % intervals from resampling stars.", ""]
-        lines += ["| score | value |", "|---|---|"]
-        lines += [f"| {text} | {self.headline[name]} |" for name, text in HEADLINE.items()]
-        lines += ["", "| class | right | recall | precision | F1 |", "|---|---|---|---|---|"]
-        return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in self._rows()]) + "\n"
-
     def table(self) -> Table:
         """Return the scores as a rich table for the terminal."""
         from rich.table import Table

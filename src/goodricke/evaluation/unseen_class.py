@@ -24,8 +24,7 @@ from goodricke.data.json import dumps
 from goodricke.evaluation.intervals import Estimate, proportion
 from goodricke.evaluation.scores import area_under_curve
 from goodricke.models.bundle import BundleConfig, Model, resolve_device
-from goodricke.models.output import NetworkOutput
-from goodricke.preprocess import MultibandConfig, Prepared, Steps
+from goodricke.preprocess import Prepared, Steps
 from goodricke.training.baselines.features import simple_statistics
 from goodricke.training.baselines.forest import features_if_installed
 from goodricke.training.calibrate import network_output, reference_objects
@@ -49,6 +48,7 @@ TITLES = {
 }
 
 Float = NDArray[np.floating]
+Int = NDArray[np.int64]
 
 
 def detect_unseen_classes(
@@ -79,8 +79,7 @@ def detect_unseen_classes(
     """
     console, torch_device = console or Console(), resolve_device(device)
     recipe.run.mkdir(parents=True, exist_ok=True)
-    told = recipe.preprocessing.columns if isinstance(recipe.preprocessing, MultibandConfig) else ()
-    data = read_labelled(recipe.data, told)
+    data = read_labelled(recipe.data, recipe.preprocessing.columns)
     _check(classes, data.classes)
     recipe = resolved(recipe, data.curves, None)
     prepared = prepare_once(recipe, data.curves, console)
@@ -144,35 +143,39 @@ def _evaluate_without(
     label = np.maximum(data.label - (data.label > unseen), 0)  # those of the unseen class are not used
     data = data._replace(label=label, classes=classes)
     network = build_network(recipe, classes, (), None).to(device)
-    fit_network(recipe, network, None, prepared, data, (), kept, console)
-    about = {"name": recipe.name, "family": recipe.preprocessing.family, "preprocessing": recipe.preprocessing}
-    config = BundleConfig(classes=classes, network=network.config.model_dump(), **about)
+    fit_network(recipe, network, None, prepared, data, (), others, console)
+    config = BundleConfig(
+        name=recipe.name,
+        family=recipe.preprocessing.family,
+        classes=classes,
+        network=network.config.model_dump(),
+        preprocessing=recipe.preprocessing,
+    )
     model = Model(config, network.eval())
     novel = np.setdiff1d(np.concatenate(list(parts.values())), np.concatenate(list(others.values())))
     scores = _novelty_scores(model, prepared, data, others, novel, features)
     result = {kind: _detection(*values) for kind, values in scores}
-    answers = network_output(model, prepared, others[TEST])
-    accuracy = proportion(answers.logits.argmax(1) == label[others[TEST]])
+    test = network_output(model, prepared, others[TEST])
+    accuracy = proportion(test.logits.argmax(1) == label[others[TEST]])
     return {"objects": len(novel), "accuracy_of_the_others": accuracy.to_dict(), "scores": result}
 
 
 def _novelty_scores(
-    model: Model, prepared: Prepared, data: Labelled, others: Parts, novel: NDArray[np.int64], features: Float
+    model: Model, prepared: Prepared, data: Labelled, others: Parts, novel: Int, features: Float
 ) -> Iterator[tuple[str, tuple[Float, Float, Float]]]:
     """Yield each score of novelty for validation, held-out and novel objects."""
     from sklearn.ensemble import IsolationForest
 
-    asked: list[NetworkOutput] = [
-        network_output(model, prepared, rows) for rows in (others[VALIDATION], others[TEST], novel)
-    ]
-    few = reference_objects(others[TRAIN])
-    known = network_output(model, prepared, few)
+    groups = (others[VALIDATION], others[TEST], novel)
+    outputs = [network_output(model, prepared, rows) for rows in groups]
+    reference = reference_objects(others[TRAIN])
+    training = network_output(model, prepared, reference)
     for kind in KINDS:
-        detector = fit_detector(kind, known.features, known.logits, data.label[few])
-        validation, test, new = (detector.score(x.features, x.logits) for x in asked)
+        detector = fit_detector(kind, training.features, training.logits, data.label[reference])
+        validation, test, new = (detector.score(x.features, x.logits) for x in outputs)
         yield kind, (validation, test, new)
     forest = IsolationForest(n_estimators=TREES, random_state=0).fit(features[others[TRAIN]])
-    validation, test, new = (-forest.score_samples(features[r]) for r in (others[VALIDATION], others[TEST], novel))
+    validation, test, new = (-forest.score_samples(features[rows]) for rows in groups)
     yield "isolation_forest", (validation, test, new)
 
 

@@ -1,9 +1,4 @@
-"""Figures of objects and of a classifier's scores, as PNG or whatever the file's suffix names.
-
-Precision-recall curves, and purity and completeness against the threshold, a panel for each class.
-
-Reliability diagrams: of several models, and of each class.
-"""
+"""Figures of a classifier: confusion matrices, reliability diagrams, purity and completeness, training history."""
 
 from __future__ import annotations
 
@@ -14,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.data.lightcurves import LightCurves
-from goodricke.data.predictions import Predictions, Status
 from goodricke.evaluation.calibration_scores import Reliability, reliability
 from goodricke.evaluation.figures.style import (
     ACCENT,
@@ -23,106 +16,21 @@ from goodricke.evaluation.figures.style import (
     GREY,
     canvas,
     canvas_legend,
-    draw_folded,
-    draw_light_curve,
-    draw_periodogram,
-    draw_probabilities,
-    figure_name,
-    in_days,
+    despine,
     panels,
-    say,
     shorten,
-    spectrum_of,
-    thin,
+    write_note,
 )
 from goodricke.evaluation.folds import FoldSummary, Quartiles
 from goodricke.evaluation.scores import Scores, ThresholdCurve
-from goodricke.preprocess.cleaning import finite_points
-
-__all__ = [
-    "figure_name",
-    "plot_confusion",
-    "plot_fold_confusion",
-    "plot_history",
-    "plot_object",
-    "plot_overview",
-    "plot_reliability",
-]
 
 WIDTH = 10.0  # inches: 1200 pixels
-LONGEST_FOLDED = 20.0  # days; slower variables are recognised unfolded
-MOST_SHOWN, ACROSS = 12, 4
-
-
-def plot_object(curve: LightCurves, predictions: Predictions, path: str | Path) -> None:
-    """Draw one object: light curve, periodogram, light curve folded on the highest peak, class probabilities.
-
-    Nothing is detrended or clipped; observations that are not finite are left out. Whatever is missing is said in
-    its panel: an object without a single observation gets a figure too.
-
-    Parameters
-    ----------
-    curve : LightCurves
-        Of one object, in magnitudes or flux.
-    predictions : Predictions
-        One row; unless its status is OK, the status and its meaning stand in place of the probabilities.
-    path : path
-        See `figure_name` for a safe name.
-
-    Raises
-    ------
-    ValueError
-        If there is not exactly one light curve and one prediction.
-    """
-    if len(curve) != 1 or len(predictions) != 1:
-        raise ValueError(f"one light curve and one prediction make a figure, not {len(curve)} and {len(predictions)}")
-    spectrum = spectrum_of(curve)
-    with canvas(path, WIDTH, 6) as figure:
-        grid = figure.add_gridspec(2, 3)
-        figure.suptitle(f"{shorten(curve.ids[0])}:  {_verdict(predictions, 0)}", parse_math=False, fontsize=12)
-        draw_light_curve(figure.add_subplot(grid[0, :]), curve)
-        draw_periodogram(figure.add_subplot(grid[1, 0]), spectrum)
-        draw_folded(figure.add_subplot(grid[1, 1]), curve, spectrum.best if spectrum else None)
-        draw_probabilities(figure.add_subplot(grid[1, 2]), predictions)
-
-
-def plot_overview(curves: LightCurves, predictions: Predictions, path: str | Path) -> None:
-    """Draw the first 12 light curves in a grid, each with its class and probability.
-
-    They are folded on the highest peak of the periodogram, two cycles; those slower than 20 d, or without a period,
-    are shown against time.
-
-    Parameters
-    ----------
-    curves : LightCurves (n,)
-    predictions : Predictions (n rows)
-        In the same order.
-    path : path
-
-    Raises
-    ------
-    ValueError
-        If the numbers differ or there is nothing to show.
-    """
-    if len(curves) != len(predictions) or not len(curves):
-        raise ValueError(f"{len(curves)} light curves and {len(predictions)} predictions: need as many, at least one")
-    shown = min(len(curves), MOST_SHOWN)
-    rows = -(-shown // ACROSS)
-    with canvas(path, WIDTH, 2.3 * rows) as figure:
-        for i in range(shown):
-            axes = figure.add_subplot(rows, ACROSS, i + 1)
-            where = _overview_panel(axes, curves[i])
-            title = f"{shorten(curves.ids[i], 22)}, {where}\n{_verdict(predictions, i)}"
-            axes.set_title(title, parse_math=False, fontsize=8.5)
-            axes.set(xlabel="", ylabel="")
-            if legend := axes.get_legend():
-                legend.remove()
-            axes.tick_params(labelsize=7)
-            axes.locator_params(axis="x", nbins=3)
+STEP = 0.008  # between the marks of two models in one bin
+Curves = Mapping[str, Mapping[str, ThresholdCurve]]  # by class, then by model
 
 
 def plot_confusion(scores: Scores, path: str | Path) -> None:
-    """Draw the confusion matrix: how many percent of each true class (row) got each answer, and how many those are."""
+    """Draw the confusion matrix: percent of each true class (row) by most probable class, and numbers of objects."""
     share = 100 * scores.confusion / np.maximum(scores.n, 1)[:, None]
 
     def text(i: int, j: int) -> str:
@@ -137,8 +45,8 @@ def plot_confusion(scores: Scores, path: str | Path) -> None:
 def plot_fold_confusion(summary: FoldSummary, path: str | Path) -> None:
     """Draw the confusion matrix of several models on one test set, as Figs. 5-7 of Becker et al. (2025).
 
-    Each cell tells how many percent of the true class (row) got the answer: the median over the models, with the 25th
-    percentile as its subscript and the 75th as its superscript. Cells whose 75th percentile rounds to 0 stay blank.
+    Each cell has the percentage of the true class (row) with the answer (column): the median over the models, with the
+    25th percentile as its subscript and the 75th as its superscript. Cells whose 75th percentile rounds to 0 are blank.
     """
     share = 100 * np.nan_to_num(summary.confusion)
 
@@ -163,13 +71,13 @@ def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> No
     path : path
     """
     with canvas(path, WIDTH, 3.6) as figure:
-        left, right = (thin(axes) for axes in figure.subplots(1, 2))
+        left, right = (despine(axes) for axes in figure.subplots(1, 2))
         _lines(left, history, {"loss": "training loss", "validation_loss": "validation loss"})
         _lines(right, history, {"accuracy": "accuracy", "macro_recall": "macro recall"})
 
 
 def plot_reliability(label: NDArray[np.integer], probabilities: NDArray[np.floating], path: str | Path) -> None:
-    """Draw how often answers of a given confidence are right, with 95 % Wilson intervals, and how many there are.
+    """Draw the fraction of right answers against their probability, with 95 % Wilson intervals, and their numbers.
 
     Parameters
     ----------
@@ -180,15 +88,15 @@ def plot_reliability(label: NDArray[np.integer], probabilities: NDArray[np.float
     """
     label, probabilities = np.asarray(label), np.asarray(probabilities, np.float64)
     with canvas(path, 5, 5.6) as figure:
-        upper, lower = (thin(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
+        upper, lower = (despine(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
         upper.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls="--")
         upper.set(ylabel="fraction right", xlim=(0, 1), ylim=(0, 1.02), title="no classified object")
         lower.set(xlabel="probability of the most probable class", ylabel="objects")
         if len(label):
-            found = reliability(probabilities, label)
-            upper.set_title(f"expected calibration error {found.error:.3f}")
-            draw_reliability(upper, found)
-            lower.bar((found.edges[:-1] + found.edges[1:]) / 2, found.n, 0.9 / len(found.n), color=ACCENT)
+            curve = reliability(probabilities, label)
+            upper.set_title(f"expected calibration error {curve.error:.3f}")
+            draw_reliability(upper, curve)
+            lower.bar((curve.edges[:-1] + curve.edges[1:]) / 2, curve.n, 0.9 / len(curve.n), color=ACCENT)
 
 
 def _matrix(
@@ -222,26 +130,6 @@ def _quartiles(q: Quartiles) -> str:
     return f"{q.median:.3f} ({q.low:.3f}\u2013{q.high:.3f})"
 
 
-def _overview_panel(axes: Any, curve: LightCurves) -> str:
-    """Draw one light curve of the overview; return how."""
-    spectrum = spectrum_of(curve)
-    if spectrum is None or spectrum.best > LONGEST_FOLDED:
-        draw_light_curve(axes, curve)
-        time = finite_points(curve).time
-        return f"{np.ptp(time):.0f} d" if len(time) else "no observation"
-    draw_folded(axes, curve, spectrum.best)
-    return f"P = {in_days(spectrum.best)}"
-
-
-def _verdict(predictions: Predictions, row: int) -> str:
-    """Return class and probability of one object, or its status."""
-    status = str(predictions.column("status")[row])
-    if status != Status.OK:
-        return status
-    name, p = predictions.column("class")[row], float(predictions.column("p_max")[row])
-    return f"{shorten(str(name), 24)}, p = {p:.2f}"
-
-
 def _lines(axes: Any, history: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> None:
     """Draw figures of the history against the epoch, the best epoch marked."""
     for colour, (key, text) in zip(COLOURS, names.items(), strict=False):
@@ -249,7 +137,7 @@ def _lines(axes: Any, history: Sequence[Mapping[str, float]], names: Mapping[str
         if points:
             axes.plot(*zip(*points, strict=True), color=colour, lw=1.2, marker="o", ms=2.5, label=text)
     if not axes.lines:
-        say(axes, "nothing recorded")
+        write_note(axes, "nothing recorded")
         return
     rated = [(row["score"], row.get("epoch", i)) for i, row in enumerate(history) if "score" in row]
     if rated:
@@ -259,19 +147,13 @@ def _lines(axes: Any, history: Sequence[Mapping[str, float]], names: Mapping[str
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-# ---- Precision-recall curves, and purity and completeness against the threshold, a panel for each class --------------
-
-
-Curves = Mapping[str, Mapping[str, ThresholdCurve]]  # by class, then by model
-
-
 def plot_precision_recall(classes: Curves, path: Path) -> None:
     """Draw purity against completeness as the threshold falls, with the purity's 95 % interval, model by model."""
     with panels(path, list(classes), 2.3) as grid:
-        for axes, each in zip(grid, classes.values(), strict=True):
-            for colour, curve in zip(COLOURS, each.values(), strict=False):
-                some = np.isfinite(curve.purity[0])
-                x, (y, low, high) = curve.completeness[0][some], curve.purity[:, some]
+        for axes, models in zip(grid, classes.values(), strict=True):
+            for colour, curve in zip(COLOURS, models.values(), strict=False):
+                defined = np.isfinite(curve.purity[0])
+                x, (y, low, high) = curve.completeness[0][defined], curve.purity[:, defined]
                 axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
                 axes.plot(x, y, color=colour, lw=1.3)
             axes.set(xlim=(0, 1.01), ylim=(0, 1.03))
@@ -294,42 +176,36 @@ def plot_purity_completeness(classes: Mapping[str, ThresholdCurve], path: Path) 
         canvas_legend(grid[0], ["purity", "completeness"], ("-", "--"))
 
 
-# ---- Reliability diagrams: of several models, and of each class ------------------------------------------------------
-
-
-STEP = 0.008  # between the marks of two models in one bin
-
-
-def draw_reliability(axes: Any, found: Reliability, colour: str = ACCENT, shift: float = 0.0, **look: Any) -> None:
-    """Draw how often forecasts come true in each bin, with 95 % Wilson intervals."""
-    some = found.n > 0
-    x, y = found.forecast[some], found.rate[some]
-    spread = [y - found.low[some], found.high[some] - y]
-    axes.errorbar(x + shift, y, spread, fmt="o", ms=4, color=colour, elinewidth=0.8, **look)
+def draw_reliability(axes: Any, curve: Reliability, colour: str = ACCENT, shift: float = 0.0, **style: Any) -> None:
+    """Draw the fraction of forecasts that come true in each bin, with 95 % Wilson intervals."""
+    filled = curve.n > 0
+    x, y = curve.forecast[filled], curve.rate[filled]
+    spread = [y - curve.low[filled], curve.high[filled] - y]
+    axes.errorbar(x + shift, y, spread, fmt="o", ms=4, color=colour, elinewidth=0.8, **style)
 
 
 def plot_reliabilities(models: Mapping[str, Reliability], path: Path) -> None:
-    """Draw the reliability of the answers of several models, and below how many answers each bin holds."""
+    """Draw the reliability of the answers of several models, and below the number of answers in each bin."""
     with canvas(path, 5.4, 5.6) as figure:
-        upper, lower = (thin(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
+        upper, lower = (despine(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
         _diagonal(upper)
         upper.set(ylabel="fraction right")
         lower.set(xlabel="probability of the most probable class", ylabel="objects", yscale="log")
-        for k, (colour, (name, found)) in enumerate(zip(COLOURS, models.items(), strict=False)):
+        for k, (colour, (name, curve)) in enumerate(zip(COLOURS, models.items(), strict=False)):
             shift = STEP * (k - (min(len(models), len(COLOURS)) - 1) / 2)
-            draw_reliability(upper, found, colour, shift, label=shorten(name, 24))
-            lower.stairs(found.n, found.edges, color=colour, lw=1.2)
+            draw_reliability(upper, curve, colour, shift, label=shorten(name, 24))
+            lower.stairs(curve.n, curve.edges, color=colour, lw=1.2)
         if len(models) > 1:
             upper.legend(loc="upper left")
 
 
 def plot_class_reliabilities(classes: Mapping[str, Mapping[str, Reliability]], path: Path) -> None:
-    """Draw a panel for each class: how often objects are of it that get so much probability of it, model by model."""
+    """Draw a panel for each class: the fraction of objects of the class against its probability, model by model."""
     with panels(path, list(classes), 2.3) as grid:
-        for axes, each in zip(grid, classes.values(), strict=True):
+        for axes, models in zip(grid, classes.values(), strict=True):
             _diagonal(axes)
-            for k, (colour, found) in enumerate(zip(COLOURS, each.values(), strict=False)):
-                draw_reliability(axes, found, colour, STEP * k)
+            for k, (colour, curve) in enumerate(zip(COLOURS, models.values(), strict=False)):
+                draw_reliability(axes, curve, colour, STEP * k)
         grid[0].set(xlabel="probability of the class", ylabel="fraction of it")
 
 

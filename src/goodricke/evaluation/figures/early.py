@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.evaluation.early import FIGURES, ByNumber, ByTruncation
+from goodricke.evaluation.early import FIGURES, ScoresByNumber, ScoresByTruncation
+from goodricke.evaluation.figures.objects import draw_light_curve
 from goodricke.evaluation.figures.style import (
     COLOURS,
     GREY,
     PALE,
     canvas,
     count_axis,
-    draw_light_curve,
+    despine,
     label_ends,
-    say,
     shorten,
-    thin,
+    write_note,
 )
 from goodricke.evaluation.intervals import Estimate
 
@@ -34,12 +34,12 @@ WIDE = 20  # ratio of numbers from which on an axis is logarithmic
 APART = 5.0  # points between the marks of two models in one bin
 
 
-def plot_early(curves: Mapping[str, ByTruncation], path: str | Path, figure_of_merit: str = "macro_f1") -> None:
+def plot_early(curves: Mapping[str, ScoresByTruncation], path: str | Path, figure_of_merit: str = "macro_f1") -> None:
     """Draw the score after k steps with its 95 % interval, and below how many light curves have so many steps.
 
     Parameters
     ----------
-    curves : dict of ByTruncation
+    curves : dict of ScoresByTruncation
         By the name of the model; seven at most are told apart by colour.
     path : path
     figure_of_merit : str
@@ -58,7 +58,7 @@ def plot_early(curves: Mapping[str, ByTruncation], path: str | Path, figure_of_m
         lower.set(xlabel="light curve cut after k steps", ylabel="% that\nreach k", ylim=(0, 105))
 
 
-def plot_by_number(curves: Mapping[str, ByNumber], path: str | Path, figure_of_merit: str = "macro_f1") -> None:
+def plot_by_number(curves: Mapping[str, ScoresByNumber], path: str | Path, figure_of_merit: str = "macro_f1") -> None:
     """Draw the score by the total number of observations, as Fig. 10 of Becker et al. (2025), with 95 % intervals.
 
     A bar spans each bin, its mark stands at the median number of observations; below is how many objects the bins of
@@ -66,7 +66,7 @@ def plot_by_number(curves: Mapping[str, ByNumber], path: str | Path, figure_of_m
 
     Parameters
     ----------
-    curves : dict of ByNumber
+    curves : dict of ScoresByNumber
         By the name of the model; seven at most are told apart by colour.
     path : path
     figure_of_merit : str
@@ -123,9 +123,9 @@ def plot_probability_history(
             draw_light_curve(panels[0], curve)
             panels[0].set_title(shorten(curve.ids[0]), parse_math=False, loc="left")
         if not len(t):
-            say(panels[-1], "no step: too few observations for an answer")
+            write_note(panels[-1], "no step: too few observations for an answer")
             return
-        axes = thin(panels[-1])
+        axes = despine(panels[-1])
         seen = t if curve is None else np.append(t, curve.time[np.isfinite(curve.time)])
         margin = 0.02 * np.ptp(seen) or 0.5
         axes.set(xlim=(seen.min() - margin, seen.max() + margin), ylim=(-0.02, 1.02))
@@ -156,7 +156,7 @@ def _two_panels(curves: Mapping[str, Any], path: str | Path, figure_of_merit: st
         raise ValueError(f"no figure of merit {figure_of_merit!r}: choose {' or '.join(FIGURES)}")
     figures = [getattr(curve, figure_of_merit) for curve in curves.values()]
     with canvas(path, WIDTH, 4.8) as figure:
-        upper, lower = (thin(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
+        upper, lower = (despine(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
         yield upper, lower
         upper.set_ylabel(FIGURES[figure_of_merit])
         _limits(upper, np.concatenate(figures))
@@ -179,7 +179,7 @@ def _draw_history(axes: Any, time: NDArray, p: NDArray, classes: Sequence[str], 
     label_ends(axes, [(float(y[-1]), f"{y[-1]:.2f}  {name}", colour) for name, y, colour in lines])
 
 
-def _draw_bins(axes: Any, curve: ByNumber, figure_of_merit: str, colour: str, shift: float) -> None:
+def _draw_bins(axes: Any, curve: ScoresByNumber, figure_of_merit: str, colour: str, shift: float) -> None:
     """Draw bars and error bars of one model, its marks shifted by some points against those of the others."""
     from matplotlib.transforms import ScaledTranslation
 
@@ -191,7 +191,7 @@ def _draw_bins(axes: Any, curve: ByNumber, figure_of_merit: str, colour: str, sh
     axes.errorbar(curve.median, value, spread, fmt="o", ms=4, color=colour, elinewidth=1, transform=moved)
 
 
-def _drawn(curve: ByNumber) -> tuple[NDArray, NDArray]:
+def _drawn(curve: ScoresByNumber) -> tuple[NDArray, NDArray]:
     """Return from where to where each bin is drawn: its edges, but not beyond all objects' numbers."""
     return np.maximum(curve.edges[:-1], curve.fewest[0] - 0.5), np.minimum(curve.edges[1:], curve.most[-1] + 0.5)
 
@@ -199,7 +199,7 @@ def _drawn(curve: ByNumber) -> tuple[NDArray, NDArray]:
 def _checked_history(
     time: ArrayLike, probabilities: ArrayLike, classes: Sequence[str], curve: LightCurves | None, truth: str | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return times (M,) and probabilities (M, C), or say what is wrong."""
+    """Return times (M,) and probabilities (M, C), or write_note what is wrong."""
     t, p = np.asarray(time, np.float64), np.asarray(probabilities, np.float64)
     if p.shape != (len(t), len(classes)):
         raise ValueError(f"{len(t)} steps and {len(classes)} classes need probabilities of that shape, not {p.shape}")

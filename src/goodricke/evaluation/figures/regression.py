@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from goodricke.evaluation.figures.style import ACCENT, COLOURS, canvas, count_axis, thin
+from goodricke.evaluation.figures.style import ACCENT, COLOURS, canvas, count_axis, despine
 from goodricke.evaluation.regression import RegressionScores, score_regression
 
 Float = NDArray[np.float64]
@@ -46,7 +46,7 @@ def plot_regression(
     log = bool(x.min() > 0 and x.max() > WIDE * x.min())
     limits, in_unit = _range(x, log), f" [{unit}]" if unit else ""
     with canvas(path, 5.2, 6.6) as figure:
-        upper, lower = (thin(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(3, 1)))
+        upper, lower = (despine(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(3, 1)))
         _cloud(upper, x, y, limits, limits, ("log", "log") if log else ("linear", "linear"))
         upper.plot(limits, limits, color=COLOURS[1], lw=0.8)
         _residuals(lower, x, y, limits, log)

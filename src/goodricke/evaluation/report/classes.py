@@ -1,9 +1,4 @@
-"""Sections on the classes: who is taken for whom, and how pure and complete each one comes out.
-
-The section on the worst mistakes: the answers that were wrong with the highest probability, as light curves.
-
-The section on several models: which is better on the same objects, by tests in pairs.
-"""
+"""Sections on the classes: comparison of models, confusion matrix, purity and completeness, and the worst mistakes."""
 
 from __future__ import annotations
 
@@ -14,20 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.assess import Assessment
+from goodricke.evaluation.assessment import Assessment
 from goodricke.evaluation.figures.classes import plot_confusion, plot_precision_recall, plot_purity_completeness
-from goodricke.evaluation.figures.conditions import plot_mistakes
-from goodricke.evaluation.figures.style import figure_name, spectrum_of
+from goodricke.evaluation.figures.objects import compute_periodogram, plot_mistakes
+from goodricke.evaluation.figures.style import figure_name
 from goodricke.evaluation.intervals import holm
 from goodricke.evaluation.page import Section
 from goodricke.evaluation.scores import Comparison, ThresholdCurve, compare, threshold_curve
 
-PURE = (0.9, 0.95, 0.99)
-FEW = 20  # members of a class below which its figures are hardly worth printing
+PURITIES = (0.9, 0.95, 0.99)
+FEW = 20  # members of a class below which its scores say little
+MISTAKES = 8  # shown
+LEVEL = 0.05  # of significance
+FEWEST_STARS = 6  # of fewer not even all on one side are significant: 2 / 2^5 is above the level
 
 
-def confusion(result: Assessment, folder: Path) -> Section:
-    """Return each model's confusion matrix."""
+# ---- the classes ----------------------------------------------------------------------------------------------------
+
+
+def confusion_section(result: Assessment, folder: Path) -> Section:
+    """Return the confusion matrix of each model."""
     pictures, data = {}, {}
     for name, scores in result.scores.items():
         path = folder / f"confusion_{figure_name(name).removesuffix('.png')}.svg"
@@ -39,14 +40,14 @@ def confusion(result: Assessment, folder: Path) -> Section:
     return Section(
         "Confusion matrix",
         "pairs that are taken for each other both ways: classes that nature or the sampling makes alike.",
-        "one class that swallows all others: it is common in training, or the probabilities are not balanced.",
+        "one class that swallows all others: it is common in training, or the class weights are wrong.",
         pictures,
         notes=[note for name in result.scores for note in _confused(result, name)],
         data=data,
     )
 
 
-def per_class(result: Assessment, folder: Path) -> Section:
+def class_section(result: Assessment, folder: Path) -> Section:
     """Return precision, recall and F1 of each class, and how they change with the threshold."""
     curves = _curves(result)
     shown = {c: each for c, each in curves.items() if each}
@@ -55,12 +56,12 @@ def per_class(result: Assessment, folder: Path) -> Section:
         path = folder / "precision_recall.svg"
         plot_precision_recall(shown, path)
         pictures["Precision-recall curves; bands are 95 % intervals of the purity"] = path
-    for name in result.answered if shown else ():
+    for name in result.models if shown else ():
         path = folder / f"purity_{figure_name(name).removesuffix('.png')}.svg"
         plot_purity_completeness({c: each[name] for c, each in shown.items()}, path)
         pictures[f"{name}: purity and completeness of all objects above a threshold of the class's probability"] = path
-    tables = {f"{name}, by class": _rows(result, name, curves) for name in result.answered}
-    tables |= {f"{name}, completeness of samples of a given purity": _pure(name, shown) for name in result.answered}
+    tables = {f"{name}, by class": _rows(result, name, curves) for name in result.models}
+    tables |= {f"{name}, completeness of samples of a given purity": _pure(name, shown) for name in result.models}
     few = [
         c
         for c, n in zip(result.classes, np.bincount(result.label, minlength=len(result.classes)), strict=True)
@@ -68,7 +69,7 @@ def per_class(result: Assessment, folder: Path) -> Section:
     ]
     return Section(
         "Classes",
-        "the threshold at which a class is pure enough for its use, and how many of its members are left there. "
+        "the threshold at which a class is pure enough for its use, and how many of its members are above it. "
         "Purity holds for the class shares among these objects: rarer in the sky, a class comes out less pure.",
         "a curve that falls at high thresholds: objects of other classes that the model is sure of.",
         pictures,
@@ -80,7 +81,7 @@ def per_class(result: Assessment, folder: Path) -> Section:
 
 def _curves(result: Assessment) -> dict[str, dict[str, ThresholdCurve]]:
     """Return the threshold curves by class and model, none for a class without an object."""
-    star = result.sample.star[result.rows]
+    star = result.star
     return {
         c: {
             name: threshold_curve(p[:, k], result.label == k, star)
@@ -108,7 +109,7 @@ def _pure(name: str, curves: dict[str, dict[str, ThresholdCurve]]) -> list[dict[
     rows = []
     for c, each in curves.items():
         row: dict[str, Any] = {"class": c}
-        for pure in PURE:
+        for pure in PURITIES:
             threshold, complete = each[name].best_completeness(pure)
             row |= {f"{100 * pure:g} % pure: threshold": threshold, f"{100 * pure:g} % pure: complete": complete}
         rows.append(row)
@@ -122,29 +123,28 @@ def _confused(result: Assessment, name: str, most: int = 3) -> list[str]:
     order = np.argsort(-matrix, axis=None, kind="stable")[:most]
     pairs = [(*np.unravel_index(at, matrix.shape), matrix.flat[at]) for at in order if matrix.flat[at]]
     n = result.scores[name].n
-    told = [f"{result.classes[i]} taken for {result.classes[j]} ({count:,} of {n[i]:,})" for i, j, count in pairs]
-    return [f"{name}, most often: {'; '.join(told)}."] if told else [f"{name} makes no mistake here."]
+    text = [f"{result.classes[i]} taken for {result.classes[j]} ({count:,} of {n[i]:,})" for i, j, count in pairs]
+    return [f"{name}, most often: {'; '.join(text)}."] if text else [f"{name} makes no mistake here."]
 
 
-# ---- The section on the worst mistakes: the answers that were wrong with the highest probability, as ligh ------------
+# ---- the worst mistakes ---------------------------------------------------------------------------------------------
 
 
-SHOWN = 8
-
-
-def mistakes(result: Assessment, folder: Path) -> Section:
+def mistakes_section(result: Assessment, folder: Path) -> Section:
     """Return the most confident wrong answers of each model."""
     pictures, tables, notes = {}, {}, []
-    for name in result.answered:
-        worst = worst_rows(result, name)
+    for name in result.models:
+        worst = worst_mistakes(result, name)
         wrong = int((result.probabilities[name].argmax(1) != result.label).sum())
-        notes.append(f"{name}: {wrong:,} of {len(result.rows):,} wrong, {_sure(result, name):,} of them above 0.9.")
+        notes.append(
+            f"{name}: {wrong:,} of {len(result.rows):,} wrong, {_count_confident(result, name):,} of them above 0.9."
+        )
         if not len(worst):
             continue
         path = folder / f"mistakes_{figure_name(name)}"
         rows = [_row(result, name, i) for i in worst]
-        verdicts = [f"is {r['true class']}, said {r['answer']}, p = {r['probability']:.2f}" for r in rows]
-        plot_mistakes(result.sample.curves[result.rows[worst]], verdicts, path)
+        captions = [f"is {r['true class']}, not {r['answer']}, p = {r['probability']:.2f}" for r in rows]
+        plot_mistakes(result.curves[worst], captions, path)
         pictures[f"{name}: the most confident mistakes, against time and folded on the highest peak"] = path
         tables[f"The most confident mistakes of {name}"] = rows
     return Section(
@@ -158,21 +158,21 @@ def mistakes(result: Assessment, folder: Path) -> Section:
     )
 
 
-def worst_rows(result: Assessment, name: str) -> NDArray[np.int64]:
-    """Return which of the scored objects a model got wrong with the highest probability, the worst first."""
+def worst_mistakes(result: Assessment, name: str) -> NDArray[np.int64]:
+    """Return the rows of the scored objects that are wrong with the highest probability, the worst first."""
     p = result.probabilities[name]
     wrong = np.flatnonzero(p.argmax(1) != result.label)
-    return wrong[np.argsort(-p[wrong].max(1), kind="stable")][:SHOWN]
+    return wrong[np.argsort(-p[wrong].max(1), kind="stable")][:MISTAKES]
 
 
-def _sure(result: Assessment, name: str) -> int:
+def _count_confident(result: Assessment, name: str) -> int:
     p = result.probabilities[name]
     return int(((p.argmax(1) != result.label) & (p.max(1) > 0.9)).sum())
 
 
 def _row(result: Assessment, name: str, i: int) -> dict[str, Any]:
     p, curve = result.probabilities[name][i], result.sample.curves[result.rows[i]]
-    spectrum = spectrum_of(curve)
+    spectrum = compute_periodogram(curve)
     return {
         "object": curve.ids[0],
         "true class": result.classes[result.label[i]],
@@ -184,32 +184,28 @@ def _row(result: Assessment, name: str, i: int) -> dict[str, Any]:
     }
 
 
-# ---- The section on several models: which is better on the same objects, by tests in pairs ---------------------------
+# ---- comparison of models -------------------------------------------------------------------------------------------
 
 
-LEVEL = 0.05
-FEWEST = 6  # stars, of fewer not even all on one side are significant: 2 / 2^5 is above the level
-
-
-def rivals(result: Assessment) -> Section:
-    """Return the differences of all pairs of models with intervals, and tests corrected for their number."""
-    star = result.sample.star[result.rows]
+def comparison_section(result: Assessment) -> Section:
+    """Return the differences of all pairs of models with intervals, and corrected p-values."""
+    star = result.star
     stars = len(np.unique(star))
     pairs = {
         (a, b): compare(result.label, result.probabilities[a], result.probabilities[b], star)
-        for a, b in combinations(result.answered, 2)
+        for a, b in combinations(result.models, 2)
     }
     corrected = holm([c.p_value for c in pairs.values()])
-    rows = [_rival_row(*pair, c, float(p)) for (pair, c), p in zip(pairs.items(), corrected, strict=True)]
+    rows = [_comparison_row(*pair, c, float(p)) for (pair, c), p in zip(pairs.items(), corrected, strict=True)]
     several = stars < len(star)
     notes = [
-        _in_words(*pair, c, _stars_differ(c, stars) if several else bool(p < LEVEL))
+        _describe(*pair, c, _is_different(c, stars) if several else bool(p < LEVEL))
         for (pair, c), p in zip(pairs.items(), corrected, strict=True)
     ]
     if several:
         notes.append(
-            f"Judged by the intervals, which draw the {stars:,} stars ({FEWEST} are needed): McNemar's test takes the "
-            f"{len(star):,} light curves as independent, and its p-values may be far too small here."
+            f"Judged by the intervals, which draw the {stars:,} stars ({FEWEST_STARS} are needed): McNemar's test "
+            f"takes the {len(star):,} light curves as independent, and its p-values may be far too small here."
         )
     else:
         notes.append(f"Judged by McNemar's test at {LEVEL:g}, as each light curve is of another star.")
@@ -217,7 +213,7 @@ def rivals(result: Assessment) -> Section:
         notes.append(f"{len(pairs)} pairs: p-values are corrected by Holm, intervals are those of each pair alone.")
     return Section(
         "Comparison",
-        "differences on the same objects, second less first: an interval without 0 is a difference at 95 %. "
+        "differences on the same objects, second minus first: an interval without 0 is a difference at 95 %. "
         "McNemar's exact test asks whether both are right equally often, if light curves are independent.",
         "a difference in accuracy with none in macro F1: bought in common classes with rare ones.",
         table=rows,
@@ -225,7 +221,7 @@ def rivals(result: Assessment) -> Section:
     )
 
 
-def _rival_row(first: str, second: str, c: Comparison, p: float) -> dict[str, Any]:
+def _comparison_row(first: str, second: str, c: Comparison, p: float) -> dict[str, Any]:
     return {
         "first": first,
         "second": second,
@@ -238,12 +234,12 @@ def _rival_row(first: str, second: str, c: Comparison, p: float) -> dict[str, An
     }
 
 
-def _stars_differ(c: Comparison, stars: int) -> bool:
+def _is_different(c: Comparison, stars: int) -> bool:
     """Return whether the interval of the difference in accuracy, from drawing stars, leaves out 0."""
-    return stars >= FEWEST and not c.accuracy.low <= 0 <= c.accuracy.high
+    return stars >= FEWEST_STARS and not c.accuracy.low <= 0 <= c.accuracy.high
 
 
-def _in_words(first: str, second: str, c: Comparison, differ: bool) -> str:
+def _describe(first: str, second: str, c: Comparison, differ: bool) -> str:
     if not differ:
         return f"{first} and {second}: no difference in accuracy that these objects could show."
     better, other = (second, first) if c.accuracy.value > 0 else (first, second)

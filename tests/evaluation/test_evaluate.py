@@ -11,7 +11,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.evaluation import Assessment, evaluate, number_edges
+from goodricke.evaluation.assessment import Assessment, number_edges
+from goodricke.evaluation.evaluate import evaluate
 from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import MultibandConfig
@@ -81,8 +82,8 @@ def test_a_split_file_restricts_to_its_test_objects(home: Path) -> None:
     split = pd.read_csv(home / "bands/split.csv")
     assert part.sample.curves.ids == split["object_id"][split["part"] == "test"].tolist()
     assert part.scores["bands"].to_dict() == alone(home).scores["bands"].to_dict() | {"stars": len(part.rows)}
-    assert part.answered["bands"].trained_on == 0
-    assert whole.answered["bands"].trained_on == split["part"].isin(["train", "validation"]).sum()
+    assert part.models["bands"].training_objects == 0
+    assert whole.models["bands"].training_objects == split["part"].isin(["train", "validation"]).sum()
     assert (part.sample.held_out, whole.sample.held_out) == (True, False)
 
 
@@ -164,12 +165,12 @@ def test_two_rivals_with_other_classes_are_compared_on_the_same_objects(home: Pa
     assert both.classes == ("fast", "slow", "odd")
     single = alone(home).scores["bands"].headline
     assert all(both.scores["bands"].headline[name].value == pytest.approx(x.value) for name, x in single.items())
-    answers = both.answered["rival"].answers.probabilities
+    answers = both.models["rival"].output.probabilities
     np.testing.assert_array_equal(both.probabilities["rival"], answers[both.rows][:, [2, 0, 1]])
     difference = both.scores["rival"].accuracy.value - single["accuracy"].value
     assert both.comparison is not None
     assert both.comparison.accuracy.value == pytest.approx(difference)
-    assert both.answered["rival"].trained_on is None
+    assert both.models["rival"].training_objects is None
     # a label that only one of them knows is left out for both
     all_labels = evaluate([own, rival(home)], files(home), console=QUIET)
     assert (all_labels.unknown_labels("bands"), all_labels.unknown_labels("rival")) == ({"odd": 4}, {})

@@ -10,7 +10,7 @@ import pytest
 
 from goodricke.evaluation.figures.style import canvas
 from goodricke.evaluation.intervals import Estimate
-from goodricke.evaluation.page import MOST_ROWS, Page, Section, cell, plain, to_html, to_json, to_markdown, write_page
+from goodricke.evaluation.page import MOST_ROWS, Page, Section, cell, to_html, to_json, to_markdown, write_page
 
 ROWS = [
     {"class": "A<b>|c", "n": 1200, "score": Estimate(0.5, 0.4, 0.6), "share": None},
@@ -94,8 +94,3 @@ def test_three_files_alike_each_time(page: Page, tmp_path: Path) -> None:
     write_page(page, tmp_path / "out.html")
     assert first == [(tmp_path / f"out.{kind}").read_bytes() for kind in ("html", "md", "json")]
     assert not list(tmp_path.glob(".*"))
-
-
-def test_plain_holds_what_json_can() -> None:
-    told = plain({1: np.float32(np.inf), "a": (np.int64(3), np.bool_(True)), "b": np.array([[1.5, np.nan]])})
-    assert told == {"1": None, "a": [3, True], "b": [[1.5, None]]}

@@ -1,0 +1,264 @@
+"""Scores of trained models on one sample of labelled light curves.
+
+Several models, such as the folds of a cross-validation, are scored on the same objects: those whose class all models
+know and that all models can classify. The other objects are counted. The statistics come from the other modules of
+`goodricke.evaluation`; this module combines them (Becker et al. 2025, sections 5-6).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from goodricke.data import ragged
+from goodricke.data.predictions import Output, Status
+from goodricke.evaluation.early import STEPS, ScoresByNumber, ScoresByTruncation, score_by_number, score_by_truncation
+from goodricke.evaluation.folds import FoldSummary, Quartiles, regression_across_folds, summarise_folds
+from goodricke.evaluation.regression import RegressionScores, score_regression
+from goodricke.evaluation.sample import Sample
+from goodricke.evaluation.scores import Comparison, Scores, compare, score
+from goodricke.models.bundle import Model
+from goodricke.preprocess import Prepared, Steps
+
+Int = NDArray[np.int64]
+MOST_BINS, BIN_OBJECTS = 8, 40  # bins of the number of observations, and objects wanted in each
+LAST_CUT_RATIO = 1.2  # least ratio of the longest light curve to the last cut before it
+
+
+class StepProbabilities(NamedTuple):
+    """The class probabilities of a multi-band model after each of M steps."""
+
+    steps: Steps  # of n objects
+    probabilities: NDArray[np.float32]  # (M, C)
+
+    def select(self, rows: Int) -> tuple[NDArray[np.float64], NDArray[np.float32], Int]:
+        """Return times (M',), probabilities (M', C) and offsets (n' + 1,) of the objects ``rows`` (n',)."""
+        points, offsets = ragged.gather(rows, self.steps.offsets)
+        return self.steps.time[points], self.probabilities[points], offsets
+
+
+class ModelResult(NamedTuple):
+    """A model and its output for a sample of n objects."""
+
+    model: Model
+    prepared: Prepared
+    output: Output
+    status: NDArray[np.str_]  # (n,)
+    steps: StepProbabilities | None  # of a multi-band model
+    training_objects: int | None  # how many of the n the model's run trained on; None if it left no split
+
+    @property
+    def ok(self) -> NDArray[np.bool_]:
+        """Whether each object is classified, (n,)."""
+        return self.status == Status.OK
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """Scores of models on one sample; dictionaries are by the names of the models.
+
+    Parameters
+    ----------
+    sample : Sample
+        Of n objects.
+    models : dict of ModelResult
+    classes : tuple of str (C,)
+        Of all models.
+    rows : int64 (m,)
+        The objects that are scored: of a class that all models know, and classified by all models.
+    label : int64 (m,)
+    probabilities : dict of (m, C)
+        Zero for a class that a model doesn't have.
+    scores : dict of Scores
+    by_number : dict of ScoresByNumber
+    early : dict of ScoresByTruncation
+        Of multi-band models.
+    regression : dict of dict of RegressionScores
+        By model, then by parameter.
+    comparison : Comparison, optional
+        Of two models, the second minus the first.
+    folds : FoldSummary, optional
+        Of three models or more.
+    """
+
+    sample: Sample
+    models: dict[str, ModelResult]
+    classes: tuple[str, ...]
+    rows: Int
+    label: Int
+    probabilities: dict[str, NDArray[np.float64]]
+    scores: dict[str, Scores]
+    by_number: dict[str, ScoresByNumber]
+    early: dict[str, ScoresByTruncation]
+    regression: dict[str, dict[str, RegressionScores]]
+    comparison: Comparison | None = None
+    folds: FoldSummary | None = None
+
+    @property
+    def star(self) -> Int:
+        """The star of each scored object, (m,)."""
+        return self.sample.star[self.rows]
+
+    @property
+    def curves(self) -> Any:
+        """The light curves of the scored objects."""
+        return self.sample.curves[self.rows]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every model has classified every object."""
+        return all(result.ok.all() for result in self.models.values())
+
+    def unknown_labels(self, name: str) -> dict[str, int]:
+        """Return the labels that a model has no class for, with the number of objects."""
+        return _count(label for label in self.sample.label if label not in self.models[name].model.classes)
+
+    def unclassified(self, name: str) -> dict[str, int]:
+        """Return the number of objects with each status but OK."""
+        return _count(status for status in self.models[name].status if status != Status.OK)
+
+    @property
+    def regression_folds(self) -> dict[str, dict[str, Quartiles]]:
+        """Quartiles over three models or more of the scores of each parameter that all models regress."""
+        folds = list(self.regression.values())
+        common = [t for t in folds[0] if all(t in scores for scores in folds)] if len(folds) >= 3 else []
+        return {t: regression_across_folds([scores[t] for scores in folds]) for t in common}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all scores as plain lists and numbers for JSON."""
+        counts = {"labelled": len(self.sample.label), "scored": len(self.rows)}
+        objects = {"origin": self.sample.origin, "held_out": self.sample.held_out} | counts
+        result: dict[str, Any] = {"objects": objects, "models": {name: self._model_dict(name) for name in self.models}}
+        if self.comparison is not None:
+            first, second = self.models
+            result["comparison"] = {"of": second, "less": first} | self.comparison.to_dict()
+        if self.folds is not None:
+            regression = {t: {k: q.to_dict() for k, q in x.items()} for t, x in self.regression_folds.items()}
+            result["folds"] = self.folds.to_dict() | {"regression": regression}
+        return result
+
+    def _model_dict(self, name: str) -> dict[str, Any]:
+        result = self.models[name]
+        return {
+            "source": str(result.model.folder),
+            "hash": result.model.hash,
+            "trained_on": result.training_objects,
+            "unknown_labels": self.unknown_labels(name),
+            "without_answer": self.unclassified(name),
+            "scores": self.scores[name].to_dict(),
+            "by_number": self.by_number[name].to_dict(),
+            "early": self.early[name].to_dict() if name in self.early else None,
+            "regression": {t: s.to_dict() for t, s in self.regression[name].items()},
+        }
+
+
+def assess(sample: Sample, models: dict[str, ModelResult]) -> Assessment:
+    """Score the output of models for a sample, all models on the same objects.
+
+    Raises
+    ------
+    ValueError
+        If no object is left to score.
+    """
+    classes = tuple(dict.fromkeys(c for result in models.values() for c in result.model.classes))
+    known = np.all([np.isin(sample.label, result.model.classes) for result in models.values()], axis=0)
+    rows = np.flatnonzero(known & np.all([result.ok for result in models.values()], axis=0))
+    if not len(rows):
+        raise ValueError(_nothing_to_score(sample, models, int(known.sum())))
+    label, star = np.array([classes.index(x) for x in sample.label[rows]]), sample.star[rows]
+    p = {
+        name: align_classes(result.output.probabilities[rows], result.model.classes, classes)
+        for name, result in models.items()
+    }
+    first, *others = p.values()
+    n_obs = sample.curves.n_obs[rows]
+    edges, scores = number_edges(n_obs), {name: score(label, q, classes, star) for name, q in p.items()}
+    return Assessment(
+        sample,
+        models,
+        classes,
+        rows,
+        label,
+        p,
+        scores,
+        by_number={name: score_by_number(label, q, n_obs, edges, star) for name, q in p.items()},
+        early={
+            name: _score_early(result.steps, rows, label, result.model.classes, classes, star)
+            for name, result in models.items()
+            if result.steps is not None
+        },
+        regression={name: _score_parameters(result, sample, rows) for name, result in models.items()},
+        comparison=compare(label, first, others[0], star) if len(others) == 1 else None,
+        folds=summarise_folds(list(scores.values())) if len(p) >= 3 else None,
+    )
+
+
+def _nothing_to_score(sample: Sample, models: Mapping[str, ModelResult], known: int) -> str:
+    """Return the reason why no object is left."""
+    if not known:
+        return unknown_classes(sample, {name: result.model for name, result in models.items()})
+    reasons = {f"{name} {status}" for name, result in models.items() for status in {*result.status} - {Status.OK}}
+    return f"none of the {known} objects of known classes is classified by all models: " + ", ".join(sorted(reasons))
+
+
+def unknown_classes(sample: Sample, models: Mapping[str, Model]) -> str:
+    """Return a message that no label is a class that all models know."""
+    names = ", ".join(_count(sample.label))
+    known = ", ".join(f"{name}: {' '.join(model.classes)}" for name, model in models.items())
+    return (
+        f"none of {len(sample.label)} objects ({sample.origin}) can be scored: their labels are {names}, and the "
+        f"classes of the models {known}. Name them alike, with [data.merge] in a recipe or in the table of labels"
+    )
+
+
+def align_classes(p: NDArray, columns: Sequence[str], classes: Sequence[str]) -> NDArray:
+    """Return probabilities (..., C) of ``classes`` from those of ``columns`` (..., c), zero for the other classes."""
+    result = np.zeros((*p.shape[:-1], len(classes)), p.dtype)
+    result[..., [list(classes).index(c) for c in columns]] = p
+    return result
+
+
+def number_edges(n_obs: ArrayLike) -> NDArray[np.float64]:
+    """Return edges of bins of the number of observations (n,) that hold about as many objects each.
+
+    Examples
+    --------
+    >>> number_edges([5] * 40 + [30] * 40)
+    array([ 5., 30., 31.])
+    >>> number_edges([7, 7])
+    array([7., 8.])
+    """
+    number = np.asarray(n_obs)
+    bins = int(np.clip(len(number) // BIN_OBJECTS, 1, MOST_BINS))
+    left = np.unique(np.quantile(number, np.arange(bins) / bins, method="higher"))
+    return np.append(left, number.max() + 1).astype(np.float64)
+
+
+def _score_early(
+    steps: StepProbabilities, rows: Int, label: Int, columns: Sequence[str], classes: Sequence[str], star: Int
+) -> ScoresByTruncation:
+    """Score the light curves cut after a few steps, up to the length of the longest."""
+    _, p, offsets = steps.select(rows)
+    longest = int(ragged.lengths(offsets).max())
+    at = [k for k in STEPS if LAST_CUT_RATIO * k < longest] + [longest]
+    return score_by_truncation(label, offsets, align_classes(p, columns, classes), at, star)
+
+
+def _score_parameters(result: ModelResult, sample: Sample, rows: Int) -> dict[str, RegressionScores]:
+    """Score the parameters that a model regresses and that are measured."""
+    truth = {name: value[rows] for name, value in sample.targets.items() if np.isfinite(value[rows]).any()}
+    return {
+        name: score_regression(truth[name], value[rows], sample.star[rows])
+        for name, value in result.output.parameters.items()
+        if name in truth
+    }
+
+
+def _count(names: Any) -> dict[str, int]:
+    """Return the number of times that each name comes, the most frequent first."""
+    return dict(Counter(map(str, names)).most_common())
