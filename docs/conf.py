@@ -1,6 +1,7 @@
 """The documentation site: ``python -m sphinx -W -n docs site`` (``pip install 'goodricke[docs]'``), no network needed.
 
-A comment ``<!-- made: NAME ARGUMENTS -->`` alone on a line of a page is replaced by what `made` says of the code.
+A comment ``<!-- generate: NAME ARGUMENTS -->`` alone on a line of a page is replaced by Markdown that
+`generators` makes from the code.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from made import fill, local
+from generators import sphinx_hooks
 from sphinx.application import Sphinx
 
 from goodricke import __version__ as release
@@ -19,7 +20,7 @@ from goodricke import __version__ as release
 project, author, copyright = "goodricke", "The goodricke developers", "the goodricke developers, BSD-3-Clause"
 version = release
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "made", "figures"]
+exclude_patterns = ["_build", "generators", "figures"]
 source_suffix = {".md": "markdown"}
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "attrs_block"]
@@ -27,7 +28,7 @@ highlight_language = "text"
 smartquotes = False  # `--out` is no dash
 nitpicky = True
 
-# The docstrings say types and shapes in words; single backticks name things of ours, commands and files alike.
+# The docstrings give types and shapes in words; single backticks name objects, commands and files of goodricke.
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -60,9 +61,10 @@ html_sidebars = {"index": [], "quickstart": []}
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what is made of the code, and keep the pages free of anything from elsewhere."""
-    app.connect("source-read", fill)
-    app.connect("missing-reference", local.in_words)
-    app.connect("autodoc-skip-member", local.unwanted)
-    app.add_html_math_renderer("words", inline_renderers=local.AS_CODE, block_renderers=local.AS_CODE)
-    app.config.html_math_renderer = "words"  # type: ignore[attr-defined]
+    """Connect the hooks; formulas are shown as code, so that no page loads a script from elsewhere."""
+    app.connect("source-read", sphinx_hooks.generate_parts)
+    app.connect("missing-reference", sphinx_hooks.keep_as_text)
+    app.connect("autodoc-skip-member", sphinx_hooks.skip_routing_methods)
+    formula = sphinx_hooks.FORMULA_AS_CODE
+    app.add_html_math_renderer("code", inline_renderers=formula, block_renderers=formula)
+    app.config.html_math_renderer = "code"  # type: ignore[attr-defined]

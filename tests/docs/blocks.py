@@ -1,4 +1,4 @@
-"""What a page tells its reader to type: the fenced blocks of Markdown, and the commands in them."""
+"""The code blocks of the pages, and the commands in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHELL, NO_CODE = ("sh", "console", "bash", "shell"), ("", "text", "json", "html"
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; ``needs`` says what it can't be run without (``<!-- needs: ... -->`` on the line above)."""
+    """A fenced block; ``needs`` names what running it requires (``<!-- needs: ... -->`` on the line above)."""
 
     page: Path
     line: int
@@ -28,16 +28,16 @@ class Block:
 
     @property
     def place(self) -> str:
-        """Where it stands."""
+        """Page and line."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a shell block: its words, and the file that its output goes to."""
+    """A command of a shell block: its words, and the file that its output is redirected to."""
 
     words: tuple[str, ...]
-    into: str | None = None
+    output: str | None = None
 
 
 def pages() -> list[Path]:
@@ -55,33 +55,33 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def commands_of(text: str) -> list[Command]:
-    """Return the commands of a shell block; comments and prompts go, ``&&``, ``;`` and ``|`` part them."""
+    """Return the commands of a shell block, without comments and prompts; ``&&``, ``;`` and ``|`` separate them."""
     result = []
     for line in text.replace("\\\n", " ").splitlines():
         lexer = shlex.shlex(line.removeprefix("$ "), posix=True, punctuation_chars="&|;>")
         lexer.commenters, lexer.whitespace_split = "#", True
-        result += _parted(list(lexer))
+        result += _split_commands(list(lexer))
     return result
 
 
-def _parted(words: list[str]) -> list[Command]:
+def _split_commands(words: list[str]) -> list[Command]:
     result: list[Command] = []
-    now: list[str] = []
+    command: list[str] = []
     for word in [*words, ";"]:
-        if word in ("&&", ";", "|", "&"):
-            if now:
-                into = now[now.index(">") + 1] if ">" in now else None
-                result.append(Command(tuple(now[: now.index(">")] if ">" in now else now), into))
-            now = []
-        else:
-            now.append(word)
+        if word not in ("&&", ";", "|", "&"):
+            command.append(word)
+            continue
+        if command:
+            end = command.index(">") if ">" in command else len(command)
+            result.append(Command(tuple(command[:end]), *command[end + 1 : end + 2]))
+        command = []
     return result
 
 
-def expanded(words: tuple[str, ...]) -> list[str]:
-    """Return the words as a shell would hand them on: wildcards expanded, the dots of ``FILES...`` left out."""
+def expand(words: tuple[str, ...]) -> list[str]:
+    """Return the words with wildcards expanded, as a shell does, and without the dots of ``FILES...``."""
     result = []
     for word in words:
-        found = sorted(glob(word)) if re.search(r"[*?]", word) else []
-        result += found or [word.removesuffix("...") if word.endswith("...") and word[0].isupper() else word]
+        matches = sorted(glob(word)) if re.search(r"[*?]", word) else []
+        result += matches or [word.removesuffix("...") if word.endswith("...") and word[0].isupper() else word]
     return result

@@ -1,4 +1,4 @@
-"""A pantry for all pages of a process, and a kitchen for each page."""
+"""Sample files for all pages of a process, and a copy of them for each page to run in."""
 
 from __future__ import annotations
 
@@ -12,46 +12,48 @@ from typing import Any
 import pytest
 
 from tests.docs.blocks import ROOT
-from tests.docs.kitchen import Kitchen, cooked
-from tests.docs.pantry import TINY, fill
+from tests.docs.page_runner import PageRunner, add_catalog
+from tests.docs.sample_files import TINY, fill
 
-sys.path.insert(0, str(ROOT / "docs"))  # `made`, which fills in the pages
+sys.path.insert(0, str(ROOT / "docs"))  # for `generators`
 
 
 @pytest.fixture(scope="session")
-def pantry(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Return the folder with all that pages name, and the folder of shipped models."""
-    folder, shipped = tmp_path_factory.mktemp("pantry"), tmp_path_factory.mktemp("shipped")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return the folder with the files that pages name, and the folder of shipped models."""
+    folder, shipped = tmp_path_factory.mktemp("samples"), tmp_path_factory.mktemp("shipped")
     fill(folder, shipped)
     with pytest.MonkeyPatch.context() as patch:
-        _small(patch, shipped)
-        cooked(folder)
+        _shrink(patch, shipped)
+        add_catalog(folder)
     return folder, shipped
 
 
 @pytest.fixture
-def kitchen(pantry: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
-    """Return a fresh copy of the pantry, as the working directory, with everything small."""
-    folder, shipped = pantry
-    here = tmp_path / "here"
-    shutil.copytree(folder, here, symlinks=True)
-    _small(monkeypatch, shipped)
-    monkeypatch.chdir(here)
+def page_runner(samples: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PageRunner:
+    """Return what runs a page, in a fresh copy of the sample files as the working directory."""
+    folder, shipped = samples
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, symlinks=True)
+    _shrink(monkeypatch, shipped)
+    monkeypatch.chdir(copy)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return Kitchen(here)
+    return PageRunner(copy)
 
 
-def _small(patch: pytest.MonkeyPatch, shipped: Path) -> None:
-    """Let the shipped names stand for small models, and every recipe be trained for a moment."""
-    for module in ("names", "bundle"):
+def _shrink(patch: pytest.MonkeyPatch, shipped: Path) -> None:
+    """Replace the shipped models by tiny ones, and make every training short."""
+    for module in ("hub", "bundle"):
         patch.setattr(f"goodricke.models.{module}.SHIPPED", shipped)
     patch.setattr("goodricke.training.baselines.forest.TREES", 20)
-    reading = SimpleNamespace(loads=lambda text: _shrunk(tomllib.loads(text)), TOMLDecodeError=tomllib.TOMLDecodeError)
-    patch.setattr("goodricke.training.recipe.tomllib", reading)
+    parser = SimpleNamespace(
+        loads=lambda text: _shrink_recipe(tomllib.loads(text)), TOMLDecodeError=tomllib.TOMLDecodeError
+    )
+    patch.setattr("goodricke.training.recipe.tomllib", parser)
 
 
-def _shrunk(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return a recipe with its own keys, but of a small network and one epoch."""
+def _shrink_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe with a small network and one epoch."""
     multiband = recipe.get("preprocessing", {}).get("kind") == "multiband"
     network = {"hidden": 8, "head": [8]} if multiband else {k: v for k, v in TINY.items() if k != "kernels"}
     training = recipe.get("training", {}) | {"epochs": 1, "batch": 32, "passes": 2}

@@ -1,58 +1,44 @@
-"""Every link and picture leads somewhere, every option and test that a page names exists."""
+"""Every link, picture, option, command and file that a page names exists."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.docs.blocks import ROOT, pages
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-# Options of other programs that pages name: pip's, torchrun's, the benchmarks', Sphinx's.
-OTHERS = {"--index-url", "--nproc-per-node"} | {"--only", "--threads", "--minutes"}
-OTHERS |= {"--arms", "--seeds", "--table", "--data"}
+# Options of pip, torchrun and the benchmarks, and typer's own.
+OTHER_OPTIONS = {"--index-url", "--nproc-per-node", "--only", "--threads", "--minutes"}
+OTHER_OPTIONS |= {"--arms", "--seeds", "--table", "--data", "--help"}
 PAGES = [*pages(), ROOT / "CONTRIBUTING.md"]
+FILE = re.compile(r"`((?:tests|docs|recipes|benchmarks|src)/[\w/.-]+)`")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in LINK.findall(_without_code(page.read_text())):
-        if re.match(r"[a-z]+:", target):
-            assert target.startswith("https:"), target
-            continue
-        path, _, anchor = target.partition("#")
-        there = (page.parent / path).resolve() if path else page
-        assert there.exists(), f"{page.relative_to(ROOT)}: {target}"
-        assert not anchor or anchor in _anchors(there), f"{page.relative_to(ROOT)}: {target}"
+def test_links_options_files_and_commands_exist() -> None:
+    from generators import commands
+
+    names = dict(commands.all_commands())
+    options = {o for command in names.values() for p in command.params for o in (*p.opts, *p.secondary_opts)}
+    faults = []
+    for page in PAGES:
+        text = page.read_text()
+        unknown = [target for target in LINK.findall(_without_code(text)) if not _exists(target, page)]
+        unknown += set(OPTION.findall(text)) - options - OTHER_OPTIONS
+        unknown += [name for name in FILE.findall(text) if not (ROOT / name).exists()]
+        unknown += [word for word in re.findall(r"`(goodricke [a-z]+)[^`]*`", text) if word not in names]
+        faults += [f"{page.relative_to(ROOT)}: {name}" for name in unknown]
+    assert faults == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_options_exist(page: Path) -> None:
-    from made import commands
-
-    known = {name for _, c in commands.every() for o in c.params for name in (*o.opts, *o.secondary_opts)}
-    told = set(OPTION.findall(page.read_text()))
-    unknown = told - known - OTHERS - {"--help"}
-    assert not unknown, f"{page.relative_to(ROOT)}: {unknown}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_files_of_the_repository_exist(page: Path) -> None:
-    named = re.findall(r"`((?:tests|docs|recipes|benchmarks|src)/[\w/.-]+)`", page.read_text())
-    missing = [name for name in named if not (ROOT / name).exists()]
-    assert not missing, f"{page.relative_to(ROOT)}: {missing}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_in_the_text_exist(page: Path) -> None:
-    from made import commands
-
-    known = {name for name, _ in commands.every()}
-    for inline in re.findall(r"`goodricke ([a-z]+)[^`]*`", page.read_text()):
-        assert f"goodricke {inline}" in known, f"{page.relative_to(ROOT)}: goodricke {inline}"
+def _exists(target: str, page: Path) -> bool:
+    """Return whether the target of a link exists; one on the web must have https."""
+    if re.match(r"[a-z]+:", target):
+        return target.startswith("https:")
+    path, _, anchor = target.partition("#")
+    file = (page.parent / path).resolve() if path else page
+    return file.exists() and (not anchor or anchor in _anchors(file))
 
 
 def test_every_page_is_in_the_tree() -> None:

@@ -14,7 +14,7 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import step_probabilities
 from goodricke.models.bundle import Model
 from goodricke.models.export import export
-from goodricke.preprocess import Prepared, Steps, prepare
+from goodricke.preprocess import Frames, Steps, prepare
 from tests.docs.blocks import ROOT, blocks_of
 from tests.making import sky
 
@@ -49,7 +49,7 @@ def test_plain_code_gives_what_goodricke_gives(folded_model: Model, stars: Light
 
     export(folded_model, tmp_path / "asas-v.onnx")
     prepared = prepare(stars, folded_model.preprocessing)
-    assert isinstance(prepared, Prepared)
+    assert isinstance(prepared, Frames)
     batch = {name: x.numpy() for name, x in prepared.batch(np.arange(len(stars)))._asdict().items()}
     np.savez(tmp_path / "stars.npz", ids=np.array(stars.ids), **batch)
 

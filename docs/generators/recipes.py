@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from generators.markdown import code, table
 from goodricke.models.astrafier import AstrafierConfig
 from goodricke.models.multiband import MultibandNetworkConfig
 from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig
 from goodricke.training import recipe
 from goodricke.training.fit_multiband import EnsembleConfig
 from goodricke.training.pretraining import PretrainingConfig
-from made.markdown import code, table
 
 SECTIONS: dict[str, tuple[str, type[BaseModel]]] = {
     "top": ("Above all sections", recipe.Recipe),
@@ -29,7 +29,7 @@ SECTIONS: dict[str, tuple[str, type[BaseModel]]] = {
     "ensemble": ("`[training.ensemble]`", EnsembleConfig),
     "pretraining": ("`[pretraining]`", PretrainingConfig),
 }
-FOLLOW = {"classes", "channels", "context", "width"}  # of the network: from data and preprocessing
+DERIVED = {"classes", "channels", "context", "width"}  # of the network: they follow from data and preprocessing
 
 
 def example(kind: str) -> str:
@@ -43,15 +43,15 @@ def keys() -> str:
 
 
 def _comments() -> dict[str, str]:
-    """Return what the commented examples say of keys, for those that say no more."""
-    text = recipe.example("multiband") + recipe.example("folded")
-    return {key: about.strip() for key, about in re.findall(r"^#? ?(\w+) = .*? # (.*)$", text, re.MULTILINE)}
+    """Return the comments on keys in the examples, for keys without a description of their own."""
+    examples = recipe.example("multiband") + recipe.example("folded")
+    return {key: text.strip() for key, text in re.findall(r"^#? ?(\w+) = .*? # (.*)$", examples, re.MULTILINE)}
 
 
 def _keys(config: type[BaseModel]) -> str:
     rows, comments = [], _comments()
     for name, field in config.model_fields.items():
-        if "network" in config.__module__ + config.__name__.lower() and name in FOLLOW:
+        if "network" in config.__module__ + config.__name__.lower() and name in DERIVED:
             continue
         if isinstance(field.default, BaseModel) or (name == "kind" and isinstance(field.default, str)):
             continue

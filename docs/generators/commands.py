@@ -10,28 +10,28 @@ from typing import Any, get_args
 
 from typer.main import get_command
 
+from generators.markdown import code, table
 from goodricke.cli import app
-from made.markdown import code, table
 
 
 def page() -> str:
     """Return a section for each command."""
-    return "\n".join(_section(name, command) for name, command in every())
+    return "\n".join(_section(name, command) for name, command in all_commands())
 
 
-def every() -> Iterator[tuple[str, Any]]:
-    """Give all commands, those of groups too, as ``("goodricke alerts run", command)``, the program itself first."""
+def all_commands() -> Iterator[tuple[str, Any]]:
+    """Give all commands, also those of groups, as ``("goodricke alerts run", command)``, the program itself first."""
     root = get_command(app)
     yield "goodricke", root
-    yield from _below("goodricke", root)
+    yield from _subcommands("goodricke", root)
 
 
-def _below(name: str, group: Any) -> Iterator[tuple[str, Any]]:
+def _subcommands(name: str, group: Any) -> Iterator[tuple[str, Any]]:
     for part, command in group.commands.items():
         if not command.hidden:
             yield f"{name} {part}", command
             if hasattr(command, "commands"):
-                yield from _below(f"{name} {part}", command)
+                yield from _subcommands(f"{name} {part}", command)
 
 
 def options_of(command: Any) -> list[Any]:
@@ -66,15 +66,15 @@ def _option(option: Any) -> list[str]:
     names = " / ".join(map(code, [*option.opts, *option.secondary_opts]))
     kind = "" if option.is_flag else f" {_kind(option)}"
     default = option.default
-    nothing = default is None or default is False or callable(default)
-    shown = "" if nothing else getattr(default, "value", default)
+    unset = default is None or default is False or callable(default)
+    shown = "" if unset else getattr(default, "value", default)
     more = " (repeatable)" if option.multiple and "repeatable" not in (option.help or "") else ""
     meaning = ("**required**. " if option.required else "") + _text(option.help) + more
     return [names + kind, code("on" if shown is True else shown), meaning]
 
 
 def _kind(option: Any) -> str:
-    """Return what an option takes, in a word."""
+    """Return the kind of an option's value in a word."""
     if option.metavar:
         return option.metavar
     kind = next(k for k in (*get_args(option.type_descriptor.annotation), option.type_descriptor.annotation) if k)
@@ -84,21 +84,21 @@ def _kind(option: Any) -> str:
 
 
 def _help(text: str) -> list[str]:
-    """Return a command's help by paragraphs: the first as prose, lined-up examples as they are."""
+    """Return the paragraphs of a command's help: the first as prose, aligned examples as they are."""
     first, *others = re.split(r"\n\s*\n", text.replace("\x08", "").strip())
     return [_text(first), *(_paragraph(p) for p in others)]
 
 
 def _paragraph(text: str) -> str:
-    lined_up = re.search(r"\S {2,}\S", text) or all(line.startswith("goodricke ") for line in text.splitlines())
-    return f"```text\n{_plain(text)}\n```" if lined_up else _text(text)
+    aligned = re.search(r"\S {2,}\S", text) or all(line.startswith("goodricke ") for line in text.splitlines())
+    return f"```text\n{_plain(text)}\n```" if aligned else _text(text)
 
 
 def _text(text: str | None) -> str:
-    """Return help in Markdown: Rich's bold is ours, stars and underscores are themselves."""
-    spelled = re.sub(r"\[bold\](.*?)\[/\w*\]", r"`\1`", text or "").replace("\\[", "[")
-    spelled = re.sub(r"(?<![\w`-])(--[a-z][a-z-]+)", r"`\1`", spelled) if "`" not in spelled else spelled
-    outside = re.split(r"(`[^`]*`)", spelled)
+    """Return help as Markdown: Rich's bold becomes code, stars and underscores are escaped."""
+    marked = re.sub(r"\[bold\](.*?)\[/\w*\]", r"`\1`", text or "").replace("\\[", "[")
+    marked = re.sub(r"(?<![\w`-])(--[a-z][a-z-]+)", r"`\1`", marked) if "`" not in marked else marked
+    outside = re.split(r"(`[^`]*`)", marked)
     return "".join(p if p.startswith("`") else re.sub(r"([*_<\[])", r"\\\1", p) for p in outside)
 
 

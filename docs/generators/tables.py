@@ -1,17 +1,16 @@
-"""Tables of what the package knows: statuses, readers, column aliases, columns of predictions, shipped models."""
+"""Tables of statuses, readers, column aliases, columns of predictions, and shipped models."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from generators.markdown import code, codes, table
 from goodricke.data.formats import metadata
 from goodricke.data.predictions import MEANING, Status
-from goodricke.io import READERS
-from goodricke.io import roles as known
+from goodricke.io import READERS, roles
 from goodricke.models.bundle import read_config, shipped_models
-from made.markdown import code, codes, table
 
-# What a reader of the table of statuses can do about it; `tests/docs` holds it complete.
+# What a user can do about a status; `tests/docs` checks that none is missing.
 FIXES = {
     Status.OK: "nothing to do",
     Status.EMPTY: "`goodricke inspect FILE` tells how many observations the quality cut removed; `--quality none` "
@@ -42,22 +41,22 @@ def statuses() -> str:
 
 
 def readers() -> str:
-    """Return the readers in the order in which they are asked."""
+    """Return the readers in the order in which they are tried."""
     rows = [[code(r.NAME), _first_paragraph(r)] for r in READERS]
-    return table(["reader", "what it takes"], rows)
+    return table(["reader", "files"], rows)
 
 
 def aliases() -> str:
-    """Return the names under which columns are recognised."""
+    """Return the names by which columns are recognised."""
     rows = [
-        ["object", codes(known.OBJECT_ID)],
-        ["time", ", ".join(code(n) + (f" ({scale})" if scale else "") for n, scale in known.TIME.items())],
-        ["brightness", "; ".join(codes(group) for group in known.VALUE) + "; `Vmag`, `mag_g`, `fluxr`, ..."],
-        ["uncertainty", codes((*known.ERROR["mag"], *known.ERROR["flux"], *known.PLAIN_ERROR))],
-        ["band", codes(known.BAND)],
-        ["quality", codes(known.QUALITY)],
-        ["right ascension", codes(known.POSITION["ra"])],
-        ["declination", codes(known.POSITION["dec"])],
+        ["object", codes(roles.OBJECT_ID)],
+        ["time", ", ".join(code(n) + (f" ({scale})" if scale else "") for n, scale in roles.TIME.items())],
+        ["brightness", "; ".join(codes(group) for group in roles.VALUE) + "; `Vmag`, `mag_g`, `fluxr`, ..."],
+        ["uncertainty", codes((*roles.ERROR["mag"], *roles.ERROR["flux"], *roles.PLAIN_ERROR))],
+        ["band", codes(roles.BAND)],
+        ["quality", codes(roles.QUALITY)],
+        ["right ascension", codes(roles.POSITION["ra"])],
+        ["declination", codes(roles.POSITION["dec"])],
     ]
     return table(["role", "recognised names, the first that fits"], rows)
 
@@ -70,7 +69,7 @@ def columns() -> str:
         for pattern, m in metadata._PATTERNS
     ]
     rows = [[name, m.description, code(m.unit), code(m.ucd)] for name, m in described[:6] + patterns + described[6:]]
-    return table(["column", "what it holds", "unit", "UCD"], rows)
+    return table(["column", "meaning", "unit", "UCD"], rows)
 
 
 def shipped() -> str:
@@ -81,8 +80,8 @@ def shipped() -> str:
         kind = getattr(config.preprocessing, "kind", "")
         marked = "**simulated**: " if config.simulated else ""
         scores = config.metrics.get("monte_carlo", config.metrics.get("deterministic", {}))
-        told = [_score(scores.get("accuracy")), _score(scores.get("macro_f1"))]
-        rows.append([code(name), kind, marked + config.trained_on, ", ".join(config.classes), *told])
+        columns = [_score(scores.get("accuracy")), _score(scores.get("macro_f1"))]
+        rows.append([code(name), kind, marked + config.trained_on, ", ".join(config.classes), *columns])
     return table(["model", "kind", "trained on", "classes", "accuracy", "macro F1"], rows)
 
 

@@ -1,4 +1,4 @@
-"""What pages say of the code is made of the code: all statuses, commands, readers, columns, keys and public names."""
+"""Generated parts of the pages are complete: statuses, commands, readers, columns, keys and public names."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from goodricke.training.recipe import DataConfig, TrainingConfig
 from tests.docs.blocks import ROOT
 
 
-def test_every_status_has_a_cause_and_a_mend() -> None:
-    from made import tables
+def test_every_status_has_a_cause_and_a_fix() -> None:
+    from generators import tables
 
     assert set(tables.FIXES) == set(Status) == set(MEANING)
     text = tables.statuses()
@@ -24,14 +24,14 @@ def test_every_status_has_a_cause_and_a_mend() -> None:
 
 
 def test_every_command_has_its_section_with_all_its_options() -> None:
-    from made import commands
+    from generators import commands
 
     text = commands.page()
     sections = dict(re.findall(r"^#+ (goodricke[^\n]*)\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL))
-    every = dict(commands.every())
-    assert set(sections) == set(every)
-    assert "goodricke alerts state ls" in every
-    for name, command in every.items():
+    by_name = dict(commands.all_commands())
+    assert set(sections) == set(by_name)
+    assert "goodricke alerts state ls" in by_name
+    for name, command in by_name.items():
         for option in commands.options_of(command):
             assert f"`{option.opts[0]}`" in sections[name], (name, option.opts)
     assert "| `--mc` NUMBER | `20` |" in sections["goodricke classify"]
@@ -40,7 +40,7 @@ def test_every_command_has_its_section_with_all_its_options() -> None:
 
 
 def test_help_becomes_markdown() -> None:
-    from made import commands
+    from generators import commands
 
     assert commands._text("a [bold]goodricke demo[/] \\[data] x_y `a_b`") == "a `goodricke demo` \\[data] x\\_y `a_b`"
     first, lines, prose = commands._help("One.\n\nNew files: goodricke a\nOr:        goodricke b\n\nMore.")
@@ -49,7 +49,7 @@ def test_help_becomes_markdown() -> None:
 
 
 def test_readers_aliases_and_columns_are_all_there() -> None:
-    from made import tables
+    from generators import tables
 
     assert all(f"`{reader.NAME}`" in tables.readers() for reader in READERS)
     assert all(f"`{name}`" in tables.aliases() for name in ("hjd", "passband", "raj2000"))
@@ -58,8 +58,8 @@ def test_readers_aliases_and_columns_are_all_there() -> None:
     assert "**simulated**" in tables.shipped()
 
 
-def test_recipes_are_the_packages_own_and_every_key_is_told() -> None:
-    from made import recipes
+def test_recipes_are_those_of_the_package_and_every_key_is_explained() -> None:
+    from generators import recipes
 
     for kind in ("folded", "multiband"):
         content = tomllib.loads(recipes.example(kind).removeprefix("```toml\n").removesuffix("```\n"))
@@ -71,27 +71,29 @@ def test_recipes_are_the_packages_own_and_every_key_is_told() -> None:
 
 
 def test_every_public_name_is_in_the_reference_and_has_a_docstring() -> None:
-    from made import api
+    from generators import api
 
     assert {f"goodricke.{name}" for name in goodricke.__all__ if name[0] != "_"} <= set(api.names())
     for name in api.names():
-        assert (api.found(name).__doc__ or "").strip(), name
+        assert (api.import_object(name).__doc__ or "").strip(), name
 
 
-def test_pages_are_filled_in_and_an_unknown_word_is_an_error() -> None:
-    from made import MAKERS, filled
+def test_pages_use_every_generator_and_an_unknown_one_is_an_error() -> None:
+    from generators import GENERATORS, generate
 
-    told = {
-        name for page in (ROOT / "docs").rglob("*.md") for name in re.findall(r"<!-- made: ([\w-]+)", page.read_text())
+    names = {
+        name
+        for page in (ROOT / "docs").rglob("*.md")
+        for name in re.findall(r"<!-- generate: ([\w-]+)", page.read_text())
     }
-    assert told == set(MAKERS)
-    assert "NON_FINITE" in filled("# x\n\n<!-- made: statuses -->\n")
+    assert names == set(GENERATORS)
+    assert "NON_FINITE" in generate("# x\n\n<!-- generate: statuses -->\n")
     with pytest.raises(KeyError):
-        filled("<!-- made: nonsense -->")
+        generate("<!-- generate: nonsense -->")
 
 
 def test_a_cell_of_a_table_stays_a_cell() -> None:
-    from made.markdown import codes, table
+    from generators.markdown import codes, table
 
     assert table(["a"], [["b|c\n d"]]) == "| a |\n| --- |\n| b\\|c d |\n"
     assert codes(["a", "b"]) == "`a`, `b`"

@@ -1,13 +1,12 @@
-"""The folder that the pages' commands are run in: small light curves under the names that the pages use.
+"""The folder that the pages' commands run in: small light curves under the names that the pages use.
 
-Real ones from the package's examples, simulated ones, and models of the right kind but tiny and untrained: the pages'
-commands must work, and what comes of them is other tests' business.
+The light curves are the package's examples and simulations; the models are of the right kind, but tiny and untrained:
+the pages' commands must work, and other tests check their results.
 """
 
 from __future__ import annotations
 
 import shutil
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from astropy.io import fits
 from astropy.table import Table
 
+from goodricke.data.examples import example_files
 from goodricke.io import read
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model, read_config
@@ -29,35 +29,35 @@ MULTIBAND = '[preprocessing]\nkind = "multiband"\n'
 
 
 def fill(folder: Path, shipped: Path) -> None:
-    """Fill a folder with what pages name, and another with models under the names of the shipped ones."""
+    """Fill a folder with the files that pages name, and another with models under the names of the shipped ones."""
     rng = np.random.default_rng(0)
-    examples = Path(str(files("goodricke"))) / "examples" / "asas"
+    examples = Path(example_files()[0]).parent
     shutil.copytree(examples, folder / "mine")
     shutil.copy(examples / "217801.csv", folder / "my_star.csv")
     for name in ("152339", "OBJECT_ID"):
         shutil.copy(examples / "217801.csv", folder / "mine" / f"{name}.csv")
     for name in ("FILES", "new"):
         (folder / name).mkdir()
-    _more_of_mine(folder / "mine")
+    _add_short_stars(folder / "mine")
     for name in ("FITS_FOLDER", "F"):
         shutil.copytree(folder / "mine", folder / name)
     for name in ("NEW", "src/goodricke/data/examples/asas"):  # the README's path in a clone
         shutil.copytree(examples, folder / name)
     shutil.copy(folder / "known.csv", folder / "L.csv")
-    _tables(folder)
-    _labelled(folder, rng)
-    _transients(folder)
-    _tess(folder / "tess", rng)
+    _write_tables(folder)
+    _write_labelled(folder, rng)
+    _write_transients(folder)
+    _write_tess(folder / "tess", rng)
     (folder / "slurm.toml").write_text('queue = "standard"\ncores = 1\nmemory = "4GB"\nwalltime = "04:00:00"\n')
-    _models(folder, shipped)
+    _write_models(folder, shipped)
 
 
-def _more_of_mine(mine: Path) -> None:
-    """Add a season or two of the example stars, quickly searched for periods, and labels in an observer's words."""
+def _add_short_stars(mine: Path) -> None:
+    """Add short pieces of the example stars, whose period search is quick, and labels in an observer's words."""
     for path in sorted(mine.glob("*.csv")):
-        whole = pd.read_csv(path)
+        star = pd.read_csv(path)
         for k in range(1, 3):
-            whole.iloc[20 * k : 20 * k + 60].to_csv(mine / f"{path.stem}{k}.csv", index=False)
+            star.iloc[20 * k : 20 * k + 60].to_csv(mine / f"{path.stem}{k}.csv", index=False)
     ids = sorted(path.stem for path in mine.glob("*.csv"))
     words = {"EC": "W UMa", "MIRA": "Mira"}
     classes = [CLASSES[k // 6 % len(CLASSES)] for k in range(len(ids))]
@@ -66,17 +66,17 @@ def _more_of_mine(mine: Path) -> None:
     labels.assign(label=classes).to_csv(mine.parent / "known.csv", index=False)
 
 
-def _tables(folder: Path) -> None:
-    """Write all stars in one table, once with names that are recognised and once without."""
+def _write_tables(folder: Path) -> None:
+    """Write several stars in one table with recognised column names, and one star with unknown names."""
     parts = [pd.read_csv(path).assign(star=path.stem) for path in sorted((folder / "mine").glob("2?????.csv"))[:4]]
-    whole = pd.concat(parts)
+    stars = pd.concat(parts)
     names = {"hjd": "HJD", "mag": "Vmag", "mag_err": "e_Vmag"}
-    whole.rename(columns=names)[["star", *names.values()]].to_csv(folder / "stars.csv", index=False)
+    stars.rename(columns=names)[["star", *names.values()]].to_csv(folder / "stars.csv", index=False)
     odd = {"hjd": "when", "mag": "how_bright", "mag_err": "give_or_take"}
     parts[0].rename(columns=odd)[list(odd.values())].to_csv(folder / "odd.csv", index=False)
 
 
-def _labelled(folder: Path, rng: np.random.Generator) -> None:
+def _write_labelled(folder: Path, rng: np.random.Generator) -> None:
     """Write labelled light curves in one band, and the recipes that name them."""
     rows, labels = [], []
     for k in range(78):
@@ -97,7 +97,7 @@ def _labelled(folder: Path, rng: np.random.Generator) -> None:
         (folder / f"{name}.toml").write_text(head.format(run="RUN"))
 
 
-def _transients(folder: Path) -> None:
+def _write_transients(folder: Path) -> None:
     """Write simulated supernovae as ZTF sees them, in two bands and in three, labels, and a recipe for two."""
     stars = simulate_multiband(10, "ztf", seed=1, classes=("SNIA", "SNII", "AGN"))
     stars.write_parquet(folder / "supernovae.parquet")
@@ -109,7 +109,7 @@ def _transients(folder: Path) -> None:
     (folder / "gr.toml").write_text(f'name = "gr"\nrun = "runs/gr"\n{data}{MULTIBAND}bands = ["g", "r"]\n')
 
 
-def _tess(folder: Path, rng: np.random.Generator) -> None:
+def _write_tess(folder: Path, rng: np.random.Generator) -> None:
     """Write two light curves as TESS's pipeline does."""
     folder.mkdir()
     for k in range(2):
@@ -124,24 +124,25 @@ def _tess(folder: Path, rng: np.random.Generator) -> None:
     pd.DataFrame({"id": ["TIC 1", "TIC 2"], "label": ["A", "B"]}).to_csv(folder.parent / "tess-labels.csv", index=False)
 
 
-def _models(folder: Path, shipped: Path) -> None:
-    """Write tiny models under the names of the big shipped ones; small ones are as shipped."""
+def _write_models(folder: Path, shipped: Path) -> None:
+    """Write tiny models under the names of the large shipped ones, and link the small shipped ones."""
     stars = read(folder / "my_star.csv")
     for name in ("asas-v", "crts-v"):
-        _tiny(read_config(name), shipped / name, stars)
+        _write_tiny(read_config(name), shipped / name, stars)
     for name in ("ztf-bts", "plasticc"):
         (shipped / name).symlink_to(SHIPPED / name)
-    _tiny(read_config("tess-sim"), shipped / "tess-sim", read(folder / "tess"))
+    _write_tiny(read_config("tess-sim"), shipped / "tess-sim", read(folder / "tess"))
     dense = BundleConfig(name="astrafier-published", classes=("A", "B"), network={}, preprocessing=DenseConfig())
-    _tiny(dense, folder / "astrafier-published", read(folder / "tess"))
+    _write_tiny(dense, folder / "astrafier-published", read(folder / "tess"))
     for name in ("MODEL", "MODEL_A", "MODEL_B", "OTHER_MODEL"):
         shutil.copytree(shipped / "asas-v", folder / name)
 
 
-def _tiny(config: BundleConfig, folder: Path, some: object) -> None:
+def _write_tiny(config: BundleConfig, folder: Path, stars: object) -> None:
     torch.manual_seed(1)
-    how = config.preprocessing
-    sizes = TINY | {"classes": len(config.classes), "channels": how.channels, "context": how.context}
+    preprocessing = config.preprocessing
+    sizes = TINY | {"classes": len(config.classes), "channels": preprocessing.channels}
+    sizes |= {"context": preprocessing.context}
     network = Astrafier(AstrafierConfig(**sizes)).eval()
     small = config.model_copy(update={"network": network.config.model_dump()})
-    Model(small, network).save(folder, f"# {config.name}\n\nUntrained, for tests.\n", prepare(some, how))
+    Model(small, network).save(folder, f"# {config.name}\n\nUntrained, for tests.\n", prepare(stars, preprocessing))

@@ -1,17 +1,18 @@
-"""The reference of the Python interface: what ``import goodricke`` offers, then the rooms that are meant for use."""
+"""The reference of the Python interface: the names of ``import goodricke``, then those of the rooms."""
 
 from __future__ import annotations
 
 from enum import Enum
+from importlib import import_module
 
 from pydantic import BaseModel
 
 import goodricke
 
-# Beside `goodricke.__all__`: classes, with their members, and functions.
+# Classes, shown with their members, and functions, besides those of `goodricke.__all__`.
 ROOMS = {
     "Reading": ["goodricke.io.find", "goodricke.io.read_batches", "goodricke.io.ReadOptions"],
-    "Light curves and answers": [
+    "Light curves and predictions": [
         "goodricke.data.lightcurves.Fault",
         "goodricke.data.predictions.Status",
         "goodricke.preprocess.prepare",
@@ -56,7 +57,7 @@ def page() -> str:
 
 
 def names() -> list[str]:
-    """Return the full names of all that has an entry."""
+    """Return the full names of all entries."""
     return _public() + [name for room in ROOMS.values() for name in room]
 
 
@@ -69,12 +70,13 @@ def _entries(names: list[str]) -> str:
 
 
 def _entry(name: str) -> str:
-    thing = found(name)
-    members = "\n   :members:" if isinstance(thing, type) and not issubclass(thing, (BaseModel, Enum)) else ""
-    return f".. auto{'class' if isinstance(thing, type) else 'function'}:: {name}{members}\n"
+    target = import_object(name)
+    if not isinstance(target, type):
+        return f".. autofunction:: {name}\n"
+    return f".. autoclass:: {name}\n" + ("" if issubclass(target, (BaseModel, Enum)) else "   :members:\n")
 
 
-def found(name: str) -> object:
+def import_object(name: str) -> object:
     """Return the object of a full name.
 
     Raises
@@ -82,7 +84,5 @@ def found(name: str) -> object:
     AttributeError, ModuleNotFoundError
         If there is none.
     """
-    from importlib import import_module
-
     module, _, attribute = name.rpartition(".")
     return getattr(import_module(module), attribute)
