@@ -14,7 +14,7 @@ import pytest
 
 from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.predictions import Predictions
+from tests.making import predictions_of
 
 pytest.importorskip("fastapi", reason="the explorer's extra isn't installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the explorer's extra isn't installed")
@@ -26,10 +26,10 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-from goodricke.cli.explore import listening  # noqa: E402
 from goodricke.explorer import diagrams  # noqa: E402
 from goodricke.explorer.app import STATIC, create_app  # noqa: E402
 from goodricke.explorer.session import open_explorer  # noqa: E402
+from goodricke.service.server import listen  # noqa: E402
 
 CLASSES = ("ECL", "MIRA", "RRAB")
 ROWS = 400
@@ -53,14 +53,14 @@ def catalog(path: Path, stars: LightCurves) -> Path:
     more = more.append_column("A1", pa.array(10 ** rng.normal(-1, 0.3, ROWS)))
     status = np.where(np.arange(ROWS) % 50 == 49, "TOO_FEW_POINTS", "OK")
     known = {"model": "asas-v", "spread": 0.1 * p, "prediction_set": p > 0.2, "embedding": embedding, "objects": more}
-    Predictions.build(pa.array(ids), status, CLASSES, p, np.full(ROWS, 99), **known).write(path)
+    predictions_of(ids, status, CLASSES, p, np.full(ROWS, 99), **known).write(path)
     return path
 
 
-def flat_map(self: diagrams.EmbeddingMap) -> diagrams.Map:
+def flat_map(self: diagrams.EmbeddingMap) -> diagrams.MapPoints:
     """Return two of the embedding's dimensions at once, where the real map takes a minute."""
     rows = self._rows()
-    return diagrams.Map(rows, diagrams.embeddings_of(self._catalog, rows)[:, :2].astype(np.float64), "test")
+    return diagrams.MapPoints(rows, diagrams.read_embeddings(self._catalog, rows)[:, :2].astype(np.float64), "test")
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,9 @@ def address(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves, labels
     folder = tmp_path_factory.mktemp("explorer")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setattr(diagrams.EmbeddingMap, "ask", flat_map)
+        patch.setattr(diagrams.EmbeddingMap, "get", flat_map)
         shown = open_explorer(catalog(folder / "stars.parquet", stars), light_curves=example_files(), labels=labels)
-        socket = listening("127.0.0.1", 0)
+        socket = listen("127.0.0.1", 0)
         server = uvicorn.Server(uvicorn.Config(create_app(shown), log_level="warning", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)
         thread.start()

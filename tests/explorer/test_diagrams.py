@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from goodricke.explorer import diagrams
-from goodricke.explorer.diagrams import EmbeddingMap, _rounded, embeddings_of, make_map, read_map
+from goodricke.explorer.diagrams import EmbeddingMap, _round, make_map, read_embeddings, read_map
 from goodricke.explorer.session import open_explorer
 from goodricke.survey.shards import Catalog
 from tests.explorer.conftest import CLASSES, N, folder_of, rows
@@ -76,11 +76,11 @@ def test_a_lasso_goes_with_other_conditions_and_is_remembered(client, explorer):
     polygon = [[0, -90], [180, -90], [180, 90], [0, 90]]
     condition = {"inside": {"diagram": "sky", "polygon": polygon}}
     both = [condition, {"column": "class", "op": "=", "value": "ROT"}]
-    made = explorer.table._made
+    made = explorer.table._selection_count
     for _ in range(3):
         got = client.post("/api/counts", json={"where": {"all": both}}).json()
         assert got["counts"] == [{"value": "ROT", "count": int(((T["ra"] < 180) & (T["class"] == "ROT")).sum())}]
-    assert explorer.table._made == made + 1
+    assert explorer.table._selection_count == made + 1
     shown = points(client, "f1_a1", condition)
     assert sorted(shown["row"]) == np.flatnonzero(T["ra"] < 180).tolist()
 
@@ -100,7 +100,7 @@ def test_what_is_missing_is_told(tmp_path):
     made = open_explorer(folder_of(few, tmp_path / "cat", 1))
     there, missing = made.diagrams.about()
     assert [d["name"] for d in there] == ["embedding"]
-    assert [m["diagram"] for m in missing] == ["hr", "f1_a1", "sky"]
+    assert [m["name"] for m in missing] == ["hr", "f1_a1", "sky"]
     assert all(m["why"] and m["fix"] for m in missing)
     made.close()
 
@@ -123,8 +123,8 @@ def test_lassos_that_are_none(client, name, polygon):
 
 def test_numbers_keep_seven_digits():
     values = np.array([0.0, -123.456789012, 1e-20, 9.87654321e15, np.nan])
-    np.testing.assert_allclose(_rounded(values), values, rtol=1e-6)
-    assert _rounded(values)[1] == -123.4568
+    np.testing.assert_allclose(_round(values), values, rtol=1e-6)
+    assert _round(values)[1] == -123.4568
 
 
 # ---- the map --------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_numbers_keep_seven_digits():
 
 def test_embeddings_by_row(world):
     wanted = np.array([0, 3, 5, 250, 599])
-    got = embeddings_of(Catalog.open(world.catalog), wanted)
+    got = read_embeddings(Catalog.open(world.catalog), wanted)
     for row, found in zip(wanted, got, strict=True):
         told = T["embedding"][row]
         np.testing.assert_array_equal(found, np.full(6, np.nan) if told is None else told)
@@ -146,7 +146,7 @@ def by_axes(monkeypatch):
 def test_a_map_is_kept_and_shown(world, by_axes, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     known = np.flatnonzero(T["class"].notna())
-    monkeypatch.setattr(EmbeddingMap, "ask", lambda self: made(self))
+    monkeypatch.setattr(EmbeddingMap, "get", lambda self: made(self))
 
     def made(self):
         make_map(world.catalog, self._rows(), tmp_path / "map")
@@ -170,14 +170,14 @@ def mapping_where():
 def test_another_process_makes_it(world, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     asked = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))  # too few for UMAP
-    assert asked.ask() is None
+    assert asked.get() is None
     for _ in range(600):
-        if (found := asked.ask()) is not None or asked.failure:
+        if (found := asked.get()) is not None or asked.failure:
             break
         time.sleep(0.1)
     assert found is not None, asked.failure
     assert set(found.rows) <= set(range(6))
-    assert found.how.startswith("principal components")
+    assert found.method.startswith("principal components")
     asked.close()
 
 
@@ -185,9 +185,9 @@ def test_a_map_that_fails_says_so(world, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "executable", "/bin/false")
     asked = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))
-    assert asked.ask() is None
+    assert asked.get() is None
     asked._process.wait()
-    assert asked.ask() is None
+    assert asked.get() is None
     assert "could not be made" in asked.failure
     explorer = open_explorer(world.catalog)
     explorer.diagrams._map = asked
@@ -201,5 +201,5 @@ def test_no_map_where_nothing_was_classified(tmp_path):
     table["class"], table["embedding"] = None, None
     explorer = open_explorer(folder_of(table, tmp_path / "cat"))
     assert explorer.diagrams.about()[1][0]["why"] == "no light curve was classified"
-    assert embeddings_of(explorer.catalog, np.zeros(0, np.int64)).shape == (0, 0)
+    assert read_embeddings(explorer.catalog, np.zeros(0, np.int64)).shape == (0, 0)
     explorer.close()

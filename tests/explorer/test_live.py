@@ -10,7 +10,7 @@ from goodricke.alerts.engine import Engine, Message
 from goodricke.alerts.monitoring import Metrics, serve
 from goodricke.alerts.store import LmdbStore
 from goodricke.explorer import live
-from goodricke.explorer.live import Live
+from goodricke.explorer.live import EngineMonitor
 from goodricke.io.packets import decode
 from tests.alerts.streams import CLASSES, keyed, light_curves, tiny_model
 
@@ -33,7 +33,7 @@ def store(tmp_path_factory):
 
 def test_what_a_store_tells(store):
     folder, messages, answers = store
-    seen = Live(str(folder), None, CLASSES)
+    seen = EngineMonitor(str(folder), None, CLASSES)
     told = seen.now()
     assert (told["messages"], told["objects"]) == (messages, 30)
     assert sum(told["statuses"].values()) == 30
@@ -58,21 +58,21 @@ def test_what_a_store_tells(store):
 def test_it_counts_anew_and_tells_a_change_once(store):
     folder, _, _ = store
     now = [time.time()]
-    seen = Live(str(folder), None, CLASSES, clock=lambda: now[0])
+    seen = EngineMonitor(str(folder), None, CLASSES, clock=lambda: now[0])
     first = seen.now()
     assert seen.now() is first  # asked again at once, by another page
     now[0] += 2
     second = seen.now()
     assert second["changes"] == first["changes"]
     assert second["messages_per_second"] == 0
-    now[0] += 2 * live.LATE
+    now[0] += 2 * live.STALLED
     assert not seen.now()["well"]
     seen.close()
 
 
 def test_a_few_of_many_objects_are_counted(store, monkeypatch):
-    monkeypatch.setattr(live, "COUNTED", 10)
-    seen = Live(str(store[0]), None, CLASSES)
+    monkeypatch.setattr(live, "MAX_COUNTED", 10)
+    seen = EngineMonitor(str(store[0]), None, CLASSES)
     told = seen.now()
     assert sum(told["statuses"].values()) == 10
     assert "10 of 30 objects" in told["note"]
@@ -81,12 +81,12 @@ def test_a_few_of_many_objects_are_counted(store, monkeypatch):
 
 def test_the_store_stays_as_it_is(store):
     files = {path: path.read_bytes() for path in store[0].rglob("data.mdb")}
-    seen = Live(str(store[0]), None, CLASSES)
+    seen = EngineMonitor(str(store[0]), None, CLASSES)
     seen.now()
     seen.close()
     assert {path: path.read_bytes() for path in store[0].rglob("data.mdb")} == files
     with pytest.raises(ValueError, match="no store"):
-        Live(str(store[0] / "nowhere"), None, CLASSES)
+        EngineMonitor(str(store[0] / "nowhere"), None, CLASSES)
 
 
 def test_what_a_worker_tells(store):
@@ -97,7 +97,7 @@ def test_what_a_worker_tells(store):
     metrics.statuses.update(OK=80, REBUILT=10)
     server = serve(metrics, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.server_port}"
-    seen = Live(None, address, CLASSES)
+    seen = EngineMonitor(None, address, CLASSES)
     told = seen.now()
     assert {n: told[n] for n in ("messages", "answers", "lag", "objects", "well")} == {
         "messages": 120,
@@ -107,15 +107,15 @@ def test_what_a_worker_tells(store):
         "well": True,
     }
     assert told["statuses"] == {"OK": 80, "REBUILT": 10}
-    both = Live(str(store[0]), f"{address}/metrics", CLASSES)
+    both = EngineMonitor(str(store[0]), f"{address}/metrics", CLASSES)
     together = both.now()
     assert (together["messages"], together["lag"], together["objects"]) == (store[1], 12, 30)
     both.close()
     metrics.seen = 0.0
-    assert not Live(None, address, CLASSES).now()["well"]
+    assert not EngineMonitor(None, address, CLASSES).now()["well"]
     server.shutdown()
     server.server_close()
-    gone = Live(None, address, CLASSES).now()
+    gone = EngineMonitor(None, address, CLASSES).now()
     assert not gone["well"]
     assert "no answer" in gone["note"]
 
@@ -132,11 +132,11 @@ def test_another_server_is_no_worker():
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Other)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    told = Live(None, f"http://127.0.0.1:{server.server_port}/metrics", ()).now()
+    told = EngineMonitor(None, f"http://127.0.0.1:{server.server_port}/metrics", ()).now()
     server.shutdown()
     server.server_close()
     assert not told["well"]
     assert told["note"]
     for wrong in ("file:///etc/passwd", "127.0.0.1:80", "ftp://host/x"):
         with pytest.raises(ValueError, match="http://HOST"):
-            Live(None, wrong, ())
+            EngineMonitor(None, wrong, ())

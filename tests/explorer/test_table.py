@@ -100,7 +100,7 @@ def test_deep_pages_and_positions_are_of_the_same_order(client, explorer, monkey
         assert client.post("/api/position", json=body).json() == {"index": expected}
     labelled = {"where": {"all": [{"labelled": True}]}, "row": 31}
     assert client.post("/api/position", json=labelled).json()["index"] is None
-    explorer.labels.put(T["object_id"][31], "x", None)  # an order that was remembered is not that of other labels
+    explorer.labels.change(T["object_id"][31], label="x")  # an order that was remembered is not that of other labels
     assert client.post("/api/position", json=labelled).json()["index"] == 1
     explorer.labels.remove(T["object_id"][31])
 
@@ -189,11 +189,11 @@ def test_values_are_values(explorer, text):
 
 def test_sql_reaches_no_file(explorer, tmp_path):
     with pytest.raises(Exception, match="disabled"):
-        explorer.store.ask("SELECT * FROM read_csv(?)", [str(tmp_path / "x.csv")])
+        explorer.store.execute("SELECT * FROM read_csv(?)", [str(tmp_path / "x.csv")])
     with pytest.raises(Exception, match="locked"):
-        explorer.store.ask("SET enable_external_access = true")
+        explorer.store.execute("SET enable_external_access = true")
     with pytest.raises(Exception, match="read-only"):
-        explorer.store.ask(f"DELETE FROM {explorer.store.rows}")
+        explorer.store.execute(f"DELETE FROM {explorer.store.rows}")
 
 
 def test_columns_tell_what_they_are(client):
@@ -214,14 +214,14 @@ def test_a_copy_is_kept_and_made_anew_when_the_catalog_changes(tmp_path):
     catalog, copied = folder_of(first, tmp_path / "cat"), []
     for expected in (100, 0):
         copied.clear()
-        made = open_explorer(catalog, tick=copied.append)
+        made = open_explorer(catalog, progress=copied.append)
         assert (sum(copied), len(made.table)) == (expected, 100)
         made.close()
     more = pd.concat([first, first.head(10)], ignore_index=True)
     folder_of(more, tmp_path / "new")
     for path in (tmp_path / "new").iterdir():
         path.replace(catalog / path.name)
-    made = open_explorer(catalog, tick=copied.append)
+    made = open_explorer(catalog, progress=copied.append)
     assert (sum(copied), len(made.table)) == (110, 110)
     made.close()
 
@@ -250,11 +250,11 @@ def test_another_table_is_joined(tmp_path, world):
         ("by_object.csv", {0: 0.0, 1: 0.0, 6: 3.0, 7: 3.0}),
         ("by_curve.parquet", {2: 10.0, 3: 11.0}),
     ):
-        made = open_explorer(world.catalog, beside=tmp_path / name)
+        made = open_explorer(world.catalog, extra=tmp_path / name)
         value = made.table.all_numbers(["vmag"])["vmag"]
         assert {k: v for k, v in enumerate(value) if np.isfinite(v)} == expected
         assert made.table.row(0)["p_ECL"] != 5
         made.close()
     pd.DataFrame({"object_id": ["nobody"], "vmag": [1]}).to_csv(tmp_path / "none.csv", index=False)
     with pytest.raises(ValueError, match="none of the catalog's objects"):
-        open_explorer(world.catalog, beside=tmp_path / "none.csv")
+        open_explorer(world.catalog, extra=tmp_path / "none.csv")

@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
 from goodricke.data.examples import example_files
-from tests.explorer.serving import app_of, bands_model, stored
+from tests.explorer.rest_fixtures import bands_model, create_test_app, open_catalog
 
 EXAMPLES = int(os.environ.get("FUZZ", "12"))
 RUN = {"deadline": None, "derandomize": EXAMPLES < 100, "suppress_health_check": list(HealthCheck)}
@@ -33,9 +33,9 @@ def described(tmp_path_factory, folded_model):
     folder = tmp_path_factory.mktemp("fuzz")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        store = stored(folder)
+        store = open_catalog(folder)
     models = [folded_model, bands_model(folder), bands_model(folder, "told", ("redshift",))]
-    yield schemathesis.openapi.from_asgi("/openapi.json", app_of(models, store))
+    yield schemathesis.openapi.from_asgi("/openapi.json", create_test_app(models, store))
     store.close()
 
 
@@ -110,7 +110,9 @@ def test_damaged_files_cost_an_answer(described):
     @given(file=damaged_files())
     @settings(max_examples=EXAMPLES, **RUN)
     def holds(file):
-        response = TestClient(described.app).post("/classify?model=tiny&passes=0", files={"file": file})
+        response = TestClient(described.app, base_url="http://localhost").post(
+            "/classify?model=tiny&passes=0", files={"file": file}
+        )
         operation.validate_response(response)
         assert response.status_code in (200, 400, 422), response.text
 

@@ -17,18 +17,19 @@ from starlette.testclient import TestClient
 
 from goodricke.cli.classify import classify_files
 from goodricke.data.examples import example_files
-from goodricke.cli.serve import service
+from goodricke.data.json import json_values
+from goodricke.explorer.app import create_service
 from goodricke.inference import classify
 from goodricke.io import ReadOptions, read
-from goodricke.service import model_queue as desks
-from goodricke.service import requests, rest
-from goodricke.service.model_queue import Busy, Desk, Question
-from goodricke.service.requests import harmless, of_file, of_json
-from goodricke.service.rest import finite, in_query
+from goodricke.service import model_queue, requests, rest
+from goodricke.service.answers import as_parameters
+from goodricke.service.model_queue import BusyError, ClassifyRequest, ModelQueue
+from goodricke.service.requests import light_curves_from_file, light_curves_from_json, safe_file_name
 from goodricke.service.schemas import EXAMPLE, LightCurve, as_json
 from goodricke.service.security import Access
-from tests.explorer.serving import CURVES, app_of, bands_model, curves_of, stored
+from tests.explorer.rest_fixtures import CURVES, bands_model, create_test_app, light_curves, open_catalog
 
+HERE = "http://localhost"
 FILE = example_files()[0]
 BYTES = Path(FILE).read_bytes()
 
@@ -38,14 +39,14 @@ def made(tmp_path_factory, folded_model):
     folder = tmp_path_factory.mktemp("rest")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        store = stored(folder)
+        store = open_catalog(folder)
     yield [folded_model, bands_model(folder), bands_model(folder, "told", ("redshift",))], store
     store.close()
 
 
 @pytest.fixture(scope="module")
 def client(made):
-    return TestClient(app_of(*made))
+    return TestClient(create_test_app(*made), base_url=HERE)
 
 
 def posted(client, query, content):
@@ -87,7 +88,7 @@ def test_a_file_gets_the_row_of_the_command_line(client, folded_model, tmp_path)
     (answer,) = accepted(sent(client, FILE, BYTES, seed=3, embedding=True))
     assert answer.pop("reason") is None
     shared = [name for name in answer if name in row]
-    assert {name: answer[name] for name in shared} == {name: finite(row[name]) for name in shared}
+    assert {name: answer[name] for name in shared} == {name: json_values(row[name]) for name in shared}
     assert len(answer["embedding"]) == folded_model.embedding_size
     assert all(answer[name] is None for name in answer if name not in row)
 
@@ -164,7 +165,7 @@ def test_notes_say_what_was_left_out_and_not_the_log(client, caplog):
     body = {**one, "band": ["H", *one["band"][1:]]}
     notes = posted(client, "model=bands&unit=nJy", body).json()["notes"]
     assert "observations in H are left out: bands knows g, r" in " ".join(notes)
-    assert notes[0].startswith("unit: left out")
+    assert notes[0].startswith("unit: ignored")
     assert not caplog.records
 
 
@@ -210,12 +211,12 @@ def test_bodies_that_are_none(client, monkeypatch):
     for kind, code in (("text/csv", 415), ("multipart/form-data", 400), ("multipart/form-data; boundary=x", 400)):
         answer = client.post("/classify?model=tiny", content=b"a,b", headers={"content-type": kind})
         assert (answer.status_code, "curl -F file=@" in answer.text) == (code, True)
-    monkeypatch.setattr(rest, "MOST_BYTES", 1000)
+    monkeypatch.setattr(rest, "MAX_BYTES", 1000)
     assert posted(client, "model=tiny", json.dumps(EXAMPLE).encode() + b" " * 1000).status_code == 413
 
 
 def test_a_request_that_does_not_arrive_is_given_up(client, monkeypatch):
-    monkeypatch.setattr(rest, "READ", 0.05)
+    monkeypatch.setattr(rest, "MAX_ARRIVAL", 0.05)
     said = []
 
     async def receive():
@@ -231,9 +232,9 @@ def test_a_request_that_does_not_arrive_is_given_up(client, monkeypatch):
 
 
 def test_too_many_of_them(client, monkeypatch):
-    monkeypatch.setattr(requests, "MOST_CURVES", 2)
+    monkeypatch.setattr(requests, "MAX_CURVES", 2)
     assert posted(client, "model=tiny", [CURVE] * 3).status_code == 413
-    monkeypatch.setattr(requests, "MOST_POINTS", 100)
+    monkeypatch.setattr(requests, "MAX_POINTS", 100)
     answer = sent(client, FILE, BYTES)
     assert answer.status_code == 413
     assert "goodricke catalog" in answer.json()["detail"]
@@ -262,7 +263,7 @@ def test_a_form_without_the_file(client):
     ],
 )
 def test_names_of_files_are_made_harmless(name, plain):
-    assert harmless(name) == plain
+    assert safe_file_name(name) == plain
 
 
 def test_an_unreadable_file_is_an_answer_without_our_folders(client):
@@ -293,13 +294,15 @@ def test_a_list_of_paths_is_not_followed(client):
     ],
 )
 def test_a_votable_with_its_data_elsewhere_is_refused(text):
-    found, (_, why) = of_file("a.vot", b"<?xml version='1.0'?><VOTABLE>" + text.encode() + b"</VOTABLE>", ReadOptions())
+    found, (_, why) = light_curves_from_file(
+        "a.vot", b"<?xml version='1.0'?><VOTABLE>" + text.encode() + b"</VOTABLE>", ReadOptions()
+    )
     assert not found
     assert "elsewhere" in why
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused(client, monkeypatch):
-    monkeypatch.setattr(requests, "MOST_UNPACKED", 1 << 20)
+    monkeypatch.setattr(requests, "MAX_UNPACKED", 1 << 20)
     assert sent(client, "a.csv.gz", gzip.compress(b"0" * (1 << 22))).status_code == 413
     assert accepted(sent(client, "a.csv.gz", gzip.compress(BYTES)))[0]["status"] == "OK"
 
@@ -342,15 +345,15 @@ def test_those_who_wait_are_answered_together(made, monkeypatch):
         going.wait(10)
         return classify(curves, *args, **more)
 
-    monkeypatch.setattr(desks, "classify", slow)
-    desk = Desk(made[0][1])
-    parts = [Question(CURVES[i]) for i in range(4)] + [Question(CURVES[4], seed=1)]
+    monkeypatch.setattr(model_queue, "classify", slow)
+    queue = ModelQueue(made[0][1])
+    parts = [ClassifyRequest(CURVES[i]) for i in range(4)] + [ClassifyRequest(CURVES[4], seed=1)]
     with ThreadPoolExecutor(5) as pool:
-        first = pool.submit(desk.classify, parts[0])
+        first = pool.submit(queue.classify, parts[0])
         while not sizes:
             time.sleep(0.01)
-        rest_of_them = [pool.submit(desk.classify, each) for each in parts[1:]]
-        while len(desk._waiting) < 4:
+        rest_of_them = [pool.submit(queue.classify, each) for each in parts[1:]]
+        while len(queue._waiting) < 4:
             time.sleep(0.01)
         going.set()
         found = [first.result(), *(each.result() for each in rest_of_them)]
@@ -364,19 +367,19 @@ def test_none_pays_for_another(made, monkeypatch):
             raise ValueError("not that one")
         return classify(curves, *args, **more)
 
-    monkeypatch.setattr(desks, "classify", picky)
-    desk = Desk(made[0][1])
-    bad, good = Question(CURVES[2]), Question(CURVES[3])
-    desk._answer([bad, good])
+    monkeypatch.setattr(model_queue, "classify", picky)
+    queue = ModelQueue(made[0][1])
+    bad, good = ClassifyRequest(CURVES[2]), ClassifyRequest(CURVES[3])
+    queue._answer([bad, good])
     assert len(good.answer.result()) == 1
     with pytest.raises(ValueError, match="not that one"):
         bad.answer.result()
 
 
 def test_a_model_that_is_busy_says_so_and_two_desks_of_one_model_wait_for_each_other(made):
-    one, other = Desk(made[0][0]), Desk(made[0][0], patience=0.01)
-    with one._alone(), pytest.raises(Busy, match="tiny is busy"):
-        other.classify(Question(CURVES[0]))
+    one, other = ModelQueue(made[0][0]), ModelQueue(made[0][0], max_wait=0.01)
+    with one._network(), pytest.raises(BusyError, match="tiny is busy"):
+        other.classify(ClassifyRequest(CURVES[0]))
     assert not other._waiting
 
 
@@ -417,12 +420,12 @@ def test_pages_join_to_the_whole(client, made):
 
 def test_light_curves_of_the_catalog_can_be_classified(client):
     found = client.get("/objects/1/light_curve").json()
-    (expected,) = asked(client, as_json(curves_of("1")), "bands")
+    (expected,) = asked(client, as_json(light_curves("1")), "bands")
     assert asked(client, found, "bands") == [expected]
 
 
 def test_as_json_and_back():
-    ((rows, back),) = of_json([LightCurve.model_validate(each) for each in finite(as_json(CURVES))])
+    ((rows, back),) = light_curves_from_json([LightCurve.model_validate(each) for each in json_values(as_json(CURVES))])
     assert rows.tolist() == list(range(len(CURVES)))
     for name in ("time", "value", "error", "offsets"):
         np.testing.assert_array_equal(getattr(back, name), getattr(CURVES, name))
@@ -441,15 +444,15 @@ def test_models_and_health(client, made):
 
 
 def test_one_model_needs_no_name_and_two_of_one_name_are_refused(made):
-    alone = TestClient(app_of(made[0][:1]))
+    alone = TestClient(create_test_app(made[0][:1]), base_url=HERE)
     assert accepted(alone.post("/classify?passes=0", json=as_json(read(FILE))[0]))[0]["status"] == "OK"
     assert alone.get("/objects").status_code == 404
     with pytest.raises(ValueError, match="two models are called tiny"):
-        app_of([made[0][0], made[0][0]])
+        create_test_app([made[0][0], made[0][0]])
 
 
 def test_the_service_has_its_page_and_asks_for_the_token(made):
-    guarded = TestClient(service(made[0], access=Access("testserver", "0123456789abcdef")))
+    guarded = TestClient(create_service(made[0], access=Access("localhost", "0123456789abcdef")), base_url=HERE)
     assert guarded.post("/classify?model=tiny", json=CURVE).status_code == 401
     guarded.headers["authorization"] = "Bearer 0123456789abcdef"
     page = guarded.get("/docs")
@@ -469,4 +472,4 @@ def test_nothing_heavy_is_imported_for_the_help():
 def test_options_are_told_as_this_interface_calls_them():
     told = "say --column object_id=NAME, --column time=NAME, --unit mag or --time-scale MJD (see --quality)"
     expected = "say ?id_column=NAME, ?time_column=NAME, ?unit=mag or ?time_scale=MJD (see ?quality=)"
-    assert in_query(told).replace("= ", "=") == expected
+    assert as_parameters(told).replace("= ", "=") == expected

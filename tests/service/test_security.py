@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from goodricke.cli.explore import address_of, listening
 from goodricke.explorer.app import create_app
 from goodricke.service.security import Access, new_token
+from goodricke.service.server import address, listen
 from tests.explorer.conftest import HERE
 
 TOKEN = new_token()
@@ -39,7 +39,7 @@ def test_other_pages_change_nothing(client, explorer, origin):
     answer = client.put("/api/rows/1/label", json={"label": "x"}, headers={"origin": origin})
     assert answer.status_code == 403
     assert client.post("/api/rows", json={}, headers={"origin": origin}).status_code == 403
-    assert explorer.labels.of("0000000") is None or explorer.labels.of("0000000").label != "x"
+    assert explorer.labels.get("0000000") is None or explorer.labels.get("0000000").label != "x"
 
 
 def test_the_own_page_and_scripts_do(client):
@@ -89,8 +89,8 @@ def test_where_many_can_reach_it_addresses_are_names(guarded):
     assert asking(guarded, "http://192.168.3.4:8000", **told).get("/api/about").status_code == 200
     assert asking(guarded, "http://evil.com", **told).get("/api/about").status_code == 403
     one = Access("192.168.3.4", TOKEN)
-    assert one.names("192.168.3.4:80")
-    assert not one.names("192.168.3.5:80")
+    assert one.accepts_host("192.168.3.4:80")
+    assert not one.accepts_host("192.168.3.5:80")
 
 
 CLIMBS = [
@@ -140,8 +140,8 @@ def test_no_number_that_json_lacks(client):
 
 
 def test_addresses_to_open():
-    assert address_of("127.0.0.1", 80, None) == "http://127.0.0.1:80/"
-    assert address_of("::1", 80, "t") == "http://[::1]:80/?token=t"
-    assert "0.0.0.0" not in address_of("0.0.0.0", 80, "t")
-    with listening("127.0.0.1", 0) as first, pytest.raises(ValueError, match="--port"):
-        listening("127.0.0.1", first.getsockname()[1])
+    assert address("127.0.0.1", 80, None) == "http://127.0.0.1:80/"
+    assert address("::1", 80, "t") == "http://[::1]:80/?token=t"
+    assert "0.0.0.0" not in address("0.0.0.0", 80, "t")
+    with listen("127.0.0.1", 0) as first, pytest.raises(ValueError, match="--port"):
+        listen("127.0.0.1", first.getsockname()[1])

@@ -21,7 +21,7 @@ def explore(
         list[str] | None,
         typer.Option(help="What the catalog was made from: pack, nested Parquet, files, folders; repeatable"),
     ] = None,
-    beside: Annotated[
+    extra: Annotated[
         Path | None,
         typer.Option("--with", help="Table with more columns by object id, such as joined.parquet of examine --out"),
     ] = None,
@@ -61,7 +61,7 @@ def explore(
     The first start copies the table to the cache folder; later ones are quick.
     From another machine: ssh -L 8000:localhost:8000 HOST, and --port 8000 there.
     """
-    reading |= {"light_curves": light_curves or (), "beside": beside, "labels": labels, "model": model}
+    reading |= {"light_curves": light_curves or (), "extra": extra, "labels": labels, "model": model}
     exit_with(run, catalog, host, port, token, browser, alerts=alerts, metrics=metrics, **reading)
 
 
@@ -71,71 +71,27 @@ def run(catalog: Path, host: str, port: int, token: str | None, browser: bool, *
     Raises
     ------
     ImportError
-        If the extra isn't installed.
+        If the extra ``explore`` isn't installed.
     ValueError
-        If something can't be opened, or the address is taken.
+        If something can't be opened, or the port is taken.
     """
-    from goodricke.explorer.store import EXTRA
-    from goodricke.service.security import LOCAL, Access, new_token
+    from goodricke.service.server import Server
 
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise ImportError(f"the explorer needs uvicorn: {EXTRA}") from error
-    import torch
-
+    server = Server(host, port, token)  # first: a taken port is reported before a catalog is copied
+    explorer = _open(catalog, options)
     from goodricke.explorer.app import create_app
 
-    torch.set_num_threads(1)  # small batches: more threads only wait for each other
-    access = Access(host, token or (None if host in LOCAL else new_token()))
-    socket = listening(host, port)  # first: a port that is taken is told before a catalog is copied
-    screen, explorer = console(), _opened(catalog, options)
-    address = address_of(host, socket.getsockname()[1], access.token)
-    config = uvicorn.Config(create_app(explorer, access), log_level="warning", server_header=False, access_log=False)
+    app, address, screen = create_app(explorer, server.access), server.address(), console()
     screen.print(f"{len(explorer.table):,} rows at {address}", markup=False, soft_wrap=True)
     screen.print(f"labels go to {explorer.labels.path}; end with Ctrl-C", markup=False, soft_wrap=True)
     if browser:
         _show(address)
-    uvicorn.Server(config).run(sockets=[socket])
+    server.run(app)
     return ExitCode.DONE
 
 
-def listening(host: str, port: int) -> Any:
-    """Return a socket that listens.
-
-    Raises
-    ------
-    ValueError
-        If it can't.
-    """
-    import socket
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        made.bind((host, port))
-        made.listen()  # who comes before the server is ready waits
-    except OSError as error:
-        made.close()
-        fix = "take another --port, or 0 for a free one" if port else "check --host"
-        raise ValueError(f"can't listen at {host}:{port} ({error.strerror}): {fix}") from error
-    made.set_inheritable(True)
-    return made
-
-
-def address_of(host: str, port: int, token: str | None) -> str:
-    """Return what to open in a browser."""
-    import socket
-
-    from goodricke.service.security import EVERYWHERE
-
-    name = socket.gethostname() if host in EVERYWHERE else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
-
-
-def _opened(catalog: Path, options: dict[str, Any]) -> Any:
-    """Open the explorer, with a progress bar where rows are copied."""
+def _open(catalog: Path, options: dict[str, Any]) -> Any:
+    """Open the explorer, with a progress bar while rows are copied."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -145,11 +101,11 @@ def _opened(catalog: Path, options: dict[str, Any]) -> Any:
     columns = (TextColumn("copying rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=len(Catalog.open(catalog)), visible=False)
-        return open_explorer(catalog, tick=lambda n: bar.update(task, advance=n, visible=True), **options)
+        return open_explorer(catalog, progress=lambda n: bar.update(task, advance=n, visible=True), **options)
 
 
 def _show(address: str) -> None:
-    """Open a browser once the server answers: the socket waits for it already."""
+    """Open a browser a moment later, when the server answers."""
     import threading
     import webbrowser
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,16 +12,11 @@ from goodricke.cli.options import Device, Recursive, console, exit_with
 from goodricke.data.exit_codes import ExitCode
 from goodricke.models.hub import completions
 
-if TYPE_CHECKING:
-    from goodricke.data.lightcurves import LightCurves
-    from goodricke.explorer.store import Store
-    from goodricke.models.bundle import Model
-    from goodricke.service.security import Access
-
-KEEP_ALIVE = 15  # seconds that a connection stays open between requests
-CONNECTIONS = 200  # beyond them: 503
-
-Find = Any  # Callable[[str], LightCurves | None]
+LIMITS = {
+    "timeout_keep_alive": 15,  # seconds that a connection stays open between requests
+    "limit_concurrency": 200,  # connections, beyond which the answer is 503
+    "timeout_graceful_shutdown": 5,
+}
 
 
 def serve(
@@ -53,8 +48,8 @@ def serve(
 
     curl -F file=@lightcurve.csv "http://127.0.0.1:8000/classify?model=asas-v"
 
-    What it takes and gives is on its page /docs, which also tries it out.
-    One thread computes, requests that wait for a model are answered together; Ctrl-C ends it.
+    Its page /docs describes requests and answers, and sends some to try.
+    One thread computes, and requests that wait for a model share its next call; Ctrl-C ends it.
     """
     if light_curves and catalog is None:
         raise typer.BadParameter("--light-curves are those of a --catalog: name it")
@@ -76,87 +71,26 @@ def run(
     Raises
     ------
     ImportError
-        If the extra isn't installed.
+        If the extra ``explore`` isn't installed.
     ValueError
-        If something can't be opened, or the address is taken.
+        If something can't be opened, or the port is taken.
     """
-    from goodricke.cli.explore import address_of, listening
-    from goodricke.explorer.store import EXTRA
-    from goodricke.service.security import LOCAL, Access, new_token
+    from goodricke.service.server import Server
 
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise ImportError(f"serve needs uvicorn: {EXTRA}") from error
-    import torch
-
+    server = Server(host, port, token)  # first: a taken port is reported before anything is loaded
+    from goodricke.explorer.app import create_service
+    from goodricke.explorer.session import open_explorer
     from goodricke.models.bundle import load_model
 
-    access = Access(host, token or (None if host in LOCAL else new_token()))
-    socket = listening(host, port)  # first: a port that is taken is told before anything is loaded
-    torch.set_num_threads(1)
     loaded = [load_model(name, device) for name in dict.fromkeys(models)]
-    store, find = _opened(catalog, light_curves, recursive)
-    limits: dict[str, Any] = {
-        "timeout_keep_alive": KEEP_ALIVE,
-        "limit_concurrency": CONNECTIONS,
-        "timeout_graceful_shutdown": 5,
-    }
-    config = uvicorn.Config(
-        service(loaded, store, find, access), log_level="warning", server_header=False, access_log=False, **limits
-    )
-    screen, (place, mark, shown) = console(), address_of(host, socket.getsockname()[1], access.token).partition("?")
-    screen.print(f"{', '.join(each.name for each in loaded)} at {place}docs{mark}{shown}", markup=False, soft_wrap=True)
-    if access.token:
+    explorer = None
+    if catalog is not None:
+        explorer = open_explorer(catalog, light_curves=light_curves, recursive=recursive)
+    app, screen = create_service(loaded, explorer, server.access), console()
+    names = ", ".join(model.name for model in loaded)
+    screen.print(f"{names} at {server.address('docs')}", markup=False, soft_wrap=True)
+    if server.access.token:
         screen.print("scripts send the header   Authorization: Bearer TOKEN", markup=False)
     screen.print("end with Ctrl-C", markup=False)
-    uvicorn.Server(config).run(sockets=[socket])
+    server.run(app, **LIMITS)
     return ExitCode.DONE
-
-
-def _opened(catalog: Path | None, light_curves: Sequence[str], recursive: bool) -> tuple[Store | None, Find]:
-    """Return a catalog's rows, and what finds light curves of its objects."""
-    if catalog is None:
-        return None, None
-    from goodricke.explorer.session import open_explorer
-
-    explorer = open_explorer(catalog, light_curves=light_curves, recursive=recursive)
-    return explorer.store, None if explorer.light_curves is None else explorer.light_curves.of
-
-
-def service(
-    models: Sequence[Model],
-    catalog: Store | None = None,
-    light_curves: Callable[[str], LightCurves | None] | None = None,
-    access: Access | None = None,
-) -> Any:
-    """Return the application: the REST interface behind the guard, its page, and nothing else.
-
-    Returns
-    -------
-    fastapi.FastAPI
-
-    Raises
-    ------
-    ImportError
-        If the extra isn't installed.
-    """
-    from goodricke.explorer.store import EXTRA
-    from goodricke.service.security import Access, Guard
-
-    try:
-        from fastapi import FastAPI
-        from fastapi.responses import RedirectResponse
-        from fastapi.staticfiles import StaticFiles
-
-        from goodricke.service.rest import ABOUT, router
-    except ImportError as error:
-        raise ImportError(f"serve needs fastapi and python-multipart ({error.name} is missing): {EXTRA}") from error
-    from goodricke import __version__
-
-    app = FastAPI(title="goodricke", version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
-    app.include_router(router(models, catalog, light_curves))
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
-    app.get("/", include_in_schema=False)(lambda: RedirectResponse("/docs"))
-    app.add_middleware(Guard, access=access or Access())
-    return app

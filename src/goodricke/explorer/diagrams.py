@@ -45,9 +45,7 @@ QUANTITIES = {  # of each diagram, see `goodricke.survey.examine.sample.NAMES`
     "f1_a1": ("f1", "A1"),
     "sky": ("ra", "dec"),
 }
-FIX = (
-    "give the table of `goodricke examine` by --with OUT/joined.parquet, or one of your own with these columns"
-)
+FIX = "give the table of `goodricke examine` by --with OUT/joined.parquet, or one of your own with these columns"
 
 
 @dataclass(frozen=True)
@@ -311,9 +309,7 @@ class EmbeddingMap:
             return read_map(path)
         if self._process is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                suffix=".npy", delete=False
-            ) as rows:  # a pipe could block
+            with tempfile.NamedTemporaryFile(suffix=".npy", delete=False) as rows:  # a pipe could block
                 np.save(rows, self._rows())
             arguments = [str(self._catalog.path), rows.name, str(path)]
             command = [sys.executable, "-m", "goodricke.explorer.diagrams", *arguments]

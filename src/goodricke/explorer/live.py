@@ -1,7 +1,7 @@
-"""A running alert engine, looked at from outside: its state store, read only, and the metrics of its workers.
+"""The state of a running alert engine: from its state store, opened read-only, and the metrics of its workers.
 
-Nothing is scanned that grows with the stream: the store tells the objects of its last batch (the outbox), whose records
-tell their class before and now; classes and states of all are counted over `COUNTED` objects at most.
+No query grows with the stream. The store's outbox names the objects of the last batch, and their records hold the class
+before and after; classes and statuses of all objects are counted over at most `MAX_COUNTED` of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import urllib.request
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import URLError
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,17 +27,26 @@ from goodricke.alerts.store import Partition, without_password
 
 log = logging.getLogger("goodricke")
 
-COUNTED = 10_000
-COUNT_EVERY = 30.0  # seconds
-FRESH = 1.0  # seconds that an answer is good for, however many pages ask
-LOOKED_AT = 500  # objects of a batch
-CHANGES = 50
-LATE = 600.0  # seconds without a new record after which an engine is taken to stand still
-TIMEOUT = 2.0  # seconds that a worker has to tell its metrics
+MAX_COUNTED = 10_000  # objects
+COUNT_INTERVAL = 30.0  # seconds between counts
+MAX_AGE = 1.0  # seconds that an answer serves all pages
+MAX_BATCH = 500  # objects of a batch whose classes are compared
+MAX_CHANGES = 50  # of class that are listed
+STALLED = 600.0  # seconds without a new record after which the engine is reported as not well
+TIMEOUT = 2.0  # seconds for a worker to answer
 
 
-class Live:
-    """What a page is told of an engine every few seconds.
+class Census(NamedTuple):
+    """Statuses and classes of some objects."""
+
+    time: float
+    statuses: Counter[str]
+    classes: Counter[str]
+    objects: int
+
+
+class EngineMonitor:
+    """The numbers that the page shows of an engine every few seconds.
 
     Parameters
     ----------
@@ -47,11 +56,13 @@ class Live:
         Address of a worker's ``/metrics``.
     classes : sequence of str
         Of its model.
+    clock : callable
+        Returns the time [s].
 
     Raises
     ------
     ValueError
-        If there is no such store, or no address.
+        If there is no such store, or ``metrics`` is no address.
     """
 
     def __init__(
@@ -61,136 +72,141 @@ class Live:
         classes: Sequence[str],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._where, self._metrics, self._classes, self._clock = store, _address(metrics), list(classes), clock
+        self._location, self._metrics, self._classes, self._clock = store, _address(metrics), list(classes), clock
         self._parts: dict[int, Partition] = {}
         self._store = None if store is None else look_at(store)
-        self._changes: deque[dict[str, Any]] = deque(maxlen=CHANGES)
-        self._seen: dict[str, int] = {}  # objects of the last batches, and the message they were told in
-        self._lock, self._told, self._before = threading.Lock(), dict[str, Any](), (0.0, 0)
-        self._census: tuple[float, Counter[str], Counter[str], int] = (-np.inf, Counter(), Counter(), 0)
-        self._newest = 0.0
+        self._changes: deque[dict[str, Any]] = deque(maxlen=MAX_CHANGES)
+        self._offsets: dict[str, int] = {}  # of the last message of each object whose change was examined
+        self._lock, self._answer = threading.Lock(), dict[str, Any]()
+        self._last_rate = (0.0, 0)  # time and messages of the last answer
+        self._census = Census(-np.inf, Counter(), Counter(), 0)
+        self._newest_record = 0.0
 
     def now(self) -> dict[str, Any]:
-        """Return what there is to tell; see the module."""
+        """Return the engine's numbers, its latest changes of class, and whether it is well."""
         with self._lock:
-            if not self._told or self._clock() - self._told["time"] >= FRESH:
-                self._told = self._look()
-            return self._told
+            if not self._answer or self._clock() - self._answer["time"] >= MAX_AGE:
+                self._answer = self._observe()
+            return self._answer
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         for part in self._parts.values():
             part.close()
 
-    def _look(self) -> dict[str, Any]:
-        now = self._clock()
-        told: dict[str, Any] = {"time": now, "messages": None, "messages_per_second": None, "answers": None}
-        told |= {"lag": None, "objects": None, "statuses": {}, "classes": {}, "changes": [], "well": False}
-        notes = list[str]()
+    def _observe(self) -> dict[str, Any]:
+        now, notes = self._clock(), list[str]()
+        answer: dict[str, Any] = {"time": now, "messages": None, "messages_per_second": None, "answers": None}
+        answer |= {"lag": None, "objects": None, "statuses": {}, "classes": {}, "changes": [], "well": False}
         if self._store is not None:
             try:
-                told |= self._of_store(now, notes)
-            except Exception as error:  # a store is another program's: whatever is wrong with it, the page goes on
-                notes.append(f"{without_password(str(self._where))}: can't be read now ({error})")
+                answer |= self._observe_store(now, notes)
+            except Exception as error:  # another program writes the store: the page goes on whatever its state
+                notes.append(f"{without_password(str(self._location))}: can't be read now ({error})")
         if self._metrics is not None:
-            self._of_worker(told, notes)
-        if told["messages"] is not None:
-            then, messages = self._before
-            if then and now > then:
-                told["messages_per_second"] = max(told["messages"] - messages, 0) / (now - then)
-            self._before = (now, told["messages"])
-        return told | {"note": "; ".join(notes)}
+            self._observe_worker(answer, notes)
+        if answer["messages"] is not None:
+            time_before, messages_before = self._last_rate
+            if time_before and now > time_before:
+                new = max(answer["messages"] - messages_before, 0)
+                answer["messages_per_second"] = new / (now - time_before)
+            self._last_rate = (now, answer["messages"])
+        return answer | {"note": "; ".join(notes)}
 
     # ---- the store --------------------------------------------------------------------------------------------------
 
-    def _of_store(self, now: float, notes: list[str]) -> dict[str, Any]:
+    def _observe_store(self, now: float, notes: list[str]) -> dict[str, Any]:
         parts = self._partitions()
         for part in parts:
-            self._note_changes(part)
-        statuses, classes, counted = self._counted(now, parts)
+            self._collect_changes(part)
+        if now - self._census.time >= COUNT_INTERVAL:
+            self._census = self._count(now, parts)
         objects = sum(map(len, parts))
-        if counted < objects:
-            notes.append(f"classes and states of {counted:,} of {objects:,} objects")
+        if self._census.objects < objects:
+            notes.append(f"classes and statuses of {self._census.objects:,} of {objects:,} objects")
         if self._metrics is None:
-            notes.append("lag and answers are the workers' to tell: --metrics http://HOST:PORT/metrics")
-        told: dict[str, Any] = {"messages": sum(part.offset for part in parts), "objects": objects}
-        told |= {"statuses": dict(statuses.most_common()), "classes": dict(classes.most_common())}
-        changes = sorted(self._changes, key=lambda change: change["time"], reverse=True)
-        return told | {"changes": changes, "well": now - self._newest < LATE}
+            notes.append("start with --metrics http://HOST:PORT/metrics to see lag and answers")
+        return {
+            "messages": sum(part.offset for part in parts),
+            "objects": objects,
+            "statuses": dict(self._census.statuses.most_common()),
+            "classes": dict(self._census.classes.most_common()),
+            "changes": sorted(self._changes, key=lambda change: change["time"], reverse=True),
+            "well": now - self._newest_record < STALLED,
+        }
 
     def _partitions(self) -> list[Partition]:
-        """Return the partitions; those that have come since are opened."""
+        """Return the partitions; new ones are opened."""
         assert self._store is not None
         for number in self._store.partitions():
             if number not in self._parts:
                 self._parts[number] = self._store.partition(number)
         return [self._parts[number] for number in sorted(self._parts)]
 
-    def _note_changes(self, part: Partition) -> None:
-        """Keep those objects of the last batch whose class has changed."""
-        names = _objects(part.outbox)[-LOOKED_AT:]
-        for name, record in _records(names, part.get([n.encode() for n in names])):
-            self._newest = max(self._newest, record.updated)
-            if self._seen.get(name) == record.offset or not record.answer:
+    def _collect_changes(self, part: Partition) -> None:
+        """List the objects of the last batch whose class has changed."""
+        names = _outbox_objects(part.outbox)[-MAX_BATCH:]
+        for name, record in _valid_records(names, part.get([n.encode() for n in names])):
+            self._newest_record = max(self._newest_record, record.updated)
+            if self._offsets.get(name) == record.offset or not record.answer:
                 continue
             answer = unkept([record.answer], classes_of(record.answer))[0]
-            best, previous = _best(answer["p"]), int(answer["previous"])
+            best, previous = _best_class(answer["p"]), int(answer["previous"])
             if NO_CLASS not in (best, previous) and best != previous:
-                told = {"object_id": name, "time": record.updated, "previous_class": self._name(previous)}
-                told |= {"class": self._name(best), "p_max": float(answer["p"].max()), "n_obs": record.n_obs}
-                self._changes.append(told)
-            self._seen[name] = record.offset
-        while len(self._seen) > 20 * LOOKED_AT:
-            del self._seen[next(iter(self._seen))]
+                change = {"object_id": name, "time": record.updated, "previous_class": self._class_name(previous)}
+                change |= {"class": self._class_name(best), "p_max": float(answer["p"].max()), "n_obs": record.n_obs}
+                self._changes.append(change)
+            self._offsets[name] = record.offset
+        while len(self._offsets) > 20 * MAX_BATCH:
+            del self._offsets[next(iter(self._offsets))]
 
-    def _counted(self, now: float, parts: Sequence[Partition]) -> tuple[Counter[str], Counter[str], int]:
-        """Return states and classes of some of the objects, counted anew now and then."""
-        if now - self._census[0] >= COUNT_EVERY:
-            statuses, classes, counted = Counter[str](), Counter[str](), 0
-            for part in parts:
-                items = islice(part.items(), COUNTED // max(len(parts), 1))
-                for _, record in _records(*_unzipped(items)):
-                    counted += 1
-                    self._newest = max(self._newest, record.updated)
-                    if record.answer:
-                        answer = unkept([record.answer], classes_of(record.answer))[0]
-                        statuses[STATUSES[answer["status"]]] += 1
-                        if (best := _best(answer["p"])) != NO_CLASS:
-                            classes[self._name(best)] += 1
-            self._census = (now, statuses, classes, counted)
-        return self._census[1:]
+    def _count(self, now: float, parts: Sequence[Partition]) -> Census:
+        """Count statuses and classes of some objects of each partition."""
+        statuses, classes, count = Counter[str](), Counter[str](), 0
+        for part in parts:
+            items = islice(part.items(), MAX_COUNTED // max(len(parts), 1))
+            # copied: a transaction of LMDB ends with its iterator
+            copies = [(bytes(key).decode(errors="replace"), bytes(data)) for key, data in items]
+            for _, record in _valid_records([name for name, _ in copies], [data for _, data in copies]):
+                count += 1
+                self._newest_record = max(self._newest_record, record.updated)
+                if record.answer:
+                    answer = unkept([record.answer], classes_of(record.answer))[0]
+                    statuses[STATUSES[answer["status"]]] += 1
+                    if (best := _best_class(answer["p"])) != NO_CLASS:
+                        classes[self._class_name(best)] += 1
+        return Census(now, statuses, classes, count)
 
-    def _name(self, k: int) -> str:
+    def _class_name(self, k: int) -> str:
         return self._classes[k] if k < len(self._classes) else f"class {k}"
 
     # ---- a worker ---------------------------------------------------------------------------------------------------
 
-    def _of_worker(self, told: dict[str, Any], notes: list[str]) -> None:
-        """Add what a worker counts."""
+    def _observe_worker(self, answer: dict[str, Any], notes: list[str]) -> None:
+        """Add a worker's counts to an answer."""
         try:
-            sums, statuses = parsed(_fetched(str(self._metrics)).decode())
+            sums, statuses = parse_metrics(_fetch(str(self._metrics)).decode())
         except (OSError, ValueError, URLError, ImportError) as error:
             notes.append(f"{self._metrics}: no answer ({getattr(error, 'reason', error)}): does the worker run?")
-            told["well"] = False
+            answer["well"] = False
             return
-        names = {"messages": "goodricke_messages", "answers": "goodricke_answers", "lag": "goodricke_lag"}
-        names |= {"objects": "goodricke_objects"}
-        if self._store is not None:  # all workers' together
-            del names["messages"], names["objects"]
-        told |= {name: int(sums[of]) for name, of in names.items() if of in sums}
-        told["statuses"] = told["statuses"] or statuses
-        told["well"] = self._is_well()
+        names = {"answers": "goodricke_answers", "lag": "goodricke_lag"}
+        if self._store is None:  # whose numbers are of all workers together
+            names |= {"messages": "goodricke_messages", "objects": "goodricke_objects"}
+        answer |= {name: int(sums[metric]) for name, metric in names.items() if metric in sums}
+        answer["statuses"] = answer["statuses"] or statuses
+        answer["well"] = self._is_worker_well()
 
-    def _is_well(self) -> bool:
-        place = urlsplit(str(self._metrics))
+    def _is_worker_well(self) -> bool:
+        address = urlsplit(str(self._metrics))
         try:
-            return bool(json.loads(_fetched(urlunsplit(place._replace(path="/health"))))["well"])
+            return bool(json.loads(_fetch(urlunsplit(address._replace(path="/health"))))["well"])
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
 
-def parsed(text: str) -> tuple[dict[str, float], dict[str, int]]:
-    """Return the sums of the numbers of a Prometheus page by their names, and answers by their status.
+def parse_metrics(text: str) -> tuple[dict[str, float], dict[str, int]]:
+    """Return the sums of the numbers of a Prometheus page by their names, and the number of answers by status.
 
     Raises
     ------
@@ -203,20 +219,19 @@ def parsed(text: str) -> tuple[dict[str, float], dict[str, int]]:
         raise ImportError("needs prometheus-client: pip install 'goodricke[alerts]'") from error
     sums, statuses = dict[str, float](), dict[str, int]()
     for family in text_string_to_metric_families(text):
-        values = [s for s in family.samples if not s.name.endswith("_created")]
-        sums[family.name] = sum(s.value for s in values)
+        sums[family.name] = sum(s.value for s in family.samples if not s.name.endswith("_created"))
         if family.name == "goodricke_status":
-            statuses = {s.labels["status"]: int(s.value) for s in values}
+            statuses = {s.labels["status"]: int(s.value) for s in family.samples if not s.name.endswith("_created")}
     return sums, statuses
 
 
-def _fetched(address: str) -> bytes:
+def _fetch(address: str) -> bytes:
     with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:
         return answer.read(1 << 22)
 
 
 def _address(metrics: str | None) -> str | None:
-    """Return the address of metrics, with the usual path where it has none.
+    """Return the address of metrics, with the path ``/metrics`` if it has none.
 
     Raises
     ------
@@ -225,36 +240,30 @@ def _address(metrics: str | None) -> str | None:
     """
     if metrics is None:
         return None
-    place = urlsplit(metrics)
-    if place.scheme not in ("http", "https") or not place.netloc:
+    parts = urlsplit(metrics)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError(f"--metrics {metrics}: write it as http://HOST:PORT/metrics")
-    return urlunsplit(place._replace(path=place.path if place.path not in ("", "/") else "/metrics"))
+    return urlunsplit(parts._replace(path=parts.path if parts.path not in ("", "/") else "/metrics"))
 
 
-def _objects(outbox: bytes) -> list[str]:
-    """Return the objects of a store's last batch; none where something else is noted there."""
+def _outbox_objects(outbox: bytes) -> list[str]:
+    """Return the objects of a store's last batch; none if the outbox holds something else."""
     try:
         return Outbox.frombytes(outbox).objects
     except (ValueError, TypeError):
         return []
 
 
-def _records(names: Sequence[str], data: Sequence[bytes | None]) -> Iterator[tuple[str, Record]]:
-    """Give the sound records among some."""
-    for name, each in zip(names, data, strict=True):
+def _valid_records(names: Sequence[str], data: Sequence[bytes | None]) -> Iterator[tuple[str, Record]]:
+    """Give the records that can be read, with their names."""
+    for name, content in zip(names, data, strict=True):
         try:
-            if each is not None:
-                yield name, Record.frombytes(bytes(each))
+            if content is not None:
+                yield name, Record.frombytes(bytes(content))
         except (Damaged, OtherVersion) as error:
             log.debug("%s: %s", name, error)
 
 
-def _unzipped(items: Iterator[tuple[bytes, bytes]]) -> tuple[list[str], list[bytes | None]]:
-    """Return names and records, copied: a transaction of LMDB ends with its iterator."""
-    found = [(bytes(key).decode(errors="replace"), bytes(data)) for key, data in items]
-    return [name for name, _ in found], [data for _, data in found]
-
-
-def _best(p: np.ndarray) -> int:
+def _best_class(p: np.ndarray) -> int:
     """Return the index of the most probable class, `NO_CLASS` if there is none."""
     return int(np.argmax(p)) if len(p) and np.isfinite(p).all() else NO_CLASS

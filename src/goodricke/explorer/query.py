@@ -1,6 +1,6 @@
-"""Conditions on rows, as the page sends them, and the SQL they become.
+"""Conditions on rows, as the page sends them, and their SQL.
 
-The SQL is made of the columns' keys and words that stand here; all that came in is bound as a parameter.
+The SQL consists of the columns' keys and the words in this module; every value from outside is a bound parameter.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ Name = Annotated[str, StringConstraints(max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=1000)]
 Vertex = tuple[float, float]
 
-ORDERING = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
-HUGE = 1 << 63
+MAX_INTEGER = 1 << 63  # of SQL's BIGINT
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
-class _Told(BaseModel):
+class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=False)
 
 
-class Comparison(_Told):
+class Comparison(_Model):
     """A column against a value; rows without a value are unequal to any, and neither less nor more."""
 
     column: Name
@@ -36,47 +36,47 @@ class Comparison(_Told):
     value: Value | Annotated[list[Value], Field(max_length=1000)] = None
 
 
-class Search(_Told):
-    """Rows whose object id or label contains a text, whatever its case."""
+class Search(_Model):
+    """Rows whose object id or label contains a text, in upper or lower case."""
 
     search: Text
 
 
-class Lasso(_Told):
+class Lasso(_Model):
     """A closed polygon in a diagram, in the coordinates of its points; its edges are straight as drawn."""
 
     diagram: Name
     polygon: Annotated[list[Vertex], Field(min_length=3, max_length=5000)]
 
 
-class Inside(_Told):
+class InsideLasso(_Model):
     """Rows whose points are inside a polygon in a diagram."""
 
     inside: Lasso
 
 
-class Chosen(_Told):
+class RowNumbers(_Model):
     """Rows by their numbers."""
 
     rows: Annotated[list[int], Field(max_length=100_000)]
 
 
-class Labelled(_Told):
-    """Rows whose object has a label here, or none."""
+class HasLabel(_Model):
+    """Rows whose object has a label of the user's, or none."""
 
     labelled: bool
 
 
-Condition = Comparison | Search | Inside | Chosen | Labelled
+Condition = Comparison | Search | InsideLasso | RowNumbers | HasLabel
 
 
-class Where(_Told):
+class Where(_Model):
     """Conditions that all hold."""
 
     all: Annotated[list[Condition], Field(max_length=100)] = []
 
 
-class Sort(_Told):
+class Sort(_Model):
     """A column to sort by."""
 
     column: Name
@@ -90,12 +90,12 @@ class Query:
     ----------
     columns : mapping of Column
         By name. Those of the labels, ``label`` and ``comment``, have keys that begin with ``l.``.
-    selected : callable
-        Returns the table with the rows inside a lasso.
+    selection : callable
+        Returns the name of the SQL table with the rows inside a lasso.
     """
 
-    def __init__(self, columns: Mapping[str, Column], selected: Callable[[Lasso], str]) -> None:
-        self._columns, self._selected = columns, selected
+    def __init__(self, columns: Mapping[str, Column], selection: Callable[[Lasso], str]) -> None:
+        self._columns, self._selection = columns, selection
 
     def column(self, name: str) -> Column:
         """Return a column by its name.
@@ -108,20 +108,20 @@ class Query:
         try:
             return self._columns[name]
         except KeyError:
-            raise ValueError(f"no column {name!r}: /api/about lists the columns there are") from None
+            raise ValueError(f"no column {name!r}: /api/about lists the columns") from None
 
     def where(self, where: Where) -> tuple[str, list[Any]]:
-        """Return an expression that is true of the rows wanted, and its parameters."""
+        """Return an SQL expression that is true of the matching rows, and its parameters."""
         parts = [self._condition(condition) for condition in where.all]
-        return " AND ".join(f"({sql})" for sql, _ in parts) or "true", [p for _, told in parts for p in told]
+        return " AND ".join(f"({sql})" for sql, _ in parts) or "true", [p for _, values in parts for p in values]
 
     def order(self, sort: Sequence[Sort]) -> str:
-        """Return by what to order: rows without a value last, those that are alike as in the catalog."""
-        keys = [f"{self.plain(s.column)} {'DESC' if s.descending else 'ASC'} NULLS LAST" for s in sort]
+        """Return the SQL of an order: rows without a value last, equal rows in the order of the catalog."""
+        keys = [f"{self.scalar(s.column)} {'DESC' if s.descending else 'ASC'} NULLS LAST" for s in sort]
         return ", ".join([*keys, "r.row"])
 
-    def plain(self, name: str) -> str:
-        """Return a column as a number, a text or a truth value."""
+    def scalar(self, name: str) -> str:
+        """Return the SQL of a column; a list becomes one text."""
         column = self.column(name)
         return f"array_to_string({column.key}, '{BETWEEN}')" if column.kind == "list" else column.key
 
@@ -129,54 +129,50 @@ class Query:
         if isinstance(condition, Search):
             text, key = condition.search.lower(), self.column("object_id").key
             return f"contains(lower({key}), ?) OR contains(lower(coalesce(l.label, '')), ?)", [text, text]
-        if isinstance(condition, Inside):
-            return f"r.row IN (SELECT row FROM {self._selected(condition.inside)})", []
-        if isinstance(condition, Chosen):
-            return "r.row IN (SELECT unnest(?::BIGINT[]))", [[r for r in condition.rows if abs(r) < HUGE]]
-        if isinstance(condition, Labelled):
+        if isinstance(condition, InsideLasso):
+            return f"r.row IN (SELECT row FROM {self._selection(condition.inside)})", []
+        if isinstance(condition, RowNumbers):
+            return "r.row IN (SELECT unnest(?::BIGINT[]))", [[r for r in condition.rows if abs(r) < MAX_INTEGER]]
+        if isinstance(condition, HasLabel):
             return f"l.label IS {'NOT ' if condition.labelled else ''}NULL", []
-        return self._comparison(self.column(condition.column), condition)
+        return self._comparison(self.column(condition.column), condition.op, condition.value)
 
-    def _comparison(self, column: Column, told: Comparison) -> tuple[str, list[Any]]:
-        key, op = self.plain(column.name), told.op
+    def _comparison(self, column: Column, op: Operator, value: Value | list[Value]) -> tuple[str, list[Any]]:
+        key = self.scalar(column.name)
         if op in ("is null", "not null"):
             return f"{column.key} IS {'NOT ' if op == 'not null' else ''}NULL", []
         if op == "in":
-            values = told.value if isinstance(told.value, list) else [told.value]
-            return f"{key} IN ({', '.join('?' * len(values))})" if values else "false", [
-                _value(column, v) for v in values
-            ]
-        if isinstance(told.value, list) or told.value is None:
+            values = [_typed(column, v) for v in (value if isinstance(value, list) else [value])]
+            return f"{key} IN ({', '.join('?' * len(values))})" if values else "false", values
+        if isinstance(value, list) or value is None:
             raise ValueError(f"{column.name} {op}: needs one value; for none there is 'is null', for several 'in'")
         if op == "contains":
             if column.kind == "list":
-                return f"list_contains({column.key}, ?)", [str(told.value)]
-            return f"contains(lower(CAST({key} AS VARCHAR)), ?)", [str(told.value).lower()]
-        value = _value(column, told.value)
+                return f"list_contains({column.key}, ?)", [str(value)]
+            return f"contains(lower(CAST({key} AS VARCHAR)), ?)", [str(value).lower()]
         if op in ("=", "!="):
-            return f"{key} IS {'NOT ' if op == '=' else ''}DISTINCT FROM ?", [value]
-        return f"{key} {ORDERING[op]} ?", [value]
+            return f"{key} IS {'NOT ' if op == '=' else ''}DISTINCT FROM ?", [_typed(column, value)]
+        return f"{key} {op} ?", [_typed(column, value)]
 
 
-def _value(column: Column, value: Value) -> Value:
-    """Return a value as a column holds them.
+def _typed(column: Column, value: Value) -> Value:
+    """Return a value with the type of a column.
 
     Raises
     ------
     ValueError
-        If it can't.
+        If the column can't hold it.
     """
     if column.kind == "boolean":
-        known = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
-        if known is None:
+        if str(value).lower() not in BOOLEANS:
             raise ValueError(f"{column.name} is true or false, not {value!r}")
-        return known
+        return BOOLEANS[str(value).lower()]
     if column.kind != "number":
         return str(value)
     try:
-        number = int(value) if isinstance(value, str) and column.whole else float(value)  # type: ignore[arg-type]
+        number = int(value) if isinstance(value, str) and column.is_integer else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{column.name} holds numbers, and {value!r} is none") from None
-    if not np.isfinite(number) or (abs(number) >= HUGE and column.whole):
-        raise ValueError(f"{column.name} holds numbers, and {value!r} is none it could hold")
-    return value if column.whole and isinstance(value, int) else number
+    if not np.isfinite(number) or (abs(number) >= MAX_INTEGER and column.is_integer):
+        raise ValueError(f"{column.name} holds numbers, and {value!r} is out of their range")
+    return value if column.is_integer and isinstance(value, int) else number

@@ -1,11 +1,10 @@
-"""The table of the page: rows sorted and filtered, counts and histograms, over millions of rows."""
+"""The table of the page: sorted and filtered rows, counts and histograms, for millions of rows."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,39 +12,46 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goodricke.explorer.annotations import Entry, Labels
+from goodricke.data.json import json_values
+from goodricke.explorer.annotations import Annotation, LabelFile
+from goodricke.explorer.cache import Cache
 from goodricke.explorer.query import Lasso, Query, Sort, Where
-from goodricke.explorer.store import Column, Store
+from goodricke.explorer.store import Column, RowStore
 
-COUNTED = 100  # values that are counted one by one
-KEPT = 32  # totals and selections that are remembered
-DEEP = 10_000  # rows beyond which the whole order is made and remembered: DuckDB would sort anew for every page
-ORDERS = 3
-SAFE = 1 << 53  # from where on JavaScript's numbers leave integers out
-OURS = (Column("label", "l.label", "text", about="Yours"), Column("comment", "l.comment", "text", about="Yours"))
+MAX_COUNTS = 100  # values that are counted one by one
+CACHED_TOTALS = CACHED_SELECTIONS = 32
+CACHED_ORDERS = 3
+DEEP = 10_000  # rows beyond which the whole order is computed and cached: DuckDB would sort again for every page
+MAX_SAFE = 1 << 53  # from where JavaScript's numbers skip integers
+LABEL_COLUMNS = (
+    Column("label", "l.label", "text", about="Your label"),
+    Column("comment", "l.comment", "text", about="Your comment"),
+)
 
 Rows = NDArray[np.int64]
 
 
 class Table:
-    """The rows of a catalog, and the labels given to them here.
+    """The rows of a catalog with the user's labels.
 
     Parameters
     ----------
-    store : Store
-    labels : Labels
-    inside : callable
+    store : RowStore
+    labels : LabelFile
+    rows_inside : callable
         Returns the rows inside a lasso.
     """
 
-    def __init__(self, store: Store, labels: Labels, inside: Callable[[Lasso], Rows]) -> None:
-        self.store, self.labels, self._inside = store, labels, inside
+    def __init__(self, store: RowStore, labels: LabelFile, rows_inside: Callable[[Lasso], Rows]) -> None:
+        self.store, self.labels, self._rows_inside = store, labels, rows_inside
         self.columns = {c.name: c for c in store.columns}
-        self._query = Query({**self.columns, **{c.name: c for c in OURS}}, self._selection)
-        self._totals: OrderedDict[tuple[str, int], int] = OrderedDict()
-        self._selections: OrderedDict[str, str] = OrderedDict()
-        self._orders: OrderedDict[tuple[str, str, int], Rows] = OrderedDict()
-        self._made, self._version, self._lock = 0, -1, threading.Lock()
+        self._query = Query({**self.columns, **{c.name: c for c in LABEL_COLUMNS}}, self._selection)
+        self._totals, self._selections, self._orders = (
+            Cache(CACHED_TOTALS),
+            Cache(CACHED_SELECTIONS),
+            Cache(CACHED_ORDERS),
+        )
+        self._selection_count, self._labels_version, self._lock = 0, -1, threading.Lock()
 
     def __len__(self) -> int:
         return self.store.count
@@ -55,12 +61,12 @@ class Table:
     def page(
         self, where: Where, sort: Sequence[Sort], offset: int, limit: int, columns: Sequence[str] | None = None
     ) -> tuple[int, list[dict[str, Any]]]:
-        """Return how many rows there are, and some of them in order.
+        """Return the number of matching rows, and some of them in order.
 
         Raises
         ------
         ValueError
-            If a column isn't there, or can't be compared so.
+            If a column doesn't exist, or can't be compared so.
         """
         return self.total(where), self.rows(self.order(where, sort, offset, limit), columns)
 
@@ -69,121 +75,111 @@ class Table:
         if not where.all and not sort:
             return np.arange(min(offset, len(self)), min(offset + limit, len(self)))
         if offset + limit > DEEP:
-            return self._whole_order(where, sort)[offset : offset + limit]
-        sql, parameters = self._in_order(where, sort)
-        return self._numbers(f"{sql} LIMIT ? OFFSET ?", [*parameters, limit, offset])
+            return self._full_order(where, sort)[offset : offset + limit]
+        sql, parameters = self._order_sql(where, sort)
+        return self._row_numbers(f"{sql} LIMIT ? OFFSET ?", [*parameters, limit, offset])
 
     def position(self, where: Where, sort: Sequence[Sort], row: int) -> int | None:
-        """Return at which place in order a row is, None if the condition isn't true of it."""
+        """Return the place of a row in an order, None if it doesn't match."""
         if not where.all and not sort:
             return row if 0 <= row < len(self) else None
-        found = np.flatnonzero(self._whole_order(where, sort) == row)
-        return int(found[0]) if len(found) else None
+        places = np.flatnonzero(self._full_order(where, sort) == row)
+        return int(places[0]) if len(places) else None
 
-    def _in_order(self, where: Where, sort: Sequence[Sort]) -> tuple[str, list[Any]]:
+    def _order_sql(self, where: Where, sort: Sequence[Sort]) -> tuple[str, list[Any]]:
         condition, parameters = self._query.where(where)
         order = self._query.order(sort)
         return f"SELECT r.row FROM {self._source(where, sort)} WHERE {condition} ORDER BY {order}", parameters
 
-    def _whole_order(self, where: Where, sort: Sequence[Sort]) -> Rows:
-        """Return the numbers of all rows that a condition is true of, in order; the last `ORDERS` are remembered."""
-        sql, parameters = self._in_order(where, sort)
-        key = (sql, _hash(where), self._version if "labels l" in sql else 0)
-        with self._lock:
-            if key in self._orders:
-                self._orders.move_to_end(key)
-                return self._orders[key]
-        rows = self._numbers(sql, parameters)
-        with self._lock:
-            self._orders[key] = rows
-            while len(self._orders) > ORDERS:
-                self._orders.popitem(last=False)
-        return rows
+    def _full_order(self, where: Where, sort: Sequence[Sort]) -> Rows:
+        """Return the numbers of all matching rows in order."""
+        sql, parameters = self._order_sql(where, sort)
+        key = (sql, _hash(where), self._labels_version if "labels l" in sql else 0)
+        return self._orders.get(key, lambda: self._row_numbers(sql, parameters))
 
     def matching(self, where: Where) -> Rows | None:
-        """Return the numbers of all rows that a condition is true of, in no order; None for all there are."""
+        """Return the numbers of all matching rows, in no order; None for all rows."""
         if not where.all:
             return None
         condition, parameters = self._query.where(where)
-        return self._numbers(f"SELECT r.row FROM {self._source(where)} WHERE {condition}", parameters)
+        return self._row_numbers(f"SELECT r.row FROM {self._source(where)} WHERE {condition}", parameters)
 
     def total(self, where: Where) -> int:
-        """Return how many rows a condition is true of."""
+        """Return the number of matching rows."""
         if not where.all:
             return len(self)
-        self._fresh()
-        key = (_hash(where), self._version)
-        if key not in self._totals:
+        self._update_labels()
+
+        def count() -> int:
             condition, parameters = self._query.where(where)
             sql = f"SELECT count(*) FROM {self._source(where)} WHERE {condition}"
-            self._totals[key] = int(self.store.ask(sql, parameters).fetchone()[0])
-            while len(self._totals) > KEPT:
-                self._totals.popitem(last=False)
-        return self._totals[key]
+            return int(self.store.execute(sql, parameters).fetchone()[0])
+
+        return self._totals.get((_hash(where), self._labels_version), count)
 
     def rows(self, numbers: Rows, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return rows by their numbers, in that order, with their labels; by default with all columns."""
         chosen = [self._query.column(n) for n in (self.columns if columns is None else columns)]
-        own = [c for c in chosen if c not in OURS]
-        named = {c.name: c.key for c in [self.columns["object_id"], *own]}
-        sql = (
-            f"SELECT row, {', '.join(named.values())} FROM {self.store.rows} WHERE row IN (SELECT unnest(?::BIGINT[]))"
-        )
-        found = {values[0]: values[1:] for values in self.store.ask(sql, [numbers.tolist()]).fetchall()}
-        return [self._row(r, dict(zip(named, found[r], strict=True)), own) for r in numbers.tolist() if r in found]
+        own = [c for c in chosen if c not in LABEL_COLUMNS]
+        keys = {c.name: c.key for c in [self.columns["object_id"], *own]}
+        sql = f"SELECT row, {', '.join(keys.values())} FROM {self.store.rows} WHERE row IN (SELECT unnest(?::BIGINT[]))"
+        values = {row[0]: row[1:] for row in self.store.execute(sql, [numbers.tolist()]).fetchall()}
+        return [self._row(r, dict(zip(keys, values[r], strict=True)), own) for r in numbers.tolist() if r in values]
 
     def row(self, number: int) -> dict[str, Any] | None:
         """Return a row with all columns, None if there is no such row."""
-        found = self.rows(np.array([number])) if abs(number) < SAFE else []
-        return found[0] if found else None
+        rows = self.rows(np.array([number])) if abs(number) < MAX_SAFE else []
+        return rows[0] if rows else None
 
-    def rows_of(self, object_ids: Sequence[str]) -> dict[str, int]:
-        """Return the first row of each object that is there."""
+    def first_rows(self, object_ids: Sequence[str]) -> dict[str, int]:
+        """Return the first row of each of these objects that the catalog has."""
         key = self.columns["object_id"].key
         sql = f"SELECT {key}, min(row) FROM {self.store.rows} WHERE {key} IN (SELECT unnest(?::VARCHAR[])) GROUP BY 1"
-        return dict(self.store.ask(sql, [list(object_ids)]).fetchall())
+        return dict(self.store.execute(sql, [list(object_ids)]).fetchall())
 
-    def siblings(self, object_id: str, columns: Sequence[str]) -> pa.Table:
-        """Return all rows of an object in order: ``row`` and those of some columns that are there."""
+    def rows_of_object(self, object_id: str, columns: Sequence[str]) -> pa.Table:
+        """Return all rows of an object in order: ``row``, ``object_id``, and those of these columns that exist."""
         key = self.columns["object_id"].key
-        named = {n: self.columns[n].key for n in ("object_id", *columns) if n in self.columns}
-        listed = ", ".join(named.values())
-        sql = f"SELECT row, {listed} FROM {self.store.rows} WHERE {key} = ? ORDER BY row"
-        return self.store.arrow(sql, [object_id]).rename_columns(["row", *named])
+        keys = {n: self.columns[n].key for n in ("object_id", *columns) if n in self.columns}
+        sql = f"SELECT row, {', '.join(keys.values())} FROM {self.store.rows} WHERE {key} = ? ORDER BY row"
+        return self.store.read_arrow(sql, [object_id]).rename_columns(["row", *keys])
 
     def arrow(self, numbers: Rows) -> pa.Table:
         """Return rows by their numbers, increasing, with all columns and their labels."""
-        named = {c.name: c.key for c in self.columns.values()}
-        sql = f"SELECT {', '.join(named.values())} FROM {self.store.rows} WHERE row IN (SELECT unnest(?::BIGINT[]))"
-        found = self.store.arrow(f"{sql} ORDER BY row", [numbers.tolist()]).rename_columns(list(named))
-        entries = [self.labels.of(i) for i in found["object_id"].to_pylist()]
+        keys = {c.name: c.key for c in self.columns.values()}
+        sql = f"SELECT {', '.join(keys.values())} FROM {self.store.rows} WHERE row IN (SELECT unnest(?::BIGINT[]))"
+        table = self.store.read_arrow(f"{sql} ORDER BY row", [numbers.tolist()]).rename_columns(list(keys))
+        entries = [self.labels.get(i) for i in table["object_id"].to_pylist()]
         for name in ("label", "comment"):
-            told = [None if e is None else getattr(e, name) for e in entries]
-            found = found.append_column(name, pa.array(told, pa.string()))
-        return found
+            values = [None if e is None else getattr(e, name) for e in entries]
+            table = table.append_column(name, pa.array(values, pa.string()))
+        return table
 
-    def ids(self, numbers: Rows) -> list[str]:
+    def object_ids(self, numbers: Rows) -> list[str]:
         """Return the objects of rows by their numbers, increasing."""
         key = self.columns["object_id"].key
         sql = f"SELECT {key} FROM {self.store.rows} WHERE row IN (SELECT unnest(?::BIGINT[])) ORDER BY row"
-        return [i for (i,) in self.store.ask(sql, [numbers.tolist()]).fetchall()]
+        return [i for (i,) in self.store.execute(sql, [numbers.tolist()]).fetchall()]
 
     def _row(self, number: int, values: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
-        entry = self.labels.of(values["object_id"]) or Entry(values["object_id"])
-        told = {c.name: plain(values[c.name]) for c in columns}
-        return {"row": number, **told, "label": entry.label, "comment": entry.comment}
+        entry = self.labels.get(values["object_id"]) or Annotation(values["object_id"])
+        cells = {c.name: json_value(values[c.name]) for c in columns}
+        return {"row": number, **cells, "label": entry.label, "comment": entry.comment}
+
+    def _row_numbers(self, sql: str, parameters: Sequence[Any]) -> Rows:
+        return np.asarray(self.store.execute(sql, parameters).fetchnumpy()["row"], np.int64)
 
     # ---- counts -----------------------------------------------------------------------------------------------------
 
     def counts(self, where: Where, by: str) -> dict[str, Any]:
-        """Return how many rows have each value of a column, the most frequent first; those beyond `COUNTED` as one."""
-        key, (condition, parameters) = self._query.plain(by), self._query.where(where)
+        """Return the number of rows with each value of a column, the most frequent first; the rarest as one."""
+        key, (condition, parameters) = self._query.scalar(by), self._query.where(where)
         source = self._source(where, [Sort(column=by)])
         sql = f"SELECT {key}, count(*) FROM {source} WHERE {condition} GROUP BY 1 ORDER BY 2 DESC, 1 NULLS LAST"
-        found = self.store.ask(sql, parameters).fetchall()
-        counts = [{"value": plain(value), "count": n} for value, n in found[:COUNTED]]
-        other = sum(n for _, n in found[COUNTED:])
-        return {"total": sum(n for _, n in found), "counts": counts, "other": other, "values": len(found)}
+        pairs = self.store.execute(sql, parameters).fetchall()
+        counts = [{"value": json_value(value), "count": n} for value, n in pairs[:MAX_COUNTS]]
+        other = sum(n for _, n in pairs[MAX_COUNTS:])
+        return {"total": sum(n for _, n in pairs), "counts": counts, "other": other, "values": len(pairs)}
 
     def histogram(self, where: Where, column: str, bins: int) -> dict[str, Any]:
         """Return a histogram of the finite numbers of a column.
@@ -206,81 +202,69 @@ class Table:
         return {"edges": edges.tolist(), "counts": counts.tolist()}
 
     def numbers(self, column: str, where: Where) -> NDArray[np.float64]:
-        """Return a column of numbers of the rows that a condition is true of, in no order; NaN where there is none."""
+        """Return a column of numbers of the matching rows, in no order, NaN for null."""
         key, (condition, parameters) = self._query.column(column).key, self._query.where(where)
-        found = self.store.arrow(f"SELECT {key} FROM {self._source(where)} WHERE {condition}", parameters)
-        return found.column(0).cast(pa.float64()).to_numpy()
+        table = self.store.read_arrow(f"SELECT {key} FROM {self._source(where)} WHERE {condition}", parameters)
+        return table.column(0).cast(pa.float64()).to_numpy()
 
     def all_numbers(self, columns: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-        """Return columns of numbers of all rows in order, NaN where there is none."""
+        """Return columns of numbers of all rows in order, NaN for null."""
         keys = ", ".join(f"CAST({self._query.column(n).key} AS DOUBLE)" for n in columns)
-        found = self.store.arrow(f"SELECT row, {keys} FROM {self.store.rows}")
-        return {n: self._ordered(found, i, np.nan) for i, n in enumerate(columns, 1)}
+        table = self.store.read_arrow(f"SELECT row, {keys} FROM {self.store.rows}")
+        return {n: self._in_order(table, i, np.nan) for i, n in enumerate(columns, 1)}
 
     def codes(self, column: str, values: Sequence[str]) -> NDArray[np.int16]:
-        """Return of all rows in order which of some values a column has, -1 for none of them."""
-        key = self._query.column(column).key
-        found = self.store.arrow(
-            f"SELECT row, list_position(?::VARCHAR[], {key}) FROM {self.store.rows}", [list(values)]
-        )
-        return self._ordered(found, 1, 0).astype(np.int16) - np.int16(1)
+        """Return the index of each row's value among some values, for all rows in order; -1 for another value."""
+        sql = f"SELECT row, list_position(?::VARCHAR[], {self._query.column(column).key}) FROM {self.store.rows}"
+        table = self.store.read_arrow(sql, [list(values)])
+        return self._in_order(table, 1, 0).astype(np.int16) - np.int16(1)
 
-    def _ordered(self, found: pa.Table, column: int, missing: float) -> NDArray:
+    def _in_order(self, table: pa.Table, column: int, missing: float) -> NDArray:
         """Return a column (n,) in the order of the rows, which a query needn't keep."""
         result = np.empty(len(self), np.float64)
-        result[found["row"].to_numpy()] = found.column(column).fill_null(missing).to_numpy()
+        result[table["row"].to_numpy()] = table.column(column).fill_null(missing).to_numpy()
         return result
 
-    # ---- what is joined ---------------------------------------------------------------------------------------------
+    # ---- what is joined to the rows ---------------------------------------------------------------------------------
 
     def _source(self, where: Where, sort: Sequence[Sort] = ()) -> str:
-        """Return the rows, with the labels beside them where they are asked for."""
+        """Return the SQL of the rows, joined with the labels if the condition or the order uses them."""
         condition, _ = self._query.where(where)
         if "l." not in condition + self._query.order(sort):
             return f"{self.store.rows} r"
-        self._fresh()
+        self._update_labels()
         return f"{self.store.rows} r LEFT JOIN labels l ON l.object_id = r.{self.columns['object_id'].key}"
 
-    def _fresh(self) -> None:
+    def _update_labels(self) -> None:
         """Bring the labels in DuckDB up to those of the file."""
         with self._lock:
             version, entries = self.labels.current()
-            if version != self._version:
-                told = {n: [getattr(e, n) for e in entries] for n in ("object_id", "label", "comment")}
-                schema = pa.schema([(n, pa.string()) for n in told])
-                self.store.keep("labels", pa.table(told, schema=schema))
-                self._version = version
+            if version != self._labels_version:
+                values = {n: [getattr(e, n) for e in entries] for n in ("object_id", "label", "comment")}
+                schema = pa.schema([(n, pa.string()) for n in values])
+                self.store.create_table("labels", pa.table(values, schema=schema))
+                self._labels_version = version
 
     def _selection(self, lasso: Lasso) -> str:
-        """Return the table with the rows inside a lasso, made if it is none of the last ones."""
-        key = _hash(lasso)
-        with self._lock:
-            if key in self._selections:
-                self._selections.move_to_end(key)
-                return self._selections[key]
-        rows = self._inside(lasso)
-        with self._lock:
-            self._made += 1
-            name = f"selection{self._made}"
-            self.store.keep(name, pa.table({"row": pa.array(rows, pa.int64())}))
-            self._selections[key] = name
-            stale = self._selections.popitem(last=False)[1] if len(self._selections) > KEPT else None
-        if stale:
-            self.store.drop(stale)
-        return name
+        """Return the name of the SQL table with the rows inside a lasso."""
 
-    def _numbers(self, sql: str, parameters: Sequence[Any]) -> Rows:
-        return np.asarray(self.store.ask(sql, parameters).fetchnumpy()["row"], np.int64)
+        def create() -> str:
+            rows = self._rows_inside(lasso)
+            with self._lock:
+                self._selection_count += 1
+                name = f"selection{self._selection_count}"
+                self.store.create_table(name, pa.table({"row": pa.array(rows, pa.int64())}))
+            return name
+
+        return self._selections.get(_hash(lasso), create, evict=self.store.drop_table)
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it: null for what is no number, text for integers that JavaScript would round."""
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= SAFE:
+def json_value(value: Any) -> Any:
+    """Return a value for JSON: null for NaN, and text for integers that JavaScript would round."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= MAX_SAFE:
         return str(value)
-    return value
+    return json_values(value)
 
 
-def _hash(told: Where | Lasso) -> str:
-    return hashlib.sha256(json.dumps(told.model_dump()).encode()).hexdigest()
+def _hash(condition: Where | Lasso) -> str:
+    return hashlib.sha256(json.dumps(condition.model_dump()).encode()).hexdigest()

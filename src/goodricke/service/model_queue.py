@@ -1,8 +1,8 @@
-"""A model that many ask at the same time: one call of the network at a time, and those who wait are answered together.
+"""One call of a model's network at a time: requests that wait for it are answered in batches.
 
-A network's Monte-Carlo passes swap its dropout, so that two threads can't use it at once. Whoever has the turn takes
-along the light curves of all that wait with the same settings: an object's answer doesn't depend on its company, and
-small networks answer a batch nearly as fast as one.
+Monte-Carlo passes switch the network's dropout on and off, so two threads can't use it at once. The thread that holds
+the network's lock also answers the waiting requests with the same settings: an object's answer doesn't depend on the
+rest of its batch, and a small network answers a batch nearly as fast as one light curve.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ from goodricke.models.bundle import Model
 from goodricke.preprocess import MultibandConfig, prepare
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
-PATIENCE = 60.0  # seconds that a request waits for its turn
-TOGETHER = 100_000  # observations up to which requests are answered in one call
+MAX_WAIT = 60.0  # seconds that a request waits for the model
+BATCH_POINTS = 100_000  # observations up to which requests share one call
+
+_LOCKS: WeakKeyDictionary[nn.Module, threading.Lock] = WeakKeyDictionary()  # per network, which two queues may share
 
 
-_TURNS: WeakKeyDictionary[nn.Module, threading.Lock] = WeakKeyDictionary()  # one for each network, not for each desk
-
-
-class Busy(RuntimeError):  # noqa: N818  what it is
-    """The model had no time for the request."""
+class BusyError(RuntimeError):
+    """The model had no time for a request."""
 
 
 @dataclass(eq=False)
-class Question:
+class ClassifyRequest:
     """Light curves that wait for a model."""
 
     curves: LightCurves
@@ -47,58 +46,65 @@ class Question:
     answer: Future[Predictions] = field(default_factory=Future)
 
     @property
-    def kind(self) -> Hashable:
-        """What those that are answered together have in common."""
+    def settings(self) -> Hashable:
+        """Equal for requests that one call can answer."""
         curves = self.curves
         columns = tuple(curves.table_of_objects.column_names)
         return self.passes, self.seed, self.coverage, curves.unit, curves.time_scale, columns
 
 
-class Desk:
-    """Where a model is asked."""
+class ModelQueue:
+    """Runs a model for many threads.
 
-    def __init__(self, model: Model, patience: float = PATIENCE) -> None:
-        self.model, self.patience = model, patience
-        self._turn = _TURNS.setdefault(model.network, threading.Lock())
-        self._waiting, self._list = list[Question](), threading.Lock()
+    Parameters
+    ----------
+    model : Model
+    max_wait : float
+        Seconds that a request waits for the model.
+    """
+
+    def __init__(self, model: Model, max_wait: float = MAX_WAIT) -> None:
+        self.model, self.max_wait = model, max_wait
+        self._network_lock = _LOCKS.setdefault(model.network, threading.Lock())
+        self._waiting, self._waiting_lock = list[ClassifyRequest](), threading.Lock()
 
     @property
-    def multiband(self) -> bool:
+    def is_multiband(self) -> bool:
         """Whether the model answers after every observation."""
         return isinstance(self.model.preprocessing, MultibandConfig)
 
-    def classify(self, question: Question) -> Predictions:
-        """Return the answers about light curves.
+    def classify(self, request: ClassifyRequest) -> Predictions:
+        """Return the model's predictions for a request's light curves.
 
         Raises
         ------
-        Busy
-            If the model had no time within the desk's patience.
+        BusyError
+            If the model had no time within ``max_wait``.
         ValueError
-            If the light curves are not of the kind that the model takes.
+            If the model does not take light curves of this kind.
         """
-        with self._list:
-            self._waiting.append(question)
+        with self._waiting_lock:
+            self._waiting.append(request)
         try:
-            with self._alone():
-                if not question.answer.done():
-                    self._answer(self._alike(question))
+            with self._network():
+                if not request.answer.done():
+                    self._answer(self._take_batch(request))
         finally:
-            with self._list:
-                self._waiting = [each for each in self._waiting if each is not question]
-        return question.answer.result()
+            with self._waiting_lock:
+                self._waiting = [other for other in self._waiting if other is not request]
+        return request.answer.result()
 
     def history(self, curves: LightCurves) -> list[dict[str, object]]:
-        """Return time, band and probabilities after every step of each light curve, by a multi-band model.
+        """Return ``time``, ``band`` and probabilities ``p`` after every step of each light curve; multi-band models.
 
         Raises
         ------
-        Busy
-            If the model had no time within the desk's patience.
+        BusyError
+            If the model had no time within ``max_wait``.
         """
         preprocessing: Any = self.model.preprocessing
         steps: Any = prepare(curves, preprocessing)
-        with self._alone():
+        with self._network():
             p = step_probabilities(self.model, steps)
         bands = np.array(preprocessing.bands, dtype=object)[steps.band]
         pieces = (slice(*ends) for ends in zip(steps.offsets[:-1], steps.offsets[1:], strict=True))
@@ -112,43 +118,43 @@ class Desk:
         ]
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=self.patience):
-            raise Busy(
-                f"{self.model.name} is busy: no turn in {self.patience:g} s. Ask again later or with fewer light curves"
-            )
+    def _network(self) -> Iterator[None]:
+        """Hold the network's lock."""
+        if not self._network_lock.acquire(timeout=self.max_wait):
+            fix = "ask again later or with fewer light curves"
+            raise BusyError(f"{self.model.name} is busy: no answer within {self.max_wait:g} s. Fix: {fix}")
         try:
             yield
         finally:
-            self._turn.release()
+            self._network_lock.release()
 
-    def _alike(self, question: Question) -> list[Question]:
-        """Take a question and those that can be answered with it off the list."""
-        taken, points = [question], len(question.curves.time)
-        with self._list:
+    def _take_batch(self, request: ClassifyRequest) -> list[ClassifyRequest]:
+        """Remove a request, and those with the same settings, from the waiting ones."""
+        batch, points = [request], len(request.curves.time)
+        with self._waiting_lock:
             for other in self._waiting:
-                small = points + len(other.curves.time) <= TOGETHER
-                if other is not question and small and other.kind == question.kind:
-                    taken.append(other)
+                fits = points + len(other.curves.time) <= BATCH_POINTS
+                if other is not request and fits and other.settings == request.settings:
+                    batch.append(other)
                     points += len(other.curves.time)
-            self._waiting = [each for each in self._waiting if each not in taken]
-        return taken
+            self._waiting = [other for other in self._waiting if other not in batch]
+        return batch
 
-    def _answer(self, questions: list[Question]) -> None:
-        """Answer questions of one kind; if that fails, each by itself, so that none pays for another."""
-        first = questions[0]
-        curves = first.curves if len(questions) == 1 else LightCurves.concat([each.curves for each in questions])
+    def _answer(self, batch: list[ClassifyRequest]) -> None:
+        """Answer requests in one call; if it fails, one by one, so that a request fails only by its own fault."""
+        first = batch[0]
+        curves = LightCurves.concat([request.curves for request in batch]) if len(batch) > 1 else first.curves
         try:
-            done = classify(curves, self.model, first.passes, first.seed, coverage=first.coverage)
+            predictions = classify(curves, self.model, first.passes, first.seed, coverage=first.coverage)
         except Exception as error:
-            if len(questions) == 1:
+            if len(batch) == 1:
                 first.answer.set_exception(error)
             else:
-                for each in questions:
-                    self._answer([each])
+                for request in batch:
+                    self._answer([request])
             return
         start = 0
-        for each in questions:
-            rows = done.table.slice(start, len(each.curves))
-            each.answer.set_result(Predictions(rows, done.classes))
-            start += len(each.curves)
+        for request in batch:
+            rows = predictions.table.slice(start, len(request.curves))
+            request.answer.set_result(Predictions(rows, predictions.classes))
+            start += len(request.curves)

@@ -1,13 +1,12 @@
-"""What goes over the wire: a light curve in, an answer out, as Pydantic models that make the OpenAPI page.
+"""Requests and answers of the REST interface as Pydantic models, from which FastAPI makes the OpenAPI page.
 
-The fields of an answer are those of a row of ``goodricke classify --out`` and depend on the model's classes; those of
-an object are the columns of the catalog. Both are made of the model and the catalog at hand, so that the page tells
-exactly what comes.
+An answer has the fields of a row of ``goodricke classify --out``, which depend on the model's classes. Its schema is
+made from the model that is served, so that the page describes exactly what is sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal, get_args
 
@@ -17,18 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from goodricke.data.formats import describe
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Status
-from goodricke.explorer.store import Column
 from goodricke.io import ReadOptions
 from goodricke.io.options import Scale
 from goodricke.models.bundle import Model
 from goodricke.preprocess import FoldedConfig
 from goodricke.uncertainty.prediction_sets import Coverage
 
-MOST_POINTS = 1_000_000  # observations in a request
-MOST_CURVES = 1_000  # light curves in a request
+MAX_POINTS = 1_000_000  # observations in a request
+MAX_CURVES = 1_000  # light curves in a request
+MAX_FAULTS = 3  # that the detail of a refusal lists
 UNNAMED = "unnamed"
 
-Numbers = Annotated[list[float | None], Field(max_length=MOST_POINTS)]
+_EXACT = ConfigDict(extra="forbid", protected_namespaces=())
+
+Numbers = Annotated[list[float | None], Field(max_length=MAX_POINTS)]
 Name = Annotated[str, Field(max_length=200)]
 
 EXAMPLE: dict[str, Any] = {
@@ -49,15 +50,17 @@ class Problem(BaseModel):
 
 
 class LightCurve(BaseModel):
-    """One light curve; `time`, `value` and, if given, `error` and `band` (as a list) are of one length."""
+    """One light curve. `time`, `value` and the lists `error` and `band` have one length."""
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE]})
 
-    object_id: Name = Field(UNNAMED, description="Comes back in the answer. Draws the masks of Monte-Carlo passes, too")
+    object_id: Name = Field(
+        UNNAMED, description="Repeated in the answer. Also seeds the masks of the Monte-Carlo passes"
+    )
     time: Numbers = Field(description="Days. In any order; an observation whose time is null is left out")
     value: Numbers = Field(description="Brightness in `unit`; null: no measurement")
     error: Numbers | None = Field(None, description="One-sigma uncertainty of each value; null: unknown")
-    band: Annotated[list[Name | None], Field(max_length=MOST_POINTS)] | Name | None = Field(
+    band: Annotated[list[Name | None], Field(max_length=MAX_POINTS)] | Name | None = Field(
         None, description="Band of each observation, or one name for all. Multi-band models need it"
     )
     unit: str = Field(
@@ -66,24 +69,24 @@ class LightCurve(BaseModel):
         description="Of value and error: mag, mmag, nJy, electron / s, relative (flux over its median), ...",
         examples=["mag"],
     )
-    time_scale: Scale | None = Field(None, description="Guessed from the numbers where it isn't said")
+    time_scale: Scale | None = Field(None, description="Guessed from the numbers if absent")
     columns: dict[str, float | None] = Field(
         {},
-        description="Numbers per object that a model is told beside its light curve, like a redshift: see /models",
+        description="Numbers per object that a model needs with the light curve, such as a redshift: see /models",
     )
 
     @model_validator(mode="after")
-    def _alike(self) -> LightCurve:
+    def _check_lengths(self) -> LightCurve:
         n = len(self.time)
         for name in ("value", "error", "band"):
-            given = getattr(self, name)
-            if isinstance(given, list) and len(given) != n:
-                raise ValueError(f"{name} has {len(given)} entries and time has {n}: give one for each observation")
+            values = getattr(self, name)
+            if isinstance(values, list) and len(values) != n:
+                raise ValueError(f"{name} has {len(values)} entries and time has {n}: give one for each observation")
         return self
 
 
-class Asked(BaseModel):
-    """What is asked, of which model."""
+class ModelParameters(BaseModel):
+    """Which model classifies, how, and what its answers hold."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -93,80 +96,80 @@ class Asked(BaseModel):
     coverage: float = Field(
         0.9, ge=0.01, le=0.999, description="Fraction of objects whose prediction_set is to hold the true class"
     )
-    per_class: bool = Field(False, description="Keep that promise in each class, rare ones too: larger sets")
+    per_class: bool = Field(False, description="Reach that fraction in each class, rare ones too: larger sets")
     embedding: bool = Field(False, description="Whether answers have the embedding, a list of numbers")
     history: bool = Field(False, description="Multi-band models: the probabilities after every observation, too")
 
 
-class Reading(BaseModel):
-    """How a file is read: as the options of `goodricke classify`. Light curves as JSON say it themselves."""
+class FileParameters(BaseModel):
+    """How a file is read, as the options of `goodricke classify`; not for light curves as JSON."""
 
     model_config = ConfigDict(extra="forbid")
 
     quality: Literal["default", "bitmask", "hard", "none"] | None = Field(
-        None, description="Of a file: flagged cadences to leave out; the product's makers' cut by default"
+        None, description="Of a file: flagged cadences to leave out; by default those that the product's makers reject"
     )
     flux: Name | None = Field(None, description="Of a file: flux column, e.g. PDCSAP_FLUX")
     band: Name | None = Field(None, description="Of a file: name of its one band")
-    unit: Name | None = Field(None, description="Of a file that doesn't tell: mag, nJy, ...")
-    time_scale: Scale | None = Field(None, description="Of a file that doesn't tell")
-    time_column: Name | None = Field(None, description="Of a table: column that isn't recognised by itself")
+    unit: Name | None = Field(None, description="Of a file without a unit: mag, nJy, ...")
+    time_scale: Scale | None = Field(None, description="Of a file without a time scale")
+    time_column: Name | None = Field(None, description="Of a table: column of times, if it isn't recognised")
     value_column: Name | None = Field(None, description="Of a table: its brightness")
     error_column: Name | None = Field(None, description="Of a table: the uncertainty of the brightness")
     band_column: Name | None = Field(None, description="Of a table: the band")
     id_column: Name | None = Field(None, description="Of a table: the object's identifier")
 
     @property
-    def options(self) -> ReadOptions:
-        """The readers' options; what isn't said keeps their defaults."""
+    def read_options(self) -> ReadOptions:
+        """The readers' options; absent parameters keep the readers' defaults."""
         roles = {"time": self.time_column, "value": self.value_column, "error": self.error_column}
         roles |= {"band": self.band_column, "object_id": self.id_column}
-        told = {name: getattr(self, name) for name in ("quality", "flux", "band", "unit", "time_scale")}
-        kept = {name: value for name, value in told.items() if value}
-        return ReadOptions(**kept, columns={role: name for role, name in roles.items() if name})
+        values = {name: getattr(self, name) for name in ("quality", "flux", "band", "unit", "time_scale")}
+        present = {name: value for name, value in values.items() if value}
+        return ReadOptions(**present, columns={role: name for role, name in roles.items() if name})
 
     @property
-    def told(self) -> list[str]:
-        """The parameters that were given."""
-        return [name for name in Reading.model_fields if getattr(self, name) is not None]
+    def present(self) -> list[str]:
+        """Names of the parameters that the request has."""
+        return [name for name in FileParameters.model_fields if getattr(self, name) is not None]
 
 
-class How(Reading, Asked):
-    """What is asked, of which model, and how its file is read."""
+class ClassifyParameters(FileParameters, ModelParameters):
+    """The query parameters of ``POST /classify``."""
 
     @property
-    def name(self) -> str:
-        """Of the model."""
+    def model_name(self) -> str:
+        """Name of the model that classifies."""
         return str(self.model.value)
 
     @property
-    def promise(self) -> Coverage:
-        """What is promised of the prediction sets."""
+    def set_coverage(self) -> Coverage:
+        """The coverage of the prediction sets."""
         return Coverage(self.coverage, self.per_class)
 
 
-def how_of(models: Sequence[str]) -> type[How]:
-    """Return the parameters of a request to one of some models; the first of them is the default if it is the only."""
+def parameters_type(models: Sequence[str]) -> type[ClassifyParameters]:
+    """Return the query parameters where these models are served; a single model is the default."""
     names = Enum("Served", {name: name for name in models}, type=str)  # type: ignore[misc]
     default: Any = next(iter(names)) if len(models) == 1 else ...
     field = Field(default, description="Which of the models that are served here", examples=[models[0]])
-    return create_model("How", __base__=How, model=(names, field))
+    return create_model("ClassifyParameters", __base__=ClassifyParameters, model=(names, field))
 
 
-def answers_of(model: Model) -> type[BaseModel]:
-    """Return what an answer of a model looks like: model, hash, notes, and a row per light curve."""
-    row = create_model(f"Answer of {model.name}", __config__=_EXACT, **_columns(model))
+def answers_type(model: Model) -> type[BaseModel]:
+    """Return the body that a model answers with: model, hash, notes, and a row per light curve."""
+    row = create_model(f"Answer of {model.name}", __config__=_EXACT, **_answer_fields(model))
     fields: dict[str, Any] = {
-        "model": (Literal[model.name], Field(description="Which model answers")),
+        "model": (Literal[model.name], Field(description="Name of the model")),
         "model_hash": (str, Field(description=describe("model_hash").description)),
-        "notes": (list[str], Field(description="What the model or the readers remark about these light curves")),
+        "notes": (list[str], Field(description="Warnings of the readers and the model about these light curves")),
         "answers": (list[row], Field(description="One per light curve, in order")),
     }
     return create_model(f"Answers of {model.name}", __config__=_EXACT, **fields)
 
 
-def names_of(model: Model) -> list[str]:
-    """Return the fields that every answer of a model has."""
+def answer_fields(model: Model) -> list[str]:
+    """Return the names of the fields that every answer of a model has."""
     classes = model.classes
     numbers = [f"p_{c}" for c in classes] + ["p_max"] + [f"std_{c}" for c in classes]
     numbers += ["entropy", "mutual_information", "aleatoric_entropy", "novelty"]
@@ -176,14 +179,17 @@ def names_of(model: Model) -> list[str]:
     return ["object_id", "status", "reason", "class", *numbers, "prediction_set", *counts, "model", "model_hash"]
 
 
-def _columns(model: Model) -> dict[str, Any]:
-    """Return the fields of an answer: columns of `goodricke.Predictions`; only embedding and history may be missing."""
+def _answer_fields(model: Model) -> dict[str, Any]:
+    """Return the fields of an answer with their types; only embedding and history may be missing."""
     label: Any = Literal[model.classes]
-    reason = Field(description="What the status means, or why the file can't be read; null if it is OK")
     kinds: dict[str, Any] = {"object_id": str, "status": Status, "class": label | None, "n_obs": int}
     kinds |= {"n_points": int | None, "prediction_set": list[label] | None, "model": str, "model_hash": str}
-    fields = {name: (kinds.get(name, float | None), _about(name)) for name in names_of(model)}
-    fields["reason"] = (str | None, reason)
+    fields = {
+        name: (kinds.get(name, float | None), Field(description=describe(name).description))
+        for name in answer_fields(model)
+    }
+    reason = "What the status means, or why the file can't be read; null if it is OK"
+    fields["reason"] = (str | None, Field(description=reason))
     fields["embedding"] = (list[float] | None, Field(None, description=describe("embedding").description))
     fields["history"] = (_history(model) | None, Field(None, description="Multi-band models: step by step"))
     return fields
@@ -191,30 +197,16 @@ def _columns(model: Model) -> dict[str, Any]:
 
 def _history(model: Model) -> Any:
     classes: dict[str, Any] = {c: (list[float], Field()) for c in model.classes}
-    of_class = create_model(f"Probabilities by {model.name}", __config__=_EXACT, **classes)
+    probabilities = create_model(f"Probabilities by {model.name}", __config__=_EXACT, **classes)
     fields: dict[str, Any] = {
-        "time": (list[float], Field(description="Of each observation that made a step, the third of its band on")),
+        "time": (
+            list[float],
+            Field(description="Of each observation that gives an answer: from the third of its band on"),
+        ),
         "band": (list[str], Field(description="Its band")),
-        "p": (of_class, Field(description="Probability of each class after it")),
+        "p": (probabilities, Field(description="Probability of each class after it")),
     }
     return create_model(f"History by {model.name}", __config__=_EXACT, **fields)
-
-
-def row_of(columns: Sequence[Column]) -> type[BaseModel]:
-    """Return what a row of a catalog looks like."""
-    fields: dict[str, Any] = {"row": (int, Field(description="Number of the row in the catalog, from 0"))}
-    fields |= {each.name: (_kind(each) | None, Field(description=each.about)) for each in columns}
-    return create_model("Row of the catalog", __config__=_EXACT, **fields)
-
-
-def _kind(column: Column) -> Any:
-    """Return the Python type of a column's values."""
-    number = int if column.whole else float
-    return {"text": str, "number": number, "boolean": bool, "list": list[str | None]}[column.kind]
-
-
-def _about(name: str) -> Any:
-    return Field(description=describe(name).description)
 
 
 class ModelCard(BaseModel):
@@ -226,22 +218,31 @@ class ModelCard(BaseModel):
     summary: str
     classes: list[str]
     bands: list[str]
-    unit: str = Field(description="Of the brightness that it was trained on")
-    columns: list[str] = Field(description="Numbers per object that it must be told: `columns` of a light curve")
+    unit: str = Field(description="Of the brightness in the training set")
+    columns: list[str] = Field(description="Numbers per object that it needs: `columns` of a light curve")
     trained_on: str
     simulated: bool = Field(description="Whether it was trained on simulated light curves")
 
     @classmethod
-    def of(cls, model: Model) -> ModelCard:
-        """Return what there is to say of a model."""
-        told = model.config.model_dump(include={"family", "summary", "unit", "trained_on", "simulated"})
+    def from_model(cls, model: Model) -> ModelCard:
+        """Return the card of a model."""
+        fields = model.config.model_dump(include={"family", "summary", "unit", "trained_on", "simulated"})
         columns = list(getattr(model.preprocessing, "columns", ()))
         classes, bands = list(model.classes), list(model.config.bands)
-        return cls(name=model.name, hash=model.hash, classes=classes, bands=bands, columns=columns, **told)
+        return cls(name=model.name, hash=model.hash, classes=classes, bands=bands, columns=columns, **fields)
+
+
+class Health(BaseModel):
+    """The server's version, models and catalog."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    models: list[str]
+    rows: int | None = Field(description="Of the catalog; null without one")
 
 
 def as_json(curves: LightCurves) -> list[dict[str, Any]]:
-    """Return light curves as `LightCurve` has them; what isn't a number is NaN still."""
+    """Return light curves with the fields of `LightCurve`; missing numbers are NaN."""
     bands = np.array(curves.bands, dtype=object)[curves.band]
     scale = curves.time_scale if curves.time_scale in get_args(Scale) else None
     pieces = (slice(*ends) for ends in zip(curves.offsets[:-1], curves.offsets[1:], strict=True))
@@ -258,13 +259,19 @@ def as_json(curves: LightCurves) -> list[dict[str, Any]]:
     ]
 
 
-class Health(BaseModel):
-    """That the server is there, and what it has."""
+def fault_sentence(faults: Sequence[Mapping[str, Any]]) -> str:
+    """Return the errors that Pydantic lists for a request, in words."""
+    sentences = []
+    for fault in faults[:MAX_FAULTS]:
+        place = ".".join(str(part) for part in fault["loc"] if part not in ("query", "path", "body"))
+        why = _FAULTS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        sentences.append(f"{place}: {why}" if place else why)
+    more = f"; and {len(faults) - MAX_FAULTS} more" if len(faults) > MAX_FAULTS else ""
+    return "; ".join(sentences) + more + ". /docs describes the requests"
 
-    status: Literal["ok"] = "ok"
-    version: str
-    models: list[str]
-    rows: int | None = Field(description="Of the catalog; null without one")
 
-
-_EXACT = ConfigDict(extra="forbid", protected_namespaces=())
+_FAULTS = {
+    "extra_forbidden": "not known here, is it misspelt?",
+    "missing": "is missing",
+    "float_type": "must be a number, or null where there is none",
+}

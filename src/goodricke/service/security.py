@@ -1,7 +1,7 @@
-"""Who may ask: this machine's own browser, or whoever has the token; and what the page may load.
+"""Who may connect: this machine's own browser, or whoever has the token; and what the page may load.
 
-Names in the Host header are checked against those the server is bound to, lest a page elsewhere on the net has its own
-name point here (DNS rebinding); changes must come from our own page (the Origin header), or from a script.
+The Host header must name an address that the server is bound to: otherwise a page of another site could let its own
+name point here (DNS rebinding). Changes must come from the server's own page (the Origin header), or from a script.
 """
 
 from __future__ import annotations
@@ -33,25 +33,26 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-READS = ("GET", "HEAD", "OPTIONS")
-PAGES = ("/", "/docs")  # what people open
+READ_METHODS = ("GET", "HEAD", "OPTIONS")
+PAGES = ("/", "/docs")  # addresses that people open
+STATIC = ("/static/", "/docs-static/")  # files that change with the package only
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask.
+    """Who may connect.
 
     Parameters
     ----------
     host : str
-        What the server is bound to.
+        Address that the server is bound to.
     token : str, optional
-        What must be shown; needed for any host but this machine's own.
+        The secret that each request must show; needed for any host but this machine's own.
 
     Raises
     ------
     ValueError
-        If there is no token where one is needed, or it is too short to be one.
+        If a token is needed and there is none, or it has fewer than 16 characters.
     """
 
     host: str = "127.0.0.1"
@@ -65,11 +66,11 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie: browsers tell them apart by the host only, and not by the port."""
+        """Name of the cookie: browsers separate cookies by host, but not by port."""
         return f"goodricke_{sha256((self.token or '').encode()).hexdigest()[:8]}"
 
-    def names(self, host: str) -> bool:
-        """Tell whether a Host header names this server."""
+    def accepts_host(self, host: str) -> bool:
+        """Return whether a Host header names this server."""
         name = _hostname(host)
         if name is None:
             return False
@@ -78,18 +79,18 @@ class Access:
         own = {socket.gethostname().lower(), socket.getfqdn().lower()} if self.host in EVERYWHERE else set()
         return self.host in EVERYWHERE and (name in own or _is_address(name))
 
-    def knows(self, headers: Headers, query: QueryParams) -> bool:
-        """Tell whether a request shows the token, as a header, a cookie or in its address."""
+    def accepts_token(self, headers: Headers, query: QueryParams) -> bool:
+        """Return whether a request shows the token, as a header, a cookie or in its address."""
         if self.token is None:
             return True
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        shown = [bearer.strip() if scheme.lower() == "bearer" else "", query.get("token", "")]
-        shown.append(cookie_parser(headers.get("cookie", "")).get(self.cookie, ""))
-        return any(secrets.compare_digest(each.encode(), self.token.encode()) for each in shown)
+        tokens = [bearer.strip() if scheme.lower() == "bearer" else "", query.get("token", "")]
+        tokens.append(cookie_parser(headers.get("cookie", "")).get(self.cookie, ""))
+        return any(secrets.compare_digest(token.encode(), self.token.encode()) for token in tokens)
 
 
 class Guard:
-    """What stands before the application; see the module."""
+    """Middleware that refuses requests without access and adds the headers of `HEADERS` to answers."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self.app, self.access = app, access
@@ -101,26 +102,26 @@ class Guard:
                 await self.app(scope, receive, send)
             return
         headers, query = Headers(scope=scope), QueryParams(scope["query_string"])
-        response = self._refusal(scope, headers, query) or self._welcome(scope, query)
+        response = self._refusal(scope, headers, query) or self._cookie_redirect(scope, query)
         await (response or self.app)(scope, receive, _with_headers(send, scope["path"]))
 
     def _refusal(self, scope: Scope, headers: Headers, query: QueryParams) -> Response | None:
         host = headers.get("host", "")
-        if not self.access.names(host):
-            told = f"this server is not called {host[:100]!r}: open it by the address that was printed when it began"
-            return _refused(403, told)
+        if not self.access.accepts_host(host):
+            return _refuse(403, f"this server is not called {host[:100]!r}: open the address printed at its start")
         origin = headers.get("origin")
-        if scope["method"] not in READS and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return _refused(403, f"a page of {origin[:100]!r} may change nothing here: use this server's own page")
-        if scope["method"] not in READS and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return _refused(403, "a page of another site may change nothing here: use this server's own page")
-        if not self.access.knows(headers, query):
-            told = "needs the token printed when the server began: open /?token=TOKEN, or send it as a Bearer token"
-            return _refused(401, told, {"WWW-Authenticate": "Bearer"})
+        if scope["method"] not in READ_METHODS:
+            if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+                return _refuse(403, f"a page of {origin[:100]!r} may change nothing here: use this server's own page")
+            if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+                return _refuse(403, "a page of another site may change nothing here: use this server's own page")
+        if not self.access.accepts_token(headers, query):
+            detail = "needs the token printed at the server's start: open /?token=TOKEN, or send it as a Bearer token"
+            return _refuse(401, detail, {"WWW-Authenticate": "Bearer"})
         return None
 
-    def _welcome(self, scope: Scope, query: QueryParams) -> Response | None:
-        """Put a token that came in the address into a cookie, and take it out of the address."""
+    def _cookie_redirect(self, scope: Scope, query: QueryParams) -> Response | None:
+        """Move a token from a page's address into a cookie."""
         if self.access.token is None or "token" not in query or scope["path"] not in PAGES:
             return None
         rest = urlencode([(k, v) for k, v in query.multi_items() if k != "token"])
@@ -130,32 +131,33 @@ class Guard:
 
 
 def new_token() -> str:
-    """Return a token that nobody guesses."""
+    """Return a token that can't be guessed."""
     return secrets.token_urlsafe(24)
 
 
-def _refused(code: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+def _refuse(code: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"detail": detail}, code, headers)
 
 
 def _with_headers(send: Send, path: str) -> Callable[[Message], Awaitable[None]]:
-    async def sent(message: Message) -> None:
+    """Return ``send`` with `HEADERS` and the cache control added."""
+
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers: Any = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
-            # what is asked for anew each time, and what may change with the package
-            headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
+            headers.setdefault("Cache-Control", "no-cache" if path.startswith(STATIC) else "no-store")
         await send(message)
 
-    return sent
+    return send_with_headers
 
 
 def _hostname(host: str) -> str | None:
-    """Return the name in a Host header, in small letters without port; None if it is none."""
+    """Return the name in a Host header, in lower case and without port; None if it is malformed."""
     try:
-        told = urlsplit(f"//{host}")
-        return told.hostname if told.netloc == host and "@" not in host and told.port != 0 else None
+        parts = urlsplit(f"//{host}")
+        return parts.hostname if parts.netloc == host and "@" not in host and parts.port != 0 else None
     except ValueError:
         return None
 

@@ -1,6 +1,6 @@
-/** The server's answers; what each holds is told in the server's own /docs page. */
+/** Requests to the server; its page /docs describes the answers. */
 
-/** A question that the server refused or could not be reached for; the message is for people. */
+/** A request that the server refused, or that it did not answer; the message is for people. */
 export class ApiError extends Error {
   /** @param {string} message @param {number} status HTTP status, 0 where no answer came */
   constructor(message, status) {
@@ -9,12 +9,12 @@ export class ApiError extends Error {
   }
 }
 
-/** @param {Response} response @returns {Promise<string>} the server's own words */
-async function reason(response) {
+/** @param {Response} response @returns {Promise<string>} what the server says is wrong */
+async function errorDetail(response) {
   try {
     const { detail } = await response.json();
     if (typeof detail === "string") return detail;
-    return detail.map((/** @type {any} */ one) => `${one.loc?.slice(1).join(".")}: ${one.msg}`).join("; ");
+    return detail.map((/** @type {any} */ item) => `${item.loc?.slice(1).join(".")}: ${item.msg}`).join("; ");
   } catch {
     return `The server answered ${response.status} ${response.statusText}.`;
   }
@@ -25,7 +25,7 @@ async function reason(response) {
  * @param {{method?: string, body?: any, signal?: AbortSignal}} [options]
  * @returns {Promise<Response>}
  */
-async function ask(path, { method = "GET", body, signal } = {}) {
+async function send(path, { method = "GET", body, signal } = {}) {
   /** @type {Record<string, string>} */
   const headers = body === undefined ? {} : { "Content-Type": "application/json" };
   let response;
@@ -35,20 +35,20 @@ async function ask(path, { method = "GET", body, signal } = {}) {
     if (signal?.aborted) throw error;
     throw new ApiError("No answer from the server. Is `goodricke explore` still running?", 0);
   }
-  if (!response.ok) throw new ApiError(await reason(response), response.status);
+  if (!response.ok) throw new ApiError(await errorDetail(response), response.status);
   return response;
 }
 
 /** @param {string} path @param {AbortSignal} [signal] */
-const get = async (path, signal) => (await ask(path, { signal })).json();
+const get = async (path, signal) => (await send(path, { signal })).json();
 /** @param {string} path @param {any} body @param {AbortSignal} [signal] */
-const post = async (path, body, signal) => (await ask(path, { method: "POST", body, signal })).json();
+const post = async (path, body, signal) => (await send(path, { method: "POST", body, signal })).json();
 
 export const api = {
   about: () => get("about"),
   /** @param {object} query {where, sort, offset, limit, columns} @param {AbortSignal} [signal] */
   rows: (query, signal) => post("rows", query, signal),
-  /** @param {{where: object, sort: object[], row: number}} query @returns {Promise<{index: number|null}>} where a row stands */
+  /** @param {{where: object, sort: object[], row: number}} query @returns {Promise<{index: number|null}>} the place of a row in the order */
   position: (query) => post("position", query),
   /** @param {object} where @param {string} by @param {AbortSignal} [signal] */
   counts: (where, by, signal) => post("counts", { where, by }, signal),
@@ -69,34 +69,34 @@ export const api = {
   neighbours: (row, signal) => get(`rows/${row}/neighbours?k=8`, signal),
   /** @param {number} row @returns {string} address of a small picture of the light curve */
   thumbnail: (row) => `api/rows/${row}/thumbnail?fold=true`,
-  /** @param {number} row @param {{label?: string|null, comment?: string|null}} change what isn't given stays @returns {Promise<{label: string|null, comment: string|null}>} */
-  putLabel: async (row, change) => (await ask(`rows/${row}/label`, { method: "PUT", body: change })).json(),
+  /** @param {number} row @param {{label?: string|null, comment?: string|null}} change an absent part stays @returns {Promise<{label: string|null, comment: string|null}>} */
+  putLabel: async (row, change) => (await send(`rows/${row}/label`, { method: "PUT", body: change })).json(),
   live: () => get("live"),
   /** @param {object} where @param {string} format @returns {Promise<{name: string, blob: Blob}>} */
   async export(where, format) {
-    const response = await ask("export", { method: "POST", body: { where, format } });
+    const response = await send("export", { method: "POST", body: { where, format } });
     const name = /filename="?([^";]+)/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
     return { name: name ?? `selection.${format}`, blob: await response.blob() };
   },
 };
 
 /**
- * Let only the newest of several overlapping questions be answered: the older ones are given up.
+ * Make overlapping requests abort each other: only the latest one is answered.
  *
  * @template T
- * @param {(signal: AbortSignal, ...args: any[]) => Promise<T>} question
- * @returns {(...args: any[]) => Promise<T|undefined>} undefined where a newer one has come
+ * @param {(signal: AbortSignal, ...args: any[]) => Promise<T>} request
+ * @returns {(...args: any[]) => Promise<T|undefined>} undefined where a later one has come
  */
-export function newest(question) {
+export function latestOnly(request) {
   let current = new AbortController();
   return async (...args) => {
     current.abort();
-    const mine = (current = new AbortController());
+    const controller = (current = new AbortController());
     try {
-      const answer = await question(mine.signal, ...args);
-      return mine.signal.aborted ? undefined : answer;
+      const answer = await request(controller.signal, ...args);
+      return controller.signal.aborted ? undefined : answer;
     } catch (error) {
-      if (mine.signal.aborted) return undefined;
+      if (controller.signal.aborted) return undefined;
       throw error;
     }
   };

@@ -70,7 +70,7 @@ export class Chart {
     this.listen();
   }
 
-  /** Forget the chart: nothing of the page points to it any more. */
+  /** Remove the chart and its listeners. */
   close() {
     removeEventListener("themechange", this.onTheme);
     this.canvas.remove();
@@ -287,7 +287,7 @@ export class Chart {
 
   /** @param {WheelEvent} event */
   wheel(event) {
-    if (!event.ctrlKey && document.activeElement !== this.canvas) return; // a page that scrolls, scrolls on
+    if (!event.ctrlKey && document.activeElement !== this.canvas) return; // the page scrolls as usual
     event.preventDefault();
     this.zoom(Math.exp(event.deltaY * 0.0015), event.offsetX, event.offsetY);
   }

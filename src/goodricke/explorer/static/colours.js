@@ -1,4 +1,4 @@
-/** Colours that the colour-blind can tell apart (Okabe & Ito 2008), with a shape for every further eight classes. */
+/** Colours for the colour-blind (Okabe & Ito 2008), with a shape for every further eight classes. */
 
 const OKABE_ITO = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#7F7F7F"];
 // on a dark ground: the same hues, the two dark ones raised, the yellow as published

@@ -5,9 +5,21 @@ import { set, state } from "./state.js";
 
 /** @typedef {{name: string, type: "text"|"number"|"boolean"|"list", hidden: boolean, about: string}} Column */
 
-// first those an astronomer looks for first
-const USUAL = ["object_id", "class", "p_max", "status", "prediction_set", "novelty", "n_obs", "f1", "A1", "ra", "dec"];
-const MOST = 10;
+// in this order
+const DEFAULT_COLUMNS = [
+  "object_id",
+  "class",
+  "p_max",
+  "status",
+  "prediction_set",
+  "novelty",
+  "n_obs",
+  "f1",
+  "A1",
+  "ra",
+  "dec",
+];
+const MAX_COLUMNS = 10;
 
 /** @type {Column[]} */
 let all = [];
@@ -16,7 +28,7 @@ let all = [];
 export const setColumns = (columns) => (all = columns);
 
 /** @param {string} name @returns {Column|undefined} */
-export const column = (name) => all.find((one) => one.name === name);
+export const column = (name) => all.find((item) => item.name === name);
 
 /** @returns {Column[]} */
 export const allColumns = () => all;
@@ -25,9 +37,9 @@ export const allColumns = () => all;
 export function shownColumns() {
   if (state.columns) return state.columns.filter((name) => name === "label" || name === "comment" || column(name));
   const visible = all.filter(({ hidden }) => !hidden).map(({ name }) => name);
-  const usual = USUAL.filter((name) => visible.includes(name));
-  const others = visible.filter((name) => !USUAL.includes(name) && !/^(p_|spread_|std_)/.test(name));
-  const names = [...usual, ...others].slice(0, MOST).filter((name) => name !== "label" && name !== "comment");
+  const defaults = DEFAULT_COLUMNS.filter((name) => visible.includes(name));
+  const others = visible.filter((name) => !DEFAULT_COLUMNS.includes(name) && !/^(p_|spread_|std_)/.test(name));
+  const names = [...defaults, ...others].slice(0, MAX_COLUMNS).filter((name) => name !== "label" && name !== "comment");
   return names.toSpliced(names.indexOf(names.includes("class") ? "class" : "object_id") + 1, 0, "label");
 }
 
@@ -35,12 +47,12 @@ export function shownColumns() {
 export function chooseColumns(dialog) {
   const shown = new Set(shownColumns());
   const extra = [
-    { name: "label", about: "your label" },
-    { name: "comment", about: "your comment" },
+    { name: "label", about: "Your label" },
+    { name: "comment", about: "Your comment" },
   ].filter(({ name }) => !column(name));
   const choose = (/** @type {string} */ name, /** @type {boolean} */ on) => {
     const names = shownColumns();
-    set({ columns: on ? [...names, name] : names.filter((one) => one !== name) });
+    set({ columns: on ? [...names, name] : names.filter((item) => item !== name) });
   };
   const lines = [...extra, ...all].map(({ name, about }) =>
     h(
@@ -55,8 +67,8 @@ export function chooseColumns(dialog) {
       h("small", {}, about),
     ),
   );
-  const narrow = (/** @type {string} */ text) => {
-    for (const one of lines) one.hidden = !one.textContent?.toLowerCase().includes(text.toLowerCase());
+  const filterChoices = (/** @type {string} */ text) => {
+    for (const item of lines) item.hidden = !item.textContent?.toLowerCase().includes(text.toLowerCase());
   };
   fill(
     dialog,
@@ -70,10 +82,10 @@ export function chooseColumns(dialog) {
       type: "search",
       placeholder: "Find a column",
       "aria-label": "Find a column",
-      oninput: (event) => narrow(event.target.value),
+      oninput: (event) => filterChoices(event.target.value),
     }),
     h("div", { class: "choices" }, lines),
-    h("button", { type: "button", onclick: () => (set({ columns: null }), dialog.close()) }, "The usual columns"),
+    h("button", { type: "button", onclick: () => (set({ columns: null }), dialog.close()) }, "Default columns"),
   );
   dialog.showModal();
 }

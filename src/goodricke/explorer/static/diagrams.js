@@ -1,28 +1,28 @@
-/** Linked scatter plots: a lasso in one filters the table and the others; what the pointer names in one is ringed in all. */
+/** Linked scatter plots: a lasso in one filters the table and the others; the object under the pointer is ringed in all. */
 
-import { api, newest } from "./api.js";
+import { api, latestOnly } from "./api.js";
 import { Chart } from "./chart.js";
 import { classStyle, token } from "./colours.js";
-import { emptyState, fill, h, settled } from "./dom.js";
+import { debounce, emptyState, fill, h } from "./dom.js";
 import { probability, short } from "./format.js";
 import { classes } from "./glyph.js";
 import { onHover, setHover } from "./hover.js";
 import { outline, points, ring } from "./marks.js";
-import { fail } from "./messages.js";
+import { showError } from "./messages.js";
 import { set, setFilter, state, watch, where } from "./state.js";
 
-const MOST = 20000; // points in a diagram
-const RETRY = 3000; // [ms] while the server makes a diagram
+const MAX_POINTS = 20000; // points in a diagram
+const RETRY = 3000; // [ms] while the server computes a diagram
 
 /** @typedef {{x: number[], y: number[], row: number[], class: number[], total: number, shown: number}} Cloud */
 
 const TITLES = { embedding: "Embeddings", hr: "Hertzsprung-Russell", f1_a1: "Dominant variability", sky: "Sky" };
 
-/** @param {string} name of a diagram that there is not @returns {string} */
-const titleOf = (name) => TITLES[name] ?? name;
+/** @param {string} name of a missing diagram @returns {string} */
+const diagramTitle = (name) => TITLES[name] ?? name;
 
 /** @param {string} words @returns {string} */
-const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1).replace(/\.?$/, ".")}`;
+const asSentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1).replace(/\.?$/, ".")}`;
 
 class Diagram {
   /** @param {any} about of the server */
@@ -31,11 +31,11 @@ class Diagram {
     this.key = `lasso:${about.name}`;
     /** @type {Chart|undefined} */
     this.chart = undefined;
-    /** @type {Cloud|null} everything, for the backdrop */
-    this.whole = null;
-    /** @type {Cloud|null} what the filters let through */
+    /** @type {Cloud|null} all points, drawn pale behind the filtered ones */
+    this.backdrop = null;
+    /** @type {Cloud|null} points that match the filters */
     this.cloud = null;
-    this.ask = newest((signal) => api.diagram(about.name, where(), MOST, signal));
+    this.request = latestOnly((signal) => api.diagram(about.name, where(), MAX_POINTS, signal));
     this.note = h("span", { class: "note" });
     const enlarge = h(
       "button",
@@ -57,45 +57,45 @@ class Diagram {
       this.host,
       this.tip,
     );
-    this.name = settled((row, at) => this.showTip(row, at), 60);
+    this.scheduleTip = debounce((row, at) => this.showTip(row, at), 60);
     this.load();
   }
 
   async load() {
     try {
-      const answer = await this.ask();
+      const answer = await this.request();
       if (!answer) return;
       if (answer.ready === false) return await this.wait(answer.note);
       for (const empty of this.host.querySelectorAll(".empty")) empty.remove();
       this.chart ??= this.makeChart();
       this.cloud = answer;
-      if (!this.whole) await this.loadWhole(answer);
+      if (!this.backdrop) await this.loadBackdrop(answer);
       this.drawNote();
       this.draw();
     } catch (error) {
-      if (this.cloud) return fail(error);
+      if (this.cloud) return showError(error);
       fill(this.host, emptyState("No diagram", /** @type {Error} */ (error).message));
     }
   }
 
-  /** The server is at work on it: say so, and ask again, once however often the filters change. @param {string} note */
+  /** The server computes it: try again later, once however often the filters change. @param {string} note */
   async wait(note) {
-    fill(this.host, emptyState("In the making…", note));
-    const mine = (this.waiting = Symbol("wait"));
+    fill(this.host, emptyState("Computing…", note));
+    const ticket = (this.waiting = Symbol("wait"));
     await new Promise((resolve) => setTimeout(resolve, RETRY));
-    if (mine !== this.waiting) return;
-    const { diagrams } = await api.about(); // its note tells how it was made, or why it could not be
-    this.about = diagrams.find((/** @type {any} */ one) => one.name === this.about.name) ?? this.about;
+    if (ticket !== this.waiting) return;
+    const { diagrams } = await api.about(); // its note says how it was computed, or why it could not be
+    this.about = diagrams.find((/** @type {any} */ item) => item.name === this.about.name) ?? this.about;
     await this.load();
   }
 
   /** @param {Cloud} answer */
-  async loadWhole(answer) {
+  async loadBackdrop(answer) {
     const filtered = Object.keys(state.filters).length > 0;
-    this.whole = filtered ? await api.diagram(this.about.name, { all: [] }, MOST) : answer;
-    if (!this.whole?.total) this.host.append(emptyState("", "No object has the values for it."));
-    this.chart?.sx.fit(this.whole?.x ?? [], 0.03, 0.0005);
-    this.chart?.sy.fit(this.whole?.y ?? [], 0.03, 0.0005);
+    this.backdrop = filtered ? await api.diagram(this.about.name, { all: [] }, MAX_POINTS) : answer;
+    if (!this.backdrop?.total) this.host.append(emptyState("", "No object has the values that it needs."));
+    this.chart?.sx.fit(this.backdrop?.x ?? [], 0.03, 0.0005);
+    this.chart?.sy.fit(this.backdrop?.y ?? [], 0.03, 0.0005);
   }
 
   makeChart() {
@@ -121,16 +121,16 @@ class Diagram {
   }
 
   draw() {
-    const { chart, cloud, whole } = this;
-    if (!chart || !cloud || !whole) return;
+    const { chart, cloud, backdrop } = this;
+    if (!chart || !cloud || !backdrop) return;
     const styles = [...classes().map((_, k) => classStyle(k)), classStyle(-1)];
     const none = styles.length - 1;
     const room = (this.host.clientWidth * this.host.clientHeight) / Math.max(cloud.shown, 1); // [px²] for each point
     const size = Math.min(Math.max(0.75 * Math.sqrt(room), 3), 5.5);
-    const filtered = cloud.total < whole.total;
+    const filtered = cloud.total < backdrop.total;
     const back = {
-      x: whole.x,
-      y: whole.y,
+      x: backdrop.x,
+      y: backdrop.y,
       group: () => 0,
       styles: [{ colour: token("--ghost"), shape: /** @type {const} */ ("circle") }],
       size: 2.5,
@@ -165,7 +165,7 @@ class Diagram {
   /** @param {number|null} row @param {string} colour @param {number} size */
   rings(row, colour, size) {
     if (row === null) return [];
-    for (const cloud of [this.cloud, this.whole]) {
+    for (const cloud of [this.cloud, this.backdrop]) {
       const at = cloud?.row.indexOf(row) ?? -1;
       if (cloud && at >= 0) return [ring({ x: cloud.x[at], y: cloud.y[at], colour, size })];
     }
@@ -178,13 +178,13 @@ class Diagram {
     if (this.chart) this.chart.canvas.style.cursor = row === null ? "crosshair" : "pointer";
     setHover(row);
     if (row === null) this.tip.hidden = true;
-    this.name(row, at);
+    this.scheduleTip(row, at);
   }
 
   /** @param {number|null} row @param {{x: number, y: number}} at */
   async showTip(row, at) {
     if (row === null) return void (this.tip.hidden = true);
-    const about = await nameOf(row);
+    const about = await objectSummary(row);
     fill(this.tip, h("strong", {}, about.name), h("br"), about.text);
     this.tip.hidden = false;
     const left = Math.min(at.x + 14, this.element.clientWidth - this.tip.offsetWidth - 4);
@@ -196,9 +196,9 @@ class Diagram {
 const names = new Map();
 
 /** @param {number} row */
-async function nameOf(row) {
-  const known = names.get(row);
-  if (known) return known;
+async function objectSummary(row) {
+  const cached = names.get(row);
+  if (cached) return cached;
   const { rows } = await api.rows({
     where: { all: [{ rows: [row] }] },
     sort: [],
@@ -206,13 +206,13 @@ async function nameOf(row) {
     limit: 1,
     columns: ["object_id", "class", "p_max"],
   });
-  const [one] = rows;
+  const [item] = rows;
   const about = {
-    name: String(one?.object_id ?? row),
+    name: String(item?.object_id ?? row),
     text: [
-      one?.class ?? "no class",
-      one?.p_max !== null && one?.p_max !== undefined && probability(one.p_max),
-      one?.label && `label ${one.label}`,
+      item?.class ?? "no class",
+      item?.p_max !== null && item?.p_max !== undefined && probability(item.p_max),
+      item?.label && `label ${item.label}`,
     ]
       .filter(Boolean)
       .join(" · "),
@@ -223,27 +223,27 @@ async function nameOf(row) {
 
 /** @param {HTMLElement} bar @param {HTMLElement} host @param {any} about */
 export function buildDiagrams(bar, host, about) {
-  const diagrams = about.diagrams.map((/** @type {any} */ one) => new Diagram(one));
-  const ringAll = (/** @type {number|null} */ row) => diagrams.forEach((/** @type {Diagram} */ one) => one.ring(row));
+  const diagrams = about.diagrams.map((/** @type {any} */ item) => new Diagram(item));
+  const ringAll = (/** @type {number|null} */ row) => diagrams.forEach((/** @type {Diagram} */ item) => item.ring(row));
   const arrange = () => {
-    const known = about.diagrams.some((/** @type {any} */ one) => one.name === state.diagram);
-    drawBar(bar, about, known ? state.diagram : "all");
-    for (const one of diagrams) one.element.hidden = known && one.about.name !== state.diagram;
-    host.classList.toggle("single", known);
+    const isSingle = about.diagrams.some((/** @type {any} */ item) => item.name === state.diagram);
+    drawBar(bar, about, isSingle ? state.diagram : "all");
+    for (const item of diagrams) item.element.hidden = isSingle && item.about.name !== state.diagram;
+    host.classList.toggle("single", isSingle);
   };
   fill(
     host,
     diagrams.length
-      ? diagrams.map((/** @type {Diagram} */ one) => one.element)
+      ? diagrams.map((/** @type {Diagram} */ item) => item.element)
       : h(
           "div",
           { class: "diagram none" },
-          about.missing.map((/** @type {any} */ one) =>
-            emptyState(titleOf(one.diagram), `${sentence(one.why)} ${sentence(one.fix)}`),
+          about.missing.map((/** @type {any} */ item) =>
+            emptyState(diagramTitle(item.name), `${asSentence(item.why)} ${asSentence(item.fix)}`),
           ),
         ),
   );
-  watch(["filters"], () => diagrams.forEach((/** @type {Diagram} */ one) => one.load()));
+  watch(["filters"], () => diagrams.forEach((/** @type {Diagram} */ item) => item.load()));
   watch(["open"], () => ringAll(null));
   watch(["diagram"], arrange);
   onHover(ringAll);
@@ -252,15 +252,21 @@ export function buildDiagrams(bar, host, about) {
 
 /** @param {HTMLElement} bar @param {any} about @param {string} now */
 function drawBar(bar, about, now) {
-  const choices = [["all", "All"], ...about.diagrams.map((/** @type {any} */ one) => [one.name, one.title])];
+  const choices = [["all", "All"], ...about.diagrams.map((/** @type {any} */ item) => [item.name, item.title])];
   const tab = ([name, title]) =>
     h(
       "button",
       { type: "button", role: "radio", "aria-checked": String(now === name), onclick: () => set({ diagram: name }) },
       title,
     );
-  const missing = about.missing.map((/** @type {any} */ one) =>
-    h("li", {}, h("strong", {}, titleOf(one.diagram)), h("p", {}, sentence(one.why)), h("p", {}, sentence(one.fix))),
+  const missing = about.missing.map((/** @type {any} */ item) =>
+    h(
+      "li",
+      {},
+      h("strong", {}, diagramTitle(item.name)),
+      h("p", {}, asSentence(item.why)),
+      h("p", {}, asSentence(item.fix)),
+    ),
   );
   fill(
     bar,
@@ -268,7 +274,12 @@ function drawBar(bar, about, now) {
       h("div", { class: "segments", role: "radiogroup", "aria-label": "Diagrams" }, choices.map(tab)),
     missing.length > 0 &&
       about.diagrams.length > 0 &&
-      h("details", { class: "missing" }, h("summary", {}, `${missing.length} more could be had`), h("ul", {}, missing)),
+      h(
+        "details",
+        { class: "missing" },
+        h("summary", {}, `${missing.length} more ${missing.length === 1 ? "diagram" : "diagrams"} available`),
+        h("ul", {}, missing),
+      ),
     h("span", { class: "dim hint" }, "drag: lasso · click: open · Ctrl + wheel: zoom"),
   );
 }

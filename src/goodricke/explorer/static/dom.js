@@ -1,4 +1,4 @@
-/** Elements, made without markup: whatever comes from data goes in as text. */
+/** Elements, made without markup: data become text nodes. */
 
 /**
  * Build an element: `h("button", {class: "quiet", onclick: f, "aria-label": "Close"}, "×")`.
@@ -44,7 +44,7 @@ export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(
  * @param {number} [pause] [ms]
  * @returns {(...args: A) => void}
  */
-export function settled(run, pause = 200) {
+export function debounce(run, pause = 200) {
   let timer = 0;
   return (...args) => {
     clearTimeout(timer);
@@ -53,7 +53,7 @@ export function settled(run, pause = 200) {
 }
 
 /**
- * A picture in place of an empty panel: what is missing and what to do about it.
+ * A message in an empty panel: what is missing and how to get it.
  *
  * @param {string} title
  * @param {string} [text]

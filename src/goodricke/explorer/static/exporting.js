@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { fill, h } from "./dom.js";
-import { say, telling } from "./messages.js";
+import { reportErrors, showMessage } from "./messages.js";
 import { where } from "./state.js";
 
 const FORMATS = {
@@ -14,18 +14,18 @@ const FORMATS = {
   ids: "Object ids only",
 };
 
-/** @returns {HTMLElement} a menu that saves what the filters let through */
+/** @returns {HTMLElement} a menu that saves what matches the filters */
 export function exportMenu() {
   const menu = /** @type {HTMLDetailsElement} */ (h("details", { class: "menu" }));
   const save = (/** @type {string} */ format) =>
-    telling(async () => {
+    reportErrors(async () => {
       menu.open = false;
-      say("Writing the selection…");
+      showMessage("Writing the selection…");
       const { name, blob } = await api.export(where(), format);
       const url = URL.createObjectURL(blob);
       h("a", { href: url, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60000);
-      say(`Saved – ${name}, ${(blob.size / 1e6).toPrecision(2)} MB`);
+      showMessage(`Saved – ${name}, ${(blob.size / 1e6).toPrecision(2)} MB`);
     });
   const item = ([format, name]) => h("button", { type: "button", onclick: () => save(format) }, name);
   fill(

@@ -1,13 +1,13 @@
-/** How many objects have each value of a column, as bars that filter when clicked. */
+/** The number of objects with each value of a column, as bars that filter when clicked. */
 
-import { api, newest } from "./api.js";
+import { api, latestOnly } from "./api.js";
 import { fill, h } from "./dom.js";
 import { count, objects, short } from "./format.js";
 import { classIndex, glyph, tint } from "./glyph.js";
-import { fail } from "./messages.js";
+import { showError } from "./messages.js";
 import { setFilter, state, where } from "./state.js";
 
-const FIRST = 12;
+const SHOWN_VALUES = 12;
 
 export class Facet {
   /** @param {string} column @param {string} title */
@@ -15,42 +15,44 @@ export class Facet {
     this.column = column;
     this.key = `values:${column}`;
     this.all = false;
-    this.ask = newest((signal) => api.counts(where(this.key), column, signal));
+    this.request = latestOnly((signal) => api.counts(where(this.key), column, signal));
     this.list = h("div", { class: "facet", role: "group", "aria-label": title });
     this.element = h("section", {}, h("h3", {}, title), this.list);
     this.refresh();
   }
 
-  /** @returns {any[]} values that are let through; none: all */
+  /** @returns {any[]} values that the filter selects; none: all */
   get chosen() {
     return /** @type {any} */ (state.filters[this.key]?.[0])?.value ?? [];
   }
 
   async refresh() {
     try {
-      const answer = await this.ask();
+      const answer = await this.request();
       if (!answer) return;
       this.counts = answer.counts;
-      this.beyond = answer.other ?? 0;
+      this.otherCount = answer.other ?? 0;
       this.draw();
     } catch (error) {
-      fail(error);
+      showError(error);
     }
   }
 
   draw() {
     const { chosen } = this;
-    const counts = this.counts.filter((/** @type {any} */ one) => one.value !== null && one.value !== undefined);
+    const counts = this.counts.filter((/** @type {any} */ item) => item.value !== null && item.value !== undefined);
     for (const value of chosen)
-      if (!counts.some((/** @type {any} */ one) => one.value === value)) counts.push({ value, count: 0 });
-    const most = Math.max(...counts.map((/** @type {any} */ one) => one.count), 1);
-    const shown = this.all ? counts : counts.slice(0, FIRST);
+      if (!counts.some((/** @type {any} */ item) => item.value === value)) counts.push({ value, count: 0 });
+    const most = Math.max(...counts.map((/** @type {any} */ item) => item.count), 1);
+    const shown = this.all ? counts : counts.slice(0, SHOWN_VALUES);
     const more = counts.length - shown.length;
     fill(
       this.list,
-      shown.map((/** @type {any} */ one) => this.bar(one, most, chosen)),
+      shown.map((/** @type {any} */ item) => this.bar(item, most, chosen)),
       !shown.length && h("p", { class: "dim" }, "none"),
-      this.all && this.beyond > 0 && h("p", { class: "dim" }, `and ${short(this.beyond)} objects of other values`),
+      this.all &&
+        this.otherCount > 0 &&
+        h("p", { class: "dim" }, `and ${short(this.otherCount)} objects of other values`),
       more > 0 &&
         h(
           "button",
@@ -87,7 +89,7 @@ export class Facet {
 
   /** @param {any} value */
   toggle(value) {
-    const kept = this.chosen.includes(value) ? this.chosen.filter((one) => one !== value) : [...this.chosen, value];
-    setFilter(this.key, kept.length ? [{ column: this.column, op: "in", value: kept }] : []);
+    const values = this.chosen.includes(value) ? this.chosen.filter((item) => item !== value) : [...this.chosen, value];
+    setFilter(this.key, values.length ? [{ column: this.column, op: "in", value: values }] : []);
   }
 }

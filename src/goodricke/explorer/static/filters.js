@@ -1,4 +1,4 @@
-/** The filters at the left, and the active ones as chips that can be taken away. */
+/** The filters at the left, and the active ones as chips that remove them. */
 
 import { allColumns, column } from "./columns.js";
 import { byId, fill, h } from "./dom.js";
@@ -33,7 +33,7 @@ export function buildFilters(host) {
   fill(
     host,
     facets[0].element,
-    labelled(),
+    labelFilter(),
     rangeHost,
     addRange(),
     facets.slice(1).map(({ element }) => element),
@@ -41,13 +41,13 @@ export function buildFilters(host) {
   );
   drawRanges();
   watch(["ranges"], drawRanges);
-  watch(["filters"], () => [...facets, ...ranges.values()].forEach((one) => one.refresh()));
+  watch(["filters"], () => [...facets, ...ranges.values()].forEach((item) => item.refresh()));
   watch(["filters"], drawChips);
   drawChips();
 }
 
 /** All, labelled, unlabelled. */
-function labelled() {
+function labelFilter() {
   const group = h("div", { class: "segments", role: "radiogroup", "aria-label": "Labels" });
   const choices = /** @type {[string, boolean|null][]} */ ([
     ["All", null],
@@ -76,13 +76,13 @@ function labelled() {
 
 /** @param {string} name @param {string[]} names @param {string} first @param {(value: string) => void} onchoice */
 function chooser(name, names, first, onchoice) {
-  const options = [h("option", { value: "" }, first), ...names.map((one) => h("option", { value: one }, one))];
+  const options = [h("option", { value: "" }, first), ...names.map((item) => h("option", { value: item }, item))];
   return /** @type {HTMLSelectElement} */ (
     h("select", { "aria-label": name, onchange: (event) => onchoice(event.target.value) }, options)
   );
 }
 
-/** One histogram more. */
+/** A further histogram. */
 function addRange() {
   const numeric = allColumns()
     .filter(({ type }) => type === "number")
@@ -110,14 +110,14 @@ function addCondition() {
   const button = h("button", { type: "submit", hidden: true }, "Add");
   const name = chooser(
     "Column of a condition",
-    allColumns().map((one) => one.name),
+    allColumns().map((item) => item.name),
     "+ condition on…",
     (picked) => {
       chosen = column(picked);
       for (const part of [operator, value, button]) part.hidden = !chosen;
       fill(
         operator,
-        (OPERATORS[chosen?.type ?? "text"] ?? []).map((one) => h("option", { value: one }, one)),
+        (OPERATORS[chosen?.type ?? "text"] ?? []).map((item) => h("option", { value: item }, item)),
       );
       if (chosen) value.focus();
     },
@@ -141,8 +141,8 @@ function addCondition() {
   return h("form", { class: "add condition", onsubmit: add }, name, operator, value, button);
 }
 
-/** @param {string} key @param {any[]} conditions @returns {string} what a filter lets through, in words */
-function words(key, conditions) {
+/** @param {string} key @param {any[]} conditions @returns {string} a filter in words */
+function describeFilter(key, conditions) {
   const [first] = conditions;
   if (first.search !== undefined) return `“${first.search}”`;
   if (first.inside) return `lasso in ${first.inside.diagram}`;
@@ -161,7 +161,7 @@ function words(key, conditions) {
 function drawChips() {
   const entries = Object.entries(state.filters);
   const chip = ([key, conditions]) => {
-    const text = words(key, conditions);
+    const text = describeFilter(key, conditions);
     return h(
       "button",
       {

@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart.js";
 import { fill, h } from "./dom.js";
-import { period as inWords } from "./format.js";
+import { period as formatPeriod } from "./format.js";
 
 export const MULTIPLES = /** @type {[string, number][]} */ ([
   ["P/2", 0.5],
@@ -28,14 +28,14 @@ export function phases(time, period, t0) {
 }
 
 /**
- * A period moved by a share of the frequency resolution: over the whole time span, +1 adds FINE cycles.
+ * Change a period by a share of the frequency resolution: over the time span, +1 adds FINE cycles.
  *
  * @param {number} period [d]
  * @param {number} fine between -1 and 1
  * @param {number} span [d] from the first to the last observation
  * @returns {number} [d]
  */
-export const tuned = (period, fine, span) => 1 / (1 / period + (fine * FINE) / Math.max(span, period));
+export const tunePeriod = (period, fine, span) => 1 / (1 / period + (fine * FINE) / Math.max(span, period));
 
 export class Folder {
   /** @param {(period: number|null) => void} onchange */
@@ -62,11 +62,11 @@ export class Folder {
         value: 0,
         "aria-label": "Fine period",
         title: "Fine: ±5 cycles over the whole light curve; double-click: centre",
-        oninput: () => this.tell(),
+        oninput: () => this.update(),
         ondblclick: () => this.centre(),
       })
     );
-    this.words = h("span", { class: "dim" });
+    this.frequency = h("span", { class: "dim" });
     this.buttons = h("div", { class: "segments", role: "group", "aria-label": "Multiples of the period" });
     this.element = h(
       "div",
@@ -74,7 +74,7 @@ export class Folder {
       this.buttons,
       h("label", { class: "period" }, "P", this.field, "d"),
       this.slider,
-      this.words,
+      this.frequency,
     );
     this.drawButtons();
   }
@@ -82,7 +82,7 @@ export class Folder {
   /** @returns {number|null} [d] that the light curve is folded at */
   get period() {
     if (!this.base) return null;
-    return tuned(this.base * this.multiple, Number(this.slider.value), this.span);
+    return tunePeriod(this.base * this.multiple, Number(this.slider.value), this.span);
   }
 
   /** @param {number|null} base [d] @param {number} [multiple] */
@@ -90,12 +90,12 @@ export class Folder {
     this.base = base && base > 0 && Number.isFinite(base) ? base : null;
     this.multiple = multiple;
     this.slider.value = "0";
-    this.tell();
+    this.update();
   }
 
   centre() {
     this.slider.value = "0";
-    this.tell();
+    this.update();
   }
 
   /** @param {number} multiple */
@@ -110,11 +110,11 @@ export class Folder {
     this.setMultiple(MULTIPLES[(at + 1) % MULTIPLES.length][1]);
   }
 
-  tell() {
+  update() {
     const { period } = this;
     this.field.value = period === null ? "" : String(Number(period.toPrecision(9)));
-    this.words.textContent =
-      period === null ? "" : `${period < 0.1 ? `${inWords(period)} · ` : ""}f = ${(1 / period).toPrecision(6)} /d`;
+    this.frequency.textContent =
+      period === null ? "" : `${period < 0.1 ? `${formatPeriod(period)} · ` : ""}f = ${(1 / period).toPrecision(6)} /d`;
     this.slider.disabled = period === null;
     this.drawButtons();
     this.onchange(period);

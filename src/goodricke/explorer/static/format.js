@@ -1,9 +1,9 @@
 /** Numbers as astronomers write them. */
 
-const whole = new Intl.NumberFormat("en");
+const integers = new Intl.NumberFormat("en");
 
 /** @param {number} n @returns {string} 1,234,567 */
-export const count = (n) => whole.format(n);
+export const count = (n) => integers.format(n);
 
 /** @param {number} n @returns {string} 1 object, 1,234 objects */
 export const objects = (n) => `${count(n)} ${n === 1 ? "object" : "objects"}`;
@@ -39,7 +39,7 @@ export function probability(p) {
   return p.toFixed(3);
 }
 
-// columns with a scale of their own: a fixed number of decimals, so that they align
+// columns with a fixed number of decimals, so that they align
 const DECIMALS = /** @type {[RegExp, number][]} */ ([
   [/^(ra|dec|RA|DEC)$/, 5],
   [/^(p|std)_|^(novelty|entropy|mutual_information|aleatoric_entropy)$/, 3],
@@ -51,7 +51,7 @@ export function cell(value, name = "") {
   const decimals = DECIMALS.find(([names]) => names.test(name))?.[1];
   if (typeof value === "number") return decimals ? value.toFixed(decimals).replace("-", "−") : number(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
-  return Array.isArray(value) ? value.map((one) => cell(one)).join(" ") : String(value);
+  return Array.isArray(value) ? value.map((item) => cell(item)).join(" ") : String(value);
 }
 
 /** @param {number} days @returns {string} a period in the unit that reads best */

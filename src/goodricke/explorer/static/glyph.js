@@ -18,7 +18,7 @@ let names = [];
 /** @param {string[]} classes of the catalog, in the order of their colours */
 export const setClasses = (classes) => (names = classes);
 
-/** @param {string|null|undefined} name @returns {number} index of a class, -1 if it is none of the catalog's */
+/** @param {string|null|undefined} name @returns {number} index of a class, -1 for another name */
 export const classIndex = (name) => names.indexOf(/** @type {string} */ (name));
 
 /** @returns {string[]} */

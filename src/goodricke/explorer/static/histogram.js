@@ -1,17 +1,17 @@
 /** A histogram of one column on which a range is drawn: drag across the bars, or type the two ends. */
 
-import { api, newest } from "./api.js";
+import { api, latestOnly } from "./api.js";
 import { column } from "./columns.js";
 import { fill, h } from "./dom.js";
 import { number, short } from "./format.js";
-import { fail } from "./messages.js";
+import { showError } from "./messages.js";
 import { set, setFilter, state, where } from "./state.js";
 
 const BINS = 48;
-const USUAL = ["p_max", "novelty"];
+const DEFAULT_RANGES = ["p_max", "novelty"];
 
 /** @returns {string[]} columns whose histograms are shown */
-export const shownRanges = () => (state.ranges ?? USUAL).filter(column);
+export const shownRanges = () => (state.ranges ?? DEFAULT_RANGES).filter(column);
 
 export class RangeFilter {
   /** @param {import("./columns.js").Column} column */
@@ -19,7 +19,7 @@ export class RangeFilter {
     this.column = column;
     this.key = `range:${column.name}`;
     this.edges = [0, 1];
-    this.ask = newest((signal) => api.histogram(where(this.key), column.name, BINS, signal));
+    this.request = latestOnly((signal) => api.histogram(where(this.key), column.name, BINS, signal));
     this.bars = h("div", { class: "bars", "aria-hidden": "true" });
     this.brush = h("div", { class: "brush", hidden: true });
     this.plot = h(
@@ -59,7 +59,7 @@ export class RangeFilter {
         type: "text",
         inputmode: "decimal",
         "aria-label": `${this.column.name} at ${which}`,
-        onchange: () => this.typed(),
+        onchange: () => this.applyEnds(),
       })
     );
   }
@@ -69,11 +69,11 @@ export class RangeFilter {
     set({ ranges: shownRanges().filter((name) => name !== this.column.name) });
   }
 
-  /** @returns {[number|null, number|null]} the range that is set */
+  /** @returns {[number|null, number|null]} the range of the filter */
   get range() {
     const ends = state.filters[this.key] ?? [];
     const value = (/** @type {string} */ op) =>
-      /** @type {any} */ (ends).find((/** @type {any} */ one) => one.op === op)?.value ?? null;
+      /** @type {any} */ (ends).find((/** @type {any} */ item) => item.op === op)?.value ?? null;
     return [value(">="), value("<=")];
   }
 
@@ -87,7 +87,7 @@ export class RangeFilter {
     setFilter(this.key, /** @type {object[]} */ (conditions.filter(Boolean)));
   }
 
-  typed() {
+  applyEnds() {
     const read = (/** @type {HTMLInputElement} */ input) =>
       input.value.trim() && Number.isFinite(Number(input.value)) ? Number(input.value) : null;
     this.setRange(read(this.low), read(this.high));
@@ -95,10 +95,10 @@ export class RangeFilter {
 
   async refresh() {
     try {
-      const answer = await this.ask();
+      const answer = await this.request();
       if (answer) this.draw(answer.edges, answer.counts);
     } catch (error) {
-      fail(error);
+      showError(error);
     }
   }
 
@@ -106,7 +106,7 @@ export class RangeFilter {
   draw(edges, counts) {
     this.edges = edges.length > 1 ? edges : [0, 1];
     const most = Math.max(...counts, 1);
-    // square root: a bin of ten still shows beside one of a million
+    // square root: a bin of ten is visible beside one of a million
     const height = (/** @type {number} */ n) => (n ? Math.max(Math.sqrt(n / most) * 100, 3) : 0);
     fill(
       this.bars,

@@ -1,4 +1,4 @@
-/** The object under the pointer, shared by the table and all diagrams: each rings it in its own way. */
+/** The object under the pointer, shared by the table and all diagrams: each marks it. */
 
 /** @type {Set<(row: number|null) => void>} */
 const listeners = new Set();

@@ -1,4 +1,4 @@
-/** The keyboard: one list that both acts and explains itself in the help. */
+/** The keyboard: one list for the actions and for the help. */
 
 import { byId, fill, h } from "./dom.js";
 
@@ -7,14 +7,14 @@ import { byId, fill, h } from "./dom.js";
  */
 
 /** @type {Key[]} */
-const known = [];
+const bindings = [];
 
 /** @param {Key[]} keys */
 export function addKeys(keys) {
-  known.push(...keys);
+  bindings.push(...keys);
 }
 
-/** @param {EventTarget|null} target @returns {boolean} whether typing there is meant for the field */
+/** @param {EventTarget|null} target @returns {boolean} whether the element takes typed text */
 function isTyping(target) {
   const element = /** @type {HTMLInputElement} */ (target);
   if (/^(TEXTAREA|SELECT)$/.test(element.tagName)) return true;
@@ -25,7 +25,7 @@ addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (document.querySelector("dialog[open]")) return;
   if (isTyping(event.target) && event.key !== "Escape") return;
-  const key = known.find(({ keys }) => keys.includes(event.key));
+  const key = bindings.find(({ keys }) => keys.includes(event.key));
   if (!key) return;
   // a focused button answers Enter itself
   if (event.key === "Enter" && /^(BUTTON|A|SUMMARY)$/.test(/** @type {Element} */ (event.target).tagName)) return;
@@ -34,14 +34,14 @@ addEventListener("keydown", (event) => {
 });
 
 const MOUSE = [
-  ["Drag in a diagram", "lasso: the table and the other diagrams keep what is inside"],
+  ["Drag in a diagram", "lasso: the table and the other diagrams show only what is inside"],
   ["Drag in a light curve", "zoom; double-click shows all again"],
   ["Shift + drag", "pan"],
   ["Ctrl + wheel, + − 0", "zoom a chart about the pointer; arrows pan, 0 shows all"],
-  ["Shift + click on a column head", "sort by one column more"],
+  ["Shift + click on a column head", "sort by a further column"],
 ];
 
-/** Show what the keys do. */
+/** Show the keys and what they do. */
 export function openHelp() {
   const dialog = /** @type {HTMLDialogElement} */ (byId("help"));
   const line = ([keys, about]) =>
@@ -66,7 +66,7 @@ export function openHelp() {
     h(
       "dl",
       { class: "keys" },
-      known.map(({ shown, keys, about }) => line([shown ?? keys[0], about])),
+      bindings.map(({ shown, keys, about }) => line([shown ?? keys[0], about])),
     ),
     h("h2", {}, "Pointer"),
     h(

@@ -9,18 +9,18 @@ import { line, points, ring } from "./marks.js";
 
 /** @typedef {{time: Float64Array, value: Float64Array, error: Float64Array, band: number[], bands: string[], unit: string, magnitudes: boolean, time_scale: string, shown: number, total: number, period: number|null, t0: number|null}} Curve */
 
-const plainly = (/** @type {(number|null)[]} */ values) => Float64Array.from(values, (value) => value ?? NaN);
+const toFloats = (/** @type {(number|null)[]} */ values) => Float64Array.from(values, (value) => value ?? NaN);
 
 /** @param {any} answer of the server @returns {Curve} */
-const asCurve = (answer) => ({
+const parseCurve = (answer) => ({
   ...answer,
-  time: plainly(answer.time),
-  value: plainly(answer.value),
-  error: plainly(answer.error),
+  time: toFloats(answer.time),
+  value: toFloats(answer.value),
+  error: toFloats(answer.error),
 });
 
-/** For two cycles beside each other. @param {Float64Array} values @param {number} [shift] of the second */
-function twice(values, shift = 0) {
+/** Two cycles side by side. @param {Float64Array} values @param {number} [shift] of the second */
+function twoCycles(values, shift = 0) {
   const doubled = new Float64Array(2 * values.length);
   doubled.set(values);
   doubled.set(shift ? values.map((value) => value + shift) : values, values.length);
@@ -52,7 +52,7 @@ export class LightCurveView {
   /** @param {any} answer */
   show(answer) {
     this.close();
-    const curve = (this.curve = asCurve(answer));
+    const curve = (this.curve = parseCurve(answer));
     this.hidden = new Set([...this.hidden].filter((band) => curve.bands.includes(band)));
     if (this.hidden.size === curve.bands.length) this.hidden.clear();
     fill(this.timeHost);
@@ -98,7 +98,7 @@ export class LightCurveView {
     this.marked = null;
   }
 
-  /** One band alone has no colour of its own. @param {string} band @param {number} k */
+  /** A single band has the neutral colour. @param {string} band @param {number} k */
   style(band, k) {
     if (/** @type {Curve} */ (this.curve).bands.length > 1) return bandStyle(band, k);
     return { colour: token("--trace"), shape: /** @type {const} */ ("circle") };
@@ -161,7 +161,7 @@ export class LightCurveView {
       this.foldHost.append(
         emptyState(
           "",
-          "No period is known: press f to fold at the highest peak, click a peak of the periodogram, or type one.",
+          "No period yet: press f to fold at the highest peak, click a peak of the periodogram, or type one.",
         ),
       );
     this.foldHost.classList.toggle("unfolded", !curve || unfolded);
@@ -178,7 +178,7 @@ export class LightCurveView {
     const styles = curve.bands.map((band, k) =>
       this.hidden.has(band) ? /** @type {any} */ (null) : this.style(band, k),
     );
-    const look = {
+    const style = {
       styles,
       group: (/** @type {number} */ i) => curve.band[i % n],
       size: n > 5000 ? 2.5 : n > 1000 ? 3.2 : n > 200 ? 4.2 : 5.5,
@@ -186,14 +186,14 @@ export class LightCurveView {
     };
     const inTime = { x: curve.time, y: curve.value };
     timeChart.points = this.visible(inTime);
-    timeChart.marks = [points({ ...inTime, error: curve.error, ...look })];
+    timeChart.marks = [points({ ...inTime, error: curve.error, ...style })];
     timeChart.redraw();
     if (!phase) return;
-    const folded = { x: twice(phase, 1), y: twice(curve.value) };
+    const folded = { x: twoCycles(phase, 1), y: twoCycles(curve.value) };
     foldChart.points = this.visible(folded);
     foldChart.marks = [
       line({ x: [1, 1], y: foldChart.sy.home, colour: token("--axis"), width: 1 }),
-      points({ ...folded, error: twice(curve.error), ...look }),
+      points({ ...folded, error: twoCycles(curve.error), ...style }),
     ];
     foldChart.redraw();
   }
@@ -210,7 +210,7 @@ export class LightCurveView {
     foldChart.refresh();
   }
 
-  /** Points of hidden bands can't be pointed at. @param {{x: ArrayLike<number>, y: ArrayLike<number>}} all */
+  /** Points of hidden bands don't react to the pointer. @param {{x: ArrayLike<number>, y: ArrayLike<number>}} all */
   visible({ x, y }) {
     const { curve } = this;
     if (!this.hidden.size || !curve) return { x, y };

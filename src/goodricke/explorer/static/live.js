@@ -1,4 +1,4 @@
-/** A running alert engine: how fast, how far behind, and whose class has just changed. */
+/** A running alert engine: its rate, its lag, and the latest changes of class. */
 
 import { api } from "./api.js";
 import { token } from "./colours.js";
@@ -9,8 +9,8 @@ import { line } from "./marks.js";
 import { set, setFilter, state, watch } from "./state.js";
 import { Chart } from "./chart.js";
 
-const EVERY = 2000; // [ms]
-const KEPT = 150; // answers: five minutes
+const INTERVAL = 2000; // [ms]
+const MAX_RATES = 150; // of the last five minutes
 
 /** @param {string} name @param {string} title */
 function tile(name, title = "") {
@@ -74,9 +74,9 @@ export function buildLive(host) {
     lag: tile("Lag", "messages waiting in the broker"),
     messages: tile("Alerts read"),
     answers: tile("Answers sent"),
-    objects: tile("Objects known"),
+    objects: tile("Objects"),
   };
-  const status = h("p", { class: "live-status", role: "status" }, "Asking the engine…");
+  const status = h("p", { class: "live-status", role: "status" }, "Connecting to the engine…");
   const plot = h("div", { class: "plot" });
   const classes = h("section", {});
   const statuses = h("section", {});
@@ -108,21 +108,22 @@ export function buildLive(host) {
           : name === "messages_per_second"
             ? number(answer[name], 3)
             : short(answer[name]);
-    status.textContent = answer.note || (answer.well ? "Running well." : "Something is wrong.");
+    status.textContent =
+      answer.note || (answer.well ? "Running." : "No new alerts for ten minutes, or the worker reports a problem.");
     status.classList.toggle("bad", !answer.well);
     rates.push([performance.now() / 1000, answer.messages_per_second ?? NaN]);
-    rates.splice(0, rates.length - KEPT);
+    rates.splice(0, rates.length - MAX_RATES);
     drawRate(chart, rates);
     fill(classes, h("h3", {}, "Classes"), bars(answer.classes, true));
     fill(statuses, h("h3", {}, "Statuses"), bars(answer.statuses, false));
-    if (changes.matches(":hover, :focus-within")) return; // stands still for who reads it, or is about to click
+    if (changes.matches(":hover, :focus-within")) return; // don't move rows that somebody reads or is about to click
     const head = h(
       "thead",
       {},
       h(
         "tr",
         {},
-        ["object", "time (UTC)", "was", "", "is", "p", "observations"].map((name) => h("th", {}, name)),
+        ["object", "time (UTC)", "before", "", "now", "p", "observations"].map((name) => h("th", {}, name)),
       ),
     );
     const body = (answer.changes ?? []).map(changeLine);
@@ -131,7 +132,7 @@ export function buildLive(host) {
       h("h3", {}, "Latest changes of class"),
       body.length
         ? h("table", {}, head, h("tbody", {}, body))
-        : emptyState("No change yet", "An object appears here when its most probable class becomes another."),
+        : emptyState("No change yet", "An object appears here when its most probable class changes."),
     );
   };
   const poll = async () => {
@@ -143,7 +144,7 @@ export function buildLive(host) {
       status.classList.add("bad");
     }
   };
-  setInterval(poll, EVERY);
+  setInterval(poll, INTERVAL);
   watch(["view"], poll);
   poll();
 }
@@ -151,7 +152,7 @@ export function buildLive(host) {
 /** @param {Chart} chart @param {[number, number][]} rates */
 function drawRate(chart, rates) {
   const now = rates[rates.length - 1][0];
-  chart.sx.setHome(-(KEPT * EVERY) / 1000, 0);
+  chart.sx.setHome(-(MAX_RATES * INTERVAL) / 1000, 0);
   chart.sy.setHome(0, Math.max(...rates.map(([, rate]) => rate || 0), 1) * 1.1);
   chart.marks = [
     line({ x: rates.map(([at]) => at - now), y: rates.map(([, rate]) => rate), colour: token("--accent"), width: 2 }),

@@ -1,10 +1,10 @@
-/** The page: asks what the catalog is, then puts the parts together. */
+/** The page: loads what the catalog is, then builds the parts. */
 
 import { api } from "./api.js";
 import { chooseColumns, setColumns } from "./columns.js";
 import { isDark, setTheme } from "./colours.js";
 import { buildDiagrams } from "./diagrams.js";
-import { byId, emptyState, fill, h, settled } from "./dom.js";
+import { byId, debounce, emptyState, fill, h } from "./dom.js";
 import { exportMenu } from "./exporting.js";
 import { buildFilters } from "./filters.js";
 import { objects } from "./format.js";
@@ -12,7 +12,7 @@ import { setClasses } from "./glyph.js";
 import { addKeys, openHelp } from "./keys.js";
 import { labels } from "./labels.js";
 import { buildLive } from "./live.js";
-import { fail, say, telling } from "./messages.js";
+import { reportErrors, showError, showMessage } from "./messages.js";
 import { ObjectView } from "./object.js";
 import { readHash, set, setFilter, state, watch } from "./state.js";
 import { Table, tally } from "./table.js";
@@ -37,7 +37,7 @@ function drawHeader(about) {
   );
 }
 
-/** Light, dark; at first as the system has it. */
+/** Light, dark; by default as in the system. */
 function buildTheme() {
   const button = byId("theme");
   const draw = () => {
@@ -83,7 +83,7 @@ function buildViews(alerts) {
 
 function buildSearch() {
   const input = /** @type {HTMLInputElement} */ (byId("search"));
-  const find = settled(() => setFilter("search", input.value.trim() ? [{ search: input.value.trim() }] : []), 250);
+  const find = debounce(() => setFilter("search", input.value.trim() ? [{ search: input.value.trim() }] : []), 250);
   const draw = () => {
     const text = /** @type {any} */ (state.filters.search?.[0])?.search ?? "";
     if (input.value.trim() !== text && document.activeElement !== input) input.value = text;
@@ -99,9 +99,9 @@ function buildSearch() {
 function buildSplitter() {
   const splitter = byId("splitter");
   const resize = (/** @type {number} */ height) => {
-    const kept = Math.min(Math.max(height, 90), innerHeight - 260);
-    byId("centre").style.setProperty("--diagrams", `${kept}px`);
-    localStorage.setItem("diagrams", String(kept));
+    const limited = Math.min(Math.max(height, 90), innerHeight - 260);
+    byId("centre").style.setProperty("--diagrams", `${limited}px`);
+    localStorage.setItem("diagrams", String(limited));
   };
   const height = () => byId("diagrams").clientHeight;
   const stored = Number(localStorage.getItem("diagrams"));
@@ -122,16 +122,16 @@ function buildSplitter() {
 function buildTable(rows) {
   const title = byId("table-title");
   const table = new Table(byId("table"), (total, seconds) => {
-    if (total === null) return void (title.textContent = "Not answered");
+    if (total === null) return void (title.textContent = "Query failed");
     title.textContent = tally(total, rows);
-    title.title = `answered in ${Math.round(seconds * 1000)} ms`;
+    title.title = `query took ${Math.round(seconds * 1000)} ms`;
     byId("table").querySelector(".scroller > .empty")?.remove();
     if (!total)
       byId("table")
         .querySelector(".scroller")
         ?.append(
           rows
-            ? emptyState("No object passes the filters", "Take away a chip above, or clear them all.")
+            ? emptyState("No object matches the filters", "Remove a filter above, or clear them all.")
             : emptyState("The catalog is empty"),
         );
   });
@@ -147,10 +147,11 @@ function buildTable(rows) {
 
 /** @param {Table} table @param {ObjectView} object */
 function buildKeys(table, object) {
-  const opened = (/** @type {() => void} */ run) => () =>
-    object.object ? run() : say("Open an object first: Enter, or click on a row.");
-  const next = () => telling(async () => (await table.nextUnlabelled()) || say("No unlabelled object further down."));
-  const undo = () => telling(() => labels.undo());
+  const withObject = (/** @type {() => void} */ run) => () =>
+    object.object ? run() : showMessage("Open an object first: Enter, or click on a row.");
+  const next = () =>
+    reportErrors(async () => (await table.nextUnlabelled()) || showMessage("No unlabelled object further down."));
+  const undo = () => reportErrors(() => labels.undo());
   const digits = [..."123456789"];
   addKeys([
     { keys: ["j"], about: "next object", run: () => table.move(1) },
@@ -162,13 +163,17 @@ function buildKeys(table, object) {
       keys: digits,
       shown: "1 … 9",
       about: "label with this class",
-      run: (event) => opened(() => object.relabel.giveDigit(Number(event.key)))(),
+      run: (event) => withObject(() => object.labelBar.chooseByDigit(Number(event.key)))(),
     },
     { keys: ["u"], about: "undo the last label or comment", run: undo },
-    { keys: ["c"], about: "comment", run: opened(() => object.relabel.comment.focus()) },
+    { keys: ["c"], about: "comment", run: withObject(() => object.labelBar.comment.focus()) },
     { keys: ["n"], about: "next object without a label", run: next },
-    { keys: ["f"], about: "fold at the known period, again: at the highest peak", run: opened(() => object.fold()) },
-    { keys: ["h"], about: "P/2, P, 2P, 3P in turn", run: opened(() => object.curves.folder.nextMultiple()) },
+    {
+      keys: ["f"],
+      about: "fold at the catalog's period; again: at the highest peak",
+      run: withObject(() => object.fold()),
+    },
+    { keys: ["h"], about: "P/2, P, 2P, 3P in turn", run: withObject(() => object.curves.folder.nextMultiple()) },
     { keys: ["?"], about: "this help", run: openHelp },
   ]);
 }
@@ -205,9 +210,9 @@ async function start() {
   buildViews(about.alerts);
   byId("help-button").onclick = openHelp;
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) return; // looked at again: another window, or an editor, may have changed labels meanwhile
+    if (document.hidden) return; // another window, or an editor, may have changed labels meanwhile
     table.reload(true);
-    if (object.object) telling(() => labels.refresh(object.object.row, object.object.name));
+    if (object.object) reportErrors(() => labels.refresh(object.object.row, object.object.name));
   });
   await first;
   await Promise.all([object.show(), table.locate()]);
@@ -215,7 +220,7 @@ async function start() {
 }
 
 start().catch((error) => {
-  byId("table-title").textContent = "The catalog could not be shown";
-  byId("table").append(emptyState("", `${error.message} Then load the page again.`));
-  fail(error);
+  byId("table-title").textContent = "Can't show the catalog";
+  byId("table").append(emptyState("", `${error.message} Reload the page to try again.`));
+  showError(error);
 });

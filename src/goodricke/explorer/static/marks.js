@@ -97,12 +97,12 @@ export function points({ x, y, group, styles, size, alpha, error }) {
     const [px, py] = [sx.pixelsOf(x), sy.pixelsOf(y)];
     const faint = x.length > 6000 ? 0.12 : x.length > 1000 ? 0.25 : 0.4;
     for (let i = 0; error && i < px.length; i++) {
-      const one = ready[group(i)];
-      if (one && error[i] > 0) raster.bar(one, px[i], sy.at(y[i] - error[i]), sy.at(y[i] + error[i]), faint);
+      const item = ready[group(i)];
+      if (item && error[i] > 0) raster.bar(item, px[i], sy.at(y[i] - error[i]), sy.at(y[i] + error[i]), faint);
     }
     for (let i = 0; i < px.length; i++) {
-      const one = ready[group(i)];
-      if (one) raster.stamp(one, px[i], py[i], alpha);
+      const item = ready[group(i)];
+      if (item) raster.stamp(item, px[i], py[i], alpha);
     }
     raster.paint(ctx);
   };

@@ -1,4 +1,4 @@
-/** One object in full, at the right: light curves, periodogram, verdict, neighbours, fields and your label. */
+/** One object in full, at the right: light curves, periodogram, classification, neighbours, fields and label. */
 
 import { api } from "./api.js";
 import { emptyState, fill, h } from "./dom.js";
@@ -6,22 +6,22 @@ import { cell, number, position, probability } from "./format.js";
 import { classTag } from "./glyph.js";
 import { labels } from "./labels.js";
 import { LightCurveView } from "./light_curve.js";
-import { fail } from "./messages.js";
+import { showError } from "./messages.js";
 import { PeriodogramView } from "./periodogram.js";
-import { Relabel } from "./relabel.js";
+import { LabelBar } from "./label_bar.js";
 import { set, state, watch } from "./state.js";
-import { historyView, verdict } from "./verdict.js";
+import { classificationView, historyView } from "./classification.js";
 
-const PARTS = ["quarter", "campaign", "sector"]; // what tells the light curves of a star apart
+const PARTS = ["quarter", "campaign", "sector"]; // columns that identify the light curves of a star
 
 const NO_CURVES = /** @type {[string, string, string]} */ ([
   "No light curves",
-  "The catalog holds no observations. Start the explorer with the files it was made from:",
+  "The catalog holds no observations. Start the explorer with the files that it was made from:",
   "goodricke explore CATALOG --light-curves FOLDER",
 ]);
 
 export class ObjectView {
-  /** @param {HTMLElement} host @param {any} about @param {(step: number) => void} move to the object before or after */
+  /** @param {HTMLElement} host @param {any} about @param {(step: number) => void} move to the previous or next object */
   constructor(host, about, move) {
     this.host = host;
     this.about = about;
@@ -33,26 +33,26 @@ export class ObjectView {
       (period) => this.curves.folder.setBase(period),
       (band) => this.loadPeriodogram(band),
     );
-    this.relabel = new Relabel(() => this.labelled());
+    this.labelBar = new LabelBar(() => this.labelTarget());
     this.head = h("header", { class: "object-head" });
-    this.verdict = h("div", {});
+    this.classification = h("div", {});
     this.history = h("div", {});
     this.neighbours = h("div", {});
     this.fields = h("div", {});
-    // how a model that answers after each observation came to its answer stands beside it; else the periodogram does
-    const [beside, below] = about.multiband
+    // beside the classification: the history of a multi-band model, else the periodogram
+    const [left, below] = about.multiband
       ? [this.history, this.periodogram.element]
       : [this.periodogram.element, this.history];
-    const pair = h("div", { class: "pair" }, beside, this.verdict);
+    const pair = h("div", { class: "pair" }, left, this.classification);
     this.body = h("div", { class: "object-body" }, this.curves.element, pair, below, this.neighbours, this.fields);
     this.move = move;
-    fill(host, this.head, this.relabel.element, this.body);
-    labels.watch((row, entry) => this.relabelled(row, entry));
+    fill(host, this.head, this.labelBar.element, this.body);
+    labels.watch((row, entry) => this.updateLabel(row, entry));
     watch(["open"], () => this.show());
   }
 
-  /** What a label is about. */
-  labelled() {
+  /** The object that a label belongs to. */
+  labelTarget() {
     const { row, name, label, comment } = this.object;
     return { row, name, label, comment };
   }
@@ -71,23 +71,23 @@ export class ObjectView {
       this.draw();
       await Promise.all([this.loadCurve(signal), this.loadNeighbours(signal), this.loadHistory(signal)]);
     } catch (error) {
-      if (!signal.aborted) this.failed(/** @type {Error} */ (error));
+      if (!signal.aborted) this.showFailure(/** @type {Error} */ (error));
     } finally {
       if (!signal.aborted) this.host.removeAttribute("aria-busy");
     }
   }
 
   /** @param {Error} error */
-  failed(error) {
-    fail(error);
+  showFailure(error) {
+    showError(error);
     if (!this.object) set({ open: null });
   }
 
   draw() {
     const { object } = this;
     this.drawHead();
-    this.relabel.show();
-    fill(this.verdict, verdict(object, this.about.coverage));
+    this.labelBar.show();
+    fill(this.classification, classificationView(object, this.about.coverage));
     fill(this.fields, this.fieldList());
     fill(this.history);
   }
@@ -99,8 +99,8 @@ export class ObjectView {
     const parts = PARTS.filter((part) => (fields[part] ?? null) !== null).map((part) => `${part} ${fields[part]}`);
     const button = (/** @type {string} */ text, /** @type {string} */ title, /** @type {() => void} */ run) =>
       h("button", { type: "button", class: "quiet", title, "aria-label": title, onclick: run }, text);
-    const outward = links.map((/** @type {any} */ one) =>
-      h("a", { href: one.url, target: "_blank", rel: "noopener noreferrer" }, one.name),
+    const outward = links.map((/** @type {any} */ item) =>
+      h("a", { href: item.url, target: "_blank", rel: "noopener noreferrer" }, item.name),
     );
     fill(
       this.head,
@@ -129,9 +129,9 @@ export class ObjectView {
   async loadCurve(signal) {
     if (!this.object.light_curve) {
       if (this.about.light_curves)
-        this.curves.empty("No light curve", "None of the given light curves has this object's id.");
+        this.curves.empty("No light curve", "No light curve in the files of --light-curves has this object's id.");
       else this.curves.empty(...NO_CURVES);
-      this.periodogram.empty("No periodogram", "It is made from the light curve.");
+      this.periodogram.empty("No periodogram", "It needs a light curve.");
       return;
     }
     try {
@@ -153,8 +153,9 @@ export class ObjectView {
       const answer = await api.periodogram(this.object.row, band, signal);
       if (signal.aborted) return;
       this.periodogram.show(answer);
-      // of transients, which have no period, the highest peak means nothing
-      if (!this.about.multiband && this.curves.folder.base === null) this.curves.folder.setBase(this.periodogram.best);
+      // transients have no period: their highest peak means nothing
+      if (!this.about.multiband && this.curves.folder.base === null)
+        this.curves.folder.setBase(this.periodogram.bestPeriod);
       this.periodogram.setPeriod(this.curves.folder.period);
     } catch (error) {
       if (!signal.aborted) this.periodogram.empty("No periodogram", /** @type {Error} */ (error).message);
@@ -172,7 +173,7 @@ export class ObjectView {
           h("h3", {}, "Neighbours"),
           emptyState(
             "No embeddings",
-            "Neighbours are those whose embeddings are near. A file without them has none: open the folder that " +
+            "Neighbours are objects with near embeddings. Open a catalog that has embeddings: the folder that " +
               "goodricke catalog wrote, or the .parquet of goodricke classify --out.",
           ),
         ),
@@ -180,8 +181,8 @@ export class ObjectView {
       return;
     }
     try {
-      const found = await api.neighbours(this.object.row, signal);
-      if (!found.length) throw new Error("The object has no embedding, or no other has one.");
+      const neighbours = await api.neighbours(this.object.row, signal);
+      if (!neighbours.length) throw new Error("This object has no embedding, or no other object has one.");
       fill(
         this.neighbours,
         h(
@@ -191,7 +192,7 @@ export class ObjectView {
           h(
             "div",
             { class: "neighbours" },
-            found.map((/** @type {any} */ one) => this.neighbour(one)),
+            neighbours.map((/** @type {any} */ item) => this.neighbour(item)),
           ),
         ),
       );
@@ -209,10 +210,10 @@ export class ObjectView {
     const picture = this.about.light_curves
       ? h("img", { src: api.thumbnail(row), alt: "", loading: "lazy", onerror: (event) => event.target.remove() })
       : null;
-    const words = `${object_id}: ${name ?? "no class"} ${probability(p_max)}, distance ${number(distance, 3)}${label ? `, label ${label}` : ""}`;
+    const title = `${object_id}: ${name ?? "no class"} ${probability(p_max)}, distance ${number(distance, 3)}${label ? `, label ${label}` : ""}`;
     return h(
       "button",
-      { type: "button", title: words, "aria-label": words, onclick: () => set({ open: row }) },
+      { type: "button", title, "aria-label": title, onclick: () => set({ open: row }) },
       h("span", { class: "thumb" }, picture),
       h("span", { class: "who" }, String(object_id)),
       h("span", { class: "what" }, classTag(label ?? name), h("small", {}, number(distance, 3))),
@@ -235,7 +236,7 @@ export class ObjectView {
   }
 
   fieldList() {
-    const about = new Map(this.about.columns.map((/** @type {any} */ one) => [one.name, one.about]));
+    const about = new Map(this.about.columns.map((/** @type {any} */ item) => [item.name, item.about]));
     const entries = Object.entries(this.object.fields).filter(([, value]) => value !== null && value !== "");
     const line = ([name, value]) =>
       h(
@@ -253,18 +254,20 @@ export class ObjectView {
   }
 
   /** @param {number} row @param {any} entry */
-  relabelled(row, entry) {
+  updateLabel(row, entry) {
     if (this.object?.row !== row) return;
     Object.assign(this.object, entry);
-    this.relabel.show();
+    this.labelBar.show();
   }
 
-  /** Fold at the period known, or at the highest peak; once folded, at the other of the two. */
+  /** Fold at the catalog's period, or at the highest peak; again: at the other of the two. */
   fold() {
     const { folder, curve } = this.curves;
-    const best = this.periodogram.best;
-    const known = curve?.period ?? null;
-    folder.setBase(folder.base !== null && folder.base === known ? (best ?? known) : (known ?? best));
+    const best = this.periodogram.bestPeriod;
+    const catalogPeriod = curve?.period ?? null;
+    folder.setBase(
+      folder.base !== null && folder.base === catalogPeriod ? (best ?? catalogPeriod) : (catalogPeriod ?? best),
+    );
     folder.slider.focus();
     this.curves.element.querySelector(".folded")?.scrollIntoView({ block: "nearest" });
   }

@@ -1,9 +1,9 @@
-/** The periodogram of one object; a click folds at the peak beside it. */
+/** The periodogram of one object; a click folds at the nearest peak. */
 
 import { Chart } from "./chart.js";
 import { token } from "./colours.js";
 import { emptyState, fill, h } from "./dom.js";
-import { number, period as inWords } from "./format.js";
+import { number, period as formatPeriod } from "./format.js";
 import { line, points } from "./marks.js";
 
 /** @typedef {{frequency: number, period: number, power: number, amplitude: number}} Peak */
@@ -52,15 +52,15 @@ export class PeriodogramView {
       [...this.bands.options].some(({ value }) => value === answer.band) && this.bands.value
         ? answer.band
         : this.bands.value;
-    const peak = (/** @type {Peak} */ one) =>
+    const peak = (/** @type {Peak} */ item) =>
       h(
         "button",
         {
           type: "button",
-          title: `f = ${number(one.frequency, 6)} /d, power ${number(one.power, 3)}`,
-          onclick: () => this.onchoice(one.period),
+          title: `f = ${number(item.frequency, 6)} /d, power ${number(item.power, 3)}`,
+          onclick: () => this.onchoice(item.period),
         },
-        inWords(one.period),
+        formatPeriod(item.period),
       );
     fill(this.peaks, h("span", { class: "dim" }, "Peaks:"), answer.peaks.map(peak));
     this.hover(null);
@@ -87,16 +87,16 @@ export class PeriodogramView {
     this.note.textContent =
       i === null
         ? (answer.note ?? "")
-        : `f ${number(answer.frequency[i], 6)} /d · P ${inWords(1 / answer.frequency[i])}`;
+        : `f ${number(answer.frequency[i], 6)} /d · P ${formatPeriod(1 / answer.frequency[i])}`;
   }
 
-  /** The peak within eight pixels of the click, or the very frequency. @param {number} frequency */
+  /** Fold at the peak within eight pixels of the click, or at the highest power near it. @param {number} frequency */
   choose(frequency) {
     const { chart, answer } = this;
     if (!chart || !answer || frequency <= 0) return;
     const at = chart.sx.at(frequency);
-    const distance = (/** @type {Peak} */ one) => Math.abs(chart.sx.at(one.frequency) - at);
-    const near = answer.peaks.filter((one) => distance(one) < 8).sort((a, b) => distance(a) - distance(b))[0];
+    const distance = (/** @type {Peak} */ item) => Math.abs(chart.sx.at(item.frequency) - at);
+    const near = answer.peaks.filter((item) => distance(item) < 8).sort((a, b) => distance(a) - distance(b))[0];
     this.onchoice(near?.period ?? this.highest(frequency, chart));
   }
 
@@ -111,7 +111,7 @@ export class PeriodogramView {
   }
 
   /** @returns {number|null} period of the highest peak [d] */
-  get best() {
+  get bestPeriod() {
     return this.answer?.peaks[0]?.period ?? null;
   }
 
@@ -124,7 +124,7 @@ export class PeriodogramView {
   draw() {
     const { chart, answer, period } = this;
     if (!chart || !answer) return;
-    const tops = { x: answer.peaks.map((one) => one.frequency), y: answer.peaks.map((one) => one.power) };
+    const tops = { x: answer.peaks.map((item) => item.frequency), y: answer.peaks.map((item) => item.power) };
     const folded = period
       ? [line({ x: [1 / period, 1 / period], y: chart.sy.home, colour: token("--accent"), width: 1.5, dash: [4, 3] })]
       : [];

@@ -117,7 +117,7 @@ function decades(low, high, wanted) {
   const inner = high - low < 2.5 && wanted > 3 ? [1, 2, 5] : [1];
   const values = [];
   for (let power = Math.floor(low); power <= high; power += step) {
-    for (const one of inner) values.push(one * 10 ** power);
+    for (const item of inner) values.push(item * 10 ** power);
   }
   return values.filter((value) => Math.log10(value) >= low && Math.log10(value) <= high);
 }

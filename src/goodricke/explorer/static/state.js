@@ -6,18 +6,18 @@
  * @typedef {object} State
  * @property {Record<string, Condition[]>} filters conditions by the filter that set them ("values:class", "lasso:hr"...)
  * @property {Sort[]} sort
- * @property {string[]|null} columns shown in the table; null: the usual ones
- * @property {string[]|null} ranges columns with a histogram in the filters; null: the usual ones
+ * @property {string[]|null} columns shown in the table; null: the defaults
+ * @property {string[]|null} ranges columns with a histogram in the filters; null: the defaults
  * @property {string} diagram name of the one shown large, or "all"
  * @property {"catalog"|"live"} view
  * @property {number|null} open row number of the object on show
  */
 
 /** @type {State} */
-const initial = { filters: {}, sort: [], columns: null, ranges: null, diagram: "all", view: "catalog", open: null };
+const defaults = { filters: {}, sort: [], columns: null, ranges: null, diagram: "all", view: "catalog", open: null };
 
 /** @type {State} */
-export const state = { ...initial };
+export const state = { ...defaults };
 
 /** @type {Map<string, Set<() => void>>} */
 const listeners = new Map();
@@ -45,7 +45,7 @@ function apply(change) {
 }
 
 /**
- * Change parts of the state, tell who watches them, and write the address.
+ * Change parts of the state, call the watchers, and write the address.
  *
  * @param {Partial<State>} change
  */
@@ -68,31 +68,31 @@ export function setFilter(key, conditions = []) {
 }
 
 /**
- * @param {string} [without] a filter to leave out: its own counts are of what the others let through
+ * @param {string} [without] a filter to leave out: its own counts are of objects that match the others
  * @returns {{all: Condition[]}} the Where of all filters
  */
 export function where(without) {
-  const kept = Object.entries(state.filters).filter(([key]) => key !== without);
-  return { all: kept.flatMap(([, conditions]) => conditions) };
+  const filters = Object.entries(state.filters).filter(([key]) => key !== without);
+  return { all: filters.flatMap(([, conditions]) => conditions) };
 }
 
-/** @returns {string} the parts that differ from a fresh page's */
+/** @returns {string} the parts that differ from the defaults */
 function writeHash() {
   const hash = new URLSearchParams();
-  for (const part of Object.keys(initial)) {
+  for (const part of Object.keys(defaults)) {
     const text = JSON.stringify(state[part]);
-    if (text !== JSON.stringify(initial[part])) hash.set(part, text);
+    if (text !== JSON.stringify(defaults[part])) hash.set(part, text);
   }
   return hash.size ? `#${hash}` : "";
 }
 
 const isList = (/** @type {any} */ value) => value === null || Array.isArray(value);
 
-/** What each part may be: a link can be mistyped. @type {Record<keyof State, (value: any) => boolean>} */
-const valid = {
+/** Checks of each part: a link can be mistyped. @type {Record<keyof State, (value: any) => boolean>} */
+const validators = {
   filters: (value) =>
     value?.constructor === Object &&
-    Object.values(value).every((one) => Array.isArray(one) && one.length > 0 && one.every(Boolean)),
+    Object.values(value).every((item) => Array.isArray(item) && item.length > 0 && item.every(Boolean)),
   sort: Array.isArray,
   columns: isList,
   ranges: isList,
@@ -101,16 +101,16 @@ const valid = {
   open: (value) => value === null || Number.isSafeInteger(value),
 };
 
-/** Take the state from the address; parts that don't read are as on a fresh page. */
+/** Take the state from the address; unreadable parts keep their defaults. */
 export function readHash() {
-  const change = { ...initial };
+  const change = { ...defaults };
   for (const [part, text] of new URLSearchParams(location.hash.slice(1))) {
-    if (!(part in initial)) continue;
+    if (!(part in defaults)) continue;
     try {
       const value = JSON.parse(text);
-      if (valid[part](value)) change[part] = value;
+      if (validators[part](value)) change[part] = value;
     } catch {
-      // a shortened link: this part stays as it is on a fresh page
+      // a shortened link: this part keeps its default
     }
   }
   apply(change);

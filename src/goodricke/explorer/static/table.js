@@ -1,13 +1,13 @@
-/** The table: any number of rows, of which only those in view exist; pages are fetched as one scrolls. */
+/** The table: any number of rows, of which only those in view are elements; pages are loaded while scrolling. */
 
-import { api, newest } from "./api.js";
+import { api, latestOnly } from "./api.js";
 import { column, shownColumns } from "./columns.js";
-import { fill, h, settled } from "./dom.js";
+import { debounce, fill, h } from "./dom.js";
 import { cell, count, number, objects, probability } from "./format.js";
 import { classTag } from "./glyph.js";
 import { onHover, setHover } from "./hover.js";
 import { labels } from "./labels.js";
-import { fail } from "./messages.js";
+import { showError } from "./messages.js";
 import { set, state, watch, where } from "./state.js";
 
 const ROW = 27; // height [px]
@@ -19,14 +19,14 @@ const WIDTHS = { object_id: 176, class: 112, label: 96, comment: 180, prediction
 /** @typedef {Record<string, any> & {row: number}} Row */
 
 export class Table {
-  /** @param {HTMLElement} host @param {(total: number|null, seconds: number) => void} ontotal null where the answer was an error */
+  /** @param {HTMLElement} host @param {(total: number|null, seconds: number) => void} ontotal null if the query failed */
   constructor(host, ontotal) {
     this.ontotal = ontotal;
     this.total = 0;
     this.top = 0; // of the view, in pixels of a table without a limit of height
     this.lastScroll = 0;
     this.current = -1;
-    /** @type {Map<number, Row[]|null>} null: on its way */
+    /** @type {Map<number, Row[]|null>} null: requested */
     this.pages = new Map();
     /** @type {Map<number, HTMLElement>} rows in view by index */
     this.elements = new Map();
@@ -44,9 +44,9 @@ export class Table {
       this.spacer,
     );
     host.append(this.scroller);
-    this.first = newest((signal) => api.rows(this.query(0), signal));
-    this.fetchInView = settled(() => this.fetchPages(), 40);
-    this.realign = settled(() => this.align(), 150);
+    this.first = latestOnly((signal) => api.rows(this.query(0), signal));
+    this.fetchInView = debounce(() => this.fetchPages(), 40);
+    this.realign = debounce(() => this.align(), 150);
     this.listen();
   }
 
@@ -57,8 +57,8 @@ export class Table {
     new ResizeObserver(() => this.layout()).observe(this.scroller);
     watch(["filters", "sort"], () => this.reload());
     watch(["columns"], () => this.reload(true));
-    watch(["open"], () => this.locate().catch(fail));
-    labels.watch((row, entry, name) => this.relabelled(row, entry, name));
+    watch(["open"], () => this.locate().catch(showError));
+    labels.watch((row, entry, name) => this.updateLabel(row, entry, name));
     onHover((row) => {
       for (const element of this.elements.values())
         element.classList.toggle("hover", row !== null && element.dataset.row === String(row));
@@ -71,7 +71,7 @@ export class Table {
     return { where: where(), sort: state.sort, offset, limit, columns };
   }
 
-  /** Ask for the first page anew: filters, sorting or columns are others. @param {boolean} [stay] where we are */
+  /** Load the first page again: filters, order or columns have changed. @param {boolean} [stay] at the same position */
   reload(stay = false) {
     this.reloading = this.fetchFirst(stay);
     return this.reloading;
@@ -92,7 +92,7 @@ export class Table {
       this.ontotal(answer.total, answer.seconds);
     } catch (error) {
       if (generation === this.generation) this.ontotal(null, 0);
-      fail(error);
+      showError(error);
     } finally {
       if (generation === this.generation) this.scroller.removeAttribute("aria-busy");
     }
@@ -113,7 +113,7 @@ export class Table {
 
   /** @param {string} name */
   headCell(name) {
-    const at = state.sort.findIndex((one) => one.column === name);
+    const at = state.sort.findIndex((item) => item.column === name);
     const descending = at >= 0 && state.sort[at].descending;
     const about = column(name)?.about;
     const sorted = at < 0 ? "none" : descending ? "descending" : "ascending";
@@ -189,7 +189,7 @@ export class Table {
     this.fetchInView();
   }
 
-  /** @param {number} index @returns {Row|undefined} where it has come */
+  /** @param {number} index @returns {Row|undefined} if it is loaded */
   at(index) {
     return this.pages.get(Math.floor(index / PAGE))?.[index % PAGE];
   }
@@ -211,7 +211,7 @@ export class Table {
     );
   }
 
-  /** Show which row is the current one, and which is open beside. */
+  /** Mark the current row and the open one. */
   mark() {
     for (const [index, element] of this.elements) {
       element.classList.toggle("current", index === this.current);
@@ -224,7 +224,7 @@ export class Table {
 
   fetchPages() {
     const last = Math.floor(Math.min((this.top + this.height) / ROW, this.total - 1) / PAGE);
-    for (let page = Math.floor(this.top / ROW / PAGE); page <= last; page++) this.fetchPage(page).catch(fail);
+    for (let page = Math.floor(this.top / ROW / PAGE); page <= last; page++) this.fetchPage(page).catch(showError);
   }
 
   /** @param {number} page */
@@ -245,11 +245,11 @@ export class Table {
   }
 
   /** @param {number} row @param {{label: string|null, comment: string|null}} entry @param {string} name of its object */
-  relabelled(row, entry, name) {
+  updateLabel(row, entry, name) {
     for (const [page, rows] of this.pages) {
-      rows?.forEach((one, k) => {
-        if (one.row !== row && one.object_id !== name) return;
-        Object.assign(one, entry);
+      rows?.forEach((item, k) => {
+        if (item.row !== row && item.object_id !== name) return;
+        Object.assign(item, entry);
         this.elements.get(page * PAGE + k)?.remove();
         this.elements.delete(page * PAGE + k);
       });
@@ -265,14 +265,14 @@ export class Table {
     this.top = Math.min(Math.max(this.top, above + ROW - this.height), above);
     this.draw();
     this.align();
-    if (!this.at(this.current)) await this.fetchPage(Math.floor(this.current / PAGE)).catch(fail);
+    if (!this.at(this.current)) await this.fetchPage(Math.floor(this.current / PAGE)).catch(showError);
     const row = this.at(this.current);
     if (!row) return;
     setHover(row.row);
     if (open) set({ open: row.row });
   }
 
-  /** Go to the object on show, if it was opened elsewhere and passes the filters. */
+  /** Go to the object on show, if it was opened elsewhere and matches the filters. */
   async locate() {
     this.mark();
     await Promise.resolve(); // the same change may have begun to reload the table, which goes to its top
@@ -306,7 +306,7 @@ export class Table {
     else this.choose(step < 0 ? 0 : this.total - 1, state.open !== null);
   }
 
-  /** Open the next object below that nobody has labelled. @returns {Promise<boolean>} whether there is one */
+  /** Open the next object below without a label. @returns {Promise<boolean>} whether there is one */
   async nextUnlabelled() {
     for (let from = this.current + 1; from < this.total; from += 1000) {
       const { rows } = await api.rows({ ...this.query(from, 1000), columns: [] });
@@ -321,12 +321,12 @@ export class Table {
 
 /** Ascending, descending, as it was. @param {string} name @param {boolean} more keep the other columns' order */
 function sortBy(name, more) {
-  const old = state.sort.find((one) => one.column === name);
-  const kept = more ? state.sort.filter((one) => one.column !== name) : [];
+  const old = state.sort.find((item) => item.column === name);
+  const others = more ? state.sort.filter((item) => item.column !== name) : [];
   const numeric = column(name)?.type === "number";
-  // numbers: the largest first, for that is what one looks for
-  if (!old) return set({ sort: [...kept, { column: name, descending: numeric }] });
-  set({ sort: old.descending === numeric ? [...kept, { column: name, descending: !numeric }] : kept });
+  // numbers: the largest first, they are usually wanted
+  if (!old) return set({ sort: [...others, { column: name, descending: numeric }] });
+  set({ sort: old.descending === numeric ? [...others, { column: name, descending: !numeric }] : others });
 }
 
 /** @param {string} name @param {Row} row */

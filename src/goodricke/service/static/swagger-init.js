@@ -1,4 +1,4 @@
-// The page /docs: Swagger UI over this server's own description; nothing is asked of any other server.
+// The page /docs: Swagger UI over this server's own description; it loads nothing from other servers.
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#page",

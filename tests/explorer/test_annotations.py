@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from goodricke.explorer import annotations as module
-from goodricke.explorer.annotations import Labels
+from goodricke.explorer.annotations import LabelFile
 from goodricke.io import Unreadable, read_labels
 from goodricke.training.labels import read_labelled
 from goodricke.training.recipe import DataConfig
@@ -33,10 +33,10 @@ def test_a_label_is_of_the_object_and_stays(client, explorer):
     client.put("/api/rows/20/label", json={"label": "RRc", "comment": "sure"})
     shown = client.post("/api/rows", json={"where": {"all": [{"rows": [20, 21]}]}, "columns": []}).json()["rows"]
     assert [(row["row"], row["label"], row["comment"]) for row in shown] == [(20, "RRc", "sure"), (21, "RRc", "sure")]
-    again = Labels(explorer.labels.path)
-    assert again.of("0000010").told() == explorer.labels.of("0000010").told()
+    again = LabelFile(explorer.labels.path)
+    assert again.get("0000010").as_json() == explorer.labels.get("0000010").as_json()
     assert client.get("/api/rows/21").json()["label"] == "RRc"
-    known = client.get("/api/about").json()["labels"]["known"]
+    known = client.get("/api/about").json()["labels"]["names"]
     assert known[:3] == ["ECL", "PULS", "ROT"]
     assert "RRc" in known
     searched = client.post("/api/rows", json={"where": {"all": [{"search": "rRC"}]}, "columns": []}).json()
@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read_is_told(client, explorer, tmp_path, monkeypa
 
 def test_what_is_written_in_the_same_moment_is_seen(tmp_path, monkeypatch):
     path = tmp_path / "l.csv"
-    labels, complete = Labels(path), module.atomic_path
+    labels, complete = LabelFile(path), module.atomic_path
 
     @contextmanager
     def overtaken(path):
@@ -78,20 +78,20 @@ def test_what_is_written_in_the_same_moment_is_seen(tmp_path, monkeypatch):
         other.replace(path)
 
     monkeypatch.setattr(module, "atomic_path", overtaken)
-    labels.put("a", "EA", None)
-    assert labels.of("a").label == "EB"
+    labels.change("a", label="EA")
+    assert labels.get("a").label == "EB"
 
 
 def test_text_is_one_line_of_reasonable_length(client, tmp_path):
-    labels = Labels(tmp_path / "l.csv")
-    assert labels.put("a", "  RR\tab \x00", "x\r\ny").told() | {"time": ""} == {
+    labels = LabelFile(tmp_path / "l.csv")
+    assert labels.change("a", label="  RR\tab \x00", comment="x\r\ny").as_json() | {"time": ""} == {
         "object_id": "a",
         "label": "RR ab",
         "comment": "x y",
         "time": "",
     }
     with pytest.raises(ValueError, match="at most 100"):
-        labels.put("a", "x" * 101, None)
+        labels.change("a", label="x" * 101)
     assert client.put("/api/rows/1/label", json={"label": "x" * 101}).status_code == 400
     assert client.put("/api/rows/1/label", json={"lable": "x"}).status_code == 422
     assert client.put("/api/rows/600/label", json={"label": "x"}).status_code == 404
@@ -101,10 +101,10 @@ def test_text_is_one_line_of_reasonable_length(client, tmp_path):
 def test_a_file_of_suggestions_is_filled_in(tmp_path):
     path = tmp_path / "suggested.csv"
     path.write_text('rank,object_id,label,why\n1,a,,"odd, new"\n2,b,RR,rare\n')
-    labels = Labels(path)
-    assert (labels.count(), labels.known()) == (1, ["RR"])
-    labels.put("a", "EA", None)
-    labels.put("c", "EB", "far")
+    labels = LabelFile(path)
+    assert (labels.count(), labels.names()) == (1, ["RR"])
+    labels.change("a", label="EA")
+    labels.change("c", label="EB", comment="far")
     labels.remove("b")
     with open(path) as file:
         rows = list(csv.DictReader(file))
@@ -119,26 +119,26 @@ def test_other_files_are_not_written_to(tmp_path):
     for name, text in (("no.csv", "a,b\n1,2\n"), ("bytes.csv", "object_id,label\n\udcff\xff,1")):
         (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape").replace(b"\xc3\xbf", b"\xff"))
         with pytest.raises(Unreadable, match=name):
-            Labels(tmp_path / name)
+            LabelFile(tmp_path / name)
     (tmp_path / "folder").write_text("")
     with pytest.raises(ValueError, match="--labels"):
-        Labels(tmp_path / "folder" / "l.csv").put("a", "b", None)
+        LabelFile(tmp_path / "folder" / "l.csv").change("a", label="b")
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from goodricke.explorer import labels as module
-from goodricke.explorer.labels import Labels
-labels = Labels(Path(sys.argv[1]))
+from goodricke.explorer import annotations as module
+from goodricke.explorer.annotations import LabelFile
+labels = LabelFile(Path(sys.argv[1]))
 for k in range(20):
-    labels.put(f"{sys.argv[2]}-{k}", "EA", None)
+    labels.change(f"{sys.argv[2]}-{k}", label="EA")
 """
 
 
 def test_several_writers_lose_nothing(tmp_path):
     path = tmp_path / "l.csv"
-    here = Labels(path)
+    here = LabelFile(path)
     others = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in "ab"]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda k: here.put(f"here-{k}", "RR", None), range(20)))
@@ -149,11 +149,11 @@ def test_several_writers_lose_nothing(tmp_path):
 
 def test_a_change_by_an_editor_is_seen(tmp_path):
     path = tmp_path / "l.csv"
-    labels = Labels(path)
-    labels.put("a", "RR", None)
+    labels = LabelFile(path)
+    labels.change("a", label="RR")
     version = labels.current()[0]
     path.write_text("object_id,label\na,EA\nb,EB\n")
-    assert labels.of("a").label == "EA"
+    assert labels.get("a").label == "EA"
     assert labels.count() == 2
     assert labels.current()[0] > version
     path.unlink()

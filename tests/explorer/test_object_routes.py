@@ -10,9 +10,9 @@ from starlette.testclient import TestClient
 from goodricke.data.lightcurves import LightCurves
 from goodricke.explorer import light_curves as drawing
 from goodricke.explorer.app import create_app
-from goodricke.explorer.light_curves import Sources, thinned
+from goodricke.explorer.light_curves import Sources, thin
 from goodricke.explorer.object_routes import links
-from goodricke.explorer.session import find_its_model, open_explorer
+from goodricke.explorer.session import find_model, open_explorer
 from goodricke.inference import step_probabilities
 from goodricke.preprocess import prepare
 from goodricke.survey.similar import similar
@@ -44,7 +44,7 @@ def test_a_few_of_many_points(client, world):
     assert (got["shown"], got["total"], len(got["time"])) == (10, 80, 10)
     assert got == client.get("/api/rows/3/light_curve?most=10").json()
     assert set(got["time"]) < set(client.get("/api/rows/3/light_curve").json()["time"])
-    assert thinned(world.curves[[3]], 80) is not None
+    assert thin(world.curves[[3]], 80) is not None
 
 
 def test_what_is_told_of_a_row(client):
@@ -103,7 +103,7 @@ def test_peaks_are_apart():
     power += 0.01 * np.sin(500 * frequency)
     found = drawing.highest_peaks(frequency, power, span=10.0)
     assert frequency[found[:2]] == pytest.approx([2, 3], abs=0.02)
-    assert min(np.diff(np.sort(frequency[found]))) > drawing.APART / 10
+    assert min(np.diff(np.sort(frequency[found]))) > drawing.MIN_SEPARATION / 10
 
 
 def curve(n, **more):
@@ -113,16 +113,16 @@ def curve(n, **more):
 
 @pytest.mark.parametrize("n", [0, 1, 4, 50])
 def test_what_has_no_period_says_so(n):
-    got = drawing.spectrum(curve(n))
+    got = drawing.periodogram_peaks(curve(n))
     assert got["peaks"] == []
     assert got["note"]
-    ElementTree.fromstring(drawing.picture(curve(n), 0.7))
+    ElementTree.fromstring(drawing.thumbnail(curve(n), 0.7))
     assert drawing.points(curve(n), 10, None)["total"] == n
 
 
 def test_bright_is_up_in_pictures(client):
     value = np.r_[5.0, 6.0]
-    dots = drawing.picture(curve(2, value=value), None)
+    dots = drawing.thumbnail(curve(2, value=value), None)
     first, second = (
         float(part.split("h0")[0].split(" ")[1]) for part in dots.split('d="M')[1].split('"')[0].split("M")
     )
@@ -185,14 +185,14 @@ def test_the_model_is_the_one_that_made_the_catalog(tmp_path, world):
     model = tiny_model().save(tmp_path / "m", "# m\n", prepare(world.curves[:3], tiny_model().preprocessing))
     folder = str(tmp_path / "m")
     told = {"model": folder, "model_hash": model.hash}
-    assert find_its_model(told, None)[0].hash == model.hash
+    assert find_model(told, None)[0].hash == model.hash
     other = {"model": folder, "model_hash": "0" * 12}
-    assert find_its_model(other, None)[0] is None
-    assert "--model" in find_its_model(other, None)[1]
+    assert find_model(other, None)[0] is None
+    assert "--model" in find_model(other, None)[1]
     with pytest.raises(ValueError, match="was made by"):
-        find_its_model(other, folder)
-    assert "isn't found" in find_its_model({"model": "nobody's", "model_hash": "x"}, None)[1]
-    assert "doesn't tell" in find_its_model({}, None)[1]
+        find_model(other, folder)
+    assert "isn't found" in find_model({"model": "nobody's", "model_hash": "x"}, None)[1]
+    assert "doesn't say" in find_model({}, None)[1]
 
 
 # ---- where light curves are found -----------------------------------------------------------------------------------
@@ -212,8 +212,8 @@ def test_sources_of_all_kinds_give_the_same(world, explorer, tmp_path):
     for given in ([str(tmp_path / "long.csv")], [str(single)], [str(single / "*.csv")]):
         found = Sources(given, explorer.table, columns={"object_id": "object_id"})
         for name in ("0000003", "0000019", "0000000"):
-            assert values(found.of(name)) == pytest.approx(values(explorer.light_curves.of(name)), rel=1e-5)
-        assert found.of("nobody") is None
+            assert values(found.find(name)) == pytest.approx(values(explorer.light_curves.find(name)), rel=1e-5)
+        assert found.find("nobody") is None
 
 
 def test_only_the_files_given_are_read(world, explorer, tmp_path, monkeypatch):
@@ -223,11 +223,11 @@ def test_only_the_files_given_are_read(world, explorer, tmp_path, monkeypatch):
     world.curves[[5]].to_long().to_csv(tmp_path / "given" / "0000002.csv", index=False)
     found = Sources([str(tmp_path / "given")], explorer.table, columns={"object_id": "object_id"})
     told = pa.table({"row": [0], "object_id": ["0000000"], "source": [str(secret)]})
-    monkeypatch.setattr(found._table, "siblings", lambda *_: told)
-    assert found.of("0000000") is None  # though the catalog names a file that has it
+    monkeypatch.setattr(found._table, "rows_of_object", lambda *_: told)
+    assert found.find("0000000") is None  # though the catalog names a file that has it
     inside = told.set_column(2, "source", pa.array([str(tmp_path / "given" / ".." / "given" / "0000002.csv")]))
-    monkeypatch.setattr(found._table, "siblings", lambda *_: inside)
-    assert found.of("0000002") is not None
+    monkeypatch.setattr(found._table, "rows_of_object", lambda *_: inside)
+    assert found.find("0000002") is not None
 
 
 def test_no_such_source(explorer):

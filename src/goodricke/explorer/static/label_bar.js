@@ -1,12 +1,12 @@
-/** The bar with which one object is labelled: a button and a key for each class, any other word, and a comment. */
+/** The bar that labels one object: a button and a key for each class, a field for any other label, and a comment. */
 
 import { fill, h } from "./dom.js";
 import { classes, glyph } from "./glyph.js";
 import { labels } from "./labels.js";
-import { fail } from "./messages.js";
+import { showError } from "./messages.js";
 
-export class Relabel {
-  /** @param {() => any} object on show: {row, name, label, comment} */
+export class LabelBar {
+  /** @param {() => any} the object on show: {row, name, label, comment} */
   constructor(object) {
     this.object = object;
     this.buttons = h("div", { class: "label-buttons", role: "radiogroup", "aria-label": "Your label" });
@@ -17,7 +17,7 @@ export class Relabel {
         "aria-label": "Another label",
         autocomplete: "off",
         spellcheck: "false",
-        onchange: () => this.other.value.trim() && this.give(this.other.value.trim()),
+        onchange: () => this.other.value.trim() && this.choose(this.other.value.trim()),
       })
     );
     this.comment = /** @type {HTMLInputElement} */ (
@@ -45,9 +45,9 @@ export class Relabel {
     if (event.key === "Enter" || event.key === "Escape") this.comment.blur();
   }
 
-  /** @returns {string[]} what the digits stand for */
-  get offered() {
-    return labels.about.known.length ? labels.about.known : classes();
+  /** @returns {string[]} labels of the buttons and digits */
+  get choices() {
+    return labels.about.names.length ? labels.about.names : classes();
   }
 
   /** @param {string} state shown beside the comment */
@@ -60,27 +60,27 @@ export class Relabel {
           type: "button",
           role: "radio",
           "aria-checked": String(name === label),
-          onclick: () => this.give(name === label ? null : name),
+          onclick: () => this.choose(name === label ? null : name),
         },
         k < 9 && h("kbd", {}, String(k + 1)),
         glyph(name),
         name,
       );
-    fill(this.buttons, this.offered.map(button));
+    fill(this.buttons, this.choices.map(button));
     if (document.activeElement !== this.comment) this.comment.value = comment ?? "";
-    this.other.value = label && !this.offered.includes(label) ? label : "";
+    this.other.value = label && !this.choices.includes(label) ? label : "";
     this.saved.textContent = state || (label ? `label: ${label}` : "");
   }
 
   /** @param {string|null} label */
-  give(label) {
+  choose(label) {
     return this.change({ label });
   }
 
   /** @param {number} digit from 1 */
-  giveDigit(digit) {
-    const label = this.offered[digit - 1];
-    if (label) this.give(label);
+  chooseByDigit(digit) {
+    const label = this.choices[digit - 1];
+    if (label) this.choose(label);
   }
 
   /** @param {{label?: string|null, comment?: string|null}} change */
@@ -92,7 +92,7 @@ export class Relabel {
       if (this.object().row === object.row) this.show("✓ saved");
     } catch (error) {
       this.saved.textContent = "not saved";
-      fail(error);
+      showError(error);
     }
   }
 }

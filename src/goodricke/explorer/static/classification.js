@@ -1,4 +1,4 @@
-/** What the model says of one object: probabilities with their spread, prediction set, novelty, and how it came to it. */
+/** The classification of one object: probabilities with their spread, prediction set, novelty, and the history. */
 
 import { Chart } from "./chart.js";
 import { classStyle } from "./colours.js";
@@ -7,12 +7,12 @@ import { number, probability } from "./format.js";
 import { classIndex, glyph, tint } from "./glyph.js";
 import { line } from "./marks.js";
 
-const FIRST = 8;
+const SHOWN_CLASSES = 8;
 
-/** @param {{class: string, p: number, spread: number|null}} one @param {string[]} set of the prediction, none where there is no such set */
+/** @param {{class: string, p: number, spread: number|null}} one @param {string[]} set prediction set; empty without one */
 function bar({ class: name, p, spread }, set) {
-  const sure = set.includes(name);
-  const faint = set.length > 0 && !sure;
+  const inSet = set.includes(name);
+  const faint = set.length > 0 && !inSet;
   const low = Math.max(p - (spread ?? 0), 0);
   const whisker =
     spread !== null && spread > 0.004
@@ -21,10 +21,10 @@ function bar({ class: name, p, spread }, set) {
           style: { left: `${low * 100}%`, width: `${(Math.min(p + spread, 1) - low) * 100}%` },
         })
       : null;
-  const words = `${name}: ${probability(p)}${spread ? ` ± ${number(spread, 2)}` : ""}${sure ? ", in the prediction set" : ""}`;
+  const title = `${name}: ${probability(p)}${spread ? ` ± ${number(spread, 2)}` : ""}${inSet ? ", in the prediction set" : ""}`;
   return h(
     "li",
-    { class: sure ? "in-set" : faint ? "faint" : "", title: words },
+    { class: inSet ? "in-set" : faint ? "faint" : "", title },
     h("span", { class: "name" }, glyph(name), name),
     h(
       "span",
@@ -36,20 +36,20 @@ function bar({ class: name, p, spread }, set) {
   );
 }
 
-/** @param {any} object @param {string} coverage what is promised of the prediction set @returns {HTMLElement} */
-export function verdict(object, coverage) {
+/** @param {any} object @param {string} coverage of the prediction sets, in words @returns {HTMLElement} */
+export function classificationView(object, coverage) {
   const sorted = [...object.probabilities].sort((a, b) => b.p - a.p);
   const set = object.prediction_set ?? [];
   const list = h(
     "ul",
     { class: "probabilities" },
-    sorted.slice(0, FIRST).map((one) => bar(one, set)),
+    sorted.slice(0, SHOWN_CLASSES).map((item) => bar(item, set)),
   );
-  const more = sorted.length - FIRST;
+  const more = sorted.length - SHOWN_CLASSES;
   const showAll = () =>
     fill(
       list,
-      sorted.map((one) => bar(one, set)),
+      sorted.map((item) => bar(item, set)),
     );
   const facts = [
     Array.isArray(object.fields.prediction_set) &&
@@ -70,7 +70,7 @@ export function verdict(object, coverage) {
       h("h3", {}, "Classification"),
       emptyState("No class", `Status: ${object.fields.status ?? "unknown"}.`),
     );
-  const note = sorted.some((one) => one.spread)
+  const note = sorted.some((item) => item.spread)
     ? h("span", { class: "dim readout", title: "of the Monte-Carlo passes" }, "whisker ±1σ")
     : null;
   const button =

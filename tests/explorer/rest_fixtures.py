@@ -1,4 +1,4 @@
-"""What tests of the REST interface serve: tiny untrained models, a tiny catalog, its light curves."""
+"""For tests of the REST interface: tiny untrained models, a tiny catalog, its light curves, an application."""
 
 from pathlib import Path
 
@@ -7,11 +7,12 @@ import torch
 from fastapi import FastAPI
 
 from goodricke.data.predictions import Predictions
-from goodricke.explorer.store import Store, open_store
+from goodricke.explorer.catalog_routes import catalog_routes
+from goodricke.explorer.store import RowStore, open_row_store
 from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import MultibandConfig
-from goodricke.service.rest import router
+from goodricke.service.rest import create_rest_app
 from goodricke.survey.shards import Catalog
 from tests.making import sky
 from tests.survey.making_groups import groups
@@ -37,23 +38,24 @@ def bands_model(folder: Path, name: str = "bands", columns: tuple[str, ...] = ()
     return load_model(folder / name)
 
 
-def stored(folder: Path) -> Store:
+def open_catalog(folder: Path) -> RowStore:
     """Return a tiny catalog whose first objects have light curves, with odd names among the others."""
     odd = ["a/b", "ZTF 18ab cd", "naïve-星", "100%", "../etc", "light_curve", "00", "x?y=1#z"]
     ids = [*CURVES.ids, *odd, *(f"S{i}" for i in range(16)), "S0"]
     made = groups(n=len(ids), ids=ids)
     table = made.table.append_column("sector", pa.array(range(len(ids)), pa.int32()))
     Predictions(table, made.classes).write(folder / "catalog.parquet")
-    return open_store(Catalog.open(folder / "catalog.parquet"))
+    return open_row_store(Catalog.open(folder / "catalog.parquet"))
 
 
-def curves_of(object_id: str):
+def light_curves(object_id: str):
     """Return the light curves of an object, None if there are none."""
     return CURVES[CURVES.ids.index(object_id)] if object_id in CURVES.ids else None
 
 
-def app_of(models: list[Model], catalog: Store | None = None) -> FastAPI:
-    """Return an application with nothing but the REST interface."""
-    app = FastAPI(docs_url=None, redoc_url=None)
-    app.include_router(router(models, catalog, curves_of))
+def create_test_app(models: list[Model], catalog: RowStore | None = None) -> FastAPI:
+    """Return an application with the REST interface, and a catalog if there is one."""
+    app = create_rest_app(models, rows=None if catalog is None else catalog.count)
+    if catalog is not None:
+        app.include_router(catalog_routes(catalog, light_curves))
     return app
