@@ -1,9 +1,10 @@
 import json
 import threading
+from base64 import b64encode
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import BytesIO
-from urllib.parse import urlparse
+from urllib.parse import quote, urlparse
 
 import fastavro
 import numpy as np
@@ -141,25 +142,34 @@ def test_forced_photometry_joins_the_sources():
 # ---- the registry -------------------------------------------------------------------------------------------------
 
 
-class Server(BaseHTTPRequestHandler):
-    """A schema registry that has schema 1100 and falls over at 5."""
+USER, PASSWORD = "reader", "p@ss:w/rd"
 
-    asked: list[str] = []  # noqa: RUF012
+
+class Server(BaseHTTPRequestHandler):
+    """A schema registry that has schema 1100, fails at 5, and wants a password below /private."""
+
+    requests: list[str] = []  # noqa: RUF012
 
     def do_GET(self):
-        self.asked.append(urlparse(self.path).path)
-        known = self.path.endswith("/schemas/ids/1100")
-        self.send_response(200 if known else 503 if self.path.endswith("/5") else 404)
+        path = urlparse(self.path).path
+        self.requests.append(path)
+        status = {"1100": 200, "5": 503}.get(path.rpartition("/")[2], 404)
+        login = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        if path.startswith("/private") and self.headers["Authorization"] != f"Basic {login}":
+            status = 401
+        body = json.dumps({"schema": rubin.schema()} if status == 200 else {}).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(json.dumps({"schema": rubin.schema()}).encode() if known else b"{}")
+        self.wfile.write(body)
 
-    def log_message(self, *given):
+    def log_message(self, *arguments):
         pass
 
 
 @pytest.fixture
 def server():
-    Server.asked.clear()
+    Server.requests.clear()
     server = HTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -172,12 +182,12 @@ def with_number(message: bytes, number: int) -> bytes:
     return b"\0" + number.to_bytes(4) + message[5:]
 
 
-def test_a_registry_is_asked_once_for_each_schema(server):
+def test_every_schema_is_requested_once(server):
     made = [with_number(message, 1100) for _, message in packets(many(2), "rubin")]
     alerts = decode([*made, with_number(made[0], 7), with_number(made[0], 7)], "rubin", PacketOptions(registry=server))
     assert len(alerts) == len(made)
     assert [f.error for f in alerts.failures] == [f"the registry {server} has no schema 7"] * 2
-    assert sorted(Server.asked) == ["/schemas/ids/1100", "/schemas/ids/7"]
+    assert sorted(Server.requests) == ["/schemas/ids/1100", "/schemas/ids/7"]
 
 
 def test_a_registry_that_does_not_answer_is_no_fault_of_the_messages(server, tmp_path):
@@ -185,6 +195,22 @@ def test_a_registry_that_does_not_answer_is_no_fault_of_the_messages(server, tmp
     for place in (server, "http://127.0.0.1:9", str(tmp_path / "nowhere")):
         with pytest.raises(RegistryUnreachableError, match="registry"):
             decode([with_number(message, 5)], "rubin", PacketOptions(registry=place))
+
+
+def test_a_registry_with_a_password_in_its_address(server):
+    message = with_number(next(packets(many(1), "rubin"))[1], 1100)
+    host = server.removeprefix("http://")
+    address = f"http://{USER}:{quote(PASSWORD, safe='')}@{host}/private"
+    assert len(decode([message], "rubin", PacketOptions(registry=address))) == 1
+    wrong = f"http://{USER}:sesame@{host}/private"
+    for place in (wrong, f"http://{USER}:sesame@127.0.0.1:9"):
+        options = PacketOptions(registry=place)
+        with pytest.raises(RegistryUnreachableError, match=r"check its address, user and password") as refusal:
+            decode([message], "rubin", options)
+        messages = [str(refusal.value), str(refusal.value.__cause__), repr(options)]
+        assert not any("sesame" in text for text in messages)
+    unknown = decode([with_number(message, 7)], "rubin", PacketOptions(registry=address)).failures[0].error
+    assert unknown == f"the registry http://{host}/private has no schema 7"
 
 
 def test_a_folder_of_schemas_by_number_or_version(tmp_path):
