@@ -63,10 +63,10 @@ def aliases() -> str:
 
 def columns() -> str:
     """Return the columns of a table of predictions, with unit and UCD."""
-    described = [(code(name), m) for name, m in metadata._COLUMNS.items()]
+    described = [(code(name), m) for name, m in metadata.COLUMNS.items()]
     patterns = [
         (code(pattern.replace("(.+)", "<NAME>")), m._replace(description=m.description.format("NAME")))
-        for pattern, m in metadata._PATTERNS
+        for pattern, m in metadata.PATTERNS
     ]
     rows = [[name, m.description, code(m.unit), code(m.ucd)] for name, m in described[:6] + patterns + described[6:]]
     return table(["column", "meaning", "unit", "UCD"], rows)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke.data.formats import WRITERS, Rows, check, describe, write
-from goodricke.data.formats.metadata import _COLUMNS, _PATTERNS, _SURVEYS, spelled
+from goodricke.data.formats.metadata import COLUMNS, PATTERNS, SURVEY_COLUMNS, spell_unit
 
 FORMATS = tuple(WRITERS)
 ASTROPY = {".ecsv": "ascii.ecsv", ".fits": "fits", ".vot": "votable"}
@@ -71,7 +71,7 @@ def opened(path) -> Table:
 @pytest.mark.parametrize("suffix", [s for s in FORMATS if s != ".parquet"])
 def test_every_kind_of_column_comes_back_with_its_values_and_its_gaps(suffix, tmp_path):
     table = everything()
-    write(Rows.of(table, ABOUT), tmp_path / f"x{suffix}")
+    write(Rows.from_table(table, ABOUT), tmp_path / f"x{suffix}")
     found = opened(tmp_path / f"x{suffix}")
     for name in table.column_names:
         column = {".fits": name.replace("σ", "\\u03c3"), ".vot": name.replace("σ ", "__")}.get(suffix, name)
@@ -93,7 +93,7 @@ def test_every_kind_of_column_comes_back_with_its_values_and_its_gaps(suffix, tm
 
 def test_parquet_keeps_everything_as_it_is(tmp_path):
     table = everything(40_000)
-    write(Rows.of(table, ABOUT), tmp_path / "x.parquet")
+    write(Rows.from_table(table, ABOUT), tmp_path / "x.parquet")
     found = pq.read_table(tmp_path / "x.parquet")
     assert found.schema.equals(table.schema)
     assert str(found.to_pydict()) == str(table.to_pydict())  # NaN is not equal to itself
@@ -103,7 +103,7 @@ def test_parquet_keeps_everything_as_it_is(tmp_path):
 
 
 def test_parquet_tells_units_and_ucds_as_the_ivoa_wants(tmp_path):
-    write(Rows.of(everything(), ABOUT), tmp_path / "x.parquet")
+    write(Rows.from_table(everything(), ABOUT), tmp_path / "x.parquet")
     told = pq.read_schema(tmp_path / "x.parquet").metadata[b"IVOA.VOTable-Parquet.content"]
     found = votable.parse(io.BytesIO(told), verify="exception").get_first_table()
     fields = {f.name: (str(f.unit or ""), f.ucd or "", f.description or "") for f in found.fields}
@@ -114,7 +114,7 @@ def test_parquet_tells_units_and_ucds_as_the_ivoa_wants(tmp_path):
 @pytest.mark.parametrize("suffix", ASTROPY)
 def test_every_column_carries_unit_ucd_and_description(suffix, tmp_path):
     table = everything().drop_columns(["σ Ori"])
-    write(Rows.of(table, ABOUT), tmp_path / f"x{suffix}")
+    write(Rows.from_table(table, ABOUT), tmp_path / f"x{suffix}")
     found = opened(tmp_path / f"x{suffix}")
     for name in found.colnames:
         meaning, column = describe(name), found[name]
@@ -126,7 +126,7 @@ def test_every_column_carries_unit_ucd_and_description(suffix, tmp_path):
 
 def test_what_is_said_of_the_whole_is_in_the_head(tmp_path):
     for suffix in FORMATS:
-        write(Rows.of(everything(), ABOUT), tmp_path / f"x{suffix}")
+        write(Rows.from_table(everything(), ABOUT), tmp_path / f"x{suffix}")
     header = fits.getheader(tmp_path / "x.fits", 1)
     assert (header["MODEL"], header["MODHASH"], header["CREATOR"]) == ("tiny", "0123456789ab", "goodricke 1.2.3")
     assert header["THRESH"] == ABOUT["thresholds"]
@@ -136,7 +136,7 @@ def test_what_is_said_of_the_whole_is_in_the_head(tmp_path):
 
 
 def test_the_votable_validates_without_a_warning(tmp_path):
-    write(Rows.of(everything(100), ABOUT), tmp_path / "x.vot")
+    write(Rows.from_table(everything(100), ABOUT), tmp_path / "x.vot")
     told = io.StringIO()
     assert validate(tmp_path / "x.vot", told), told.getvalue()
     with warnings.catch_warnings():
@@ -146,7 +146,7 @@ def test_the_votable_validates_without_a_warning(tmp_path):
 
 
 def test_the_fits_file_passes_astropys_verification(tmp_path):
-    write(Rows.of(everything(100), ABOUT), tmp_path / "x.fits")
+    write(Rows.from_table(everything(100), ABOUT), tmp_path / "x.fits")
     with fits.open(tmp_path / "x.fits") as file:
         file.verify("exception")
         assert file[1].header["NAXIS2"] == len(file[1].data) == 100
@@ -157,7 +157,7 @@ def test_fitsverify_finds_no_error_and_no_warning(tmp_path):
     if not shutil.which("fitsverify"):
         pytest.skip("no fitsverify on this machine (Debian's package fitsverify)")
     table = everything(100).rename_columns([n.replace("σ Ori", "greek") for n in everything().column_names])
-    write(Rows.of(table, ABOUT), tmp_path / "x.fits")
+    write(Rows.from_table(table, ABOUT), tmp_path / "x.fits")
     told = subprocess.run(["fitsverify", tmp_path / "x.fits"], capture_output=True, text=True).stdout
     assert "0 warning(s) and 0 error(s)" in told, told
 
@@ -165,18 +165,18 @@ def test_fitsverify_finds_no_error_and_no_warning(tmp_path):
 def test_stilts_reads_the_votable_without_complaint(tmp_path):
     if not shutil.which("stilts"):
         pytest.skip("no STILTS on this machine (Debian's package stilts)")
-    write(Rows.of(everything(100), ABOUT), tmp_path / "x.vot")
+    write(Rows.from_table(everything(100), ABOUT), tmp_path / "x.vot")
     told = subprocess.run(["stilts", "votlint", tmp_path / "x.vot"], capture_output=True, text=True)
     assert (told.returncode, told.stdout + told.stderr) == (0, "")
 
 
 def test_names_that_differ_by_case_are_told_apart_in_fits(tmp_path):
-    write(Rows.of(pa.table({"A1": [1.0], "a1": [2.0], "a1_2": [3.0]}), {}), tmp_path / "x.fits")
+    write(Rows.from_table(pa.table({"A1": [1.0], "a1": [2.0], "a1_2": [3.0]}), {}), tmp_path / "x.fits")
     assert Table.read(tmp_path / "x.fits").colnames == ["A1", "a1_2", "a1_2_2"]
 
 
 def test_a_number_too_large_for_the_format_is_an_error_with_a_mend(tmp_path):
-    rows = Rows.of(pa.table({"big": pa.array([2**64 - 1], pa.uint64())}), {})
+    rows = Rows.from_table(pa.table({"big": pa.array([2**64 - 1], pa.uint64())}), {})
     with pytest.raises(ValueError, match=r"column big .*use \.parquet"):
         write(rows, tmp_path / "x.fits")
     assert list(tmp_path.iterdir()) == []
@@ -184,7 +184,7 @@ def test_a_number_too_large_for_the_format_is_an_error_with_a_mend(tmp_path):
 
 def test_the_integer_that_stands_for_none_is_never_one_in_use(tmp_path):
     for kind, low in ((pa.int16(), -(2**15)), (pa.int32(), -(2**31))):
-        write(Rows.of(pa.table({"x": pa.array([low, None, 5], kind)}), {}), tmp_path / "x.fits")
+        write(Rows.from_table(pa.table({"x": pa.array([low, None, 5], kind)}), {}), tmp_path / "x.fits")
         assert Table.read(tmp_path / "x.fits")["x"].tolist() == [low, None, 5]
 
 
@@ -200,7 +200,7 @@ def test_any_text_and_number_survives_a_votable_and_ecsv(tmp_path_factory, rows)
     columns = zip(kinds, (text, real, whole), strict=True)
     table = pa.table({k: pa.array(v, kinds[k]) for k, v in columns})
     for suffix in (".vot", ".ecsv"):
-        write(Rows.of(table, {}), folder / f"x{suffix}")
+        write(Rows.from_table(table, {}), folder / f"x{suffix}")
         found = opened(folder / f"x{suffix}")
         assert [str(x) for x in found["t"]] == list(text), suffix
         np.testing.assert_array_equal(np.ma.filled(found["x"].astype(float), np.nan), table["x"].to_numpy())
@@ -208,19 +208,19 @@ def test_any_text_and_number_survives_a_votable_and_ecsv(tmp_path_factory, rows)
 
 
 def test_every_ucd_is_of_the_controlled_vocabulary_and_every_unit_one_of_vounits():
-    for meaning in [*_COLUMNS.values(), *_SURVEYS.values(), *(m for _, m in _PATTERNS)]:
+    for meaning in [*COLUMNS.values(), *SURVEY_COLUMNS.values(), *(m for _, m in PATTERNS)]:
         assert meaning.description
         if meaning.ucd:
             ucd.parse_ucd(meaning.ucd, check_controlled_vocabulary=True)
         for standard in ("fits", "vounit"):
-            assert bool(spelled(meaning.unit, standard)) == bool(meaning.unit)
+            assert bool(spell_unit(meaning.unit, standard)) == bool(meaning.unit)
 
 
 def test_a_columns_own_metadata_has_the_last_word():
     told = pa.field("A1", pa.float32(), metadata={"unit": "mag"})
     assert describe(told).unit == "mag"
     assert describe(told).ucd == describe("A1").ucd
-    assert spelled("mas/yr", "fits") == "mas yr-1"
+    assert spell_unit("mas/yr", "fits") == "mas yr-1"
     assert describe("p_RRAB").description == "Probability of class RRAB"
     assert describe("std_RRAB").description.startswith("Standard deviation of p_RRAB")
     assert describe("p_max").description == "Probability of the most probable class"

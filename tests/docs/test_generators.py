@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 import goodricke
-from goodricke.data.formats.metadata import _COLUMNS
+from goodricke.data.formats.metadata import COLUMNS
 from goodricke.data.predictions import MEANING, Status
 from goodricke.io import READERS
 from goodricke.training.recipe import DataConfig, TrainingConfig
@@ -53,7 +53,7 @@ def test_readers_aliases_and_columns_are_all_there() -> None:
 
     assert all(f"`{reader.NAME}`" in tables.readers() for reader in READERS)
     assert all(f"`{name}`" in tables.aliases() for name in ("hjd", "passband", "raj2000"))
-    assert all(f"| `{name}` |" in tables.columns() for name in (*_COLUMNS, "p_<NAME>", "std_<NAME>"))
+    assert all(f"| `{name}` |" in tables.columns() for name in (*COLUMNS, "p_<NAME>", "std_<NAME>"))
     assert all(f"| `{name}` |" in tables.shipped() for name in ("asas-v", "ztf-bts"))
     assert "**simulated**" in tables.shipped()
 

@@ -46,7 +46,7 @@ def predictions(n: int = 60, stars: int | None = None, seed: int = 0, failed: fl
 
 
 def rows(found: Predictions, **about: str) -> Rows:
-    return Rows.of(found.table, {**found.metadata, **about})
+    return Rows.from_table(found.table, {**found.metadata, **about})
 
 
 def assert_same_shards(one: Path, two: Path) -> None:

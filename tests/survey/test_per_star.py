@@ -19,14 +19,14 @@ HOWS = ("best", "mean")
 
 
 def merged(table: pa.Table, how: str, star: str = "object_id") -> list[dict]:
-    found = per_star(Rows.of(table, {}), how, star).table()
+    found = per_star(Rows.from_table(table, {}), how, star).table()
     return sorted(found.to_pylist(), key=lambda row: (row[star] is None, row[star], str(row)))
 
 
 @pytest.mark.parametrize("how", HOWS)
 def test_a_star_of_one_light_curve_is_that_light_curve(how):
     table = predictions(50).table
-    found = per_star(Rows.of(table, {}), how).table()
+    found = per_star(Rows.from_table(table, {}), how).table()
     same = [n for n in table.column_names if n in found.column_names]
     assert found.select(same).equals(table.select(same))
     ok = [status == "OK" for status in table["status"].to_pylist()]
@@ -124,7 +124,7 @@ def test_rows_without_a_star_are_stars_of_their_own(how):
 
 @pytest.mark.parametrize("how", HOWS)
 def test_no_light_curve_makes_no_star(how):
-    found = per_star(Rows.of(predictions(3).table.slice(0, 0), {}), how)
+    found = per_star(Rows.from_table(predictions(3).table.slice(0, 0), {}), how)
     assert found.count == len(found.table()) == 0
     assert found.table().schema.equals(found.schema)
     assert {"n_light_curves", "agreement"} <= set(found.schema.names)
@@ -141,5 +141,5 @@ def test_what_was_done_is_said_and_what_cannot_be_done_too():
 def test_a_hundred_thousand_rows_take_no_loop_over_stars():
     table = predictions(100_000, stars=30_000).table
     begun = time.perf_counter()
-    assert per_star(Rows.of(table, {}), "mean").table().num_rows < 30_001
+    assert per_star(Rows.from_table(table, {}), "mean").table().num_rows < 30_001
     assert time.perf_counter() - begun < 10  # under a second where nothing else runs

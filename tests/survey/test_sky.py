@@ -97,16 +97,16 @@ def test_rows_without_a_position_are_left_out_and_counted(tmp_path, caplog):
     ra = pa.array([None if k < 3 else x for k, x in enumerate(table["ra"].to_pylist())])
     table = table.set_column(table.column_names.index("ra"), "ra", ra)
     with caplog.at_level(logging.WARNING, "goodricke"):
-        assert write_hats(Rows.of(table, {}), tmp_path / "x") == 47
+        assert write_hats(Rows.from_table(table, {}), tmp_path / "x") == 47
     assert "3 rows without a position" in caplog.text
     with pytest.raises(ValueError, match=r"none of the 3 rows has a position .*--join"):
-        write_hats(Rows.of(table.slice(0, 3), {}), tmp_path / "y")
+        write_hats(Rows.from_table(table.slice(0, 3), {}), tmp_path / "y")
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
 def test_what_cannot_be_written_is_refused_before_anything_is(tmp_path):
     found = rows(predictions())
-    without = Rows.of(found.table().drop_columns(["ra"]), {})
+    without = Rows.from_table(found.table().drop_columns(["ra"]), {})
     with pytest.raises(ValueError, match=r"no column ra: .*--join"):
         write_hats(without, tmp_path / "x")
     (tmp_path / "old").mkdir()

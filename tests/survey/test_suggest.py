@@ -12,7 +12,7 @@ from goodricke.data import formats
 from goodricke.data.predictions import Predictions
 from goodricke.io import read_labels
 from goodricke.survey import embeddings
-from goodricke.survey.suggest import STRATEGIES, known_labels, suggest, why
+from goodricke.survey.suggest import STRATEGIES, explain, read_known_labels, suggest
 from tests.survey.making_groups import CLASSES, groups, written
 
 
@@ -89,21 +89,21 @@ def test_labels_of_one_class_teach_nothing(tmp_path: Path, caplog: pytest.LogCap
 
 def test_the_filled_file_is_read_as_labels(tmp_path: Path) -> None:
     path, out = written(tmp_path / "p.parquet", failed=0), tmp_path / "to_label.csv"
-    formats.write(formats.Rows.of(suggest(path, 12), {}), out)
-    assert known_labels([out]) == {}
+    formats.write(formats.Rows.from_table(suggest(path, 12), {}), out)
+    assert read_known_labels([out]) == {}
     table = pd.read_csv(out, dtype=str)
     table.loc[:4, "label"] = "mine"
     table.loc[5, "label"] = " "
     table.to_csv(out, index=False)
     read = read_labels(out).dropna(subset="label")
     assert set(read["label"]) <= {"mine", ""}
-    known = known_labels([out])
+    known = read_known_labels([out])
     assert known == dict.fromkeys(table["object_id"][:5], "mine")
     assert not set(known) & set(suggest(path, 50, known)["object_id"].to_pylist())
     table.loc[0, "label"] = "other"
     table.to_csv(tmp_path / "b.csv", index=False)
     with pytest.raises(ValueError, match="is other here and mine elsewhere"):
-        known_labels([out, tmp_path / "b.csv"])
+        read_known_labels([out, tmp_path / "b.csv"])
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_an_object_with_several_light_curves_is_suggested_once(tmp_path: Path) -
 
 def test_reasons_are_in_words() -> None:
     p = np.array([0.1, 0.42, 0.48])
-    assert why(p, CLASSES, None, 1, "margin") == "uncertain between RRAB and EB (0.48, 0.42)"
-    assert why(p, CLASSES, 0.995, 7, "random") == "unlike the training set; covers a group of 7 alike"
-    assert why(p, CLASSES, 0.5, 1, "random") == "drawn at random"
-    assert why(np.ones(1), ("EA",), None, 1, "margin") == ""
+    assert explain(p, CLASSES, None, 1, "margin") == "uncertain between RRAB and EB (0.48, 0.42)"
+    assert explain(p, CLASSES, 0.995, 7, "random") == "unlike the training set; covers a group of 7 alike"
+    assert explain(p, CLASSES, 0.5, 1, "random") == "drawn at random"
+    assert explain(np.ones(1), ("EA",), None, 1, "margin") == ""

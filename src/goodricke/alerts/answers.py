@@ -1,33 +1,58 @@
-"""What the engine says of objects after each batch: a table that is published, filtered and kept.
+"""Messages in, answers out: the tables that enter and leave the engine, and the formats of the answers.
 
-What goes into the engine and what comes out: messages, dead letters, and how many of everything there were.
+An answer is published as JSON, Avro or a Lasair annotation, kept in the object's record as a few bytes
+(`packed_answers`), and written to files as a table with the same columns.
 """
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+
+from goodricke.data import formats
+from goodricke.data.files import atomic_write
 
 STATUSES = ("OK", "REBUILT", "TOO_FEW_POINTS", "OUT_OF_ORDER", "EMPTY")
 NO_CLASS = 255
+JSON_SUFFIXES = (".json", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of one partition of the stream."""
+
+    offset: int
+    value: bytes
+    partition: int = 0
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that can't be decoded, and the reason."""
+
+    message: Message
+    error: str
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class AlertAnswers:
     """Answers about n objects.
 
     Parameters
     ----------
     object_id : list of str
     status : str (n,)
-        ``OK``; ``REBUILT``: with the last message an observation came late and the object was built again with it;
-        ``OUT_OF_ORDER``: the observation of the last message is older than anything kept, and not in the answer;
-        ``TOO_FEW_POINTS``: no probabilities yet.
+        ``OK``; ``REBUILT``: the last message brought a late observation and the object was built again with it;
+        ``OUT_OF_ORDER``: the observation of the last message is older than all that is kept, and not in the answer;
+        ``TOO_FEW_POINTS`` and ``EMPTY``: no probabilities yet.
     probabilities : float32 (n, C)
         NaN where there are none.
     change : float32 (n,)
@@ -36,13 +61,13 @@ class Answers:
     previous : int (n,)
         Index of the most probable class before, `NO_CLASS` if there was none.
     novelty : float32 (n,)
-        How unlike the training set, 0 to 1 (`goodricke.uncertainty.novelty`); NaN if the model doesn't say.
+        How unlike the training set, 0 to 1 (`goodricke.uncertainty.novelty`); NaN without a calibration for it.
     sets : bool (n, C)
-        Which classes the object may be of (`goodricke.uncertainty.prediction_sets`); none if the model doesn't say.
+        Which classes the object may be of (`goodricke.uncertainty.prediction_sets`); none without a calibration.
     n_obs : int (n,)
-        Observations that the answer rests on.
+        Observations in the answer.
     n_missing : int (n,)
-        Observations that were told of, and came too late for the answer.
+        Observations that came too late for the answer.
     time : float64 (n,)
         Of the last observation [d].
     ra, dec : float64 (n,)
@@ -73,13 +98,28 @@ class Answers:
     model_hash: str
 
     @classmethod
-    def none(cls, classes: tuple[str, ...]) -> Answers:
-        """Return answers about no object: the columns that a filter may use."""
-        numbers, words, indices = np.zeros(0), np.zeros(0, str), np.zeros(0, np.uint8)
-        counts, p = np.zeros(0, np.int64), np.zeros((0, len(classes)), np.float32)
-        short = numbers.astype(np.float32)
-        sets, places = p.astype(bool), (numbers, numbers, numbers, 0, counts)
-        return cls([], words, p, short, indices, short, sets, counts, counts, *places, classes, "", "")
+    def empty(cls, classes: tuple[str, ...]) -> AlertAnswers:
+        """Return answers about no object, whose columns are those that a filter may use."""
+        float32, float64, counts = np.zeros(0, np.float32), np.zeros(0), np.zeros(0, np.int64)
+        return cls(
+            object_id=[],
+            status=np.zeros(0, str),
+            probabilities=np.zeros((0, len(classes)), np.float32),
+            change=float32,
+            previous=np.zeros(0, np.uint8),
+            novelty=float32,
+            sets=np.zeros((0, len(classes)), bool),
+            n_obs=counts,
+            n_missing=counts,
+            time=float64,
+            ra=float64,
+            dec=float64,
+            partition=0,
+            offset=counts,
+            classes=classes,
+            model="",
+            model_hash="",
+        )
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -87,81 +127,80 @@ class Answers:
     @property
     def best(self) -> NDArray[np.uint8]:
         """Index of the most probable class, `NO_CLASS` if there is none, (n,)."""
-        known = np.isfinite(self.probabilities).all(1)
-        return np.where(known, np.nan_to_num(self.probabilities).argmax(1), NO_CLASS).astype(np.uint8)
+        return most_probable(self.probabilities)
 
     @property
     def columns(self) -> dict[str, NDArray]:
-        """The numbers and words that a filter may use, (n,) each: the names of `records`."""
+        """Numbers and words by name, (n,) each: the columns that a filter may use."""
         names = np.array([*self.classes, *[""] * (256 - len(self.classes))], dtype=str)
         columns: dict[str, NDArray] = {"object_id": np.array(self.object_id, dtype=str), "status": self.status}
         columns |= {"class": names[self.best], "previous_class": names[self.previous]}
         columns |= {f"p_{c}": self.probabilities[:, k] for k, c in enumerate(self.classes)}
         columns["p_max"] = self.probabilities.max(1, initial=0)
         columns["set_size"] = self.sets.sum(1)
-        own = ("change", "novelty", "n_obs", "n_missing", "time", "ra", "dec", "offset")
-        columns |= {name: getattr(self, name) for name in own}
+        arrays = ("change", "novelty", "n_obs", "n_missing", "time", "ra", "dec", "offset")
+        columns |= {name: getattr(self, name) for name in arrays}
         return columns | {"partition": np.full(len(self), self.partition)}
 
-    def take(self, rows: NDArray[np.integer]) -> Answers:
-        """Return the answers about some of the objects."""
-        kept: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, np.ndarray):
-                kept[f.name] = value[rows]
-            else:
-                kept[f.name] = [value[i] for i in rows] if isinstance(value, list) else value
-        return Answers(**kept)
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return a record per object, of plain values, None where there is nothing."""
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row per object with the names of `column_types`, of plain values, None for what is unknown."""
         columns = {name: _plain(column) for name, column in self.columns.items()}
         columns["prediction_set"] = [
-            [c for c, there in zip(self.classes, row, strict=True) if there] or None for row in self.sets.tolist()
+            [c for c, member in zip(self.classes, row, strict=True) if member] or None for row in self.sets.tolist()
         ]
-        about = {"model": self.model, "model_hash": self.model_hash}
-        return [dict(zip(columns, row, strict=True)) | about for row in zip(*columns.values(), strict=True)]
+        model = {"model": self.model, "model_hash": self.model_hash}
+        return [dict(zip(columns, row, strict=True)) | model for row in zip(*columns.values(), strict=True)]
 
-    def as_json(self) -> list[bytes]:
-        """Return each record as JSON."""
-        return [json.dumps(record, separators=(",", ":")).encode() for record in self.records()]
+    def to_json(self) -> list[bytes]:
+        """Return each row as JSON."""
+        return [json.dumps(row, separators=(",", ":")).encode() for row in self.rows()]
 
-    def as_lasair(self) -> list[bytes]:
-        """Return each record as an annotation that the broker Lasair takes: object, class, probabilities in a dict."""
-        told = []
-        for record in self.records():
-            p = {c: record[f"p_{c}"] for c in self.classes}
-            why = f"{record['status']}, {record['n_obs']} observations"
-            note = {"objectId": record["object_id"], "classification": record["class"], "explanation": why}
-            told.append(note | {"classdict": p, "version": f"{self.model} {self.model_hash}"})
-        return [json.dumps(note, separators=(",", ":")).encode() for note in told]
-
-    def kept(self) -> list[bytes]:
-        """Return what a record keeps of each answer: status, previous class, change, novelty, probabilities and set."""
-        data = np.empty(len(self), _kept(len(self.classes)))
-        data["status"] = [STATUSES.index(status) for status in self.status]
-        data["previous"], data["change"], data["novelty"] = self.previous, self.change, self.novelty
-        data["p"], data["set"] = self.probabilities, self.sets
-        return [row.tobytes() for row in data]
+    def to_lasair(self) -> list[bytes]:
+        """Return each row as an annotation of the broker Lasair: object, class, and a dict of the probabilities."""
+        notes = [
+            {
+                "objectId": row["object_id"],
+                "classification": row["class"],
+                "explanation": f"{row['status']}, {row['n_obs']} observations",
+                "classdict": {c: row[f"p_{c}"] for c in self.classes},
+                "version": f"{self.model} {self.model_hash}",
+            }
+            for row in self.rows()
+        ]
+        return [json.dumps(note, separators=(",", ":")).encode() for note in notes]
 
 
-def unkept(parts: Sequence[bytes], classes: int) -> NDArray[np.void]:
-    """Return what `Answers.kept` made of answers.
+def most_probable(p: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return the index of the most probable class (n,) of probabilities (n, C), `NO_CLASS` where one is NaN."""
+    known = np.isfinite(p).all(1) & (p.shape[1] > 0)
+    best = np.nan_to_num(p).argmax(1) if p.shape[1] else np.zeros(len(p), np.int64)
+    return np.where(known, best, NO_CLASS).astype(np.uint8)
 
-    Fields: ``status`` (index), ``previous``, ``change``, ``novelty``, ``p`` (C) and ``set`` (C).
+
+def packed_answers(n: int, n_classes: int) -> NDArray[np.void]:
+    """Return an empty array of answers (n,) as records keep them.
+
+    Fields: ``status`` (index into `STATUSES`), ``previous``, ``change``, ``novelty``, ``p`` (C) and ``set`` (C); see
+    `AlertAnswers`.
     """
-    return np.frombuffer(b"".join(parts), _kept(classes))
+    return np.empty(n, _packed_dtype(n_classes))
 
 
-def _kept(classes: int) -> np.dtype:
+def unpack_answers(parts: Sequence[bytes], n_classes: int | None = None) -> NDArray[np.void]:
+    """Return `packed_answers` (n,) from their bytes, all of as many classes; by default as the first one."""
+    n_classes = packed_class_count(parts[0]) if n_classes is None else n_classes
+    return np.frombuffer(b"".join(parts), _packed_dtype(n_classes))
+
+
+def packed_class_count(data: bytes) -> int:
+    """Return the number of classes of a packed answer, from its length."""
+    fixed = _packed_dtype(0).itemsize
+    return (len(data) - fixed) // (_packed_dtype(1).itemsize - fixed)
+
+
+def _packed_dtype(n_classes: int) -> np.dtype:
     numbers = [("status", "u1"), ("previous", "u1"), ("change", "<f4"), ("novelty", "<f4")]
-    return np.dtype([*numbers, ("p", "<f4", (classes,)), ("set", "?", (classes,))])
-
-
-def classes_of(kept: bytes) -> int:
-    """Return the number of classes of a kept answer, from its length."""
-    return (len(kept) - _kept(0).itemsize) // (_kept(1).itemsize - _kept(0).itemsize)
+    return np.dtype([*numbers, ("p", "<f4", (n_classes,)), ("set", "?", (n_classes,))])
 
 
 def _plain(column: NDArray) -> list[Any]:
@@ -172,95 +211,104 @@ def _plain(column: NDArray) -> list[Any]:
     return [None if x == "" else x for x in column.tolist()]
 
 
+# ---- formats --------------------------------------------------------------------------------------------------------
+
+
+class ColumnType(NamedTuple):
+    """The type of an answer's column: an Avro type, or ``strings`` for a list of them."""
+
+    name: str
+    nullable: bool = True
+
+    @property
+    def avro(self) -> Any:
+        """The type in an Avro schema."""
+        avro: Any = {"type": "array", "items": "string"} if self.name == "strings" else self.name
+        return ["null", avro] if self.nullable else avro
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The type of an Arrow column."""
+        return _ARROW[self.name]
+
+
+_ARROW = {"string": pa.string(), "float": pa.float32(), "double": pa.float64(), "int": pa.int32(), "long": pa.int64()}
+_ARROW["strings"] = pa.list_(pa.string())
+
+
+def column_types(classes: Sequence[str]) -> dict[str, ColumnType]:
+    """Return the columns of the answers, in order."""
+    string, count = ColumnType("string", nullable=False), ColumnType("long", nullable=False)
+    types = {"object_id": string, "status": string, "class": ColumnType("string")}
+    types["previous_class"] = ColumnType("string")
+    types |= {f"p_{c}": ColumnType("float") for c in classes}
+    types |= {"p_max": ColumnType("float"), "set_size": count}
+    types |= {"change": ColumnType("float"), "novelty": ColumnType("float")}
+    types |= {"n_obs": count, "n_missing": count}
+    types |= {name: ColumnType("double") for name in ("time", "ra", "dec")}
+    types |= {"offset": count, "partition": ColumnType("int", nullable=False)}
+    return types | {"prediction_set": ColumnType("strings"), "model": string, "model_hash": string}
+
+
 def avro_schema(classes: Sequence[str]) -> dict[str, Any]:
-    """Return the Avro schema of the answers' records."""
-
-    def optional(kind: str) -> list[str]:
-        return ["null", kind]
-
-    kinds: dict[str, Any] = {"object_id": "string", "status": "string"}
-    kinds |= {"class": optional("string"), "previous_class": optional("string")}
-    kinds |= {_avro_name(f"p_{c}"): optional("float") for c in classes}
-    kinds |= {"p_max": optional("float"), "set_size": "long", "change": optional("float")}
-    kinds |= {"novelty": optional("float"), "n_obs": "long", "n_missing": "long", "time": optional("double")}
-    kinds |= {"ra": optional("double"), "dec": optional("double"), "offset": "long", "partition": "int"}
-    kinds["prediction_set"] = ["null", {"type": "array", "items": "string"}]
-    kinds |= {"model": "string", "model_hash": "string"}
-    records = [{"name": name, "type": kind} for name, kind in kinds.items()]
-    return {"type": "record", "name": "answer", "namespace": "goodricke", "fields": records}
+    """Return the Avro schema of the answers; a name may only have letters, digits and underscores there."""
+    fields = [{"name": _avro_name(name), "type": kind.avro} for name, kind in column_types(classes).items()]
+    return {"type": "record", "name": "answer", "namespace": "goodricke", "fields": fields}
 
 
 def _avro_name(name: str) -> str:
-    """Return a name as Avro allows it."""
     return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
 
 
-# ---- What goes into the engine and what comes out: messages, dead letters, and how many of everything the ------------
+def avro_encoder(classes: Sequence[str]) -> Callable[[AlertAnswers], list[bytes]]:
+    """Return a function that encodes answers in Avro, without a header, by `avro_schema`."""
+    import fastavro
+
+    schema, names = fastavro.parse_schema(avro_schema(classes)), list(map(_avro_name, column_types(classes)))
+
+    def encode(answers: AlertAnswers) -> list[bytes]:
+        values = []
+        for row in answers.rows():
+            buffer = io.BytesIO()
+            fastavro.schemaless_writer(buffer, schema, dict(zip(names, row.values(), strict=True)))
+            values.append(buffer.getvalue())
+        return values
+
+    return encode
 
 
-@dataclass(frozen=True)
-class Message:
-    """A message of one partition of the stream."""
+def check_writable(out: Path) -> None:
+    """Refuse before the work what `write_table` would refuse after it.
 
-    offset: int
-    value: bytes
-    partition: int = 0
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A message that can't be used, and why."""
-
-    message: Message
-    error: str
-
-
-@dataclass
-class Counts:
-    """What became of messages and observations since the engine began."""
-
-    messages: int = 0
-    repeated: int = 0  # messages that were taken before
-    unkeyed: int = 0  # messages without a key, in a topic of several partitions
-    dead: int = 0  # messages that can't be decoded
-    unusable: int = 0  # sound messages that tell nothing of a known band, of a fixed object, or passing the cuts
-    observations: int = 0  # taken
-    other_bands: int = 0  # observations in bands that the model doesn't know
-    faint: int = 0  # fluxes not above their errors, which have no magnitude for a model of magnitudes
-    filled: int = 0  # of them those that no message but a packet's past told of
-    known: int = 0  # observations that the object had
-    refused: int = 0  # older than anything kept
-    rebuilt: int = 0  # objects
-    born: int = 0  # objects seen for the first time
-    strayed: int = 0  # objects seen for the first time that another partition has too: the topic isn't keyed by object
-    damaged: int = 0  # records that had to be thrown away
-
-    def add(self, **more: int) -> None:
-        """Add to some of them."""
-        for name, number in more.items():
-            setattr(self, name, getattr(self, name) + number)
+    Raises
+    ------
+    ValueError
+        If the suffix names no format.
+    OSError
+        If the folder can't be written to.
+    """
+    if out.suffix not in (*JSON_SUFFIXES, *formats.WRITERS):
+        kinds = ", ".join((".json", *formats.WRITERS))
+        raise ValueError(f"{out}: can't write {out.suffix or 'a file without suffix'}; use {kinds}")
+    formats.check(out.with_suffix(".csv") if out.suffix in JSON_SUFFIXES else out)
 
 
-@dataclass(frozen=True)
-class Taken:
-    """What came of a batch."""
+def write_answers(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], out: Path) -> None:
+    """Write rows of answers as `write_table` does."""
+    if out.suffix in JSON_SUFFIXES:
+        _write_json_lines(rows, out)
+    else:
+        schema = pa.schema([(name, kind.arrow) for name, kind in column_types(classes).items()])
+        write_table(pa.Table.from_pylist(list(rows), schema), out)
 
-    answers: Answers
-    dead: list[DeadLetter]
-    offset: int  # of the next message
+
+def write_table(table: pa.Table, out: Path) -> None:
+    """Write a table as JSON lines (``.json``, ``.jsonl``) or in a format of `goodricke.data.formats`."""
+    if out.suffix in JSON_SUFFIXES:
+        _write_json_lines(table.to_pylist(), out)
+    else:
+        formats.write(formats.Rows.from_table(table, {}), out)
 
 
-class Outbox(NamedTuple):
-    """What a store's last transaction says of its batch, whose answers may not have been published."""
-
-    first: int  # offset of its first message
-    objects: list[str]
-
-    def tobytes(self) -> bytes:
-        """Return it as bytes."""
-        return json.dumps(self._asdict()).encode()
-
-    @classmethod
-    def frombytes(cls, data: bytes) -> Outbox:
-        """Return it from its bytes, an empty one from none."""
-        return cls(**json.loads(data)) if data else cls(0, [])
+def _write_json_lines(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
+    atomic_write(out, "".join(json.dumps(row) + "\n" for row in rows))

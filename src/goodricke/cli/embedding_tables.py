@@ -20,11 +20,9 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read
 from goodricke.models.bundle import load_model
 from goodricke.survey.embeddings import open_embedded
-from goodricke.survey.gallery import plot_neighbours, read_some
-from goodricke.survey.purity import neighbour_purity
-from goodricke.survey.rehearse import rehearse
+from goodricke.survey.gallery import plot_neighbours, read_objects
 from goodricke.survey.similar import Neighbours
-from goodricke.survey.suggest import STRATEGIES, STRATEGY, known_labels
+from goodricke.survey.suggest import STRATEGY, read_known_labels
 from goodricke.survey.suggest import suggest as choose_objects
 
 SHOWN = 40  # rows on the terminal
@@ -46,62 +44,56 @@ def run_similar(
     if out is not None:
         formats.check(out)
     neighbours = Neighbours.open(catalog)
-    new = {} if model is None else _not_there(ids, neighbours, sources, options)
-    known = [name for name in ids if name not in new]
-    tables = [neighbours.of(known, k)] if known else []
+    new = {} if model is None else _new_light_curves(ids, neighbours, sources, options)
+    inside = [name for name in ids if name not in new]
+    tables = [neighbours.of(inside, k)] if inside else []
     if new and model is not None:
-        loaded = load_model(model)
-        tables += [neighbours.like(curve, loaded, k) for curve in new.values()]
-    found = pa.concat_tables(tables)
-    _show(found, console)
+        network = load_model(model)
+        tables += [neighbours.like(curve, network, k) for curve in new.values()]
+    table = pa.concat_tables(tables)
+    _print_neighbours(table, console)
     if out is not None:
         about = {"goodricke": __version__, "catalog": str(catalog)}
         about |= {"model": neighbours.index.model, "model_hash": neighbours.index.model_hash}
-        formats.write(formats.Rows.of(found, about), out)
-        console.print(f"{len(found):,} rows written to {out}", markup=False)
+        formats.write(formats.Rows.from_table(table, about), out)
+        console.print(f"{len(table):,} rows written to {out}", markup=False)
     if plot is not None:
-        wanted = {*pc.unique(found["query"]).to_pylist(), *found["object_id"].to_pylist()} - new.keys()
-        plot_neighbours(found, new | read_some(sources, wanted, **options), plot)
+        names = {*pc.unique(table["query"]).to_pylist(), *table["object_id"].to_pylist()} - new.keys()
+        plot_neighbours(table, new | read_objects(sources, names, **options), plot)
         console.print(f"{plot} written", markup=False)
     return ExitCode.DONE
 
 
-def _not_there(
+def _new_light_curves(
     ids: Sequence[str], neighbours: Neighbours, sources: Sequence[str], options: dict[str, Any]
 ) -> dict[str, LightCurves]:
     """Return the light curves of the objects that the catalog doesn't have; without ids, of all in the sources."""
     if ids:
-        wanted = [name for name in ids if name not in neighbours]
-        found = read_some(sources, wanted, **options) if wanted else {}
-        for name in wanted:
-            if name not in found:
+        missing = [name for name in ids if name not in neighbours]
+        curves_by_id = read_objects(sources, missing, **options) if missing else {}
+        for name in missing:
+            if name not in curves_by_id:
                 raise ValueError(f"{name}: neither in the catalog{neighbours.near_miss(name)} nor in {sources[0]}")
-        return found
+        return curves_by_id
     curves = read(list(sources), **options)
     if len(curves) > MOST_NEW:
-        raise ValueError(f"{sources[0]}: {len(curves):,} light curves; name those that are meant, by their ids")
+        raise ValueError(f"{sources[0]}: {len(curves):,} light curves; name some of them by their ids")
     return {name: curves[i] for i, name in enumerate(curves.ids)}
 
 
-def _show(found: pa.Table, console: Console) -> None:
+def _print_neighbours(neighbours: pa.Table, console: Console) -> None:
     table = Table()
-    for name, justify in (("like", "left"), ("", "right"), ("object", "left"), ("distance", "right")):
+    for name, justify in (("object", "left"), ("", "right"), ("neighbour", "left"), ("distance", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     table.add_column("class")
     table.add_column("probability", justify="right")
-    for row in found.slice(0, SHOWN).to_pylist():
+    for row in neighbours.slice(0, SHOWN).to_pylist():
         p = "" if row["p_max"] is None else f"{row['p_max']:.2f}"
         first = row["query"] if row["rank"] == 1 else ""
         table.add_row(first, str(row["rank"]), row["object_id"], f"{row['distance']:.4f}", row["class"] or "", p)
     console.print(table)
-    if len(found) > SHOWN:
-        console.print(f"... and {len(found) - SHOWN:,} more rows (all of them with --out)")
-
-
-def purity(catalog: Path, labels: Path, k: int, label: str | None, object_id: str | None, console: Console) -> int:
-    """Measure how pure neighbourhoods are, and print it."""
-    console.print(neighbour_purity(catalog, known_labels([labels], label, object_id), k).to_table())
-    return ExitCode.DONE
+    if len(neighbours) > SHOWN:
+        console.print(f"... and {len(neighbours) - SHOWN:,} more rows (all of them with --out)")
 
 
 def run_suggest(
@@ -109,65 +101,43 @@ def run_suggest(
     n: int,
     labelled: Sequence[Path],
     strategy: str | None,
-    out: Path | None,
+    out: Path,
     seed: int,
-    told: dict[str, Any],
+    columns: dict[str, Any],
     console: Console,
 ) -> int:
     """Choose objects to label, print the first and write them all."""
-    assert out is not None  # the command has seen to it
     formats.check(out)
-    _refuse_to_lose_labels(out, told)
-    known = known_labels(labelled, told["label"], told["object_id"])
+    _refuse_to_lose_labels(out, columns)
+    labels = read_known_labels(labelled, columns["label"], columns["object_id"])
     with _progress("rows", len(open_embedded(catalog)), console) as tick:
-        found = choose_objects(catalog, n, known, strategy or STRATEGY, seed, tick)
+        suggestions = choose_objects(catalog, n, labels, strategy or STRATEGY, seed, tick)
     table = Table()
     for name in ("", "object", "class", "probability", "why"):
         table.add_column(name, justify="right" if name in ("", "probability") else "left")
-    for row in found.slice(0, SHOWN // 2).to_pylist():
+    for row in suggestions.slice(0, SHOWN // 2).to_pylist():
         table.add_row(str(row["rank"]), row["object_id"], row["class"], f"{row['p_max']:.2f}", row["why"])
     console.print(table)
-    formats.write(formats.Rows.of(found, {"goodricke": __version__, "strategy": strategy or STRATEGY}), out)
-    console.print(f"{len(found):,} objects written to {out}: fill in the column label", markup=False)
+    formats.write(
+        formats.Rows.from_table(suggestions, {"goodricke": __version__, "strategy": strategy or STRATEGY}), out
+    )
+    console.print(f"{len(suggestions):,} objects written to {out}: fill in the column label", markup=False)
     return ExitCode.DONE
 
 
-def _refuse_to_lose_labels(out: Path, told: dict[str, Any]) -> None:
-    """Raise if a file that is to be written has labels filled in."""
+def _refuse_to_lose_labels(out: Path, columns: dict[str, Any]) -> None:
+    """Raise if the file to write has labels filled in."""
     try:
-        filled = len(known_labels([out], **told)) if out.exists() else 0
+        filled = len(read_known_labels([out], **columns)) if out.exists() else 0
     except ValueError:
         filled = 0
     if filled:
-        raise ValueError(f"{out}: has {filled} labels filled in; write to another file, and give this to --labelled")
-
-
-def rehearsal(
-    catalog: Path,
-    labelled: Sequence[Path],
-    n: int,
-    rounds: int,
-    seeds: int,
-    strategies: Sequence[str] | None,
-    out: Path | None,
-    told: dict[str, Any],
-    console: Console,
-) -> int:
-    """Play labelling, print how strategies compare, and write figure and numbers."""
-    known = known_labels(labelled, told["label"], told["object_id"])
-    most = seeds * (len(STRATEGIES) if strategies is None else len(strategies) + 1)
-    with _progress("runs", most, console) as tick:
-        played = rehearse(catalog, known, n, rounds, seeds, strategies, tick)
-    console.print(played.to_table())
-    if out is not None:
-        played.write(out)
-        console.print(f"rehearsal.json and rehearsal.png written to {out}", markup=False)
-    return ExitCode.DONE
+        raise ValueError(f"{out}: has {filled} labels filled in; choose another file, and give it to --labelled")
 
 
 @contextmanager
-def _progress(of: str, total: int, console: Console) -> Iterator[Callable[[int], None]]:
-    columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn(of), TimeElapsedColumn())
+def _progress(unit: str, total: int, console: Console) -> Iterator[Callable[[int], None]]:
+    columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("", total=total)
         yield lambda done: progress.advance(bar, done)

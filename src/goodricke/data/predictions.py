@@ -270,7 +270,7 @@ class Predictions:
         ValueError
             If the suffix is none of these.
         """
-        formats.write(formats.Rows.of(self.table, self.metadata), path)
+        formats.write(formats.Rows.from_table(self.table, self.metadata), path)
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from goodricke.data.files import atomic_path
 from goodricke.data.formats import describe
-from goodricke.data.formats.metadata import plain_type
+from goodricke.data.formats.metadata import portable_type
 from goodricke.service.server import check_libraries
 from goodricke.survey.shards import Catalog
 from goodricke.survey.similar import CACHE, identity
@@ -185,7 +185,7 @@ def _copied_type(kind: pa.DataType) -> pa.DataType | None:
     """Return a column's type in the copy, None if it is left out: embeddings, light curves, bytes."""
     if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
         return kind
-    return None if pa.types.is_nested(kind) else plain_type(kind)
+    return None if pa.types.is_nested(kind) else portable_type(kind)
 
 
 def _kind(kind: pa.DataType) -> Kind:

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from goodricke.data import formats
 from goodricke.data.formats import Rows
-from goodricke.data.formats.parquet import documented
+from goodricke.data.formats.parquet import documented_schema
 from goodricke.survey.crossmatch import join_table
 from goodricke.survey.per_star import How, per_star
 from goodricke.survey.shards import Catalog, catalog_rows
@@ -137,7 +137,7 @@ def _deal(rows: Rows, folder: Path, index: Int, order: Int, pixel: Int) -> None:
     tile = np.full(len(index), -1)
     known, tile[index >= 0] = np.unique(np.stack([order, pixel], 1), axis=0, return_inverse=True)
     fields = [f for f in rows.schema if f.name != INDEX]  # of a HATS catalog that is converted
-    schema = documented(pa.schema([pa.field(INDEX, pa.int64(), nullable=False), *fields]), rows.about)
+    schema = documented_schema(pa.schema([pa.field(INDEX, pa.int64(), nullable=False), *fields]), rows.about)
     heaps = [folder / f".{i}.arrow" for i in range(len(known))]
     folder.mkdir(parents=True)
     with ExitStack() as stack:

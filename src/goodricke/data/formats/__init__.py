@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from goodricke.data.files import atomic_path
 from goodricke.data.formats.fits import write_fits
 from goodricke.data.formats.metadata import Meaning, Rows, describe
 from goodricke.data.formats.parquet import write_parquet
 from goodricke.data.formats.text import write_csv, write_ecsv
 from goodricke.data.formats.votable import write_votable
 
-__all__ = ["WRITERS", "Meaning", "Rows", "check", "describe", "write", "writer_of"]
+__all__ = ["WRITERS", "Meaning", "Rows", "check", "describe", "find_writer", "write"]
 
 Writer = Callable[[Rows, Path], None]
 WRITERS: dict[str, Writer] = {
@@ -25,7 +26,7 @@ WRITERS: dict[str, Writer] = {
 }
 
 
-def writer_of(path: str | Path) -> Writer:
+def find_writer(path: str | Path) -> Writer:
     """Return the function that writes the format named by a file's suffix.
 
     Raises
@@ -40,16 +41,16 @@ def writer_of(path: str | Path) -> Writer:
 
 
 def check(path: str | Path) -> None:
-    """Refuse before the work what `write` would refuse after it; make the file's folder if there is none.
+    """Raise at once what `write` would raise in the end; make the file's folder if there is none.
 
     Raises
     ------
     ValueError
         If the suffix names no format.
     OSError
-        If it is a folder, or one that can't be written to is around it.
+        If it is a folder, or the folder around it can't be written to.
     """
-    writer_of(path)
+    find_writer(path)
     folder = Path(path).parent
     folder.mkdir(parents=True, exist_ok=True)
     if Path(path).is_dir():
@@ -59,18 +60,14 @@ def check(path: str | Path) -> None:
 
 
 def write(rows: Rows, path: str | Path) -> None:
-    """Write to a file whose suffix names the format. It appears whole or not at all, in place of an older one.
+    """Write to a file whose suffix names the format. It appears complete or not at all, in place of an older one.
 
     Raises
     ------
     ValueError
         If the suffix names no format, or the format can't hold what is to be written.
     """
-    path, writer = Path(path), writer_of(path)
+    path, writer = Path(path), find_writer(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
+    with atomic_path(path) as partial:
         writer(rows, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 r"""FITS binary tables, row by row: units, UCDs (TUCDn), descriptions (TCOMMn), TNULL where an integer is unknown.
 
-Text is padded to the longest of its column, and in ASCII, which is all that FITS has: anything else is an escape, such
+Text is padded to the longest of its column, and in ASCII, all that FITS has: any other character is an escape, such
 as ``\u03b4`` for a delta. Unknown numbers are NaN, unknown text is empty. Lists whose lengths differ are left out.
 """
 
@@ -16,7 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from goodricke.data.formats.metadata import Limits, Rows, astropy_table, describe, floats, look_through, spelled
+from goodricke.data.formats.metadata import (
+    Limits,
+    Rows,
+    astropy_table,
+    column_limits,
+    describe,
+    list_floats,
+    spell_unit,
+)
 
 log = logging.getLogger("goodricke")
 
@@ -30,8 +38,8 @@ def write_fits(rows: Rows, path: Path) -> None:
     """Write rows as the first extension of a FITS file."""
     from astropy.io import fits
 
-    plain = _in_ascii(rows.plain())
-    limits = look_through(plain)
+    plain = _ascii_rows(rows.portable())
+    limits = column_limits(plain)
     layout = np.dtype([_layout(f, limits.get(f.name, Limits())) for f in plain.schema])
     with open(path, "wb") as file:
         file.write(fits.PrimaryHDU().header.tostring().encode("ascii"))
@@ -41,11 +49,11 @@ def write_fits(rows: Rows, path: Path) -> None:
         file.write(b"\0" * (-layout.itemsize * plain.count % BLOCK))
 
 
-def _in_ascii(rows: Rows) -> Rows:
+def _ascii_rows(rows: Rows) -> Rows:
     """Return rows with names and text in ASCII, and names that differ by more than upper and lower case."""
     names: list[str] = []
     for name in rows.schema.names:
-        names.append(_other_than(names, to_ascii(name)))
+        names.append(_distinct_name(names, to_ascii(name)))
     fields = [
         f.with_name(name).with_metadata({k: v for k, v in describe(f)._asdict().items() if v})
         for f, name in zip(rows.schema, names, strict=True)
@@ -59,9 +67,9 @@ def _in_ascii(rows: Rows) -> Rows:
     return Rows(schema, rows.count, batches, rows.about)
 
 
-def _other_than(names: Sequence[str], name: str) -> str:
-    taken, wanted, number = {n.lower() for n in names}, name, 1
-    while name.lower() in taken:
+def _distinct_name(names: Sequence[str], name: str) -> str:
+    used, wanted, number = {n.lower() for n in names}, name, 1
+    while name.lower() in used:
         number += 1
         name = f"{wanted}_{number}"
     if name != wanted:
@@ -84,13 +92,13 @@ def _layout(f: pa.Field, limits: Limits) -> tuple[Any, ...]:
     if pa.types.is_boolean(f.type):
         return f.name, "S1"
     kind = np.dtype(f.type.to_pandas_dtype())
-    if kind.kind in "iu" and limits.nulls and limits.low is not None and limits.low == _nothing(kind):
-        kind = np.dtype("i8" if kind.itemsize > 2 else "i4")  # the number that stands for none is in use
+    if kind.kind in "iu" and limits.nulls and limits.low is not None and limits.low == _null_integer(kind):
+        kind = np.dtype("i8" if kind.itemsize > 2 else "i4")  # the number that stands for null is in use
     return f.name, kind.newbyteorder(">")
 
 
-def _nothing(kind: np.dtype) -> int:
-    """Return the integer that stands for none: the least, of bytes, which have no sign, the greatest."""
+def _null_integer(kind: np.dtype) -> int:
+    """Return the integer that stands for null: the smallest, of unsigned bytes the largest."""
     return int(np.iinfo(kind).min) if kind.kind == "i" else int(np.iinfo(kind).max)
 
 
@@ -135,9 +143,9 @@ def _column(f: pa.Field, kind: np.dtype, limits: Limits) -> dict[str, Any]:
     form = "L" if pa.types.is_boolean(f.type) else FORMS[base.kind if base.kind == "S" else base.str[1:]]
     form = f"{shape[0]}{form}" if shape else form.format(base.itemsize)
     meaning = describe(f)
-    null = _nothing(base) if base.kind in "iu" and limits.nulls else None
+    null = _null_integer(base) if base.kind in "iu" and limits.nulls else None
     about = {"TUCD": meaning.ucd, "TCOMM": to_ascii(meaning.description)}
-    return {"TTYPE": f.name, "TFORM": form, "TUNIT": spelled(meaning.unit, "fits"), "TNULL": null, **about}
+    return {"TTYPE": f.name, "TFORM": form, "TUNIT": spell_unit(meaning.unit, "fits"), "TNULL": null, **about}
 
 
 def _records(batch: pa.Table, layout: np.dtype) -> np.ndarray:
@@ -150,15 +158,15 @@ def _records(batch: pa.Table, layout: np.dtype) -> np.ndarray:
 
 def _values(column: pa.Array, kind: np.dtype) -> np.ndarray:
     if pa.types.is_fixed_size_list(column.type):
-        return floats(column, column.type.list_size)
+        return list_floats(column, column.type.list_size)
     if pa.types.is_string(column.type):
         return _text(column, kind.itemsize)
     if pa.types.is_boolean(column.type):
         return np.array([b"\0", b"F", b"T"])[column.cast(pa.int8()).fill_null(-1).to_numpy() + 1]
     if pa.types.is_floating(column.type):
         return column.to_numpy(zero_copy_only=False)
-    nothing = pa.scalar(_nothing(kind), pa.int64()).cast(pa.from_numpy_dtype(kind.newbyteorder("=")))
-    return column.cast(nothing.type).fill_null(nothing).to_numpy(zero_copy_only=False)
+    null = pa.scalar(_null_integer(kind), pa.int64()).cast(pa.from_numpy_dtype(kind.newbyteorder("=")))
+    return column.cast(null.type).fill_null(null).to_numpy(zero_copy_only=False)
 
 
 def _text(column: pa.Array, width: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 Units are written plainly (``1/d``, ``mas/yr``), for `astropy.units` to spell as each format wants. Entropies in nat,
 probabilities and fractions have no unit: they are pure numbers. UCDs are of the controlled vocabulary UCD1+ 1.5.
 
-`Rows`: a table that may be larger than the memory, what is said of it, and columns as every format can hold them.
+`Rows` is a table that may be larger than the memory, with its metadata, and with columns as every format can hold them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NUMBER = "meta.number"
 PROBABILITY = "stat.probability;src.class"  # meta.code.class may stand first only
 OBSERVATIONS = "meta.number;obs"
 
-_COLUMNS = {
+COLUMNS = {
     "object_id": Meaning("Identifier of the object", "", "meta.id;meta.main"),
     "status": Meaning("OK, or why the object could not be classified", "", "meta.code.status"),
     "class": Meaning("Most probable class", "", "meta.code.class"),
@@ -84,7 +84,7 @@ _COLUMNS = {
 }
 
 # Gaia DR3's gaia_source and the TESS Input Catalog, as their tables name and describe them.
-_SURVEYS = {
+SURVEY_COLUMNS = {
     "source_id": Meaning("Gaia source identifier", "", "meta.id"),
     "l": Meaning("Galactic longitude", "deg", "pos.galactic.lon"),
     "b": Meaning("Galactic latitude", "deg", "pos.galactic.lat"),
@@ -109,7 +109,7 @@ _SURVEYS = {
     "logg": Meaning("Surface gravity, lg(g / cm s-2)", "", "phys.gravity"),
 }
 
-_PATTERNS = (
+PATTERNS = (
     (r"p_(.+)", Meaning("Probability of class {}", "", PROBABILITY)),
     (r"std_(.+)", Meaning("Standard deviation of p_{} over Monte-Carlo passes", "", "stat.stdev;src.class")),
     (r"pred_(.+)", Meaning("Estimate of {}, in the unit of the model's training set", "", "stat.value;meta.modelled")),
@@ -122,26 +122,26 @@ def describe(column: str | pa.Field) -> Meaning:
     Parameters
     ----------
     column : str or pyarrow.Field
-        A field whose metadata tells description, unit or ucd has the last word on them.
+        A field whose metadata tells description, unit or ucd overrides the table of known columns.
     """
     if isinstance(column, str):
-        return _by_name(column)
-    told = {k.decode(): v.decode() for k, v in (column.metadata or {}).items()}
-    return _by_name(column.name)._replace(**{k: told[k] for k in Meaning._fields if told.get(k)})
+        return _meaning_of_name(column)
+    stated = {k.decode(): v.decode() for k, v in (column.metadata or {}).items()}
+    return _meaning_of_name(column.name)._replace(**{k: stated[k] for k in Meaning._fields if stated.get(k)})
 
 
-def _by_name(name: str) -> Meaning:
-    known = _COLUMNS.get(name) or _SURVEYS.get(name)
+def _meaning_of_name(name: str) -> Meaning:
+    known = COLUMNS.get(name) or SURVEY_COLUMNS.get(name)
     if known:
         return known
-    for pattern, meaning in _PATTERNS:
+    for pattern, meaning in PATTERNS:
         match = re.fullmatch(pattern, name)
         if match:
             return meaning._replace(description=meaning.description.format(match[1]))
     return Meaning()
 
 
-def spelled(unit: str, standard: str) -> str:
+def spell_unit(unit: str, standard: str) -> str:
     """Return a unit as ``"fits"`` or ``"vounit"`` spells it; as it is if it is no unit to either."""
     from astropy.units import Unit
 
@@ -160,13 +160,13 @@ def astropy_table(schema: pa.Schema, about: Mapping[str, str]) -> Any:
         meaning, kind = describe(f), f.type
         shape = (0, kind.list_size) if pa.types.is_fixed_size_list(kind) else (0,)
         kind = kind.value_type if len(shape) == 2 else kind
-        told = {"unit": meaning.unit or None, "description": meaning.description or None}
+        about_column = {"unit": meaning.unit or None, "description": meaning.description or None}
         data = np.zeros(shape, str if pa.types.is_string(kind) else kind.to_pandas_dtype())
-        table[f.name] = Column(data, **told, meta={"ucd": meaning.ucd} if meaning.ucd else {})
+        table[f.name] = Column(data, **about_column, meta={"ucd": meaning.ucd} if meaning.ucd else {})
     return table
 
 
-# ---- `Rows`: a table that may be larger than the memory, what is said of it, and columns as every format  ------------
+# ---- rows ---------------------------------------------------------------------------------------------------------
 
 
 BATCH = 16_384
@@ -185,7 +185,7 @@ class Rows:
     batches : callable
         Gives the rows from the beginning, as tables of that schema.
     about : dict of str
-        What is said of the whole: model, its hash, version of the package, configuration, ...
+        Metadata of the table: model, its hash, version of the package, configuration, ...
     """
 
     schema: pa.Schema
@@ -194,7 +194,7 @@ class Rows:
     about: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, table: pa.Table, about: Mapping[str, str]) -> Rows:
+    def from_table(cls, table: pa.Table, about: Mapping[str, str]) -> Rows:
         """Return the rows of a table in memory."""
         starts = range(0, table.num_rows, BATCH)
         return cls(table.schema, table.num_rows, lambda: (table.slice(start, BATCH) for start in starts), about)
@@ -203,17 +203,17 @@ class Rows:
         """Return all rows in memory."""
         return pa.concat_tables([self.schema.empty_table(), *self.batches()])
 
-    def plain(self, lists: bool = True) -> Rows:
-        """Return numbers, truth values, text and, if wanted, lists of numbers of one length; the rest is left out.
+    def portable(self, lists: bool = True) -> Rows:
+        """Return the columns of numbers, truth values, text and, if wanted, lists of numbers of one length.
 
         Raises
         ------
         ValueError
             While going through the rows, if a number is too large.
         """
-        kinds = {f.name: plain_type(f.type) for f in self.schema}
-        kept = [f for f in self.schema if (k := kinds[f.name]) and (lists or not pa.types.is_nested(k))]
-        schema = pa.schema([f.with_type(kinds[f.name]) for f in kept])
+        kinds = {f.name: portable_type(f.type) for f in self.schema}
+        fields = [f for f in self.schema if (k := kinds[f.name]) and (lists or not pa.types.is_nested(k))]
+        schema = pa.schema([f.with_type(kinds[f.name]) for f in fields])
 
         def batches() -> Iterator[pa.Table]:
             for batch in self.batches():
@@ -222,17 +222,17 @@ class Rows:
         return Rows(schema, self.count, batches, self.about)
 
 
-def plain_type(kind: pa.DataType) -> pa.DataType | None:
+def portable_type(kind: pa.DataType) -> pa.DataType | None:
     """Return the type that astronomers' formats have for an Arrow type, None if they have none.
 
     They know no unsigned integers of more than 8 bits: the next wider signed one holds those. Lists of names are one
     text, with `BETWEEN` between them.
     """
     if pa.types.is_dictionary(kind):
-        return plain_type(kind.value_type)
+        return portable_type(kind.value_type)
     if pa.types.is_fixed_size_list(kind):
         floating = pa.types.is_floating(kind.value_type)
-        return pa.list_(plain_type(kind.value_type), kind.list_size) if floating else None
+        return pa.list_(portable_type(kind.value_type), kind.list_size) if floating else None
     if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
         return pa.string()
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
@@ -247,22 +247,22 @@ def plain_type(kind: pa.DataType) -> pa.DataType | None:
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.Field) -> pa.Array:
-    whole = column.combine_chunks()
-    if whole.type.equals(wanted.type):
-        return whole
+    array = column.combine_chunks()
+    if array.type.equals(wanted.type):
+        return array
     try:
-        if pa.types.is_fixed_size_list(whole.type):
-            return lists(floats(whole, whole.type.list_size).astype(np.float32), whole.is_null())
-        if pa.types.is_list(whole.type):
-            return pc.binary_join(whole, BETWEEN)
-        return (whole.dictionary_decode() if pa.types.is_dictionary(whole.type) else whole).cast(wanted.type)
+        if pa.types.is_fixed_size_list(array.type):
+            return fixed_lists(list_floats(array, array.type.list_size).astype(np.float32), array.is_null())
+        if pa.types.is_list(array.type):
+            return pc.binary_join(array, BETWEEN)
+        return (array.dictionary_decode() if pa.types.is_dictionary(array.type) else array).cast(wanted.type)
     except pa.ArrowInvalid as error:
         raise ValueError(
             f"column {wanted.name} can't be written ({error}): use .parquet or .csv, or leave it out"
         ) from error
 
 
-def floats(column: pa.Array, width: int) -> np.ndarray:
+def list_floats(column: pa.Array, width: int) -> np.ndarray:
     """Return lists of one length as an array (n, width), NaN where there is none."""
     data = np.full((len(column), width), np.nan, np.float64 if column.type.value_type.bit_width == 64 else np.float32)
     valid = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
@@ -270,14 +270,14 @@ def floats(column: pa.Array, width: int) -> np.ndarray:
     return data
 
 
-def lists(data: np.ndarray, null: pa.Array | None = None) -> pa.FixedSizeListArray:
+def fixed_lists(data: np.ndarray, null: pa.Array | None = None) -> pa.FixedSizeListArray:
     """Return the rows of an array (n, width) as Arrow lists."""
     flat = pa.array(np.ascontiguousarray(data).ravel())
     return pa.FixedSizeListArray.from_arrays(flat, data.shape[1], mask=null)
 
 
 class Limits(NamedTuple):
-    """What must be known of a column before its first row is written."""
+    """Properties of a column that a format states before its first row."""
 
     width: int = 0  # of text: the longest, in bytes
     ascii: bool = True  # whether text is
@@ -285,17 +285,17 @@ class Limits(NamedTuple):
     low: int | None = None  # of integers: the least
 
 
-def look_through(rows: Rows) -> dict[str, Limits]:
-    """Go through the rows once and return the limits of the columns with text and integers."""
-    found: dict[str, Limits] = {}
+def column_limits(rows: Rows) -> dict[str, Limits]:
+    """Return the limits of the columns with text and integers, in one pass over the rows."""
+    limits: dict[str, Limits] = {}
     for batch in rows.batches():
         for f in rows.schema:
             if pa.types.is_string(f.type) or pa.types.is_integer(f.type):
-                found[f.name] = _wider(found.get(f.name, Limits()), batch[f.name])
-    return found
+                limits[f.name] = _widened(limits.get(f.name, Limits()), batch[f.name])
+    return limits
 
 
-def _wider(known: Limits, column: pa.ChunkedArray) -> Limits:
+def _widened(known: Limits, column: pa.ChunkedArray) -> Limits:
     nulls = known.nulls or column.null_count > 0
     if pa.types.is_integer(column.type):
         low = pc.min(column).as_py()

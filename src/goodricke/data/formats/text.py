@@ -1,6 +1,6 @@
-"""CSV, which holds nothing but values, and ECSV, the same under a head with units, UCDs and descriptions.
+"""CSV, values alone, and ECSV, the same with units, UCDs and descriptions above the first row.
 
-Both leave columns of lists (embeddings) out: numbers in a text in a cell are of no use. What is unknown is empty.
+Columns of lists (embeddings) are left out: a list as text in a cell is of no use. Unknown values are empty.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from goodricke.data.formats.metadata import Rows, astropy_table
 
 def write_csv(rows: Rows, path: Path) -> None:
     """Write rows as CSV with a line of names."""
-    plain = rows.plain(lists=False)
+    plain = rows.portable(lists=False)
     with open(path, "wb") as file:
-        _body(plain, file, True, lambda column: column)
+        _write_body(plain, file, True, lambda column: column)
 
 
 def write_ecsv(rows: Rows, path: Path) -> None:
     """Write rows as ECSV, separated by commas."""
-    plain = rows.plain(lists=False)
+    plain = rows.portable(lists=False)
     with open(path, "wb") as file:
         file.write(_head(plain))
-        _body(plain, file, False, _as_python)
+        _write_body(plain, file, False, _spell_booleans)
 
 
-def _body(rows: Rows, file: BinaryIO, names: bool, form: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> None:
-    empty = pa.table({n: form(c) for n, c in zip(rows.schema.names, rows.schema.empty_table().columns, strict=True)})
+def _write_body(rows: Rows, file: BinaryIO, names: bool, convert: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> None:
+    empty = pa.table({n: convert(c) for n, c in zip(rows.schema.names, rows.schema.empty_table().columns, strict=True)})
     options = pa.csv.WriteOptions(include_header=names)
     with pa.csv.CSVWriter(file, empty.schema, write_options=options) as writer:
         for batch in rows.batches():
-            writer.write_table(pa.table([form(column) for column in batch.columns], schema=empty.schema))
+            writer.write_table(pa.table([convert(column) for column in batch.columns], schema=empty.schema))
 
 
-def _as_python(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _spell_booleans(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return truth values as ECSV spells them."""
     return pc.if_else(column, "True", "False") if pa.types.is_boolean(column.type) else column
 
 
 def _head(rows: Rows) -> bytes:
-    """Return what stands above the first row, as astropy writes it."""
+    """Return the text above the first row, as astropy writes it."""
     text = io.StringIO()
     astropy_table(rows.schema, rows.about).write(text, format="ascii.ecsv", delimiter=",")
     return text.getvalue().encode()
