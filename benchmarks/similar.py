@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from benchmarks.astrafier import Figures
 from benchmarks.timing import clock_of, copy_rate, measure, peak_memory
-from goodricke.data.predictions import Predictions
+from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.survey.shards import Catalog, Entry, Folder, write_shard
 from goodricke.survey.similar import Index, open_index
 from goodricke.survey.suggest import suggest
+from goodricke.uncertainty.entropy import entropy
 
 SHARD = 100_000
 SIZES = {"as asas-v and crts-v": 32, "as ztf-bts": 66, "as plasticc": 144}
@@ -26,8 +27,7 @@ def run(tiny: bool = False) -> Figures:
     """Measure a query of ten neighbours among a million rows, from the warm index, and 50 suggestions.
 
     Embeddings are made up: 300 groups, coordinates whose variance falls as 1/rank, as that of the shipped models' does
-    or more slowly. "no groups" are normal numbers of equal variance, the worst case: nothing can be left out. The limit
-    is the time to read all the embeddings once at the rate of copying memory.
+    or more slowly. The limit is the time to read all the embeddings once at the rate of copying memory.
     """
     n = 3000 if tiny else 1_000_000
     figures = Figures()
@@ -61,12 +61,9 @@ def catalog_of(path: Path, n: int, d: int, grouped: bool = True) -> Path:
         x = 0.5 * x + centre[rng.integers(0, 300, size)] if grouped else x
         p = rng.dirichlet(np.ones(5), size)
         ids = pa.array([f"object {i}" for i in range(first, first + size)])
-        table = Predictions.build(
-            *(ids, np.full(size, "OK"), tuple("ABCDE"), p, np.full(size, 99)),
-            embedding=(x * scale) @ turn,
-            model="made up",
-            model_hash="0",
-        ).table
+        output = Output(p, entropy(p), embedding=(x * scale) @ turn)
+        model = ModelId("made up", "0", tuple("ABCDE"))
+        table = Predictions.build(output, model, ids, np.full(size, "OK"), np.full(size, 99)).table
         name = f"shard-{first:09d}.parquet"
         written, sha = write_shard(path / name, table, SHARD)
         folder.log(Entry(str(first), name, size, written, sha))

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke.survey.suggest import SCORES, Best, choose, margin
+from goodricke.survey.suggest import SCORES, Best, Head, choose, margin
 
 
 def test_margin_is_one_less_the_lead() -> None:
@@ -59,7 +59,7 @@ def test_the_best_of_pieces_are_the_best_of_the_whole(seed: int, count: int, cut
     best = Best(count)
     for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), 60], strict=True):
         best.add(score[a:b], ids.slice(a, b - a), embedding[a:b], embedding[a:b])
-    found = best.found()
+    found = best.rows()
     assert found is not None
     expected = np.argsort(-np.nan_to_num(score, nan=-1))[:count]
     assert found[1]["object_id"].to_pylist() == [str(i) for i in expected]
@@ -71,7 +71,17 @@ def test_an_object_comes_once_with_its_best_light_curve() -> None:
     best = Best(10)
     x = np.zeros((4, 1), np.float32)
     best.add(np.array([1.0, 4, 3, 2]), pa.table({"object_id": ["a", "b", "a", "c"]}), x, x)
-    score, table, *_ = best.found()
+    score, table, *_ = best.rows()
     assert table["object_id"].to_pylist() == ["b", "a", "c"]
     assert score.tolist() == [4, 3, 2]
-    assert Best(3).found() is None
+    assert Best(3).rows() is None
+
+
+def test_a_head_separates_what_is_separate() -> None:
+    z = np.repeat(np.eye(4), 5, axis=0) * 3
+    label = np.repeat(list("abcd"), 5)
+    head = Head(z, label)
+    p = head.probabilities(z)
+    assert (np.array(head.classes)[p.argmax(1)] == label).all()
+    np.testing.assert_allclose(p.sum(1), 1)
+    assert Head(z[:5], label[:5]).probabilities(z).tolist() == [[1]] * 20

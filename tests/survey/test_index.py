@@ -1,4 +1,4 @@
-"""The index: what it finds is what looking at all finds; it follows the catalog; nothing half-written is used."""
+"""The index has the neighbours of the formula, follows the catalog, and is never read half-written."""
 
 import os
 from pathlib import Path
@@ -10,14 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke.survey import embeddings
-from goodricke.survey import similar as module
 from goodricke.survey.embeddings import Space
 from goodricke.survey.shards import Catalog, Entry, Folder, write_shard
-from goodricke.survey.similar import beside, cached, identity, open_index
+from goodricke.survey.similar import cached_index_path, identity, index_path, open_index
 from tests.survey.making_groups import embedding_of, groups, written
 
 
-def plainly(x: np.ndarray, query: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+def neighbours_by_formula(x: np.ndarray, query: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the nearest rows and their distances by the formula, in double precision."""
     z = (x - x.mean(0)) / x.std(0)
     z /= np.linalg.norm(z, axis=1, keepdims=True)
@@ -28,9 +27,8 @@ def plainly(x: np.ndarray, query: int, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("block", [7, 65_536])
 @pytest.mark.parametrize(("n", "d", "k"), [(90, 6, 5), (300, 24, 40), (12, 3, 50)])
-def test_it_finds_what_looking_at_all_finds(tmp_path: Path, monkeypatch, block: int, n: int, d: int, k: int) -> None:
+def test_it_has_the_neighbours_of_the_formula(tmp_path: Path, monkeypatch, block: int, n: int, d: int, k: int) -> None:
     monkeypatch.setattr(embeddings.blocks, "__defaults__", ((), block))
-    monkeypatch.setattr(module, "LOOKED_AT", 3)
     path = written(tmp_path / "p.parquet", n=n, d=d)
     ids, x = embedding_of(path)
     index = open_index(Catalog.open(path))
@@ -38,7 +36,7 @@ def test_it_finds_what_looking_at_all_finds(tmp_path: Path, monkeypatch, block: 
     queries = np.arange(0, len(ids), 5)
     rows, distance = index.nearest(index.vectors(queries), k)
     for q, found, d_found in zip(queries, rows, distance, strict=True):
-        expected, d_expected = plainly(x, q, k)
+        expected, d_expected = neighbours_by_formula(x, q, k)
         np.testing.assert_allclose(d_found, d_expected, atol=1e-5)
         assert set(found[:3]) == set(expected[:3])
         assert found[0] == q
@@ -47,7 +45,7 @@ def test_it_finds_what_looking_at_all_finds(tmp_path: Path, monkeypatch, block: 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), d=st.integers(2, 20), k=st.integers(1, 30))
-def test_skipping_tails_loses_nothing(tmp_path_factory, seed: int, d: int, k: int) -> None:
+def test_near_copies_and_skewed_axes_lose_no_neighbour(tmp_path_factory, seed: int, d: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(60, d)) * rng.uniform(0.01, 3, d) @ rng.normal(size=(d, d))
     x[30:] = x[rng.integers(0, 30, 30)] + 1e-3 * rng.normal(size=(30, d))
@@ -61,20 +59,20 @@ def test_skipping_tails_loses_nothing(tmp_path_factory, seed: int, d: int, k: in
     assert len(set(rows[0])) == k
 
 
-def test_together_is_alone(tmp_path: Path) -> None:
+def test_queries_together_have_the_answers_of_each(tmp_path: Path) -> None:
     index = open_index(Catalog.open(written(tmp_path / "p.parquet", n=100)))
     vectors = index.vectors(np.arange(40))
     rows, distance = index.nearest(vectors, 4)
     for i in range(40):
-        alone = index.nearest(vectors[i : i + 1], 4)
-        np.testing.assert_array_equal(alone[0][0], rows[i])
-        np.testing.assert_array_equal(alone[1][0], distance[i])
+        single = index.nearest(vectors[i : i + 1], 4)
+        np.testing.assert_array_equal(single[0][0], rows[i])
+        np.testing.assert_array_equal(single[1][0], distance[i])
 
 
-def test_it_is_kept_and_made_anew_when_the_file_changes(tmp_path: Path) -> None:
+def test_it_stays_until_the_file_changes(tmp_path: Path) -> None:
     path = written(tmp_path / "p.parquet", n=30)
     first = open_index(Catalog.open(path))
-    assert first.path == beside(path) == tmp_path / "_p.parquet.similar.arrow"
+    assert first.path == index_path(path) == tmp_path / "_p.parquet.similar.arrow"
     made = first.path.stat().st_mtime_ns
     assert open_index(Catalog.open(path)).path.stat().st_mtime_ns == made
     written(path, n=36, failed=0)
@@ -98,7 +96,7 @@ def test_it_follows_a_catalog_that_grows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"ARROW1", None])
-def test_a_damaged_index_is_made_anew(tmp_path: Path, damage: bytes | None) -> None:
+def test_a_damaged_index_is_made_again(tmp_path: Path, damage: bytes | None) -> None:
     path = written(tmp_path / "p.parquet", n=30)
     index = open_index(Catalog.open(path)).path
     whole = index.read_bytes()
@@ -110,9 +108,9 @@ def test_a_damaged_index_is_made_anew(tmp_path: Path, damage: bytes | None) -> N
 def test_where_nothing_can_be_written_it_goes_into_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = written(tmp_path / "p.parquet", n=30)
-    beside(path).mkdir()  # nothing can be written under that name
+    index_path(path).mkdir()  # nothing can be written under that name
     index = open_index(Catalog.open(path))
-    assert index.path == cached(path)
+    assert index.path == cached_index_path(path)
     assert index.path.is_relative_to(tmp_path / "cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(path))
     with pytest.raises(ValueError, match="set XDG_CACHE_HOME"):

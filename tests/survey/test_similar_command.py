@@ -11,7 +11,7 @@ from goodricke.cli import app
 from goodricke.data.examples import example_files
 from goodricke.inference import classify
 from tests.checking import ink
-from tests.survey.making_groups import groups, written
+from tests.survey.making_groups import written
 
 
 def run(*words: object) -> tuple[int, str]:
@@ -55,13 +55,6 @@ def test_similar_takes_a_new_light_curve(catalog: Path, tmp_path: Path, stars, f
     assert code == 2
 
 
-def test_similar_measures_purity(tmp_path: Path) -> None:
-    path = written(tmp_path / "p.parquet")
-    code, text = run("similar", "--catalog", path, "--labels", path, "--label", "label", "-k", 5)
-    assert code == 0, text
-    assert "(used)" in text
-
-
 @pytest.mark.parametrize("words", [[], ["S1", "--plot", "x.png"], ["--model", "asas-v"]])
 def test_similar_says_what_is_missing(tmp_path: Path, words: list[str]) -> None:
     assert run("similar", *words, "--catalog", written(tmp_path / "p.parquet"))[0] == 2
@@ -83,13 +76,3 @@ def test_suggest_goes_round_and_loses_no_label(tmp_path: Path) -> None:
     assert code == 0, text
     assert not set(pd.read_csv(tmp_path / "b.csv")["object_id"]) & set(table["object_id"])
     assert run("suggest", path, "-n", 8)[0] == 2
-    assert run("suggest", path, "--rehearse")[0] == 2
-
-
-def test_suggest_rehearses(tmp_path: Path) -> None:
-    groups(n=120).write(tmp_path / "p.parquet")
-    told = ["--labelled", tmp_path / "p.parquet", "--label", "label", "--rehearse", "--strategy", "margin"]
-    code, text = run("suggest", tmp_path / "p.parquet", *told, "-n", 10, "--rounds", 2, "--seeds", 2, "--out", tmp_path)
-    assert code == 0, text
-    assert "margin" in text
-    assert (tmp_path / "rehearsal.json").exists()

@@ -18,7 +18,7 @@ LONGEST_FOLDED = 20.0  # days; slower variables are recognised unfolded
 ACROSS = 4
 
 
-def read_some(sources: Sequence[str], wanted: Iterable[str], **options: Any) -> dict[str, LightCurves]:
+def read_objects(sources: Sequence[str], wanted: Iterable[str], **options: Any) -> dict[str, LightCurves]:
     """Return the first light curve of each of some objects, as far as the sources have them; stop when all are there.
 
     Parameters

@@ -118,7 +118,7 @@ def examine(
         label_table = read_labels(labels, label, object_id)
         match = match_classes(labels_of_objects(table["object_id"], label_table), opened.classes, rename)
         known = match.class_index
-        _check_labels(match, str(labels), label_table["object_id"], table["object_id"], opened.classes)
+        _check_labels(match, str(labels), label_table["object_id"].tolist(), table["object_id"], opened.classes)
         counts = {"used": int((known >= 0).sum()), "no_class_of_the_model": match.unmatched}
         found["labels"] = {"file": str(labels), **counts}
     sample = Sample(table, opened.classes, known, told, bare.pair)
@@ -278,6 +278,6 @@ def _check_labels(
     if len(ids) and not (match.class_index >= 0).any():
         why = f"the labels are {', '.join(match.unmatched)}, the classes {', '.join(classes)}; see --rename"
         if not match.unmatched:
-            examples = list(label_ids[:3]), ids[:3].to_pylist()
+            examples = label_ids[:3], ids[:3].to_pylist()
             why = f"its ids look like {examples[0]}, the catalog's like {examples[1]}; see --object-id"
         raise ValueError(f"{path}: no star of the catalog gets a class by these labels: {why}")

@@ -1,10 +1,15 @@
-"""``goodricke suggest --rehearse``: how much faster one learns from suggestions than from objects drawn at random.
+"""How much faster one learns from the objects of ``goodricke suggest`` than from objects drawn at random.
 
-With labels for all objects, labelling is played: a third of the objects is held out; of the others a first batch, drawn
-at random, is labelled; then in each round a logistic regression is fitted to the embeddings of the labelled objects and
-a strategy chooses the next batch by its probabilities, as ``goodricke suggest --labelled`` does. All strategies start
-from the same first batch, with each of several seeds; what is told is the mean difference from random choice and its
-95 % interval (Student's t) over the seeds. It tells how far the draws matter, not how far the held-out objects do.
+::
+
+    python -m benchmarks.labelling P --labelled P --label label -n 25 --rounds 11 --out DIR
+
+P is the ``.parquet`` of predictions of labelled objects that the model was not trained on. Labelling is simulated: a
+third of the objects is held out; of the others a first batch, drawn at random, is labelled; then in each round a
+logistic regression is fitted to the embeddings of the labelled objects, and a strategy chooses the next batch by its
+probabilities, as ``goodricke suggest --labelled`` does. All strategies start from the same first batch, with each of
+several seeds. The result is the mean difference from random choice and its 95 % interval (Student's t) over the seeds:
+it shows how much the draws matter, not how much the held-out objects do.
 """
 
 from __future__ import annotations
@@ -13,21 +18,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import typer
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
 from goodricke.data.files import atomic_write
 from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.scores import confusion_figures
 from goodricke.survey.embeddings import Space, blocks, open_embedded
-from goodricke.survey.suggest import SCORES, STRATEGIES, Head, choose
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from goodricke.survey.suggest import SCORES, STRATEGIES, Head, choose, read_known_labels
 
 FEWEST = 10  # objects of a class, below which it is left out
 HELD_OUT = 1 / 3
@@ -47,8 +52,8 @@ class Labelled(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Rehearsal:
-    """What came of it.
+class LearningCurves:
+    """Scores of each strategy by the number of labels.
 
     Parameters
     ----------
@@ -58,8 +63,8 @@ class Rehearsal:
         How many objects have been labelled.
     scores : dict of (S, seeds, rounds)
         Accuracy and macro F1 on the held-out objects.
-    whole : dict of float
-        The same with all labels that there are.
+    all_labels : dict of float
+        The same with the labels of the whole pool.
     pool, held_out, classes : int
         Objects to choose from, held-out objects, classes.
     """
@@ -67,7 +72,7 @@ class Rehearsal:
     strategies: tuple[str, ...]
     labels: Int
     scores: dict[str, Float]
-    whole: dict[str, float]
+    all_labels: dict[str, float]
     pool: int
     held_out: int
     classes: int
@@ -90,15 +95,13 @@ class Rehearsal:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain lists and numbers for JSON."""
-        told = {k: getattr(self, k) for k in ("pool", "held_out", "classes", "whole")}
+        numbers = {k: getattr(self, k) for k in ("pool", "held_out", "classes", "all_labels")}
         curves = {n: {f: self.scores[f][i].tolist() for f in FIGURES} for i, n in enumerate(self.strategies)}
         gains = {n: {f: self.gain(f, n).to_dict() for f in FIGURES} for n in self.strategies if n != RANDOM}
-        return {**told, "labels": self.labels.tolist(), "scores": curves, "gain over random": gains}
+        return {**numbers, "labels": self.labels.tolist(), "scores": curves, "gain over random": gains}
 
     def to_table(self) -> Table:
         """Return a table for the terminal."""
-        from rich.table import Table
-
         title = f"{self.pool:,} objects to choose from, {self.held_out:,} held out, {self.classes} classes; "
         title += f"{self.labels[0]} to {self.labels[-1]} labels, {self.scores['accuracy'].shape[1]} seeds"
         table = Table(title=title, title_justify="left")
@@ -110,14 +113,14 @@ class Rehearsal:
             gains = ["", ""] if name == RANDOM else [self.gain(f, name).text("+.3f") for f in FIGURES]
             saved = self.labels_saved("macro_f1", name)
             table.add_row(name, *ends, *gains, f"{saved:.0f}" if np.isfinite(saved) else "more")
-        table.add_row("(all labels)", *(f"{self.whole[f]:.3f}" for f in FIGURES), "", "", f"{self.pool}")
+        table.add_row("(all labels)", *(f"{self.all_labels[f]:.3f}" for f in FIGURES), "", "", f"{self.pool}")
         return table
 
     def write(self, folder: Path) -> None:
-        """Write ``rehearsal.json`` and ``rehearsal.png`` into a folder."""
+        """Write ``labelling.json`` and ``labelling.png`` into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / "rehearsal.json", json.dumps(self.to_dict(), indent=1) + "\n")
-        self.plot(folder / "rehearsal.png")
+        atomic_write(folder / "labelling.json", json.dumps(self.to_dict(), indent=1) + "\n")
+        self.plot(folder / "labelling.png")
 
     def plot(self, path: Path) -> None:
         """Draw the learning curves: mean over the seeds, and the spread of random choice."""
@@ -133,15 +136,15 @@ class Rehearsal:
                         axes.fill_between(self.labels, curves.min(0), curves.max(0), color=PALE, alpha=0.5, lw=0)
                     axes.plot(self.labels, curves.mean(0), color=colour, lw=1.3)
                     ends.append((float(curves.mean(0)[-1]), strategy, colour))
-                axes.axhline(self.whole[name], color=GREY, lw=0.6, ls=":")
-                ends.append((self.whole[name], "all labels", GREY))
+                axes.axhline(self.all_labels[name], color=GREY, lw=0.6, ls=":")
+                ends.append((self.all_labels[name], "all labels", GREY))
                 axes.set(xlabel="labelled objects", xlim=(self.labels[0], self.labels[-1]))
                 axes.set(ylabel=f"{name.replace('_f1', ' F1')} on held-out objects")
                 figure.draw_without_rendering()
                 label_ends(axes, ends)
 
 
-def rehearse(
+def simulate_labelling(
     catalog: str | Path,
     known: Mapping[str, str],
     n: int = 50,
@@ -149,8 +152,8 @@ def rehearse(
     seeds: int = 10,
     strategies: Sequence[str] | None = None,
     tick: Callable[[int], None] = lambda done: None,
-) -> Rehearsal:
-    """Play labelling; see the module.
+) -> LearningCurves:
+    """Simulate labelling; see the module.
 
     Parameters
     ----------
@@ -174,10 +177,10 @@ def rehearse(
         If there are too few labels.
     """
     data = read_embedded(catalog, known)
-    possible = [name for name, way in STRATEGIES.items() if _possible(way.score, data)]
+    possible = [name for name, way in STRATEGIES.items() if _is_possible(way.score, data)]
     names = [*(s for s in strategies or possible if s != RANDOM), RANDOM]
     if unknown := set(names) - set(possible):
-        raise ValueError(f"{catalog}: can't rehearse {', '.join(sorted(unknown))}; there are {', '.join(possible)}")
+        raise ValueError(f"{catalog}: can't simulate {', '.join(sorted(unknown))}; there are {', '.join(possible)}")
     held, pool = held_out(data.label)
     if len(pool) < 2 * n or len(np.unique(data.label)) < 2:
         raise ValueError(
@@ -186,16 +189,16 @@ def rehearse(
         )
     rounds = min(rounds, (len(pool) - 1) // n - 1)
     space = Space.fit([data.embedding])
-    play = _Play(space.standard(data.embedding), space.unit(data.embedding), data, pool, held)
+    simulation = _Simulation(space.standard(data.embedding), space.unit(data.embedding), data, pool, held)
     runs = np.empty((2, len(names), seeds, rounds + 1))
     for seed in range(seeds):
         for i, name in enumerate(names):
-            runs[:, i, seed] = play.run(name, n, rounds, seed).T
+            runs[:, i, seed] = simulation.run(name, n, rounds, seed).T
             tick(1)
-    whole = dict(zip(FIGURES, play.scores(pool), strict=True))
+    all_labels = dict(zip(FIGURES, simulation.scores(pool), strict=True))
     scores = dict(zip(FIGURES, runs, strict=True))
     classes = len(np.unique(data.label))
-    return Rehearsal(tuple(names), n * np.arange(1, rounds + 2), scores, whole, len(pool), len(held), classes)
+    return LearningCurves(tuple(names), n * np.arange(1, rounds + 2), scores, all_labels, len(pool), len(held), classes)
 
 
 def read_embedded(catalog: str | Path, known: Mapping[str, str]) -> Labelled:
@@ -229,12 +232,12 @@ def held_out(label: NDArray[np.str_], seed: int = 0) -> tuple[Int, Int]:
     return chosen, np.setdiff1d(np.arange(len(label)), chosen)
 
 
-def _possible(score: str, data: Labelled) -> bool:
+def _is_possible(score: str, data: Labelled) -> bool:
     needed = score in ("mutual_information", "novelty")
     return not needed or (score in data.columns and bool(np.isfinite(data.columns[score]).all()))
 
 
-class _Play(NamedTuple):
+class _Simulation(NamedTuple):
     """Embeddings standardised (n, d) and as unit vectors, and the rows of the pool and of the held-out objects."""
 
     z: NDArray[np.float32]
@@ -282,3 +285,23 @@ def _interval(differences: Float) -> Estimate:
         return Estimate(mean, np.nan, np.nan)
     half = float(t.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n))
     return Estimate(mean, mean - half, mean + half)
+
+
+def main(
+    predictions: Path,
+    labelled: Annotated[list[Path], typer.Option()],
+    label: str | None = None,
+    n: Annotated[int, typer.Option("-n")] = 50,
+    rounds: int = 9,
+    seeds: int = 10,
+    out: Path | None = None,
+) -> None:
+    """Print how strategies compare; write labelling.json and labelling.png to --out."""
+    curves = simulate_labelling(predictions, read_known_labels(labelled, label), n, rounds, seeds)
+    Console().print(curves.to_table())
+    if out is not None:
+        curves.write(out)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,7 +1,11 @@
-"""How far neighbours in embedding space are of one class: the share of an object's k nearest that are of its own.
+"""How many of an object's k nearest neighbours in the space of embeddings are of its own class.
 
-Each object is left out of its own neighbours. Beside it stand what k objects drawn at random would give (chance) and
-the other measures of distance that one might take.
+::
+
+    python -m benchmarks.neighbours P --labels P --label label
+
+P is the ``.parquet`` of predictions of labelled objects that the model was not trained on. Each object is left out of
+its own neighbours. For comparison the table has the share of k objects drawn at random (chance) and of other distances.
 """
 
 from __future__ import annotations
@@ -9,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
+from benchmarks.labelling import read_embedded
 from goodricke.evaluation.intervals import Estimate, bootstrap_sums, percentile_interval
 from goodricke.survey.embeddings import Space
-from goodricke.survey.rehearse import read_embedded
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from goodricke.survey.suggest import read_known_labels
 
 MOST = 20_000  # objects compared, drawn at random from more
 AT_ONCE = 500
@@ -76,8 +81,6 @@ class Purity:
 
     def to_table(self) -> Table:
         """Return a table for the terminal."""
-        from rich.table import Table
-
         title = f"{self.objects:,} objects of {self.classes} classes: how many of the {self.k} nearest are of the same"
         table = Table(title=title, title_justify="left")
         for name in ("distance", "share", "mean over classes"):
@@ -150,3 +153,14 @@ def _estimates(own: Float, code: NDArray[np.int64], classes: int) -> tuple[Estim
     value, samples = means(sums.sum(0, keepdims=True))[:, 0], means(bootstrap_sums(sums, RESAMPLES, 0))
     low, high = percentile_interval(samples.T)
     return Estimate(*map(float, (value[0], low[0], high[0]))), Estimate(*map(float, (value[1], low[1], high[1])))
+
+
+def main(
+    predictions: Path, labels: Annotated[list[Path], typer.Option()], label: str | None = None, k: int = 10
+) -> None:
+    """Print the share of neighbours of the same class, for each distance."""
+    Console().print(neighbour_purity(predictions, read_known_labels(labels, label), k).to_table())
+
+
+if __name__ == "__main__":
+    typer.run(main)
