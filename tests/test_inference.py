@@ -106,7 +106,7 @@ def test_rounded_lengths_and_batches_made_in_a_thread_change_nothing(kind, passe
     """What a GPU has, which does both."""
     expected = classify(STARS, MODELS[kind], passes)
     made = []
-    monkeypatch.setattr(inference, "prefetch", lambda *a: gpu.in_thread(*a[:2]))
+    monkeypatch.setattr(inference, "prefetch", lambda *a: gpu.prefetch_in_thread(*a[:2]))
     monkeypatch.setattr(inference.gpu, "frame_multiple", lambda device: made.append(device) or 64)
     for points in (1, 500, 10**9):
         monkeypatch.setattr(inference, "POINTS", points)

@@ -17,7 +17,7 @@ from goodricke.evaluation.held_out import run_recipe
 from goodricke.models.bundle import load_model
 from goodricke.preprocess import prepare
 from goodricke.training.experiment import split_objects
-from goodricke.training.labels import merged, read_labelled
+from goodricke.training.labels import merge_labels, read_labelled
 from goodricke.training.recipe import DataConfig, example, read_recipe
 
 runner = CliRunner()
@@ -193,7 +193,7 @@ def test_recipe_errors_name_the_key(tmp_path: Path) -> None:
 def test_merge_drop_and_rare_classes() -> None:
     config = DataConfig(light_curves="x", labels="y", merge={"E": ["EA", "EB"]}, drop=["J"], fewest=3)
     label = pd.Series(["EA", "EB", "EA", "J", "R", "S", "S", "S", None])
-    assert merged(label, config).fillna("-").tolist() == ["E", "E", "E", "-", "-", "S", "S", "S", "-"]
+    assert merge_labels(label, config).fillna("-").tolist() == ["E", "E", "E", "-", "-", "S", "S", "S", "-"]
 
 
 def test_labels_that_fit_no_light_curve(home: Path) -> None:
