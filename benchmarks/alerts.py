@@ -1,4 +1,4 @@
-"""Speed of live alerts: decoding packets, the engine with its states, and all of it through a broker."""
+"""Speed of live alerts: decoding packets, the engine with its states, and a worker on a broker."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks.astrafier import Figures
+from benchmarks.rubin_packets import rubin_packets
 from benchmarks.timing import measure
-from goodricke.alerts.config import InputConfig, OutputConfig, WorkerConfig
-from goodricke.alerts.engine import Engine, Message
-from goodricke.alerts.generate import packets
+from goodricke.alerts.answers import Message
+from goodricke.alerts.engine import Engine, create_engine
+from goodricke.alerts.local_broker import local_broker
 from goodricke.alerts.monitoring import Metrics
+from goodricke.alerts.replay import slim_packets
 from goodricke.alerts.store import LmdbStore, MemoryStore, Store
+from goodricke.alerts.stream import Worker
+from goodricke.alerts.worker_config import InputConfig, OutputConfig, WorkerConfig
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io.packets import PacketOptions, decode
 from goodricke.io.packets.rubin import schema as rubin_schema
@@ -53,22 +57,22 @@ def night(n: int, visits: int, bands: Sequence[str]) -> LightCurves:
 
 
 def decoding(tiny: bool = False) -> Figures:
-    """Measure decoding packets into light curves, per CPU second, beside fastavro reading the whole of each packet."""
+    """Measure decoding packets into light curves, per CPU second, and fastavro reading whole packets."""
     if importlib.util.find_spec("fastavro") is None:
         return EXTRA
     figures = Figures()
     for previous in (None, 0, 10, 30):
         curves = night(5 if tiny else 40, 34, "gr")
-        kind, depth = ("slim", 0) if previous is None else ("rubin", previous)
-        stream = packets(curves, kind, previous=depth)
+        kind = "slim" if previous is None else "rubin"
+        stream = slim_packets(curves) if previous is None else rubin_packets(curves, previous)
         values = [value for _, value in itertools.islice(stream, 10 if tiny else 1300)][-(5 if tiny else 200) :]
         plain = measure(partial(_plain, values, kind), 3).median()
-        ours = measure(lambda v=values, k=kind: decode(v, k), 3).median()
+        this = measure(lambda v=values, k=kind: decode(v, k), 3).median()
         name = "slim records" if previous is None else f"Rubin packets of 54 kB of images, {previous} previous sources"
         figures[name] = {
-            "per CPU second": len(values) / ours,
+            "per CPU second": len(values) / this,
             "fastavro, whole packets": len(values) / plain,
-            "plain / this": plain / ours,
+            "plain / this": plain / this,
             "bytes": int(np.mean([len(value) for value in values])),
         }
     return figures
@@ -81,8 +85,7 @@ def _plain(values: Sequence[bytes], kind: str) -> None:
 
     from goodricke.io.packets import slim
 
-    told = json.loads(slim.schema()) if kind == "slim" else rubin_schema()
-    parsed = fastavro.parse_schema(told if isinstance(told, dict) else json.loads(told))
+    parsed = fastavro.parse_schema(json.loads(slim.schema() if kind == "slim" else rubin_schema()))
     for value in values:
         fastavro.schemaless_reader(io.BytesIO(value[0 if kind == "slim" else 5 :]), parsed)
 
@@ -105,8 +108,8 @@ def engine(tiny: bool = False) -> Figures:
         curves = night(n, visits, config.bands)
         if config.brightness != "magnitude":
             curves = _as_flux(curves)
-        values = [value for _, value in packets(curves, "slim", previous=0)]
-        again = _again(model, curves)
+        values = [value for _, value in slim_packets(curves)]
+        again = _whole_history_rate(model, curves)
         for kind in ("memory", "LMDB", "LMDB, float16 cells"):
             with TemporaryDirectory() as folder:
                 store: Store = MemoryStore() if kind == "memory" else LmdbStore(Path(folder))
@@ -133,9 +136,9 @@ def _as_flux(curves: LightCurves) -> LightCurves:
     return replace(curves, value=flux, error=0.05 * flux, unit="unknown")
 
 
-def _again(model: Model, curves: LightCurves) -> float:
+def _whole_history_rate(model: Model, curves: LightCurves) -> float:
     few = curves[: min(200, len(curves))]
-    timing = measure(lambda: model.answer(prepare(few, _config(model)), np.arange(len(few))), 3)
+    timing = measure(lambda: model.run(prepare(few, _config(model)), np.arange(len(few))), 3)
     return len(few) / timing.median()
 
 
@@ -144,17 +147,17 @@ def _feed(
 ) -> tuple[float, float, int]:
     """Return alerts per CPU second and per second, and the bytes of a record at the end."""
     options = PacketOptions(unit=unit)
-    made = Engine(model, store, partial(decode, format="slim", options=options), half)
+    engine = Engine(model, store, partial(decode, format="slim", options=options), half)
     messages = [Message(i, value) for i, value in enumerate(values)]
     warm = len(values) // 6
-    made.take(messages[:warm])
+    engine.process(messages[:warm])
     cpu, wall = time.process_time(), time.perf_counter()
     for first in range(warm, len(messages), batch):
-        made.take(messages[first : first + batch])
+        engine.process(messages[first : first + batch])
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    part = made._partitions[0]
+    part = engine._partitions[0]
     size = int(np.mean([len(data) for (_, data), _ in zip(part.items(), range(200), strict=False)]))
-    made.close()
+    engine.close()
     return (len(values) - warm) / cpu, (len(values) - warm) / wall, size
 
 
@@ -175,18 +178,15 @@ def stream(tiny: bool = False) -> Figures:
     cases += [("Rubin packets of 54 kB of images, 10 previous sources", "rubin", 10, max(n // 10, 5))]
     for name, kind, previous, objects in cases:
         curves = night(objects, visits, "gr")
-        figures[name] = _through(list(packets(curves, kind, previous=previous)), kind, None)  # type: ignore[arg-type]
-    paced = list(packets(night(n, visits, "gr"), "slim", previous=0))[: 20 if tiny else 10_000]
-    figures["slim records, 500 per second"] = _through(paced, "slim", 500.0)
+        packets = slim_packets(curves) if kind == "slim" else rubin_packets(curves, previous)
+        figures[name] = _through_broker(list(packets), kind, None)
+    paced = list(slim_packets(night(n, visits, "gr")))[: 20 if tiny else 10_000]
+    figures["slim records, 500 per second"] = _through_broker(paced, "slim", 500.0)
     return figures
 
 
-def _through(records: list[tuple[bytes, bytes]], kind: str, rate: float | None) -> dict[str, Any]:
-    from goodricke.alerts.broker import broker
-    from goodricke.alerts.operate import engine_for
-    from goodricke.alerts.stream import Worker
-
-    with TemporaryDirectory() as folder, broker({"in": 2, "out": 2, "dead": 1}) as address:
+def _through_broker(packets: list[tuple[bytes, bytes]], kind: str, rate: float | None) -> dict[str, Any]:
+    with TemporaryDirectory() as folder, local_broker({"in": 2, "out": 2, "dead": 1}) as address:
         kafka = {"bootstrap.servers": address, "session.timeout.ms": 6000, "log_level": 0}
         config = WorkerConfig(
             model="ztf-bts",
@@ -195,19 +195,20 @@ def _through(records: list[tuple[bytes, bytes]], kind: str, rate: float | None) 
             output=OutputConfig(topic="out", dead_letters="dead"),
             kafka=kafka,
         )
-        made = engine_for(config.model, config.state, False, kind, PacketOptions(unit="mag"))
-        metrics = Metrics(made.counts)
+        engine = create_engine(config.model, config.state, False, kind, PacketOptions(unit="mag"))
+        metrics = Metrics(engine.counts)
         times: list[tuple[float, float, int]] = []  # wall, CPU, messages
 
-        def tell() -> None:
-            if made.counts.messages > (times[-1][2] if times else 0):  # joining the group is not counted
-                times.append((time.perf_counter(), time.process_time(), made.counts.messages))
-            if made.counts.messages >= len(records):
+        def on_batch() -> None:
+            processed = engine.counts.messages
+            if processed > (times[-1][2] if times else 0):  # joining the group is not counted
+                times.append((time.perf_counter(), time.process_time(), processed))
+            if processed >= len(packets):
                 worker.stop()
 
-        worker = Worker(config, made, metrics, tell)
+        worker = Worker(config, engine, metrics, on_batch)
         reached: list[float] = []
-        sender = threading.Thread(target=lambda: reached.append(_send(records, kafka, rate)))
+        sender = threading.Thread(target=lambda: reached.append(_send(packets, kafka, rate)))
         sender.start()
         if rate is None:
             sender.join()
@@ -221,44 +222,44 @@ def _through(records: list[tuple[bytes, bytes]], kind: str, rate: float | None) 
         "delay p50 [s]": metrics.percentile("waited", 50) if rate else float("nan"),
         "delay p99 [s]": metrics.percentile("waited", 99) if rate else float("nan"),
         "sent per second": reached[0] if rate else float("nan"),
-        "dead": made.counts.dead,
+        "dead": engine.counts.dead,
         "load": os.getloadavg()[0],
     }
 
 
-def _send(records: list[tuple[bytes, bytes]], kafka: dict[str, Any], rate: float | None) -> float:
+def _send(packets: list[tuple[bytes, bytes]], kafka: dict[str, Any], rate: float | None) -> float:
     if rate is not None:
         time.sleep(8)  # the worker joins first
-    return paced(iter(records), kafka, rate or float("inf"))
+    return send_paced(iter(packets), kafka, rate or float("inf"))
 
 
-def paced(
-    records: Iterator[tuple[bytes, bytes]],
+def send_paced(
+    packets: Iterator[tuple[bytes, bytes]],
     kafka: dict[str, Any],
     rate: float,
     every: float = 0.02,
     stop: threading.Event | None = None,
 ) -> float:
-    """Send records at a rate, every few milliseconds as many as the clock asks for; return the rate reached."""
+    """Send messages at a rate, as many as are due every few milliseconds; return the rate reached."""
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": kafka["bootstrap.servers"], "linger.ms": 1, "log_level": 0})
-    begun, sent, ended = time.monotonic(), 0, False
+    started, sent, ended = time.monotonic(), 0, False
     while not ended and not (stop is not None and stop.is_set()):
-        due = np.inf if np.isinf(rate) else rate * (time.monotonic() - begun) - sent
-        some = list(itertools.islice(records, int(min(due, 10_000))))
-        ended = due >= 1 and not some
-        for key, value in some:
+        due = np.inf if np.isinf(rate) else rate * (time.monotonic() - started) - sent
+        batch = list(itertools.islice(packets, int(min(due, 10_000))))
+        ended = due >= 1 and not batch
+        for key, value in batch:
             while True:
                 try:
                     producer.produce("in", value, key)
                     break
                 except BufferError:
                     producer.poll(0.1)
-        sent += len(some)
+        sent += len(batch)
         producer.poll(0)
         if np.isfinite(rate):
             time.sleep(every)
-    took = time.monotonic() - begun
+    took = time.monotonic() - started
     producer.flush(120)
     return sent / max(took, 1e-9)

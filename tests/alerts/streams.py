@@ -1,12 +1,14 @@
-"""Streams of slim records for the tests: in order, and with all that goes wrong on the way."""
+"""Streams of slim records for the tests: in order, and with duplicates, late and damaged messages."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from goodricke.alerts.engine import Message
-from goodricke.alerts.generate import packets
+from goodricke.alerts.answers import Message
+from goodricke.alerts.replay import slim_packets
 from goodricke.data.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
@@ -28,10 +30,16 @@ def tiny_model(seed: int = 9) -> Model:
     return Model(config, network.eval())
 
 
-def light_curves(n: int, most: int, seed: int = 0) -> LightCurves:
-    """Return light curves of 1 to ``most`` observations."""
+def save_tiny_model(folder: Path, seed: int = 9) -> str:
+    """Save `tiny_model` into a folder and return its path."""
+    tiny_model(seed).save(folder, "# m\n\nUntrained, for tests.\n", half=False)
+    return str(folder)
+
+
+def light_curves(n: int, max_obs: int, seed: int = 0) -> LightCurves:
+    """Return light curves of 1 to ``max_obs`` observations."""
     rng = np.random.default_rng(seed)
-    counts = rng.integers(1, most + 1, n)
+    counts = rng.integers(1, max_obs + 1, n)
     total = int(counts.sum())
     return LightCurves.from_arrays(
         [f"object {i}" for i in range(n)],
@@ -46,16 +54,13 @@ def light_curves(n: int, most: int, seed: int = 0) -> LightCurves:
     ).sorted()
 
 
-def keyed(curves: LightCurves) -> list[tuple[bytes, bytes]]:
+def slim_stream(curves: LightCurves) -> list[tuple[bytes, bytes]]:
     """Return key and record of every observation, in order of time."""
-    return list(packets(curves, "slim", previous=0))
+    return list(slim_packets(curves))
 
 
-def troubled(stream: list[tuple[bytes, bytes]], seed: int = 0) -> list[tuple[bytes, bytes]]:
-    """Return a stream with all that goes wrong.
-
-    Duplicates, soon and much later, observations that come late and very late, records that are cut or changed.
-    """
+def augment(stream: list[tuple[bytes, bytes]], seed: int = 0) -> list[tuple[bytes, bytes]]:
+    """Return a stream with duplicates, soon and much later, late and very late observations, and damaged messages."""
     rng = np.random.default_rng(seed)
     late = rng.uniform(0, 25, len(stream)) + np.where(rng.random(len(stream)) < 0.02, len(stream) / 2, 0)
     order = np.argsort(np.arange(len(stream)) + late)
@@ -66,7 +71,7 @@ def troubled(stream: list[tuple[bytes, bytes]], seed: int = 0) -> list[tuple[byt
         if rng.random() < 0.15:
             result.append((key, value))
         if rng.random() < 0.05:
-            result.append(stream[int(rng.choice(order[: len(result) // 2 + 1]))])  # one that was sent long ago
+            result.append(stream[int(rng.choice(order[: len(result) // 2 + 1]))])  # a duplicate, long after
         if rng.random() < 0.05:
             result.append((key, value[: int(rng.integers(0, len(value) - 1))]))
         if rng.random() < 0.03:
@@ -74,7 +79,7 @@ def troubled(stream: list[tuple[bytes, bytes]], seed: int = 0) -> list[tuple[byt
     return result
 
 
-def partitioned(stream: list[tuple[bytes, bytes]], partitions: int) -> dict[int, list[Message]]:
+def by_partition(stream: list[tuple[bytes, bytes]], partitions: int) -> dict[int, list[Message]]:
     """Return the messages of each partition, by the number in the object's name."""
     result: dict[int, list[Message]] = {number: [] for number in range(partitions)}
     for key, value in stream:

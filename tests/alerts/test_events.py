@@ -4,20 +4,20 @@ import logging
 
 import pytest
 
-from goodricke.alerts.events import as_json, event, every, failed, secrets_of
+from goodricke.alerts.events import json_logging, log_event, log_failure, rate_limited, secret_values
 
 
 @pytest.fixture
 def lines():
-    """Give a stream of lines and what reads them."""
+    """Return a stream, and a function that reads its lines of JSON."""
     stream = io.StringIO()
     return stream, lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def test_an_event_is_a_line_of_json(lines):
     stream, read = lines
-    with as_json(stream=stream):
-        event("rebalance", "took up partitions [0, 1]", partitions=[0, 1], offsets=[5, 7])
+    with json_logging(stream=stream):
+        log_event("rebalance", "took up partitions [0, 1]", partitions=[0, 1], offsets=[5, 7])
         logging.getLogger("goodricke").warning("two\nlines of %s", "text")
         logging.getLogger("another").warning("beware")
     logging.getLogger("goodricke").warning("not any more")
@@ -33,10 +33,10 @@ def test_an_event_is_a_line_of_json(lines):
     assert three["message"] == "beware"
 
 
-def test_levels_and_handlers_are_as_before():
+def test_levels_and_handlers_are_restored():
     root, own = logging.getLogger(), logging.getLogger("goodricke")
     before = list(root.handlers), own.level
-    with pytest.raises(KeyError), as_json(stream=io.StringIO()):
+    with pytest.raises(KeyError), json_logging(stream=io.StringIO()):
         raise KeyError
     assert (list(root.handlers), own.level) == before
 
@@ -47,13 +47,13 @@ KAFKA |= {"sasl.jaas.config": "jaas-secret", "ssl.key.pem": "-----BEGIN", "sasl.
 
 def test_secrets_are_not_in_any_line(lines):
     stream, read = lines
-    assert set(secrets_of(KAFKA)) == {'hunt"er2', "k3y", "jaas-secret", "-----BEGIN", "oauth"}
-    with as_json(secrets_of(KAFKA), stream):
-        event("start", f"with {KAFKA}", kafka=KAFKA, state="redis://me:pass1@h/0?password=pass2&prefix=a")
+    assert set(secret_values(KAFKA)) == {'hunt"er2', "k3y", "jaas-secret", "-----BEGIN", "oauth"}
+    with json_logging(secret_values(KAFKA), stream):
+        log_event("start", f"with {KAFKA}", kafka=KAFKA, state="redis://me:pass1@h/0?password=pass2&prefix=a")
         try:
             raise RuntimeError(f"no answer to {KAFKA['sasl.password']}")
         except RuntimeError as error:
-            failed(error)
+            log_failure(error)
     text = stream.getvalue()
     for secret in ("hunt", "k3y", "jaas-secret", "BEGIN", "oauth-", "pass1", "pass2"):
         assert secret not in text, secret
@@ -64,10 +64,10 @@ def test_secrets_are_not_in_any_line(lines):
     assert "test_events.py" in end["traceback"]
 
 
-def test_every_so_often(monkeypatch):
+def test_an_action_is_limited_to_a_rate(monkeypatch):
     now, calls = [0.0], []
     monkeypatch.setattr("goodricke.alerts.events.time.monotonic", lambda: now[0])
-    look = every(10, lambda: calls.append(now[0]))
+    limited = rate_limited(10, lambda: calls.append(now[0]))
     for now[0] in (1, 9.9, 10, 11, 19, 25, 34, 36):
-        look()
+        limited()
     assert calls == [10, 25, 36]

@@ -1,4 +1,4 @@
-"""The slope of a soak: of made series, whose slope is known."""
+"""The slope of memory in a soak, on simulated series with a known slope."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from benchmarks import soak
 
 
 def series(slope, hours=1.0, segments=1, correlated=0.9, seed=0):
-    """Return hours, megabytes and segments of samples every 10 s, with noise that remembers."""
+    """Return hours, megabytes and segments of samples every 10 s, with correlated noise."""
     rng, n = np.random.default_rng(seed), int(hours * 360)
     time = np.tile(np.arange(n) / 360, segments)
     noise = np.zeros(n * segments)
@@ -25,25 +25,25 @@ def test_the_slope_is_exact_without_noise():
 
 
 @pytest.mark.parametrize("slope", [0.0, 5.0])
-def test_the_interval_holds_the_slope_about_as_often_as_it_says(slope):
-    held = 0
+def test_the_interval_covers_the_slope_about_as_often_as_it_claims(slope):
+    n_covered = 0
     for seed in range(40):
         time, value, segment = series(slope, 2.0, seed=seed)
         middle, low, high = soak.slope(time, value, segment, 1 / 12, seed)
         assert low <= middle <= high
-        held += low <= slope <= high
-    assert 32 <= held <= 40
+        n_covered += low <= slope <= high
+    assert 32 <= n_covered <= 40
 
 
 def test_samples_of_segments_are_read_and_added_up(tmp_path):
     path = tmp_path / "soak.csv"
-    assert soak._done(path) == 0
+    assert soak._seconds_measured(path) == 0
     rows = [(s, t, 400 + t / 100, 200, 100 * t, 0, 0.5, 1.0) for s in (0, 1) for t in range(0, 1201, 10)]
     lines = [",".join(soak.COLUMNS), *(",".join(map(str, row)) for row in rows)]
     path.write_text("\n".join(lines))
-    assert soak._done(path) == 2400
-    told = soak.figures(soak._read(path), soak.WARM, soak.BLOCK)
-    assert told["hours"] == pytest.approx(2 / 3)
-    assert told["alerts per second"] == pytest.approx(100)
-    assert told["anonymous slope [MB/h]"] == pytest.approx(0, abs=1e-9)
-    assert told["rss slope [MB/h]"] == pytest.approx(36)
+    assert soak._seconds_measured(path) == 2400
+    figures = soak.figures(soak._read(path), soak.WARM, soak.BLOCK)
+    assert figures["hours"] == pytest.approx(2 / 3)
+    assert figures["alerts per second"] == pytest.approx(100)
+    assert figures["anonymous slope [MB/h]"] == pytest.approx(0, abs=1e-9)
+    assert figures["rss slope [MB/h]"] == pytest.approx(36)

@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from goodricke.alerts.answers import Counts
-from goodricke.alerts.engine import Engine, Message
-from goodricke.alerts.monitoring import Metrics, serve
+from goodricke.alerts.answers import Message
+from goodricke.alerts.engine import Engine, EngineCounts
+from goodricke.alerts.monitoring import Metrics, serve_metrics
 from goodricke.alerts.store import LmdbStore
 from goodricke.explorer import live
 from goodricke.explorer.live import EngineMonitor
 from goodricke.io.packets import decode
-from tests.alerts.streams import CLASSES, keyed, light_curves, tiny_model
+from tests.alerts.streams import CLASSES, light_curves, slim_stream, tiny_model
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
 
@@ -24,9 +24,9 @@ def store(tmp_path_factory):
     kept = LmdbStore(folder, sync=False)
     engine = Engine(tiny_model(), kept, lambda values: decode(values, "slim"))
     engine.assign(0)
-    messages = [Message(offset, value) for offset, (_, value) in enumerate(keyed(light_curves(30, 12)))]
+    messages = [Message(offset, value) for offset, (_, value) in enumerate(slim_stream(light_curves(30, 12)))]
     for first in range(0, len(messages), 40):
-        taken = engine.take(messages[first : first + 40])
+        taken = engine.process(messages[first : first + 40])
     engine.close()
     return folder, len(messages), taken.answers
 
@@ -38,9 +38,7 @@ def test_what_a_store_tells(store):
     assert (told["messages"], told["objects"]) == (messages, 30)
     assert sum(told["statuses"].values()) == 30
     assert set(told["classes"]) <= set(CLASSES)
-    changed = {
-        r["object_id"]: r for r in answers.records() if r["previous_class"] and r["class"] != r["previous_class"]
-    }
+    changed = {r["object_id"]: r for r in answers.rows() if r["previous_class"] and r["class"] != r["previous_class"]}
     assert changed
     assert {c["object_id"] for c in told["changes"]} == set(changed)
     for change in told["changes"]:
@@ -91,11 +89,11 @@ def test_the_store_stays_as_it_is(store):
 
 def test_what_a_worker_tells(store):
     pytest.importorskip("prometheus_client", reason="needs goodricke[alerts]")
-    metrics = Metrics(Counts())
+    metrics = Metrics(EngineCounts())
     metrics.counts.messages, metrics.answers = 120, 90
-    metrics.lag, metrics.states = {0: 5, 1: 7}, {0: 20, 1: 10}
+    metrics.lag, metrics.objects = {0: 5, 1: 7}, {0: 20, 1: 10}
     metrics.statuses.update(OK=80, REBUILT=10)
-    server = serve(metrics, "127.0.0.1", 0)
+    server = serve_metrics(metrics, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.server_port}"
     seen = EngineMonitor(None, address, CLASSES)
     told = seen.now()
@@ -111,7 +109,7 @@ def test_what_a_worker_tells(store):
     together = both.now()
     assert (together["messages"], together["lag"], together["objects"]) == (store[1], 12, 30)
     both.close()
-    metrics.seen = 0.0
+    metrics.last_heartbeat = 0.0
     assert not EngineMonitor(None, address, CLASSES).now()["well"]
     server.shutdown()
     server.server_close()

@@ -1,9 +1,9 @@
-"""The engine: micro-batches of messages in, states and answers out, each object's update at a cost that doesn't grow.
+"""The engine: micro-batches of messages in, states and answers out, at a cost per observation that doesn't grow.
 
-A batch goes through `Engine.take`: leave out messages that were taken before, decode, group by object, load the
-records, take the observations in one batched step per band and place, write records and offset in one transaction. What
-it returns is published, and only then is the offset told to the broker. Killed anywhere, the next worker finds in the
-store where to go on, and in the outbox whose answers may not have been published (`Engine.recover`).
+`Engine.process` skips messages that were processed before, decodes, groups by object, loads the records, takes one
+batched step of the network per band and place, and writes records and offset in one transaction. The caller publishes
+the answers and only then commits the offset to the broker. After a kill at any moment, the next worker finds in the
+store the offset to go on from and the batch whose answers may not have been published (`Engine.recover`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -18,20 +19,40 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goodricke.alerts.answers import NO_CLASS, STATUSES, Answers, Counts, DeadLetter, Message, Outbox, Taken, unkept
-from goodricke.alerts.events import event
-from goodricke.alerts.record import KEEP, POINT, Change, Damaged, Record, Told, change, joined, unseen
-from goodricke.alerts.store import Partition, Store
+from goodricke.alerts.answers import (
+    NO_CLASS,
+    STATUSES,
+    AlertAnswers,
+    DeadLetter,
+    Message,
+    most_probable,
+    packed_answers,
+    unpack_answers,
+)
+from goodricke.alerts.events import log_event
+from goodricke.alerts.object_record import (
+    KEEP,
+    POINT,
+    VERSION,
+    AlertPoints,
+    DamagedRecordError,
+    ObjectRecord,
+    RecordUpdate,
+    concatenate_points,
+    merge_alerts,
+    unrecorded_history,
+)
+from goodricke.alerts.store import LastBatch, Partition, Store, open_store
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io.packets import UNREADABLE, Alerts
-from goodricke.models.bundle import Model
+from goodricke.io.packets import UNREADABLE, Alerts, PacketOptions, decode, photometry
+from goodricke.models.bundle import Model, load_model
 from goodricke.models.multiband import Multiband
-from goodricke.models.recurrent_state import State
+from goodricke.models.recurrent_state import State, Update
 from goodricke.preprocess import MultibandConfig
 from goodricke.preprocess.cleaning import is_significant
 
-LOOKED_FOR = 50  # new objects of a batch, in each other partition
+STRAY_CHECKS = 50  # new objects of a batch that are looked up in every other partition
 NOT_KEYED = (
     "%s is in partition %d and in partition %d: the topic isn't keyed by object, and answers rest on a part of its "
     "light curve. Let the producer use the object's identifier as the key of each message (and one partitioner for "
@@ -40,8 +61,43 @@ NOT_KEYED = (
 
 
 @dataclass
+class EngineCounts:
+    """Numbers of messages, observations and objects since the engine was created; the names are those of metrics."""
+
+    messages: int = 0
+    repeated: int = 0  # messages that were processed before
+    unkeyed: int = 0  # messages without a key, in a topic of several partitions
+    dead: int = 0  # messages that can't be decoded
+    unusable: int = 0  # sound messages without a known band, not of a fixed object, or rejected by the cuts
+    observations: int = 0  # accepted
+    other_bands: int = 0  # observations in bands that the model doesn't know
+    faint: int = 0  # fluxes not above their errors, which have no magnitude for a model of magnitudes
+    filled: int = 0  # accepted observations that came only as another alert's history
+    known: int = 0  # duplicate observations
+    refused: int = 0  # observations older than all that is kept
+    rebuilt: int = 0  # objects
+    born: int = 0  # new objects
+    strayed: int = 0  # new objects that another partition has, too: the topic isn't keyed by object
+    damaged: int = 0  # damaged records
+
+    def add(self, **numbers: int) -> None:
+        """Add to the counts of these names."""
+        for name, number in numbers.items():
+            setattr(self, name, getattr(self, name) + number)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """Answers about the objects that a batch changed, its dead letters, and the offset of the next message."""
+
+    answers: AlertAnswers
+    dead_letters: list[DeadLetter]
+    offset: int
+
+
+@dataclass
 class Engine:
-    """Keeps the states of a stream's objects and says what they are.
+    """Updates the records of a stream's objects and classifies them.
 
     Parameters
     ----------
@@ -49,18 +105,18 @@ class Engine:
         A multi-band one.
     store : Store
     decode : callable
-        Makes `goodricke.io.packets.Alerts` of messages' bytes.
+        Decodes messages' bytes to `goodricke.io.packets.Alerts`.
     half : bool
-        Keep the recurrent cells in float16: records of about half the size.
+        Store the recurrent cells in float16: records of about half the size.
     keep : int
         Observations kept of each object at least (twice as many at most): how late one may come.
     clock : callable
-        Gives the time, in seconds since 1970.
+        Seconds since 1970.
 
     Raises
     ------
     TypeError
-        If the model keeps no state, or is told of each object what alerts don't tell.
+        If the model has no state, or needs context columns, which alerts don't have.
     """
 
     model: Model
@@ -69,13 +125,13 @@ class Engine:
     half: bool = False
     keep: int = KEEP
     clock: Callable[[], float] = time.time
-    counts: Counts = field(default_factory=Counts)
+    counts: EngineCounts = field(default_factory=EngineCounts)
 
     def __post_init__(self) -> None:
-        self.model.init_state(0)  # raises if it keeps none
+        self.model.init_state(0)  # raises an error if it has no state
         if self.preprocessing.columns:
-            told = ", ".join(self.preprocessing.columns)
-            raise TypeError(f"{self.model.name} is told {told} of each object, and alerts don't tell it")
+            names = ", ".join(self.preprocessing.columns)
+            raise TypeError(f"{self.model.name} needs {names} of each object, which alerts don't have")
         self._partitions: dict[int, Partition] = {}
         self._bands = self.preprocessing.bands
         self._network = cast(Multiband, self.model.network).config
@@ -89,192 +145,173 @@ class Engine:
     # ---- partitions -------------------------------------------------------------------------------------------------
 
     def assign(self, number: int) -> int:
-        """Open a partition and return the offset of the next message to take."""
+        """Open a partition and return the offset of the next message."""
         if number not in self._partitions:
             self._partitions[number] = self.store.partition(number)
         return self._partitions[number].offset
 
     def revoke(self, number: int) -> None:
-        """Let go of a partition, for another worker."""
+        """Close a partition, for another worker."""
         partition = self._partitions.pop(number, None)
         if partition is not None:
             partition.close()
 
-    def outbox(self, number: int) -> bytes:
-        """Return what the last transaction of a partition said beside records and offset."""
-        return self._partitions[number].outbox
-
-    def last_batch(self, number: int) -> Outbox:
-        """Return the last batch of a partition."""
-        return Outbox.frombytes(self.outbox(number))
-
-    def skip_to(self, number: int, offset: int, outbox: bytes) -> None:
-        """Go on at an offset, without the messages before."""
-        part = self._partitions[number]
-        part.commit({}, part.offset, offset, outbox)
-
-    def objects(self, number: int) -> int:
-        """Return the number of objects of a partition."""
-        return len(self._partitions[number])
-
     def close(self) -> None:
-        """Let go of all partitions."""
+        """Close all partitions."""
         for number in list(self._partitions):
             self.revoke(number)
 
-    def recover(self, number: int) -> Answers | None:
+    def object_count(self, number: int) -> int:
+        """Return the number of objects of a partition."""
+        return len(self._partitions[number])
+
+    def recover(self, number: int) -> AlertAnswers | None:
         """Return the answers of the last batch of a partition, which may not have been published; None if none was."""
         part = self._partitions[number]
-        keys = [name.encode() for name in self.last_batch(number).objects]
-        found = zip(keys, part.get(keys), strict=True)
-        records = dict[str, Record]()
-        for key, data in found:
+        names = LastBatch.frombytes(part.outbox).object_ids
+        records = dict[str, ObjectRecord]()
+        for name, data in zip(names, part.get([name.encode() for name in names]), strict=True):
             try:
-                records |= {} if data is None else {key.decode(): Record.frombytes(data)}
-            except Damaged as error:  # nothing to publish again; the object's next message builds it anew
-                text = f"{key.decode()}: {error}; its last answer can't be published again"
-                event("damaged", text, "error", object_id=key.decode())
-        return self._repeat(number, records) if records else None
-
-    def _repeat(self, number: int, records: dict[str, Record]) -> Answers:
-        """Return the answers that records keep."""
-        some = list(records.values())
-        kept = unkept([record.answer for record in some], len(self.model.classes))
-        status = np.array(STATUSES)[kept["status"]]
-        parts = [kept[name] for name in ("p", "change", "previous", "novelty", "set")]
-        return self._answers(number, list(records), some, status, *parts)
+                if data is not None:
+                    records[name] = ObjectRecord.frombytes(data)
+            except DamagedRecordError as error:  # the object's next message builds it again
+                text = f"{name}: {error}; its last answer can't be published again"
+                log_event("damaged", text, "error", object_id=name)
+        if not records:
+            return None
+        packed = unpack_answers([record.answer for record in records.values()], len(self.model.classes))
+        return self._answers(number, list(records), list(records.values()), packed)
 
     def _answers(
-        self,
-        number: int,
-        names: list[str],
-        records: Sequence[Record],
-        status: NDArray[np.str_],
-        probabilities: NDArray[np.floating],
-        moved: NDArray[np.floating],
-        previous: NDArray[np.integer],
-        novelty: NDArray[np.floating],
-        sets: NDArray[np.bool_],
-    ) -> Answers:
+        self, number: int, names: list[str], records: Sequence[ObjectRecord], packed: NDArray[np.void]
+    ) -> AlertAnswers:
+        """Return answers from `packed_answers` and the records of their objects."""
         last = [record.points["time"][-1] if len(record.points) else np.nan for record in records]
-        return Answers(
-            names,
-            status,
-            probabilities.astype(np.float32),
-            moved.astype(np.float32),
-            previous.astype(np.uint8),
-            novelty.astype(np.float32),
-            sets,
-            np.array([record.n_obs for record in records], np.int64),
-            np.array([len(record.missing) for record in records], np.int64),
-            np.array(last, np.float64),
-            np.array([record.ra for record in records], np.float64),
-            np.array([record.dec for record in records], np.float64),
-            number,
-            np.array([record.offset for record in records], np.int64),
-            self.model.classes,
-            self.model.name,
-            self.model.hash,
+        return AlertAnswers(
+            object_id=names,
+            status=np.array(STATUSES)[packed["status"]],
+            probabilities=packed["p"],
+            change=packed["change"],
+            previous=packed["previous"],
+            novelty=packed["novelty"],
+            sets=packed["set"],
+            n_obs=np.array([record.n_obs for record in records], np.int64),
+            n_missing=np.array([len(record.missing_hashes) for record in records], np.int64),
+            time=np.array(last, np.float64),
+            ra=np.array([record.ra for record in records], np.float64),
+            dec=np.array([record.dec for record in records], np.float64),
+            partition=number,
+            offset=np.array([record.offset for record in records], np.int64),
+            classes=self.model.classes,
+            model=self.model.name,
+            model_hash=self.model.hash,
         )
 
     # ---- a batch ----------------------------------------------------------------------------------------------------
 
-    def take(
+    def process(
         self,
         messages: Sequence[Message],
-        bury: Callable[[list[DeadLetter]], None] = lambda dead: None,
-        note: Callable[[Answers], bytes] | None = None,
-    ) -> Taken:
-        """Take messages of one partition, in the order of their offsets.
+        send_dead_letters: Callable[[list[DeadLetter]], None] = lambda letters: None,
+    ) -> BatchResult:
+        """Process messages of one partition, in the order of their offsets.
 
         Parameters
         ----------
         messages : sequence of Message
-        bury : callable
-            Gets the messages that can't be used before anything is written: a crash may repeat them, never lose them.
-        note : callable, optional
-            Makes of the answers what is written in the same transaction in place of the outbox.
+        send_dead_letters : callable
+            Gets the messages that can't be decoded, before anything is written: a crash may repeat them, never lose
+            them.
 
         Returns
         -------
-        Taken
-            Answers about the objects that have something new, and messages that can't be used. Records and offset are
-            written when it returns.
+        BatchResult
+            Records and offset are in the store when it returns.
 
         Raises
         ------
-        Fenced
+        FencedError
             If another worker has the partition: nothing was written, nothing must be published.
         """
         number = messages[0].partition
         self.assign(number)
         part = self._partitions[number]
-        expected, following = part.offset, messages[-1].offset + 1
-        fresh = [message for message in messages if message.offset >= expected]
-        self.counts.add(messages=len(messages), repeated=len(messages) - len(fresh))
-        if not fresh:  # the outbox stays as it is
-            return Taken(self._repeat(number, {}), [], expected)
-        alerts = self.decode([message.value for message in fresh])
-        broken = [failure for failure in alerts.failures if failure.status == UNREADABLE]
-        dead = [DeadLetter(fresh[failure.index], failure.error) for failure in broken]
+        start, end = part.offset, messages[-1].offset + 1
+        new = [message for message in messages if message.offset >= start]
+        self.counts.add(messages=len(messages), repeated=len(messages) - len(new))
+        if not new:  # the outbox stays as it is
+            return BatchResult(AlertAnswers.empty(self.model.classes), [], start)
+        alerts = self.decode([message.value for message in new])
+        unreadable = [failure for failure in alerts.failures if failure.status == UNREADABLE]
+        dead = [DeadLetter(new[failure.index], failure.error) for failure in unreadable]
         self.counts.add(dead=len(dead), unusable=len(alerts.failures) - len(dead))
-        bury(dead)
-        offsets = np.array([message.offset for message in fresh], np.int64)
-        answers, changed = self._update(number, part, alerts, offsets[alerts.index])
-        outbox = Outbox(fresh[0].offset, answers.object_id).tobytes() if note is None else note(answers)
-        part.commit(changed, expected, following, outbox)
-        return Taken(answers, dead, following)
+        send_dead_letters(dead)
+        offsets = np.array([message.offset for message in new], np.int64)
+        answers, records = self._update(number, part, alerts, offsets[alerts.index])
+        part.commit(records, start, end, LastBatch(new[0].offset, answers.object_id).tobytes())
+        return BatchResult(answers, dead, end)
 
     def _update(
         self, number: int, part: Partition, alerts: Alerts, offsets: NDArray[np.int64]
-    ) -> tuple[Answers, dict[bytes, bytes | None]]:
-        """Return the answers about the objects of alerts, and their records by key."""
+    ) -> tuple[AlertAnswers, dict[bytes, bytes | None]]:
+        """Return the answers about the objects of alerts, and their records' bytes by key."""
         ids = alerts.object_id.to_pylist()
         row = {name: k for k, name in enumerate(dict.fromkeys(ids))}
-        rows, own = np.array([row[name] for name in ids], np.int64), [list[int]() for _ in row]
+        rows, alert_rows = np.array([row[name] for name in ids], np.int64), [list[int]() for _ in row]
         for i, k in enumerate(rows.tolist()):
-            own[k].append(i)
+            alert_rows[k].append(i)
         names, keys = list(row), [name.encode() for name in row]
-        found = part.get(keys)
-        self._look_elsewhere(number, [key for key, data in zip(keys, found, strict=True) if data is None])
-        records = [self._record(name, data) for name, data in zip(names, found, strict=True)]
-        new, past = self._points(alerts.new, count=True), self._points(alerts.history)
-        told = list(map(Told, new, past, unseen(records, rows, past)))
-        groups = ([told[i] for i in some] for some in own)
-        changes = [change(record, group, self.keep) for record, group in zip(records, groups, strict=True)]
-        place = {axis: alerts.new.column(axis) for axis in ("ra", "dec")}
+        stored = part.get(keys)
+        self._check_strays(number, [key for key, data in zip(keys, stored, strict=True) if data is None])
+        records = [self._load(name, data) for name, data in zip(names, stored, strict=True)]
+        new, history = self._points(alerts.new, count=True), self._points(alerts.history)
+        points = list(map(AlertPoints, new, history, unrecorded_history(records, rows, history)))
+        updates = [
+            merge_alerts(record, [points[i] for i in indices], self.keep)
+            for record, indices in zip(records, alert_rows, strict=True)
+        ]
+        position = {axis: alerts.new.column(axis) for axis in ("ra", "dec")}
         now = self.clock()
-        for record, some in zip(records, own, strict=True):
-            record.partition, record.offset, record.updated = number, int(offsets[some[-1]]), now
-            record.ra, record.dec = (_known(place[axis][some[-1]], getattr(record, axis)) for axis in ("ra", "dec"))
-        self._count(changes)
-        answers = self._step(number, names, records, changes, alerts.new)
+        for record, indices in zip(records, alert_rows, strict=True):
+            last = indices[-1]
+            record.partition, record.offset, record.updated = number, int(offsets[last]), now
+            for axis, values in position.items():
+                if np.isfinite(values[last]):
+                    setattr(record, axis, float(values[last]))
+        self.counts.add(
+            observations=sum(u.n_accepted for u in updates),
+            filled=sum(u.n_filled for u in updates),
+            known=sum(u.n_duplicates for u in updates),
+            refused=sum(u.n_rejected for u in updates),
+            rebuilt=sum(u.rebuild_state for u in updates),
+        )
+        answers = self._step(number, names, records, updates, alerts.new)
         return answers, {key: record.tobytes() for key, record in zip(keys, records, strict=True)}
 
-    def _look_elsewhere(self, number: int, keys: list[bytes]) -> None:
-        """Count those of some new objects that another partition of this worker has, too, and tell of the first."""
+    def _check_strays(self, number: int, keys: list[bytes]) -> None:
+        """Count new objects that another partition of this worker has, too, and log the first."""
+        keys = keys[:STRAY_CHECKS]
         for other, part in self._partitions.items():
             if other == number or not keys:
                 continue
-            some = keys[:LOOKED_FOR]
-            strays = [key for key, data in zip(some, part.get(some), strict=True) if data is not None]
+            strays = [key for key, data in zip(keys, part.get(keys), strict=True) if data is not None]
             if strays and not self.counts.strayed:
                 text = NOT_KEYED % (strays[0].decode(), other, number)
-                event("not_keyed", text, "error", object_id=strays[0].decode(), partitions=[other, number])
+                log_event("not_keyed", text, "error", object_id=strays[0].decode(), partitions=[other, number])
             self.counts.add(strayed=len(strays))
 
-    def _record(self, name: str, data: bytes | None) -> Record:
-        """Return an object's record; a damaged one is given up: what its packets tell of the past has to do."""
+    def _load(self, name: str, data: bytes | None) -> ObjectRecord:
+        """Return an object's record, a new one in place of a damaged one: packets' histories have to fill it."""
         if data is None:
             self.counts.add(born=1)
-            return Record()
+            return ObjectRecord()
         try:
-            return Record.frombytes(data)
-        except Damaged as error:
-            text = f"{name}: {error}; it is built anew from the packet's history"
-            event("damaged", text, "error", object_id=name)
+            return ObjectRecord.frombytes(data)
+        except DamagedRecordError as error:
+            text = f"{name}: {error}; it is built again from the packet's history"
+            log_event("damaged", text, "error", object_id=name)
             self.counts.add(damaged=1)
-            return Record()
+            return ObjectRecord()
 
     def _points(self, curves: LightCurves, count: bool = False) -> list[NDArray[np.void]]:
         """Return each light curve's observations in the model's bands as `POINT`."""
@@ -287,73 +324,74 @@ class Engine:
         known = points["band"] != NO_CLASS
         good = known & np.isfinite(points["time"]) & np.isfinite(points["value"])
         if self.preprocessing.brightness == "magnitude" and not curves.in_magnitudes and curves.unit != "unknown":
-            bright = is_significant(curves)  # the model leaves others out: they must not count as taken
+            bright = is_significant(curves)  # the model can't use the others: they must not count as accepted
             self.counts.add(faint=int((good & ~bright).sum()) if count else 0)
             good &= bright
         self.counts.add(other_bands=int((~known).sum()) if count else 0)
         slices = [slice(a, b) for a, b in pairwise(curves.offsets.tolist())]
         return [points[s] for s in slices] if good.all() else [points[s][good[s]] for s in slices]
 
-    def _count(self, changes: Sequence[Change]) -> None:
-        self.counts.add(
-            observations=sum(c.taken for c in changes),
-            filled=sum(c.filled for c in changes),
-            known=sum(c.known for c in changes),
-            refused=sum(c.refused for c in changes),
-            rebuilt=sum(c.rebuild for c in changes),
-        )
-
     def _step(
-        self, number: int, names: list[str], records: list[Record], changes: list[Change], like: LightCurves
-    ) -> Answers:
-        """Take the observations into bases and states, put both into the records, and answer."""
-        for record, c in zip(records, changes, strict=True):
-            record.points, record.folded, record.missing, record.n_obs = c.points, c.folded, c.missing, c.n_obs
-            record.base = b"" if c.anew else record.base
-        old = np.flatnonzero([len(c.aged) > 0 for c in changes])
-        bases = self._states([records[k].base for k in old])
-        if len(old):
-            bases = self._advance(bases, [changes[k].aged for k in old], like).state
-            for k, data in zip(old, bases.tobytes(), strict=True):
+        self,
+        number: int,
+        names: list[str],
+        records: list[ObjectRecord],
+        updates: list[RecordUpdate],
+        template: LightCurves,
+    ) -> AlertAnswers:
+        """Update bases, states and answers of the records in place, and return the answers."""
+        for record, u in zip(records, updates, strict=True):
+            record.points, record.n_obs = u.points, u.n_obs
+            record.base_hashes, record.missing_hashes = u.base_hashes, u.missing_hashes
+            record.base = b"" if u.rebuild_base else record.base
+        changed = np.flatnonzero([len(u.base_points) > 0 for u in updates])
+        if len(changed):
+            bases = self._states([records[k].base for k in changed])
+            bases = self._advance(bases, [updates[k].base_points for k in changed], template).state
+            for k, data in zip(changed, bases.tobytes(), strict=True):
                 records[k].base = data
-        states = self._states([r.base if c.rebuild else r.state for r, c in zip(records, changes, strict=True)])
-        came = [c.points if c.rebuild else c.added for c in changes]
-        done = self._advance(states, came, like)
-        for record, data in zip(records, done.state.tobytes(), strict=True):
+        pairs = list(zip(records, updates, strict=True))
+        states = self._states([record.base if u.rebuild_state else record.state for record, u in pairs])
+        step = self._advance(states, [u.points if u.rebuild_state else u.appended for u in updates], template)
+        for record, data in zip(records, step.state.tobytes(), strict=True):
             record.state = data
-        last = np.array([c.status for c in changes], "<U14")
-        status = np.where(((done.status == "OK") & (last == "REBUILT")) | (last == "OUT_OF_ORDER"), last, done.status)
-        ok = done.status == "OK"
-        probabilities = np.where(ok[:, None], done.probabilities, np.nan)
-        novelty = np.where(ok, np.nan if done.novelty is None else done.novelty, np.nan)
-        sets = np.isfinite(probabilities) & (False if done.prediction_set is None else done.prediction_set)
-        before = self._before(records)
-        moved = 0.5 * np.abs(probabilities - before).sum(1)
-        had = np.isfinite(before).all(1)
-        previous = np.where(had, np.nan_to_num(before).argmax(1), NO_CLASS)
-        answers = self._answers(number, names, records, status, probabilities, moved, previous, novelty, sets)
-        for record, data in zip(records, answers.kept(), strict=True):
-            record.answer = data
-        return answers
+        packed = self._pack(records, step, np.array([u.status for u in updates], "<U14"))
+        for record, answer in zip(records, packed, strict=True):
+            record.answer = answer.tobytes()
+        return self._answers(number, names, records, packed)
 
-    def _before(self, records: Sequence[Record]) -> NDArray[np.float64]:
+    def _pack(self, records: Sequence[ObjectRecord], step: Update, status: NDArray[np.str_]) -> NDArray[np.void]:
+        """Return `packed_answers` from the model's step, the records' last answers, and the updates' status."""
+        ok, output = step.status == "OK", step.output
+        status = np.where((ok & (status == "REBUILT")) | (status == "OUT_OF_ORDER"), status, step.status)
+        p, before = np.where(ok[:, None], output.probabilities, np.nan), self._former_probabilities(records)
+        packed = packed_answers(len(records), len(self.model.classes))
+        packed["status"] = [STATUSES.index(name) for name in status]
+        packed["p"], packed["previous"] = p, most_probable(before)
+        packed["change"] = 0.5 * np.abs(p - before).sum(1)
+        packed["novelty"] = np.where(ok, np.nan if output.novelty is None else output.novelty, np.nan)
+        packed["set"] = np.isfinite(p) & (False if output.prediction_set is None else output.prediction_set)
+        return packed
+
+    def _former_probabilities(self, records: Sequence[ObjectRecord]) -> NDArray[np.float64]:
         """Return the probabilities of the last answers (n, C), NaN where there was none."""
         p = np.full((len(records), len(self.model.classes)), np.nan)
         rows = [k for k, record in enumerate(records) if record.answer]
         if rows:
-            p[rows] = unkept([records[k].answer for k in rows], p.shape[1])["p"]
+            p[rows] = unpack_answers([records[k].answer for k in rows], p.shape[1])["p"]
         return p
 
     def _states(self, parts: Sequence[bytes]) -> State:
-        """Return the states of bytes, empty ones for objects without."""
+        """Return states from their bytes, empty ones from none."""
         state = self.model.init_state(len(parts), self.half)
         rows = [k for k, part in enumerate(parts) if part]
         if rows:
             state.records[rows] = State.frombytes([parts[k] for k in rows], self._network).records
         return state
 
-    def _advance(self, state: State, points: Sequence[NDArray[np.void]], like: LightCurves) -> Any:
-        flat = joined(points)
+    def _advance(self, state: State, points: Sequence[NDArray[np.void]], template: LightCurves) -> Update:
+        """Return the model's update of n states by the points of each; unit and time scale are the template's."""
+        flat = concatenate_points(points)
         curves = LightCurves(
             pa.array([str(k) for k in range(len(points))], pa.string()),
             ragged.offsets_from_counts(np.array([len(p) for p in points], np.int64)),
@@ -362,11 +400,45 @@ class Engine:
             np.ascontiguousarray(flat["error"]),
             np.ascontiguousarray(flat["band"]),
             self._bands,
-            like.unit,
-            like.time_scale,
+            template.unit,
+            template.time_scale,
         )
         return self.model.update_arrays(state, curves)
 
 
-def _known(value: float, otherwise: float) -> float:
-    return float(value) if value == value else otherwise
+def create_engine(
+    model: str,
+    state: str,
+    half: bool,
+    format: str,
+    options: PacketOptions,
+    keep: int = KEEP,
+    device: str = "cpu",
+    **settings: Any,
+) -> Engine:
+    """Return an engine with its model and store.
+
+    Parameters
+    ----------
+    model, state : str
+        As of `load_model` and `open_store`.
+    half, keep
+        As of `Engine`.
+    format, options
+        Of the messages; see `goodricke.io.packets.decode`.
+    device : str
+    **settings
+        More that tells one store from another.
+
+    Raises
+    ------
+    ValueError
+        If the model has no state, or the store was made for another model, other photometry or other records.
+    """
+    bundle = load_model(model, device)
+    stored = {"model": bundle.name, "model_hash": bundle.hash, "half": half, "keep": keep, "records": VERSION}
+    store = open_store(state, stored | photometry(format, options) | settings)
+    try:
+        return Engine(bundle, store, partial(decode, format=format, options=options), half, keep)
+    except TypeError as error:
+        raise ValueError(f"{error}: see `goodricke models list`") from error

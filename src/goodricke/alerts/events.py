@@ -1,4 +1,4 @@
-"""What happens to a worker, in words for people or as one line of JSON per event for machines."""
+"""The log of a worker's events, as text for people or as one line of JSON per event for machines."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from typing import Any, TextIO
 
 log = logging.getLogger("goodricke")
 
-SECRET = re.compile(r"password|secret|token|jaas|\.key$|key\.pem|oauthbearer\.config", re.IGNORECASE)
-OF_ADDRESS = re.compile(r"(?<=//)[^/@\s\"]*(?=@)|(?<=password=)[^&\s\"]*")
+SECRET_NAME = re.compile(r"password|secret|token|jaas|\.key$|key\.pem|oauthbearer\.config", re.IGNORECASE)
+SECRET_IN_ADDRESS = re.compile(r"(?<=//)[^/@\s\"]*(?=@)|(?<=password=)[^&\s\"]*")
 
 
-def event(name: str, text: str, level: str = "info", **fields: Any) -> None:
-    """Tell of an event.
+def log_event(name: str, text: str, level: str = "info", **fields: Any) -> None:
+    """Log an event.
 
     Parameters
     ----------
     name : str
-        Of the event, one word.
+        One word.
     text : str
         For people.
     level : {"info", "warning", "error"}
     **fields
-        For machines: what JSON can hold.
+        For machines: values that JSON can hold.
     """
     log.log(logging.getLevelNamesMapping()[level.upper()], "%s", text, extra={"event": name, "fields": fields})
 
 
-def failed(error: Exception) -> None:
-    """Tell of the error that ends a worker."""
-    told = f"{type(error).__name__}: {error}"
-    event("failed", told, "error", error=told, traceback="".join(traceback.format_exception(error)))
+def log_failure(error: Exception) -> None:
+    """Log the error that ends a worker."""
+    text = f"{type(error).__name__}: {error}"
+    log_event("failed", text, "error", error=text, traceback="".join(traceback.format_exception(error)))
 
 
-def secrets_of(settings: Mapping[str, Any]) -> list[str]:
+def secret_values(settings: Mapping[str, Any]) -> list[str]:
     """Return the values of a client's settings that nobody must see."""
-    return [str(value) for name, value in settings.items() if SECRET.search(name) and str(value)]
+    return [str(value) for name, value in settings.items() if SECRET_NAME.search(name) and str(value)]
 
 
-class AsJson(logging.Formatter):
-    """Makes a line of JSON of each log record: time, level, event, message, and the event's fields.
+class JsonFormatter(logging.Formatter):
+    """Formats a log record as a line of JSON: time, level, event, message, and the event's fields.
 
     Parameters
     ----------
     secrets : sequence of str
-        What must not appear; passwords in addresses don't either.
+        Replaced by dots, as passwords in addresses are.
     """
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
@@ -61,19 +61,23 @@ class AsJson(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        time_ = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        told = {"time": time_, "level": record.levelname.lower(), "event": getattr(record, "event", "log")}
-        line = json.dumps(told | {"message": record.getMessage()} | getattr(record, "fields", {}), default=str)
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": getattr(record, "event", "log"),
+            "message": record.getMessage(),
+        }
+        line = json.dumps(fields | getattr(record, "fields", {}), default=str)
         for secret in self._secrets:
             line = line.replace(secret, "...")
-        return OF_ADDRESS.sub("...", line)
+        return SECRET_IN_ADDRESS.sub("...", line)
 
 
 @contextmanager
-def as_json(secrets: Sequence[str] = (), stream: TextIO | None = None) -> Iterator[None]:
+def json_logging(secrets: Sequence[str] = (), stream: TextIO | None = None) -> Iterator[None]:
     """Log lines of JSON, from the level info on, to a stream (by default standard error) and nowhere else."""
     handler, root = logging.StreamHandler(stream or sys.stderr), logging.getLogger()
-    handler.setFormatter(AsJson(secrets))
+    handler.setFormatter(JsonFormatter(secrets))
     handlers, level = root.handlers, log.level
     root.handlers = [handler]
     log.setLevel(logging.INFO)
@@ -84,14 +88,14 @@ def as_json(secrets: Sequence[str] = (), stream: TextIO | None = None) -> Iterat
         log.setLevel(level)
 
 
-def every(seconds: float, action: Callable[[], None]) -> Callable[[], None]:
-    """Return what calls an action when so many seconds have passed since the last time, and otherwise does nothing."""
+def rate_limited(seconds: float, action: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls ``action`` unless it was called less than ``seconds`` ago."""
     last = time.monotonic()
 
-    def look() -> None:
+    def limited() -> None:
         nonlocal last
         if time.monotonic() - last >= seconds:
             last = time.monotonic()
             action()
 
-    return look
+    return limited

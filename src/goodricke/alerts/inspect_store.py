@@ -1,9 +1,9 @@
-"""What is in a state store: list, show, export, verify, expire and compact."""
+"""Inspection and maintenance of a state store: list, show, export, verify, expire and compact."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.table import Table
 
-from goodricke.alerts.answers import NO_CLASS, STATUSES, classes_of, unkept
-from goodricke.alerts.record import Damaged, Record
-from goodricke.alerts.shadow import Report
+from goodricke.alerts.answers import NO_CLASS, STATUSES, most_probable, packed_class_count, unpack_answers
+from goodricke.alerts.object_record import DamagedRecordError, ObjectRecord
 from goodricke.alerts.store import LmdbStore, Store, open_store, without_password
+from goodricke.data.files import atomic_path
 
-DAY = 86400.0
-ROWS = 50_000  # of an export at once
+DAY = 86400.0  # seconds
+EXPORT_ROWS = 50_000  # in memory at once
+EXPIRE_KEYS = 10_000  # deleted in one transaction
+SIZE_SAMPLE = 1000  # records that a mean size is taken over
 
 
-def look_at(where: str) -> Store:
-    """Open a store to look at it: nothing is made that isn't there.
+def open_for_reading(where: str) -> Store:
+    """Open a store without creating anything.
 
     Raises
     ------
@@ -37,188 +39,218 @@ def look_at(where: str) -> Store:
     return store
 
 
-def listing(where: str) -> Table:
-    """Return a table of the partitions."""
-    store, title = look_at(where), without_password(where)
-    table = Table("partition", "objects", "offset", "bytes per object", title=title)
+def partition_table(where: str) -> Table:
+    """Return a table of the partitions: objects, offset, bytes per object."""
+    store = open_for_reading(where)
+    table = Table("partition", "objects", "offset", "bytes per object", title=without_password(where))
     for number in store.partitions():
         part = store.partition(number)
-        sizes = [len(data) for (_, data), _ in zip(part.items(), range(1000), strict=False)]
+        sizes = [len(data) for (_, data), _ in zip(part.items(), range(SIZE_SAMPLE), strict=False)]
         mean = f"{np.mean(sizes):,.0f}" if sizes else ""
         table.add_row(str(number), f"{len(part):,}", f"{part.offset:,}", mean)
         part.close()
     return table
 
 
-def disagreement(where: str) -> Report | None:
-    """Return what the store of a shadow says of it and the first model, None if it is no shadow's."""
-    store, parts = look_at(where), list[Report]()
+def find_record(where: str, object_id: str) -> tuple[int, ObjectRecord] | None:
+    """Return the partition and the record of an object, None if the store does not have it."""
+    store = open_for_reading(where)
     for number in store.partitions():
         part = store.partition(number)
-        told = part.outbox
-        part.close()
-        if b'"pairs"' not in told[:20]:
-            return None
-        parts.append(Report.frombytes(told))
-    return Report.of(parts) if parts else None
-
-
-def find(where: str, name: str) -> tuple[int, Record] | None:
-    """Return the partition and the record of an object, None if there is none."""
-    store = look_at(where)
-    for number in store.partitions():
-        part = store.partition(number)
-        (data,) = part.get([name.encode()])
+        (data,) = part.get([object_id.encode()])
         part.close()
         if data is not None:
-            return number, Record.frombytes(bytes(data))
+            return number, ObjectRecord.frombytes(bytes(data))
     return None
 
 
-def described(number: int, record: Record) -> dict[str, Any]:
-    """Return what a record says, as words and numbers."""
-    answer = unkept([record.answer], classes_of(record.answer))[0] if record.answer else None
-    told: dict[str, Any] = {"partition": number, "n_obs": record.n_obs, "missing": len(record.missing)}
-    told |= {"offset": record.offset, "updated": record.updated, "ra": record.ra, "dec": record.dec}
-    told |= {
+def describe_record(number: int, record: ObjectRecord) -> dict[str, Any]:
+    """Return the contents of a record as words and numbers."""
+    description: dict[str, Any] = {
+        "partition": number,
+        "n_obs": record.n_obs,
+        "missing": len(record.missing_hashes),
+        "offset": record.offset,
+        "updated": record.updated,
+        "ra": record.ra,
+        "dec": record.dec,
         "points kept": len(record.points),
-        "marks": len(record.folded),
+        "hashes": len(record.base_hashes),
         "state bytes": len(record.state),
         "base bytes": len(record.base),
     }
-    if answer is not None:
-        told |= {"status": STATUSES[answer["status"]], "probabilities": [round(float(p), 4) for p in answer["p"]]}
-        told |= {"novelty": round(float(answer["novelty"]), 4)}
-    return told
+    if record.answer:
+        answer = unpack_answers([record.answer])[0]
+        description["status"] = STATUSES[answer["status"]]
+        description["probabilities"] = [round(float(p), 4) for p in answer["p"]]
+        description["novelty"] = round(float(answer["novelty"]), 4)
+    return description
 
 
-def verify(where: str) -> tuple[int, list[str]]:
-    """Return the number of sound records, and what is wrong with the others."""
-    store, sound, wrong = look_at(where), 0, list[str]()
+def verify_records(where: str) -> tuple[int, list[str]]:
+    """Return the number of sound records, and a line about each of the others."""
+    store, n_sound, errors = open_for_reading(where), 0, list[str]()
     for number in store.partitions():
         part = store.partition(number)
         for key, data in part.items():
             try:
-                Record.frombytes(bytes(data))
-                sound += 1
-            except Damaged as error:
-                wrong.append(f"{key.decode(errors='replace')} (partition {number}): {error}")
+                ObjectRecord.frombytes(bytes(data))
+                n_sound += 1
+            except DamagedRecordError as error:
+                errors.append(f"{key.decode(errors='replace')} (partition {number}): {error}")
         part.close()
-    return sound, wrong
+    return n_sound, errors
 
 
-def export(where: str, out: Path, classes: tuple[str, ...] = ()) -> int:
-    """Write a row per object, without the states themselves, as Parquet; return how many.
+# ---- the answers in a store -----------------------------------------------------------------------------------------
+
+
+def export_answers(where: str, out: Path, model: str | None = None) -> int:
+    """Write a row per object, without the states themselves, as Parquet; return the number of rows.
 
     Parameters
     ----------
     where : str
-    out : Path
-    classes : tuple of str
-        Names for the probabilities; by default they are numbered.
+    out : path
+    model : str, optional
+        See `class_names`.
 
     Raises
     ------
     ValueError
-        If the file is called otherwise than ``.parquet``, or the answers are of another number of classes.
+        If the file's suffix isn't ``.parquet``, or the answers have another number of classes than the model.
     """
     if out.suffix != ".parquet":
-        raise ValueError(f"{out}: it is written as Parquet; call the file {out.stem}.parquet")
+        raise ValueError(f"{out}: the export is Parquet; call the file {out.stem}.parquet")
     rows, writer = 0, None
-    for batch in _batches(where):
-        table = _table(batch, classes)
-        writer = writer or pq.ParquetWriter(out, table.schema, compression="zstd")
-        writer.write_table(table)
-        rows += len(table)
-    if writer is not None:
+    with atomic_path(out) as partial:
+        for table in answer_tables(where, model):
+            writer = writer or pq.ParquetWriter(partial, table.schema, compression="zstd")
+            writer.write_table(table)
+            rows += len(table)
+        if writer is None:
+            raise ValueError(f"{without_password(where)}: the store is empty")
         writer.close()
     return rows
 
 
-def _batches(where: str) -> Iterator[list[tuple[str, int, Record]]]:
-    store, batch = look_at(where), list[tuple[str, int, Record]]()
+def answer_tables(where: str, model: str | None = None) -> Iterator[pa.Table]:
+    """Yield the objects of a store with their last answers, a table for each `EXPORT_ROWS` objects.
+
+    Raises
+    ------
+    ValueError
+        If the answers have another number of classes than the model.
+    """
+    store, batch = open_for_reading(where), list[tuple[str, int, ObjectRecord]]()
+    classes = class_names(store, model)
     for number in store.partitions():
         part = store.partition(number)
         for key, data in part.items():
-            batch.append((key.decode(), number, Record.frombytes(bytes(data))))
-            if len(batch) == ROWS:
-                yield batch
+            batch.append((key.decode(), number, ObjectRecord.frombytes(bytes(data))))
+            if len(batch) == EXPORT_ROWS:
+                yield _answer_table(batch, classes)
                 batch = []
         part.close()
     if batch:
-        yield batch
+        yield _answer_table(batch, classes)
 
 
-def _table(batch: list[tuple[str, int, Record]], classes: tuple[str, ...]) -> pa.Table:
+def class_names(store: Store, model: str | None = None) -> tuple[str, ...]:
+    """Return the classes of a model, by default of the shipped model that the store was made with.
+
+    A store has the name and the hash of its model, not its classes. They are unknown, and the tuple is empty, if no
+    shipped model has both.
+    """
+    from goodricke.models.bundle import load_model, read_config
+    from goodricke.models.hub import shipped_models
+
+    if model is not None:
+        return read_config(model).classes
+    settings = store.settings()
+    if settings.get("model") in shipped_models():
+        bundle = load_model(settings["model"])
+        if bundle.hash == settings["model_hash"]:
+            return bundle.classes
+    return ()
+
+
+def _answer_table(batch: Sequence[tuple[str, int, ObjectRecord]], classes: tuple[str, ...]) -> pa.Table:
     records = [record for _, _, record in batch]
-    n = max((classes_of(record.answer) for record in records if record.answer), default=len(classes))
+    answered = [i for i, record in enumerate(records) if record.answer]
+    n = packed_class_count(records[answered[0]].answer) if answered else len(classes)
     if classes and len(classes) != n:
         raise ValueError(
             f"--model: it has {len(classes)} classes, the answers in the store {n}; name the store's model"
         )
-    names = classes if len(classes) == n else tuple(map(str, range(n)))
-    p, status, best = np.full((len(batch), n), np.nan, np.float32), [""] * len(batch), [""] * len(batch)
-    rows = [i for i, record in enumerate(records) if record.answer]
-    if rows:
-        kept = unkept([records[i].answer for i in rows], n)
-        p[rows] = kept["p"]
-        for i, code in zip(rows, kept["status"].tolist(), strict=True):
-            status[i] = STATUSES[code]
-            known = np.isfinite(p[i]).all()
-            best[i] = names[int(np.argmax(p[i]))] if known and n and int(np.argmax(p[i])) != NO_CLASS else ""
-    columns: dict[str, Any] = {"object_id": [name for name, _, _ in batch], "status": status}
-    columns["class"] = pa.array([x or None for x in best], pa.string())
+    names = np.array(classes or tuple(map(str, range(n))), object)
+    p, status = np.full((len(batch), n), np.nan, np.float32), np.full(len(batch), "", object)
+    if answered:
+        packed = unpack_answers([records[i].answer for i in answered], n)
+        p[answered], status[answered] = packed["p"], np.array(STATUSES, object)[packed["status"]]
+    best = most_probable(p)
+    has_class = best != NO_CLASS
+    columns: dict[str, Any] = {"object_id": [name for name, _, _ in batch], "status": pa.array(status, pa.string())}
+    best_names = np.full(len(batch), None, object)
+    best_names[has_class] = names[best[has_class]]
+    columns["class"] = pa.array(best_names, pa.string())
     columns |= {f"p_{name}": pa.array(p[:, k], from_pandas=True) for k, name in enumerate(names)}
     columns["n_obs"] = [record.n_obs for record in records]
-    columns["n_missing"] = [len(record.missing) for record in records]
-    columns["time"] = [float(r.points["time"][-1]) if len(r.points) else None for r in records]
-    columns |= {axis: pa.array([getattr(r, axis) for r in records], from_pandas=True) for axis in ("ra", "dec")}
+    columns["n_missing"] = [len(record.missing_hashes) for record in records]
+    times = [record.points["time"][-1] if len(record.points) else np.nan for record in records]
+    columns["time"] = pa.array(times, pa.float64(), from_pandas=True)
+    for axis in ("ra", "dec"):
+        columns[axis] = pa.array([getattr(r, axis) for r in records], pa.float64(), from_pandas=True)
     columns["updated"] = [record.updated for record in records]
     columns["partition"] = [number for _, number, _ in batch]
     columns["offset"] = [record.offset for record in records]
     return pa.table(columns)
 
 
-def expire(where: str, days: float, now: float | None = None) -> int:
-    """Delete the objects that nothing was heard of for so many days; return how many.
+# ---- maintenance ----------------------------------------------------------------------------------------------------
 
-    For when no worker has the store. Damaged records stay, for `verify` to tell of.
+
+def expire_objects(where: str, days: float, now: float | None = None) -> int:
+    """Delete the objects without an update for so many days; return their number.
+
+    No worker must use the store meanwhile. Damaged records stay, for `verify_records` to find.
 
     Raises
     ------
-    Fenced
-        If a worker has taken messages meanwhile: what looked stale may not be any more.
+    FencedError
+        If a worker has processed messages meanwhile: what was stale may not be any more.
     """
-    store, gone, before = open_store(where), 0, (time.time() if now is None else now) - days * DAY
+    store, n_deleted = open_store(where), 0
+    before = (time.time() if now is None else now) - days * DAY
     for number in store.partitions():
         part = store.partition(number)
-        offset, outbox = part.offset, part.outbox  # as of before the look: a worker that has gone on since is noticed
-        stale = [bytes(key) for key, data in part.items() if _stale(bytes(data), before)]
-        for first in range(0, len(stale), 10_000):
-            part.commit(dict.fromkeys(stale[first : first + 10_000]), offset, offset, outbox)
-        gone += len(stale)
+        offset, outbox = part.offset, part.outbox  # read before the records: a later commit of a worker is noticed
+        stale = [bytes(key) for key, data in part.items() if _is_stale(bytes(data), before)]
+        for first in range(0, len(stale), EXPIRE_KEYS):
+            part.commit(dict.fromkeys(stale[first : first + EXPIRE_KEYS]), offset, offset, outbox)
+        n_deleted += len(stale)
         part.close()
-    return gone
+    return n_deleted
 
 
-def _stale(data: bytes, before: float) -> bool:
+def _is_stale(data: bytes, before: float) -> bool:
     try:
-        return Record.frombytes(data).updated < before
-    except Damaged:
+        return ObjectRecord.frombytes(data).updated < before
+    except DamagedRecordError:
         return False
 
 
-def compact(where: str, out: Path) -> tuple[int, int]:
-    """Write a copy of an LMDB store without holes; return the bytes before and after.
+def compact_store(where: str, out: Path) -> tuple[int, int]:
+    """Write a copy of an LMDB store without unused pages; return the bytes before and after.
 
     Raises
     ------
     ValueError
         If it is no LMDB store, or the copy's folder isn't empty.
     """
-    store = look_at(where)
+    store = open_for_reading(where)
     if not isinstance(store, LmdbStore):
-        raise ValueError(f"{without_password(where)}: only stores in a folder have holes to close")
+        raise ValueError(f"{without_password(where)}: only a store in a folder can be compacted")
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty: give a new folder")
     before = after = 0
@@ -226,10 +258,11 @@ def compact(where: str, out: Path) -> tuple[int, int]:
         part, name = store.partition(number), f"partition-{number:05d}"
         part.compact(out / name)
         part.close()
-        before += _held(store.folder / name)
-        after += _held(out / name)
+        before += _disk_usage(store.folder / name)
+        after += _disk_usage(out / name)
     return before, after
 
 
-def _held(folder: Path) -> int:
+def _disk_usage(folder: Path) -> int:
+    """Return the bytes of a folder's files on the disk."""
     return sum(path.stat().st_blocks * 512 for path in folder.iterdir())

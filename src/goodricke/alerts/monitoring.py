@@ -1,7 +1,4 @@
-"""Seen from outside: counters for Prometheus, a health check, and the numbers of the live view.
-
-The live view in a terminal: rate, lag, states, statuses, and the objects whose class has just changed.
-"""
+"""Monitoring of a worker: its metrics, for Prometheus and a health check, and the live view in a terminal."""
 
 from __future__ import annotations
 
@@ -9,52 +6,57 @@ import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 from rich.columns import Columns
 from rich.console import Group
+from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 
-from goodricke.alerts.answers import Answers, Counts
-from goodricke.alerts.shadow import Shadow
+from goodricke.alerts.answers import AlertAnswers
+from goodricke.alerts.engine import EngineCounts
 
-RECENT = 2000  # batches that percentiles are taken of
-LATE = 60.0  # seconds without a sign of the worker after which it isn't well
+RECENT = 2000  # batches in the percentiles
+LATE = 60.0  # seconds without a heartbeat after which a worker isn't well
+FRAMES_PER_SECOND = 4
 
 
 class Metrics:
-    """What a worker counts, for its live view and for Prometheus.
+    """The metrics of a worker.
 
     Parameters
     ----------
-    counts : Counts
+    counts : EngineCounts
         Of the engine.
+    clock : callable
+        Seconds since 1970.
     """
 
-    def __init__(self, counts: Counts, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, counts: EngineCounts, clock: Callable[[], float] = time.time) -> None:
         self.counts, self._clock = counts, clock
-        self.begun = self.seen = clock()
-        self.statuses, self.classes, self.changes = Counter[str](), Counter[str](), deque[dict[str, Any]](maxlen=8)
-        self.seconds: deque[float] = deque(maxlen=RECENT)  # of each batch
+        self.started = self.last_heartbeat = clock()
+        self.statuses, self.classes = Counter[str](), Counter[str]()
+        self.changes: deque[dict[str, Any]] = deque(maxlen=8)  # latest changes of class
+        self.seconds: deque[float] = deque(maxlen=RECENT)  # of processing, by batch
         self.waited: deque[float] = deque(maxlen=RECENT)  # from a message's arrival at the broker to its answer
-        self.lag: dict[int, int] = {}  # messages not taken yet, by partition
+        self.lag: dict[int, int] = {}  # messages that wait, by partition
+        self.objects: dict[int, int] = {}  # by partition
         self.answers = self.batches = 0
-        self.busy = 0.0  # seconds of all batches
-        self.states: dict[int, int] = {}
-        self.shadow: Shadow | None = None
-        self._told = (self.begun, 0, 0)  # when `summary` was called last, messages and answers up to then
+        self.busy = 0.0  # seconds of processing of all batches
+        self._last_summary = (self.started, 0, 0)  # time, messages and answers
 
-    def alive(self) -> None:
-        """Note that the worker is at work, or waits for messages."""
-        self.seen = self._clock()
+    def heartbeat(self) -> None:
+        """Note that the worker works, or waits for messages."""
+        self.last_heartbeat = self._clock()
 
-    def batch(self, answers: Answers, seconds: float, waited: float) -> None:
-        """Note a batch."""
-        self.alive()
+    def add_batch(self, answers: AlertAnswers, seconds: float, waited: float) -> None:
+        """Add a batch: its answers, seconds of processing, and seconds from its first message's arrival to now."""
+        self.heartbeat()
         self.batches += 1
         self.answers += len(answers)
         self.busy += seconds
@@ -63,59 +65,64 @@ class Metrics:
         columns = answers.columns
         self.statuses.update(columns["status"].tolist())
         self.classes.update(name for name in columns["class"].tolist() if name)
-        moved = (columns["class"] != columns["previous_class"]) & (columns["previous_class"] != "")
-        for i in np.flatnonzero(moved)[-8:]:
+        changed = (columns["class"] != columns["previous_class"]) & (columns["previous_class"] != "")
+        for i in np.flatnonzero(changed)[-8:]:
             names = ("object_id", "previous_class", "class", "p_max", "n_obs")
             self.changes.append({name: columns[name][i].item() for name in names})
 
     @property
     def rate(self) -> float:
-        """Messages per second since the worker began."""
-        return self.counts.messages / max(self._clock() - self.begun, 1e-9)
+        """Messages per second since the start."""
+        return self.counts.messages / max(self._clock() - self.started, 1e-9)
 
-    def percentile(self, of: str, q: float) -> float:
+    def percentile(self, name: str, q: float) -> float:
         """Return a percentile of ``seconds`` or ``waited``, NaN before the first batch."""
-        values = getattr(self, of)
+        values = getattr(self, name)
         return float(np.percentile(values, q)) if values else float("nan")
 
     @property
     def well(self) -> bool:
-        """Whether the worker has given a sign of itself lately."""
-        return self._clock() - self.seen < LATE
+        """Whether the last heartbeat is recent."""
+        return self._clock() - self.last_heartbeat < LATE
 
     def health(self) -> dict[str, Any]:
         """Return the answer of ``/health``."""
-        told = {"well": self.well, "seconds_since_sign": round(self._clock() - self.seen, 3)}
-        return told | {"messages": self.counts.messages, "lag": sum(list(self.lag.values()))}
+        since = round(self._clock() - self.last_heartbeat, 3)
+        lag = sum(list(self.lag.values()))  # a list: the worker changes the dict in another thread
+        return {"well": self.well, "seconds_since_sign": since, "messages": self.counts.messages, "lag": lag}
 
     def summary(self) -> dict[str, Any]:
-        """Return what has happened, and the rates since the last summary: the fields of an event."""
-        now, (then, messages, answers) = self._clock(), self._told
-        self._told, seconds = (now, self.counts.messages, self.answers), max(now - then, 1e-9)
-        told: dict[str, Any] = {"seconds": round(seconds, 3), "objects": sum(list(self.states.values()))}
-        told |= {"messages_per_second": round((self.counts.messages - messages) / seconds, 3)}
-        told |= {"answers_per_second": round((self.answers - answers) / seconds, 3), "answers": self.answers}
-        told |= {"lag": sum(list(self.lag.values())), "statuses": dict(self.statuses), **vars(self.counts)}
+        """Return all counts, and the rates since the last summary: the fields of an event."""
+        now, (then, messages, answers) = self._clock(), self._last_summary
+        seconds = max(now - then, 1e-9)
+        self._last_summary = now, self.counts.messages, self.answers
+        summary: dict[str, Any] = {
+            "seconds": round(seconds, 3),
+            "objects": sum(list(self.objects.values())),
+            "messages_per_second": round((self.counts.messages - messages) / seconds, 3),
+            "answers_per_second": round((self.answers - answers) / seconds, 3),
+            "answers": self.answers,
+            "lag": sum(list(self.lag.values())),
+            "statuses": dict(self.statuses),
+            **vars(self.counts),
+        }
         for name in ("seconds", "waited"):
             p99 = self.percentile(name, 99)
-            told[f"batch_{name}_p99"] = None if p99 != p99 else round(p99, 4)
-        if self.shadow is not None:
-            report = self.shadow.report
-            told |= {"shadow_compared": report.compared, "shadow_differing": report.differing}
-        return told
+            summary[f"batch_{name}_p99"] = None if np.isnan(p99) else round(p99, 4)
+        return summary
 
-    def collect(self) -> Any:
-        """Give the metrics to a `prometheus_client` registry."""
+    def collect(self) -> Iterator[Any]:
+        """Yield the metrics to a `prometheus_client` registry."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 
         for name, value in vars(self.counts).items():
             yield CounterMetricFamily(f"goodricke_{name}", f"Engine: {name}", value=value)
         yield CounterMetricFamily("goodricke_answers", "Answers published", value=self.answers)
         statuses = CounterMetricFamily("goodricke_status", "Answers by status", labels=["status"])
-        for status, number in list(self.statuses.items()):  # the worker goes on counting
+        for status, number in list(self.statuses.items()):  # a copy: the worker goes on counting
             statuses.add_metric([status], number)
         yield statuses
-        for name, values in (("goodricke_lag", self.lag), ("goodricke_objects", self.states)):
+        for name, values in (("goodricke_lag", self.lag), ("goodricke_objects", self.objects)):
             gauge = GaugeMetricFamily(name, f"{name[10:]} by partition", labels=["partition"])
             for partition, number in list(values.items()):
                 gauge.add_metric([str(partition)], number)
@@ -126,18 +133,10 @@ class Metrics:
                 family.add_metric([str(q / 100)], self.percentile(name, q))
             yield family
         yield SummaryMetricFamily("goodricke_batches", "Batches", self.batches, self.busy)
-        if self.shadow is not None:
-            report = self.shadow.report
-            for name, value in (
-                ("compared", report.compared),
-                ("differing", report.differing),
-                ("alone", report.alone),
-            ):
-                yield GaugeMetricFamily(f"goodricke_shadow_{name}", f"Shadow, partitions held: {name}", value=value)
 
 
-def serve(metrics: Metrics, host: str, port: int) -> ThreadingHTTPServer:
-    """Serve ``/metrics`` and ``/health`` in a thread; call ``shutdown`` of what is returned to end it.
+def serve_metrics(metrics: Metrics, host: str, port: int) -> ThreadingHTTPServer:
+    """Serve ``/metrics`` and ``/health`` in a thread; call ``shutdown`` of the returned server to stop it.
 
     Raises
     ------
@@ -168,38 +167,59 @@ def serve(metrics: Metrics, host: str, port: int) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing of every visit."""
+            """Log no requests."""
 
     server = ThreadingHTTPServer((host, port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
-# ---- The live view in a terminal: rate, lag, states, statuses, and the objects whose class has just chang ------------
+# ---- the live view --------------------------------------------------------------------------------------------------
 
 
-def view(metrics: Metrics, title: str, shadow: Shadow | None = None) -> Any:
-    """Return the view as it stands, for `rich.live.Live`."""
-    parts = [Columns([_numbers(metrics), _counts("status", metrics.statuses), _counts("class", metrics.classes)])]
+@contextmanager
+def live_display(draw: Callable[[], Any], live: bool = True) -> Iterator[Callable[[], None]]:
+    """Show a view in the terminal, and give a function that redraws it, a few times a second at most.
+
+    Without ``live`` nothing is shown.
+    """
+    if not live:
+        yield lambda: None
+        return
+    last = 0.0
+    with Live(draw(), refresh_per_second=FRAMES_PER_SECOND, transient=False) as display:
+
+        def redraw() -> None:
+            nonlocal last
+            if time.monotonic() - last > 1 / FRAMES_PER_SECOND:
+                last = time.monotonic()
+                display.update(draw())
+
+        yield redraw
+        display.update(draw())
+
+
+def live_view(metrics: Metrics, title: str) -> Panel:
+    """Return the current view: rates, lag, objects, statuses, classes, and the latest changes of class."""
+    tables = [_number_table(metrics), _count_table("status", metrics.statuses), _count_table("class", metrics.classes)]
+    parts: list[Any] = [Columns(tables)]
     if metrics.changes:
-        parts.append(_changes(metrics))  # type: ignore[arg-type]
-    if shadow is not None:
-        parts.append(_shadow(shadow))  # type: ignore[arg-type]
+        parts.append(_change_table(metrics))
     return Panel(Group(*parts), title=title, title_align="left")
 
 
-def _numbers(metrics: Metrics) -> Table:
-    table = Table.grid(padding=(0, 2))
-    counts = metrics.counts
+def _number_table(metrics: Metrics) -> Table:
+    table, counts = Table.grid(padding=(0, 2)), metrics.counts
     rows = {
         "messages": f"{counts.messages:,}",
         "per second": f"{metrics.rate:,.0f}",
-        "objects": f"{sum(metrics.states.values()):,}",
+        "objects": f"{sum(metrics.objects.values()):,}",
         "lag": f"{sum(metrics.lag.values()):,}" if metrics.lag else "-",
         "batch p50 / p99": f"{metrics.percentile('seconds', 50):.3f} / {metrics.percentile('seconds', 99):.3f} s",
         "answer after p99": f"{metrics.percentile('waited', 99):.2f} s",
         "rebuilt": f"{counts.rebuilt:,}",
-        "refused, known": f"{counts.refused:,}, {counts.known:,}",
+        "too late": f"{counts.refused:,}",
+        "duplicates": f"{counts.known:,}",
         "filled from packets": f"{counts.filled:,}",
         "in two partitions": f"[red]{counts.strayed:,}[/]" if counts.strayed else "0",
         "dead letters": f"[red]{counts.dead:,}[/]" if counts.dead else "0",
@@ -209,29 +229,20 @@ def _numbers(metrics: Metrics) -> Table:
     return table
 
 
-def _counts(name: str, counts: dict[str, int]) -> Table:
+def _count_table(name: str, counts: Counter[str]) -> Table:
     table = Table(box=None, padding=(0, 1))
     table.add_column(name)
     table.add_column("answers", justify="right")
-    for each, number in sorted(counts.items(), key=lambda item: -item[1])[:8]:
-        table.add_row(each, f"{number:,}")
+    for value, number in counts.most_common(8):
+        table.add_row(value, f"{number:,}")
     return table
 
 
-def _changes(metrics: Metrics) -> Table:
+def _change_table(metrics: Metrics) -> Table:
     table = Table(box=None, padding=(0, 1), title="latest changes of class", title_justify="left", title_style="dim")
     for name in ("object", "was", "is", "probability", "observations"):
         table.add_column(name, justify="right" if name in ("probability", "observations") else "left")
-    for each in list(metrics.changes)[::-1]:
-        p = f"{each['p_max']:.2f}"
-        table.add_row(each["object_id"], each["previous_class"], each["class"], p, str(each["n_obs"]))
+    for change in reversed(list(metrics.changes)):
+        p = f"{change['p_max']:.2f}"
+        table.add_row(change["object_id"], change["previous_class"], change["class"], p, str(change["n_obs"]))
     return table
-
-
-def _shadow(shadow: Shadow) -> str:
-    report = shadow.report
-    worst = ", ".join(f"{a} / {b} {n:,}" for a, b, n in report.worst())
-    return (
-        f"{shadow.engine.model.name} says another class of {report.disagreement:.1%} of {report.compared:,} answers"
-        f"{': ' + worst if worst else ''}"
-    )

@@ -1,20 +1,81 @@
-"""Archived light curves as a stream: in order of time, at any speed, to a topic or straight into the engine."""
+"""Archived observations as a stream: in order of time, at any speed, to a topic or straight into an engine.
+
+Light curves become slim records, one for each observation (`slim_packets`); surveys' own packets go as they are.
+"""
 
 from __future__ import annotations
 
+import struct
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
 
-from goodricke.alerts import generate
-from goodricke.alerts.answers import Answers, Message
-from goodricke.alerts.engine import Engine
-from goodricke.alerts.monitoring import Metrics
-from goodricke.alerts.shadow import Shadow
+from goodricke.alerts.answers import AlertAnswers, Message, write_answers
+from goodricke.alerts.engine import Engine, create_engine
+from goodricke.alerts.monitoring import Metrics, live_display, live_view
+from goodricke.alerts.worker_config import WorkerConfig
+from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.inference import InputChecks
+from goodricke.io import read
+from goodricke.io.packets import PacketOptions
+from goodricke.io.packets.archive import open_archive
+
+DELIVERY_TIMEOUT = 60.0  # seconds
+
+
+class ReplayStream(NamedTuple):
+    """Archived messages.
+
+    Parameters
+    ----------
+    packets : iterator of tuple of bytes
+        Keys and messages, in order of time.
+    days : float64 (n,)
+        Time of each [d].
+    format : str
+        Of the messages.
+    options : PacketOptions
+        To decode them with.
+    description : str
+        For people: what the messages are.
+    bands : tuple of str
+        Of the messages, if known.
+    """
+
+    packets: Iterator[tuple[bytes, bytes]]
+    days: NDArray[np.float64]
+    format: str
+    options: PacketOptions
+    description: str
+    bands: tuple[str, ...] = ()
+
+
+def stream_light_curves(sources: Sequence[str], options: dict[str, Any]) -> ReplayStream:
+    """Return the observations of light curves as slim records; ``options`` are those of `goodricke.io.read`."""
+    curves = read(list(sources), **options)
+    packets, days = slim_packets(curves), observation_times(curves)
+    description = f"observations of {len(curves):,} objects"
+    return ReplayStream(packets, days, "slim", PacketOptions(unit=curves.unit), description, curves.bands)
+
+
+def stream_packets(sources: Sequence[str], photometry: Literal["total", "difference"]) -> ReplayStream:
+    """Return the packets in ``.avro`` files as they are."""
+    archive = open_archive(sources)
+    description = f"packets of {archive.objects:,} objects"
+    description += f" ({archive.skipped:,} of no fixed object left out)" if archive.skipped else ""
+    options = PacketOptions(photometry=photometry)
+    return ReplayStream(archive.packets(), archive.days, archive.format, options, description)
+
+
+# ---- into an engine -------------------------------------------------------------------------------------------------
 
 
 class Pace:
@@ -23,43 +84,40 @@ class Pace:
     Parameters
     ----------
     speed : float, optional
-        Days of the stream in a second; as fast as it goes by default.
+        Days of the stream per second; unlimited by default.
+
+    Raises
+    ------
+    ValueError
+        If the speed isn't above 0.
     """
 
     def __init__(self, speed: float | None = None) -> None:
         if speed is not None and not speed > 0:
             raise ValueError(f"the speed must be above 0 days per second, not {speed}")
-        self._speed, self._begun, self._first = speed, 0.0, float("nan")
+        self._speed, self._started, self._first_day = speed, 0.0, float("nan")
 
     def wait_for(self, day: float) -> None:
         """Wait until the stream's time is ``day``."""
         if self._speed is None:
             return
-        if np.isnan(self._first):
-            self._first, self._begun = day, time.monotonic()
-        time.sleep(max(self._begun + (day - self._first) / self._speed - time.monotonic(), 0.0))
+        if np.isnan(self._first_day):
+            self._first_day, self._started = day, time.monotonic()
+        time.sleep(max(self._started + (day - self._first_day) / self._speed - time.monotonic(), 0.0))
 
 
-def observations(curves: LightCurves) -> tuple[Iterator[tuple[bytes, bytes]], np.ndarray]:
-    """Return a light-curve set's observations as slim records with their keys, in order of time, and the times [d]."""
-    good = np.isfinite(curves.time) & np.isfinite(curves.value)
-    return generate.packets(curves, "slim", previous=0), np.sort(curves.time[good], kind="stable")
-
-
-def into_engine(
+def feed_engine(
     messages: Iterator[bytes],
-    days: np.ndarray | None,
+    days: NDArray[np.float64] | None,
     engine: Engine,
     metrics: Metrics,
     batch: int = 1000,
     speed: float | None = None,
-    shadow: Shadow | None = None,
-    tell: Callable[[], None] = lambda: None,
-    got: Callable[[Answers], None] = lambda answers: None,
+    on_batch: Callable[[AlertAnswers], None] = lambda answers: None,
 ) -> int:
-    """Feed messages straight into an engine, as one partition; return how many.
+    """Feed messages straight into an engine, as one partition; return their number.
 
-    An engine whose store has taken some of them before goes on behind them.
+    Messages that the engine's store has are skipped.
 
     Parameters
     ----------
@@ -71,42 +129,84 @@ def into_engine(
         Messages at once.
     speed : float, optional
         See `Pace`.
-    shadow : Shadow, optional
-    tell : callable
-        Called after every batch, for a live view.
-    got : callable
+    on_batch : callable
         Gets the answers of every batch.
     """
     pace, offset = Pace(speed), 0
     engine.assign(0)
-    if shadow is not None:
-        shadow.assign(0, engine)
-    while some := list(islice(messages, batch)):
+    while values := list(islice(messages, batch)):
         if days is not None:
-            pace.wait_for(float(days[min(offset + len(some), len(days)) - 1]))
-        numbered = [Message(offset + i, value) for i, value in enumerate(some)]
-        begun = time.perf_counter()
-        answers = engine.take(numbered).answers
-        seconds = time.perf_counter() - begun
-        if shadow is not None:
-            shadow.take(numbered, answers)
-        offset += len(some)
-        metrics.batch(answers, seconds, seconds)
-        metrics.states[0] = engine.objects(0)
-        got(answers)
-        tell()
+            pace.wait_for(float(days[min(offset + len(values), len(days)) - 1]))
+        started = time.perf_counter()
+        answers = engine.process([Message(offset + i, value) for i, value in enumerate(values)]).answers
+        seconds = time.perf_counter() - started
+        offset += len(values)
+        metrics.add_batch(answers, seconds, seconds)
+        metrics.objects[0] = engine.object_count(0)
+        on_batch(answers)
     return offset
 
 
-def into_topic(
-    records: Iterator[tuple[bytes, bytes]],
-    days: np.ndarray | None,
+def replay(
+    stream: ReplayStream,
+    model: str,
+    state: str = "memory:",
+    half: bool = False,
+    out: Path | None = None,
+    speed: float | None = None,
+    batch: int = 1000,
+    live: bool = False,
+) -> None:
+    """Feed a stream straight into an engine, print what was done, and write the last answers.
+
+    Parameters
+    ----------
+    stream : ReplayStream
+    model, state, half
+        As of `create_engine`. No worker can use the store later: its offsets count the replay's messages.
+    out : path, optional
+        See `goodricke.alerts.answers.write_table`.
+    speed, batch
+        As of `feed_engine`.
+    live : bool
+        Show the live view in the terminal.
+    """
+    engine = create_engine(model, state, half, stream.format, stream.options, replayed=True)
+    InputChecks(engine.model.config).check_bands(stream.bands)
+    metrics, last = Metrics(engine.counts), dict[str, dict[str, Any]]()
+    with live_display(lambda: live_view(metrics, f"replay: {engine.model.name}"), live) as redraw:
+
+        def on_batch(answers: AlertAnswers) -> None:
+            if out is not None:
+                last.update((row["object_id"], row) for row in answers.rows())
+            redraw()
+
+        values = (value for _, value in stream.packets)
+        n = feed_engine(values, stream.days, engine, metrics, batch, speed, on_batch)
+    engine.close()
+    console, counts = Console(), metrics.counts
+    console.print(f"{n:,} {stream.description}, {metrics.rate:,.0f} per second")
+    if counts.unusable:
+        console.print(f"{counts.unusable:,} of them have no known band, or no such brightness")
+    if counts.repeated:
+        skipped = f"{counts.repeated:,} of them were skipped: the store has as many already"
+        console.print(f"{skipped}; for other light curves, give another --state")
+    if out is not None:
+        write_answers(list(last.values()), engine.model.classes, out)
+        console.print(f"{len(last):,} rows written to {out}")
+
+
+# ---- to a topic -----------------------------------------------------------------------------------------------------
+
+
+def feed_topic(
+    packets: Iterator[tuple[bytes, bytes]],
+    days: NDArray[np.float64] | None,
     topic: str,
     kafka: dict[str, Any],
     speed: float | None = None,
-    tell: Callable[[int], None] = lambda sent: None,
 ) -> int:
-    """Send records with their keys to a topic; return how many.
+    """Send messages with their keys to a topic; return their number.
 
     Raises
     ------
@@ -116,14 +216,14 @@ def into_topic(
     from confluent_kafka import Producer
 
     producer, pace, sent = Producer({"linger.ms": 20, "compression.type": "lz4", **kafka}), Pace(speed), 0
-    lost = list[str]()
+    errors = list[str]()
 
     def delivered(error: Any, _: Any) -> None:
         if error is not None:
-            lost.append(str(error))
+            errors.append(str(error))
 
-    for key, value in records:
-        if speed is not None and days is not None:
+    for key, value in packets:
+        if days is not None:
             pace.wait_for(float(days[sent]))
         while True:
             try:
@@ -134,11 +234,141 @@ def into_topic(
         sent += 1
         if sent % 1000 == 0:
             producer.poll(0)
-            tell(sent)
-        if lost:
+        if errors:
             break
-    waiting = producer.flush(60)
-    if waiting or lost:
-        why = f"{waiting + len(lost):,} of {sent:,} ({(lost or ['no answer'])[0]})"
-        raise RuntimeError(f"the broker at {kafka.get('bootstrap.servers')} doesn't take the records: {why}")
+    waiting = producer.flush(DELIVERY_TIMEOUT)
+    if waiting or errors:
+        reason = f"{waiting + len(errors):,} of {sent:,} ({(errors or ['no answer'])[0]})"
+        raise RuntimeError(f"the broker at {kafka.get('bootstrap.servers')} doesn't take the messages: {reason}")
     return sent
+
+
+def replay_to_topic(stream: ReplayStream, config: WorkerConfig, speed: float | None = None) -> None:
+    """Feed a stream to the input topic of a worker, and print how many messages were sent.
+
+    Raises
+    ------
+    ValueError
+        If the worker expects another format.
+    """
+    if config.input.format != stream.format:
+        raise ValueError(
+            f'the messages are {stream.format}; set [input] format = "{stream.format}", not "{config.input.format}". '
+            "Light curves are sent as slim records, packets of surveys with --packets"
+        )
+    sent = feed_topic(stream.packets, stream.days, config.input.topic, config.kafka, speed)
+    Console().print(f"{sent:,} {stream.description} sent to {config.input.topic}")
+
+
+# ---- light curves as alerts -----------------------------------------------------------------------------------------
+
+
+class Observation(NamedTuple):
+    """The observation that an alert is about."""
+
+    object_id: str
+    alert_id: int
+    time: float
+    band: str
+    value: float
+    error: float
+    ra: float
+    dec: float
+
+
+def slim_packets(curves: LightCurves, previous: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    """Yield an alert for each observation, in order of time, as goodricke's slim record without a header.
+
+    This is the inverse of `goodricke.io.packets.decode`.
+
+    Parameters
+    ----------
+    curves : LightCurves
+        In any unit. ``objects`` may have ``ra`` and ``dec`` [deg]. Observations without a finite time and value make no
+        alert.
+    previous : int
+        How many earlier observations of the object an alert has at most.
+
+    Yields
+    ------
+    key, message : bytes
+        The key is the object's identifier. An observation's identifier is its place in ``curves``, counted from 1.
+    """
+    return encode_alerts(curves, slim_packet, _slim_point, previous)
+
+
+def encode_alerts(
+    curves: LightCurves,
+    encode_packet: Callable[[Observation, Sequence[bytes]], bytes],
+    encode_point: Callable[[Observation], bytes],
+    previous: int,
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield key and packet of each observation; a point is encoded once and copied into the object's later packets."""
+    earlier: dict[str, deque[bytes]] = defaultdict(lambda: deque(maxlen=previous))
+    for observation in _observations(curves):
+        history = earlier[observation.object_id]
+        yield observation.object_id.encode(), encode_packet(observation, list(history))
+        history.append(encode_point(observation))
+
+
+def observation_times(curves: LightCurves) -> NDArray[np.float64]:
+    """Return the times of the observations that make an alert, sorted [d]."""
+    return np.sort(curves.time[np.isfinite(curves.time) & np.isfinite(curves.value)], kind="stable")
+
+
+def _observations(curves: LightCurves) -> Iterator[Observation]:
+    usable = np.flatnonzero(np.isfinite(curves.time) & np.isfinite(curves.value))
+    owner, ids, ra, dec = ragged.owner(curves.offsets), curves.ids, _positions(curves, "ra"), _positions(curves, "dec")
+    for i in usable[np.argsort(curves.time[usable], kind="stable")].tolist():
+        k = int(owner[i])
+        yield Observation(
+            ids[k],
+            i + 1,
+            float(curves.time[i]),
+            curves.bands[curves.band[i]],
+            float(curves.value[i]),
+            float(curves.error[i]),
+            float(ra[k]),
+            float(dec[k]),
+        )
+
+
+def _positions(curves: LightCurves, name: str) -> NDArray[np.float64]:
+    if name in curves.table_of_objects.column_names:
+        return curves.column(name).astype(np.float64)
+    return np.full(len(curves), np.nan)
+
+
+def slim_packet(observation: Observation, history: Sequence[bytes] = ()) -> bytes:
+    """Return an observation as a slim record, with encoded earlier points."""
+    angles = observation.ra, observation.dec
+    position = [b"\0" if np.isnan(angle) else b"\2" + struct.pack("<d", angle) for angle in angles]
+    head = [_avro_text(observation.object_id), avro_long(observation.alert_id), _slim_point(observation)]
+    return b"".join([*head, *position, avro_list(history, branch=1)])
+
+
+def _slim_point(observation: Observation) -> bytes:
+    brightness = struct.pack("<ff", observation.value, observation.error)
+    return struct.pack("<d", observation.time) + _avro_text(observation.band) + brightness
+
+
+def avro_long(number: int) -> bytes:
+    """Return a number in Avro's variable-length encoding."""
+    bits, parts = (number << 1) ^ (number >> 63), bytearray()
+    while bits > 127:
+        parts.append(bits & 127 | 128)
+        bits >>= 7
+    parts.append(bits)
+    return bytes(parts)
+
+
+def avro_list(items: Sequence[bytes], branch: int) -> bytes:
+    """Return encoded items as the list branch, 0 or 1, of a union with null; null if there are none."""
+    if not items:
+        return avro_long(1 - branch)
+    return b"".join([avro_long(branch), avro_long(len(items)), *items, b"\0"])
+
+
+def _avro_text(text: str) -> bytes:
+    data = text.encode()
+    return avro_long(len(data)) + data

@@ -1,9 +1,9 @@
-"""Where the objects' records are: in memory, in LMDB on a disk, or in Redis for many workers.
+"""Stores of the objects' records: in memory, in LMDB on a disk, or in Redis for many workers.
 
-A store has partitions, those of the stream: all messages about an object are in one. A partition keeps its objects'
-records, how far the stream was taken (the offset of the next message), and the *outbox*: the objects of the last batch,
-whose answers may not have been published when a worker died. All three change in one transaction (`Partition.commit`),
-or not at all; a worker that has lost its partition to another is `Fenced` off.
+A store has the partitions of the stream; all messages about an object are in one of them. A partition has the records
+of its objects, the offset of the next message, and the *outbox*: the objects of the last batch, whose answers may not
+have been published when a worker died. All three change in one transaction (`Partition.commit`) or not at all. A worker
+that has lost its partition to another is fenced off: its commit raises `FencedError`.
 """
 
 from __future__ import annotations
@@ -14,24 +14,41 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 EXTRA = "pip install 'goodricke[alerts]'"
 OFFSET, OUTBOX, ABOUT = b"offset", b"outbox", b"about"
-FIRST = 0  # offset before the first message
+START = 0  # offset of a new partition
 PREFIX = "goodricke"  # of the keys in Redis
 
 
-class Fenced(RuntimeError):  # noqa: N818  what has happened to the worker
-    """Another worker has taken this partition further: this one must not write any more."""
+class FencedError(RuntimeError):
+    """Another worker has written to this partition: this one must not write any more."""
+
+
+class LastBatch(NamedTuple):
+    """The outbox of a partition: the last batch, whose answers may not have been published."""
+
+    first_offset: int
+    object_ids: list[str]
+
+    def tobytes(self) -> bytes:
+        """Return the bytes, JSON."""
+        return json.dumps({"first": self.first_offset, "objects": self.object_ids}).encode()
+
+    @classmethod
+    def frombytes(cls, data: bytes) -> LastBatch:
+        """Return the batch from its bytes, an empty one from none."""
+        batch: dict[str, Any] = json.loads(data) if data else {"first": START, "objects": []}
+        return cls(batch["first"], batch["objects"])
 
 
 class Partition(Protocol):
     """The records of one partition of the stream."""
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Return the records of some objects, None for those that there are none of."""
+        """Return the records of objects, None for those without."""
         ...
 
     def commit(self, changed: Mapping[bytes, bytes | None], expected: int, offset: int, outbox: bytes = b"") -> None:
@@ -39,7 +56,7 @@ class Partition(Protocol):
 
         Raises
         ------
-        Fenced
+        FencedError
             If the offset here isn't the ``expected`` one; nothing is written.
         """
         ...
@@ -51,11 +68,11 @@ class Partition(Protocol):
 
     @property
     def outbox(self) -> bytes:
-        """What the last transaction said of answers to publish."""
+        """The last batch of the last transaction; see `LastBatch`."""
         ...
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Give all objects and their records, those of one moment where the store can."""
+        """Yield all objects and their records; from LMDB those of one moment."""
         ...
 
     def __len__(self) -> int:
@@ -63,7 +80,7 @@ class Partition(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
         ...
 
 
@@ -71,15 +88,19 @@ class Store(Protocol):
     """The partitions of one stream and model."""
 
     def partition(self, number: int) -> Partition:
-        """Open a partition, made if there is none."""
+        """Open a partition, and create it if there is none."""
         ...
 
     def partitions(self) -> list[int]:
-        """Return the numbers of the partitions that there are."""
+        """Return the numbers of the partitions."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that the store was made for, none if there are none yet."""
         ...
 
 
-def open_store(where: str, about: Mapping[str, Any] | None = None) -> Store:
+def open_store(where: str, settings: Mapping[str, Any] | None = None) -> Store:
     """Open a store.
 
     Parameters
@@ -87,49 +108,49 @@ def open_store(where: str, about: Mapping[str, Any] | None = None) -> Store:
     where : str
         ``memory:``, ``redis://host:port/db`` (also ``rediss://``; a prefix for several streams as ``?prefix=NAME``), or
         the folder of an LMDB store.
-    about : mapping, optional
-        What the records belong to: model hash, cell precision, photometry. A store is only opened for what it was made
-        for.
+    settings : mapping, optional
+        Model hash, cell precision, photometry: records of other settings can't be mixed with these. Without settings
+        the store is opened for any.
 
     Raises
     ------
     ValueError
-        If it belongs to something else, or there is no such kind.
+        If the store was made for other settings, or there is no such kind of store.
     ImportError
         If the library of the store isn't installed.
     """
-    told = json.dumps(dict(about or {}), sort_keys=True).encode()
+    encoded = json.dumps(dict(settings or {}), sort_keys=True).encode()
     if where == "memory:":
         return MemoryStore()
     if where.startswith(("redis://", "rediss://", "unix://")):
-        return RedisStore(where, told)
+        return RedisStore(where, encoded)
     if re.match(r"redis(s)?:|\w+://", where):
         raise ValueError(f"{without_password(where)}: no such kind of store; give a folder, or redis://HOST:PORT/DB")
-    return LmdbStore(Path(where), told)
+    return LmdbStore(Path(where), encoded)
 
 
 def without_password(where: str) -> str:
-    """Return where a store is, as it can be shown."""
+    """Return the address of a store with its password hidden."""
     return re.sub(r"//[^/@]*@", "//", re.sub(r"(password=)[^&]*", r"\1...", where))
 
 
-def _check(kept: bytes | None, asked: bytes, where: str) -> bool:
-    """Return whether what a store belongs to has still to be written.
+def _is_new(stored: bytes | None, settings: bytes, where: str) -> bool:
+    """Return whether a store's settings still have to be written.
 
     Raises
     ------
     ValueError
-        If it belongs to something else.
+        If the store was made for other settings.
     """
-    if kept is None:
-        return asked != b"{}"  # who only looks doesn't say what the next one must be
-    if asked != b"{}" and kept != asked:
-        old, new = json.loads(kept), json.loads(asked)
+    if stored is None:
+        return settings != b"{}"  # a reader does not decide for which settings the store will be
+    if settings != b"{}" and stored != settings:
+        old, new = json.loads(stored), json.loads(settings)
         names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-        had, has = (", ".join(f"{name} {json.dumps(told.get(name))}" for name in names) for told in (old, new))
+        stored_text, text = (", ".join(f"{name} {json.dumps(s.get(name))}" for name in names) for s in (old, new))
         raise ValueError(
-            f"{where} was made for {had}, and is to go on with {has}: its states can't be mixed with others. Set that "
-            "back, or start a new store; `goodricke alerts replay --to` fills one with the past, through the topic"
+            f"{where} was made for {stored_text}, not for {text}: their states can't be mixed. Set that back, or start "
+            "a new store; `goodricke alerts replay --to` fills one with the past, through the topic"
         )
     return False
 
@@ -138,11 +159,11 @@ def _check(kept: bytes | None, asked: bytes, where: str) -> bool:
 
 
 class MemoryPartition:
-    """A partition in a dictionary: for tests, and streams that begin anew each time."""
+    """A partition in a dictionary: for tests, and streams that start from the beginning each time."""
 
     def __init__(self) -> None:
         self.records: dict[bytes, bytes] = {}
-        self.offset, self.outbox = FIRST, b""
+        self.offset, self.outbox = START, b""
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Partition`."""
@@ -151,7 +172,7 @@ class MemoryPartition:
     def commit(self, changed: Mapping[bytes, bytes | None], expected: int, offset: int, outbox: bytes = b"") -> None:
         """See `Partition`."""
         if self.offset != expected:
-            raise Fenced(f"the offset is {self.offset}, not {expected}")
+            raise FencedError(f"the offset is {self.offset}, not {expected}")
         for key, record in changed.items():
             if record is None:
                 self.records.pop(key, None)
@@ -184,44 +205,54 @@ class MemoryStore:
         """See `Store`."""
         return sorted(self.parts)
 
+    def settings(self) -> dict[str, Any]:
+        """See `Store`."""
+        return {}
+
 
 # ---- LMDB -----------------------------------------------------------------------------------------------------------
 
 _NUMBER = struct.Struct("<q")
-MAP = 1 << 26  # bytes of address space to begin with: it is doubled when the file has filled it
+MAP_SIZE = 1 << 26  # bytes of address space at first, doubled whenever the file has filled them
 
 
 class LmdbPartition:
     """A partition in a folder of its own, written by one process at a time.
 
     A transaction is on the disk when it returns, unless ``sync`` is False: then a crash of the machine (not of the
-    process) may lose the last seconds, consistently: the stream is then taken up from the offset that is there.
+    process) may lose the last seconds of records and offset together, and the stream is read again from that offset.
 
-    The file is mapped into the address space, which limits on it (``ulimit -v``, containers) count in full: the map is
-    no more than twice the file.
+    The file is mapped into the address space. Limits on it (``ulimit -v``, containers) count the whole map, which is at
+    most twice the file.
     """
 
-    def __init__(self, folder: Path, about: bytes, sync: bool = True, readonly: bool = False) -> None:
+    def __init__(self, folder: Path, settings: bytes, sync: bool = True, readonly: bool = False) -> None:
         try:
             import lmdb
         except ImportError as error:
             raise ImportError(f"a store in a folder needs lmdb: {EXTRA}") from error
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "data.mdb"
-        room = max(MAP, 1 << (file.stat().st_size if file.exists() else 0).bit_length())
+        map_size = max(MAP_SIZE, 1 << (file.stat().st_size if file.exists() else 0).bit_length())
         # writemap off: a stray write of this process must not reach the file
         self._env = lmdb.open(
-            os.fspath(folder), map_size=room, max_dbs=2, sync=sync, metasync=sync, readahead=False, readonly=readonly
+            os.fspath(folder),
+            map_size=map_size,
+            max_dbs=2,
+            sync=sync,
+            metasync=sync,
+            readahead=False,
+            readonly=readonly,
         )
         self._full, self._resized = lmdb.MapFullError, lmdb.MapResizedError
         self._objects = self._env.open_db(b"objects", create=not readonly)
         self._about = self._env.open_db(b"about", create=not readonly)
-        with self._env.begin(write=not readonly) as change:
-            if _check(change.get(ABOUT, db=self._about), about, str(folder)) and not readonly:
-                change.put(ABOUT, about, db=self._about)
+        with self._env.begin(write=not readonly) as transaction:
+            if _is_new(transaction.get(ABOUT, db=self._about), settings, str(folder)) and not readonly:
+                transaction.put(ABOUT, settings, db=self._about)
 
     def _begin(self, db: Any, write: bool = False) -> Any:
-        """Begin a transaction, with as much room as another process has given the file."""
+        """Begin a transaction, on the map size that another process may have given the file."""
         try:
             return self._env.begin(db, write=write)
         except self._resized:
@@ -230,50 +261,56 @@ class LmdbPartition:
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """See `Partition`."""
-        with self._begin(self._objects) as look:
-            return [look.get(key) for key in keys]
+        with self._begin(self._objects) as transaction:
+            return [transaction.get(key) for key in keys]
 
     def commit(self, changed: Mapping[bytes, bytes | None], expected: int, offset: int, outbox: bytes = b"") -> None:
         """See `Partition`."""
         while True:
             try:
                 return self._write(changed, expected, offset, outbox)
-            except self._full:  # the transaction is undone
+            except self._full:  # LMDB has undone the transaction
                 self._env.set_mapsize(2 * self._env.info()["map_size"])
 
     def _write(self, changed: Mapping[bytes, bytes | None], expected: int, offset: int, outbox: bytes) -> None:
-        with self._begin(self._objects, write=True) as change:
-            here = _NUMBER.unpack(change.get(OFFSET, _NUMBER.pack(FIRST), db=self._about))[0]
-            if here != expected:
-                raise Fenced(f"the offset is {here}, not {expected}: another worker has this partition")
+        with self._begin(self._objects, write=True) as transaction:
+            current = _NUMBER.unpack(transaction.get(OFFSET, _NUMBER.pack(START), db=self._about))[0]
+            if current != expected:
+                raise FencedError(f"the offset is {current}, not {expected}: another worker has this partition")
             for key, record in sorted(changed.items()):
                 if record is None:
-                    change.delete(key)
+                    transaction.delete(key)
                 else:
-                    change.put(key, record)
-            change.put(OFFSET, _NUMBER.pack(offset), db=self._about)
-            change.put(OUTBOX, outbox, db=self._about)
+                    transaction.put(key, record)
+            transaction.put(OFFSET, _NUMBER.pack(offset), db=self._about)
+            transaction.put(OUTBOX, outbox, db=self._about)
 
     @property
     def offset(self) -> int:
         """See `Partition`."""
-        with self._begin(self._about) as look:
-            return int(_NUMBER.unpack(look.get(OFFSET, _NUMBER.pack(FIRST)))[0])
+        with self._begin(self._about) as transaction:
+            return int(_NUMBER.unpack(transaction.get(OFFSET, _NUMBER.pack(START)))[0])
 
     @property
     def outbox(self) -> bytes:
         """See `Partition`."""
-        with self._begin(self._about) as look:
-            return bytes(look.get(OUTBOX, b""))
+        with self._begin(self._about) as transaction:
+            return bytes(transaction.get(OUTBOX, b""))
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """See `Partition`."""
-        with self._begin(self._objects) as look:
-            yield from look.cursor()
+        with self._begin(self._objects) as transaction:
+            yield from transaction.cursor()
 
     def __len__(self) -> int:
-        with self._begin(self._objects) as look:
-            return int(look.stat(self._objects)["entries"])
+        with self._begin(self._objects) as transaction:
+            return int(transaction.stat(self._objects)["entries"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Store`."""
+        with self._begin(self._about) as transaction:
+            return json.loads(bytes(transaction.get(ABOUT, b"{}")))
 
     def compact(self, folder: Path) -> None:
         """Write a copy without holes into an empty folder."""
@@ -286,25 +323,35 @@ class LmdbPartition:
 
 
 class LmdbStore:
-    """A folder with one for each partition: on a disk that workers share, a partition goes from one to the next."""
+    """A folder of partitions, each in its own folder: workers that share the disk hand them on to one another."""
 
-    def __init__(self, folder: Path, about: bytes = b"{}", sync: bool = True, readonly: bool = False) -> None:
-        self.folder, self._about, self._sync, self._readonly = folder, about, sync, readonly
+    def __init__(self, folder: Path, settings: bytes = b"{}", sync: bool = True, readonly: bool = False) -> None:
+        self.folder, self._settings, self._sync, self._readonly = folder, settings, sync, readonly
         if readonly and not folder.is_dir():
             raise ValueError(f"{folder}: no store there")
 
     def partition(self, number: int) -> LmdbPartition:
         """See `Store`."""
-        return LmdbPartition(self.folder / f"partition-{number:05d}", self._about, self._sync, self._readonly)
+        return LmdbPartition(self.folder / f"partition-{number:05d}", self._settings, self._sync, self._readonly)
 
     def partitions(self) -> list[int]:
         """See `Store`."""
         return sorted(int(path.name.rpartition("-")[2]) for path in self.folder.glob("partition-*"))
 
+    def settings(self) -> dict[str, Any]:
+        """See `Store`."""
+        for number in self.partitions():
+            part = self.partition(number)
+            try:
+                return part.settings
+            finally:
+                part.close()
+        return {}
+
 
 # ---- Redis ----------------------------------------------------------------------------------------------------------
 
-# in one step on the server: compare the offset, then write
+# one step on the server: compare the offset, then write
 _COMMIT = """
 local here = redis.call('HGET', KEYS[2], 'offset') or '0'
 if here ~= ARGV[1] then return {err = 'FENCED ' .. here} end
@@ -317,7 +364,7 @@ end
 
 
 class RedisPartition:
-    """A partition in two hashes of a Redis server: the objects, and how far the stream was taken."""
+    """A partition in two hashes of a Redis server: the records, and offset and outbox."""
 
     def __init__(self, server: Any, prefix: str, number: int) -> None:
         self._server, self._number = server, number
@@ -338,13 +385,13 @@ class RedisPartition:
             self._commit(keys=[self._objects, self._about], args=[expected, offset, outbox, *pairs])
         except ResponseError as error:
             if "FENCED" in str(error):
-                raise Fenced(f"partition {self._number}: {error}, not {expected}") from error
+                raise FencedError(f"partition {self._number}: {error}, not {expected}") from error
             raise
 
     @property
     def offset(self) -> int:
         """See `Partition`."""
-        return int(self._server.hget(self._about, "offset") or FIRST)
+        return int(self._server.hget(self._about, "offset") or START)
 
     @property
     def outbox(self) -> bytes:
@@ -365,7 +412,7 @@ class RedisPartition:
 class RedisStore:
     """A Redis server, for workers without a common disk."""
 
-    def __init__(self, url: str, about: bytes = b"{}") -> None:
+    def __init__(self, url: str, settings: bytes = b"{}") -> None:
         try:
             import redis
         except ImportError as error:
@@ -373,12 +420,14 @@ class RedisStore:
         place, _, query = url.partition("?")
         pairs = parse_qsl(query)
         self._prefix = dict(pairs).get("prefix", PREFIX) + ":"
-        # the client reads the other settings itself: as numbers, not as words
+        # the client parses the other options itself, as numbers where they are
         others = urlencode([pair for pair in pairs if pair[0] != "prefix"])
         self._server = redis.Redis.from_url(f"{place}?{others}" if others else place)
-        kept: Any = self._server.get(f"{self._prefix}about")
-        if _check(kept, about, without_password(url)):
-            self._server.set(f"{self._prefix}about", about)
+        if _is_new(self._stored(), settings, without_password(url)):
+            self._server.set(f"{self._prefix}about", settings)
+
+    def _stored(self) -> Any:
+        return self._server.get(f"{self._prefix}about")
 
     def partition(self, number: int) -> RedisPartition:
         """See `Store`."""
@@ -388,3 +437,7 @@ class RedisStore:
         """See `Store`."""
         names = self._server.scan_iter(f"{self._prefix}{{*}}:about", count=1000)
         return sorted(int(bytes(name).split(b"{")[1].split(b"}")[0]) for name in names)
+
+    def settings(self) -> dict[str, Any]:
+        """See `Store`."""
+        return json.loads(self._stored() or b"{}")

@@ -1,8 +1,8 @@
-"""A worker on a Kafka stream: consume, let the engine take it, publish, commit; share the partitions with others.
+"""A worker on a Kafka stream: consume, process, publish, commit; workers of a group share the partitions.
 
-The order is what makes it exactly once in effect. Dead letters go out first, then the engine writes records and offset
-in one transaction, then the answers go out, and last the broker is told the offset. Wherever a worker dies, the next
-one begins at the store's offset, not the broker's, and first publishes the last batch's answers again.
+The order makes it exactly once in effect. Dead letters go out first. Then the engine writes records and offset in one
+transaction, the answers go out, and last the offset is committed to the broker. Wherever a worker dies, the next one
+starts at the store's offset, not the broker's, and first publishes the last batch's answers again.
 """
 
 from __future__ import annotations
@@ -10,31 +10,37 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from goodricke.alerts.answers import Answers, DeadLetter, Message, Taken, avro_schema
-from goodricke.alerts.config import WorkerConfig
-from goodricke.alerts.engine import Engine
-from goodricke.alerts.events import event, log
+from goodricke import __version__
+from goodricke.alerts.answers import AlertAnswers, DeadLetter, Message, avro_encoder
+from goodricke.alerts.engine import BatchResult, Engine, create_engine
+from goodricke.alerts.events import log, log_event, rate_limited
 from goodricke.alerts.filters import Filter
-from goodricke.alerts.monitoring import Metrics
-from goodricke.alerts.shadow import Shadow
-from goodricke.alerts.store import FIRST, Fenced, without_password
+from goodricke.alerts.monitoring import Metrics, live_display, live_view, serve_metrics
+from goodricke.alerts.store import START, FencedError, without_password
+from goodricke.alerts.worker_config import WorkerConfig
+from goodricke.io.packets import PacketOptions
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
 
 EXTRA = "pip install 'goodricke[alerts]'"
-BEGINNING = 1000  # bytes that are kept of a dead letter that is too large
+CUT_BYTES = 1000  # of a dead letter that is too large for the producer
 NO_KEY = (
     "messages in {} have no key: unless its producer keeps all about an object in one partition otherwise, answers "
     "rest on parts of light curves. Use the object's identifier as the key"
 )
-PATIENCE = 30.0  # seconds to get answers out before giving up; the outbox still has them
+PATIENCE = 30.0  # seconds to deliver answers before giving up; the outbox still has them
+CONSUMER_ONLY = ("session.", "max.poll", "partition.a")  # settings that a producer would warn of
 
 
-class NotPublished(RuntimeError):  # noqa: N818  what has not happened
-    """Answers didn't reach the broker; they are in the outbox and go out when the next worker begins."""
+class DeliveryError(RuntimeError):
+    """Answers didn't reach the broker. They are in the outbox, and go out when the next worker starts."""
+
+
+Header = tuple[str, str | bytes | None]
 
 
 class Publisher:
@@ -52,44 +58,44 @@ class Publisher:
         If a filter can't be understood.
     """
 
-    def __init__(self, config: WorkerConfig, like: Answers, producer: Producer) -> None:
+    def __init__(self, config: WorkerConfig, classes: Sequence[str], producer: Producer) -> None:
         self._config, self._producer = config.output, producer
-        self._filters = [(each.topic, Filter(each.where, like.columns)) for each in self._config.filters]
-        self._encode = {"json": Answers.as_json, "lasair": Answers.as_lasair}.get(self._config.format) or _as_avro(
-            like.classes
-        )
-        self._lost: list[str] = []
+        columns = AlertAnswers.empty(tuple(classes)).columns
+        self._filters = [(filter.topic, Filter(filter.where, columns)) for filter in self._config.filters]
+        encoders = {"json": AlertAnswers.to_json, "lasair": AlertAnswers.to_lasair}
+        self._encode = encoders.get(self._config.format) or avro_encoder(classes)
+        self._errors: list[str] = []
 
-    def answers(self, answers: Answers) -> None:
-        """Send answers, and see them arrive.
+    def publish(self, answers: AlertAnswers) -> None:
+        """Send answers and wait for their delivery.
 
         Raises
         ------
-        NotPublished
-            If they don't.
+        DeliveryError
+            If the broker doesn't take them.
         """
         values, columns = self._encode(answers), answers.columns
         for name, value in zip(answers.object_id, values, strict=True):
             self._send(self._config.topic, name, value)
-        for topic, chosen in self._filters:
-            for i, wanted in enumerate(chosen(columns).tolist()):
-                if wanted:
+        for topic, matches in self._filters:
+            for i, match in enumerate(matches(columns).tolist()):
+                if match:
                     self._send(topic, answers.object_id[i], values[i])
         self._flush()
 
-    def dead(self, letters: Sequence[DeadLetter], topic: str) -> None:
-        """Send messages that can't be used, with what is wrong with them, and see them arrive."""
+    def publish_dead_letters(self, letters: Sequence[DeadLetter], topic: str) -> None:
+        """Send messages that can't be decoded, with the error, and wait for their delivery."""
         for letter in letters:
-            where = f"{topic}/{letter.message.partition}/{letter.message.offset}"
-            place = {"topic": topic, "partition": letter.message.partition, "offset": letter.message.offset}
-            event("dead_letter", f"{where}: {letter.error}", "warning", **place, error=letter.error)
-            headers: list[tuple[str, str | bytes | None]] = [("error", letter.error), ("from", where)]
-            self._bury(where, letter.message.value, headers)
+            message = letter.message
+            where = f"{topic}/{message.partition}/{message.offset}"
+            place = {"topic": topic, "partition": message.partition, "offset": message.offset}
+            log_event("dead_letter", f"{where}: {letter.error}", "warning", **place, error=letter.error)
+            self._send_dead_letter(where, message.value, [("error", letter.error), ("from", where)])
         if letters:
             self._flush()
 
-    def _bury(self, where: str, value: bytes, headers: list[tuple[str, str | bytes | None]]) -> None:
-        """Send a dead letter; of one that is too large for the producer its beginning."""
+    def _send_dead_letter(self, where: str, value: bytes, headers: list[Header]) -> None:
+        """Send a dead letter, or the beginning of one that is too large for the producer."""
         from confluent_kafka import KafkaError, KafkaException
 
         try:
@@ -97,53 +103,31 @@ class Publisher:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 raise
-            self._send(self._config.dead_letters, where, value[:BEGINNING], [*headers, ("length", str(len(value)))])
+            self._send(self._config.dead_letters, where, value[:CUT_BYTES], [*headers, ("length", str(len(value)))])
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Disconnect from the broker."""
         self._producer.flush(PATIENCE)
         del self._producer  # its threads end with it
 
-    def _send(
-        self, topic: str, key: str, value: bytes, headers: list[tuple[str, str | bytes | None]] | None = None
-    ) -> None:
+    def _send(self, topic: str, key: str, value: bytes, headers: list[Header] | None = None) -> None:
         while True:
             try:
                 self._producer.produce(topic, value, key.encode(), headers=headers or [], on_delivery=self._delivered)
                 return
-            except BufferError:  # backpressure: wait for the broker to take some
+            except BufferError:  # backpressure: wait until the broker has taken some
                 self._producer.poll(0.1)
 
     def _delivered(self, error: Any, _: Any) -> None:
         if error is not None:
-            self._lost.append(str(error))
+            self._errors.append(str(error))
 
     def _flush(self) -> None:
         waiting = self._producer.flush(PATIENCE)
-        lost, self._lost = self._lost, []
-        if waiting or lost:
-            raise NotPublished(f"{waiting + len(lost)} messages didn't reach the broker: {(lost or ['no answer'])[0]}")
-
-
-def _as_avro(classes: Sequence[str]) -> Callable[[Answers], list[bytes]]:
-    """Return what encodes answers in Avro, without a header: the schema is `avro_schema`."""
-    import io
-
-    import fastavro
-
-    schema = fastavro.parse_schema(avro_schema(classes))
-    names = [field["name"] for field in schema["fields"]]  # type: ignore[index,call-overload]
-
-    def encode(answers: Answers) -> list[bytes]:
-        values = []
-        for record in answers.records():
-            buffer = io.BytesIO()
-            plain = dict(zip(names, (record[k] for k in record), strict=True))
-            fastavro.schemaless_writer(buffer, schema, plain)
-            values.append(buffer.getvalue())
-        return values
-
-    return encode
+        errors, self._errors = self._errors, []
+        if waiting or errors:
+            reason = (errors or ["no answer"])[0]
+            raise DeliveryError(f"{waiting + len(errors)} messages didn't reach the broker: {reason}")
 
 
 class Worker:
@@ -154,201 +138,273 @@ class Worker:
     config : WorkerConfig
     engine : Engine
     metrics : Metrics
-    tell : callable
-        Called after every batch and every idle wait, for a live view.
-    shadow : Shadow, optional
-        A second model on the same messages.
+    on_batch : callable
+        Called after every batch and every idle wait.
     """
 
     def __init__(
-        self,
-        config: WorkerConfig,
-        engine: Engine,
-        metrics: Metrics,
-        tell: Callable[[], None] = lambda: None,
-        shadow: Shadow | None = None,
+        self, config: WorkerConfig, engine: Engine, metrics: Metrics, on_batch: Callable[[], None] = lambda: None
     ) -> None:
         try:
             from confluent_kafka import Consumer, Producer
         except ImportError as error:
             raise ImportError(f"a stream needs confluent-kafka: {EXTRA}") from error
-        self.config, self.engine, self.metrics, self._tell, self._shadow = config, engine, metrics, tell, shadow
-        own = {"group.id": config.input.group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-        own |= {"queued.max.messages.kbytes": 65536}  # fetched ahead, at most: memory stays flat
-        own |= {"error_cb": self._warn}
-        self._consumer: Consumer = Consumer({**own, **config.kafka}, logger=log)
+        self.config, self.engine, self.metrics, self._on_batch = config, engine, metrics, on_batch
+        consuming: dict[str, Any] = {
+            "group.id": config.input.group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": 65536,  # fetched ahead at most: memory stays flat
+            "error_cb": self._warn_of_broker,
+        }
+        self._consumer: Consumer = Consumer({**consuming, **config.kafka}, logger=log)
         strategy = f"{config.kafka.get('partition.assignment.strategy')} {config.kafka.get('group.protocol')}"
-        self._cooperative = "cooperative" in strategy or "consumer" in strategy  # partitions come some at a time
-        # a producer is no consumer: what only that knows is left out
-        theirs = {k: v for k, v in config.kafka.items() if not k.startswith(("session.", "max.poll", "partition.a"))}
-        sending = {"linger.ms": 5, "compression.type": "lz4", "enable.idempotence": True}
-        self._publisher = Publisher(
-            config, Answers.none(engine.model.classes), Producer({**sending, **theirs}, logger=log)
-        )
+        self._cooperative = "cooperative" in strategy or "consumer" in strategy  # partitions come a few at a time
+        producing = {"linger.ms": 5, "compression.type": "lz4", "enable.idempotence": True}
+        producing |= {k: v for k, v in config.kafka.items() if not k.startswith(CONSUMER_ONLY)}
+        self._publisher = Publisher(config, engine.model.classes, Producer(producing, logger=log))
         self.stopped, self._last = False, float("inf")  # joining a group takes seconds: they are not idle
         self._warned = False
-        self._width: int | None = None  # partitions of the topic, once known
-        self._places: dict[int, tuple[int, bool]] = {}  # the offset due in each partition, and whether to begin there
+        self._partition_count: int | None = None  # of the topic
+        self._offsets: dict[int, tuple[int, bool]] = {}  # next offset by partition; whether no message has come yet
 
-    def _warn(self, error: Any) -> None:
-        """Say once that no broker answers, and what to look at; the worker waits for one."""
+    def _warn_of_broker(self, error: Any) -> None:
+        """Warn once that no broker answers; the worker waits for one."""
         if error.name() == "_ALL_BROKERS_DOWN" and not self._warned:
             self._warned = True
             where = self.config.kafka.get("bootstrap.servers")
             log.warning("no broker answers at %s: waiting. Is it running, is [kafka] bootstrap.servers right?", where)
 
     def stop(self, *_: object) -> None:
-        """Stop after the batch that is being taken; a signal may call it."""
+        """Stop after the current batch; a signal may call it."""
         self.stopped = True
 
     def run(self, idle: float | None = None) -> None:
-        """Work until told to stop, or until nothing has come for ``idle`` seconds.
+        """Work until `stop`, or until no message has come for ``idle`` seconds.
 
         Raises
         ------
-        NotPublished
+        DeliveryError
             If the broker takes no answers.
         """
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sign, self.stop)
-        reading = self.config.input
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
+        config = self.config.input
         self._consumer.subscribe(
-            [reading.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+            [config.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
         try:
             while not self.stopped and (idle is None or time.monotonic() - self._last < idle):
-                found = self._consumer.consume(reading.batch, reading.wait)
-                self.metrics.alive()
-                if found:
+                messages = self._consumer.consume(config.batch, config.wait)
+                self.metrics.heartbeat()
+                if messages:
                     self._last = time.monotonic()
-                    self._take(found)
-                self._tell()
+                    self._process(messages)
+                self._on_batch()
         finally:
             self.engine.close()
-            if self._shadow is not None:
-                self._shadow.close()
             self._consumer.close()
             self._publisher.close()
 
-    def _assigned(self, consumer: Consumer, partitions: list[Any]) -> None:
-        """Take up partitions where the store says, and publish again what may not have been."""
-        self._last = time.monotonic()
-        for each in partitions:
-            each.offset = self._begin(each.partition)
-            again = self.engine.recover(each.partition)
-            if again is not None:
-                self._publisher.answers(again)
-            self.metrics.states[each.partition] = self.engine.objects(each.partition)
-        (consumer.incremental_assign if self._cooperative else consumer.assign)(partitions)
-        self._rebalanced("took up", {each.partition: each.offset for each in partitions})
+    # ---- partitions -------------------------------------------------------------------------------------------------
 
-    def _begin(self, number: int) -> int:
-        """Open a partition and return where to go on: where the store says, or where the shadow's does."""
+    def _assigned(self, consumer: Consumer, partitions: list[Any]) -> None:
+        """Start partitions at the store's offsets, and publish again what may not have been published."""
+        self._last = time.monotonic()
+        for partition in partitions:
+            number = partition.partition
+            partition.offset = self._start(number)
+            answers = self.engine.recover(number)
+            if answers is not None:
+                self._publisher.publish(answers)
+            self.metrics.objects[number] = self.engine.object_count(number)
+        (consumer.incremental_assign if self._cooperative else consumer.assign)(partitions)
+        self._log_rebalance("took up", {partition.partition: partition.offset for partition in partitions})
+
+    def _start(self, number: int) -> int:
+        """Open a partition and return the store's offset."""
         offset = self.engine.assign(number)
-        if self._shadow is not None:
-            offset = self._shadow.assign(number, self.engine)
-        self._places[number] = offset, True
+        self._offsets[number] = offset, True
         return offset
 
-    def _rebalanced(self, what: str, offsets: dict[int, int]) -> None:
-        text = f"{what} partitions {list(offsets)}"
-        event("rebalance", text, change=what, partitions=list(offsets), offsets=list(offsets.values()))
-
-    def _in_order(self, number: int, some: list[Any]) -> None:
-        """Note how far a partition was consumed, which may only go up.
-
-        Raises
-        ------
-        RuntimeError
-            If it begins anew: the topic was made anew, or cut, and all messages before the store's offset would be
-            taken for known ones.
-        """
-        (due, begins), first = self._places.get(number, (FIRST, False)), some[0].offset()
-        if first < due:
-            raise RuntimeError(
-                f"partition {number} of {self.config.input.topic} goes on at offset {first}, and the store "
-                f"{without_password(self.config.state)} has taken it up to {due}: the topic isn't the one that the "
-                "store was made with, or has lost messages; start a new store"
-            )
-        if begins and first > due > FIRST:  # later gaps are compaction, or a transaction's marks
-            text = f"partition {number}: the messages {due} to {first - 1} are not there any more"
-            event("lost", text, "warning", partition=number, first=due, last=first - 1)
-        self._places[number] = some[-1].offset() + 1, False
-
     def _revoked(self, consumer: Consumer, partitions: list[Any]) -> None:
-        offsets = {each.partition: self._places.get(each.partition, (FIRST,))[0] for each in partitions}
-        for each in partitions:
-            self.engine.revoke(each.partition)
-            self._places.pop(each.partition, None)
-            if self._shadow is not None:
-                self._shadow.revoke(each.partition)
-            self.metrics.lag.pop(each.partition, None)
-            self.metrics.states.pop(each.partition, None)
-        self._rebalanced("gave up", offsets)
+        numbers = [partition.partition for partition in partitions]
+        offsets = {number: self._offsets.pop(number, (START,))[0] for number in numbers}
+        for number in numbers:
+            self.engine.revoke(number)
+            self.metrics.lag.pop(number, None)
+            self.metrics.objects.pop(number, None)
+        self._log_rebalance("gave up", offsets)
 
-    def _take(self, found: list[Any]) -> None:
-        """Take what was consumed, partition by partition."""
-        by_partition: dict[int, list[Any]] = {}
-        for each in found:
-            if each.error() is None:
-                by_partition.setdefault(each.partition(), []).append(each)
-            else:
-                event("broker", f"the broker says: {each.error()}", "warning")
-        for number, some in by_partition.items():
-            begun = time.perf_counter()
-            self._in_order(number, some)
-            self._look_at_keys(some)
-            try:
-                taken = self._one(number, some)
-            except Fenced as error:
-                event("fenced", f"partition {number}: {error}; nothing was written", "warning", partition=number)
-                self._go_back(some[0].topic(), number)
-                continue
-            arrived = min((each.timestamp()[1] for each in some), default=0) / 1000
-            self.metrics.batch(taken.answers, time.perf_counter() - begun, max(time.time() - arrived, 0.0))
-            self.metrics.states[number] = self.engine.objects(number)
-            self._lag(some[-1])
+    def _log_rebalance(self, change: str, offsets: dict[int, int]) -> None:
+        text = f"{change} partitions {list(offsets)}"
+        log_event("rebalance", text, change=change, partitions=list(offsets), offsets=list(offsets.values()))
 
-    def _look_at_keys(self, some: list[Any]) -> None:
-        """Count messages without a key, which no partitioner can keep together by object, and tell of the first."""
-        without = sum(each.key() is None for each in some)
-        if without and self._partitions_of(some[0].topic()) > 1:
-            if not self.engine.counts.unkeyed:
-                event("not_keyed", NO_KEY.format(some[0].topic()), "warning", topic=some[0].topic())
-            self.engine.counts.add(unkeyed=without)
+    def _restart(self, topic: str, number: int) -> None:
+        """Drop what was fetched of a partition, and go on at the store's offset if this worker still has it.
 
-    def _partitions_of(self, topic: str) -> int:
-        """Return the number of a topic's partitions, asked for once."""
-        if self._width is None:
-            self._width = len(self._consumer.list_topics(topic, PATIENCE).topics[topic].partitions)
-        return self._width
-
-    def _go_back(self, topic: str, number: int) -> None:
-        """Leave what was fetched of a partition, and go on where its store is, if the partition is still this worker's.
-
-        To go on with the next batch would leave out what is between the store's offset and that batch.
+        To go on with the next batch would skip what is between the store's offset and that batch.
         """
         from confluent_kafka import TopicPartition
 
         self.engine.revoke(number)
-        if self._shadow is not None:
-            self._shadow.revoke(number)
-        if number in {each.partition for each in self._consumer.assignment()}:
-            self._consumer.seek(TopicPartition(topic, number, self._begin(number)))
+        if number in {assigned.partition for assigned in self._consumer.assignment()}:
+            self._consumer.seek(TopicPartition(topic, number, self._start(number)))
 
-    def _one(self, number: int, some: list[Any]) -> Taken:
-        messages = [Message(each.offset(), each.value() or b"", number) for each in some]
-        taken = self.engine.take(messages, lambda letters: self._publisher.dead(letters, self.config.input.topic))
-        self._publisher.answers(taken.answers)
-        self._consumer.commit(message=some[-1], asynchronous=True)
-        if self._shadow is not None:
-            self._shadow.take(messages, taken.answers)
-        return taken
+    # ---- a batch ----------------------------------------------------------------------------------------------------
 
-    def _lag(self, last: Any) -> None:
-        """Note how many messages of a partition are left, as far as the consumer knows without asking."""
+    def _process(self, messages: list[Any]) -> None:
+        """Process what was consumed, partition by partition."""
+        by_partition: dict[int, list[Any]] = {}
+        for message in messages:
+            if message.error() is None:
+                by_partition.setdefault(message.partition(), []).append(message)
+            else:
+                log_event("broker", f"error of the broker: {message.error()}", "warning")
+        for number, batch in by_partition.items():
+            started = time.perf_counter()
+            self._check_offsets(number, batch)
+            self._check_keys(batch)
+            try:
+                result = self._process_partition(number, batch)
+            except FencedError as error:
+                log_event("fenced", f"partition {number}: {error}; nothing was written", "warning", partition=number)
+                self._restart(batch[0].topic(), number)
+                continue
+            arrived = min(message.timestamp()[1] for message in batch) / 1000
+            self.metrics.add_batch(result.answers, time.perf_counter() - started, max(time.time() - arrived, 0.0))
+            self.metrics.objects[number] = self.engine.object_count(number)
+            self._update_lag(batch[-1])
+
+    def _process_partition(self, number: int, batch: list[Any]) -> BatchResult:
+        messages = [Message(message.offset(), message.value() or b"", number) for message in batch]
+        topic = self.config.input.topic
+        result = self.engine.process(messages, lambda letters: self._publisher.publish_dead_letters(letters, topic))
+        self._publisher.publish(result.answers)
+        self._consumer.commit(message=batch[-1], asynchronous=True)
+        return result
+
+    def _check_offsets(self, number: int, batch: list[Any]) -> None:
+        """Note the offsets of a partition, which may only increase.
+
+        Raises
+        ------
+        RuntimeError
+            If they start again: the topic was created anew or truncated, and all messages before the store's offset
+            would be skipped as processed.
+        """
+        (expected, is_first), offset = self._offsets.get(number, (START, False)), batch[0].offset()
+        if offset < expected:
+            raise RuntimeError(
+                f"partition {number} of {self.config.input.topic} goes on at offset {offset}, and the store "
+                f"{without_password(self.config.state)} has processed it up to {expected}: the topic isn't the one "
+                "that the store was made with, or has lost messages; start a new store"
+            )
+        if is_first and offset > expected > START:  # later gaps are compaction, or a transaction's marks
+            text = f"partition {number}: the broker no longer has the messages {expected} to {offset - 1}"
+            log_event("lost", text, "warning", partition=number, first=expected, last=offset - 1)
+        self._offsets[number] = batch[-1].offset() + 1, False
+
+    def _check_keys(self, batch: list[Any]) -> None:
+        """Count messages without a key, which no partitioner can keep together by object, and log the first."""
+        without = sum(message.key() is None for message in batch)
+        topic = batch[0].topic()
+        if without and self._topic_width(topic) > 1:
+            if not self.engine.counts.unkeyed:
+                log_event("not_keyed", NO_KEY.format(topic), "warning", topic=topic)
+            self.engine.counts.add(unkeyed=without)
+
+    def _topic_width(self, topic: str) -> int:
+        """Return the topic's number of partitions; the broker is asked once."""
+        if self._partition_count is None:
+            self._partition_count = len(self._consumer.list_topics(topic, PATIENCE).topics[topic].partitions)
+        return self._partition_count
+
+    def _update_lag(self, last: Any) -> None:
+        """Note how many messages of a partition wait, as far as the consumer knows without asking the broker."""
         from confluent_kafka import TopicPartition
 
         place = TopicPartition(last.topic(), last.partition())
         _, high = self._consumer.get_watermark_offsets(place, cached=True)
         self.metrics.lag[last.partition()] = max(high - last.offset() - 1, 0)
+
+
+def run_worker(
+    config: WorkerConfig, live: bool = True, idle: float | None = None, summary_every: float = 60.0
+) -> Metrics:
+    """Run a worker with engine, store, metrics server and live view; return its metrics.
+
+    Parameters
+    ----------
+    config : WorkerConfig
+    live : bool
+        Show the live view in the terminal.
+    idle : float, optional
+        Stop when no message has come for so many seconds.
+    summary_every : float
+        Seconds between summaries in the log.
+
+    Raises
+    ------
+    ValueError
+        If an option of the decoder, the model or the store is wrong.
+    """
+    options = _packet_options(config.input.options)
+    engine = create_engine(
+        config.model, config.state, config.half, config.input.format, options, config.keep, config.device
+    )
+    metrics = Metrics(engine.counts)
+    server = serve_metrics(metrics, config.metrics.host, config.metrics.port) if config.metrics.port else None
+    title = f"{config.input.topic}: {engine.model.name} ({engine.model.hash})"
+    try:
+        _log_start(config, engine)
+        log_summary = rate_limited(summary_every, lambda: _log_metrics(metrics, "summary"))
+        with live_display(lambda: live_view(metrics, title), live) as redraw:
+
+            def on_batch() -> None:
+                redraw()
+                log_summary()
+
+            worker = Worker(config, engine, metrics, on_batch)
+            worker.run(idle)
+        _log_metrics(metrics, "stop", reason="asked" if worker.stopped else "idle")
+    finally:
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+    return metrics
+
+
+def _packet_options(options: dict[str, Any]) -> PacketOptions:
+    names = [field.name for field in fields(PacketOptions)]
+    if unknown := [name for name in options if name not in names]:
+        raise ValueError(f"[input.options] {unknown[0]}: no such option; there are {', '.join(names)}")
+    try:
+        return PacketOptions(**options)
+    except ValueError as error:
+        raise ValueError(f"[input.options]: {error}") from error
+
+
+def _log_start(config: WorkerConfig, engine: Engine) -> None:
+    topic, output = config.input.topic, config.output
+    log_event(
+        "start",
+        f"{engine.model.name} on {topic}, answers to {output.topic}",
+        model=engine.model.name,
+        model_hash=engine.model.hash,
+        version=__version__,
+        state=without_password(config.state),
+        topic=topic,
+        format=config.input.format,
+        group=config.input.group,
+        answers=output.topic,
+        dead_letters=output.dead_letters,
+        servers=str(config.kafka.get("bootstrap.servers")),
+    )
+
+
+def _log_metrics(metrics: Metrics, name: str, **fields: Any) -> None:
+    summary = metrics.summary()
+    rate, lag = summary["messages_per_second"], summary["lag"]
+    text = f"{name}: {summary['messages']:,} messages, {rate:,.0f} per second, lag {lag:,}"
+    log_event(name, text, **fields, **summary)

@@ -20,10 +20,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 
-from goodricke.alerts.answers import NO_CLASS, STATUSES, Outbox, classes_of, unkept
-from goodricke.alerts.inspect_store import look_at
-from goodricke.alerts.record import Damaged, OtherVersion, Record
-from goodricke.alerts.store import Partition, without_password
+from goodricke.alerts.answers import NO_CLASS, STATUSES, unpack_answers
+from goodricke.alerts.inspect_store import open_for_reading
+from goodricke.alerts.object_record import DamagedRecordError, ObjectRecord, RecordVersionError
+from goodricke.alerts.store import LastBatch, Partition, without_password
 
 log = logging.getLogger("goodricke")
 
@@ -74,7 +74,7 @@ class EngineMonitor:
     ) -> None:
         self._location, self._metrics, self._classes, self._clock = store, _address(metrics), list(classes), clock
         self._parts: dict[int, Partition] = {}
-        self._store = None if store is None else look_at(store)
+        self._store = None if store is None else open_for_reading(store)
         self._changes: deque[dict[str, Any]] = deque(maxlen=MAX_CHANGES)
         self._offsets: dict[str, int] = {}  # of the last message of each object whose change was examined
         self._lock, self._answer = threading.Lock(), dict[str, Any]()
@@ -150,7 +150,7 @@ class EngineMonitor:
             self._newest_record = max(self._newest_record, record.updated)
             if self._offsets.get(name) == record.offset or not record.answer:
                 continue
-            answer = unkept([record.answer], classes_of(record.answer))[0]
+            answer = unpack_answers([record.answer])[0]
             best, previous = _best_class(answer["p"]), int(answer["previous"])
             if NO_CLASS not in (best, previous) and best != previous:
                 change = {"object_id": name, "time": record.updated, "previous_class": self._class_name(previous)}
@@ -171,7 +171,7 @@ class EngineMonitor:
                 count += 1
                 self._newest_record = max(self._newest_record, record.updated)
                 if record.answer:
-                    answer = unkept([record.answer], classes_of(record.answer))[0]
+                    answer = unpack_answers([record.answer])[0]
                     statuses[STATUSES[answer["status"]]] += 1
                     if (best := _best_class(answer["p"])) != NO_CLASS:
                         classes[self._class_name(best)] += 1
@@ -249,18 +249,18 @@ def _address(metrics: str | None) -> str | None:
 def _outbox_objects(outbox: bytes) -> list[str]:
     """Return the objects of a store's last batch; none if the outbox holds something else."""
     try:
-        return Outbox.frombytes(outbox).objects
-    except (ValueError, TypeError):
+        return LastBatch.frombytes(outbox).object_ids
+    except (ValueError, TypeError, KeyError):
         return []
 
 
-def _valid_records(names: Sequence[str], data: Sequence[bytes | None]) -> Iterator[tuple[str, Record]]:
+def _valid_records(names: Sequence[str], data: Sequence[bytes | None]) -> Iterator[tuple[str, ObjectRecord]]:
     """Give the records that can be read, with their names."""
     for name, content in zip(names, data, strict=True):
         try:
             if content is not None:
-                yield name, Record.frombytes(bytes(content))
-        except (Damaged, OtherVersion) as error:
+                yield name, ObjectRecord.frombytes(bytes(content))
+        except (DamagedRecordError, RecordVersionError) as error:
             log.debug("%s: %s", name, error)
 
 

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlparse
 import fastavro
 import numpy as np
 import pytest
+from benchmarks.rubin_packets import rubin_id, rubin_packets
 
-from goodricke.alerts.generate import packets, rubin_id
 from goodricke.io.packets import MOVING, REJECTED, UNREADABLE, PacketOptions, RegistryUnreachableError, decode, rubin
 from tests.io.packets.making_packets import assert_equal, encoded, many, points
 
@@ -48,7 +48,7 @@ def test_a_real_packet(shared, version, compiled):
 def test_generated_packets_give_the_light_curves_they_were_made_of(schema):
     curves = many()
     registry = None if schema is None else str(schema.parent)
-    made = list(packets(curves, "rubin", previous=30, schema=schema))
+    made = list(rubin_packets(curves, previous=30, schema=schema))
     for options in (
         PacketOptions(registry=registry),
         PacketOptions(registry=registry, photometry="difference", forced=True),
@@ -65,7 +65,7 @@ def test_generated_packets_give_the_light_curves_they_were_made_of(schema):
 
 
 def test_a_packet_is_as_large_as_rubins_and_whole(schema):
-    *_, (key, last) = packets(many(2, 40), "rubin", previous=10, schema=schema)
+    *_, (key, last) = rubin_packets(many(2, 40), previous=10, schema=schema)
     assert 54_000 < len(last) < 80_000
     text = rubin.schema() if schema is None else fastavro.reader(schema.open("rb")).metadata["avro.schema"]
     record = fastavro.schemaless_reader(BytesIO(last[5:]), fastavro.parse_schema(json.loads(text)))
@@ -76,14 +76,14 @@ def test_a_packet_is_as_large_as_rubins_and_whole(schema):
 
 def test_magnitudes_become_fluxes_and_names_numbers():
     curves = replace(many(unit="mag"), object_id=many().object_id.take([0] * 0 + list(range(8))))
-    fluxes = decode([m for _, m in packets(curves, "rubin", previous=0)], "rubin", PacketOptions(unit="mag"))
+    fluxes = decode([m for _, m in rubin_packets(curves, previous=0)], "rubin", PacketOptions(unit="mag"))
     np.testing.assert_allclose(fluxes.new.value, curves.value[np.argsort(curves.time)], rtol=1e-5)
     assert rubin_id("42") == 42
     assert rubin_id("RR Lyr") == rubin_id("RR Lyr") > 0
     with pytest.raises(ValueError, match="nJy"):
-        next(packets(replace(curves, unit="electron / s"), "rubin"))
+        next(rubin_packets(replace(curves, unit="electron / s")))
     with pytest.raises(ValueError, match="Rubin has no band V"):
-        next(packets(replace(curves, bands=("V", "g", "r")), "rubin"))
+        next(rubin_packets(replace(curves, bands=("V", "g", "r"))))
 
 
 def packet(source=(), before=(), forced=(), **fields) -> bytes:
@@ -183,7 +183,7 @@ def with_number(message: bytes, number: int) -> bytes:
 
 
 def test_every_schema_is_requested_once(server):
-    made = [with_number(message, 1100) for _, message in packets(many(2), "rubin")]
+    made = [with_number(message, 1100) for _, message in rubin_packets(many(2))]
     alerts = decode([*made, with_number(made[0], 7), with_number(made[0], 7)], "rubin", PacketOptions(registry=server))
     assert len(alerts) == len(made)
     assert [f.error for f in alerts.failures] == [f"the registry {server} has no schema 7"] * 2
@@ -191,14 +191,14 @@ def test_every_schema_is_requested_once(server):
 
 
 def test_a_registry_that_does_not_answer_is_no_fault_of_the_messages(server, tmp_path):
-    message = next(packets(many(1), "rubin"))[1]
+    message = next(rubin_packets(many(1)))[1]
     for place in (server, "http://127.0.0.1:9", str(tmp_path / "nowhere")):
         with pytest.raises(RegistryUnreachableError, match="registry"):
             decode([with_number(message, 5)], "rubin", PacketOptions(registry=place))
 
 
 def test_a_registry_with_a_password_in_its_address(server):
-    message = with_number(next(packets(many(1), "rubin"))[1], 1100)
+    message = with_number(next(rubin_packets(many(1)))[1], 1100)
     host = server.removeprefix("http://")
     address = f"http://{USER}:{quote(PASSWORD, safe='')}@{host}/private"
     assert len(decode([message], "rubin", PacketOptions(registry=address))) == 1
@@ -214,7 +214,7 @@ def test_a_registry_with_a_password_in_its_address(server):
 
 
 def test_a_folder_of_schemas_by_number_or_version(tmp_path):
-    message = next(packets(many(1), "rubin"))[1]
+    message = next(rubin_packets(many(1)))[1]
     schema = json.loads(rubin.schema())
     (tmp_path / "12.avsc").write_text(rubin.schema())
     part = schema["fields"][1]["type"]

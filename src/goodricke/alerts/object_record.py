@@ -1,0 +1,460 @@
+"""The record of one object: recent observations and the model's state, its bytes, and how new alerts change it.
+
+A record holds the last observations (at most `KEEP` x 2) and the model's state after all of them. Older observations
+are only in the *base*, the state before the first kept observation, and in a hash of four bytes each, by which one that
+is sent again is recognised.
+
+The bytes of a record, little-endian, are a header (`HEADER`, `REST`), the observations (`POINT`), the hashes of those
+in the base and of those that are missing, the state and the base as `State.tobytes` writes them, and the last answer
+(`goodricke.alerts.answers`). The checksum in the header, a CRC-32, covers all other bytes.
+
+Two observations are the same if they have the same time and band. A late one that is not older than the base is
+inserted, and the state is built again from the base. An observation older than the base
+
+- is a duplicate if its hash is in the record: nothing changes;
+- starts a rebuild of the object if its packet contains all that is in the base;
+- is *missing* otherwise: the answer to its message has the status ``OUT_OF_ORDER``, later answers count it.
+
+Hashes are kept of the last `MAX_HASHES` observations in the base. Of an object with more, an observation older than the
+base and without a hash may be a duplicate or missing: nothing changes, and the status is ``OUT_OF_ORDER``.
+
+Alerts are merged one after the other, so that nothing depends on how a stream is cut into batches.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAGIC, VERSION = b"gkal", 2
+
+HEADER = struct.Struct("<4sHI")  # magic, version, checksum
+# numbers of points and of both kinds of hashes; bytes of state, base and answer; observations in all; partition,
+# offset, updated, ra, dec
+REST = struct.Struct("<7Iiqddd")
+HEADER_V1 = struct.Struct("<4sHHIIIIIIiqddd")  # version 1: the checksum covered only what follows the header
+POINT = np.dtype([("time", "<f8"), ("value", "<f4"), ("error", "<f4"), ("band", "u1")])
+HASH = np.dtype("<u4")
+
+KEEP = 32  # observations kept at least; twice as many at most
+MAX_HASHES = 1024
+
+
+def no_points() -> NDArray[np.void]:
+    """Return an empty array of `POINT`."""
+    return np.zeros(0, POINT)
+
+
+def no_hashes() -> NDArray[np.uint32]:
+    """Return an empty array of `HASH`."""
+    return np.zeros(0, HASH)
+
+
+class DamagedRecordError(ValueError):
+    """The bytes are no record of an object: cut short, or changed on the disk."""
+
+
+class RecordVersionError(ValueError):
+    """The record is sound and of another version."""
+
+
+@dataclass
+class ObjectRecord:
+    """Observations, states and last answer of one object.
+
+    Parameters
+    ----------
+    points : structured array (k,)
+        Of `POINT`, by time; time in days, value and error in the stream's unit, band an index into the model's bands.
+    state, base : bytes
+        After all observations, and before the first of ``points``; empty before the first observation.
+    answer : bytes
+        The last one, of `goodricke.alerts.answers.packed_answers`.
+    n_obs : int
+        Observations in the state, those in the base among them.
+    base_hashes : uint32 array
+        `observation_hashes` of the observations in the base, the last `MAX_HASHES` of them.
+    missing_hashes : uint32 array
+        `observation_hashes` of observations that came too late.
+    partition, offset : int
+        Of the last message about the object.
+    updated : float
+        Seconds since 1970.
+    ra, dec : float
+        Degrees, NaN if unknown.
+    """
+
+    points: NDArray[np.void] = field(default_factory=no_points)
+    state: bytes = b""
+    base: bytes = b""
+    answer: bytes = b""
+    n_obs: int = 0
+    base_hashes: NDArray[np.uint32] = field(default_factory=no_hashes)
+    missing_hashes: NDArray[np.uint32] = field(default_factory=no_hashes)
+    partition: int = -1
+    offset: int = -1
+    updated: float = 0.0
+    ra: float = float("nan")
+    dec: float = float("nan")
+
+    def tobytes(self) -> bytes:
+        """Return the bytes; see the module."""
+        arrays = self.points, self.base_hashes, self.missing_hashes
+        parts = self.state, self.base, self.answer
+        numbers = self.n_obs, self.partition, self.offset, self.updated, self.ra, self.dec
+        rest = REST.pack(*map(len, arrays), *map(len, parts), *numbers)
+        body = b"".join([rest, *(array.tobytes() for array in arrays), *parts])
+        return HEADER.pack(MAGIC, VERSION, zlib.crc32(body, _CHECKSUM_START)) + body
+
+    @classmethod
+    def frombytes(cls, data: bytes) -> ObjectRecord:
+        """Return the record that `tobytes` wrote.
+
+        Raises
+        ------
+        DamagedRecordError
+            If the bytes are no record.
+        RecordVersionError
+            If another version of goodricke wrote them.
+        """
+        _check(data)
+        n, n_base, n_missing, *sizes, n_obs, partition, offset, updated, ra, dec = REST.unpack_from(data, HEADER.size)
+        points_at = HEADER.size + REST.size
+        base_at = points_at + n * POINT.itemsize
+        missing_at = base_at + n_base * HASH.itemsize
+        state_at = missing_at + n_missing * HASH.itemsize
+        state_end, base_end = state_at + sizes[0], state_at + sizes[0] + sizes[1]
+        return cls(
+            points=np.frombuffer(data, POINT, n, points_at) if n else _NO_POINTS,
+            state=data[state_at:state_end],
+            base=data[state_end:base_end],
+            answer=data[base_end:],
+            n_obs=n_obs,
+            base_hashes=np.frombuffer(data, HASH, n_base, base_at) if n_base else _NO_HASHES,
+            missing_hashes=np.frombuffer(data, HASH, n_missing, missing_at) if n_missing else _NO_HASHES,
+            partition=partition,
+            offset=offset,
+            updated=updated,
+            ra=ra,
+            dec=dec,
+        )
+
+
+def _check(data: bytes) -> None:
+    """Raise an error if bytes are no sound record of this version."""
+    if len(data) < HEADER.size or data[:4] != MAGIC:
+        raise DamagedRecordError("these bytes are no record of an object")
+    _, version, checksum = HEADER.unpack_from(data)
+    start = _CHECKSUM_START if version == VERSION else _checksum_start(version)
+    is_sound = zlib.crc32(memoryview(data)[HEADER.size :], start) == checksum
+    if version != VERSION and (is_sound or _is_version_1(data)):
+        raise RecordVersionError(
+            f"the record has version {version}, this goodricke reads {VERSION}: go on with the goodricke that "
+            "wrote it, or start a new store and fill it with `goodricke alerts replay --to`"
+        )
+    if not is_sound or version != VERSION or len(data) < HEADER.size + REST.size:
+        raise DamagedRecordError("the record is cut short or was changed: its checksum is wrong")
+
+
+def _checksum_start(version: int) -> int:
+    """Return the checksum of a record's magic and version, which the checksum of the rest continues."""
+    return zlib.crc32(struct.pack("<4sH", MAGIC, version))
+
+
+_CHECKSUM_START = _checksum_start(VERSION)
+_NO_POINTS, _NO_HASHES = no_points(), no_hashes()
+
+
+def _is_version_1(data: bytes) -> bool:
+    """Return whether bytes are a sound record of version 1."""
+    if len(data) < HEADER_V1.size or HEADER_V1.unpack_from(data)[1] != 1:
+        return False
+    return bool(zlib.crc32(memoryview(data)[HEADER_V1.size :]) == HEADER_V1.unpack_from(data)[6])
+
+
+def concatenate_points(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """Return several arrays of `POINT` as one; `numpy.concatenate` spends more time on comparing their types."""
+    return np.frombuffer(b"".join([part.tobytes() for part in parts]), POINT)
+
+
+def observation_hashes(points: NDArray[np.void]) -> NDArray[np.uint32]:
+    """Return a hash of 32 bits for each observation (k,), of its time and band (splitmix64, Steele et al. 2014).
+
+    Two observations have the same hash by chance once in 4e9.
+    """
+    x = (points["time"] + 0.0).view(np.uint64)  # -0 becomes 0
+    x = x + (points["band"].astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((x ^ (x >> np.uint64(31))) >> np.uint64(32)).astype(HASH)
+
+
+class AlertPoints(NamedTuple):
+    """The observations in one alert.
+
+    Parameters
+    ----------
+    new : structured array (0 or 1,)
+        The observation that the alert is about, of `POINT`.
+    history : structured array (h,)
+        Earlier observations in the packet.
+    unrecorded : structured array
+        Those of ``history`` that the object's record does not have.
+    """
+
+    new: NDArray[np.void]
+    history: NDArray[np.void]
+    unrecorded: NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class RecordUpdate:
+    """How alerts change a record.
+
+    Parameters
+    ----------
+    points, base_hashes, missing_hashes : array
+        Those of the new record.
+    base_points : structured array
+        Observations that move into the base.
+    appended : structured array
+        New observations, later than all before: the state takes them without a rebuild.
+    rebuild_state : bool
+        Build the state again from the base and ``points``.
+    rebuild_base : bool
+        Build the base again, too, from nothing but ``base_points``.
+    n_obs : int
+        Observations in the new record and its base.
+    status : str
+        ``REBUILT`` or ``OUT_OF_ORDER`` if the last alert led to it, else empty.
+    n_accepted, n_filled, n_duplicates, n_rejected : int
+        Numbers of observations: accepted; those of them that came only as another alert's history; new ones that the
+        record had; new ones that came too late.
+    """
+
+    points: NDArray[np.void]
+    base_hashes: NDArray[np.uint32]
+    missing_hashes: NDArray[np.uint32]
+    base_points: NDArray[np.void]
+    appended: NDArray[np.void]
+    rebuild_state: bool
+    rebuild_base: bool
+    n_obs: int
+    status: str
+    n_accepted: int = 0
+    n_filled: int = 0
+    n_duplicates: int = 0
+    n_rejected: int = 0
+
+
+def unrecorded_history(
+    records: Sequence[ObjectRecord], rows: NDArray[np.int64], histories: Sequence[NDArray[np.void]]
+) -> list[NDArray[np.void]]:
+    """Return the observations in alerts' histories that the records of their objects do not have.
+
+    Parameters
+    ----------
+    records : sequence of ObjectRecord
+    rows : int (n,)
+        Index into ``records`` of each alert's object.
+    histories : sequence of structured array (n,)
+        Of `POINT`.
+    """
+    lengths = np.array([len(points) for points in histories], np.int64)
+    if not lengths.any():
+        return list(histories)
+    objects = np.unique(rows[lengths > 0]).tolist()
+    points = [records[k].points for k in objects]
+    hashes = [records[k].base_hashes for k in objects]
+    recorded = [
+        _object_hashes(np.array(objects), list(map(len, points)), observation_hashes(concatenate_points(points))),
+        _object_hashes(np.array(objects), list(map(len, hashes)), np.concatenate(hashes)),
+    ]
+    history = _object_hashes(rows, lengths, observation_hashes(concatenate_points(histories)))
+    is_new, ends = ~np.isin(history, np.concatenate(recorded)), np.cumsum(lengths)
+    pieces = [is_new[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+    return [points[piece] for points, piece in zip(histories, pieces, strict=True)]
+
+
+def _object_hashes(rows: NDArray[np.int64], lengths: Any, hashes: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """Return observations' hashes below the row of their object, of which each has ``lengths``."""
+    return (np.repeat(rows, lengths).astype(np.uint64) << np.uint64(32)) | hashes
+
+
+def merge_alerts(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int = KEEP) -> RecordUpdate:
+    """Return how the alerts about one object change its record, in the order in which they came.
+
+    Parameters
+    ----------
+    record : ObjectRecord
+        Not changed.
+    alerts : sequence of AlertPoints
+    keep : int
+        See `KEEP`.
+    """
+    if _is_append(record.points, alerts, keep):
+        n = len(alerts)
+        new = alerts[0].new if n == 1 else concatenate_points([alert.new for alert in alerts])
+        return RecordUpdate(
+            points=concatenate_points([record.points, new]),
+            base_hashes=record.base_hashes,
+            missing_hashes=record.missing_hashes,
+            base_points=record.points[:0],
+            appended=new,
+            rebuild_state=False,
+            rebuild_base=False,
+            n_obs=record.n_obs + n,
+            status="",
+            n_accepted=n,
+        )
+    merger = _Merger(record, keep)
+    for alert in alerts:
+        merger.merge(alert)
+    return merger.update()
+
+
+def _is_append(points: NDArray[np.void], alerts: Sequence[AlertPoints], keep: int) -> bool:
+    """Return whether all alerts only append an observation: the usual case, much faster than the general one."""
+    if len(points) + len(alerts) > 2 * keep:
+        return False
+    last = points["time"][-1] if len(points) else -np.inf
+    for alert in alerts:
+        if len(alert.new) != 1 or len(alert.unrecorded) or not alert.new["time"][0] > last:
+            return False
+        last = alert.new["time"][0]
+    return True
+
+
+Verdict = Literal["accept", "duplicate", "late", "unclear"]
+
+
+class _Merger:
+    """A record in the middle of a batch: alerts are merged one by one."""
+
+    def __init__(self, record: ObjectRecord, keep: int) -> None:
+        self.keep, self.has_base, self.n_obs = keep, bool(record.base), record.n_obs
+        self.points: list[tuple] = record.points.tolist()
+        self.keys = {_key(point) for point in self.points}
+        self.base_hashes: list[int] = record.base_hashes.tolist()
+        self.missing: dict[int, None] = dict.fromkeys(record.missing_hashes.tolist())  # an ordered set
+        self.base_points, self.appended = list[tuple](), list[tuple]()
+        self.rebuild_state = self.rebuild_base = False
+        self.status, self.n_accepted, self.n_filled, self.n_duplicates, self.n_rejected = "", 0, 0, 0, 0
+
+    def merge(self, alert: AlertPoints) -> None:
+        """Merge an alert: the unrecorded part of its history, and its observation."""
+        self.status = ""
+        observations = [(point, False) for point in alert.unrecorded.tolist()]
+        observations += [(point, True) for point in alert.new.tolist()]
+        observations.sort(key=lambda item: _key(item[0]))
+        verdicts = [(point, self._verdict(point), new) for point, new in observations]
+        late = [point for point, verdict, _ in verdicts if verdict == "late"]
+        if late and self._is_complete(alert):
+            self._start_again(alert, sum(new and verdict != "duplicate" for _, verdict, new in verdicts))
+            return
+        for point, verdict, new in verdicts:
+            if verdict == "accept" and _key(point) not in self.keys:
+                self._insert(point)
+                self.n_filled += not new
+        self._move_into_base()
+        new_verdicts = [verdict for _, verdict, new in verdicts if new]
+        self.n_duplicates += new_verdicts.count("duplicate")
+        if late:
+            self.missing |= dict.fromkeys(_hashes(late))
+        if "late" in new_verdicts or "unclear" in new_verdicts:
+            self.status = "OUT_OF_ORDER"
+            self.n_rejected += 1
+
+    def _verdict(self, point: tuple) -> Verdict:
+        """Return what to do with an observation."""
+        key = _key(point)
+        if key in self.keys:
+            return "duplicate"
+        if not self.has_base or key > _key(self.points[0]):
+            return "accept"
+        if _hashes([point])[0] in self.base_hashes:
+            return "duplicate"
+        return "late" if self._has_all_hashes else "unclear"
+
+    def _insert(self, point: tuple) -> None:
+        """Insert an observation by time."""
+        place = len(self.points)
+        while place and _key(self.points[place - 1]) > _key(point):
+            place -= 1
+        if place == len(self.points):
+            self.appended.append(point)
+        else:
+            self.rebuild_state, self.status = True, "REBUILT"
+        self.points.insert(place, point)
+        self.keys.add(_key(point))
+        self.n_obs += 1
+        self.n_accepted += 1
+
+    def _move_into_base(self) -> None:
+        """Move the oldest observations into the base while there are more than twice ``keep``."""
+        while len(self.points) > 2 * self.keep:
+            old, self.points = self.points[: self.keep], self.points[self.keep :]
+            self.keys.difference_update(map(_key, old))
+            self.base_points += old
+            self.base_hashes = (self.base_hashes + _hashes(old))[-MAX_HASHES:]
+            self.has_base = True
+
+    @property
+    def _has_all_hashes(self) -> bool:
+        return len(self.base_hashes) + len(self.points) == self.n_obs
+
+    def _is_complete(self, alert: AlertPoints) -> bool:
+        """Return whether an alert's history has all observations in the base."""
+        return self._has_all_hashes and set(self.base_hashes) <= set(observation_hashes(alert.history).tolist())
+
+    def _start_again(self, alert: AlertPoints, n_new: int) -> None:
+        """Build the object from an alert with its whole history and the kept observations; ``n_new`` are unheard of."""
+        points = {_key(point): point for point in [*alert.history.tolist(), *alert.new.tolist(), *self.points]}
+        n_more = len(points) - self.n_obs
+        self.points = [points[key] for key in sorted(points)]
+        self.keys, self.base_hashes, self.base_points, self.has_base = set(points), [], [], False
+        self.n_obs = len(points)
+        self.n_accepted += n_more
+        self.n_filled += n_more - n_new
+        for value in _hashes(self.points):
+            self.missing.pop(value, None)
+        self._move_into_base()
+        self.rebuild_state = self.rebuild_base = True
+        self.status = "REBUILT"
+
+    def update(self) -> RecordUpdate:
+        """Return how all merged alerts together change the record."""
+        return RecordUpdate(
+            points=_array(self.points),
+            base_hashes=np.array(self.base_hashes, HASH),
+            missing_hashes=np.array(list(self.missing)[-MAX_HASHES:], HASH),
+            base_points=_array(self.base_points),
+            appended=_array(self.appended),
+            rebuild_state=self.rebuild_state,
+            rebuild_base=self.rebuild_base,
+            n_obs=self.n_obs,
+            status=self.status,
+            n_accepted=self.n_accepted,
+            n_filled=self.n_filled,
+            n_duplicates=self.n_duplicates,
+            n_rejected=self.n_rejected,
+        )
+
+
+def _key(point: tuple) -> tuple[float, int]:
+    """Return the key that identifies and sorts observations: time, then band, as in a whole light curve."""
+    return point[0], point[3]
+
+
+def _hashes(points: list[tuple]) -> list[int]:
+    return observation_hashes(_array(points)).tolist()
+
+
+def _array(points: list[tuple]) -> NDArray[np.void]:
+    return np.array(points, POINT) if points else no_points()
