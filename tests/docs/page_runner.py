@@ -43,7 +43,6 @@ PARSED_ONLY = (
     (r"classify FILES .*--plot", "a figure per object; the quick start does one"),
     (r"demo .*--plot", "a figure of each of twelve stars; tests/test_shipped.py"),
     (r"simulate .*--(figure|sectors|cadence|class)", "seconds each; tests/simulate/test_command.py"),
-    (r"benchmarks\.(neighbours|labelling)", "many repetitions; tests/survey/test_embedding_experiments.py"),
 )
 COMPILED_ONLY = r"requests\.|sys\.argv|^import lsdb|pyspark|huggingface_hub"  # a server, HATS, Spark, a hub
 OTHER_PROGRAMS = (

@@ -118,7 +118,7 @@ def test_again_with_other_cuts_measures_nothing_anew(survey, tmp_path, monkeypat
     folder, _ = survey
     files = {"light_curves": str(folder / "curves.parquet")}
     examine(folder / "catalog.parquet", tmp_path, **files)
-    monkeypatch.setattr("goodricke.survey.variability.measured", None)
+    monkeypatch.setattr("goodricke.survey.variability.measure_piece", None)
     assert examine(folder / "catalog.parquet", tmp_path, cuts=(0.6, 0.9), **files).found["cuts"] == [0.6, 0.9]
 
 

@@ -109,9 +109,9 @@ def run_work(work, folder):
     if work == "tasks":
         list(jobs.run_in_processes(note_pid, [folder / "a", folder / "b"], 2))
     else:
-        from goodricke.survey.variability import measure
+        from goodricke.survey.variability import measure_variability
 
-        measure(str(folder / "curves.parquet"), folder / "periods", workers=2)
+        measure_variability(str(folder / "curves.parquet"), folder / "periods", workers=2)
 
 
 def write_long_light_curves(path):

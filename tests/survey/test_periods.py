@@ -8,7 +8,7 @@ from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read
 from goodricke.survey import variability
-from goodricke.survey.variability import dominant_variability, measure, read_measured
+from goodricke.survey.variability import dominant_variability, measure_variability, read_variability
 from tests.making import sine
 
 
@@ -33,7 +33,7 @@ def survey(tmp_path_factory):
 
 
 def test_one_row_per_light_curve_in_order(survey, tmp_path):
-    measured = read_measured(measure(str(survey), tmp_path / "p", rows=60, drawn={"S2"}))
+    measured = read_variability(measure_variability(str(survey), tmp_path / "p", rows=60, with_spectrum={"S2"}))
     curves = read(survey)
     assert measured["object_id"].to_pylist() == curves.ids
     assert measured["sector"].to_pylist() == curves.column("sector").tolist()
@@ -48,12 +48,14 @@ def test_one_row_per_light_curve_in_order(survey, tmp_path):
 
 
 def test_two_processes_find_what_one_finds(survey, tmp_path):
-    one, two = (read_measured(measure(str(survey), tmp_path / str(n), workers=n, rows=70)) for n in (1, 2))
+    one, two = (
+        read_variability(measure_variability(str(survey), tmp_path / str(n), workers=n, rows=70)) for n in (1, 2)
+    )
     assert one.equals(two)
 
 
 def test_resumed_is_uninterrupted(survey, tmp_path, monkeypatch):
-    whole = read_measured(measure(str(survey), tmp_path / "whole", rows=60))
+    whole = read_variability(measure_variability(str(survey), tmp_path / "whole", rows=60))
     true, written = variability.write_shard, []
 
     def fails_at_third(path, table, rows, **told):
@@ -64,16 +66,16 @@ def test_resumed_is_uninterrupted(survey, tmp_path, monkeypatch):
 
     monkeypatch.setattr(variability, "write_shard", fails_at_third)
     with pytest.raises(KeyboardInterrupt):
-        measure(str(survey), tmp_path / "broken", rows=60)
+        measure_variability(str(survey), tmp_path / "broken", rows=60)
     monkeypatch.setattr(variability, "write_shard", true)
     before = [path.stat().st_mtime_ns for path in written]
     ticks = []
-    measure(str(survey), tmp_path / "broken", rows=60, tick=ticks.append)
-    assert read_measured(tmp_path / "broken").equals(whole)
+    measure_variability(str(survey), tmp_path / "broken", rows=60, tick=ticks.append)
+    assert read_variability(tmp_path / "broken").equals(whole)
     assert [path.stat().st_mtime_ns for path in written] == before
     assert sum(ticks) == 250
-    measure(str(survey), tmp_path / "broken", rows=60)  # done: nothing to do
-    assert read_measured(tmp_path / "broken").equals(whole)
+    measure_variability(str(survey), tmp_path / "broken", rows=60)  # done: nothing to do
+    assert read_variability(tmp_path / "broken").equals(whole)
 
 
 def test_other_light_curves_are_refused(survey, tmp_path, monkeypatch):
@@ -82,16 +84,16 @@ def test_other_light_curves_are_refused(survey, tmp_path, monkeypatch):
     curves[:60].write_parquet(changing)
     monkeypatch.setattr(variability.Folder, "finish", lambda self: None)  # as if killed before the end
     monkeypatch.setattr(variability.Task, "fingerprint", "same")  # of a time of change that is too coarse
-    measure(str(changing), tmp_path / "p", rows=30)
+    measure_variability(str(changing), tmp_path / "p", rows=30)
     curves[100:200].write_parquet(changing)
     with pytest.raises(ValueError, match="other light curves"):
-        measure(str(changing), tmp_path / "p", rows=30)
+        measure_variability(str(changing), tmp_path / "p", rows=30)
 
 
 def test_unreadable_files_have_their_row(tmp_path):
     bad = tmp_path / "bad.fits"
     bad.write_bytes(b"SIMPLE  =  nonsense")
-    measured = read_measured(measure([*example_files()[:2], str(bad)], tmp_path / "p"))
+    measured = read_variability(measure_variability([*example_files()[:2], str(bad)], tmp_path / "p"))
     assert len(measured) == 3
     row = next(r for r in measured.to_pylist() if r["f1_status"] == "UNREADABLE")
     assert (row["object_id"], row["source"], row["f1"]) == ("bad.fits", str(bad), None)
@@ -100,7 +102,7 @@ def test_unreadable_files_have_their_row(tmp_path):
 def test_a_catalog_of_predictions_is_no_source(tmp_path):
     variability.Folder(tmp_path / "c", "catalog", {}).begin()
     with pytest.raises(ValueError, match="not light curves"):
-        measure(str(tmp_path / "c"), tmp_path / "p")
+        measure_variability(str(tmp_path / "c"), tmp_path / "p")
 
 
 def test_catalina_periods(shared, tmp_path):
@@ -113,7 +115,7 @@ def test_catalina_periods(shared, tmp_path):
     curves = read(data / "lightcurves.parquet")
     chosen = np.flatnonzero(labels.reindex(curves.ids)["label"].isin(["RRab", "RRc"]))[:60]
     curves[chosen].write_parquet(tmp_path / "few.parquet")
-    measured = read_measured(measure(str(tmp_path / "few.parquet"), tmp_path / "p"))
+    measured = read_variability(measure_variability(str(tmp_path / "few.parquet"), tmp_path / "p"))
     cycles = measured["f1"].to_numpy() * labels.reindex(measured["object_id"].to_pylist())["period"].to_numpy()
     assert np.mean(np.abs(cycles - 1) < 1e-3) > 0.75  # the others are aliases
 
@@ -130,17 +132,17 @@ def test_hats_catalogs_are_read_without_their_margins(survey, tmp_path, collecti
         margin = tmp_path / "hats" / "margin" / "dataset"
         margin.mkdir(parents=True)
         (margin / "Npix=3.parquet").write_bytes(b"")
-    measured = read_measured(measure(str(tmp_path / "hats"), tmp_path / "p"))
+    measured = read_variability(measure_variability(str(tmp_path / "hats"), tmp_path / "p"))
     assert measured["object_id"].to_pylist() == read(survey).ids[:20]
 
 
 def test_light_curves_that_changed_are_not_taken_for_measured(survey, tmp_path):
     path = tmp_path / "curves.parquet"
     read(survey)[:20].write_parquet(path)
-    measure(str(path), tmp_path / "p")
+    measure_variability(str(path), tmp_path / "p")
     read(survey)[20:40].write_parquet(path)
     with pytest.raises(ValueError, match="begun with other settings: light curves"):
-        measure(str(path), tmp_path / "p")
+        measure_variability(str(path), tmp_path / "p")
 
 
 def test_subfolders_are_searched_when_asked_for(survey, tmp_path):
@@ -149,4 +151,4 @@ def test_subfolders_are_searched_when_asked_for(survey, tmp_path):
         path = tmp_path / "in" / f"{name}.parquet"
         path.parent.mkdir(exist_ok=True)
         part.write_parquet(path)
-    assert len(read_measured(measure(str(tmp_path / "in"), tmp_path / "p", recursive=True))) == 5
+    assert len(read_variability(measure_variability(str(tmp_path / "in"), tmp_path / "p", recursive=True))) == 5

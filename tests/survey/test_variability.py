@@ -3,9 +3,9 @@ import pytest
 from astropy.timeseries import LombScargle
 
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import MAGNITUDES_PER_E
 from goodricke.survey.variability import (
-    MAGNITUDES,
-    Limits,
+    SearchLimits,
     dominant_variability,
     highest_frequency,
     log10_false_alarm,
@@ -37,7 +37,7 @@ def test_dense_flux_up_to_its_nyquist_frequency():
     found = dominant_variability(one(time, flux, unit="electron / s"))
     assert found.f_max[0] == pytest.approx(24)
     assert found.f1[0] == pytest.approx(17.3, abs=0.005)
-    assert found.A1[0] == pytest.approx(0.003 * MAGNITUDES, rel=0.1)
+    assert found.A1[0] == pytest.approx(0.003 * MAGNITUDES_PER_E, rel=0.1)
 
 
 def test_bands_are_searched_together():
@@ -83,7 +83,9 @@ def test_every_state_is_told():
         "NO_PERIOD": (np.full(30, 5.0), value),
         "OK": (time, value),
     }
-    found = dominant_variability(LightCurves.concat([one(*case) for case in cases.values()]), drawn=np.ones(6, bool))
+    found = dominant_variability(
+        LightCurves.concat([one(*case) for case in cases.values()]), with_spectrum=np.ones(6, bool)
+    )
     assert found.status.tolist() == list(cases)
     assert np.isfinite(found.f1).tolist() == [status == "OK" for status in cases]
     assert [s is not None for s in found.spectra] == [status == "OK" for status in cases]
@@ -96,10 +98,10 @@ def test_stray_times_do_not_ask_for_all_the_memory():
 
 
 def test_limit_follows_the_sampling():
-    assert highest_frequency(np.arange(100) / 720, Limits()) == 80  # two minutes
-    assert highest_frequency(np.arange(100) / 48, Limits()) == pytest.approx(24)
-    assert highest_frequency(np.cumsum(np.random.default_rng(0).exponential(1, 99)), Limits()) == 20
-    assert highest_frequency(np.zeros(5), Limits()) == 20
+    assert highest_frequency(np.arange(100) / 720, SearchLimits()) == 80  # two minutes
+    assert highest_frequency(np.arange(100) / 48, SearchLimits()) == pytest.approx(24)
+    assert highest_frequency(np.cumsum(np.random.default_rng(0).exponential(1, 99)), SearchLimits()) == 20
+    assert highest_frequency(np.zeros(5), SearchLimits()) == 20
 
 
 @pytest.mark.parametrize("power", [0.02, 0.08, 0.15, 0.5])
@@ -130,8 +132,8 @@ def test_amplitude_by_least_squares_is_exact():
 
 
 def test_spectrum_peaks_at_f1_with_a1():
-    limits = Limits()
-    found = dominant_variability(one(*sine()), drawn=np.array([True]))
+    limits = SearchLimits()
+    found = dominant_variability(one(*sine()), with_spectrum=np.array([True]))
     spectrum = found.spectra[0].astype(float)
     assert spectrum.shape == (limits.bins,)
     peak = np.nanargmax(spectrum)

@@ -32,7 +32,7 @@ from goodricke.preprocess.cleaning import align_bands, clip_outliers, distinct_p
 from goodricke.preprocess.periods import PeriodSearch, periodogram
 from goodricke.survey.examine.sample import rows_of
 from goodricke.survey.tasks import source_files
-from goodricke.survey.variability import PLACE, Limits, highest_frequency, sine_amplitude
+from goodricke.survey.variability import PLACE, SearchLimits, highest_frequency, refine_peak, sine_amplitude
 
 log = logging.getLogger("goodricke")
 
@@ -283,7 +283,7 @@ def periodogram_peaks(curve: LightCurves, band: str | None = None) -> dict[str, 
     result: dict[str, Any] = {"frequency": [], "power": [], "peaks": [], "band": band, "note": note}
     if len(clean.time) < 5:
         return result | {"note": f"{len(clean.time)} usable observations: a periodogram needs 5"}
-    search = PeriodSearch(shortest=1 / highest_frequency(clean.time, Limits()))
+    search = PeriodSearch(shortest=1 / highest_frequency(clean.time, SearchLimits()))
     spectrum = periodogram(clean.time, clean.value, clean.error, search)
     if spectrum is None:
         return result | {"note": "no period can be searched: no spread in brightness, or too little or too much time"}
@@ -356,13 +356,10 @@ def _spread(values: Float, low: float, high: float) -> Float:
 
 
 def _peak(curve: LightCurves, frequency: Float, power: Float, k: int) -> dict[str, float]:
-    """Return a peak; a parabola through its three highest points refines the frequency."""
-    left, middle, right = power[k - 1 : k + 2]
-    bend = left - 2 * middle + right
-    shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
-    at = float(frequency[k] + shift * (frequency[1] - frequency[0]))
-    amplitude = sine_amplitude(curve.time, curve.value, curve.error, curve.band, at)
-    return {"frequency": at, "period": 1 / at, "power": float(np.clip(middle, 0, 1)), "amplitude": amplitude}
+    """Return the peak at index ``k`` of a periodogram."""
+    peak = refine_peak(frequency, power, k)
+    amplitude = sine_amplitude(curve.time, curve.value, curve.error, curve.band, peak)
+    return {"frequency": peak, "period": 1 / peak, "power": float(np.clip(power[k], 0, 1)), "amplitude": amplitude}
 
 
 def _outline(frequency: Float, power: Float) -> tuple[Float, Float]:

@@ -1,8 +1,8 @@
-"""The dominant variability of a light curve: frequency f1, amplitude A1, and whether it is more than noise.
+"""The dominant variability of light curves: frequency f1, amplitude A1, and the probability that it is noise.
 
-What section 7 of the ASTRAFier paper holds a catalog against: the network was told neither of them.
-
-The dominant variability of millions of light curves, streamed: flat memory, any number of processes, resumable.
+Section 7 of the ASTRAFier paper compares a catalog with these numbers, which the network doesn't get. They are measured
+for one batch (`dominant_variability`) or streamed for millions of light curves (`measure_variability`), in flat memory,
+in any number of processes, and resumed where an earlier run stopped.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Status
+from goodricke.data.units import MAGNITUDES_PER_E
 from goodricke.io import Unreadable, read_batches
 from goodricke.preprocess.cleaning import (
     align_bands,
@@ -33,19 +34,25 @@ from goodricke.preprocess.cleaning import (
     distinct_points,
     finite_points,
 )
-from goodricke.preprocess.periods import Periodogram, PeriodSearch, periodogram
+from goodricke.preprocess.periods import PeriodSearch, periodogram
 from goodricke.survey.jobs import lock_folder, run_in_order
 from goodricke.survey.shards import Entry, Folder, read_manifest, write_shard
 from goodricke.survey.tasks import Task, source_files
 
-MAGNITUDES = 2.5 / np.log(10)  # in a relative change of flux
 EVEN = 0.5  # share of steps within a tenth of the median step that makes a light curve evenly sampled
+PLACE = {  # columns that tell the light curves of a star apart
+    "source": pa.string(),
+    **{name: pa.int32() for name in ("sector", "quarter", "campaign", "camera", "ccd")},
+}
+PIECE = 100  # light curves that a process measures at a time
+ROWS = 20_000  # of a shard; what a killed run loses at most
+KIND = "periods"
 
 Float = NDArray[np.float64]
 
 
-class Limits(BaseModel):
-    """Where to look for frequencies: from one cycle in the light curve's span upwards.
+class SearchLimits(BaseModel):
+    """The range of frequencies that is searched: from one cycle in the light curve's span upwards.
 
     An evenly sampled light curve (most steps within a tenth of the median step) has a Nyquist frequency, half its
     sampling rate; it is the upper limit, or ``highest_even`` if lower. Uneven sampling has none: ``highest`` holds.
@@ -67,8 +74,8 @@ class Limits(BaseModel):
         return np.geomspace(self.bins_from, self.bins_to, self.bins + 1)
 
 
-class Dominant(NamedTuple):
-    """What `dominant_variability` found, one entry per light curve, NaN where there is nothing."""
+class DominantVariability(NamedTuple):
+    """The result of `dominant_variability`: one entry per light curve, NaN where nothing could be measured."""
 
     status: NDArray[np.str_]  # (n,) see `goodricke.data.predictions.Status`
     f1: Float  # (n,) [1/d]
@@ -79,12 +86,14 @@ class Dominant(NamedTuple):
     f_max: Float  # (n,) highest frequency searched [1/d]
     span: Float  # (n,) [d]
     n_used: NDArray[np.int64]  # (n,) observations
-    spectra: list[NDArray[np.float16] | None]  # amplitude spectra (bins,) [mag] of those that were to be drawn
+    spectra: list[
+        NDArray[np.float16] | None
+    ]  # amplitude spectra (bins,) [mag] of the light curves in ``with_spectrum``
 
 
 def dominant_variability(
-    curves: LightCurves, limits: Limits | None = None, drawn: NDArray[np.bool_] | None = None
-) -> Dominant:
+    curves: LightCurves, limits: SearchLimits | None = None, with_spectrum: NDArray[np.bool_] | None = None
+) -> DominantVariability:
     """Find frequency and amplitude of the strongest sine in each light curve.
 
     Parameters
@@ -92,14 +101,14 @@ def dominant_variability(
     curves : LightCurves
         n light curves in magnitudes or flux, in any order of time. Several bands are searched together, each less
         its median (and divided by it, if fluxes), weighted by their errors where all are known.
-    limits : Limits, optional
-    drawn : bool (n,), optional
-        Of which light curves to keep the amplitude spectrum.
+    limits : SearchLimits, optional
+    with_spectrum : bool (n,), optional
+        Light curves whose amplitude spectrum is kept.
 
     Returns
     -------
-    Dominant
-        One entry per light curve, in order, whatever its state.
+    DominantVariability
+        One entry per light curve, in order, whatever its status.
 
     Notes
     -----
@@ -107,40 +116,40 @@ def dominant_variability(
     its three highest points; A1 by least squares at that frequency, with a mean of each band. Eclipsing binaries are
     found at twice their orbital frequency. Fluxes whose median is not positive (differences) have an f1 but no A1.
     """
-    limits = limits or Limits()
-    drawn = np.zeros(len(curves), bool) if drawn is None else drawn
+    limits = limits or SearchLimits()
+    with_spectrum = np.zeros(len(curves), bool) if with_spectrum is None else with_spectrum
     distinct = distinct_points(finite_points(curves)).sorted()
-    level, relative = _in_relative_magnitudes(distinct)
+    has_amplitude, relative = _in_relative_magnitudes(distinct)
     cleaned = clip_outliers(align_bands(relative), sigma=10, rounds=5)
     status = cleaning_status(curves, cleaned, limits.fewest)
     numbers = np.full((7, len(curves)), np.nan)
     spectra: list[NDArray[np.float16] | None] = [None] * len(curves)
     for i in np.flatnonzero(status == "OK"):
-        found = _strongest(cleaned, int(i), limits, bool(drawn[i]))
-        if found is None:
+        strongest = _strongest(cleaned, int(i), limits, bool(with_spectrum[i]))
+        if strongest is None:
             status[i] = "NO_PERIOD"
             continue
-        numbers[:, i], spectra[i] = found
-    numbers[1, ~level] = np.nan
+        numbers[:, i], spectra[i] = strongest
+    numbers[1, ~has_amplitude] = np.nan
     f1, amplitude, power, fap, snr, f_max, span = numbers
-    return Dominant(status, f1, amplitude, power, fap, snr, f_max, span, cleaned.n_obs, spectra)
+    return DominantVariability(status, f1, amplitude, power, fap, snr, f_max, span, cleaned.n_obs, spectra)
 
 
 def _in_relative_magnitudes(curves: LightCurves) -> tuple[NDArray[np.bool_], LightCurves]:
-    """Return which light curves (n,) can be in magnitudes, and all of them, those so (fluxes about their median)."""
+    """Return which light curves (n,) have an amplitude in magnitudes, and all light curves, these in magnitudes."""
     if curves.in_magnitudes:
         return np.ones(len(curves), bool), curves
     level, _ = band_statistics(curves)  # (n, bands)
     positive = np.asarray(((level > 0) | np.isnan(level)).all(1))
-    own = level[ragged.owner(curves.offsets), curves.band]
-    able = ragged.spread(positive, curves.offsets)
-    scale = np.where(able, MAGNITUDES / np.where(able, own, 1), 1.0)
-    value = np.where(able, curves.value - own, curves.value) * scale
+    median = level[ragged.owner(curves.offsets), curves.band]
+    is_positive = ragged.spread(positive, curves.offsets)
+    scale = np.where(is_positive, MAGNITUDES_PER_E / np.where(is_positive, median, 1), 1.0)
+    value = np.where(is_positive, curves.value - median, curves.value) * scale
     return positive, replace(curves, value=value.astype(np.float32), error=(curves.error * scale).astype(np.float32))
 
 
 def _strongest(
-    curves: LightCurves, i: int, limits: Limits, drawn: bool
+    curves: LightCurves, i: int, limits: SearchLimits, with_spectrum: bool
 ) -> tuple[tuple[float, ...], NDArray[np.float16] | None] | None:
     """Return f1, A1, power, log10 false-alarm probability, SNR, limit and span of one light curve, and its spectrum."""
     part = slice(curves.offsets[i], curves.offsets[i + 1])
@@ -149,25 +158,36 @@ def _strongest(
     spectrum = periodogram(time, value, error, _search(1 / f_max, limits.oversampling))
     if spectrum is None:
         return None
-    f1, power = _peak(spectrum)
+    k = int(spectrum.power.argmax())
+    f1, power = refine_peak(*spectrum, k), float(np.clip(spectrum.power[k], 0, 1))
     span = float(np.ptp(time))
     fap = log10_false_alarm(power, len(time), float(np.std(time)), float(spectrum.frequency[-1]))
     root = np.sqrt(np.maximum(spectrum.power, 0))
     amplitude = sine_amplitude(time, value, error, band, f1)
     numbers = (f1, amplitude, power, fap, float(root.max() / root.mean()), f_max, span)
     scale = amplitude / root.max()  # so that the stored peak is A1
-    return numbers, _binned(spectrum.frequency, root * scale, limits) if drawn else None
+    return numbers, _bin_spectrum(spectrum.frequency, root * scale, limits) if with_spectrum else None
 
 
-def highest_frequency(time: Float, limits: Limits) -> float:
-    """Return up to where to search the frequencies of a light curve in order of time [1/d]; see `Limits`."""
+def highest_frequency(time: Float, limits: SearchLimits) -> float:
+    """Return the highest frequency to search in a light curve in order of time [1/d]; see `SearchLimits`."""
     steps = np.diff(time)
     steps = steps[steps > 0]
     if not len(steps):
         return limits.highest
-    usual = float(np.median(steps))
-    even = np.mean(np.abs(steps - usual) < 0.1 * usual) > EVEN
-    return min(0.5 / usual, limits.highest_even) if even else limits.highest
+    median = float(np.median(steps))
+    is_even = np.mean(np.abs(steps - median) < 0.1 * median) > EVEN
+    return min(0.5 / median, limits.highest_even) if is_even else limits.highest
+
+
+def refine_peak(frequency: Float, power: Float, k: int) -> float:
+    """Return the frequency of a peak at index ``k`` of an even grid, by a parabola through its three highest points."""
+    if k in (0, len(power) - 1):
+        return float(frequency[k])
+    left, middle, right = power[k - 1 : k + 2]
+    curvature = left - 2 * middle + right
+    shift = 0.5 * (left - right) / curvature if curvature < 0 else 0.0
+    return float(frequency[k] + shift * (frequency[1] - frequency[0]))
 
 
 def sine_amplitude(
@@ -224,22 +244,7 @@ def _search(shortest: float, oversampling: float) -> PeriodSearch:
     return PeriodSearch(shortest=shortest, oversampling=oversampling)
 
 
-def _peak(spectrum: Periodogram) -> tuple[float, float]:
-    """Return frequency [1/d] and power of the highest peak, by a parabola through its three highest points."""
-    frequency, power = spectrum
-    k = int(power.argmax())
-    highest = float(np.clip(power[k], 0, 1))
-    if k in (0, len(power) - 1):
-        return float(frequency[k]), highest
-    left, middle, right = power[k - 1 : k + 2]
-    bend = left - 2 * middle + right
-    if bend >= 0:
-        return float(frequency[k]), highest
-    shift = 0.5 * (left - right) / bend
-    return float(frequency[k] + shift * (frequency[1] - frequency[0])), highest
-
-
-def _binned(frequency: Float, amplitude: Float, limits: Limits) -> NDArray[np.float16]:
+def _bin_spectrum(frequency: Float, amplitude: Float, limits: SearchLimits) -> NDArray[np.float16]:
     """Return the highest amplitude in each bin; between two frequencies of the grid, that of a line through them."""
     edges = limits.edges
     centres = np.sqrt(edges[1:] * edges[:-1])
@@ -252,37 +257,28 @@ def _binned(frequency: Float, amplitude: Float, limits: Limits) -> NDArray[np.fl
     return result.astype(np.float16)
 
 
-# ---- The dominant variability of millions of light curves, streamed: flat memory, any number of processes ------------
-
-
-PLACE = {  # which light curve of a star it is
-    "source": pa.string(),
-    **{name: pa.int32() for name in ("sector", "quarter", "campaign", "camera", "ccd")},
-}
-CHUNK = 100  # light curves that a process takes at a time
-ROWS = 20_000  # of a shard; what a run loses at most when it is killed
-KIND = "periods"
+# ---- many light curves -----------------------------------------------------------------------------------------------
 
 
 class Piece(NamedTuple):
-    """Light curves that a process takes at a time."""
+    """Light curves that a process measures at a time."""
 
     names: pa.Table  # (n rows) of the result: object_id and `PLACE`
-    curves: LightCurves  # n, without their names: Arrow would send a whole batch's with each piece
-    drawn: NDArray[np.bool_]  # (n,)
-    unreadable: bool = False  # files that could not be read: empty light curves stand for them
+    curves: LightCurves  # n, without ids: Arrow would send the ids of the batch with each piece
+    with_spectrum: NDArray[np.bool_]  # (n,)
+    unreadable: bool = False  # whether they are empty light curves in place of files that can't be read
 
-    def after(self, n: int) -> Piece:
-        """Leave out the first n."""
-        return Piece(self.names.slice(n), self.curves[n:], self.drawn[n:], self.unreadable)
+    def without_first(self, n: int) -> Piece:
+        """Return the piece without its first n light curves."""
+        return Piece(self.names.slice(n), self.curves[n:], self.with_spectrum[n:], self.unreadable)
 
 
-def measure(
+def measure_variability(
     source: str | Sequence[str],
     out: Path,
     *,
-    limits: Limits | None = None,
-    drawn: Collection[str] = (),
+    limits: SearchLimits | None = None,
+    with_spectrum: Collection[str] = (),
     workers: int = 1,
     tick: Callable[[int], None] = lambda light_curves: None,
     rows: int = ROWS,
@@ -296,12 +292,11 @@ def measure(
         Packs (`goodricke pack`), HATS catalogs, or what `goodricke.io.read_batches` takes; the further ``options``
         are for it.
     out : Path
-        The folder. Each file has ``rows`` rows, one per light curve whatever its state: ``object_id``, what tells the
-        light curves of a star apart (`PLACE`), and the numbers of `Dominant`, null where there are none, with the
-        reason in ``f1_status``.
-    limits : Limits, optional
-    drawn : collection of str
-        Ids of the objects whose amplitude spectra are kept too, in the column ``spectrum``.
+        The folder. Each file has ``rows`` rows, one per light curve whatever its status: ``object_id``, the columns
+        `PLACE`, and the numbers of `DominantVariability`, null where there are none, with the reason in ``f1_status``.
+    limits : SearchLimits, optional
+    with_spectrum : collection of str
+        Ids of the objects whose amplitude spectra are kept, in the column ``spectrum``.
     workers : int
         Processes, of one thread each; this one reads. A script that asks for several needs
         ``if __name__ == "__main__":``.
@@ -318,9 +313,9 @@ def measure(
     ValueError
         If the folder was made from other light curves or with other settings.
     """
-    limits, ids = limits or Limits(), frozenset(drawn)
-    deep = bool(options.get("recursive"))
-    names = list(source_files([source] if isinstance(source, str) else source, deep))
+    limits, ids = limits or SearchLimits(), frozenset(with_spectrum)
+    sources = [source] if isinstance(source, str) else source
+    names = list(source_files(sources, bool(options.get("recursive"))))
     settings: dict[str, Any] = {"source": names, "limits": limits.model_dump(), "rows": rows}
     settings["light curves"] = Task("", tuple(names)).fingerprint  # files of the same name may hold others
     settings |= {"options": {k: str(v) for k, v in options.items()}}
@@ -330,9 +325,9 @@ def measure(
         if "finished" in read_manifest(out):
             tick(int(read_manifest(out)["rows"]))
             return out
-        done = _done(folder)
-        pieces = _after(_pieces(read_batches(names, **options), ids), done, folder, tick)
-        with closing(run_in_order(partial(measured, limits=limits), pieces, workers)) as tables:
+        done = _entries(folder)
+        pieces = _unmeasured(_pieces(read_batches(names, **options), ids), done, folder, tick)
+        with closing(run_in_order(partial(measure_piece, limits=limits), pieces, workers)) as tables:
             for k, table in enumerate(_shards(tables, rows, tick), start=len(done)):
                 name = f"part-{k:06d}.parquet"
                 size, digest = write_shard(out / name, table, table.num_rows)
@@ -341,79 +336,77 @@ def measure(
     return out
 
 
-def read_measured(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return the rows that `measure` wrote, in the order of the light curves; all columns or some."""
-    files = [folder / str(entry.shard) for entry in _done(Folder(folder, KIND, {}))]
+def read_variability(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows that `measure_variability` wrote, in the order of the light curves; all columns or some."""
+    files = [folder / str(entry.shard) for entry in _entries(Folder(folder, KIND, {}))]
     wanted = None if columns is None else list(columns)
     return pa.concat_tables([pq.read_table(f, columns=wanted).replace_schema_metadata(None) for f in files])
 
 
-def _done(folder: Folder) -> list[Entry]:
+def _entries(folder: Folder) -> list[Entry]:
     return sorted(folder.entries().values(), key=lambda entry: entry.task)
 
 
-# ---- what is read ---------------------------------------------------------------------------------------------------
-
-
-def _pieces(batches: Iterable[tuple[LightCurves | None, list[Unreadable]]], drawn: frozenset[str]) -> Iterator[Piece]:
-    """Cut batches into what a process takes at a time."""
+def _pieces(
+    batches: Iterable[tuple[LightCurves | None, list[Unreadable]]], with_spectrum: frozenset[str]
+) -> Iterator[Piece]:
+    """Yield batches in pieces; files that can't be read are pieces too."""
     for curves, failures in batches:
         if failures:
-            yield _unreadable(failures)
-        for start in range(0, 0 if curves is None else len(curves), CHUNK):
+            yield _unreadable_piece(failures)
+        for start in range(0, 0 if curves is None else len(curves), PIECE):
             assert curves is not None
-            part = curves[start : start + CHUNK]
-            nameless = replace(part, object_id=pa.array([""] * len(part)), objects=None)
-            yield Piece(_names(part), nameless, np.array([name in drawn for name in part.ids], bool))
+            part = curves[start : start + PIECE]
+            without_ids = replace(part, object_id=pa.array([""] * len(part)), objects=None)
+            yield Piece(_names(part), without_ids, np.array([name in with_spectrum for name in part.ids], bool))
 
 
 def _names(curves: LightCurves) -> pa.Table:
-    """Return id and `PLACE` of light curves, null where the files don't tell."""
-    about, n = curves.table_of_objects, len(curves)
-    known = {k: about[k].cast(t) if k in about.column_names else pa.nulls(n, t) for k, t in PLACE.items()}
-    return pa.table({"object_id": curves.object_id} | known)
+    """Return id and `PLACE` of light curves, null where the files have none."""
+    objects, n = curves.table_of_objects, len(curves)
+    place = {k: objects[k].cast(t) if k in objects.column_names else pa.nulls(n, t) for k, t in PLACE.items()}
+    return pa.table({"object_id": curves.object_id} | place)
 
 
-def _unreadable(failures: Sequence[Unreadable]) -> Piece:
+def _unreadable_piece(failures: Sequence[Unreadable]) -> Piece:
     """Return files that can't be read as rows, named as in a table of predictions."""
     n, paths = len(failures), [failure.path for failure in failures]
-    nothing = LightCurves.from_arrays([Path(path).name for path in paths], np.zeros(n + 1), [], [])
-    return Piece(_names(nothing.with_columns(source=pa.array(paths))), nothing, np.zeros(n, bool), True)
+    empty = LightCurves.from_arrays([Path(path).name for path in paths], np.zeros(n + 1), [], [])
+    return Piece(_names(empty.with_columns(source=pa.array(paths))), empty, np.zeros(n, bool), True)
 
 
-def _after(pieces: Iterable[Piece], done: list[Entry], folder: Folder, tick: Callable[[int], None]) -> Iterator[Piece]:
-    """Leave out the light curves that an earlier run has measured: they are read again, which is the cheap part.
+def _unmeasured(
+    pieces: Iterable[Piece], done: list[Entry], folder: Folder, tick: Callable[[int], None]
+) -> Iterator[Piece]:
+    """Yield the light curves that no earlier run has measured; the others are read again, which costs little.
 
     Raises
     ------
     ValueError
-        If those that come first now are others.
+        If the first light curves are now others.
     """
     left = sum(entry.rows for entry in done)
     tick(left)
     last = pq.read_table(folder.path / str(done[-1].shard), columns=["object_id"])["object_id"][-1] if left else None
     for piece in pieces:
-        n = len(piece.drawn)
+        n = len(piece.with_spectrum)
         if 0 < left <= n and piece.names["object_id"][left - 1] != last:
             raise ValueError(f"{folder.path}: begun with other light curves; delete this folder and start anew")
         if left < n:
-            yield piece.after(left) if left else piece
+            yield piece.without_first(left) if left else piece
         left = max(left - n, 0)
 
 
-# ---- what is computed -----------------------------------------------------------------------------------------------
-
-
-def measured(piece: Piece, limits: Limits) -> pa.Table:
+def measure_piece(piece: Piece, limits: SearchLimits) -> pa.Table:
     """Return names and measurements of light curves as a table, one row each."""
-    found = dominant_variability(piece.curves, limits, piece.drawn)
-    status = np.full(len(found.status), Status.UNREADABLE) if piece.unreadable else found.status
-    spectra = pa.array([None if s is None else s.astype(np.float32) for s in found.spectra], pa.list_(pa.float32()))
+    result = dominant_variability(piece.curves, limits, piece.with_spectrum)
+    status = np.full(len(result.status), Status.UNREADABLE) if piece.unreadable else result.status
+    spectra = pa.array([None if s is None else s.astype(np.float32) for s in result.spectra], pa.list_(pa.float32()))
     columns: dict[str, Any] = {"f1_status": pa.array(status.astype(str), pa.string())}
-    columns |= {"f1": _numbers(found.f1, pa.float64()), "span": _numbers(found.span, pa.float64())}
+    columns |= {"f1": _numbers(result.f1, pa.float64()), "span": _numbers(result.span, pa.float64())}
     for name in ("A1", "power", "log10_fap", "snr", "f_max"):
-        columns[name if name in ("A1", "f_max") else f"f1_{name}"] = _numbers(getattr(found, name), pa.float32())
-    columns["f1_n"] = pa.array(found.n_used, pa.int32())
+        columns[name if name in ("A1", "f_max") else f"f1_{name}"] = _numbers(getattr(result, name), pa.float32())
+    columns["f1_n"] = pa.array(result.n_used, pa.int32())
     names = {name: piece.names[name] for name in piece.names.column_names}
     return pa.table(names | columns | {"spectrum": spectra})
 
@@ -423,14 +416,14 @@ def _numbers(values: NDArray[np.float64], kind: pa.DataType) -> pa.Array:
 
 
 def _shards(tables: Iterable[pa.Table], rows: int, tick: Callable[[int], None]) -> Iterator[pa.Table]:
-    """Join tables, and cut them, into those of ``rows`` rows; the last may have fewer."""
+    """Join and cut tables into tables of ``rows`` rows; the last may have fewer."""
     waiting = list[pa.Table]()
     for table in tables:
         tick(table.num_rows)
         waiting.append(table)
         while sum(t.num_rows for t in waiting) >= rows:
-            whole = pa.concat_tables(waiting)
-            yield whole.slice(0, rows)
-            waiting = [whole.slice(rows)]
+            joined = pa.concat_tables(waiting)
+            yield joined.slice(0, rows)
+            waiting = [joined.slice(rows)]
     if any(t.num_rows for t in waiting):
         yield pa.concat_tables(waiting)

@@ -3,7 +3,7 @@ import pytest
 
 from goodricke.survey.examine import figures, numbers
 from goodricke.survey.examine import figures as diagrams
-from goodricke.survey.variability import Limits
+from goodricke.survey.variability import SearchLimits
 from tests.checking import ink
 
 from .making import catalog, degenerate, sample, with_stars
@@ -29,7 +29,7 @@ def test_each_figure_of_each_catalog(tmp_path, name, kind):
 
 @pytest.mark.parametrize("stars", [0, 1, 40])
 def test_stacked_spectra(tmp_path, stars):
-    rng, limits = np.random.default_rng(0), Limits(bins=200)
+    rng, limits = np.random.default_rng(0), SearchLimits(bins=200)
     f1 = rng.lognormal(0.5, 0.3, stars)
     centre = np.sqrt(limits.edges[1:] * limits.edges[:-1])
     spectra = np.exp(-0.5 * (np.log(centre / f1[:, None]) / 0.02) ** 2) + rng.uniform(0, 0.1, (stars, 200))
@@ -39,7 +39,7 @@ def test_stacked_spectra(tmp_path, stars):
 
 
 def test_stacked_spectra_of_noughts(tmp_path):
-    diagrams.plot_stacked("x", np.zeros((3, 200)), np.ones(3), Limits(bins=200).edges, tmp_path / "s.png")
+    diagrams.plot_stacked("x", np.zeros((3, 200)), np.ones(3), SearchLimits(bins=200).edges, tmp_path / "s.png")
 
 
 def test_patch_of_sky_across_zero_hours(tmp_path):

@@ -33,7 +33,7 @@ from goodricke.survey.examine import numbers, sections
 from goodricke.survey.examine.figures import STACKED, few
 from goodricke.survey.examine.sample import CUTS, Sample, joined, rows_of
 from goodricke.survey.shards import Catalog
-from goodricke.survey.variability import measure, read_measured
+from goodricke.survey.variability import measure_variability, read_variability
 from goodricke.training.class_names import ClassMatch, match_classes
 
 log = logging.getLogger("goodricke")
@@ -78,7 +78,7 @@ def examine(
     out : path
         Folder for ``report.html``, its twins ``report.md`` and ``examination.json``, ``figures/``, ``joined.parquet``
         (the catalog with all that was joined to it), ``hybrids.csv`` and ``periods/`` (see
-        `goodricke.survey.variability.measure`; an interrupted run goes on there).
+        `goodricke.survey.variability.measure_variability`; an interrupted run goes on there).
     light_curves : str or list of str, optional
         What the catalog was made from, for f1, A1 and amplitude spectra.
     gaia : path, optional
@@ -171,15 +171,15 @@ def _with_periods(
     bar = (TextColumn("periodograms"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*bar, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(bare))
-        measure(
+        measure_variability(
             light_curves,
             folder,
-            drawn=ids,
+            with_spectrum=ids,
             workers=workers,
             tick=lambda n: progress.advance(task, n),
             **options,
         )
-    measured = read_measured(folder)
+    measured = read_variability(folder)
     rows = rows_of(bare.table, measured)
     matched = int((rows >= 0).sum())
     if not matched and len(bare):

@@ -16,7 +16,7 @@ from goodricke.survey.examine import figures, numbers
 from goodricke.survey.examine import figures as diagrams
 from goodricke.survey.examine.sample import SECOND, Sample
 from goodricke.survey.shards import Catalog
-from goodricke.survey.variability import Limits
+from goodricke.survey.variability import SearchLimits
 
 NO_PERIODS = "No f1 and A1 in the catalog: run again with --light-curves and what the catalog was made from."
 NO_STARS = (
@@ -36,7 +36,7 @@ class Spectra(NamedTuple):
     @classmethod
     def of(cls, column: pa.ChunkedArray, rows: NDArray[np.int64], at: NDArray[np.int64]) -> Spectra:
         """Take the spectra of catalog rows (m,) from places (m,) of a column, where there is one."""
-        limits = Limits()
+        limits = SearchLimits()
         taken = column.take(pa.array(at)).to_pylist()
         kept = [k for k, values in enumerate(taken) if values is not None]
         values = np.array([taken[k] for k in kept], np.float32).reshape(len(kept), limits.bins)
