@@ -50,7 +50,7 @@ BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
     "gpu": gpu.run,
     "soak": soak.run,
 }
-ASKED_FOR = ("soak",)  # run only if named
+ON_REQUEST = ("soak",)  # run only if named with --only
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -90,12 +90,12 @@ def main(
     print(text)
     folder = out or (None if tiny else RESULTS)
     path = folder and folder / time.strftime("%Y-%m-%dT%H%M%S")
-    for name in only or [name for name in BENCHMARKS if name not in ASKED_FOR]:
+    for name in only or [name for name in BENCHMARKS if name not in ON_REQUEST]:
         results[name] = soak.run(tiny, minutes, folder=out) if name == "soak" else BENCHMARKS[name](tiny)
         part = markdown(name, BENCHMARKS[name], results[name])
         print(part)
         text += "\n" + part
-        if path is not None:  # after each: the whole takes an hour
+        if path is not None:  # after each benchmark: all of them take an hour
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_suffix(".json").write_text(json.dumps(results, indent=2) + "\n")
             path.with_suffix(".md").write_text(text)

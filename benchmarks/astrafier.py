@@ -1,8 +1,8 @@
 """Speed of ASTRAFier in the paper's size: forward pass, Monte-Carlo passes, training step, several processes.
 
-Every case is measured in a process of its own, and its figures are per light curve. "This / limit" is the time over
-that of the network's multiplications at the rate of a big matrix product; below one are ways that need fewer of them,
-such as Fourier transforms for the longest kernels. Moving weights and inputs through memory takes a few per cent of it.
+Every case is measured in a new process, and its figures are per light curve. "This / limit" is the time over that of
+the network's multiplications at the rate of a big matrix product. Methods with fewer multiplications, such as Fourier
+transforms for the longest kernels, can be below one. Moving weights and inputs through memory takes a few per cent of it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from benchmarks.plain.astrafier import PlainAstrafier, plain_of
+from benchmarks.plain.astrafier import PlainAstrafier, plain_network
 from benchmarks.timing import (
     Timing,
-    apart,
-    clock_of,
+    default_clock,
     free_memory,
     gemm_rate,
     measure,
     peak_memory,
-    together,
-    wait_for_others,
+    run_in_process,
+    run_in_processes,
+    wait_for_processes,
 )
 from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import monte_carlo
@@ -39,8 +39,8 @@ from goodricke.training.fit_astrafier import Classification, parameter_groups
 from goodricke.training.loop import LoopConfig, _step
 
 CLASSES = tuple("ABCDEFGH")
-MOST = 0.85  # of the free memory that a case may be expected to take
-# glibc gives big blocks back to the system and faults them in again at every layer unless told to keep them
+MEMORY_FRACTION = 0.85  # of the free memory that a case may need
+# By default glibc returns big blocks to the system, and gets them again at every layer
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000", "MALLOC_TOP_PAD_": "268435456"}
 
 Figures = dict[str, dict[str, Any]]
@@ -48,7 +48,7 @@ Figures = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to measure."""
+    """One measurement."""
 
     work: Literal["forward", "passes", "training"]
     plain: bool
@@ -58,18 +58,18 @@ class Case:
     tiny: bool = False
     repeats: int = 3
     threads: int = field(default_factory=torch.get_num_threads)
-    kept: bool = False  # memory, by glibc: `KEEP_MEMORY`
+    keep_memory: bool = False  # by glibc: `KEEP_MEMORY`
 
     @property
     def name(self) -> str:
-        """What is special about it."""
-        words = [f"batch {self.batch}", "plain" * self.plain, self.precision, "memory kept" * self.kept]
+        """The name in the table."""
+        words = [f"batch {self.batch}", "plain" * self.plain, self.precision, "memory kept" * self.keep_memory]
         return ", ".join(filter(None, words))
 
     @property
     def variables(self) -> dict[str, str]:
         """Environment variables of its process."""
-        return KEEP_MEMORY if self.kept else {}
+        return KEEP_MEMORY if self.keep_memory else {}
 
     @property
     def points(self) -> int:
@@ -96,14 +96,14 @@ class Case:
 
     @property
     def memory(self) -> float:
-        """Memory that the plain network takes [GB], by the copies of the attention scores that were seen to be held."""
+        """Memory of the plain network [GB], from the measured number of copies of the attention scores."""
         copies = 3 + 5 * self.config.blocks if self.work == "training" else 5
         return copies * 4e-9 * self.batch * self.config.heads * self.points**2
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of a case."""
+    """The result of a case."""
 
     timing: Timing  # of a whole batch
     peak: float  # memory [GB]
@@ -111,7 +111,7 @@ class Result:
 
 
 def operations(config: AstrafierConfig, points: int) -> float:
-    """Return the floating-point operations of one pass: every matrix once a point (the head's once), and attention."""
+    """Return the floating-point operations of a pass: matrices per point, those of the head once, and attention."""
     network = Astrafier(config)
     matrices = sum(p.numel() for p in network.parameters() if p.ndim > 1)
     head = sum(p.numel() for p in network.head.parameters() if p.ndim > 1)
@@ -137,8 +137,8 @@ def light_curves(n: int, points: int) -> LightCurves:
     )
 
 
-def whole_light_curves(n: int, points: int) -> Frames:
-    """Return ``n`` prepared light curves of ``points`` points each: none is lost to clipping."""
+def prepared_light_curves(n: int, points: int) -> Frames:
+    """Return ``n`` prepared light curves of ``points`` points each, without clipping."""
     return prepare(light_curves(n, points), DenseConfig(clip_sigma=None))
 
 
@@ -150,30 +150,30 @@ def model(case: Case) -> Model:
 
 
 def perform(case: Case) -> Result:
-    """Measure a case in this process; begin together with others' if there are any."""
+    """Measure a case in this process, at the same time as other processes of `run_in_processes`."""
     torch.set_num_threads(case.threads)
-    prepared = whole_light_curves(case.batch, case.points)
+    prepared = prepared_light_curves(case.batch, case.points)
     work = {"forward": _forward, "passes": _passes, "training": _training}[case.work]
     action = work(case, model(case), prepared)
     action()
-    wait_for_others()
+    wait_for_processes()
     timing = measure(action, case.repeats, case.device, warm=False)
-    if case.plain and case.work == "passes":  # each is the whole network again: one was timed
-        timing = timing.times(case.passes)
+    if case.plain and case.work == "passes":  # passes are independent: one was timed
+        timing = timing.scaled(case.passes)
     peak = peak_memory() if case.device == "cpu" else 1e-9 * torch.cuda.max_memory_allocated()
     return Result(timing, peak, _difference(case, prepared.take(np.arange(min(case.batch, 2)))))
 
 
 def _forward(case: Case, m: Model, prepared: Frames) -> Callable[[], Any]:
-    network: Any = plain_of(m.network) if case.plain else m.network
+    network: Any = plain_network(m.network) if case.plain else m.network
     return _one_pass(case, network, prepared)
 
 
 def _passes(case: Case, m: Model, prepared: Frames) -> Callable[[], Any]:
-    """Return all Monte-Carlo passes; of the plain network, one."""
+    """Return the action of all Monte-Carlo passes; of the plain network, one."""
     if case.plain:
         network: Any = m.network
-        return _one_pass(case, plain_of(network).train(), prepared)
+        return _one_pass(case, plain_network(network).train(), prepared)
 
     def action() -> None:
         with _precision(case):
@@ -206,7 +206,7 @@ def _training(case: Case, m: Model, prepared: Frames) -> Callable[[], Any]:
         task = Classification(network.train(), prepared, label, rows, weights, config.points)
         optimiser = torch.optim.AdamW(parameter_groups(network, config))
         return lambda: _step(task, rows, "all", optimiser, config)
-    plain = plain_of(network).train()
+    plain = plain_network(network).train()
     plain_optimiser = torch.optim.AdamW(plain.parameters(), config.rate)
     batch, target = prepared.batch(rows).to(case.device), torch.from_numpy(label).to(case.device)
 
@@ -228,7 +228,7 @@ def _precision(case: Case) -> torch.autocast:
 def _difference(case: Case, prepared: Frames) -> float:
     """Return the largest difference of a logit from the plain network's in float32."""
     network: Any = model(case).network
-    plain, batch = plain_of(network), prepared.batch(np.arange(len(prepared))).to(case.device)
+    plain, batch = plain_network(network), prepared.batch(np.arange(len(prepared))).to(case.device)
     with torch.inference_mode():
         with _precision(case):
             logits = (plain(*batch[:3]) if case.plain else threads.run(network, batch).logits).float()
@@ -244,7 +244,7 @@ def forward(tiny: bool = False, batches: Sequence[int] = (1, 16, 64), device: st
 
 
 def passes(tiny: bool = False, batches: Sequence[int] = (1, 16), device: str = "cpu") -> Figures:
-    """Measure Monte-Carlo dropout with 20 passes; plain, they are made one after the other."""
+    """Measure Monte-Carlo dropout with 20 passes; the plain network runs them one after the other."""
     return compare("passes", (2,) if tiny else batches, tiny, device)
 
 
@@ -261,10 +261,12 @@ def workers(tiny: bool = False) -> Figures:
         plain = None
         for case in ways(work, batch, tiny, "cpu"):
             case = replace(case, threads=torch.get_num_threads() if tiny else 1)
-            if number * case.memory > MOST * free_memory():
+            if number * case.memory > MEMORY_FRACTION * free_memory():
                 figures[f"{work}, {case.name}"] = {"not measured": f"needs {number * case.memory:.1f} GB"}
                 continue
-            results = [perform(case)] if tiny else together(perform, case, workers=number, variables=case.variables)
+            results = (
+                [perform(case)] if tiny else run_in_processes(perform, case, workers=number, variables=case.variables)
+            )
             rate = sum(batch / r.timing.median("cpu") for r in results)
             plain = plain or rate
             figures[f"{work}, {case.name}"] = {
@@ -282,7 +284,7 @@ def ways(work: Any, batch: int, tiny: bool, device: str) -> list[Case]:
     single = replace(plain, plain=False)
     half = replace(single, precision="bfloat16")
     if device == "cpu":
-        return [case for way in (plain, single, half) for case in (way, replace(way, kept=True))]
+        return [case for way in (plain, single, half) for case in (way, replace(way, keep_memory=True))]
     return [plain, replace(half, plain=True), single, half]
 
 
@@ -292,10 +294,10 @@ def compare(work: str, batches: Sequence[int], tiny: bool, device: str) -> Figur
     for batch in batches:
         plain = None
         for case in ways(work, batch, tiny, device):
-            if case.plain and case.memory > MOST * free_memory(device):
+            if case.plain and case.memory > MEMORY_FRACTION * free_memory(device):
                 figures[case.name] = {"not measured": f"needs {case.memory:.1f} GB"}
                 continue
-            result = perform(case) if tiny else apart(perform, case, variables=case.variables)
+            result = perform(case) if tiny else run_in_process(perform, case, variables=case.variables)
             plain = plain or result.timing
             figures[case.name] = describe(case, result, plain)
     return figures
@@ -303,7 +305,7 @@ def compare(work: str, batches: Sequence[int], tiny: bool, device: str) -> Figur
 
 def describe(case: Case, result: Result, plain: Timing) -> dict[str, Any]:
     """Return the figures of a case, per light curve."""
-    clock, timing = clock_of(case.device), result.timing.times(1e3 / case.batch)
+    clock, timing = default_clock(case.device), result.timing.scaled(1e3 / case.batch)
     time = timing.median(clock)
     limit = 1e-6 * case.operations / gemm_rate(getattr(torch, case.precision), case.device)
     figures: dict[str, Any] = {

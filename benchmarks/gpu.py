@@ -1,7 +1,7 @@
 """Speed of ASTRAFier on a GPU, as `goodricke.classify` and the training loop use it; on a CPU only to see that it runs.
 
-Every case is measured in a process of its own, which is told by `GOODRICKE_COMPILE` what to compile. Its first run,
-with the compiler's time, is told apart.
+Every case is measured in a new process, in which `GOODRICKE_COMPILE` determines what is compiled. Its first run, with
+the compiler's time, is measured separately.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from benchmarks.astrafier import CLASSES, Case, Figures, model, operations, whole_light_curves
-from benchmarks.timing import Timing, apart, copy_rate, gemm_rate, measure, peak_memory
+from benchmarks.astrafier import CLASSES, Case, Figures, model, operations, prepared_light_curves
+from benchmarks.timing import Timing, copy_rate, gemm_rate, measure, peak_memory, run_in_process
 from goodricke.inference import compute_output
 from goodricke.models.layers import Conv, fft_convolution
 from goodricke.models.runtime import gpu
@@ -38,7 +38,7 @@ class Job:
 
     @property
     def device(self) -> str:
-        """Where: at toy sizes on a CPU, if there is nothing else."""
+        """The device; without a GPU, at toy sizes, a CPU."""
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     @property
@@ -58,19 +58,19 @@ def run(tiny: bool = False) -> Figures:
 
 
 def limits() -> dict[str, Any]:
-    """Return what the device can do at most."""
+    """Return the maximum rates of the device."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    there = torch.cuda.get_device_properties(0) if device == "cuda" else None
+    properties = torch.cuda.get_device_properties(0) if device == "cuda" else None
     return {
-        "name": there.name if there else "CPU",
+        "name": properties.name if properties else "CPU",
         "bfloat16 gemm [TFLOP/s]": 1e-3 * gemm_rate(torch.bfloat16, device),
         "copy [GB/s]": copy_rate(device),
-        "memory [GB]": 1e-9 * there.total_memory if there else peak_memory(),
+        "memory [GB]": 1e-9 * properties.total_memory if properties else peak_memory(),
     }
 
 
 def convolutions(tiny: bool) -> Figures:
-    """Measure the longest convolution both ways, per frame, to see which a GPU should take."""
+    """Measure the longest convolution in both ways, per frame, to choose one for GPUs."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     B, T, C, K = (2, 40, 8, 15) if tiny else (128, 1171, 128, 111)
     conv, x = Conv(C, C, K).to(device), torch.randn(B, T, C, device=device)
@@ -93,8 +93,8 @@ def measured(work: Literal["passes", "training"], sizes: Sequence[int], tiny: bo
             job = Job(work, size, way, tiny)
             name = f"{work}, {size} light curves, GOODRICKE_COMPILE={way}"
             try:
-                figures[name] = perform(job) if tiny else apart(perform, job, variables={gpu.VARIABLE: way})
-            except RuntimeError as error:  # out of memory, or of the compiler's abilities: the rest is still of use
+                figures[name] = perform(job) if tiny else run_in_process(perform, job, variables={gpu.VARIABLE: way})
+            except RuntimeError as error:  # out of memory, or a limit of the compiler: the other cases go on
                 figures[name] = {"not measured": f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"}
     return figures
 
@@ -108,15 +108,15 @@ def perform(job: Job) -> dict[str, Any]:
 
 
 def _classifying(job: Job) -> tuple[Callable[[], Any], int]:
-    """Return what asks for all that predictions need, batches made in a thread."""
-    m, prepared = model(job.case), whole_light_curves(job.light_curves, job.case.points)
+    """Return the action that computes the outputs of predictions, with batches made in a thread."""
+    m, prepared = model(job.case), prepared_light_curves(job.light_curves, job.case.points)
     return lambda: compute_output(m, prepared, job.case.passes), job.light_curves
 
 
 def _learning(job: Job) -> tuple[Callable[[], Any], int]:
-    """Return some dozens of steps of the training loop, and their number of light curves."""
+    """Return the action of some dozens of training steps, and their number of light curves."""
     count = job.light_curves * (2 if job.tiny else STEPS)
-    prepared, network = whole_light_curves(count, job.case.points), model(job.case).network
+    prepared, network = prepared_light_curves(count, job.case.points), model(job.case).network
     rows, label = np.arange(count), np.arange(count) % len(CLASSES)
     config = LoopConfig(batch=job.light_curves, precision="bfloat16")
     points = gpu.points_at_once(torch.device(job.device), "training", config.points)

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks import astrafier, multiband
 from benchmarks.astrafier import KEEP_MEMORY, Case, Figures
-from benchmarks.timing import apart, clock_of, measure, peak_memory
+from benchmarks.timing import default_clock, measure, peak_memory, run_in_process
 from goodricke.inference import POINTS, classify, compute_output
 from goodricke.models.attention import LONG, attend
 
@@ -56,7 +56,7 @@ def _measured(action: Callable[[int, int, bool], Grown], sizes: Sequence[int], t
     threads = torch.get_num_threads()
     if tiny:
         return [action(size, threads, tiny) for size in sizes]
-    return [apart(action, size, threads, tiny, variables=KEEP_MEMORY) for size in sizes]
+    return [run_in_process(action, size, threads, tiny, variables=KEEP_MEMORY) for size in sizes]
 
 
 def _table(name: str, grown: Sequence[Grown]) -> Figures:
@@ -67,7 +67,7 @@ def one_pass(T: int, threads: int, tiny: bool) -> Grown:
     """Measure a full batch of light curves of T points; figures are per light curve."""
     torch.set_num_threads(threads)
     n = 2 if tiny else max(POINTS // T, 1)
-    m, prepared = astrafier.model(Case("forward", False, n, tiny=tiny)), astrafier.whole_light_curves(n, T)
+    m, prepared = astrafier.model(Case("forward", False, n, tiny=tiny)), astrafier.prepared_light_curves(n, T)
     time, peak = _time(lambda: compute_output(m, prepared, passes=0)), peak_memory()
     c: Any = m.network.config
     q, mask = torch.randn(n, c.heads, T, c.embed // c.heads), torch.ones(n, T, dtype=torch.bool)
@@ -79,9 +79,9 @@ def one_pass(T: int, threads: int, tiny: bool) -> Grown:
 def passes(T: int, threads: int, tiny: bool) -> Grown:
     """Measure 20 Monte-Carlo passes of one light curve of T points."""
     torch.set_num_threads(threads)
-    m, prepared = astrafier.model(Case("passes", False, 1, tiny=tiny)), astrafier.whole_light_curves(1, T)
+    m, prepared = astrafier.model(Case("passes", False, 1, tiny=tiny)), astrafier.prepared_light_curves(1, T)
     compute_output(
-        m, astrafier.whole_light_curves(1, LONG), passes=1
+        m, astrafier.prepared_light_curves(1, LONG), passes=1
     )  # compiles: a first run of all would take minutes
     return Grown(T, _time(lambda: compute_output(m, prepared, passes=20), 1, warm=False), peak_memory())
 
@@ -102,4 +102,4 @@ def sparse(n: int, threads: int, tiny: bool) -> Grown:
 
 def _time(action: Callable[[], Any], repeats: int = 3, warm: bool = True) -> float:
     """Return seconds by the clock that ratios go by, after a first run that isn't counted."""
-    return measure(action, repeats, warm=warm).median(clock_of("cpu"))
+    return measure(action, repeats, warm=warm).median(default_clock("cpu"))

@@ -42,7 +42,7 @@ def model() -> Model:
     return Model(config, network)
 
 
-def whole(m: Model, n: int, low: int, high: int) -> dict[str, Any]:
+def full_light_curves(m: Model, n: int, low: int, high: int) -> dict[str, Any]:
     """Measure whole light curves, against the plain implementation and the machine's limit."""
     network: Any = m.network
     curves = light_curves(n, low, high)
@@ -88,7 +88,7 @@ def updates(m: Model, n: int, points: int) -> dict[str, Any]:
 
 
 def _in_a_row(action: Callable[[], Any], n: int) -> Callable[[], None]:
-    """Return what does an action on ``n`` objects for `IN_A_ROW` of them, to take longer than the clock's tick."""
+    """Return an action on ``n`` objects repeated for `IN_A_ROW` of them, longer than the clock's resolution."""
 
     def row() -> None:
         for _ in range(max(IN_A_ROW // n, 1)):
@@ -103,7 +103,13 @@ def training(m: Model, n: int, low: int, high: int) -> dict[str, Any]:
     curves = light_curves(n, low, high)
     label = np.arange(n) % 9
     task = Ensemble(
-        *(network, curves, CONFIG, label, np.zeros((n, 0), np.float32), np.arange(n), np.ones(9, np.float32)),
+        network,
+        curves,
+        CONFIG,
+        label,
+        np.zeros((n, 0), np.float32),
+        np.arange(n),
+        np.ones(9, np.float32),
         EnsembleConfig(warmup_batches=0),
     )
     network.train()
@@ -122,10 +128,10 @@ def run(tiny: bool = False) -> dict[str, dict[str, Any]]:
     m, n, low, high = (model(), 8, 6, 8) if tiny else (model(), 256, 100, 100)
     batches, points = ((1, 4), 12) if tiny else ((1, 16, 256, 1024), 200)
     return {
-        "whole light curves, equal lengths": whole(m, n, low, high),
-        "whole light curves, 60 to 140 observations a band": whole(m, n, low - 3, high)
+        "whole light curves, equal lengths": full_light_curves(m, n, low, high),
+        "whole light curves, 60 to 140 observations a band": full_light_curves(m, n, low - 3, high)
         if tiny
-        else whole(m, n, 60, 140),
+        else full_light_curves(m, n, 60, 140),
         **{f"updates at batch {b}": updates(m, b, points) for b in batches},
         "training at batch 128": training(m, n if tiny else 128, low, high),
     }

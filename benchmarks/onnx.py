@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from benchmarks import astrafier, multiband
-from benchmarks.astrafier import Case, Figures, Result, describe, perform, whole_light_curves
-from benchmarks.plain.astrafier import plain_of
-from benchmarks.timing import apart, measure, peak_memory
+from benchmarks.astrafier import Case, Figures, Result, describe, perform, prepared_light_curves
+from benchmarks.plain.astrafier import plain_network
+from benchmarks.timing import measure, peak_memory, run_in_process
 from goodricke.models.export import Step, export
 from goodricke.models.multiband_step import stepper
 
@@ -34,14 +34,14 @@ def forward(folder: Path, tiny: bool) -> Figures:
     figures = Figures()
     (path,) = export(astrafier.model(Case("forward", False, 1, tiny=tiny)), folder)
     for batch in (2,) if tiny else (1, 16):
-        plain = Case("forward", True, batch, tiny=tiny, kept=True, repeats=2 if tiny else 5)
+        plain = Case("forward", True, batch, tiny=tiny, keep_memory=True, repeats=2 if tiny else 5)
         ours = replace(plain, plain=False)
         half = replace(ours, precision="bfloat16")
         ways = {"plain": plain, "goodricke": ours, "goodricke, bfloat16": half, "onnxruntime": ours}
         first = None
         for name, case in ways.items():
             todo = (exported, case, path) if name == "onnxruntime" else (perform, case)
-            result = todo[0](*todo[1:]) if tiny else apart(*todo, variables=case.variables)
+            result = todo[0](*todo[1:]) if tiny else run_in_process(*todo, variables=case.variables)
             first = first or result.timing
             figures[f"ASTRAFier, batch {batch}, {name}"] = describe(case, result, first)
     return figures
@@ -50,24 +50,24 @@ def forward(folder: Path, tiny: bool) -> Figures:
 def exported(case: Case, path: Path) -> Result:
     """Measure an exported network in this process."""
     torch.set_num_threads(case.threads)
-    prepared, ask = whole_light_curves(case.batch, case.points), session(path)
+    prepared, ask = prepared_light_curves(case.batch, case.points), session(path)
     batch = prepared.batch(np.arange(len(prepared)))
     given = {"values": batch.values.numpy(), "time": batch.time.numpy(), "mask": batch.mask.numpy()}
     timing, peak = measure(lambda: ask(given), case.repeats), peak_memory()
     network: Any = astrafier.model(case).network
     with torch.inference_mode():
-        expected = plain_of(network)(*(x[:2] for x in batch[:3] if x is not None)).numpy()
+        expected = plain_network(network)(*(x[:2] for x in batch[:3] if x is not None)).numpy()
     return Result(timing, peak, float(np.abs(ask(given)[0][:2] - expected).max()))
 
 
 def session(path: Path) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
-    """Return what runs an exported network, with PyTorch's number of threads."""
+    """Return the function that runs an exported network, with PyTorch's number of threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    opened = onnxruntime.InferenceSession(path, options)
-    return lambda given: opened.run(None, given)
+    inference = onnxruntime.InferenceSession(path, options)
+    return lambda inputs: inference.run(None, inputs)
 
 
 def steps(folder: Path, tiny: bool) -> Figures:
@@ -89,10 +89,10 @@ def steps(folder: Path, tiny: bool) -> Figures:
         shapes = {name: (batch, *x.shape[1:]) for name, (x, _) in step.inputs().items()}
         given = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
         ways: dict[str, Any] = {"goodricke": in_numpy, "PyTorch": in_pytorch, "onnxruntime": ask}
-        row = 1 if tiny else max(1000 // batch, 10)  # in a row, to take longer than the clock's tick
+        row = 1 if tiny else max(1000 // batch, 10)  # in a row, to take longer than the resolution of the clock
         timings = {name: measure(partial(_in_a_row, way, given, row)) for name, way in ways.items()}
         for name, timing in timings.items():
-            each = timing.times(1e6 / (row * batch))
+            each = timing.scaled(1e6 / (row * batch))
             figures[f"multi-band, batch {batch}, {name}"] = {
                 "CPU [us]": each.median(),
                 "CPU, quartiles": each.quartiles(),

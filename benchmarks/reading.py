@@ -49,25 +49,25 @@ def files(tiny: bool = False) -> Figures:
         def at_once() -> NDArray[np.float32]:
             return read(folder).value
 
-        whole = measure(lambda: [path.read_bytes() for path in paths]).median()
+        limit = measure(lambda: [path.read_bytes() for path in paths]).median()
         difference = float(np.abs(at_once() - one_by_one()).max())
-        return _compare(one_by_one, at_once, n, "this / reading the bytes", whole, difference)
+        return _compare(one_by_one, at_once, n, "this / reading the bytes", limit, difference)
 
 
 def _compare(
-    one_by_one: Callable[[], Any], at_once: Callable[[], Any], n: int, limited: str, limit: float, difference: float
+    one_by_one: Callable[[], Any], at_once: Callable[[], Any], n: int, limit_name: str, limit: float, difference: float
 ) -> Figures:
-    """Return the figures of the plain and of the package's way to do ``n`` light curves, by CPU time."""
+    """Return the figures of the plain and the package's functions for ``n`` light curves, by CPU time."""
     timings, figures = {"plain": measure(one_by_one), "goodricke": measure(at_once)}, Figures()
     for name, timing in timings.items():
-        each = timing.times(1e3 / n)
+        single = timing.scaled(1e3 / n)
         figures[name] = {
-            "wall [ms]": each.median("wall"),
-            "CPU [ms]": each.median(),
-            "CPU, quartiles": each.quartiles(),
-            "per CPU second": 1e3 / each.median(),
+            "wall [ms]": single.median("wall"),
+            "CPU [ms]": single.median(),
+            "CPU, quartiles": single.quartiles(),
+            "per CPU second": 1e3 / single.median(),
             "plain / this": timings["plain"].median() / timing.median(),
-            limited: timing.median() / limit,
+            limit_name: timing.median() / limit,
             "largest difference": 0.0 if name == "plain" else difference,
         }
     return figures

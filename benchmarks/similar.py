@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.astrafier import Figures
-from benchmarks.timing import clock_of, copy_rate, measure, peak_memory
+from benchmarks.timing import copy_rate, default_clock, measure, peak_memory
 from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.survey.shards import Catalog, Entry, Folder, write_shard
 from goodricke.survey.similar import Index, open_index
@@ -88,7 +88,7 @@ def _queries(path: Path, n: int, d: int) -> dict[str, Any]:
         row = next(turn)
         return index.nearest(asked[row : row + 1], K)[1]
 
-    clock = clock_of("cpu")
+    clock = default_clock("cpu")
     ours = measure(query, 25)
     name = index.table["object_id"][n // 2].as_py()
     found = measure(lambda: index.rows_of(name), 9).median(clock)

@@ -22,7 +22,7 @@ Clock = Literal["cpu", "wall"]
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of several runs of one thing: CPU time of the process, and wall time, (runs,) each."""
+    """Seconds of several runs of one action: CPU time of the process, and wall time, (runs,) each."""
 
     cpu: tuple[float, ...]
     wall: tuple[float, ...]
@@ -35,8 +35,8 @@ class Timing:
         """Return the lower and the upper quartile."""
         return np.percentile(getattr(self, clock), [25, 75]).tolist()
 
-    def times(self, factor: float) -> Timing:
-        """Return the timing of so many of the same."""
+    def scaled(self, factor: float) -> Timing:
+        """Return the times multiplied by a factor."""
         return Timing(tuple(factor * x for x in self.cpu), tuple(factor * x for x in self.wall))
 
 
@@ -58,13 +58,13 @@ def measure(
 
 
 def synchronise(device: str) -> None:
-    """Wait for a GPU to finish; a CPU has."""
+    """Wait for a GPU to finish."""
     if device != "cpu":
         torch.cuda.synchronize(device)
 
 
-def clock_of(device: str) -> Clock:
-    """Return the clock that ratios go by: CPU time where one thread does the work, which other programs hardly move."""
+def default_clock(device: str) -> Clock:
+    """Return the clock for ratios: CPU time for one thread, which other programs hardly change, else wall time."""
     return "cpu" if device == "cpu" and torch.get_num_threads() == 1 else "wall"
 
 
@@ -74,7 +74,7 @@ def gemm_rate(dtype: torch.dtype, device: str = "cpu", clock: Clock | None = Non
     size = 1024 if device == "cpu" else 8192
     a = torch.randn(size, size, device=device).to(dtype)
     timing = measure(lambda: a @ a, 9, device)
-    return 2e-9 * size**3 / min(getattr(timing, clock or clock_of(device)))
+    return 2e-9 * size**3 / min(getattr(timing, clock or default_clock(device)))
 
 
 def copy_rate(device: str = "cpu", megabytes: int = 256) -> float:
@@ -82,11 +82,11 @@ def copy_rate(device: str = "cpu", megabytes: int = 256) -> float:
     a = torch.ones(megabytes * 2**18, device=device)
     b = torch.empty_like(a)
     timing = measure(lambda: b.copy_(a), 9, device)
-    return 2e-9 * a.nbytes / min(getattr(timing, clock_of(device)))
+    return 2e-9 * a.nbytes / min(getattr(timing, default_clock(device)))
 
 
 def peak_memory() -> float:
-    """Return the most memory that this process has held [GB]."""
+    """Return the largest memory of this process so far [GB]."""
     try:  # of this program; getrusage also counts what the process was before it became this program
         with open("/proc/self/status") as lines:
             return next(int(line.split()[1]) * 1024e-9 for line in lines if line.startswith("VmHWM"))
@@ -96,7 +96,7 @@ def peak_memory() -> float:
 
 
 def free_memory(device: str = "cpu") -> float:
-    """Return the memory that is left [GB]; infinite where the system doesn't tell."""
+    """Return the free memory [GB]; infinite if the system doesn't report it."""
     if device != "cpu":
         return torch.cuda.mem_get_info(device)[0] * 1e-9
     try:
@@ -106,40 +106,40 @@ def free_memory(device: str = "cpu") -> float:
         return float("inf")
 
 
-def apart(function: Callable[..., Any], *arguments: Any, variables: Mapping[str, str] | None = None) -> Any:
-    """Call a function of a module in a process of its own: peak memory is a high-water mark.
+def run_in_process(function: Callable[..., Any], *arguments: Any, variables: Mapping[str, str] | None = None) -> Any:
+    """Call a function of a module in a new process, since peak memory never falls again.
 
     Parameters
     ----------
     function, arguments
     variables : mapping of str
-        Environment variables to start it with, say of the memory allocator.
+        Environment variables of the process, for example of the memory allocator.
     """
-    return together(function, *arguments, workers=1, variables=variables)[0]
+    return run_in_processes(function, *arguments, workers=1, variables=variables)[0]
 
 
-def together(
+def run_in_processes(
     function: Callable[..., Any], *arguments: Any, workers: int, variables: Mapping[str, str] | None = None
 ) -> list[Any]:
-    """Call a function as `apart` in several processes at once; they meet where it calls `wait_for_others`."""
+    """Call a function in several new processes at once, which wait for each other in `wait_for_processes`."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(workers, timeout=600)
-    with _environment(variables or {}), ProcessPoolExecutor(workers, context, _meet_at, (barrier,)) as pool:
+    with _environment(variables or {}), ProcessPoolExecutor(workers, context, _set_barrier, (barrier,)) as pool:
         return [task.result() for task in [pool.submit(function, *arguments) for _ in range(workers)]]
 
 
-def wait_for_others() -> None:
-    """Wait until all processes of `together` have come this far; alone, go on."""
-    if _meeting is not None:
-        _meeting.wait()
+def wait_for_processes() -> None:
+    """Wait until all processes of `run_in_processes` have called this; a single process does not wait."""
+    if _barrier is not None:
+        _barrier.wait()
 
 
-_meeting: Any = None  # the barrier of `together`, in its processes
+_barrier: Any = None  # of `run_in_processes`, in its processes
 
 
-def _meet_at(barrier: Any) -> None:
-    global _meeting
-    _meeting = barrier
+def _set_barrier(barrier: Any) -> None:
+    global _barrier
+    _barrier = barrier
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
+    """Return the properties of the machine on which the figures depend."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -163,7 +163,7 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "allocator": _allocator(),
-        "ratios and limits by": f"{clock_of('cpu')} time",
+        "ratios and limits by": f"{default_clock('cpu')} time",
         "float32 gemm [GFLOP/s]": round(gemm_rate(torch.float32), 1),
         "bfloat16 gemm [GFLOP/s]": round(gemm_rate(torch.bfloat16), 1),
         "copy [GB/s]": round(copy_rate(), 1),
@@ -179,7 +179,7 @@ def _processor() -> str:
 
 
 def _allocator() -> str:
-    """Return the C library and what the environment asks of its allocator."""
+    """Return the C library and the environment variables of its allocator."""
     names = [k for k in sorted(os.environ) if k.startswith("MALLOC_") or k in ("LD_PRELOAD", "GLIBC_TUNABLES")]
-    asked = [f"{k}={os.environ[k]}" for k in names]
-    return " ".join([*platform.libc_ver(), *(asked or ["defaults"])])
+    settings = [f"{k}={os.environ[k]}" for k in names]
+    return " ".join([*platform.libc_ver(), *(settings or ["defaults"])])

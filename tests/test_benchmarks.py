@@ -10,8 +10,8 @@ import pytest
 import torch
 from benchmarks import __main__ as program
 from benchmarks import astrafier, explorer, gpu, growth, multiband, onnx, reading, similar, simulate
-from benchmarks.plain.astrafier import plain_of
-from benchmarks.timing import peak_memory, together, wait_for_others
+from benchmarks.plain.astrafier import plain_network
+from benchmarks.timing import peak_memory, run_in_processes, wait_for_processes
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
@@ -109,13 +109,13 @@ def test_the_command_writes_json_and_a_table(tmp_path: Path) -> None:
 
 
 def process() -> tuple[int, str | None, float]:
-    wait_for_others()
+    wait_for_processes()
     return os.getpid(), os.environ.get("MALLOC_TOP_PAD_"), peak_memory()
 
 
 def test_cases_run_in_processes_of_their_own() -> None:
     before = dict(os.environ)
-    (one, asked, memory), (other, *_) = together(process, workers=2, variables={"MALLOC_TOP_PAD_": "65536"})
+    (one, asked, memory), (other, *_) = run_in_processes(process, workers=2, variables={"MALLOC_TOP_PAD_": "65536"})
     assert len({one, other, os.getpid()}) == 3
     assert asked == "65536"
     assert dict(os.environ) == before
@@ -145,7 +145,7 @@ def padded(lengths: list[int], dtype: torch.dtype = torch.float32) -> Batch:
 @pytest.mark.parametrize("lengths", [[200, 200], [220, 1, 57, 219, 120]], ids=["equal", "various"])
 def test_the_plain_network_gives_the_same_logits(lengths: list[int]) -> None:
     network = any_weights(AstrafierConfig())
-    plain = plain_of(network)
+    plain = plain_network(network)
     assert sum(p.numel() for p in plain.parameters()) == network.n_parameters == 8_755_240
     batch = padded(lengths)
     with torch.inference_mode():
@@ -156,7 +156,7 @@ def test_the_plain_network_gives_the_same_logits(lengths: list[int]) -> None:
 
 def test_the_plain_network_gives_the_same_logits_and_gradients_in_double_precision() -> None:
     network = any_weights(AstrafierConfig(embed=32, heads=4, hidden=40, kernels=(3, 7, 65), blocks=2)).double()
-    plain, batch = plain_of(network), padded([90, 31, 0, 64], torch.float64)
+    plain, batch = plain_network(network), padded([90, 31, 0, 64], torch.float64)
     ours, theirs = network(*batch).logits, plain(*batch[:3])
     torch.testing.assert_close(theirs, ours, atol=1e-10, rtol=0)
     ours.square().sum().backward()
@@ -170,7 +170,9 @@ def test_the_plain_network_gives_the_same_logits_and_gradients_in_double_precisi
 def test_operations_are_those_that_pytorch_counts() -> None:
     config = AstrafierConfig()
     assert astrafier.operations(config, 1171) == pytest.approx(21.49e9, rel=2e-3)  # as the specification has it
-    plain = plain_of(Astrafier(config)).double()  # in single precision the recurrent layers are one call, not counted
+    plain = plain_network(
+        Astrafier(config)
+    ).double()  # in single precision the recurrent layers are one call, not counted
     flux, time, mask = torch.zeros(1, 100, 1).double(), torch.zeros(1, 100).double(), torch.ones(1, 100).bool()
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         plain(flux, time, mask)

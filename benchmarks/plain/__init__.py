@@ -1,1 +1,1 @@
-"""The same networks as one would write them first, from the papers: what the fast ones are measured against."""
+"""Simple implementations of the networks from the papers: references for the speed of the package."""

@@ -1,8 +1,8 @@
-"""ASTRAFier as the paper's text reads (Gregory et al., section 3), in the layers that PyTorch has for it.
+"""ASTRAFier directly from the paper's text (Gregory et al., section 3), with PyTorch's own layers.
 
-Convolutions are ``nn.Conv1d`` over (B, C, T), the recurrent part is one bidirectional ``nn.LSTM``, attention multiplies
-out the T x T scores of every head, and another Monte-Carlo pass is the whole network again. Only what the masks ask for
-is written out: packed sequences, norms over valid frames, zeros in padding before each convolution.
+Convolutions are ``nn.Conv1d`` over (B, C, T), the recurrent part is one bidirectional ``nn.LSTM``, attention computes
+the T x T scores of every head, and each Monte-Carlo pass runs the complete network. Masks need packed sequences, norms
+over valid frames, and zeros in padding before each convolution.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Recurrent(nn.Module):
         return self.pointwise2(self.dropout(y)).transpose(1, 2)  # (B, T, d)
 
     def read(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Run the BiLSTM over ``x`` (B, T, d); packed if there is padding, for the backward direction's sake."""
+        """Run the BiLSTM over ``x`` (B, T, d); packed if there is padding, for the backward direction."""
         if mask.all():
             return self.lstm(x)[0]  # (B, T, 2d)
         lengths = mask.sum(1).clamp(min=1).cpu()
@@ -155,15 +155,21 @@ class Block(nn.Module):
 
 
 class PlainAstrafier(nn.Module):
-    """The whole network, of the paper's kind alone: all modules on, Eq. 2-3, no context."""
+    """The complete network of the paper: all modules, Eq. 2-3, no context."""
 
     def __init__(self, c: AstrafierConfig) -> None:
         super().__init__()
         self.embed = nn.Linear(c.channels, c.embed)
         self.blocks = nn.ModuleList(Block(c) for _ in range(c.blocks))
         self.head = nn.Sequential(
-            *(nn.Linear(c.embed, 128), nn.LayerNorm(128), nn.SiLU(), nn.Dropout(c.dropout)),
-            *(nn.Linear(128, 32), nn.SiLU(), nn.Dropout(c.dropout), nn.Linear(32, c.classes)),
+            nn.Linear(c.embed, 128),
+            nn.LayerNorm(128),
+            nn.SiLU(),
+            nn.Dropout(c.dropout),
+            nn.Linear(128, 32),
+            nn.SiLU(),
+            nn.Dropout(c.dropout),
+            nn.Linear(32, c.classes),
         )
 
     def forward(self, values: Tensor, time: Tensor, mask: Tensor) -> Tensor:
@@ -175,8 +181,8 @@ class PlainAstrafier(nn.Module):
         return self.head((x * keep).sum(1) / keep.sum(1).clamp(min=1))
 
 
-def plain_of(network: Astrafier) -> PlainAstrafier:
-    """Return a plain network with copies of the weights of one of the paper's kind, in evaluation mode."""
+def plain_network(network: Astrafier) -> PlainAstrafier:
+    """Return a plain network with copies of the weights of a network, in evaluation mode."""
     plain = PlainAstrafier(network.config)
     weights = {}
     for name, weight in network.state_dict().items():
