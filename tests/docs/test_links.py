@@ -11,7 +11,7 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 # Options of pip, torchrun and the benchmarks, and typer's own.
 OTHER_OPTIONS = {"--index-url", "--nproc-per-node", "--only", "--threads", "--minutes"}
-OTHER_OPTIONS |= {"--arms", "--seeds", "--table", "--data", "--help"}
+OTHER_OPTIONS |= {"--arms", "--seeds", "--table", "--data", "--rounds", "--help"}
 PAGES = [*pages(), ROOT / "CONTRIBUTING.md"]
 FILE = re.compile(r"`((?:tests|docs|recipes|benchmarks|src)/[\w/.-]+)`")
 
@@ -29,7 +29,7 @@ def test_links_options_files_and_commands_exist() -> None:
         unknown += [name for name in FILE.findall(text) if not (ROOT / name).exists()]
         unknown += [word for word in re.findall(r"`(goodricke [a-z]+)[^`]*`", text) if word not in names]
         faults += [f"{page.relative_to(ROOT)}: {name}" for name in unknown]
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 def _exists(target: str, page: Path) -> bool:
