@@ -35,9 +35,9 @@ from goodricke.training.baselines.features import simple_statistics
 from goodricke.training.baselines.forest import features_if_installed, fit_forest
 from goodricke.training.experiment import prepare_once, pretrain_recipe, split_objects
 from goodricke.training.families import Network, build_network, fit_network
-from goodricke.training.labels import Labelled, read_everything, with_few_labels
-from goodricke.training.pretraining import load_start
-from goodricke.training.recipe import Recipe, read_recipe, resolved
+from goodricke.training.labels import Labelled, limit_labels, read_everything
+from goodricke.training.pretraining import load_initial
+from goodricke.training.recipe import Recipe, read_recipe, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -95,9 +95,9 @@ def material(name: str, data: Path | None, out: Path, console: Console) -> Mater
         labels = data / Path(config.labels).parent.name / Path(config.labels).name
         config = config.model_copy(update={"light_curves": curves, "labels": str(labels)})
     recipe = recipe.model_copy(update={"run": out / name, "data": config})
-    encoder = load_start(str(pretrain_recipe(recipe, console=console)))
+    encoder = load_initial(str(pretrain_recipe(recipe, console=console)))
     labelled, everything = read_everything(config)
-    recipe = resolved(recipe, everything.curves, encoder.config)
+    recipe = resolve_recipe(recipe, everything.curves, encoder.config)
     shared = recipe.model_copy(update={"run": out / name / "pretraining"})  # where the encoder's are kept
     prepared = prepare_once(shared, everything.curves, console).take(everything.labelled)
     parts = split_objects(recipe, labelled, prepared)
@@ -118,7 +118,7 @@ def forest_features(data: Labelled, prepared: Prepared) -> NDArray:
 def drawn(m: Material, labels: int, seed: int) -> NDArray[np.int64]:
     """Return the rows whose labels are known, as many of each class."""
     parts = {TRAIN: m.pool, VALIDATION: m.pool[:0], TEST: m.test}
-    return with_few_labels(parts, m.data.label, labels, seed)[TRAIN]
+    return limit_labels(parts, m.data.label, labels, seed)[TRAIN]
 
 
 def run(m: Material, arm: str, labels: int, seed: int, out: Path) -> None:
@@ -157,7 +157,7 @@ def answers(network: Network, prepared: Prepared, rows: NDArray[np.int64]) -> ND
     """Return probabilities (n', C) of one deterministic pass."""
     found: Any = None
     for piece in length_buckets(prepared.padded[rows], 16384, 256):
-        logits = network.answer(prepared.batch(rows[piece])).logits.float()  # type: ignore[arg-type]
+        logits = network.output(prepared.batch(rows[piece])).logits.float()  # type: ignore[arg-type]
         found = np.zeros((len(rows), logits.shape[1]), np.float32) if found is None else found
         found[piece] = logits.softmax(1).numpy()
     return found

@@ -314,5 +314,5 @@ def test_each_warning_comes_once():
     for _ in range(2):
         checks.check(replace(two_bands(30), bands=("g", "i")))
     assert messages == [
-        "observations in i are left out: bands knows g, r. If one of these is meant, say so: --band i=g"
+        "observations in i are left out: bands has g, r. If one of these is meant: --band i=g"
     ]

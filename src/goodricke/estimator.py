@@ -1,10 +1,10 @@
-"""`GoodrickeClassifier`: the classifier as scikit-learn has them, over light curves instead of tables of features.
+"""`GoodrickeClassifier`: a scikit-learn classifier of light curves instead of tables of features.
 
 >>> from sklearn.model_selection import cross_val_score, GroupKFold  # doctest: +SKIP
 >>> cross_val_score(GoodrickeClassifier(epochs=20), curves, y, groups=star, cv=GroupKFold(5))  # doctest: +SKIP
 
-``fit`` is `goodricke train` without files: the recipe is the one that ``goodricke train --example`` prints, with what
-the parameters say otherwise.
+``fit`` is `goodricke train` without files: its recipe is that of ``goodricke train --example`` with the settings of the
+parameters.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from goodricke.inference import classify
 from goodricke.io import as_light_curves
 from goodricke.models.bundle import find_model, load_model, read_config
 from goodricke.models.hub import FILES
-from goodricke.training.experiment import FEW_STEPS
-from goodricke.training.labels import in_memory
-from goodricke.training.recipe import Recipe, checked, example
+from goodricke.training.experiment import FEWEST_STEPS
+from goodricke.training.labels import labelled_in_memory
+from goodricke.training.recipe import Recipe, example, recipe_from_content
 from goodricke.uncertainty.prediction_sets import Coverage
 
 Kind = Literal["folded", "dense", "multiband"]
 Section = Mapping[str, Any] | None
 
-# Networks by size; "small" is the example recipes' and "paper" that of the papers, whose sizes are the defaults.
+# Networks by size; "small" is that of the example recipes, "paper" that of the papers, the default sizes.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "astrafier": {
         "tiny": {"embed": 16, "heads": 4, "hidden": 32, "blocks": 1, "kernels": [3, 7, 15]},
@@ -54,55 +54,62 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "paper": {},
     },
 }
-FOLLOWS = {"classes", "channels", "context", "bands", "width", "targets"}  # from data and preprocessing
+DERIVED = {
+    "classes",
+    "channels",
+    "context",
+    "bands",
+    "width",
+    "targets",
+}  # sizes that follow from data and preprocessing
 
 
 class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
-    """Classify light curves with a network trained on yours, or with one that is trained already (`load`).
+    """Classify light curves with a network trained by ``fit``, or with a trained model (`load`).
 
     Parameters
     ----------
     kind : {"folded", "dense", "multiband"}
-        Sparse light curves of periodic stars, folded on the period found in them; dense space photometry; or sparse
-        light curves in several bands, step by step.
+        Sparse light curves of periodic stars, folded on the period of their periodogram; dense space photometry; or
+        sparse light curves in several bands, step by step.
     size : {"tiny", "small", "paper"}
         Of the network.
     epochs : int, optional
-        Passes over the training light curves; by default as many as make 1,500 gradient steps, ten at least.
+        Passes over the training light curves; by default enough for 1,500 gradient steps, at least ten.
     batch : int, optional
         Light curves in a gradient step, 64 (``"multiband"``: 32) by default.
     rate : float, optional
         Learning rate, 1e-3 (``"multiband"``: 2e-3) by default.
     init : str, optional
-        A model to start from, by name or folder: best for small sets. Preprocessing and sizes are then that model's,
-        where ``preprocessing`` and ``network`` don't say otherwise, and ``size`` says nothing.
+        Initial model, by name or folder: best for small sets. Preprocessing and sizes are then that model's, except for
+        settings in ``preprocessing`` and ``network``; ``size`` is ignored.
     validation : float
-        Fraction of the stars by which the best epoch is chosen and the probabilities are calibrated.
+        Fraction of the stars that select the best epoch and calibrate the probabilities.
     test : float
-        Fraction of the stars that are held out and scored, beside forests, for the model's card and `metrics_`; none
-        by default, since scikit-learn holds out its own.
+        Fraction of the stars that are held out and scored, with forests as baselines, for the model's card and
+        `metrics_`; none by default, since scikit-learn's tools hold out data themselves.
     passes : int
         Monte-Carlo passes with dropout on, whose mean is the probability; 0: one pass without.
     network, preprocessing, training : dict, optional
         Any other setting of these sections of a recipe (``goodricke train --example``): ``network={"dropout": 0.3}``.
     options : dict, optional
-        Of frames and files, where they don't tell: ``{"unit": "mag"}``; see `goodricke.io.ReadOptions`.
+        Options of frames and files, such as ``{"unit": "mag"}``; see `goodricke.io.ReadOptions`.
     unclassified : optional
-        What `predict` says of a light curve that can't be classified: ``""`` where labels are text, -1 where they are
-        numbers. It must be none of the labels.
+        Result of `predict` for a light curve that can't be classified: by default ``""`` if labels are text, -1 if they
+        are numbers. It must not be a label.
     seed : int
-        Of the split, the weights and the dropout masks: same seed, same data, same answers.
+        Of the split, the weights and the dropout masks: the same seed and data give the same result.
     name : str
         Of the resulting model.
     run : path, optional
-        Folder that keeps the run, as of `goodricke train`; interrupted, the same ``fit`` goes on from there. Without,
-        nothing is kept but the model.
+        Folder of the run, as of `goodricke train`, from which the same ``fit`` resumes after an interruption. By
+        default only the model remains.
     device : str
         ``"cpu"``, ``"cuda"``, ... or ``"auto"``; see `goodricke.load_model`.
     workers : int
         Processes for preprocessing.
     verbose : int
-        1: tell of every epoch.
+        1: print a line per epoch.
 
     Attributes
     ----------
@@ -110,15 +117,15 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         Labels, in the order of the probabilities.
     model_ : Model
     metrics_ : dict
-        Scores of the stars held out by ``test``; empty without.
+        Scores of the stars held out by ``test``; empty by default.
 
     Notes
     -----
-    Light curves, wherever they are asked for, are `LightCurves`, a frame of pandas or nested-pandas with a light curve
-    per row, or a list of files of one light curve each; see `goodricke.io.as_light_curves`.
+    Light curves are `LightCurves`, a frame of pandas or nested-pandas with a light curve per row, or a list of files of
+    one light curve each; see `goodricke.io.as_light_curves`.
 
-    A light curve that can't be classified (too few points, no known band, an unreadable file; `status` tells) never
-    stops the others: its probabilities, embedding and novelty are NaN, its prediction set is empty, `predict` says
+    A light curve that can't be classified (too few points, no known band, an unreadable file; see `status`) never
+    stops the others: its probabilities, embedding and novelty are NaN, its prediction set is empty, `predict` returns
     ``unclassified``, and `score` counts it as wrong.
     """
 
@@ -167,7 +174,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         self.workers = workers
         self.verbose = verbose
 
-    # ---- learning -------------------------------------------------------------------------------------------------
+    # ---- training -------------------------------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> GoodrickeClassifier:
         """Train on labelled light curves.
@@ -176,10 +183,10 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         ----------
         X : light curves (n), see the class
         y : (n,) or str
-            Labels, text or whole numbers, or the name of the column that has them.
+            Labels, text or integers, or the name of their column.
         groups : (n,) or str, optional
-            Which star each light curve is of, or the column: all those of a star go to training or to validation. By
-            default as their ids and, where `X` has positions, those tell.
+            Star of each light curve, or the name of the column: the light curves of a star are all in training or
+            all in validation. By default from ids and, if `X` has positions, from those.
 
         Raises
         ------
@@ -187,17 +194,17 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
             If a setting is wrong, labels are missing or don't fit, or a class has too few stars.
         """
         curves = self._read(X)
-        label = _labels(_column(X, curves, y))
+        label = _check_labels(_column(X, curves, y))
         classes, code = np.unique(label, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"all {len(label)} light curves are of one class, {classes}: nothing to tell apart")
-        _unclassified(self.unclassified, classes)
-        data = in_memory(curves, code, [str(c) for c in classes], _column(X, curves, groups))
+            raise ValueError(f"all {len(label)} light curves are of one class, {classes}; training needs at least two")
+        _check_unclassified(self.unclassified, classes)
+        data = labelled_in_memory(curves, code, [str(c) for c in classes], _column(X, curves, groups))
         with TemporaryDirectory() as scratch:
             recipe = self.recipe(len(curves), Path(self.run or scratch))
             self._warn_if_short(recipe, len(curves))
             console = Console() if self.verbose else Console(quiet=True)
-            self._keep(run_recipe(recipe, self.device, console, data), classes, lasting=self.run is not None)
+            self._set_model(run_recipe(recipe, self.device, console, data), classes, lasting=self.run is not None)
         return self
 
     def recipe(self, n: int, run: str | Path) -> Recipe:
@@ -206,63 +213,66 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         Raises
         ------
         ValueError
-            Naming every setting that is wrong.
+            Naming every wrong setting.
         """
         split = {"test": self.test, "validation": self.validation, "seed": self.seed}
-        sections = {"training": self._training(n), **(self._sections() if self.init is None else self._like(self.init))}
-        for section, told in (("preprocessing", self.preprocessing), ("network", self.network)):
-            sections[section] |= dict(told or {})
+        sections = {
+            "training": self._training(n),
+            **(self._sections() if self.init is None else self._model_sections(self.init)),
+        }
+        for section, parameters in (("preprocessing", self.preprocessing), ("network", self.network)):
+            sections[section] |= dict(parameters or {})
         data = {"light_curves": "in memory", "labels": "in memory", **split}
-        return checked({"name": self.name, "run": run, "data": data, **sections}, type(self).__name__)
+        return recipe_from_content({"name": self.name, "run": run, "data": data, **sections}, type(self).__name__)
 
     def _sections(self) -> dict[str, dict[str, Any]]:
-        """Return preprocessing and network as the example recipe has them, the network in the wanted size."""
+        """Return preprocessing and network of the example recipe, the network with the sizes of ``size``."""
         family = "multiband" if self.kind == "multiband" else "astrafier"
-        for name, value, known in (("kind", self.kind, get_args(Kind)), ("size", self.size, tuple(SIZES[family]))):
-            if value not in known:
-                raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
+        for name, value, choices in (("kind", self.kind, get_args(Kind)), ("size", self.size, tuple(SIZES[family]))):
+            if value not in choices:
+                raise ValueError(f"{name} is one of {', '.join(choices)}, not {value!r}")
         base = tomllib.loads(example(self.kind))
         preprocessing = {"kind": "dense"} if self.kind == "dense" else base["preprocessing"]
         dropout = {name: value for name, value in base["network"].items() if "dropout" in name}
         return {"preprocessing": preprocessing, "network": dropout | SIZES[family][self.size]}
 
-    def _like(self, model: str) -> dict[str, dict[str, Any]]:
-        """Return preprocessing and network as a model has them."""
+    def _model_sections(self, model: str) -> dict[str, dict[str, Any]]:
+        """Return preprocessing and network of a model."""
         config = read_config(model)
         kind = config.preprocessing.kind
         if kind != self.kind:
-            raise ValueError(f"{model} is a model of kind {kind}: to start from it, say kind={kind!r}")
-        network = {name: value for name, value in config.network.items() if name not in FOLLOWS}
+            raise ValueError(f"{model} is a model of kind {kind}. Fix: kind={kind!r}")
+        network = {name: value for name, value in config.network.items() if name not in DERIVED}
         return {"preprocessing": config.preprocessing.model_dump(), "network": network}
 
     def _training(self, n: int) -> dict[str, Any]:
-        """Return the settings of the training: the example recipe's, the parameters, and ``training`` over them."""
-        own = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "init": self.init}
-        own |= {"passes": self.passes, "seed": self.seed, "workers": self.workers}
-        told = {name: value for name, value in own.items() if value is not None} | dict(self.training or {})
-        settings = tomllib.loads(example(self.kind))["training"] | told
-        if "epochs" not in told:
-            settings["epochs"] = max(math.ceil(FEW_STEPS / self._batches(n, settings["batch"])), 10)
-        return settings if "patience" in told else settings | {"patience": settings["epochs"]}
+        """Return the settings of the training: the example recipe's, the parameters, then ``training``."""
+        parameters = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "init": self.init}
+        parameters |= {"passes": self.passes, "seed": self.seed, "workers": self.workers}
+        changes = {name: value for name, value in parameters.items() if value is not None} | dict(self.training or {})
+        settings = tomllib.loads(example(self.kind))["training"] | changes
+        if "epochs" not in changes:
+            settings["epochs"] = max(math.ceil(FEWEST_STEPS / self._batches(n, settings["batch"])), 10)
+        return settings if "patience" in changes else settings | {"patience": settings["epochs"]}
 
     def _batches(self, n: int, batch: int) -> int:
-        """Return the gradient steps in an epoch, about."""
+        """Return the approximate number of gradient steps in an epoch."""
         return max(math.ceil(n * (1 - self.test) * (1 - self.validation) / batch), 1)
 
     def _warn_if_short(self, recipe: Recipe, n: int) -> None:
-        """Warn as scikit-learn's own networks do where the training is too short to have learned."""
+        """Warn, as scikit-learn's networks do, if the training is too short to converge."""
         training = recipe.training
         steps = training.epochs * self._batches(n, training.batch)
-        if steps < FEW_STEPS and training.init is None:
+        if steps < FEWEST_STEPS and training.init is None:
             warnings.warn(
-                f"{training.epochs} epochs of {n} light curves are some {steps} gradient steps; from scratch a network "
-                f"wants about {FEW_STEPS}. Leave out epochs, or start from a model (init)",
+                f"{training.epochs} epochs of {n} light curves are about {steps} gradient steps; from random "
+                f"weights a network needs about {FEWEST_STEPS}. Fix: leave out epochs, or use an initial model (init)",
                 ConvergenceWarning,
                 stacklevel=3,
             )
 
-    def _keep(self, folder: Path, classes: NDArray, lasting: bool) -> None:
-        """Keep the files of a bundle, and the model in it."""
+    def _set_model(self, folder: Path, classes: NDArray, lasting: bool) -> None:
+        """Store the files of a bundle in memory, and load its model."""
         self._bundle = {name: (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
         self.model_ = load_model(folder, self.device)
         if not lasting:
@@ -270,13 +280,13 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         self.classes_ = classes
         self.metrics_ = self.model_.config.metrics
 
-    # ---- answering ------------------------------------------------------------------------------------------------
+    # ---- predictions ----------------------------------------------------------------------------------------------
 
     def predictions(self, X: Any, coverage: float = 0.9, per_class: bool = False) -> Predictions:
-        """Return all that the model says of light curves, as `goodricke.classify` does."""
+        """Return the complete predictions, as of `goodricke.classify`."""
         check_is_fitted(self)
-        told = {"workers": self.workers, "coverage": Coverage(coverage, per_class)}
-        return classify(self._read(X), self.model_, self.passes, self.seed, **told)  # type: ignore[arg-type]
+        options = {"workers": self.workers, "coverage": Coverage(coverage, per_class)}
+        return classify(self._read(X), self.model_, self.passes, self.seed, **options)  # type: ignore[arg-type]
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return probabilities (n, C) in the order of `classes_`; NaN where there are none."""
@@ -285,13 +295,13 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
     def predict(self, X: Any) -> NDArray:
         """Return the most probable label of each light curve, (n,), ``unclassified`` where there is none."""
         p = self.predict_proba(X)
-        blank = _unclassified(self.unclassified, self.classes_)
+        blank = _check_unclassified(self.unclassified, self.classes_)
         ok = np.isfinite(p[:, 0])
         best = self.classes_[np.where(ok[:, None], p, 0).argmax(1)]
         return best if ok.all() else np.where(ok, best, blank)
 
     def predict_sets(self, X: Any, coverage: float = 0.9, per_class: bool = False) -> NDArray[np.bool_]:
-        """Return which labels the true one is among in so many of a hundred cases, bool (n, C).
+        """Return prediction sets, which contain the true label with the given coverage, bool (n, C).
 
         Parameters
         ----------
@@ -299,7 +309,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         coverage : float
             Fraction of objects like the training set's whose set holds the true class.
         per_class : bool
-            Promise it for each class: larger sets.
+            Whether the coverage holds in each class, with larger sets.
 
         Raises
         ------
@@ -308,27 +318,27 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         """
         table = self.predictions(X, coverage, per_class).table
         if "prediction_set" not in table.column_names:
-            raise ValueError(f"{self.model_.name} has no prediction sets: `goodricke calibrate` teaches it some")
+            raise ValueError(f"{self.model_.name} has no prediction sets. Fix: `goodricke calibrate`")
         sets = table["prediction_set"].to_pylist()
         return np.array([[c in (members or ()) for c in self.model_.classes] for members in sets], bool).reshape(
             len(sets), len(self.model_.classes)
         )
 
     def novelty(self, X: Any) -> NDArray[np.float64]:
-        """Return how unlike the training set each light curve is, (n,), from 0 to 1; NaN where nobody can tell.
+        """Return how unlike the training set each light curve is, (n,), from 0 to 1; NaN where unknown.
 
-        Above 0.99 is one of a hundred objects of the known classes; see `goodricke.uncertainty.novelty`.
+        One of a hundred objects of the known classes is above 0.99; see `goodricke.uncertainty.novelty`.
         """
-        found = self.predictions(X)
-        known = "novelty" in found.table.column_names
-        return found.column("novelty").astype(np.float64) if known else np.full(len(found), np.nan)
+        predictions = self.predictions(X)
+        has_novelty = "novelty" in predictions.table.column_names
+        return predictions.column("novelty").astype(np.float64) if has_novelty else np.full(len(predictions), np.nan)
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Return embeddings (n, d), NaN where there are none: for a head, neighbours or a map of one's own."""
-        found = self.predictions(X)
-        result = np.full((len(found), self.model_.embedding_size), np.nan, np.float32)
-        column = found.table["embedding"].combine_chunks()
-        result[found.ok] = column.drop_null().flatten().to_numpy().reshape(-1, result.shape[1])
+        """Return embeddings (n, d), NaN where there are none."""
+        predictions = self.predictions(X)
+        result = np.full((len(predictions), self.model_.embedding_size), np.nan, np.float32)
+        column = predictions.table["embedding"].combine_chunks()
+        result[predictions.ok] = column.drop_null().flatten().to_numpy().reshape(-1, result.shape[1])
         return result
 
     def status(self, X: Any) -> NDArray[np.str_]:
@@ -336,25 +346,25 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         return self.predictions(X).column("status").astype(str)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy; what can't be classified is wrong."""
+        """Return the accuracy; a light curve that can't be classified counts as wrong."""
         if isinstance(y, str):
             y = _column(X, self._read(X), y)
-        return float(super().score(X, _labels(y), sample_weight))
+        return float(super().score(X, _check_labels(y), sample_weight))
 
-    # ---- keeping --------------------------------------------------------------------------------------------------
+    # ---- files ----------------------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model to a folder that `goodricke.load_model`, the command line and `load` take.
+        """Write the model to a folder for `goodricke.load_model`, the command line and `load`.
 
         Raises
         ------
         FileExistsError
-            If the folder has something else in it.
+            If the folder contains other files.
         """
         check_is_fitted(self)
         folder = Path(folder)
         if folder.exists() and not {path.name for path in folder.iterdir()} <= set(FILES):
-            raise FileExistsError(f"{folder} holds other things than a model: give a new folder")
+            raise FileExistsError(f"{folder} contains other files than a model's. Fix: give a new folder")
         return self._write(folder)
 
     def _write(self, folder: Path) -> Path:
@@ -371,28 +381,28 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         ----------
         name : str or Path
         **parameters
-            As for the class: ``device``, ``passes``, ``options``, ... Labels are text, those that were numbers too.
-            ``fit`` would train anew: say ``init=name`` to go on from the model, and keep it as it is within
-            scikit-learn's tools with ``sklearn.frozen.FrozenEstimator``.
+            Of the class: ``device``, ``passes``, ``options``, ... Labels are text, also if they were numbers. ``fit``
+            starts a new training: use ``init=name`` to continue from the model, and
+            ``sklearn.frozen.FrozenEstimator`` to keep it unchanged within scikit-learn's tools.
         """
         folder = find_model(name)
         config = read_config(folder)
-        found = cls(**{"kind": config.preprocessing.kind, "name": config.name} | parameters)
-        found._keep(folder, np.array(config.classes), lasting=True)
-        return found
+        classifier = cls(**{"kind": config.preprocessing.kind, "name": config.name} | parameters)
+        classifier._set_model(folder, np.array(config.classes), lasting=True)
+        return classifier
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("model_", None)  # its bundle says it all
+        state.pop("model_", None)  # restored from the bundle
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_bundle" in state:
             with TemporaryDirectory() as scratch:
-                self._keep(self._write(Path(scratch)), self.classes_, lasting=False)
+                self._set_model(self._write(Path(scratch)), self.classes_, lasting=False)
 
-    # ---- what scikit-learn asks -----------------------------------------------------------------------------------
+    # ---- scikit-learn's interface ---------------------------------------------------------------------------------
 
     @property
     def _n_features_out(self) -> int:
@@ -413,41 +423,41 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         return as_light_curves(X, **dict(self.options or {}))
 
 
-def _column(X: Any, curves: LightCurves, given: Any) -> Any:
-    """Return labels or groups (n,), or what ``X`` has in the column of that name."""
-    if not isinstance(given, str):
-        return given
-    if hasattr(X, "columns") and given in X.columns:
-        return np.asarray(X[given])
-    return curves.column(given)
+def _column(X: Any, curves: LightCurves, column: Any) -> Any:
+    """Return labels or groups (n,), from the column of ``X`` if given by its name."""
+    if not isinstance(column, str):
+        return column
+    if hasattr(X, "columns") and column in X.columns:
+        return np.asarray(X[column])
+    return curves.column(column)
 
 
-def _labels(given: Sequence | NDArray) -> NDArray:
+def _check_labels(labels: Sequence | NDArray) -> NDArray:
     """Return labels (n,) as text or numbers.
 
     Raises
     ------
     ValueError
-        If one is missing, or they are no classes.
+        If one is missing, or they are not discrete.
     """
-    label = np.asarray(given)
+    label = np.asarray(labels)
     missing = int(pd.isna(label).sum())
     if missing:
-        raise ValueError(f"{missing} of {len(label)} labels are missing: leave these light curves out")
+        raise ValueError(f"{missing} of {len(label)} labels are missing. Fix: leave these light curves out")
     label = np.array(label.tolist()) if label.dtype.kind == "O" else label
     check_classification_targets(label)
     return label
 
 
-def _unclassified(wanted: Any, classes: NDArray) -> Any:
-    """Return what stands for no class: as wanted, or of the labels' kind.
+def _check_unclassified(value: Any, classes: NDArray) -> Any:
+    """Return the value for no class, by default of the labels' type.
 
     Raises
     ------
     ValueError
         If it is one of the labels.
     """
-    blank = wanted if wanted is not None else ("" if classes.dtype.kind == "U" else -1)
+    blank = value if value is not None else ("" if classes.dtype.kind == "U" else -1)
     if blank in classes.tolist():
-        raise ValueError(f"{blank!r} stands for no class, but is one of the labels: give another unclassified=")
+        raise ValueError(f"{blank!r} stands for no class, but is a label. Fix: give another unclassified=")
     return blank

@@ -1,4 +1,4 @@
-"""Light curves and a model in, predictions out: preprocessing, batches of like length, Monte-Carlo passes."""
+"""Classification of light curves by a model: preprocessing, batches of similar length, Monte-Carlo passes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
 log = logging.getLogger("goodricke")
 
-POINTS = 32768  # padded points in one call of the network on a CPU: bounds memory whatever the light curves
+POINTS = 32768  # padded points in one call of the network on a CPU, which bounds memory
 Tick = Callable[[int], None]
 
 
@@ -49,25 +49,25 @@ def classify(
     ----------
     curves : LightCurves
     model : Model, str or Path
-        Or the name or folder of one, see `goodricke.load_model`.
+        A name or folder as in `goodricke.load_model`.
     passes : int
-        Monte-Carlo passes with dropout on (section 3.6: 20), whose mean is the probability; 0 for one pass without.
-        Multi-band models have one pass in any case.
+        Monte-Carlo passes with dropout on (section 3.6: 20), whose mean is the probability; 0 for one pass without
+        dropout. Multi-band models always have one pass.
     seed : int
-        Of the dropout masks. Same seed, same output, whatever the batch.
+        Of the dropout masks. The output depends on the seed, not on the batch.
     workers : int
         Processes for preprocessing.
     tick : callable
-        Gets the number of objects after each batch, for a progress bar.
+        Called with the number of objects after each batch, for a progress bar.
     coverage : Coverage
         Of the prediction sets: ``(0.95, True)`` for 95 % in each class.
     checks : InputChecks, optional
-        Those of former batches of the same light curves, so that each warning comes once.
+        Shared by batches of the same light curves, so that each warning appears once.
 
     Returns
     -------
     Predictions
-        One row per light curve, in order. Where the model can't take the unit, the status is ``WRONG_UNIT``.
+        One row per light curve, in order; with the status ``WRONG_UNIT`` if the model can't use the unit.
     """
     model = model if isinstance(model, Model) else load_model(model)
     checks = checks or InputChecks(model.config)
@@ -93,23 +93,23 @@ def classify_batches(
     finished: Callable[[LightCurves, Predictions], None] = lambda curves, predictions: None,
     **options: Any,
 ) -> tuple[Predictions, list[Unreadable]]:
-    """Classify batches of light curves as `goodricke.io.read_batches` yields them, and join the predictions.
+    """Classify batches of light curves from `goodricke.io.read_batches`, and join the predictions.
 
     Parameters
     ----------
     batches : iterable of (LightCurves or None, list of Unreadable)
     model : Model
     strict : bool
-        Raise ValueError at bands that a multi-band model doesn't know.
+        Raise ValueError at bands that a multi-band model lacks.
     finished : callable
-        Gets the light curves and predictions of each batch.
+        Called with the light curves and predictions of each batch.
     **options
         Of `classify`.
 
     Returns
     -------
     Predictions
-        Of all batches; at the end a row with status ``UNREADABLE`` for each file that couldn't be read.
+        Of all batches, then a row with status ``UNREADABLE`` for each file that couldn't be read.
     list of Unreadable
     """
     parts, failures = list[Predictions](), list[Unreadable]()
@@ -121,19 +121,19 @@ def classify_batches(
                 model.preprocessing.refuse_unknown_bands(curves)
             parts.append(classify(curves, model, checks=checks, **options))
             finished(curves, parts[-1])
-    return _with_unreadable(parts or [_empty(model, 0, COVERAGE)], failures), failures
+    return _append_unreadable(parts or [_empty(model, 0, COVERAGE)], failures), failures
 
 
 def to_predictions(
     model: Model, prepared: Prepared, output: Output, status: NDArray, objects: pa.Table | None = None
 ) -> Predictions:
-    """Return a model's output for prepared light curves as a table; ``objects`` has columns to carry along."""
+    """Return a model's output for prepared light curves as a table, with the per-object columns of ``objects``."""
     columns = prepared.table_columns
     return Predictions.build(output, model.id, prepared.object_id, status, prepared.n_obs, columns, objects)
 
 
 def _empty(model: Model, passes: int, coverage: Coverage) -> Predictions:
-    """Return predictions without a row."""
+    """Return predictions without rows."""
     return classify(
         LightCurves.from_arrays(pa.array([], pa.string()), [0], [], [], unit=model.config.unit),
         model,
@@ -152,7 +152,7 @@ def _wrong_unit(curves: LightCurves, model: Model, passes: int, coverage: Covera
     return Predictions(table, result.classes)
 
 
-def _with_unreadable(parts: Sequence[Predictions], failures: Sequence[Unreadable]) -> Predictions:
+def _append_unreadable(parts: Sequence[Predictions], failures: Sequence[Unreadable]) -> Predictions:
     """Join predictions, and add a row for each file that couldn't be read."""
     if not failures:
         return Predictions.concat(parts)
@@ -182,7 +182,9 @@ def compute_output(
         If the model is an encoder without classes.
     """
     if not model.classes:
-        raise ValueError(f"{model.name} is an encoder without classes: start a training from it ([training] init)")
+        raise ValueError(
+            f"{model.name} is an encoder without classes. Fix: use it to start a training ([training] init)"
+        )
     n, classes = len(prepared), len(model.classes)
     passes = passes if model.stochastic else 0
     mean, spread = np.full((2, n, classes), np.nan)
@@ -233,17 +235,17 @@ def monte_carlo(
     seed: int,
     batch: Any = None,
 ) -> NDArray[np.float32]:
-    """Return the logits (S, B, C) of ``passes`` passes with dropout on, computed as enlarged batches.
+    """Return the logits (S, B, C) of ``passes`` passes with dropout on, computed as batches of repeated rows.
 
-    A light curve so long that its passes don't fit into one call together is passed in several; the masks are the
-    same. ``batch`` is that of the ``rows``, if there is one already.
+    Passes of long light curves are divided among several calls, with the same masks. ``batch`` is that of the
+    ``rows``, built by default.
     """
     batch = cast(Batch, model.batch(prepared, rows).to(model.device) if batch is None else batch)
-    at_once = int(np.clip(_points(model) // batch.time.numel(), 1, passes))
+    chunk = int(np.clip(_points(model) // batch.time.numel(), 1, passes))
     names = prepared.object_id.take(rows).to_pylist()
     results = []
-    for first in range(0, passes, at_once):
-        numbers = range(first, min(first + at_once, passes))
+    for first in range(0, passes, chunk):
+        numbers = range(first, min(first + chunk, passes))
         with model.autocast():
             output = threads.run(model.network, batch, len(numbers), row_keys(names, numbers, seed))
         logits = output.logits.float().cpu().numpy()  # (B * S', C)
@@ -253,7 +255,7 @@ def monte_carlo(
 
 @torch.inference_mode()
 def step_probabilities(model: Model, steps: Prepared) -> NDArray[np.float32]:
-    """Return the probabilities of a multi-band model after every step, before it sees the rest of the light curve.
+    """Return the probabilities of a multi-band model after every step, from the observations up to it.
 
     Parameters
     ----------
@@ -264,8 +266,8 @@ def step_probabilities(model: Model, steps: Prepared) -> NDArray[np.float32]:
     Returns
     -------
     float32 (M, C)
-        Calibrated class probabilities, in the order of the steps; NaN for objects that can't be classified. Those
-        after an object's last step are the probabilities of `classify`.
+        Calibrated class probabilities, in the order of the steps; NaN for objects that can't be classified. After an
+        object's last step they are those of `classify`.
 
     Raises
     ------
@@ -273,7 +275,9 @@ def step_probabilities(model: Model, steps: Prepared) -> NDArray[np.float32]:
         If it is no multi-band model.
     """
     if not isinstance(model.network, Multiband) or not isinstance(steps, Steps):
-        raise TypeError(f"{model.name} is a model of whole light curves: only multi-band models answer at every step")
+        raise TypeError(
+            f"{model.name} classifies complete light curves: only multi-band models have output at every step"
+        )
     result = np.full((len(steps.window), len(model.classes)), np.nan, np.float32)
     usable = np.flatnonzero(steps.usable)
     for part in length_buckets(steps.padded[usable], POINTS, len(usable)):
@@ -283,18 +287,18 @@ def step_probabilities(model: Model, steps: Prepared) -> NDArray[np.float32]:
     return result
 
 
-# ---- light curves that a model was not trained for ------------------------------------------------------------------
+# ---- checks of the input --------------------------------------------------------------------------------------------
 
 
 class InputChecks:
-    """Warnings about light curves of another kind than a model was trained on, each given once.
+    """Warnings about light curves of another kind than a model's training set, each given once.
 
     Parameters
     ----------
     config : BundleConfig
         Of the model.
     warn : callable
-        Gets a text and its parameters, as a logger does.
+        Called with a text and its parameters, as a logger's method.
     """
 
     def __init__(self, config: BundleConfig, warn: Callable[..., None] = log.warning) -> None:
@@ -304,11 +308,11 @@ class InputChecks:
 
     @classmethod
     def silent(cls, config: BundleConfig) -> InputChecks:
-        """Return checks that warn of nothing: for light curves that are checked elsewhere."""
+        """Return checks without warnings, for light curves that are checked elsewhere."""
         return cls(config, lambda *message: None)
 
     def warn(self, *message: object) -> None:
-        """Give a warning, unless it was given before."""
+        """Give a warning unless it has been given before."""
         if message not in self._messages:
             self._messages.add(message)
             self._warn(*message)
@@ -320,7 +324,7 @@ class InputChecks:
         self.check_bands(new, bool(new) and bool(curves.has_several_bands.any()))
 
     def check_unit(self, unit: str) -> None:
-        """Warn of light curves whose unit is plainly not of the kind that the model was trained on."""
+        """Warn if one of model and light curves is in magnitudes and the other is not."""
         config = self.config
         if "unknown" not in (config.unit, unit) and config.unit.startswith("mag") != unit.lower().startswith("mag"):
             self.warn(
@@ -333,7 +337,7 @@ class InputChecks:
             )
 
     def check_bands(self, bands: Sequence[str], several: bool = False) -> None:
-        """Warn of observations in bands that a multi-band model leaves out, or that another takes together.
+        """Warn about observations in bands that a multi-band model lacks, or that another model combines.
 
         Parameters
         ----------
@@ -342,27 +346,26 @@ class InputChecks:
             Whether a light curve has observations in more than one of them.
         """
         self._bands.update(bands)
-        name, known = self.config.name, getattr(self.config.preprocessing, "bands", None)
+        name, model_bands = self.config.name, getattr(self.config.preprocessing, "bands", None)
         if self.config.family != "multiband":
-            if several and not known:
+            if several and not model_bands:
                 self.warn(
-                    "light curves in %s: %s takes their bands together, each less its median. "
-                    "To use one band: --band %s",
+                    "light curves in %s: %s combines their bands, each less its median. To use one band: --band %s",
                     ", ".join(bands),
                     name,
                     bands[0],
                 )
             return
-        unknown, expected = [band for band in bands if band not in (known or ())], ", ".join(known or ())
+        unknown, expected = [band for band in bands if band not in (model_bands or ())], ", ".join(model_bands or ())
         if unknown == [NO_BAND]:
-            text = "observations without a band are left out: %s knows %s. Say which it is, e.g. --band %s"
-            self.warn(text, name, expected, (known or ("",))[0])
+            text = "observations without a band are left out: %s has %s. Fix: name the band, e.g. --band %s"
+            self.warn(text, name, expected, (model_bands or ("",))[0])
         elif unknown:
             self.warn(
-                "observations in %s are left out: %s knows %s. If one of these is meant, say so: --band %s=%s",
+                "observations in %s are left out: %s has %s. If one of these is meant: --band %s=%s",
                 ", ".join(unknown),
                 name,
                 expected,
                 unknown[0],
-                (known or ("",))[0],
+                (model_bands or ("",))[0],
             )

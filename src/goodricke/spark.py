@@ -1,21 +1,21 @@
-"""Light curves classified within Spark, as the alert broker Fink keeps them: one row per alert, columns of arrays.
+"""Classification within Spark, for the rows of the alert broker Fink: one row per alert, with columns of arrays.
 
-Whole rows in, rows with the answers out::
+As a function of rows::
 
     from goodricke.spark import classify_rows
-    work = classify_rows("ztf-bts", keep=["candid"])
-    answers = alerts.mapInPandas(work, work.schema)
+    classifier = classify_rows("ztf-bts", keep=["candid"])
+    predictions = alerts.mapInPandas(classifier, classifier.schema)
 
-Or as a function of columns, whose answer is one column with several fields::
+Or as a function of columns, whose result is one column with several fields::
 
     from pyspark.sql.functions import pandas_udf
     from goodricke.spark import classifier_udf
-    work = classifier_udf("ztf-bts")
-    answer = pandas_udf(work, work.schema)
-    alerts = alerts.withColumn("goodricke", answer("cjd", "cmagpsf", "csigmapsf", "cfid"))
+    classifier = classifier_udf("ztf-bts")
+    predict = pandas_udf(classifier, classifier.schema)
+    alerts = alerts.withColumn("goodricke", predict("cjd", "cmagpsf", "csigmapsf", "cfid"))
 
-Nothing of Spark is imported here: both are plain functions from iterators of pandas objects to such, and are tested as
-such. A worker loads the model once, and needs goodricke and the model under the same name.
+The module imports nothing of Spark: both are functions from iterators of pandas objects to iterators of frames. A
+worker loads the model once, and needs goodricke and the model under the same name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from goodricke.io import ReadOptions, nested, roles
 from goodricke.models.bundle import load_model
 from goodricke.survey.catalog import load_once
 
-# Fink's arrays of an alert with its history, and what the fields are called in the alert itself.
+# Fink's arrays of an alert with its history, and the names of these fields in the alert.
 FINK = {"cjd": "jd", "cmagpsf": "magpsf", "csigmapsf": "sigmapsf", "cfid": "fid", "cisdiffpos": "isdiffpos"}
 FINK_ID = {"objectId": "object_id"}
 log = logging.getLogger("goodricke")
@@ -54,8 +54,8 @@ TYPES = {
 
 
 @dataclass(frozen=True)
-class Work:
-    """How rows are classified; a worker has it, and with it the model."""
+class RowClassifier:
+    """Classifies rows on a worker of Spark, which loads the model at the first one."""
 
     model: str
     model_hash: str
@@ -65,38 +65,39 @@ class Work:
     embedding: bool = False
     options: ReadOptions = field(default_factory=ReadOptions)
 
-    def answers(self, frame: pd.DataFrame) -> pa.Table:
-        """Return a row of answers for each row with a light curve; see `goodricke.Predictions` for the columns.
+    def classify(self, frame: pd.DataFrame) -> pa.Table:
+        """Return a row of predictions for each row; see `goodricke.Predictions` for the columns.
 
         Raises
         ------
         ValueError
-            If the model on this worker isn't the one that the work began with.
+            If the model on this worker differs from the driver's.
         """
         network = load_once(self.model, "cpu", "auto")
         if network.hash != self.model_hash:
             raise ValueError(
-                f"{self.model} is another model here ({network.hash}) than where the work began ({self.model_hash}): "
-                "give all workers the same files"
+                f"{self.model} is another model on this worker ({network.hash}) than on the driver "
+                f"({self.model_hash}). "
+                "Fix: give all workers the same files"
             )
-        curves = nested.from_table(self._as_alerts(frame), self.options, "the rows")
+        curves = nested.from_table(self._to_alert_columns(frame), self.options, "the rows")
         table = classify(curves, network, self.passes, self.seed).table
-        made = table.column_names[1 : table.column_names.index("model_hash") + 1]  # without object_id
-        table = table.select([name for name in made if self.embedding or name != "embedding"])
-        return table.cast(pa.schema([pa.field(f.name, _plain(f.type)) for f in table.schema]))
+        prediction_columns = table.column_names[1 : table.column_names.index("model_hash") + 1]  # without object_id
+        table = table.select([name for name in prediction_columns if self.embedding or name != "embedding"])
+        return table.cast(pa.schema([pa.field(f.name, _spark_type(f.type)) for f in table.schema]))
 
-    def _as_alerts(self, frame: pd.DataFrame) -> pa.Table:
-        """Return the light curves with columns called as in alerts, differences in magnitude as fluxes [nJy]."""
+    def _to_alert_columns(self, frame: pd.DataFrame) -> pa.Table:
+        """Return the light curves with the column names of alerts, difference magnitudes as fluxes [nJy]."""
         table = table_from_frame(frame[[name for name in self.names if name in frame]])
         table = table.rename_columns([self.names[name] for name in table.column_names])
-        for place, given in enumerate(table.schema):  # nothing but nulls, so that pandas doesn't know what of
-            if pa.types.is_null(given.type):
-                kind = pa.string() if given.name == "object_id" else pa.list_(pa.float64())
-                table = table.set_column(place, given.name, pa.nulls(len(table), kind))
+        for place, column in enumerate(table.schema):  # only nulls, for which pandas has no type
+            if pa.types.is_null(column.type):
+                kind = pa.string() if column.name == "object_id" else pa.list_(pa.float64())
+                table = table.set_column(place, column.name, pa.nulls(len(table), kind))
         if "object_id" not in table.column_names:
             table = table.append_column("object_id", pa.array(np.arange(len(table)).astype(str)))
-        table = _without_uneven(table.combine_chunks())
-        return _signed(table) if {"isdiffpos", "magpsf", "sigmapsf"} <= set(table.column_names) else table
+        table = _drop_uneven_arrays(table.combine_chunks())
+        return _signed_fluxes(table) if {"isdiffpos", "magpsf", "sigmapsf"} <= set(table.column_names) else table
 
 
 def classify_rows(
@@ -108,42 +109,42 @@ def classify_rows(
     embedding: bool = False,
     **options: Any,
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    """Return a function for ``DataFrame.mapInPandas``; its attribute ``schema`` is that of the rows it gives.
+    """Return a function for ``DataFrame.mapInPandas``; its attribute ``schema`` is that of the returned rows.
 
     Parameters
     ----------
     model : str or Path
         See `goodricke.load_model`; all workers must find it under this name.
     columns : dict, optional
-        The columns to use, in the words that `goodricke.io` knows: ``{"times": "mjd", "m": "mag", "id":
-        "object_id"}``. By default Fink's: ``objectId``, ``cjd``, ``cmagpsf``, ``csigmapsf``, ``cfid`` and, if it is
-        there, ``cisdiffpos``: with it, the magnitudes are those of differences, and become fluxes with their sign.
+        Names of columns and their meaning as in `goodricke.io`: ``{"times": "mjd", "m": "mag", "id": "object_id"}``.
+        By default Fink's: ``objectId``, ``cjd``, ``cmagpsf``, ``csigmapsf``, ``cfid`` and, optionally, ``cisdiffpos``,
+        with which the magnitudes are those of differences and become signed fluxes.
     keep : list of str
-        Columns to carry along, such as ids, each with its type where it isn't text: ``"candid bigint"``.
+        Columns to carry along, such as ids, with their type if not text: ``"candid bigint"``.
     passes, seed
         See `goodricke.classify`; one pass is for streams, 20 for catalogs.
     embedding : bool
-        Whether to have the embedding.
+        Whether to return the embedding.
     **options
-        See `goodricke.io.ReadOptions`: ``unit="mag"`` where names don't tell.
+        See `goodricke.io.ReadOptions`, such as ``unit="mag"``.
 
     Returns
     -------
     callable
-        From an iterator of frames to an iterator of frames, a row for each row; one whose light curve can't be
-        classified has a ``status`` that says why, and nulls.
+        From an iterator of frames to an iterator of frames, with a row for each row; one whose light curve can't be
+        classified has a ``status`` and nulls.
     """
-    work = _work(model, columns or FINK | FINK_ID, passes, seed, embedding, options)
-    kept = [(*item.split(), "string")[:2] for item in keep]
+    work = _row_classifier(model, columns or FINK | FINK_ID, passes, seed, embedding, options)
+    carried = [(*item.split(), "string")[:2] for item in keep]
 
-    def answer(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def classify_frames(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for frame in frames:
-            own = {name: frame[name].to_numpy() for name, _ in kept}
-            yield pd.DataFrame(own | _columns(work.answers(frame)))
+            columns_carried = {name: frame[name].to_numpy() for name, _ in carried}
+            yield pd.DataFrame(columns_carried | _columns(work.classify(frame)))
 
-    fields = [f"{_quoted(name)} {kind}" for name, kind in kept] + _fields(work)
-    answer.schema = ", ".join(fields)  # type: ignore[attr-defined]
-    return answer
+    fields = [f"{_quote(name)} {kind}" for name, kind in carried] + _fields(work)
+    classify_frames.schema = ", ".join(fields)  # type: ignore[attr-defined]
+    return classify_frames
 
 
 def classifier_udf(
@@ -154,85 +155,85 @@ def classifier_udf(
     embedding: bool = False,
     **options: Any,
 ) -> Callable[[Iterator[tuple[pd.Series, ...]]], Iterator[pd.DataFrame]]:
-    """Return a function for ``pyspark.sql.functions.pandas_udf``; its attribute ``schema`` is the type it gives.
+    """Return a function for ``pyspark.sql.functions.pandas_udf``; its attribute ``schema`` is the type of its result.
 
     Parameters
     ----------
     model, passes, seed, embedding, **options
         See `classify_rows`.
     columns : list of str
-        What the columns that it will be called with are, in order: Fink's names, or any that `goodricke.io` knows
+        Meaning of its arguments, in order: Fink's names, or any of `goodricke.io`
         (``"mjd", "mag", "magerr", "band"``).
 
     Returns
     -------
     callable
-        From an iterator of tuples of columns to an iterator of frames, whose columns are the fields of the answer.
+        From an iterator of tuples of columns to an iterator of frames, whose columns are the fields of the result.
     """
     names = list(columns)
-    work = _work(model, {name: FINK.get(name, name) for name in names}, passes, seed, embedding, options)
+    work = _row_classifier(model, {name: FINK.get(name, name) for name in names}, passes, seed, embedding, options)
 
     def udf(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             frame = pd.DataFrame(dict(zip(names, batch, strict=True)))
-            yield pd.DataFrame(_columns(work.answers(frame)))
+            yield pd.DataFrame(_columns(work.classify(frame)))
 
     udf.schema = ", ".join(_fields(work))  # type: ignore[attr-defined]
     return udf
 
 
-def _work(
+def _row_classifier(
     model: str | Path,
     names: Mapping[str, str],
     passes: int,
     seed: int,
     embedding: bool,
     options: Mapping[str, Any],
-) -> Work:
-    told = load_model(model).hash
-    return Work(str(model), told, dict(names), passes, seed, embedding, ReadOptions(**options))
+) -> RowClassifier:
+    model_hash = load_model(model).hash
+    return RowClassifier(str(model), model_hash, dict(names), passes, seed, embedding, ReadOptions(**options))
 
 
-def _fields(work: Work) -> list[str]:
-    """Return the answers' fields as Spark's DDL has them."""
+def _fields(work: RowClassifier) -> list[str]:
+    """Return the fields of predictions in Spark's DDL."""
     empty = pd.DataFrame({name: pd.Series([], dtype=object) for name in work.names})
-    return [f"{_quoted(field.name)} {_ddl(field.type)}" for field in work.answers(empty).schema]
+    return [f"{_quote(field.name)} {_ddl(field.type)}" for field in work.classify(empty).schema]
 
 
 def _ddl(kind: pa.DataType) -> str:
     return f"array<{_ddl(kind.value_type)}>" if pa.types.is_list(kind) else TYPES[kind]
 
 
-def _quoted(name: str) -> str:
-    """Return a name as Spark's DDL takes any."""
+def _quote(name: str) -> str:
+    """Return a name, quoted for Spark's DDL if necessary."""
     return name if name.isidentifier() else "`" + name.replace("`", "``") + "`"
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Return the type as Spark has it: lists of any length."""
+def _spark_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type in Spark: lists of fixed length become lists of any length."""
     return pa.list_(kind.value_type) if pa.types.is_fixed_size_list(kind) else kind
 
 
 def _columns(table: pa.Table) -> dict[str, pd.Series]:
-    """Return the columns for pandas, with missing values that Spark takes for null."""
+    """Return the columns as pandas series, with missing values that Spark reads as null."""
     return {name: table[name].to_pandas() for name in table.column_names}
 
 
-def _without_uneven(table: pa.Table) -> pa.Table:
-    """Return the table with nulls for the arrays of a row that differ in length: that row has no light curve."""
+def _drop_uneven_arrays(table: pa.Table) -> pa.Table:
+    """Return the table with nulls in place of the arrays of rows whose arrays differ in length."""
     lists = [name for name in table.column_names if is_list(table[name].type)]
     counts = np.stack([pc.fill_null(pc.list_value_length(table[name]), 0).to_numpy() for name in lists] or [[]])
     even = (counts == counts[:1]).all(0)
     if not even.all():
-        log.warning("%d rows have arrays of different length: they are taken as empty", (~even).sum())
+        log.warning("%d rows have arrays of different length and count as empty", (~even).sum())
         for name in lists:
-            kept = pc.if_else(pa.array(even), table[name], pa.scalar(None, table[name].type))
-            table = table.set_column(table.column_names.index(name), name, kept)
+            arrays = pc.if_else(pa.array(even), table[name], pa.scalar(None, table[name].type))
+            table = table.set_column(table.column_names.index(name), name, arrays)
     return table
 
 
-def _signed(table: pa.Table) -> pa.Table:
-    """Return the table with fluxes [nJy] in place of magnitudes, negative where ``isdiffpos`` is."""
+def _signed_fluxes(table: pa.Table) -> pa.Table:
+    """Return the table with fluxes [nJy] in place of magnitudes, with the sign of ``isdiffpos``."""
     lists = {name: one_chunk(table[name]) for name in ("magpsf", "sigmapsf", "isdiffpos")}
     counts = pc.fill_null(pc.list_value_length(lists["magpsf"]), 0).to_numpy(zero_copy_only=False)
     magnitude, sigma = (floats(lists[name].flatten(), np.float64) for name in ("magpsf", "sigmapsf"))

@@ -232,13 +232,13 @@ def test_a_model_of_one_band_tells_that_it_takes_several_together(tmp_path, fold
     for name, more in (("both", []), ("both", ["--band", "g"]), ("g", [])):
         out = tmp_path / "o.csv"
         _, output = run("classify", tmp_path / f"{name}.csv", "--model", folded_model.folder, *more, "--out", out)
-        told = "takes their bands together, each less its median. To use one band: --band g" in " ".join(output.split())
+        told = "combines their bands, each less its median. To use one band: --band g" in " ".join(output.split())
         answer[name, *more] = told, _column(out, "n_obs"), _column(out, "class")
     assert answer["both",][:2] == (True, ["60"])
     assert answer["both", "--band", "g"] == answer["g",]
     assert answer["g",][:2] == (False, ["30"])
     catalog = ["catalog", tmp_path / "both.csv", "--model", folded_model.folder, "--mc", "0", "--out"]
-    assert "takes their bands together" in " ".join(run(*catalog, tmp_path / "c")[1].split())
+    assert "combines their bands" in " ".join(run(*catalog, tmp_path / "c")[1].split())
 
 
 def test_a_unit_that_the_model_cannot_take_costs_its_rows_and_not_the_run(tmp_path):
@@ -258,7 +258,7 @@ def test_a_unit_that_the_model_cannot_take_costs_its_rows_and_not_the_run(tmp_pa
     run("classify", tmp_path / "mags.csv", "--model", "ztf-bts", "--out", tmp_path / "alone.csv")
     assert _column(tmp_path / "alone.csv", "p_II")[0] in _column(tmp_path / "o.csv", "p_II")
     assert run("catalog", *command, tmp_path / "c")[0] == 0
-    assert "1 │ the model can't take this unit" in run("catalog", *command, tmp_path / "c")[1]
+    assert "1 │ the model can't use this unit" in run("catalog", *command, tmp_path / "c")[1]
 
 
 def test_a_table_tells_the_period_that_was_folded_on(tmp_path, folded_model):

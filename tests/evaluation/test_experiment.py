@@ -297,7 +297,7 @@ def test_unknown_bands_are_left_out_or_refused(survey: Path) -> None:
     assert runner.invoke(app, asked).exit_code == 0
     refused = runner.invoke(app, [*asked, "--strict"])
     assert refused.exit_code == 2
-    assert "knows the bands g, r, not i" in refused.output
+    assert "has the bands g, r, not i" in refused.output
 
 
 def test_a_new_band_leaves_the_old_ones_as_they_are(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +307,7 @@ def test_a_new_band_leaves_the_old_ones_as_they_are(survey: Path, monkeypatch: p
     (survey / "run").rename(survey / "old")
     loaded = []
     monkeypatch.setattr(
-        "goodricke.evaluation.held_out.load_start", lambda name: loaded.append(name) or load_model(name)
+        "goodricke.evaluation.held_out.load_initial", lambda name: loaded.append(name) or load_model(name)
     )
     output = train_bands(survey, 2, "--add-band", "i", "--from", str(survey / "old/model"))
     assert loaded == [str(survey / "old/model")]  # once

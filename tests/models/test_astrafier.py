@@ -95,21 +95,21 @@ class TestSize:
         ],
     )
     def test_of_the_ablations_of_table_6(self, switch: str, names: tuple[str, ...], per_block: int) -> None:
-        whole, less = Astrafier(AstrafierConfig()), Astrafier(AstrafierConfig(**{switch: False}))
-        gone = {key for key in whole.state_dict() if key.startswith(f"blocks.{key.split('.')[1]}.")}
+        complete, less = Astrafier(AstrafierConfig()), Astrafier(AstrafierConfig(**{switch: False}))
+        gone = {key for key in complete.state_dict() if key.startswith(f"blocks.{key.split('.')[1]}.")}
         gone = {key for key in gone if key.split(".")[2] in names}
-        assert set(whole.state_dict()) - set(less.state_dict()) == gone
-        assert set(less.state_dict()) <= set(whole.state_dict())
+        assert set(complete.state_dict()) - set(less.state_dict()) == gone
+        assert set(less.state_dict()) <= set(complete.state_dict())
         assert less.n_parameters == 8_755_240 - 3 * per_block
 
     def test_dropout_at_the_papers_26_places_and_between_lstm_layers(self) -> None:
-        found = {
+        result = {
             name: m for name, m in Astrafier(AstrafierConfig(dropout=0.2)).named_modules() if isinstance(m, Dropout)
         }
-        between = [name for name in found if name.endswith("recurrent.lstm.dropout")]
+        between = [name for name in result if name.endswith("recurrent.lstm.dropout")]
         assert len(between) == 3
-        assert len(found) == 26 + len(between)
-        assert {m.rate for m in found.values()} == {0.2}
+        assert len(result) == 26 + len(between)
+        assert {m.rate for m in result.values()} == {0.2}
 
     def test_every_dropout_acts(self) -> None:
         model, some = network(dropout=0.5), curves([30])
@@ -203,20 +203,20 @@ class TestEncoding:
         config = AstrafierConfig(**(SMALL | {"encoding": encoding}))
         _, time, mask = batch(curves([9, 4]), more=3)
         time = time / 10  # within the reach of float32 for the fast phases
-        found = positional_encoding(time, mask, config)
+        result = positional_encoding(time, mask, config)
         for k, n in enumerate((9, 4)):
             for i in range(4):
                 phase = time[k, :n].double() * 10000.0 ** (sign * 2 * i / 8) * 8 / n
-                torch.testing.assert_close(found[k, :n, 2 * i].double(), phase.sin(), atol=1e-3, rtol=0)
-                torch.testing.assert_close(found[k, :n, 2 * i + 1].double(), phase.cos(), atol=1e-3, rtol=0)
+                torch.testing.assert_close(result[k, :n, 2 * i].double(), phase.sin(), atol=1e-3, rtol=0)
+                torch.testing.assert_close(result[k, :n, 2 * i + 1].double(), phase.cos(), atol=1e-3, rtol=0)
 
     def test_is_float32_under_autocast(self) -> None:
         """The fast phases reach thousands of radians, which bfloat16 can't hold."""
         config = AstrafierConfig(**(SMALL | {"encoding": "fast"}))
         _, time, mask = batch(curves([40]))
         with torch.autocast("cpu", torch.bfloat16):
-            found = positional_encoding(time, mask, config)
-        assert torch.equal(found, positional_encoding(time, mask, config))
+            result = positional_encoding(time, mask, config)
+        assert torch.equal(result, positional_encoding(time, mask, config))
 
 
 class TestPrecision:
@@ -237,9 +237,9 @@ class TestPrecision:
         model, some = network(), curves([80, 31])
         plain = run(model, some)
         with torch.autocast("cpu", torch.bfloat16):
-            found = run(model, some)
-        assert found.embedding.dtype == torch.float32
-        assert_same(found._replace(logits=found.logits.float()), plain, atol=0.2)
+            result = run(model, some)
+        assert result.embedding.dtype == torch.float32
+        assert_same(result._replace(logits=result.logits.float()), plain, atol=0.2)
 
 
 class TestGradient:

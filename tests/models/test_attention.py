@@ -40,16 +40,16 @@ def test_where_the_bound_is_far_above_every_score() -> None:
     q, k, v = heads(1, 2, 200, 8)
     q, k = q.abs() + 3, -k.abs() - 3
     k[:, :, -1] *= 40  # the longest key has the lowest score of all
-    found = attend_compiled(q, k, v, torch.tensor([200]))
-    torch.testing.assert_close(found, exact(q, k, v, torch.tensor([200])), atol=1e-4, rtol=0)
+    result = attend_compiled(q, k, v, torch.tensor([200]))
+    torch.testing.assert_close(result, exact(q, k, v, torch.tensor([200])), atol=1e-4, rtol=0)
 
 
 def test_threads_change_nothing() -> None:
     inputs, keys, threads = heads(3, 5, 150, 8), torch.tensor([150, 80, 1]), torch.get_num_threads()
-    alone = attend_compiled(*inputs, keys)
+    single = attend_compiled(*inputs, keys)
     try:
         torch.set_num_threads(4)
-        torch.testing.assert_close(attend_compiled(*inputs, keys), alone, atol=0, rtol=0)
+        torch.testing.assert_close(attend_compiled(*inputs, keys), single, atol=0, rtol=0)
     finally:
         torch.set_num_threads(threads)
 

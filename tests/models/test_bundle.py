@@ -68,8 +68,8 @@ def test_what_is_loaded_answers_as_what_was_saved(tmp_path, half, preprocessing)
     saved = model.save(tmp_path, "card", half=half)
     loaded = load_model(tmp_path)
     rows = np.arange(len(prepared))
-    expected, found, again = (m.run(prepared, rows)[:2] for m in (model, loaded, saved))
-    for a, b, c in zip(expected, found, again, strict=True):
+    expected, result, again = (m.run(prepared, rows)[:2] for m in (model, loaded, saved))
+    for a, b, c in zip(expected, result, again, strict=True):
         np.testing.assert_allclose(b, a, atol=2e-3) if half else np.testing.assert_array_equal(b, a)
         np.testing.assert_array_equal(b, c)
     assert np.abs(expected[0]).max() > 0.01

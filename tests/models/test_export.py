@@ -1,4 +1,4 @@
-"""Exported models say in onnxruntime what they say in PyTorch (Promise 6), for batches and lengths of any size."""
+"""Exported models give in onnxruntime what they give in PyTorch, for batches and lengths of any size."""
 
 import json
 from pathlib import Path
@@ -19,69 +19,59 @@ from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.models.export import export
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import DenseConfig, MultibandConfig, Steps, prepare
-from goodricke.uncertainty.calibration import Calibration, Scaling
 from tests.making import sky
 
 pytest.importorskip("onnx", reason="export needs goodricke[onnx]")
 onnxruntime = pytest.importorskip("onnxruntime", reason="exported models are run by onnxruntime")
 
 
-def session(path: Path) -> tuple[Any, dict[str, Any]]:
-    """Return a file ready to run, and what its metadata tells."""
-    opened = onnxruntime.InferenceSession(path)
-    return opened, {name: json.loads(text) for name, text in opened.get_modelmeta().custom_metadata_map.items()}
+def load(path: Path) -> tuple[Any, dict[str, Any]]:
+    """Return a session that runs a file, and the file's metadata."""
+    session = onnxruntime.InferenceSession(path)
+    return session, {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
 
 
-def calibrated(logits: np.ndarray, about: dict[str, Any]) -> np.ndarray:
-    """Return probabilities as the module's text says."""
-    known = logits - np.log(np.exp(logits.astype(np.float64)).sum(1, keepdims=True))
-    return softmax(known @ np.array(about["calibration"]["weight"]).T + about["calibration"]["offset"], axis=1)
+def calibrated(logits: np.ndarray, metadata: dict[str, Any]) -> np.ndarray:
+    """Return probabilities as the docstring of `goodricke.models.export` computes them."""
+    log_p = logits - np.log(np.exp(logits.astype(np.float64)).sum(1, keepdims=True))
+    return softmax(log_p @ np.array(metadata["calibration"]["weight"]).T + metadata["calibration"]["offset"], axis=1)
 
 
 # ---- ASTRAFier ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def calibrated_model(folded_model: Model, stars: LightCurves, tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """Return a narrow network on folded light curves, with a calibration that changes every probability."""
-    classes = len(folded_model.classes)
-    vector = Scaling("vector", np.array([0.5, 1.5, 2.0]), np.array([0.3, -0.2, 0.1]))
-    model = Model(folded_model.config, folded_model.network, Calibration(vector, Scaling.from_temperature(2.0, classes)))
-    few = prepare(stars[:3], model.preprocessing)
-    return model.save(tmp_path_factory.mktemp("models") / "calibrated", "# tiny", few)
-
-
-@pytest.fixture(scope="module")
-def exported(calibrated_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("export") / "stars.onnx"
-    done = CliRunner().invoke(app, ["models", "export", str(calibrated_model.folder), "--out", str(path)])
-    assert done.exit_code == 0, done.output
-    assert [p.name for p in path.parent.iterdir()] == ["stars.onnx"]
-    return path
-
-
-@pytest.mark.parametrize("rows", [[0], [3, 1, 4], list(range(12))], ids=len)
-def test_probabilities_are_the_same(
-    rows: list[int], exported: Path, calibrated_model: Model, stars: LightCurves
-) -> None:
-    model, (opened, about) = calibrated_model, session(exported)
+def test_probabilities_are_the_same(exported_stars: Path, calibrated_model: Model, stars: LightCurves) -> None:
+    model, (session, metadata) = calibrated_model, load(exported_stars)
     prepared = prepare(stars, model.preprocessing)
-    logits, embedding, *_ = model.run(prepared, np.array(rows))
-    batch = prepared.batch(np.array(rows))
-    found = opened.run(None, {name: x.numpy() for name, x in batch._asdict().items()})
-    expected = model.calibration.one_pass.probabilities(logits)
-    np.testing.assert_allclose(calibrated(found[0], about), expected, atol=1e-5)
-    np.testing.assert_allclose(found[1], embedding, atol=1e-4)
+    for rows in map(np.array, ([0], [3, 1, 4], range(12))):
+        logits, embedding, *_ = model.run(prepared, rows)
+        batch = {name: x.numpy() for name, x in prepared.batch(rows)._asdict().items()}
+        exported = session.run(None, batch)
+        expected = model.calibration.one_pass.probabilities(logits)
+        np.testing.assert_allclose(calibrated(exported[0], metadata), expected, atol=1e-5)
+        np.testing.assert_allclose(exported[1], embedding, atol=1e-4)
 
 
-def test_the_file_tells_all_that_is_needed(exported: Path, calibrated_model: Model) -> None:
-    model, (opened, about) = calibrated_model, session(exported)
-    assert tuple(about["classes"]) == model.classes
-    assert np.shape(about["calibration"]["weight"]) == (len(model.classes),) * 2
-    assert type(model.preprocessing).model_validate(about["preprocessing"]) == model.preprocessing
-    assert (about["model"], about["hash"], about["unit"]) == ("tiny", model.hash, model.config.unit)
-    assert [x.name for x in opened.get_inputs()] == ["values", "time", "mask", "context"]
-    assert [x.name for x in opened.get_outputs()] == ["logits", "embedding"]
+def test_the_metadata_is_complete(exported_stars: Path, calibrated_model: Model) -> None:
+    model, (session, metadata) = calibrated_model, load(exported_stars)
+    assert tuple(metadata["classes"]) == model.classes
+    assert np.shape(metadata["calibration"]["weight"]) == (len(model.classes),) * 2
+    assert type(model.preprocessing).model_validate(metadata["preprocessing"]) == model.preprocessing
+    assert (metadata["model"], metadata["hash"], metadata["unit"]) == ("tiny", model.hash, model.config.unit)
+    assert [x.name for x in session.get_inputs()] == ["values", "time", "mask", "context"]
+    assert [x.name for x in session.get_outputs()] == ["logits", "embedding"]
+
+
+def test_the_command_names_the_files(calibrated_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(module: Any, model: Model, path: Path) -> Path:
+        assert model.hash == calibrated_model.hash
+        return path
+
+    monkeypatch.setattr("goodricke.models.export._write", write)
+    for out, path in ((tmp_path, tmp_path / "tiny.onnx"), (tmp_path / "my.onnx", tmp_path / "my.onnx")):
+        result = CliRunner().invoke(app, ["models", "export", str(calibrated_model.folder), "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        assert f"written to {path}" in result.output.replace("\n", "")
 
 
 def astrafier(**changes: Any) -> Model:
@@ -92,22 +82,28 @@ def astrafier(**changes: Any) -> Model:
     return Model(config, network)
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"compat": "published", "projection": "published"}], ids=["paper", "published"]
-)
-def test_any_length_and_batch(changes: dict[str, Any], tmp_path: Path) -> None:
-    model = astrafier(**changes)
-    (path,) = export(model, tmp_path)
+def test_any_length_and_batch(exported_stars: Path, calibrated_model: Model, tmp_path: Path) -> None:
+    published = astrafier(compat="published", projection="published")
+    (path,) = export(published, tmp_path)
     assert path == tmp_path / "tiny.onnx"
-    opened, _ = session(path)
-    for lengths in [[1], [7, 3], [40, 11, 40, 1], [LONG + 1, 100]]:  # with Fourier transforms and compiled attention
-        mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-        values, time = torch.randn(*mask.shape, 1), torch.rand(mask.shape).cumsum(1)
-        with torch.inference_mode():
-            expected = model.network(values, time, mask)
-        found = opened.run(None, {"values": values.numpy(), "time": time.numpy(), "mask": mask.numpy()})
-        np.testing.assert_allclose(softmax(found[0], axis=1), softmax(expected.logits.numpy(), axis=1), atol=1e-5)
-        np.testing.assert_allclose(found[1], expected.embedding.numpy(), atol=1e-4)
+    for network, file in ((calibrated_model.network, exported_stars), (published.network, path)):
+        session, _ = load(file)
+        for lengths in [[1], [7, 3], [40, 11, 40, 1], [LONG + 1, 100]]:  # Fourier transforms and compiled attention
+            inputs = random_inputs(lengths, network.config)
+            with torch.inference_mode():
+                expected = network(*inputs.values())
+            exported = session.run(None, {name: x.numpy() for name, x in inputs.items()})
+            np.testing.assert_allclose(
+                softmax(exported[0], axis=1), softmax(expected.logits.numpy(), axis=1), atol=1e-5
+            )
+            np.testing.assert_allclose(exported[1], expected.embedding.numpy(), atol=1e-4)
+
+
+def random_inputs(lengths: list[int], config: AstrafierConfig) -> dict[str, torch.Tensor]:
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    values, time = torch.randn(*mask.shape, config.channels), torch.rand(mask.shape).cumsum(1)
+    context = {"context": torch.randn(len(lengths), config.context)} if config.context else {}
+    return {"values": values, "time": time, "mask": mask} | context
 
 
 # ---- several bands ------------------------------------------------------------------------------------------------
@@ -115,13 +111,13 @@ def test_any_length_and_batch(changes: dict[str, Any], tmp_path: Path) -> None:
 
 def one_by_one(paths: list[Path], steps: Steps) -> np.ndarray:
     """Return the probabilities (M, C) after every step, all objects' first steps first, band by band."""
-    files = {about["band"]: (opened, about) for opened, about in map(session, paths)}
+    files = {metadata["band"]: (session, metadata) for session, metadata in map(load, paths)}
     shape = {x.name: x.shape[1:] for x in files[0][0].get_inputs()}
     bands = np.zeros((len(steps), len(files), *shape["band_cells"]), np.float32)
     central = np.zeros((len(steps), *shape["central_cells"]), np.float32)
     result = np.full((len(steps.window), len(files[0][1]["classes"])), np.nan)
     for k in range(steps.n_points.max()):
-        for b, (opened, about) in files.items():
+        for b, (session, metadata) in files.items():
             alive = np.flatnonzero(steps.n_points > k)
             rows = alive[steps.band[steps.offsets[alive] + k] == b]
             if not len(rows):
@@ -129,25 +125,25 @@ def one_by_one(paths: list[Path], steps: Steps) -> np.ndarray:
             now = steps.offsets[rows] + k
             extras = np.concatenate([steps.colour[now], steps.wait[now, None], steps.context[rows]], 1)
             cells = {"band_cells": bands[rows, b], "central_cells": central[rows]}
-            answer = opened.run(None, {"window": steps.window[now], "extras": extras, **cells})
-            bands[rows, b], central[rows] = answer[:2]
-            result[now] = calibrated(answer[2], about)
+            bands[rows, b], central[rows], logits, *_ = session.run(
+                None, {"window": steps.window[now], "extras": extras, **cells}
+            )
+            result[now] = calibrated(logits, metadata)
     return result
 
 
-def test_every_step_of_the_shipped_transients_gives_the_same_probabilities(tmp_path: Path) -> None:
+def test_every_step_of_the_shipped_transients_gives_the_same_probabilities(exported_transients: list[Path]) -> None:
     model = load_model("ztf-bts")
-    paths = export(model, tmp_path)
-    assert [p.name for p in paths] == ["band-0-r.onnx", "band-1-g.onnx"]
+    assert [p.name for p in exported_transients] == ["band-0-r.onnx", "band-1-g.onnx"]
     curves, _ = sky(40, seed=1, counts=(8, 60))
     steps = prepare(curves, model.preprocessing)
     assert isinstance(steps, Steps)
     assert steps.usable.all()
-    np.testing.assert_allclose(one_by_one(paths, steps), step_probabilities(model, steps), atol=1e-5)
+    np.testing.assert_allclose(one_by_one(exported_transients, steps), step_probabilities(model, steps), atol=1e-5)
 
 
 def multiband() -> Model:
-    """Return an untrained model with all that a network may have, and bands of odd names."""
+    """Return an untrained model with raw input, context and targets, and bands of odd names."""
     torch.manual_seed(0)
     sizes = {"hidden": 8, "band_layers": 2, "head": (8,), "raw_input": True, "context": 1, "targets": 2}
     network = Multiband(MultibandNetworkConfig(bands=2, classes=3, **sizes)).eval()
@@ -162,22 +158,22 @@ def test_targets_and_context_and_files_for_bands_of_any_name(tmp_path: Path) -> 
     network: Any = model.network
     paths = export(model, tmp_path)
     assert [p.name for p in paths] == ["band-0-r%2F2.onnx", "band-1-R%2F2.onnx"]
-    opened, about = session(paths[1])
-    assert (about["band"], [t["name"] for t in about["targets"]]) == (1, ["period", "radius"])
+    session, metadata = load(paths[1])
+    assert (metadata["band"], [t["name"] for t in metadata["targets"]]) == (1, ["period", "radius"])
     for B in (1, 5):
-        given = {x.name: rng.normal(size=(B, *x.shape[1:])).astype(np.float32) for x in opened.get_inputs()}
-        given["extras"][0] = np.nan  # unknown
-        window, extras, band, central = (torch.from_numpy(x) for x in given.values())
+        inputs = {x.name: rng.normal(size=(B, *x.shape[1:])).astype(np.float32) for x in session.get_inputs()}
+        inputs["extras"][0] = np.nan  # unknown
+        window, extras, band, central = (torch.from_numpy(x) for x in inputs.values())
         with torch.inference_mode():
             band, central = network.step(1, window, band.unbind(1), central.unbind(1))
             answer = network.read_out(central[0].unbind(1), extras)
         expected = [torch.stack(band, 1), torch.stack(central, 1), *answer]
-        for a, b in zip(opened.run(None, given), expected, strict=True):
+        for a, b in zip(session.run(None, inputs), expected, strict=True):
             np.testing.assert_allclose(a, b.numpy(), atol=1e-5)
 
 
 def test_several_bands_go_into_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="Give a folder"):
+    with pytest.raises(ValueError, match="give a folder"):
         export(multiband(), tmp_path / "all.onnx")
 
 

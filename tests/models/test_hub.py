@@ -1,16 +1,20 @@
-"""Models from a hub and to it, without one: a cache as the hub's client keeps it, and a client that only listens."""
+"""Models by name and their completion in a shell; models from and to a hub, with a cache and a client that records."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import goodricke as gr
 from goodricke.cli import app
 from goodricke.models.bundle import load_model, read_config
-from goodricke.models.hub import FILES, SHIPPED, fetch, push
+from goodricke.models.hub import FILES, SHIPPED, completions, fetch, push, shipped_models
 
 hub = pytest.importorskip("huggingface_hub", reason="hubs need goodricke[hub]")
 
@@ -40,10 +44,12 @@ def test_a_fetched_model_is_found_without_network():
     np.testing.assert_array_equal(loaded.classes_, model.classes)
 
 
-def test_what_is_not_there_names_place_and_mend(cache):
-    with pytest.raises(FileNotFoundError, match=r"no folder 'me/other'.*HF_HUB_OFFLINE=0 hf download me/other") as told:
+def test_the_error_of_a_missing_model_names_its_fix(cache):
+    with pytest.raises(
+        FileNotFoundError, match=r"no folder 'me/other'.*HF_HUB_OFFLINE=0 hf download me/other"
+    ) as error:
         load_model("me/other")
-    assert str(cache) in str(told.value)
+    assert str(cache) in str(error.value)
     with pytest.raises(FileNotFoundError, match="no repository's name"):
         load_model("me me/stars")
     (config,) = cache.rglob("config.json")
@@ -61,12 +67,12 @@ def test_what_is_not_there_names_place_and_mend(cache):
     [
         (ConnectionError("no route"), "can't be reached .ConnectionError.. Try again with network"),
         ("RepositoryNotFoundError", "Check the spelling; for a private one   hf auth login"),
-        ("GatedRepoError", "ask on its page"),
+        ("GatedRepoError", "request access on its page"),
         ("RevisionNotFoundError", "not this revision"),
         ("HfHubHTTPError", "the hub refused"),
     ],
 )
-def test_each_refusal_has_its_mend(error, message, monkeypatch):
+def test_each_refusal_names_its_fix(error, message, monkeypatch):
     if isinstance(error, str):
         kind = getattr(hub.errors, error)
         error = kind.__new__(kind)
@@ -76,28 +82,28 @@ def test_each_refusal_has_its_mend(error, message, monkeypatch):
         load_model("me/stars@v2")
 
 
-class Listener:
-    """A hub that takes down what it is told."""
+class RecordingClient:
+    """A client of a hub that records its calls."""
 
-    told: list = []  # noqa: RUF012  one for all
+    calls: list = []  # noqa: RUF012  shared by all instances
 
-    def __init__(self, **about):
-        self.told.clear()
+    def __init__(self, **options):
+        self.calls.clear()
 
     def create_repo(self, name, **how):
-        self.told.append(("create", name, how))
+        self.calls.append(("create", name, how))
 
     def upload_folder(self, **how):
-        self.told.append(("upload", how))
+        self.calls.append(("upload", how))
         return "https://hub/me/mine/commit/1"
 
 
 def test_a_pushed_model_is_its_files_and_no_others(monkeypatch):
-    monkeypatch.setattr(hub, "HfApi", Listener)
+    monkeypatch.setattr(hub, "HfApi", RecordingClient)
     result = CliRunner().invoke(app, ["models", "push", "ztf-bts", "me/mine", "--private"])
     assert result.exit_code == 0, result.output
     assert "https://hub/me/mine/commit/1" in result.output.replace("\n", "")
-    (_, name, how), (_, upload) = Listener.told
+    (_, name, how), (_, upload) = RecordingClient.calls
     assert (name, how) == ("me/mine", {"private": True, "exist_ok": True})
     assert upload["folder_path"] == SHIPPED / "ztf-bts"
     assert upload["allow_patterns"] == list(FILES)
@@ -105,10 +111,10 @@ def test_a_pushed_model_is_its_files_and_no_others(monkeypatch):
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_push_that_fails_says_so(tmp_path):
+def test_the_error_of_a_failed_push(tmp_path):
     with pytest.raises(ValueError, match="write owner/name"):
         push(SHIPPED / "ztf-bts", "stars")
-    with pytest.raises(OSError, match="not put on the hub: it can't be reached"):
+    with pytest.raises(OSError, match="was not uploaded: it can't be reached"):
         push(SHIPPED / "ztf-bts", "me/stars")
     result = CliRunner().invoke(app, ["models", "push", str(tmp_path), "me/mine"])
     assert result.exit_code == 2  # no model: nothing goes out
@@ -119,3 +125,64 @@ def test_without_the_extra_it_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
     with pytest.raises(FileNotFoundError, match=r"goodricke\[hub\]"):
         load_model("me/stars")
+
+
+# ---- names and their completion ------------------------------------------------------------------------------------
+
+
+def test_shipped_models_are_those_that_load():
+    assert [read_config(name).name for name in shipped_models()] == shipped_models()
+    assert "asas-v" in shipped_models()
+
+
+def test_completions_begin_as_typed():
+    assert completions("") == shipped_models()
+    assert completions("as") == ["asas-v"]
+    assert completions("asas-v/") == completions(str(SHIPPED)) == []  # the shell completes files and folders
+
+
+def complete(line: str, **environment: str) -> str:
+    """Return the command's completions of a line for a shell."""
+    line = f"goodricke {line}"
+    words = line.split(" ")
+    request = {"_GOODRICKE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    code = "import sys; from goodricke.cli import app; sys.argv[0] = 'goodricke'; app(prog_name='goodricke')"
+    variables = os.environ | request | environment
+    return subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["classify stars.csv --model as", "models show as", "evaluate crts-v as", "alerts replay stars.csv --model as"],
+)
+def test_the_shell_is_offered_models(line):
+    assert complete(line).split() == ["asas-v"]
+
+
+def test_completion_loads_nothing_heavy():
+    code = (
+        "import sys, goodricke.cli\n"
+        "from goodricke.models.hub import completions\n"
+        "completions('a')\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'pyarrow', 'scipy', 'sklearn', 'astropy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_option_that_takes_a_model_completes():
+    """Every option or argument called ``model`` of every command has a completion."""
+    pending, forgotten, count = [("goodricke", get_command(app))], [], 0
+    while pending:
+        name, command = pending.pop()
+        pending += [(f"{name} {k}", v) for k, v in getattr(command, "commands", {}).items()]
+        for parameter in command.params:
+            if parameter.name in ("model", "model_a", "model_b"):
+                count += 1
+                if getattr(parameter, "_custom_shell_complete", None) is None:
+                    forgotten.append(f"{name} {parameter.opts}")
+    assert count > 8
+    assert forgotten == [], forgotten

@@ -85,10 +85,10 @@ class TestConv:
         expected = conv(x)
         monkeypatch.setattr(layers, "FFT_KERNEL", 1000)
         with torch.autocast("cpu", torch.bfloat16):
-            found = conv(x)
-        assert found.dtype == torch.bfloat16
-        torch.testing.assert_close(found.float(), expected, atol=2e-2, rtol=0)
-        found.float().square().sum().backward()
+            result = conv(x)
+        assert result.dtype == torch.bfloat16
+        torch.testing.assert_close(result.float(), expected, atol=2e-2, rtol=0)
+        result.float().square().sum().backward()
         assert conv.weight.grad is not None
         assert conv.weight.grad.isfinite().all()
 
@@ -139,8 +139,8 @@ class TestMaskedGroupNorm:
         x = torch.randn(*mask.shape, 3, generator=torch.Generator().manual_seed(3)) + 100 * ~mask[..., None]
         y = norm(x, mask)
         for k, n in enumerate(lengths):
-            alone = norm(x[k : k + 1, :n], prefix_mask([n]))[0]
-            torch.testing.assert_close(y[k, :n], alone, atol=1e-5, rtol=0)
+            single = norm(x[k : k + 1, :n], prefix_mask([n]))[0]
+            torch.testing.assert_close(y[k, :n], single, atol=1e-5, rtol=0)
 
     def test_a_light_curve_without_points_is_finite(self) -> None:
         assert MaskedGroupNorm(3)(torch.randn(2, 5, 3), prefix_mask([0, 5])).isfinite().all()
@@ -168,9 +168,9 @@ def test_under_autocast_an_lstm_computes_in_bfloat16_where_it_can_and_else_in_fl
         monkeypatch.setattr(layers, "has_bfloat16_lstm", lambda: False)
     half = by_trial and layers.has_bfloat16_lstm()
     with torch.autocast("cpu", torch.bfloat16):
-        found = lstm(x, mask)
-    assert found.dtype == (torch.bfloat16 if half else torch.float32)
-    torch.testing.assert_close(found.float(), exact, atol=2e-2 if half else 1e-6, rtol=0)
+        result = lstm(x, mask)
+    assert result.dtype == (torch.bfloat16 if half else torch.float32)
+    torch.testing.assert_close(result.float(), exact, atol=2e-2 if half else 1e-6, rtol=0)
 
 
 def twins(channels: int, hidden: int, layers: int) -> tuple[BiLSTM, nn.LSTM]:

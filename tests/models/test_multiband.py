@@ -73,33 +73,33 @@ def steps(seed: int, counts: list[int], bands: int = 2) -> Steps:
 
 def test_alone_as_in_company_and_in_any_order() -> None:
     model, counts = network(), [30, 3, 0, 17, 60, 1]
-    whole = steps(3, counts)
+    complete = steps(3, counts)
     with torch.inference_mode():
-        together = model(whole.batch())
-        shuffled = model.output(whole.batch(np.array([4, 0, 3])))
+        together = model(complete.batch())
+        shuffled = model.output(complete.batch(np.array([4, 0, 3])))
         for i in range(len(counts)):
-            mine = slice(*whole.offsets[i : i + 2])
-            alone = model(whole.batch(np.array([i])))
-            assert torch.allclose(together.logits[mine], alone.logits, atol=1e-5)
-            assert torch.allclose(together.targets[mine], alone.targets, atol=1e-5)
-    last = whole.offsets[1:][[4, 0, 3]] - 1
+            mine = slice(*complete.offsets[i : i + 2])
+            single = model(complete.batch(np.array([i])))
+            assert torch.allclose(together.logits[mine], single.logits, atol=1e-5)
+            assert torch.allclose(together.targets[mine], single.targets, atol=1e-5)
+    last = complete.offsets[1:][[4, 0, 3]] - 1
     assert torch.allclose(shuffled.logits, together.logits[last], atol=1e-5)
 
 
 def test_the_last_answer_is_that_of_the_last_step() -> None:
-    model, whole = network(), steps(4, [20, 2, 9])
+    model, complete = network(), steps(4, [20, 2, 9])
     with torch.inference_mode():
-        every, last = model(whole.batch()), model.output(whole.batch())
-    assert torch.allclose(every.logits[whole.batch().last], last.logits, atol=1e-6)
-    assert torch.allclose(every.embedding[whole.batch().last], last.embedding, atol=1e-6)
+        every, last = model(complete.batch()), model.output(complete.batch())
+    assert torch.allclose(every.logits[complete.batch().last], last.logits, atol=1e-6)
+    assert torch.allclose(every.embedding[complete.batch().last], last.embedding, atol=1e-6)
 
 
 def test_later_observations_change_nothing_before() -> None:
-    model, whole = network(), steps(5, [40])
+    model, complete = network(), steps(5, [40])
     with torch.inference_mode():
-        before = model(whole.batch()).logits[:10]
-        whole.window[20:] = 99.0
-        after = model(whole.batch()).logits[:10]
+        before = model(complete.batch()).logits[:10]
+        complete.window[20:] = 99.0
+        after = model(complete.batch()).logits[:10]
     assert torch.allclose(before, after, atol=1e-6)
 
 
@@ -125,12 +125,12 @@ def test_skip_connections_are_true() -> None:
 
 
 def test_packed_sequences_are_read_like_one_after_the_other() -> None:
-    model, whole = network(), steps(8, [25, 40, 3, 12])
-    batch = whole.batch()
+    model, complete = network(), steps(8, [25, 40, 3, 12])
+    batch = complete.batch()
     for b, series in enumerate(batch.bands):
         packed = model.bands[b].recurrent(batch.window[series.steps], series.sizes)
         for i in range(4):
-            mine = np.flatnonzero((whole.band == b) & (np.repeat(np.arange(4), whole.n_points) == i))
+            mine = np.flatnonzero((complete.band == b) & (np.repeat(np.arange(4), complete.n_points) == i))
             if not len(mine):
                 continue
             one = model.bands[b].recurrent(batch.window[mine], torch.ones(len(mine), dtype=torch.int64))
@@ -155,20 +155,20 @@ def test_a_head_learns_from_a_single_step() -> None:
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
 def test_blocks_of_any_length_compute_the_same(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, whole = network(central_layers=3, raw_input=True), steps(9, [140, 3, 70, 1, 33, 0, 64])
-    expected = model(whole.batch()).logits
+    model, complete = network(central_layers=3, raw_input=True), steps(9, [140, 3, 70, 1, 33, 0, 64])
+    expected = model(complete.batch()).logits
     expected.square().sum().backward()
     gradient = model.central.recurrent.layers[0].weight_hh_l0.grad.clone()
     monkeypatch.setattr(multiband, "BLOCK", block)
     model.zero_grad()
-    found = model(whole.batch()).logits
-    found.square().sum().backward()
-    assert torch.allclose(found, expected, atol=1e-5)
+    result = model(complete.batch()).logits
+    result.square().sum().backward()
+    assert torch.allclose(result, expected, atol=1e-5)
     assert torch.allclose(model.central.recurrent.layers[0].weight_hh_l0.grad, gradient, rtol=1e-3, atol=1e-4)
 
 
 def test_layers_equal_torch_on_each_sequence() -> None:
     recurrent = network().bands[0].recurrent
     x = torch.randn(40, 4)
-    alone = recurrent(x, torch.ones(40, dtype=torch.int64))[0]
-    assert torch.allclose(alone, recurrent.layers[0](x)[0], atol=1e-6)
+    single = recurrent(x, torch.ones(40, dtype=torch.int64))[0]
+    assert torch.allclose(single, recurrent.layers[0](x)[0], atol=1e-6)

@@ -14,7 +14,7 @@ from goodricke.models.bundle import Model, load_model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.models.multiband_step import NumpyStepper, TorchStepper, stepper
 from tests.models.test_multiband import network
-from tests.models.test_stateful import light_curves, model, random_star
+from tests.models.test_recurrent_state import light_curves, model, random_star
 
 NETWORKS: dict[str, Callable[[], Multiband]] = {
     "ztf-bts": lambda: load_model("ztf-bts").network,  # type: ignore[dict-item, return-value]
@@ -44,9 +44,9 @@ def test_numpy_is_the_twin_of_pytorch(name: str, batch: int, half: bool) -> None
             band_cells[i] = band_cells[i].copy()
             band_cells[i][:, b] = mine
             answers.append((mine, central_cells[i], *way.read_out(central_cells[i][:, 0], extras.astype(np.float32))))
-        for found, expected in zip(*answers, strict=True):
-            assert found.dtype == expected.dtype == np.float32
-            np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
+        for result, expected in zip(*answers, strict=True):
+            assert result.dtype == expected.dtype == np.float32
+            np.testing.assert_allclose(result, expected, atol=1e-5, rtol=0)
         if half:  # from the same ones, lest a digit of float16 fall either way
             band_cells, central_cells = (
                 [x[0].astype(np.float16).astype(np.float32)] * 2 for x in (band_cells, central_cells)
@@ -140,10 +140,10 @@ def test_changed_weights_are_seen_by_the_next_update(change: Callable[[Multiband
     net: Multiband = m.network  # type: ignore[assignment]
     _, before = m.update(m.init_state(1), light_curves(s))
     change(net)
-    _, found = m.update(m.init_state(1), light_curves(s))
+    _, result = m.update(m.init_state(1), light_curves(s))
     _, expected = Model(m.config, deepcopy(net)).update(m.init_state(1), light_curves(s))
-    assert not np.array_equal(found.probabilities, before.probabilities)
-    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    assert not np.array_equal(result.probabilities, before.probabilities)
+    np.testing.assert_array_equal(result.probabilities, expected.probabilities)
 
 
 def test_weights_are_taken_once_and_go_with_their_network() -> None:

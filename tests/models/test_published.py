@@ -66,35 +66,35 @@ def load(recordings: Path) -> Callable[[str], tuple[Astrafier, Arrays]]:
 
 def record(model: Astrafier, arrays: Arrays) -> Arrays:
     """Run the network and return what the recordings hold, by their names."""
-    found: Arrays = {}
+    result: Arrays = {}
 
     def keep(key: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        return lambda module, inputs, output: found.__setitem__(key, output)
+        return lambda module, inputs, output: result.__setitem__(key, output)
 
     hooks = [model.embed.register_forward_hook(keep("embed"))]
     for b, block in enumerate(model.blocks):
         for stage, module in STAGES.items():
             hooks.append(block.get_submodule(module).register_forward_hook(keep(f"block{b}.{stage}")))
-        found[f"block{b}.pos_enc"] = positional_encoding(arrays["time"], arrays["mask"], model.config)
+        result[f"block{b}.pos_enc"] = positional_encoding(arrays["time"], arrays["mask"], model.config)
     with torch.no_grad():
         output = model(arrays["flux"].unsqueeze(2), arrays["time"], arrays["mask"])
     for hook in hooks:
         hook.remove()
-    found |= {"pooled": output.embedding, "logits": output.logits, "probabilities": output.logits.softmax(1)}
-    return found
+    result |= {"pooled": output.embedding, "logits": output.logits, "probabilities": output.logits.softmax(1)}
+    return result
 
 
 class TestRecordings:
     @pytest.mark.parametrize("name", CURVES)
     def test_every_output_from_end_to_end(self, load: Callable[[str], tuple[Astrafier, Arrays]], name: str) -> None:
         model, arrays = load(name)
-        found, inputs = record(model, arrays), {"flux", "time", "mask"}
-        assert set(arrays) - inputs <= set(found)
+        result, inputs = record(model, arrays), {"flux", "time", "mask"}
+        assert set(arrays) - inputs <= set(result)
         for key in set(arrays) - inputs:
             # A stage inside a block, up to 25 in size, carries the rounding of those before it; the norms take it away.
             inside = key.startswith("block") and not key.endswith(".out")
             scale = arrays[key].abs().max().item() if inside else 0
-            torch.testing.assert_close(found[key], arrays[key], atol=ATOL + 1e-5 * scale, rtol=0, msg=message(key))
+            torch.testing.assert_close(result[key], arrays[key], atol=ATOL + 1e-5 * scale, rtol=0, msg=message(key))
 
     @pytest.mark.parametrize("name", STAGED)
     def test_every_stage_from_the_recorded_one_before(
@@ -102,10 +102,10 @@ class TestRecordings:
     ) -> None:
         model, arrays = load(name)
         for b in range(len(model.blocks)):
-            found = record(starting_from_recorded(model, arrays, b), arrays)
+            result = record(starting_from_recorded(model, arrays, b), arrays)
             for stage in STAGES:
                 key = f"block{b}.{stage}"
-                torch.testing.assert_close(found[key], arrays[key], atol=ATOL, rtol=0, msg=message(key))
+                torch.testing.assert_close(result[key], arrays[key], atol=ATOL, rtol=0, msg=message(key))
 
     def test_the_published_answer_depends_on_the_padding(self, load: Callable[[str], tuple[Astrafier, Arrays]]) -> None:
         (model, short), (_, long) = load("one_T300_masked"), load("one_T1171_masked")
@@ -132,13 +132,13 @@ class TestRecordings:
             for T in (37, 300, 1171):
                 time = torch.from_numpy(file[f"t_{T}"])
                 config = AstrafierConfig(compat="published")
-                found = positional_encoding(time, torch.ones_like(time, dtype=torch.bool), config)
-                np.testing.assert_allclose(found, file[f"pe_{T}"], atol=ATOL, rtol=0)
+                result = positional_encoding(time, torch.ones_like(time, dtype=torch.bool), config)
+                np.testing.assert_allclose(result, file[f"pe_{T}"], atol=ATOL, rtol=0)
 
     def test_probabilities(self, recordings: Path) -> None:
         with np.load(recordings / "mc_dirichlet.npz") as file:
-            found = published_probabilities(torch.from_numpy(file["samples"]))
-            np.testing.assert_allclose(found, file["p_dirichlet"], atol=1e-6, rtol=0)
+            result = published_probabilities(torch.from_numpy(file["samples"]))
+            np.testing.assert_allclose(result, file["p_dirichlet"], atol=1e-6, rtol=0)
 
     def test_the_full_checkpoint(self, recordings: Path, tmp_path: Path) -> None:
         manifest = json.loads((recordings / "state_dict_manifest.json").read_text())
@@ -176,10 +176,10 @@ def assert_step(model: Astrafier, arrays: Arrays) -> None:
     kinds = ("grad.", "buffer_after.")
     recorded = {key.split(".", 1)[1]: value for key, value in arrays.items() if key.startswith(kinds)}
     expected = rename({f"model.classifier.{key}": value for key, value in recorded.items()}, require_head=False)
-    found = {key: parameter.grad for key, parameter in model.named_parameters()} | dict(model.named_buffers())
-    assert set(expected) == {key for key in found if not key.startswith("head.")}
+    result = {key: parameter.grad for key, parameter in model.named_parameters()} | dict(model.named_buffers())
+    assert set(expected) == {key for key in result if not key.startswith("head.")}
     for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, atol=ATOL, rtol=1e-4, msg=message(key))
+        torch.testing.assert_close(result[key], value, atol=ATOL, rtol=1e-4, msg=message(key))
 
 
 def assert_same_numbers(ours: Arrays, theirs: Arrays) -> None:

@@ -29,7 +29,6 @@ from goodricke.service.schemas import EXAMPLE, LightCurve, as_json
 from goodricke.service.security import Access
 from tests.explorer.rest_fixtures import CURVES, bands_model, create_test_app, light_curves, open_catalog
 
-HERE = "http://localhost"
 FILE = example_files()[0]
 BYTES = Path(FILE).read_bytes()
 
@@ -46,7 +45,7 @@ def made(tmp_path_factory, folded_model):
 
 @pytest.fixture(scope="module")
 def client(made):
-    return TestClient(create_test_app(*made), base_url=HERE)
+    return TestClient(create_test_app(*made))
 
 
 def posted(client, query, content):
@@ -160,18 +159,26 @@ def test_statuses_have_reasons_and_no_scores(client):
     assert asked(client, [], "bands") == []
 
 
+def test_a_wrong_unit_is_a_status_and_the_notes_say_why(client):
+    body = {**as_json(CURVES[0])[0], "unit": "flux"}
+    response = posted(client, "model=bands&history=true", body).json()
+    (answer,) = response["answers"]
+    assert (answer["status"], answer["class"], answer["history"]) == ("WRONG_UNIT", None, None)
+    assert "zero point" in " ".join(response["notes"])
+
+
 def test_notes_say_what_was_left_out_and_not_the_log(client, caplog):
     one = as_json(CURVES[0])[0]
     body = {**one, "band": ["H", *one["band"][1:]]}
     notes = posted(client, "model=bands&unit=nJy", body).json()["notes"]
-    assert "observations in H are left out: bands knows g, r" in " ".join(notes)
+    assert "observations in H are left out: bands has g, r" in " ".join(notes)
     assert notes[0].startswith("unit: ignored")
     assert not caplog.records
 
 
 def test_notes_say_that_bands_are_taken_together(client):
     body = as_json(CURVES[0])[0]
-    assert "tiny takes their bands together" in " ".join(posted(client, "model=tiny", body).json()["notes"])
+    assert "tiny combines their bands" in " ".join(posted(client, "model=tiny", body).json()["notes"])
     alone = {**body, "band": "g"}
     assert "together" not in " ".join(posted(client, "model=tiny", alone).json()["notes"])
 
@@ -192,7 +199,6 @@ CURVE = {"time": [1, 2], "value": [1, 2], "unit": "mag"}
         ("model=tiny&pases=1", CURVE, "pases: not known here"),
         ("model=tiny&history=true", CURVE, "has no history"),
         ("model=told", [{**CURVE, "columns": {"redshift": 1}}, CURVE], "light curve 1 (unnamed) lacks redshift"),
-        ("model=bands", {**CURVE, "unit": "flux"}, "light curves in flux have no zero point"),
         (
             "model=tiny",
             {**CURVE, "time": [1] * 300, "value": [1] * 300, "band": list(map(str, range(300)))},
@@ -444,7 +450,7 @@ def test_models_and_health(client, made):
 
 
 def test_one_model_needs_no_name_and_two_of_one_name_are_refused(made):
-    alone = TestClient(create_test_app(made[0][:1]), base_url=HERE)
+    alone = TestClient(create_test_app(made[0][:1]))
     assert accepted(alone.post("/classify?passes=0", json=as_json(read(FILE))[0]))[0]["status"] == "OK"
     assert alone.get("/objects").status_code == 404
     with pytest.raises(ValueError, match="two models are called tiny"):
@@ -452,7 +458,9 @@ def test_one_model_needs_no_name_and_two_of_one_name_are_refused(made):
 
 
 def test_the_service_has_its_page_and_asks_for_the_token(made):
-    guarded = TestClient(create_service(made[0], access=Access("localhost", "0123456789abcdef")), base_url=HERE)
+    guarded = TestClient(
+        create_service(made[0], access=Access("localhost", "0123456789abcdef")), base_url="http://localhost"
+    )
     assert guarded.post("/classify?model=tiny", json=CURVE).status_code == 401
     guarded.headers["authorization"] = "Bearer 0123456789abcdef"
     page = guarded.get("/docs")

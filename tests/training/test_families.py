@@ -14,19 +14,19 @@ from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.training.families import (
     adopt,
     build_network,
+    check_unchanged_bands,
     family,
     fit_network,
     learned_targets,
     same_extras,
     standardised,
     to_standardise,
-    unchanged_bands,
 )
 from goodricke.training.labels import Labelled, official_split
-from goodricke.training.recipe import Recipe, resolved, with_new_band
+from goodricke.training.recipe import Recipe, new_band_recipe, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split
 from tests.making import sky
-from tests.training.test_multiband import copied, same
+from tests.training.test_fit_multiband import copied, same
 
 SIZES = {"hidden": 6, "head": [5]}
 
@@ -269,7 +269,7 @@ def begun(config: MultibandConfig, unit="nJy", known: MultibandConfig | None = N
     """Return the preprocessing of a training that starts from a model, of asinh magnitudes and levels by default."""
     told = recipe().model_copy(update={"preprocessing": config})
     about = TOLD.config.model_copy(update={"preprocessing": known or asinh(level=True)})
-    return resolved(told, replace(sky()[0], unit=unit), about).preprocessing
+    return resolve_recipe(told, replace(sky()[0], unit=unit), about).preprocessing
 
 
 def test_what_a_recipe_leaves_open_is_as_the_initial_model_has_it():
@@ -278,7 +278,7 @@ def test_what_a_recipe_leaves_open_is_as_the_initial_model_has_it():
     assert begun(asinh(level=True, fewest=4)) == asinh(level=True, fewest=4)
     plain = MultibandConfig(bands=("g",), brightness="magnitude")
     assert begun(MultibandConfig(bands=("r",)), known=plain) == plain.model_copy(update={"bands": ("r",)})
-    assert resolved(recipe(), sky()[0], None).preprocessing == recipe().preprocessing
+    assert resolve_recipe(recipe(), sky()[0], None).preprocessing == recipe().preprocessing
 
 
 @pytest.mark.parametrize(
@@ -299,11 +299,11 @@ def test_a_band_is_added_to_numbers_made_as_the_model_has_them(tmp_path):
     old = model(level=True)
     old.save(tmp_path, "# old\n")
     left_open = recipe().model_copy(update={"preprocessing": MultibandConfig()})
-    extended = with_new_band(left_open, "i", str(tmp_path)).preprocessing
+    extended = new_band_recipe(left_open, "i", str(tmp_path)).preprocessing
     assert extended == old.preprocessing.model_copy(update={"bands": ("g", "r", "i")})
     otherwise = recipe().model_copy(update={"preprocessing": MultibandConfig(brightness="asinh")})
     with pytest.raises(ValueError, match=r"brightness is asinh, .* trained with magnitude"):
-        with_new_band(otherwise, "i", str(tmp_path))
+        new_band_recipe(otherwise, "i", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -323,11 +323,11 @@ def test_bands_that_cannot_stay_as_they_are_are_named_before_the_training(init, 
 def test_bands_that_have_changed_are_noticed():
     settings, old = recipe(("r", "i", "g"), ("photoz",), frozen=("g",)), TOLD
     new = built(settings)
-    unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
+    check_unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
     new.bands[2].head.layers[1].running_mean += 1e-7  # not a trained weight, but part of the answer
-    unchanged_bands(new, settings.preprocessing, old, ("r",))
+    check_unchanged_bands(new, settings.preprocessing, old, ("r",))
     with pytest.raises(RuntimeError, match="band g has changed"):
-        unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
+        check_unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
 
 
 def labelled(n=24, targets=0, bands=("g", "r")) -> Labelled:
@@ -345,7 +345,7 @@ def test_adding_a_band_keeps_old_statistics_and_learns_new_ones(tmp_path):
     rows = np.arange(24)
     parts = rows[:16], rows[16:], tmp_path / "run"
     fit_network(*(settings, new, old, prepared, data, (), *parts), lambda _: None, lambda _: None)
-    unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
+    check_unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
     before, now = old.network.central.standard, new.central.standard
     assert now.mean[[0, 3]].tolist() == before.mean[[0, 1]].tolist()  # g-r, wait
     training = prepared.take(rows[:16])

@@ -26,19 +26,19 @@ class Regression:
         self.weight = torch.linspace(0.5, 2, n)
         self.scores, self.piece, self.epochs, self.seen = scores, piece, 0, []
 
-    def pieces(self, rows):
+    def microbatches(self, rows):
         return [rows[i : i + self.piece] for i in range(0, len(rows), self.piece)]
 
     def begin(self, epoch):
         self.begun = [*getattr(self, "begun", []), epoch]
 
-    def ahead(self, batches):
+    def prepare_ahead(self, batches):
         yield from batches
 
-    def turns(self, step):
+    def phases(self, step):
         return ("all",)
 
-    def trained(self, turn):
+    def clip_groups(self, phase):
         return [list(self.network.parameters())]
 
     def loss(self, rows, turn="all"):

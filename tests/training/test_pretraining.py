@@ -20,7 +20,7 @@ from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.training import pretraining
 from goodricke.training.families import build_network
 from goodricke.training.fit_multiband import EnsembleConfig
-from goodricke.training.labels import Everything, Labelled, with_few_labels, without_held_out
+from goodricke.training.labels import Everything, Labelled, limit_labels, split_unlabelled
 from goodricke.training.pretraining import (
     FLOOR,
     Forecast,
@@ -28,18 +28,18 @@ from goodricke.training.pretraining import (
     MaskedPoints,
     NextObservation,
     PretrainingConfig,
-    hide,
-    load_start,
-    misfit,
+    huber_loss,
+    load_initial,
     next_of_group,
     pretrain,
+    remove_heads,
+    sample_hidden,
     save_encoder,
-    without_heads,
 )
 from tests.making import sky
-from tests.training.test_astrafier import network as astrafier
-from tests.training.test_astrafier import toy
 from tests.training.test_families import recipe
+from tests.training.test_fit_astrafier import network as astrafier
+from tests.training.test_fit_astrafier import toy
 
 runner = CliRunner()
 
@@ -67,7 +67,7 @@ def forecast(curves: LightCurves, seed=0, **config) -> Forecast:
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9])
 def test_the_same_fraction_of_every_light_curve_is_hidden_and_something_is_left(fraction, run):
     lengths = [64, 40, 7, 2, 1]
-    hidden = hide(prefixes(lengths, 64), fraction, run)
+    hidden = sample_hidden(prefixes(lengths, 64), fraction, run)
     assert not (hidden & ~prefixes(lengths, 64)).any()
     wanted = [min(max(round(fraction * n), 1), max(n - 1, 1)) for n in lengths]
     assert hidden.sum(1).tolist() == wanted
@@ -75,7 +75,7 @@ def test_the_same_fraction_of_every_light_curve_is_hidden_and_something_is_left(
 
 def test_points_are_hidden_everywhere_alike_in_runs_or_alone():
     torch.manual_seed(0)
-    hidden = hide(torch.ones(4000, 64, dtype=torch.bool), 0.4, 8).float()
+    hidden = sample_hidden(torch.ones(4000, 64, dtype=torch.bool), 0.4, 8).float()
     often = hidden.mean(0)
     assert often.min() > 0.33
     assert often.max() < 0.5
@@ -87,14 +87,14 @@ def test_points_are_hidden_everywhere_alike_in_runs_or_alone():
 
 def test_a_generator_hides_the_same_points_again():
     mask = prefixes([30, 20], 30)
-    a, b = (hide(mask, 0.4, 5, torch.Generator().manual_seed(3)) for _ in range(2))
+    a, b = (sample_hidden(mask, 0.4, 5, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(a, b)
-    assert not torch.equal(a, hide(mask, 0.4, 5, torch.Generator().manual_seed(4)))
+    assert not torch.equal(a, sample_hidden(mask, 0.4, 5, torch.Generator().manual_seed(4)))
 
 
 def test_a_miss_weighs_by_its_error_and_a_wild_one_no_more_than_linearly():
     difference, error = torch.tensor([0.1, 0.1, 30.0, 60.0]), torch.tensor([0.0, 1.0, 0.4, 0.4])
-    found = misfit(difference, error)
+    found = huber_loss(difference, error)
     assert found[0] == pytest.approx((0.1 / FLOOR) ** 2 / 2)
     assert found[1] == pytest.approx(0.01 / (1 + FLOOR**2) / 2)
     assert found[3] - found[2] == pytest.approx(30 / 0.5, rel=1e-5)
@@ -106,7 +106,7 @@ def test_a_miss_weighs_by_its_error_and_a_wild_one_no_more_than_linearly():
 def test_nothing_of_hidden_points_but_their_time_is_seen():
     net = HiddenPoints(astrafier(channels=2)).eval()
     mask = prefixes([20, 20, 20], 20)
-    hidden = hide(mask, 0.4, 4)
+    hidden = sample_hidden(mask, 0.4, 4)
     values, time = torch.randn(3, 20, 2), torch.arange(20.0).expand(3, 20) / 48
     other = torch.where(hidden.unsqueeze(2), torch.randn(3, 20, 2), values)
     with torch.inference_mode():
@@ -122,13 +122,15 @@ def test_the_loss_is_over_hidden_points_alone_however_cut():
     loss, number = task.loss(np.arange(6))
     torch.manual_seed(1)
     batch = prepared.batch(np.arange(6))
-    hidden = hide(batch.mask, 0.4, 8)
+    hidden = sample_hidden(batch.mask, 0.4, 8)
     assert number == hidden.sum()
     said = net(batch.values, batch.time, batch.mask, hidden)
-    expected = sum(misfit(said[i, t] - batch.values[i, t, 0], torch.tensor(0.0)) for i, t in hidden.nonzero().tolist())
+    expected = sum(
+        huber_loss(said[i, t] - batch.values[i, t, 0], torch.tensor(0.0)) for i, t in hidden.nonzero().tolist()
+    )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     small = MaskedPoints(net, prepared, np.arange(20), PretrainingConfig(points=60))
-    pieces = list(small.pieces(np.arange(30)))
+    pieces = list(small.microbatches(np.arange(30)))
     assert len(pieces) > 5
     assert sorted(np.concatenate(pieces)) == list(range(30))
     assert task.validate() == task.validate()
@@ -186,19 +188,19 @@ def test_a_batch_says_of_each_object_what_it_says_of_it_alone():
     curves = sky(6)[0]
     task = forecast(curves)
     task.network.eval()
-    sums, number = task._misfits(task.whole)
-    alone = [task._misfits(task.whole.take(np.array([k]))) for k in range(6)]
+    sums, number = task._misfits(task.complete_steps)
+    alone = [task._misfits(task.complete_steps.take(np.array([k]))) for k in range(6)]
     torch.testing.assert_close(sums, torch.stack([s for s, _ in alone]).sum(0), rtol=1e-5, atol=1e-4)
     assert number == sum(n for _, n in alone)
-    per_object = task.whole.n_points - 1
+    per_object = task.complete_steps.n_points - 1
     assert number == per_object.sum() + sum(
-        max((task.whole.take(np.array([k])).band == b).sum() - 1, 0) for k in range(6) for b in range(2)
+        max((task.complete_steps.take(np.array([k])).band == b).sum() - 1, 0) for k in range(6) for b in range(2)
     )
 
 
 def test_the_central_network_teaches_the_bands_nothing():
     task = forecast(sky(4)[0])
-    steps = task.whole
+    steps = task.complete_steps
     later, then = np.full(len(steps.band), -1), next_of_group(np.repeat(np.arange(4), steps.n_points))
     band = torch.from_numpy(steps.band.astype(np.int64))
     _, _, central = task.network(steps.batch(), band, torch.from_numpy(later), torch.from_numpy(then))
@@ -209,7 +211,7 @@ def test_the_central_network_teaches_the_bands_nothing():
 
 def test_every_parameter_is_trained_once_and_all_but_the_heads_learn():
     task = forecast(sky(6)[0])
-    trained = [p for group in task.trained("all") for p in group]
+    trained = [p for group in task.clip_groups("all") for p in group]
     assert len(trained) == len({id(p) for p in trained})
     assert {id(p) for p in trained} == {id(p) for p in task.network.parameters() if p.requires_grad}
     loss, _ = task.loss(np.arange(6))
@@ -259,7 +261,7 @@ def test_an_encoder_is_saved_without_heads_and_read_as_it_was(tmp_path: Path, ki
     before = {name: x.clone() for name, x in net.state_dict().items()}
     settings = FoldedConfig() if kind == "astrafier" else MultibandConfig(bands=("g", "r"))
     about = BundleConfig(name="e", family=kind, classes=(), network=net.config.model_dump(), preprocessing=settings)
-    found = load_start(str(save_encoder(about, net, tmp_path / "e")))
+    found = load_initial(str(save_encoder(about, net, tmp_path / "e")))
     assert len({path.stat().st_mode for path in (tmp_path / "e").iterdir()}) == 1  # who may read one may read the other
     assert found.classes == ()
     assert found.preprocessing == settings
@@ -272,7 +274,7 @@ def test_an_encoder_is_saved_without_heads_and_read_as_it_was(tmp_path: Path, ki
 
 
 def test_a_start_that_is_a_model_is_loaded_as_one(folded_model):
-    found = load_start(str(folded_model.folder))
+    found = load_initial(str(folded_model.folder))
     assert found.classes == folded_model.classes
     assert found.hash == folded_model.hash
 
@@ -285,7 +287,7 @@ def test_a_multiband_training_takes_all_but_the_heads_from_an_encoder_whatever_i
     about = BundleConfig(
         name="e", family="multiband", classes=(), network=net.config.model_dump(), preprocessing=settings
     )
-    encoder = load_start(str(save_encoder(about, net, tmp_path)))
+    encoder = load_initial(str(save_encoder(about, net, tmp_path)))
     made = build_network(recipe(("g", "r"), targets=("P",)), ("A", "B"), (Target(name="P"),), encoder)
     theirs, ours = net.state_dict(), made.state_dict()
     assert not [name for name in theirs if "head" in name]
@@ -296,7 +298,7 @@ def test_a_multiband_training_takes_all_but_the_heads_from_an_encoder_whatever_i
 
 
 def test_heads_are_taken_off_wherever_they_are():
-    assert not [name for name in without_heads(multiband()).state_dict() if "head" in name]
+    assert not [name for name in remove_heads(multiband()).state_dict() if "head" in name]
 
 
 # ---- who takes part -------------------------------------------------------------------------------------------------
@@ -307,10 +309,10 @@ def test_no_light_curve_of_a_held_out_star_takes_part():
     everything = Everything(None, star, np.array([1, 2, 4]))  # the labelled ones: of stars 0, 1, 3
     usable = np.ones(10, bool)
     usable[7] = False
-    training, validation = without_held_out(everything, usable, np.array([0, 2]), 0.3, 1)  # stars 0 and 3 held out
+    training, validation = split_unlabelled(everything, usable, np.array([0, 2]), 0.3, 1)  # stars 0 and 3 held out
     assert sorted([*training, *validation]) == [2, 3, 6, 8, 9]
     assert len(validation) == 2
-    again = without_held_out(everything, usable, np.array([0, 2]), 0.3, 1)
+    again = split_unlabelled(everything, usable, np.array([0, 2]), 0.3, 1)
     assert np.array_equal(again[0], training)
 
 
@@ -318,7 +320,7 @@ def test_few_labels_of_each_class_drawn_by_the_seed():
     label = np.repeat([0, 1, 2], [200, 60, 12])
     rows = np.random.default_rng(0).permutation(272)
     parts = {"train": rows[:190], "validation": rows[190:220], "test": rows[220:]}
-    few = with_few_labels(parts, label, 20, seed=1)
+    few = limit_labels(parts, label, 20, seed=1)
     assert np.array_equal(few["test"], parts["test"])
     for name in ("train", "validation"):
         assert np.isin(few[name], parts[name]).all()
@@ -326,8 +328,8 @@ def test_few_labels_of_each_class_drawn_by_the_seed():
     there = sum(np.bincount(label[parts[name]], minlength=3) for name in ("train", "validation"))
     assert counts.tolist() == [20, 20, there[2]]
     assert (np.bincount(label[few["validation"]]) >= 1).all()
-    assert not np.array_equal(few["train"], with_few_labels(parts, label, 20, seed=2)["train"])
-    whole = with_few_labels(parts, label, 10_000, seed=1)
+    assert not np.array_equal(few["train"], limit_labels(parts, label, 20, seed=2)["train"])
+    whole = limit_labels(parts, label, 10_000, seed=1)
     assert np.array_equal(whole["train"], np.sort(parts["train"]))
 
 
@@ -385,7 +387,7 @@ def pretrained(home: Path, epochs=1, hidden=0.4, init="") -> Path:
 
 
 def test_pretrain_then_train_with_few_labels(home: Path):
-    encoder = load_start(str(pretrained(home))).network.state_dict()
+    encoder = load_initial(str(pretrained(home))).network.state_dict()
     (home / "toy.toml").write_text(RECIPE.format(epochs=1, hidden=0.4, init='init = "run/pretraining/encoder"'))
     result = runner.invoke(app, ["train", str(home / "toy.toml")])
     assert result.exit_code == 0, result.output
@@ -400,7 +402,7 @@ def test_pretrain_then_train_with_few_labels(home: Path):
 
 
 def test_held_out_stars_leave_no_trace_in_the_encoder(home: Path):
-    first = load_start(str(pretrained(home))).network.state_dict()
+    first = load_initial(str(pretrained(home))).network.state_dict()
     (home / "run").rename(home / "old")
     result = runner.invoke(app, ["train", str(home / "toy.toml")])
     assert result.exit_code == 0, result.output
@@ -411,12 +413,12 @@ def test_held_out_stars_leave_no_trace_in_the_encoder(home: Path):
     assert spoiled.any()
     curves.loc[spoiled, "Vmag"] = curves.loc[spoiled, "Vmag"].iloc[::-1].to_numpy()
     curves.to_csv(home / "curves.csv", index=False)
-    again = load_start(str(pretrained(home))).network.state_dict()
+    again = load_initial(str(pretrained(home))).network.state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     curves.loc[curves["star"] == train[0], "Vmag"] = curves["Vmag"].iloc[:30].to_numpy()[::-1]
     curves.to_csv(home / "curves.csv", index=False)
     (home / "run").rename(home / "older")
-    other = load_start(str(pretrained(home))).network.state_dict()
+    other = load_initial(str(pretrained(home))).network.state_dict()
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 

@@ -47,12 +47,12 @@ def train(
 
     def run() -> int:
         from goodricke.evaluation.held_out import run_recipe
-        from goodricke.training.recipe import read_recipe, with_fold, with_new_band
+        from goodricke.training.recipe import read_recipe, fold_recipe, new_band_recipe
 
         base = read_recipe(recipe)
         if add_band is not None:
-            base = with_new_band(base, add_band, str(source))
-        for variant in [base] if folds == 1 else [with_fold(base, k + 1, folds) for k in range(folds)]:
+            base = new_band_recipe(base, add_band, str(source))
+        for variant in [base] if folds == 1 else [fold_recipe(base, k + 1, folds) for k in range(folds)]:
             run_recipe(variant, device)
         return ExitCode.DONE
 

@@ -1,4 +1,4 @@
-"""`Predictions`: one row per light curve, whatever became of it, and the files that other tools open."""
+"""`Predictions`: a table with one row per light curve, classified or not, and its file formats."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-RESERVED = ("p_", "std_", "pred_")  # how the columns of a model's numbers begin, and no others
-# columns that not every model makes; another table's are not taken for them
+RESERVED = ("p_", "std_", "pred_")  # prefixes of the columns of model output only
+# columns that only some models have; columns of these names in other tables are not carried along
 OPTIONAL = (
     "mutual_information",
     "aleatoric_entropy",
@@ -33,7 +33,7 @@ OPTIONAL = (
 
 
 class Status(StrEnum):
-    """Why an object has, or has not, been classified."""
+    """The reason why an object was, or was not, classified."""
 
     OK = "OK"
     EMPTY = "EMPTY"
@@ -58,30 +58,30 @@ MEANING = {
     Status.NO_PERIOD: "no period can be searched: the observations span too little time, or centuries",
     Status.NOT_POSITIVE: "a fifth or more of the fluxes are zero or negative and have no magnitude",
     Status.TOO_SPARSE: "sampled too sparsely for the detrending of a model of dense light curves",
-    Status.UNKNOWN_BAND: "no observation is in a band that the model knows",
-    Status.WRONG_UNIT: "the model can't take this unit: counts have no zero point, magnitudes are no fluxes (--unit)",
+    Status.UNKNOWN_BAND: "no observation is in a band of the model",
+    Status.WRONG_UNIT: "the model can't use this unit: counts have no zero point, magnitudes are no fluxes (--unit)",
     Status.OUT_OF_ORDER: "an observation is older than the object's state",
-    Status.UNREADABLE: "the file can't be read; the log tells why",
+    Status.UNREADABLE: "the file can't be read; see the log",
 }
 
 
 class ModelId(NamedTuple):
-    """What identifies a model in each row."""
+    """The identity of a model in each row."""
 
     name: str
-    hash: str  # first digits of the SHA-256 of its files, empty if it was never saved
+    hash: str  # first digits of the SHA-256 of its files, empty if never saved
     classes: tuple[str, ...]  # C, in the order of the logits
 
 
-def _nothing() -> NDArray[np.floating]:
+def _empty_array() -> NDArray[np.floating]:
     return np.zeros((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """The calibrated output of a model for n objects, as arrays: what `Predictions.build` makes a table of.
+    """The calibrated output of a model for n objects, as arrays; `Predictions.build` makes a table of it.
 
-    Numbers are NaN for objects that the network was not run on.
+    Numbers are NaN for unusable objects.
 
     Parameters
     ----------
@@ -101,15 +101,15 @@ class Output:
     novelty : (n,), optional
         From 0 to 1, see `goodricke.uncertainty.novelty`.
     prediction_set : bool (n, C), optional
-        Which classes are in it.
+        Which classes are in the set.
     coverage : (float, bool)
-        Level that the prediction sets are made for, and whether it holds in each class.
+        Coverage of the prediction sets, and whether it holds in each class.
     """
 
     probabilities: NDArray[np.floating]
     entropy: NDArray[np.floating]
-    logits: NDArray[np.floating] = field(default_factory=_nothing)
-    embedding: NDArray[np.floating] = field(default_factory=_nothing)
+    logits: NDArray[np.floating] = field(default_factory=_empty_array)
+    embedding: NDArray[np.floating] = field(default_factory=_empty_array)
     parameters: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     spread: NDArray[np.floating] | None = None
     mutual_information: NDArray[np.floating] | None = None
@@ -119,7 +119,7 @@ class Output:
 
     @property
     def mode(self) -> Literal["one_pass", "monte_carlo"]:
-        """How the probabilities were computed."""
+        """The mode in which the probabilities were computed."""
         return "one_pass" if self.spread is None else "monte_carlo"
 
     def take(self, rows: NDArray[np.integer]) -> Output:
@@ -157,7 +157,7 @@ class Predictions:
         columns: Mapping[str, NDArray | None] | None = None,
         objects: pa.Table | None = None,
     ) -> Predictions:
-        """Make predictions of a model's output; rows whose status is not OK are null whatever the output holds.
+        """Make predictions from a model's output; rows whose status is not OK are null.
 
         Parameters
         ----------
@@ -166,12 +166,12 @@ class Predictions:
         model : ModelId
         object_id, status, n_obs : (n,)
         columns : dict of (n,), optional
-            What preprocessing found out: ``fold_period`` [d], and ``n_points`` that the network was given where that
-            isn't one for each observation; None for none.
+            Columns of preprocessing: ``fold_period`` [d], and ``n_points`` where points are not single observations;
+            None for none.
         objects : pyarrow.Table, optional
-            Per-object columns to carry along, except those whose names are a prediction's.
+            Per-object columns to carry along, except those with names of prediction columns.
         """
-        ok, found = np.asarray(status) == Status.OK.value, dict(columns or {})
+        ok, prepared_columns = np.asarray(status) == Status.OK.value, dict(columns or {})
         n, p = len(ok), output.probabilities
         names = np.array([str(c) for c in model.classes], dtype=object)
         table: dict[str, Any] = {"object_id": object_id}
@@ -195,17 +195,17 @@ class Predictions:
             mask = None if ok.all() else pa.array(~ok)
             table["embedding"] = pa.FixedSizeListArray.from_arrays(flat, output.embedding.shape[1], mask=mask)
         table |= _numbers({f"pred_{name}": x for name, x in output.parameters.items()}, ok)
-        if (period := found.get("fold_period")) is not None:
+        if (period := prepared_columns.get("fold_period")) is not None:
             table["fold_period"] = pa.array(period, pa.float64(), mask=~ok)
         table["n_obs"] = pa.array(np.asarray(n_obs, np.int32))
-        if (n_points := found.get("n_points")) is not None:
+        if (n_points := prepared_columns.get("n_points")) is not None:
             table["n_points"] = pa.array(np.asarray(n_points, np.int32))
         table["model"], table["model_hash"] = pa.repeat(model.name, n), pa.repeat(model.hash, n)
         if objects is not None:
             reserved = {*table, *OPTIONAL}
-            own = [name for name in objects.column_names if name not in reserved and not name.startswith(RESERVED)]
-            table |= {name: objects[name] for name in own}
-        return cls(_with_coverage(pa.table(table), output.coverage), tuple(model.classes))
+            carried = [name for name in objects.column_names if name not in reserved and not name.startswith(RESERVED)]
+            table |= {name: objects[name] for name in carried}
+        return cls(_describe_coverage(pa.table(table), output.coverage), tuple(model.classes))
 
     @classmethod
     def failed(cls, object_id: Sequence[str], status: Status, template: Predictions) -> Predictions:
@@ -263,7 +263,7 @@ class Predictions:
     def write(self, path: str | Path) -> None:
         """Write to a file whose suffix names the format: .parquet, .csv, .ecsv, .fits or .vot.
 
-        The file appears whole or not at all.
+        The file appears completely or not at all.
 
         Raises
         ------
@@ -274,7 +274,7 @@ class Predictions:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What a file's metadata say of all rows: version, classes, model."""
+        """The metadata of a file: version, classes, model."""
         from goodricke import __version__
 
         first = self.table.slice(0, 1).select([n for n in ("model", "model_hash") if n in self.table.column_names])
@@ -283,7 +283,7 @@ class Predictions:
 
 
 def _numbers(named: Mapping[str, NDArray[np.floating]], ok: NDArray[np.bool_]) -> dict[str, pa.Array]:
-    """Return columns of float32 of arrays (n,), null where not ``ok`` (n,); a mask for each would take four times."""
+    """Return columns of float32 of arrays (n,), null where not ``ok`` (n,); they share one mask."""
     block = np.empty((len(named), len(ok)), np.float32)
     with np.errstate(over="ignore"):
         for row, x in zip(block, named.values(), strict=True):
@@ -300,8 +300,8 @@ def _sets(member: NDArray[np.bool_], ok: NDArray[np.bool_], names: NDArray[np.ob
     return pa.ListArray.from_arrays(pa.array(ends), flat.dictionary_decode(), mask=pa.array(~ok))
 
 
-def _with_coverage(table: pa.Table, coverage: tuple[float, bool]) -> pa.Table:
-    """Write the coverage of the prediction sets where every format shows it."""
+def _describe_coverage(table: pa.Table, coverage: tuple[float, bool]) -> pa.Table:
+    """Return the table with the coverage of the prediction sets as the description of their column."""
     place = table.schema.get_field_index("prediction_set")
     if place < 0:
         return table

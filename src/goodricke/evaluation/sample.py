@@ -17,7 +17,7 @@ from goodricke.preprocess import prepare
 from goodricke.training.class_names import spell_as_classes
 from goodricke.training.experiment import Parts, split_objects
 from goodricke.training.labels import Labelled, read_labelled
-from goodricke.training.recipe import DataConfig, Recipe, TargetConfig, resolved
+from goodricke.training.recipe import DataConfig, Recipe, TargetConfig, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 
 Int = NDArray[np.int64]
@@ -126,7 +126,7 @@ def _select_by_recipe(recipe: Recipe, data: Labelled) -> Selection:
         origin = f"held out by the run of recipe {recipe.name} ({file})"
         return Selection(*_select_by_file(data, file), origin, True, split)
     init = None if recipe.training.init is None else read_config(recipe.training.init)
-    config = resolved(recipe, data.curves, init).preprocessing
+    config = resolve_recipe(recipe, data.curves, init).preprocessing
     parts = split_objects(recipe, data, prepare(data.curves, config, recipe.training.workers))
     training = np.concatenate([parts[TRAIN], parts[VALIDATION]])
     return Selection(parts[TEST], training, f"held out by the split of recipe {recipe.name}", True, split)

@@ -31,7 +31,7 @@ from goodricke.training.calibrate import network_output, reference_objects
 from goodricke.training.experiment import Parts, check_same_run, fit_network, prepare_once, split_objects
 from goodricke.training.families import build_network
 from goodricke.training.labels import Labelled, read_labelled
-from goodricke.training.recipe import Recipe, resolved
+from goodricke.training.recipe import Recipe, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 from goodricke.uncertainty.novelty import KINDS, fit_detector
 
@@ -81,7 +81,7 @@ def detect_unseen_classes(
     recipe.run.mkdir(parents=True, exist_ok=True)
     data = read_labelled(recipe.data, recipe.preprocessing.columns)
     _check(classes, data.classes)
-    recipe = resolved(recipe, data.curves, None)
+    recipe = resolve_recipe(recipe, data.curves, None)
     prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
     features = _features(data, prepared)

@@ -1,1 +1,1 @@
-"""The networks, one file each, and the folder format they are kept in."""
+"""The networks, one module each, and the folder format of models."""

@@ -1,8 +1,8 @@
 """ASTRAFier: a BiLSTM, a Transformer encoder and a multi-scale CNN in each of three blocks (Gregory et al., section 3).
 
-Read from the top: configuration, the parts of a block in the order they act, the block, the network. Numbers of
-equations and sections are the paper's. ``compat="published"`` computes what the published code computes, where that
-departs from the paper (positional encoding, normalisation over padding, mixed heads); the default follows the paper.
+From the top: configuration, the modules of a block in their order, the block, the network. Equation and section numbers
+are the paper's. The default follows the paper; ``compat="published"`` follows the published code where the two differ
+(positional encoding, normalisation over padding, mixed heads).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class AstrafierConfig(BaseModel):
     kernels: tuple[int, ...] = Field((3, 7, 15, 111), description="of the CNN module, odd")
     dropout: float = Field(0.2, ge=0, lt=1)
     channels: int = Field(1, description="numbers per observation: flux alone in the paper")
-    context: int = Field(0, description="numbers per object handed to the head beside the embedding; none in the paper")
+    context: int = Field(0, description="numbers per object for the head besides the embedding; none in the paper")
     bilstm: bool = Field(True, description="ablation of Table 6: without it, its CNN projection goes too")
     attention: bool = Field(True, description="ablation of Table 6: the Transformer encoder")
     cnn: bool = Field(True, description="ablation of Table 6: the CNN module")
@@ -56,12 +56,12 @@ class AstrafierConfig(BaseModel):
         if any(k % 2 == 0 for k in self.kernels):
             raise ValueError(f"kernels must be odd, not {self.kernels}")
         if not (self.bilstm or self.attention or self.cnn):
-            raise ValueError("at least one of bilstm, attention and cnn must stay")
+            raise ValueError("at least one of bilstm, attention and cnn must be on")
         return self
 
 
 class GroupNorm(MaskedGroupNorm):
-    """One-group normalisation; as published it counts padding frames as data."""
+    """One-group normalisation; the published code counts padding frames as data."""
 
     def __init__(self, channels: int, config: AstrafierConfig, affine: bool = True) -> None:
         super().__init__(channels, affine)
@@ -81,7 +81,7 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class Padding(nn.Module):
-    """Zero the frames outside the mask before a convolution looks at them; as published, leave them."""
+    """Set frames outside the mask to zero before a convolution; the published code does not."""
 
     def __init__(self, config: AstrafierConfig) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class RecurrentModule(nn.Module):
 
     @fused
     def project(self, y: Tensor, mask: Tensor) -> Tensor:
-        """Map what the BiLSTM says, ``y`` (B, T, 2d), to (B, T, d)."""
+        """Map the output of the BiLSTM, ``y`` (B, T, 2d), to (B, T, d)."""
         y = self.pointwise1(self.dropout1(y * mask.unsqueeze(2).to(y.dtype)))  # (B, T, 4d)
         y = F.relu(y if self.norm1 is None else self.norm1(y, mask))
         y = self.norm2(self.conv(self.pad(y, mask)), mask)  # (B, T, 4d)
@@ -126,18 +126,18 @@ class RecurrentModule(nn.Module):
 def positional_encoding(time: Tensor, mask: Tensor, config: AstrafierConfig) -> Tensor:
     """Encode times [d] from each light curve's start, (B, T) -> (B, T, d) (Eq. 2-3).
 
-    The phase of channel pair i is ``time / 10000^(2i/d) * d / T`` with T the light curve's own number of points;
-    ``encoding="fast"`` multiplies where the paper divides: the shortest period is then about ``2 pi T / (10^4 d)``
-    days, where the paper's phases hardly move. As published, T is the padded length.
+    The phase of channel pair i is ``time / 10000^(2i/d) * d / T`` with T the number of points of the light
+    curve. ``encoding="fast"`` multiplies instead of dividing: the shortest period is then about ``2 pi T / (10^4 d)``
+    days; the paper's phases hardly change within a light curve. In the published code T is the padded length.
     """
     d = config.embed
     exponent = torch.arange(0, d, 2, device=time.device, dtype=torch.float32) * (math.log(10000.0) / d)  # (d/2,)
-    if config.compat == "published":  # in the recorded order of operations: another costs up to 7e-4 in a logit
+    if config.compat == "published":  # in the recorded order of operations; another changes logits by up to 7e-4
         phase = (time.unsqueeze(2) / torch.exp(-exponent)) * (d / time.shape[1])  # (B, T, d/2)
     else:
-        own = d / mask.sum(1).clamp(min=1).float()  # (B,)
+        scale = d / mask.sum(1).clamp(min=1).float()  # (B,)
         frequency = torch.exp(exponent if config.encoding == "fast" else -exponent)  # (d/2,)
-        phase = time.unsqueeze(2) * frequency * own[:, None, None]  # (B, T, d/2)
+        phase = time.unsqueeze(2) * frequency * scale[:, None, None]  # (B, T, d/2)
     return torch.stack([phase.sin(), phase.cos()], 3).flatten(2)  # (B, T, d)
 
 
@@ -150,10 +150,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(c.embed, 3 * c.embed)  # rows ordered head by head: q, k, v of the first head, ...
         self.out = nn.Linear(c.embed, c.embed)
 
-    def forward(self, x: Tensor, mask: Tensor, whole: bool = False) -> Tensor:
-        """Attend within ``x`` (B, T, d); ``whole``: every frame is a point."""
+    def forward(self, x: Tensor, mask: Tensor, full: bool = False) -> Tensor:
+        """Attend within ``x`` (B, T, d); ``full``: every frame is a point."""
         q, k, v = rearrange(self.qkv(x), "b t (h three c) -> three b h t c", h=self.heads, three=3)
-        y = attend(q, k, v, None if whole else mask)  # (B, h, T, c)
+        y = attend(q, k, v, None if full else mask)  # (B, h, T, c)
         if not self.published:
             return self.out(rearrange(y, "b h t c -> b t (h c)"))
         # The published code reads the (heads, time) memory as if it were (time, heads).
@@ -176,14 +176,14 @@ class TransformerModule(nn.Module):
         self.pad = Padding(c)
         self.dropouts = nn.ModuleList(Dropout(c.dropout) for _ in range(4))
 
-    def forward(self, x: Tensor, time: Tensor, mask: Tensor, whole: bool = False) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, mask: Tensor, full: bool = False) -> Tensor:
         """Map ``x`` (B, T, d), observed at ``time`` (B, T), to (B, T, d)."""
         x = self.dropouts[0](x + positional_encoding(time, mask, self.config))  # (B, T, d)
-        x = self.norm1(self.dropouts[1](self.attention(x, mask, whole)) + x)
+        x = self.norm1(self.dropouts[1](self.attention(x, mask, full)) + x)
         return self.norm2(self.dropouts[3](self.feed_forward(x, mask)) + x)
 
     def feed_forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Map ``x`` (B, T, d) to (B, T, d) with a look at the neighbouring frames."""
+        """Map ``x`` (B, T, d) to (B, T, d), convolving over neighbouring frames."""
         y = F.silu(self.pointwise1(x))  # (B, T, hidden)
         y = self.norm(self.conv(self.pad(y, mask)), mask)  # (B, T, hidden)
         return self.pointwise2(self.dropouts[2](F.silu(y)))  # (B, T, d)
@@ -220,18 +220,18 @@ class Block(nn.Module):
         self.convolution = ConvolutionModule(c) if c.cnn else None
         self.norm2 = nn.LayerNorm(c.embed) if c.cnn else None
 
-    def forward(self, x: Tensor, time: Tensor, mask: Tensor, passes: int = 1, whole: bool = False) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, mask: Tensor, passes: int = 1, full: bool = False) -> Tensor:
         """Map ``x`` (B, T, d) to (B passes, T, d)."""
         recurrent = None if self.recurrent is None else self.recurrent(x, mask, passes)  # (B, T, d)
-        return self.rest(repeat(x, passes), recurrent, repeat(time, passes), repeat(mask, passes), whole)
+        return self.after_recurrence(repeat(x, passes), recurrent, repeat(time, passes), repeat(mask, passes), full)
 
     @fused
-    def rest(self, x: Tensor, recurrent: Tensor | None, time: Tensor, mask: Tensor, whole: bool) -> Tensor:
-        """Return what follows on the recurrent module, (B, T, d)."""
+    def after_recurrence(self, x: Tensor, recurrent: Tensor | None, time: Tensor, mask: Tensor, full: bool) -> Tensor:
+        """Apply the modules after the recurrent one, (B, T, d)."""
         if recurrent is not None and self.norm1 is not None:
             x = self.norm1(recurrent + x)
         if self.transformer is not None:
-            x = self.transformer(x, time, mask, whole)
+            x = self.transformer(x, time, mask, full)
         if self.convolution is not None and self.norm2 is not None:
             x = self.norm2(self.convolution(x, mask) + x)
         return x
@@ -254,9 +254,9 @@ class Head(nn.Sequential):
 
 
 class Astrafier(nn.Module):
-    """The whole network: light curves in, logits and embeddings out."""
+    """The complete network: light curves in, logits and embeddings out."""
 
-    stochastic = True  # dropout on gives Monte-Carlo passes
+    stochastic = True  # dropout makes Monte-Carlo passes differ
 
     context_mean: Tensor
     context_std: Tensor
@@ -267,7 +267,7 @@ class Astrafier(nn.Module):
         self.embed = nn.Linear(config.channels, config.embed)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.head = Head(config)
-        if config.context:  # of the training objects; set by the fit, kept with the weights
+        if config.context:  # of the training objects; set by the fit, saved with the weights
             self.register_buffer("context_mean", torch.zeros(config.context))
             self.register_buffer("context_std", torch.ones(config.context))
 
@@ -285,9 +285,9 @@ class Astrafier(nn.Module):
         mask : Tensor (B, T), bool, optional
             True for points, a prefix of each row; None where every frame is a point.
         context : Tensor (B, context), optional
-            Numbers per object, for networks that take some; NaN where unknown, which counts as average.
+            Numbers per object, if the network has context; NaN where unknown, which counts as the mean.
         passes : int
-            How often each light curve is passed: Monte-Carlo passes share what comes before the first dropout.
+            Passes of each light curve: Monte-Carlo passes share the layers before the first dropout.
 
         Returns
         -------
@@ -295,13 +295,13 @@ class Astrafier(nn.Module):
             Logits (B passes, classes) and embedding (B passes, embed): the mean over time of the last block (Eq. 6).
         """
         begin_pass(values)
-        whole = mask is None
+        full = mask is None
         mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device) if mask is None else mask  # (B, T)
         values = values.masked_fill(~mask.unsqueeze(2), 0)  # (B, T, channels): a NaN in padding would survive a product
         time = time.masked_fill(~mask, 0)  # (B, T)
         x = self.embed(values)  # (B, T, d)
         for block in self.blocks:
-            x = block(x, time, mask, passes, whole)  # (B, T, d)
+            x = block(x, time, mask, passes, full)  # (B, T, d)
             time, mask, passes = repeat(time, passes), repeat(mask, passes), 1
         embedding = masked_mean(at_least_float32(x), mask)  # (B, d)
         features = embedding  # (B, d)

@@ -1,8 +1,8 @@
 """Self-attention over long light curves with narrow heads.
 
-PyTorch's own attention multiplies small matrices, which costs more than it computes where a head is only 8 numbers
-wide. On a CPU the compiled kernel of `goodricke.models.attention_kernel` takes its place at inference, if numba is
-there (the extra ``goodricke[fast]``).
+PyTorch's attention multiplies small matrices, with more overhead than arithmetic for heads of only 8 numbers. On a CPU
+the compiled kernel of `goodricke.models.attention_kernel` replaces it at inference, if numba is installed (the extra
+``goodricke[fast]``).
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     ----------
     q, k, v : Tensor (B, h, T, c)
     mask : Tensor (B, T), bool, optional
-        True for points, a prefix of each row: the keys that are looked at. A light curve without any looks at all.
-        None where every frame is a point: PyTorch's fastest attention on a GPU takes no mask.
+        True for points, a prefix of each row: the keys. A light curve without points attends to all frames. None where
+        every frame is a point: PyTorch's fastest attention on a GPU takes no mask.
     """
     if mask is None:
         if not (_suits(q) and has_kernel()):
             return F.scaled_dot_product_attention(q, k, v)
         mask = q.new_ones(q.shape[0], q.shape[2], dtype=torch.bool)
-    keys = mask | ~mask.any(1, keepdim=True)  # (B, T): without a point everything, not NaN
+    keys = mask | ~mask.any(1, keepdim=True)  # (B, T): all frames without a point, else NaN
     if _suits(q) and has_kernel():
         return attend_compiled(q.float(), k.float(), v.float(), keys.sum(1)).to(q.dtype)
-    # one row of keys for all heads and queries: it is expanded without a copy, where T is a multiple of 8
+    # one row of keys for all heads and queries, expanded without a copy where T is a multiple of 8
     return F.scaled_dot_product_attention(q, k, v, attn_mask=keys[:, None, None])
 
 
 def _suits(q: Tensor) -> bool:
     plain = q.device.type == "cpu" and q.dtype in (torch.float32, torch.bfloat16) and not torch.is_grad_enabled()
-    if not plain or torch.compiler.is_compiling():  # an exported network is to be plain, for any length
+    if not plain or torch.compiler.is_compiling():  # an exported network has only standard operations, for any length
         return False
     return q.shape[2] >= LONG and q.shape[3] <= WIDEST
 
@@ -58,7 +58,7 @@ def has_kernel() -> bool:
 
 
 def attend_compiled(q: Tensor, k: Tensor, v: Tensor, keys: Tensor) -> Tensor:
-    """Return what `attend` does, the first ``keys`` (B,) frames of each light curve being looked at."""
+    """Return the result of `attend`, with the first ``keys`` (B,) frames of each light curve as keys."""
     from goodricke.models import attention_kernel
 
     kernel = cast(Callable[..., None], attention_kernel.attend)

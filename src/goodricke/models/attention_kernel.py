@@ -1,8 +1,8 @@
 """The inner loops of attention, compiled by numba; imported only where numba is installed.
 
-Many queries are computed at once, each in a lane of the processor's vectors, against one key after another: scores are
-never written down. Weights are relative to a bound on each query's scores (Cauchy-Schwarz), so that no pass for their
-maximum is needed; where that bound is far too high, the maximum is found after all.
+Many queries are computed together, each in a lane of the processor's vectors, against one key after another, without
+storing the scores. Weights are relative to a bound on each query's scores (Cauchy-Schwarz), which saves the pass for
+their maximum; where the bound is far too high, the maximum is computed after all.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy import float32, int32
 
-QUERIES = 128  # computed together: what is kept of them fits in the first cache
-LOST = float32(1e-20)  # a sum of weights below this has lost digits
+QUERIES = 128  # computed together: their sums fit in the first-level cache
+SMALLEST_TOTAL = float32(1e-20)  # below this, a sum of weights has lost digits
 LOWEST = float32(-3e38)
 C1, C2, C3, C4, C5, C6 = (float32(log(2) ** k / factorial(k)) for k in range(1, 7))  # 2^r, |r| <= 1/2, to 1e-7
 
@@ -34,10 +34,10 @@ def _bits_as_float32(typing: Any, bits: Any) -> Any:
 def _power_of_two(x: Any) -> Any:
     """Return 2^x for x <= 0."""
     x = max(x, float32(-126))
-    whole = int32(x - float32(0.5))  # rounds, as x is not above 0
-    r = x - float32(whole)
+    integer = int32(x - float32(0.5))  # rounds, as x is not above 0
+    r = x - float32(integer)
     fraction = float32(1) + r * (C1 + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * C6)))))
-    return fraction * _bits_as_float32(int32((whole + int32(127)) << int32(23)))  # type: ignore[call-arg]
+    return fraction * _bits_as_float32(int32((integer + int32(127)) << int32(23)))  # type: ignore[call-arg]
 
 
 @numba.njit(fastmath=True, inline="always")
@@ -80,7 +80,7 @@ def attend(queries: Any, keys: Any, values: Any, n: Any, out: Any, places: Any) 
     out : float32 (R, T, width)
         The result is written to it.
     places : tuple (width,)
-        Of any integers: its length is known to the compiler, which unrolls the loops over it.
+        Any integers: the compiler knows its length and unrolls the loops over it.
     """
     T, width = queries.shape[1], len(places)
     q, sums = np.empty((width, QUERIES), float32), np.empty((width, QUERIES), float32)
@@ -92,11 +92,11 @@ def attend(queries: Any, keys: Any, values: Any, n: Any, out: Any, places: Any) 
             longest = max(longest, (k[j] * k[j]).sum())
         for start in range(0, T, QUERIES):
             for i in range(QUERIES):
-                own = queries[row, min(start + i, T - 1)]
-                top[i] = np.sqrt((own * own).sum() * longest)
-                q[:, i] = own
+                query = queries[row, min(start + i, T - 1)]
+                top[i] = np.sqrt((query * query).sum() * longest)
+                q[:, i] = query
             _weigh(q, k, v, top, total, sums, places)
-            if total.min() < LOST:
+            if total.min() < SMALLEST_TOTAL:
                 top[:] = LOWEST
                 for j in range(len(k)):
                     for i in range(QUERIES):

@@ -1,13 +1,13 @@
-"""A model is a folder: configuration, weights, calibration, golden outputs and a card. No pickle anywhere.
+"""A model is a folder: configuration, weights, calibration, golden outputs and a card, without pickle.
 
 ::
 
-    config.json          family, sizes, preprocessing, classes, where it comes from
-    model.safetensors    weights, float16 or float32
-    calibration.json     how logits become probabilities (`goodricke.uncertainty.calibration`)
-    calibration.safetensors  what prediction sets and novelty are measured by
-    golden.npz           inputs and outputs, to check a copy or a platform against (``verify``)
-    README.md            the model card: data, split, metrics, licence
+    config.json              family, sizes, preprocessing, classes, origin
+    model.safetensors        weights, float16 or float32
+    calibration.json         maps from logits to probabilities (`goodricke.uncertainty.calibration`)
+    calibration.safetensors  references of prediction sets and novelty
+    golden.npz               inputs and outputs, to check a copy or a platform (``verify``)
+    README.md                the model card: data, split, metrics, licence
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ FORMAT = 1
 
 
 class Family(NamedTuple):
-    """A kind of network: to add one, see CONTRIBUTING."""
+    """A family of networks; CONTRIBUTING describes how to add one."""
 
     config: type[BaseModel]  # of the network, `BundleConfig.network`
     network: Callable[[Any], nn.Module]
@@ -63,7 +63,7 @@ FAMILIES = {
     "astrafier": Family(AstrafierConfig, Astrafier),
     "multiband": Family(MultibandNetworkConfig, Multiband),
 }
-GOLDEN_TOLERANCE = 2e-4  # of a logit: the same weights in float32 on another processor
+GOLDEN_TOLERANCE = 2e-4  # of a logit, for the same weights in float32 on another processor
 
 
 class Target(BaseModel):
@@ -73,17 +73,17 @@ class Target(BaseModel):
 
     name: str
     unit: str = ""
-    log: bool = Field(False, description="the network works with the decimal logarithm")
+    log: bool = Field(False, description="the network predicts the decimal logarithm")
     mean: float = 0.0
     std: float = 1.0
 
     def physical(self, standardised: np.ndarray) -> np.ndarray:
-        """Return values in the parameter's unit of what the network says (n,)."""
+        """Return values in the parameter's unit from the network's output (n,)."""
         value = standardised.astype(np.float64) * self.std + self.mean
         return 10**value if self.log else value
 
     def standardised(self, physical: np.ndarray) -> np.ndarray:
-        """Return what the network should say of values (n,), NaN where there is none."""
+        """Return the network's target output for values (n,), NaN where there is none."""
         with np.errstate(invalid="ignore", divide="ignore"):
             value = np.log10(np.where(physical > 0, physical, np.nan)) if self.log else physical
         return (value - self.mean) / self.std
@@ -112,7 +112,7 @@ class BundleConfig(BaseModel):
 
 @dataclass
 class Model:
-    """A network with everything needed to use it.
+    """A network with its configuration, preprocessing and calibration.
 
     Parameters
     ----------
@@ -120,9 +120,9 @@ class Model:
     network : torch.nn.Module
         In evaluation mode.
     calibration : Calibration, optional
-        How logits become probabilities, prediction sets and novelty; without, probabilities are their softmax.
+        Maps logits to probabilities, prediction sets and novelty; by default the softmax only.
     precision : {"auto", "float32", "bfloat16"}
-        In which long networks (ASTRAFier) multiply; see `resolve_precision`.
+        Precision of multiplications in ASTRAFier; see `resolve_precision`.
     hash : str
         First 12 digits of the SHA-256 of configuration, weights and calibration; empty if never saved.
     """
@@ -145,7 +145,7 @@ class Model:
 
     @property
     def id(self) -> ModelId:
-        """What identifies the model in a row of predictions."""
+        """The model's identity in a row of predictions."""
         return ModelId(self.name, self.hash, self.classes)
 
     @property
@@ -155,17 +155,17 @@ class Model:
 
     @property
     def preprocessing(self) -> DenseConfig | FoldedConfig | MultibandConfig:
-        """What light curves go through before the network."""
+        """The preprocessing of the network's input."""
         return self.config.preprocessing
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The network's device."""
         return next(self.network.parameters()).device
 
     @property
     def stochastic(self) -> bool:
-        """Whether Monte-Carlo passes mean anything: whether the network has dropout on the way to its answer."""
+        """Whether the network has dropout, so that Monte-Carlo passes differ."""
         return bool(self.network.stochastic)
 
     @property
@@ -214,9 +214,9 @@ class Model:
         mode : {"one_pass", "monte_carlo", "stream"}
         probabilities : (n, C)
         n_points : int (n,)
-            Points, or steps, that the network was given of each.
+            Points, or steps, of each object.
         coverage : Coverage
-            What is promised; see `goodricke.uncertainty.prediction_sets`.
+            See `goodricke.uncertainty.prediction_sets`.
         """
         sets = self.calibration.sets.get(mode)
         return None if sets is None else sets.sets(probabilities, n_points, coverage)
@@ -243,12 +243,12 @@ class Model:
         ----------
         n : int
         half : bool
-            Keep the recurrent cells in float16: half the size.
+            Store the recurrent cells in float16, half the size.
 
         Raises
         ------
         TypeError
-            If the model keeps no state: only multi-band models do.
+            If the model is not multi-band and has no state.
         """
         return State.empty(n, self._multiband()[0].config, half)
 
@@ -260,37 +260,37 @@ class Model:
         strict: bool = False,
         coverage: Coverage = COVERAGE,
     ) -> tuple[State, Predictions]:
-        """Take new observations of many objects; see `goodricke.models.recurrent_state`.
+        """Update the state with new observations of many objects; see `goodricke.models.recurrent_state`.
 
         Parameters
         ----------
         state : State
-            Of n objects; left as it is.
+            Of n objects; not changed.
         observations : LightCurves
-            New observations of m objects, in order of time or not. One of a band and instant that the object has had
-            last is the same one again and changes nothing. All are taken: where the preprocessing says that bands
-            alternate, give one observation per visit.
+            New observations of m objects, in any order. An observation in the band and at the time of the object's last
+            one is a repetition and changes nothing. All others are used: if the preprocessing alternates bands, give
+            one observation per visit.
         rows : int (m,), optional
-            Which of the n objects each light curve belongs to; one after the other by default.
+            Index of each light curve's object among the n; by default one after the other.
         strict : bool
-            Raise at bands that the model doesn't know instead of leaving them out.
+            Raise at bands that the model lacks instead of dropping their observations.
         coverage : Coverage
-            What is promised of the prediction sets.
+            Of the prediction sets.
 
         Returns
         -------
         State
             Of the n objects.
         Predictions
-            Of the m objects, as the whole light curves so far would give. ``OUT_OF_ORDER``: an observation is older
-            than the object's state and was refused; rebuild the object from its history.
+            Of the m objects, equal to those of the complete light curves so far. ``OUT_OF_ORDER``: an observation is
+            older than the object's state and was refused; rebuild the object from its history.
 
         Raises
         ------
         TypeError
-            If the model keeps no state.
+            If the model has no state.
         ValueError
-            If an object comes twice, the numbers of objects don't fit, or (strict) a band is unknown.
+            If an object occurs twice, the numbers of objects don't match, or (strict) a band is unknown.
         """
         update = self.update_arrays(state, observations, rows, strict, coverage)
         ids, status, n_obs = observations.object_id, update.status, update.n_obs
@@ -304,7 +304,7 @@ class Model:
         strict: bool = False,
         coverage: Coverage = COVERAGE,
     ) -> Update:
-        """Take new observations as `update` does, and return arrays instead of a table: for a live stream."""
+        """Run `update` and return arrays instead of a table, for a live stream."""
         network, config = self._multiband()
         rows = np.arange(len(observations)) if rows is None else np.asarray(rows)
         if len(rows) != len(observations) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(state)):
@@ -315,7 +315,7 @@ class Model:
         state, late = recurrent_state.advance(steps, config, state, observations, rows)
         logits, embedding, targets = recurrent_state.read_out(steps, config, state, rows, context)
         counts = state.records["bands"]["count"][rows].astype(np.int64)
-        n_steps, probabilities = recurrent_state.steps_of(counts), self.calibration.one_pass.probabilities(logits)
+        n_steps, probabilities = recurrent_state.count_steps(counts), self.calibration.one_pass.probabilities(logits)
         output = Output(
             probabilities,
             entropy(probabilities),
@@ -326,15 +326,15 @@ class Model:
             prediction_set=self.prediction_sets("stream", probabilities, n_steps, coverage),
             coverage=coverage,
         )
-        return Update(state, recurrent_state.status_of(counts, config, late), late, counts.sum(1), output)
+        return Update(state, recurrent_state.stream_status(counts, config, late), late, counts.sum(1), output)
 
     def _multiband(self) -> tuple[Multiband, MultibandConfig]:
         if not isinstance(self.network, Multiband) or not isinstance(self.preprocessing, MultibandConfig):
-            raise TypeError(f"{self.name} is a model of whole light curves: only multi-band models keep a state")
+            raise TypeError(f"{self.name} classifies complete light curves: only multi-band models have a state")
         return self.network, self.preprocessing
 
     def rounded(self) -> Model:
-        """Return the model with the weights that `save` stores in float16: what a loaded model computes with."""
+        """Return the model with weights rounded to float16, as `save` stores them and a loaded model has them."""
         network = copy.deepcopy(self.network)
         network.load_state_dict({name: weight.float() for name, weight in _stored(network, half=True).items()})
         return replace(self, network=network)
@@ -349,7 +349,7 @@ class Model:
     ) -> Model:
         """Write the bundle and return the model as it will be loaded.
 
-        The folder appears complete or not at all, in place of a former one.
+        The folder appears complete or not at all, and replaces an existing one.
 
         Parameters
         ----------
@@ -357,11 +357,11 @@ class Model:
         card : str
             Text of ``README.md``.
         golden : Prepared, optional
-            A few objects whose outputs are recorded.
+            Objects whose outputs are recorded for `verify_model`.
         half : bool
             Store weights in float16 (half the size); arithmetic stays float32.
         same_weights : bool
-            They are those of the model's folder: copy the file as it is, and the recorded outputs.
+            The weights are those of the model's folder: copy their file and the recorded outputs.
         """
         folder = Path(folder)
         with atomic_folder(folder) as partial:
@@ -371,17 +371,19 @@ class Model:
                         shutil.copyfile(self.folder / name, partial / name)
             else:
                 weights = {name: weight.contiguous() for name, weight in _stored(self.network, half).items()}
-                (partial / "model.safetensors").write_bytes(save(weights))  # save_file lets nobody else read it
+                (partial / "model.safetensors").write_bytes(
+                    save(weights)
+                )  # safetensors' save_file makes a file that only its owner can read
             (partial / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
             self.calibration.write(partial)
             (partial / "README.md").write_text(card)
             if golden is not None:
-                _record(load_model(partial), golden, partial / "golden.npz")
+                _record_golden(load_model(partial), golden, partial / "golden.npz")
         return load_model(folder)
 
 
-# a few numbers whose rounding would move every answer
-_FULL = ("context_mean", "context_std", "standard.mean", "standard.std", "running_mean", "running_var")
+# statistics whose rounding would change every output
+_FULL_PRECISION = ("context_mean", "context_std", "standard.mean", "standard.std", "running_mean", "running_var")
 
 
 def _stored(network: nn.Module, half: bool) -> dict[str, Tensor]:
@@ -390,17 +392,17 @@ def _stored(network: nn.Module, half: bool) -> dict[str, Tensor]:
     if not half:
         return weights
     return {
-        name: weight.half() if weight.is_floating_point() and not name.endswith(_FULL) else weight
+        name: weight.half() if weight.is_floating_point() and not name.endswith(_FULL_PRECISION) else weight
         for name, weight in weights.items()
     }
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["float32", "bfloat16"]:
-    """Return the precision that ``"auto"`` stands for on a device; a precision asked for by name is itself.
+    """Return the precision of ``"auto"`` on a device; other precisions stay.
 
-    On every CPU it is float32, with matrix units for bfloat16 (AMX) or without: in bfloat16 a probability depends on
-    the other light curves in its batch, by up to 0.007, and the networks gain nothing from it there. On a GPU that
-    multiplies in bfloat16 it is bfloat16.
+    On every CPU it is float32, even with matrix units for bfloat16 (AMX): in bfloat16 a probability depends on the
+    other light curves in its batch, by up to 0.007, and the networks are no faster. On a GPU with bfloat16 arithmetic
+    it is bfloat16.
     """
     if precision != "auto":
         return precision
@@ -421,7 +423,7 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False, prec
     verify : bool
         Recompute the golden outputs and compare.
     precision : {"auto", "float32", "bfloat16"}
-        See `resolve_precision`; the model says which of the two it became.
+        See `resolve_precision`; `Model.precision` is the resolved one.
 
     Raises
     ------
@@ -430,17 +432,17 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False, prec
     ValueError
         If the bundle is damaged or of a newer format, ``verify`` fails, or there is no such precision.
     RuntimeError
-        If the device is not there: a slow run in silence would be worse.
+        If the device doesn't exist.
     """
     if precision not in get_args(Precision):
         raise ValueError(f"no precision {precision}; there are {', '.join(get_args(Precision))}")
     folder = find_model(name)
     config = _read_config(folder)
-    where = resolve_device(device)
+    resolved = resolve_device(device)
     network = _network(folder, config)
     calibration = Calibration.read(folder, len(config.classes))
     model = Model(
-        config, network.eval().to(where), calibration, _hash(folder), folder, resolve_precision(precision, where)
+        config, network.eval().to(resolved), calibration, _hash(folder), folder, resolve_precision(precision, resolved)
     )
     if verify:
         verify_model(model)
@@ -454,11 +456,11 @@ def find_model(name: str | Path) -> Path:
             return folder
     if isinstance(name, str) and name.count("/") == 1 and not Path(name).exists():
         return fetch(name)
-    known = shipped_models()
-    near = get_close_matches(str(name).lower(), known, 1)
+    shipped = shipped_models()
+    near = get_close_matches(str(name).lower(), shipped, 1)
     raise FileNotFoundError(
         f"no model {str(name)!r}: neither a folder with a config.json nor a shipped model "
-        f"({', '.join(known) or 'none'}){f'; did you mean {near[0]}?' if near else ''}"
+        f"({', '.join(shipped) or 'none'}){f'; did you mean {near[0]}?' if near else ''}"
     )
 
 
@@ -468,30 +470,32 @@ def read_config(name: str | Path) -> BundleConfig:
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the torch device, refusing one that isn't there.
+    """Return the torch device, which must exist.
 
     Raises
     ------
     RuntimeError
-        If a GPU is asked for and none can be used, or there is no such device.
+        If there is no such device, or no usable GPU.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise RuntimeError(
             f"--device {device}: PyTorch {torch.__version__} sees no usable GPU here. "
-            "Install a CUDA build of torch and a driver, or use --device cpu (or auto)"
+            "Fix: install a CUDA build of torch and a driver, or use --device cpu (or auto)"
         )
     try:
-        where = torch.device(device)
-        there = where.index is None or where.index < torch.cuda.device_count() if where.type == "cuda" else True
-        if where.type != "cuda":
-            torch.empty(0, device=where)
-    except (RuntimeError, AssertionError, NotImplementedError):  # no such kind, or none of it in this build
-        there = False
-    if not there:
-        raise RuntimeError(f"--device {device}: there is none here. Use cpu, cuda, cuda:1, ... or auto")
-    return where
+        resolved = torch.device(device)
+        exists = (
+            resolved.index is None or resolved.index < torch.cuda.device_count() if resolved.type == "cuda" else True
+        )
+        if resolved.type != "cuda":
+            torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError, NotImplementedError):  # unknown kind of device, or not in this build
+        exists = False
+    if not exists:
+        raise RuntimeError(f"--device {device}: there is none here. Fix: use cpu, cuda, cuda:1, ... or auto")
+    return resolved
 
 
 def verify_model(model: Model) -> float:
@@ -505,16 +509,16 @@ def verify_model(model: Model) -> float:
     path = (model.folder or Path()) / "golden.npz"
     if not path.exists():
         raise ValueError(f"{model.folder}: has no golden.npz, the outputs to compare with. Fix: copy the folder again")
-    with np.load(path) as kept:
-        prepared = restore(kept, model.preprocessing)
+    with np.load(path) as recorded:
+        prepared = restore(recorded, model.preprocessing)
         logits, *_ = replace(model, precision="float32").run(prepared, np.arange(len(prepared)))
-        worst = float(np.abs(logits - kept["logits"]).max())
+        worst = float(np.abs(logits - recorded["logits"]).max())
     if not worst < GOLDEN_TOLERANCE:
         raise ValueError(f"{model.folder}: recorded logits differ by {worst:.2g} (tolerance {GOLDEN_TOLERANCE:g})")
     return worst
 
 
-def _record(model: Model, golden: Prepared, path: Path) -> None:
+def _record_golden(model: Model, golden: Prepared, path: Path) -> None:
     logits, embedding, *_ = replace(model, precision="float32").run(golden, np.arange(len(golden)))
     np.savez_compressed(path, allow_pickle=False, **golden.to_arrays(), logits=logits, embedding=embedding)
 
@@ -525,15 +529,17 @@ def _read_config(folder: Path) -> BundleConfig:
     except ValueError as error:
         raise ValueError(f"{folder}: config.json is damaged ({error}). Fix: copy the folder again") from error
     if content.get("format", FORMAT) > FORMAT:
-        raise ValueError(f"{folder}: format {content['format']} is newer than this goodricke ({FORMAT}); upgrade it")
+        raise ValueError(
+            f"{folder}: format {content['format']} is newer than this goodricke ({FORMAT}). Fix: upgrade goodricke"
+        )
     if content.get("family", "astrafier") not in FAMILIES:
         raise ValueError(f"{folder}: unknown family {content['family']!r}; this goodricke has {', '.join(FAMILIES)}")
     try:
         return BundleConfig.model_validate(content)
     except ValidationError as error:
-        wrong = "; ".join(faults(error, BundleConfig))
+        problems = "; ".join(faults(error, BundleConfig))
         raise ValueError(
-            f"{folder}: config.json is no model's configuration: {wrong}. Fix: copy the folder again"
+            f"{folder}: config.json is no model's configuration: {problems}. Fix: copy the folder again"
         ) from error
 
 
@@ -554,6 +560,6 @@ def _network(folder: Path, config: BundleConfig) -> nn.Module:
 def _hash(folder: Path) -> str:
     digest = hashlib.sha256()
     for name in ("config.json", "model.safetensors", "calibration.json", "calibration.safetensors"):
-        if name != "calibration.safetensors" or (folder / name).exists():  # older models have none
+        if name != "calibration.safetensors" or (folder / name).exists():  # absent without sets and novelty
             digest.update((folder / name).read_bytes())
     return digest.hexdigest()[:12]

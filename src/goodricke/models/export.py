@@ -1,19 +1,19 @@
 """Models as ONNX files, for use without PyTorch: in an alert broker, another language, a browser.
 
-A file holds a network with its weights, and in its metadata all else that is needed: ``model``, ``hash``, ``family``,
-``classes``, ``calibration``, ``preprocessing``, ``unit``, ``bands`` and ``targets``, each as JSON. All numbers are
-float32, ``mask`` is bool, B is any number of objects. It is one deterministic pass: there is no Monte-Carlo dropout.
+A file holds a network with its weights, and as metadata ``model``, ``hash``, ``family``, ``classes``, ``calibration``,
+``preprocessing``, ``unit``, ``bands`` and ``targets``, each as JSON. All numbers are float32, ``mask`` is bool, B is
+any number of objects. A file computes one deterministic pass, without Monte-Carlo dropout.
 
-ASTRAFier makes one file, for any number of points T; see `goodricke.models.astrafier.Astrafier.forward`. Its attention
-and convolutions are plain ones, which take longer than here and memory with the square of T::
+ASTRAFier becomes one file, for any number of points T; see `goodricke.models.astrafier.Astrafier.forward`. It has
+standard attention and convolutions, which are slower than here and need memory proportional to T squared::
 
     values (B, T, channels), time (B, T), mask (B, T)[, context (B, context)] -> logits (B, C), embedding (B, d)
 
-A multi-band model makes a file per band, ``band-0-g.onnx``, ``band-1-r.onnx``, ...: what one new observation in that
-band costs, a step of the band's network and one of the central network, with its weights in each file. Its place is
-``band`` in the metadata. Cells are those of `models.recurrent_state`, zero before an object's first step; a band's
-cells go back into that band's file, central cells into the next one whatever its band. ``window`` and ``extras`` (the
-colours, the wait, the object's columns) are those of `goodricke.preprocess.multiband`::
+A multi-band model becomes a file per band, ``band-0-g.onnx``, ``band-1-r.onnx``, ...: the update by one new observation
+in that band, a step of the band's network and one of the central network, whose weights are in each file. ``band`` in
+the metadata is the band's index. Cells are those of `models.recurrent_state`, zero before an object's first step. A
+band's cells are the input of that band's next step, the central cells that of the next step in any band. ``window`` and
+``extras`` (colours, wait, context columns) are those of `goodricke.preprocess.multiband`::
 
     window (B, width), extras (B, extras), band_cells (B, 2, L, h), central_cells (B, 2, K, h)
         -> band_cells_after, central_cells_after, logits (B, C), embedding (B, d)[, targets (B, k)]
@@ -24,8 +24,8 @@ Used without goodricke::
     session = onnxruntime.InferenceSession("asas-v.onnx")
     about = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
     logits, embedding = session.run(None, {"values": values, "time": time, "mask": mask, "context": context})
-    known = logits - np.log(np.exp(logits).sum(1, keepdims=True))  # logarithms of uncalibrated probabilities
-    odds = np.exp(known @ np.array(about["calibration"]["weight"]).T + about["calibration"]["offset"])
+    scores = logits - np.log(np.exp(logits).sum(1, keepdims=True))  # logarithms of uncalibrated probabilities
+    odds = np.exp(scores @ np.array(about["calibration"]["weight"]).T + about["calibration"]["offset"])
     probabilities = odds / odds.sum(1, keepdims=True)  # (B, C), in the order of about["classes"]
 """
 
@@ -55,7 +55,7 @@ Axes = dict[int, str]  # names of the axes of any length
 
 
 def export(model: Model, out: str | Path) -> list[Path]:
-    """Write a model as ONNX; see the module's text for what comes of it.
+    """Write a model as ONNX files; see the module's text.
 
     Parameters
     ----------
@@ -66,27 +66,27 @@ def export(model: Model, out: str | Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The files.
+        The written files.
 
     Raises
     ------
     ValueError
-        If several files are to go into one.
+        If ``out`` is one file and the model becomes several.
     ImportError
         If the extra ``goodricke[onnx]`` isn't installed.
     """
     out, network = Path(out), plain_copy(model.network)
     if isinstance(network, Astrafier):
         path = out if out.suffix == ".onnx" else out / f"{model.name}.onnx"
-        return [_write(WholeLightCurve(network), model, path)]
+        return [_write(LightCurveNetwork(network), model, path)]
     if out.suffix == ".onnx":
-        raise ValueError(f"--out {out}: a multi-band model makes a file per band. Give a folder")
+        raise ValueError(f"--out {out}: a multi-band model becomes a file per band. Fix: give a folder")
     network, bands = cast(Multiband, network), cast(MultibandConfig, model.preprocessing).bands
     paths = [out / f"band-{b}-{quote(name, safe='')}.onnx" for b, name in enumerate(bands)]
-    return [_write(Step(network, b), model, path, b) for b, path in enumerate(paths)]
+    return [_write(StepNetwork(network, b), model, path, b) for b, path in enumerate(paths)]
 
 
-class WholeLightCurve(nn.Module):
+class LightCurveNetwork(nn.Module):
     """ASTRAFier with tensors in and out."""
 
     outputs = ("logits", "embedding")
@@ -99,21 +99,21 @@ class WholeLightCurve(nn.Module):
         self, values: Tensor, time: Tensor, mask: Tensor, context: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return logits (B, C) and embedding (B, d)."""
-        answer = self.network(values, time, mask, context)
-        return answer.logits, answer.embedding
+        output = self.network(values, time, mask, context)
+        return output.logits, output.embedding
 
     def inputs(self) -> dict[str, tuple[Tensor, Axes]]:
-        """Return an example of every input, with the names of its axes."""
+        """Return an example of every input, and the names of its variable axes."""
         B, T, c = 2, 5, self.network.config
         axes = {0: "B", 1: "T"}
         mask = torch.arange(T) < torch.tensor([[T], [T - 2]])
-        given = {"values": torch.randn(B, T, c.channels), "time": torch.rand(B, T).cumsum(1), "mask": mask}
-        known = {name: (x, axes) for name, x in given.items()}
-        return known | ({"context": (torch.randn(B, c.context), {0: "B"})} if c.context else {})
+        tensors = {"values": torch.randn(B, T, c.channels), "time": torch.rand(B, T).cumsum(1), "mask": mask}
+        examples = {name: (x, axes) for name, x in tensors.items()}
+        return examples | ({"context": (torch.randn(B, c.context), {0: "B"})} if c.context else {})
 
 
-class Step(nn.Module):
-    """One step of a band's network, one of the central network, and the answer, with tensors in and out."""
+class StepNetwork(nn.Module):
+    """One step of a band's network, one of the central network, and the output, with tensors in and out."""
 
     def __init__(self, network: Multiband, band: int) -> None:
         super().__init__()
@@ -122,11 +122,11 @@ class Step(nn.Module):
         self.outputs = names if network.config.targets else names[:4]
 
     def forward(self, window: Tensor, extras: Tensor, band_cells: Tensor, central_cells: Tensor) -> tuple[Tensor, ...]:
-        """Return cells (B, 2, L, h) and (B, 2, K, h), and what `Multiband.read_out` answers from them."""
+        """Return cells (B, 2, L, h) and (B, 2, K, h), and the output of `Multiband.read_out` for them."""
         before = band_cells.unbind(1), central_cells.unbind(1)
         band, central = self.network.step(self.band, window, *before)  # type: ignore[arg-type]
-        answer = self.network.read_out(central[0].unbind(1), extras)
-        return (torch.stack(band, 1), torch.stack(central, 1), *answer)[: len(self.outputs)]
+        output = self.network.read_out(central[0].unbind(1), extras)
+        return (torch.stack(band, 1), torch.stack(central, 1), *output)[: len(self.outputs)]
 
     def inputs(self) -> dict[str, tuple[Tensor, Axes]]:
         """Return an example of every input, with the names of its axes."""
@@ -141,15 +141,15 @@ class Step(nn.Module):
 
 
 class OnnxLSTM(nn.Module):
-    """ONNX's LSTM operator in place of `torch.nn.LSTM`, whose own export fixes the number of steps."""
+    """ONNX's LSTM operator in place of `torch.nn.LSTM`, whose export fixes the number of steps."""
 
     def __init__(self, lstm: nn.LSTM) -> None:
         super().__init__()
         weights = dict(lstm.named_parameters())
         self.hidden, self.batch_first = lstm.hidden_size, lstm.batch_first
-        self.input = nn.Parameter(_in_order(weights["weight_ih_l0"])[None])  # (1, 4h, size)
-        self.recurrent = nn.Parameter(_in_order(weights["weight_hh_l0"])[None])  # (1, 4h, h)
-        biases = [_in_order(weights[name]) for name in ("bias_ih_l0", "bias_hh_l0")]
+        self.input = nn.Parameter(_onnx_gate_order(weights["weight_ih_l0"])[None])  # (1, 4h, size)
+        self.recurrent = nn.Parameter(_onnx_gate_order(weights["weight_hh_l0"])[None])  # (1, 4h, h)
+        biases = [_onnx_gate_order(weights[name]) for name in ("bias_ih_l0", "bias_hh_l0")]
         self.bias = nn.Parameter(torch.cat(biases)[None])  # (1, 8h)
 
     def forward(
@@ -158,26 +158,26 @@ class OnnxLSTM(nn.Module):
         """Read ``x`` (T, B, size), or (B, T, size) with ``batch_first``, as `torch.nn.LSTM` does."""
         x = x.transpose(0, 1) if self.batch_first else x
         T, B, _ = x.shape
-        one = (1, B, self.hidden)
+        state_shape = (1, B, self.hidden)
         y, h, c = torch.onnx.ops.symbolic_multi_out(
             "LSTM",
             [x, self.input, self.recurrent, self.bias, None, *state],
             {"hidden_size": self.hidden},
             dtypes=[x.dtype] * 3,
-            shapes=[(T, *one), one, one],
+            shapes=[(T, *state_shape), state_shape, state_shape],
         )
         y = y.squeeze(1)  # (T, B, h)
         return (y.transpose(0, 1) if self.batch_first else y), (h, c)
 
 
-def _in_order(weight: Tensor) -> Tensor:
+def _onnx_gate_order(weight: Tensor) -> Tensor:
     """Return weights (4h, ...) of the gates in ONNX's order: input, output, forget, cell."""
     i, f, g, o = weight.detach().chunk(4)
     return torch.cat([i, o, f, g])
 
 
 def plain_copy(network: nn.Module) -> nn.Module:
-    """Return a network in float32 on the CPU with layers that can be exported."""
+    """Return a copy of a network in float32 on the CPU, with layers that can be exported."""
     copy = deepcopy(network).cpu().float().eval()
     for name, module in list(copy.named_modules()):
         if isinstance(module, nn.LSTM):
@@ -186,26 +186,26 @@ def plain_copy(network: nn.Module) -> nn.Module:
 
 
 def metadata(model: Model, band: int | None = None) -> dict[str, str]:
-    """Return what a file tells of its model besides the network, each as JSON."""
-    told: dict[str, Any] = model.config.model_dump(
+    """Return the metadata of a file, each value as JSON."""
+    content: dict[str, Any] = model.config.model_dump(
         mode="json", include={"family", "classes", "preprocessing", "unit", "bands", "targets"}
     )
-    told |= {"model": model.name, "hash": model.hash, "calibration": _matrix(model.calibration.one_pass)}
-    return {name: json.dumps(value) for name, value in (told | ({} if band is None else {"band": band})).items()}
+    content |= {"model": model.name, "hash": model.hash, "calibration": _matrix(model.calibration.one_pass)}
+    return {name: json.dumps(value) for name, value in (content | ({} if band is None else {"band": band})).items()}
 
 
 def _matrix(scaling: Scaling) -> dict[str, Any]:
-    """Return a map to probabilities with its weight as a matrix, whatever its kind."""
+    """Return a map to probabilities of any kind with its weight as a matrix."""
     weight = scaling.weight if scaling.weight.ndim == 2 else np.diag(scaling.weight)
     return scaling.to_dict() | {"weight": weight.tolist()}
 
 
-def _write(module: WholeLightCurve | Step, model: Model, path: Path, band: int | None = None) -> Path:
+def _write(module: LightCurveNetwork | StepNetwork, model: Model, path: Path, band: int | None = None) -> Path:
     """Trace a module and write it."""
-    _needs_onnx()
+    _require_onnx()
     inputs = module.inputs()
     dims = {name: torch.export.Dim(name) for _, axes in inputs.values() for name in axes.values()}
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), _silence_exporter():
         program = torch.onnx.export(
             module.eval(),
             tuple(x for x, _ in inputs.values()),
@@ -222,18 +222,18 @@ def _write(module: WholeLightCurve | Step, model: Model, path: Path, band: int |
     return path
 
 
-def _needs_onnx() -> None:
+def _require_onnx() -> None:
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
         import torch.onnx.ops  # noqa: F401
     except ImportError as error:
-        raise ImportError(f"{error}: exporting to ONNX needs more: pip install 'goodricke[onnx]'") from error
+        raise ImportError(f"{error}: export to ONNX needs an extra. Fix: pip install 'goodricke[onnx]'") from error
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to itself what the exporter says of its own future and of packages that it doesn't need."""
+def _silence_exporter() -> Iterator[None]:
+    """Suppress the exporter's warnings about its future versions and optional packages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

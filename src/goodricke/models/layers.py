@@ -1,7 +1,7 @@
 """Layers shared by the networks. Tensors are channels-last, ``(B, T, C)``; a mask ``(B, T)`` is True where a point is.
 
-Every layer gives an object the same answer alone and in company: nothing is computed across the batch at inference,
-and nothing is read from padding.
+The output of every layer for an object doesn't depend on the others in its batch: nothing is computed across the batch
+at inference, and nothing is read from padding.
 """
 
 from __future__ import annotations
@@ -26,40 +26,39 @@ class Conv(nn.Conv1d):
 
     def __init__(self, c_in: int, c_out: int, kernel: int) -> None:
         super().__init__(c_in, c_out, kernel, padding=kernel // 2)
-        self.kept: dict[tuple[int, int, int], Tensor] = {}  # the spectrum of the weights, by which they are
+        self.spectra: dict[tuple[int, int, int], Tensor] = {}  # spectrum by identity of the weights
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``x`` (B, T, C)."""
-        # an exported network is to be plain, for any length
+        # an exported network has only standard operations, for any length
         if self.kernel_size[0] >= FFT_KERNEL and x.device.type == "cpu" and not torch.compiler.is_compiling():
-            with torch.autocast("cpu", enabled=False):  # transforms need the digits
+            with torch.autocast("cpu", enabled=False):  # transforms need float32
                 return fft_convolution(x, self.spectrum(x.shape[1]), self.bias, self.kernel_size[0])
-        # On a GPU always this, by reckoning for an H100 and 111 frames of 128 channels: 3.6 MFLOP a frame take 6 ns in
-        # bfloat16; the transforms, in float32 alone, move 12 kB a frame, 4 ns, and hold copies of all of it. What that
-        # could save at best is 3 % of a pass.
-        # A 2-D convolution of height one takes channels-last tensors as they are, on a CPU and in cuDNN.
+        # On a GPU always this. An estimate for an H100, a kernel of 111 and 128 channels: 3.6 MFLOP per frame take 6 ns
+        # in bfloat16; the transforms, only in float32, move 12 kB per frame, 4 ns: at best 3 % of a pass saved.
+        # A 2-D convolution of height one reads channels-last tensors without a copy, on a CPU and in cuDNN.
         plane = x.transpose(1, 2).unsqueeze(2)  # (B, C, 1, T)
         y = F.conv2d(plane, self.weight.unsqueeze(2), self.bias, padding=(0, self.kernel_size[0] // 2))
         return y.squeeze(2).transpose(1, 2)  # (B, T, C')
 
     def spectrum(self, T: int) -> Tensor:
-        """Return the weights' `kernel_spectrum` for T frames, at inference computed once."""
+        """Return the weights' `kernel_spectrum` for T frames, cached at inference."""
         n = tile_length(self.kernel_size[0], T)
         if torch.is_grad_enabled() or self.weight.is_inference():
             return kernel_spectrum(self.weight, n)
         key = self.weight.data_ptr(), self.weight._version, n
-        found = self.kept.get(key)
-        if found is None:
-            found = kernel_spectrum(self.weight, n)
-            self.kept.clear()
-            self.kept[key] = found
-        return found
+        result = self.spectra.get(key)
+        if result is None:
+            result = kernel_spectrum(self.weight, n)
+            self.spectra.clear()
+            self.spectra[key] = result
+        return result
 
 
 def tile_length(kernel: int, T: int) -> int:
     """Return the length of the tiles in which T frames are transformed, a power of two.
 
-    Of a tile four times as long as the kernel most is output, and its transforms stay cheap (measured at C = 128).
+    Most of a tile four times as long as the kernel is output, and its transforms are cheap (measured at C = 128).
     """
     return 1 << (min(4 * kernel, T + kernel - 1) - 1).bit_length()
 
@@ -77,7 +76,7 @@ def kernel_spectrum(weight: Tensor, n: int) -> Tensor:
     Returns
     -------
     Tensor (F, 2 C, 2 C')
-        At each of F = n / 2 + 1 frequencies the matrix that takes real and imaginary parts to such.
+        The matrix of real and imaginary parts at each of F = n / 2 + 1 frequencies.
     """
     K = weight.shape[2]
     place = torch.arange(K - 1, -1, -1, device=weight.device)  # a correlation is a convolution with the reverse
@@ -89,7 +88,7 @@ def kernel_spectrum(weight: Tensor, n: int) -> Tensor:
 
 
 def fft_convolution(x: Tensor, spectrum: Tensor, bias: Tensor | None, kernel: int) -> Tensor:
-    """Convolve over time through Fourier transforms of overlapping tiles: the same numbers as `Conv` up to rounding.
+    """Convolve over time through Fourier transforms of overlapping tiles: equal to `Conv` up to rounding.
 
     Parameters
     ----------
@@ -102,7 +101,7 @@ def fft_convolution(x: Tensor, spectrum: Tensor, bias: Tensor | None, kernel: in
     """
     B, T, _ = x.shape
     n = 2 * (len(spectrum) - 1)
-    step = n - kernel + 1  # frames that a tile gives
+    step = n - kernel + 1  # output frames of a tile
     tiles = -(-T // step)
     padded = F.pad(at_least_float32(x), (0, 0, kernel // 2, tiles * step + kernel - 1 - T - kernel // 2))
     frames = padded.unfold(1, n, step).contiguous()  # (B, tiles, C, n)
@@ -116,12 +115,12 @@ def fft_convolution(x: Tensor, spectrum: Tensor, bias: Tensor | None, kernel: in
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Widen half precision to float32, in which sums over a light curve keep their digits; leave float64 as it is."""
+    """Convert half precision to float32, in which sums over a light curve keep their digits; float64 stays."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class MaskedGroupNorm(nn.Module):
-    """Group normalisation with one group whose statistics see the valid frames alone (Wu & He 2018).
+    """Group normalisation with one group with statistics over the valid frames (Wu & He 2018).
 
     Parameters
     ----------
@@ -139,10 +138,10 @@ class MaskedGroupNorm(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Normalise ``x`` (B, T, C) over its frames in ``mask`` (B, T) and all channels."""
         wide = at_least_float32(x)
-        kept = mask.unsqueeze(1).to(wide.dtype)  # (B, 1, T)
-        count = (kept.sum(2) * x.shape[2]).clamp(min=1)  # (B, 1)
-        mean = torch.bmm(kept, wide).sum(2) / count  # (B, 1)
-        centred = torch.addcmul(-mean.unsqueeze(2) * kept.mT, wide, kept.mT)  # (B, T, C), zero in padding
+        valid = mask.unsqueeze(1).to(wide.dtype)  # (B, 1, T)
+        count = (valid.sum(2) * x.shape[2]).clamp(min=1)  # (B, 1)
+        mean = torch.bmm(valid, wide).sum(2) / count  # (B, 1)
+        centred = torch.addcmul(-mean.unsqueeze(2) * valid.mT, wide, valid.mT)  # (B, T, C), zero in padding
         variance = torch.linalg.vector_norm(centred, dim=(1, 2)).square().unsqueeze(1) / count  # (B, 1)
         scale = torch.rsqrt(variance + self.eps).unsqueeze(2)  # (B, 1, 1)
         if self.weight is None or self.bias is None:
@@ -163,7 +162,7 @@ class BiLSTM(nn.Module):
     dropout : float
         Between layers.
     monte_carlo : bool
-        Whether Monte-Carlo passes drop between layers too (the published code's don't).
+        Whether Monte-Carlo passes drop between layers too (those of the published code don't).
     """
 
     def __init__(self, channels: int, hidden: int, layers: int, dropout: float, monte_carlo: bool = True) -> None:
@@ -176,28 +175,28 @@ class BiLSTM(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, passes: int = 1) -> Tensor:
         """Read ``x`` (B, T, C), valid in ``mask`` (B, T), both ways; return (B passes, T, 2 hidden).
 
-        Frames outside the mask hold numbers without meaning. Each row is repeated ``passes`` times, after what all of
-        them share: the layers before the first dropout.
+        The output outside the mask is undefined. Each row is repeated ``passes`` times, after the layers before the
+        first dropout, which all passes share.
         """
-        turned, exact = reversal(mask), recurs_in_float32(x)  # (B, T)
+        backward_order, exact = reversal(mask), lstm_in_float32(x)  # (B, T)
         for k, (forwards, backwards) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             if k == 1 and self.dropout.monte_carlo:
-                x, turned, passes = repeat(x, passes), repeat(turned, passes), 1
+                x, backward_order, passes = repeat(x, passes), repeat(backward_order, passes), 1
             x = self.dropout(x) if k else x  # (B, T, C)
             with torch.autocast(x.device.type, enabled=False) if exact else nullcontext():
                 x = x.float() if exact else x
                 ahead, _ = forwards(x)  # (B, T, hidden)
-                back, _ = backwards(_reorder(x, turned))  # (B, T, hidden)
-            x = torch.cat([ahead, _reorder(back, turned)], 2)  # (B, T, 2 hidden)
+                back, _ = backwards(_reorder(x, backward_order))  # (B, T, hidden)
+            x = torch.cat([ahead, _reorder(back, backward_order)], 2)  # (B, T, 2 hidden)
         return repeat(x, passes)
 
 
-def recurs_in_float32(x: Tensor) -> bool:
-    """Return whether an LSTM that sees ``x`` computes in float32 even under autocast.
+def lstm_in_float32(x: Tensor) -> bool:
+    """Return whether an LSTM with input ``x`` computes in float32 even under autocast.
 
-    On a GPU autocast runs cuDNN's LSTM in float16, whatever type it was asked for, and small gradients would vanish.
-    It waits for the frame before, not for its products: little is lost. On a CPU without AVX-512 oneDNN has no
-    bfloat16 LSTM at all.
+    On a GPU autocast always runs cuDNN's LSTM in float16, in which small gradients would vanish; float32 costs little,
+    as the LSTM is limited by the sequence of frames, not by arithmetic. On a CPU without AVX-512, oneDNN has no
+    bfloat16 LSTM.
     """
     if not torch.is_autocast_enabled(x.device.type):
         return False
@@ -221,19 +220,19 @@ def repeat(x: Tensor, passes: int) -> Tensor:
 
 
 def reversal(mask: Tensor) -> Tensor:
-    """Return the frame indices (B, T) that turn each light curve back to front within its valid length."""
+    """Return the frame indices (B, T) that reverse each light curve within its valid length."""
     frames = torch.arange(mask.shape[1], device=mask.device)  # (T,)
     length = mask.sum(1, keepdim=True)  # (B, 1)
     return torch.where(frames < length, length - 1 - frames, frames)  # (B, T)
 
 
 def _reorder(x: Tensor, index: Tensor) -> Tensor:
-    """Return the frames ``index`` (B, T) of ``x`` (B, T, C), copied whole: `gather` goes from number to number."""
+    """Return the frames ``index`` (B, T) of ``x`` (B, T, C), copied by frames, not by numbers as in `gather`."""
     first = torch.arange(x.shape[0], device=x.device).unsqueeze(1) * x.shape[1]  # (B, 1)
     return x.flatten(0, 1).index_select(0, (index + first).flatten()).view_as(x)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Return the mean (B, C) of ``x`` (B, T, C) over the frames in ``mask`` (B, T); zero without any (Eq. 6)."""
-    kept = mask.unsqueeze(2).to(x.dtype)  # (B, T, 1)
-    return (x * kept).sum(1) / kept.sum(1).clamp(min=1)  # (B, C)
+    valid = mask.unsqueeze(2).to(x.dtype)  # (B, T, 1)
+    return (x * valid).sum(1) / valid.sum(1).clamp(min=1)  # (B, C)

@@ -1,8 +1,8 @@
 """The multi-band ensemble: one recurrent network per band and a central one over all (Becker et al. 2025, section 3).
 
-Read from the top: configuration, the recurrent stack, the network of a band, the central network, the ensemble. Each
-new observation costs one step of its band's network and one of the central network, however long the light curve is;
-the whole sequence (`Multiband.forward`) and one step at a time (`Multiband.step`) give the same numbers.
+From the top: configuration, the recurrent stack, the network of a band, the central network, the ensemble. Each new
+observation costs one step of its band's network and one of the central network, for light curves of any length. The
+complete sequence (`Multiband.forward`) and single steps (`Multiband.step`) give the same numbers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class MultibandNetworkConfig(BaseModel):
     central_dropout: float = Field(0.0, ge=0, lt=1, description="in the central head, none in the paper")
     raw_input: bool = Field(False, description="the central network also sees the raw window (the paper's Gaia model)")
     width: int = Field(4, ge=1, description="numbers per step, 4 in the paper")
-    context: int = Field(0, ge=0, description="numbers per object that the central network is told")
+    context: int = Field(0, ge=0, description="numbers per object for the central network")
     targets: int = Field(0, ge=0, description="physical parameters regressed from the central state")
 
     @property
@@ -71,14 +71,14 @@ class Recurrent(nn.Module):
         Parameters
         ----------
         x : (M, size)
-            Steps in packed order, see `goodricke.preprocess.multiband.Series`; so are the outputs.
+            Steps in packed order, see `goodricke.preprocess.tensors.Series`; the outputs are too.
         sizes : int64 (T,)
-            How many sequences have a first, second, ... step.
+            Number of sequences with a first, second, ... step.
         """
         outputs: list[Tensor] = []
         below = x  # (M, size), then (M, h)
         for k, layer in enumerate(self.layers):
-            outputs.append(in_blocks(cast(nn.LSTM, layer), below, sizes))
+            outputs.append(run_packed(cast(nn.LSTM, layer), below, sizes))
             below = self.between(k, x, below, outputs[-1])
         return outputs
 
@@ -96,18 +96,18 @@ class Recurrent(nn.Module):
         return outputs, (torch.stack(outputs, 1), torch.stack(memory, 1))
 
     def between(self, k: int, x: Tensor, below: Tensor, y: Tensor) -> Tensor:
-        """Return what layer ``k + 1`` reads: the output ``y`` of layer ``k`` and what that one read, normalised."""
+        """Return the input of layer ``k + 1``: output ``y`` plus input of layer ``k``, normalised."""
         if k == len(self.norms):  # the last layer
             return y
         return self.norms[k](y + (self.project(x) if k == 0 and self.project is not None else below))
 
 
-def in_blocks(lstm: nn.LSTM, x: Tensor, sizes: Tensor) -> Tensor:
+def run_packed(lstm: nn.LSTM, x: Tensor, sizes: Tensor) -> Tensor:
     """Run an LSTM over packed sequences; return its outputs (M, h), packed.
 
-    PyTorch's own way with packed sequences copies the whole gradient at every step where one ends, and is slower
-    forwards too. Here blocks of `BLOCK` steps are padded to the sequences that are alive at the block's start; as these
-    come longest first, the state goes on by dropping rows.
+    PyTorch's packed sequences copy the complete gradient at every step where a sequence ends, and are slower forwards
+    too. Here blocks of `BLOCK` steps are padded to the number of sequences at the block's start. The longest sequences
+    come first, so that the state of the next block is a prefix of its rows.
     """
     outputs, start, state = [], 0, None
     for block in sizes.split(BLOCK):
@@ -147,9 +147,10 @@ class Mixture(nn.Module):
 
 
 class Standard(nn.Module):
-    """Standardise numbers by the training set's mean and standard deviation; an unknown one (NaN) is average.
+    """Standardise numbers by the training set's mean and standard deviation; NaN becomes the mean.
 
-    Strays are kept within ten standard deviations. Until a fit has set the statistics, numbers pass as they are.
+    The result is clipped to ten standard deviations. Before a fit sets the statistics, the mean is 0 and the standard
+    deviation 1.
     """
 
     def __init__(self, size: int) -> None:
@@ -161,11 +162,11 @@ class Standard(nn.Module):
     std: Tensor
 
     def learn(self, x: Tensor) -> None:
-        """Take mean and standard deviation of ``x`` (M, size); a number that hardly varies is only centred."""
-        known = x.isfinite()
-        count = known.sum(0).clamp(min=1)
-        mean = torch.where(known, x, 0).double().sum(0) / count
-        spread = (torch.where(known, (x - mean) ** 2, 0).sum(0) / count).sqrt()
+        """Set mean and standard deviation to those of ``x`` (M, size); a column that hardly varies is only centred."""
+        finite = x.isfinite()
+        count = finite.sum(0).clamp(min=1)
+        mean = torch.where(finite, x, 0).double().sum(0) / count
+        spread = (torch.where(finite, (x - mean) ** 2, 0).sum(0) / count).sqrt()
         self.mean.copy_(mean)
         self.std.copy_(torch.where(spread > 1e-3, spread, 1.0))
 
@@ -177,7 +178,7 @@ class Standard(nn.Module):
 class Head(nn.Module):
     """Dense layers with batch normalisation, then ``out`` numbers; rows are steps, never padding.
 
-    At inference the normalisation uses running statistics: a row's answer doesn't depend on the others.
+    At inference the normalisation uses running statistics: a row's output doesn't depend on other rows.
     """
 
     def __init__(self, size: int, widths: Sequence[int], out: int, dropout: float = 0.0) -> None:
@@ -199,7 +200,7 @@ class Head(nn.Module):
 
 
 class BandNetwork(nn.Module):
-    """The network of one band (section 3.2), trained alone on its band's light curves."""
+    """The network of one band (section 3.2), trained on its band's light curves only."""
 
     def __init__(self, c: MultibandNetworkConfig) -> None:
         super().__init__()
@@ -214,7 +215,7 @@ class BandNetwork(nn.Module):
 
 
 class Translation(nn.Module):
-    """From a band's hidden states to the common language of the central network (section 3.3)."""
+    """The map from a band's hidden states to the central network's common representation (section 3.3)."""
 
     def __init__(self, c: MultibandNetworkConfig) -> None:
         super().__init__()
@@ -245,7 +246,7 @@ class CentralNetwork(nn.Module):
 
 
 class Multiband(nn.Module):
-    """The ensemble. Band networks are independent of each other and of the central one: they can be trained alone."""
+    """The ensemble. Band networks are independent of each other and of the central one, also in training."""
 
     stochastic = False  # no Monte-Carlo passes: the central head has no dropout in the paper
 
@@ -265,18 +266,18 @@ class Multiband(nn.Module):
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
-    def of_band(self, b: int) -> tuple[BandNetwork, Translation]:
-        """Return the network of a band and its translation into the central network's language."""
+    def band_modules(self, b: int) -> tuple[BandNetwork, Translation]:
+        """Return the network of a band and its translation to the central network."""
         return cast(BandNetwork, self.bands[b]), cast(Translation, self.central.translations[b])
 
-    # ---- whole light curves -----------------------------------------------------------------------------------
+    # ---- complete light curves --------------------------------------------------------------------------------
 
     def forward(self, batch: StepBatch) -> NetworkOutput:
-        """Answer after every step of whole light curves, in the order of ``batch.window``."""
+        """Return the output after every step of complete light curves, in the order of ``batch.window``."""
         return self.read_out(*self.represent(batch, self.band_states(batch)))
 
     def output(self, batch: StepBatch) -> NetworkOutput:
-        """Answer after the last step of each light curve that has one."""
+        """Return the output after the last step of each light curve with steps."""
         hidden, extras = self.represent(batch, self.band_states(batch))
         return self.read_out([h[batch.last] for h in hidden], extras[batch.last])
 
@@ -287,7 +288,9 @@ class Multiband(nn.Module):
         No gradient reaches the band networks from the central one (section 3.6).
         """
         return [
-            self.of_band(b)[0].recurrent(self.of_band(b)[0].standard(batch.window[series.steps]), series.sizes)
+            self.band_modules(b)[0].recurrent(
+                self.band_modules(b)[0].standard(batch.window[series.steps]), series.sizes
+            )
             if len(series.steps)
             else []
             for b, series in enumerate(batch.bands)
@@ -298,9 +301,9 @@ class Multiband(nn.Module):
         translated = batch.window.new_zeros(len(batch.window), self.config.hidden)  # (M, h)
         for b, series in enumerate(batch.bands):
             if len(series.steps):
-                network, translation = self.of_band(b)
-                mine = translation(network.standard(batch.window[series.steps]), states[b])
-                translated = translated.index_copy(0, series.steps, mine.to(translated.dtype))
+                network, translation = self.band_modules(b)
+                states_of_band = translation(network.standard(batch.window[series.steps]), states[b])
+                translated = translated.index_copy(0, series.steps, states_of_band.to(translated.dtype))
         if not len(translated):
             return [translated] * self.config.central_layers, batch.extras
         packed = self.central.norm(translated).index_select(0, batch.objects.steps)
@@ -308,9 +311,9 @@ class Multiband(nn.Module):
         return [torch.empty_like(y).index_copy(0, batch.objects.steps, y) for y in outputs], batch.extras
 
     def read_out(self, hidden: Sequence[Tensor], extras: Tensor) -> NetworkOutput:
-        """Answer from the central layers' hidden states (M, h) and extras (M, extras)."""
-        known = self.central.standard(extras)
-        features = torch.cat([self.central.mixture(hidden), known], -1)  # (M, h + extras)
+        """Return the output from the central layers' hidden states (M, h) and extras (M, extras)."""
+        standardised = self.central.standard(extras)
+        features = torch.cat([self.central.mixture(hidden), standardised], -1)  # (M, h + extras)
         targets = [head(features) for head in self.central.regressions]  # each (M, 1)
         joined = torch.cat(targets, 1) if targets else features[:, :0]
         return NetworkOutput(self.central.head(features), features, features, joined)
@@ -331,9 +334,9 @@ class Multiband(nn.Module):
         Returns
         -------
         bands, central : Cells
-            After the step. `read_out` answers from ``central[0]``.
+            After the step; ``central[0]`` is the input of `read_out`.
         """
-        network, translation = self.of_band(band)
+        network, translation = self.band_modules(band)
         standard = network.standard(window)
         outputs, bands = network.recurrent.step(standard, bands)
         _, central = self.central.recurrent.step(self.central.norm(translation(standard, outputs)), central)

@@ -1,8 +1,8 @@
 """One step of the multi-band ensemble at a time: in NumPy on a CPU, in PyTorch elsewhere.
 
-A step of one object is 0.7 million multiplications, less work than PyTorch's bookkeeping around them. Written out in
-NumPy, with the weights laid out for it, it takes a third of the time for one object, and no more for a thousand. The
-answers are those of `Multiband.step` and `Multiband.read_out` in evaluation mode, to float32.
+A step of one object is 0.7 million multiplications, less work than PyTorch's overhead around them. In NumPy, with the
+weights in a suitable layout, it takes a third of the time for one object, and no more for a thousand. The results are
+those of `Multiband.step` and `Multiband.read_out` in evaluation mode, to float32 rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 
 
 class Stepper(Protocol):
-    """A network ready to take steps, arrays in and out."""
+    """A network that takes steps, arrays in and out."""
 
     def step(self, band: int, window: Array, band_cells: Array, central_cells: Array) -> tuple[Array, Array]:
         """Take one step of B objects in one band.
@@ -48,57 +48,59 @@ class Stepper(Protocol):
 
 
 def stepper(network: Multiband) -> Stepper:
-    """Return what takes steps of a network, with its weights as they are now.
+    """Return a stepper with the present weights of a network.
 
-    The weights for NumPy are kept, as long as the network lives and until one of its tensors is written to or replaced.
+    The weights for NumPy are cached as long as the network lives and none of its tensors is written to or replaced.
     """
     if network.central.norm.weight.device.type != "cpu":
         return TorchStepper(network)
-    kept = _KEPT.get(network)
-    if kept is None or not kept.fresh():
-        kept = _KEPT[network] = _Kept(network)
-    return kept.stepper
+    cached = _CACHE.get(network)
+    if cached is None or not cached.is_current():
+        cached = _CACHE[network] = _CachedWeights(network)
+    return cached.stepper
 
 
-class _Kept:
-    """A network's weights for NumPy, and by what to tell that they are no longer the network's.
+class _CachedWeights:
+    """A network's weights for NumPy, and the check that they are still the network's.
 
-    A tensor counts how often it was written to in place (by an optimiser, `load_state_dict`); a move to another device
-    or type gives it other memory; and another tensor or module may take its place. All three are looked at before every
-    update, so it goes over dictionaries: `torch.nn.Module.parameters` takes ten times as long. What is written through
-    ``tensor.data`` PyTorch doesn't count, and it isn't seen.
+    A tensor counts writes in place (by an optimiser, `load_state_dict`); a move to another device or type changes its
+    memory; another tensor or module may replace it. All three are checked before every update, directly in the modules'
+    dictionaries: `torch.nn.Module.parameters` takes ten times as long. PyTorch doesn't count writes through
+    ``tensor.data``; they go unnoticed.
     """
 
     def __init__(self, network: Multiband) -> None:
-        unused = {m for b in range(network.config.bands) for m in network.of_band(b)[0].head.modules()}
+        unused = {m for b in range(network.config.bands) for m in network.band_modules(b)[0].head.modules()}
         modules = [m for m in network.modules() if m not in unused]
         self.places: list[dict[str, Any]] = [d for m in modules for d in (m._modules, m._parameters, m._buffers) if d]
-        self.held = self._held()
-        self.tensors = [x for x in self.held if isinstance(x, Tensor)]
+        self.entries = self._entries()
+        self.tensors = [x for x in self.entries if isinstance(x, Tensor)]
         self.marks = self._marks()
         self.stepper = NumpyStepper(network)
 
-    def fresh(self) -> bool:
-        """Return whether the network's tensors are those that the weights were taken from."""
-        held = self._held()
-        return len(held) == len(self.held) and all(map(is_, held, self.held)) and self._marks() == self.marks
+    def is_current(self) -> bool:
+        """Return whether the weights are those of the network's tensors."""
+        entries = self._entries()
+        return (
+            len(entries) == len(self.entries) and all(map(is_, entries, self.entries)) and self._marks() == self.marks
+        )
 
-    def _held(self) -> list[Any]:
+    def _entries(self) -> list[Any]:
         return list(chain.from_iterable([d.values() for d in self.places]))
 
     def _marks(self) -> list[Any]:
         try:
-            return [*map(Tensor.data_ptr, self.tensors), *map(_written, self.tensors)]
-        except RuntimeError:  # made in inference mode, tensors don't count: a mark that is never the same again
+            return [*map(Tensor.data_ptr, self.tensors), *map(_version, self.tensors)]
+        except RuntimeError:  # tensors of inference mode have no counter: a mark equal to no other
             return [object()]
 
 
-_KEPT: WeakKeyDictionary[Multiband, _Kept] = WeakKeyDictionary()
-_written = attrgetter("_version")
+_CACHE: WeakKeyDictionary[Multiband, _CachedWeights] = WeakKeyDictionary()
+_version = attrgetter("_version")
 
 
 class TorchStepper:
-    """`Multiband`'s own steps."""
+    """The steps of `Multiband` in PyTorch."""
 
     def __init__(self, network: Multiband) -> None:
         self.network, self.device = network, next(network.parameters()).device
@@ -106,17 +108,17 @@ class TorchStepper:
     @torch.inference_mode()
     def step(self, band: int, window: Array, band_cells: Array, central_cells: Array) -> tuple[Array, Array]:
         """See `Stepper`."""
-        given = [torch.from_numpy(x).to(self.device) for x in (window, band_cells, central_cells)]
-        before = [(x[:, 0], x[:, 1]) for x in given[1:]]
-        after = [torch.stack(cells, 1).cpu().numpy() for cells in self.network.step(band, given[0], *before)]
+        inputs = [torch.from_numpy(x).to(self.device) for x in (window, band_cells, central_cells)]
+        before = [(x[:, 0], x[:, 1]) for x in inputs[1:]]
+        after = [torch.stack(cells, 1).cpu().numpy() for cells in self.network.step(band, inputs[0], *before)]
         return after[0], after[1]
 
     @torch.inference_mode()
     def read_out(self, hidden: Array, extras: Array) -> tuple[Array, Array, Array]:
         """See `Stepper`."""
         states = torch.from_numpy(hidden).to(self.device).unbind(1)
-        answer = self.network.read_out(states, torch.from_numpy(extras).to(self.device))
-        logits, embedding, targets = (x.float().cpu().numpy() for x in answer)
+        output = self.network.read_out(states, torch.from_numpy(extras).to(self.device))
+        logits, embedding, targets = (x.float().cpu().numpy() for x in output)
         return logits, embedding, targets
 
 
@@ -125,7 +127,7 @@ class NumpyStepper:
 
     def __init__(self, network: Multiband) -> None:
         central = network.central
-        parts = [network.of_band(b) for b in range(network.config.bands)]
+        parts = [network.band_modules(b) for b in range(network.config.bands)]
         self.standards = [_standard(band.standard) for band, _ in parts]
         self.bands = [_Recurrent(band.recurrent) for band, _ in parts]
         self.raws = [None if t.raw is None else _Dense(t.raw) for _, t in parts]
@@ -155,18 +157,18 @@ class NumpyStepper:
         """See `Stepper`."""
         mixed = _mix(self.mixture, [*hidden.swapaxes(0, 1)])
         features = np.concatenate([mixed, _standardise(extras, *self.standard)], 1)
-        answers = []
+        outputs = []
         for *layers, last in self.heads:
             y = features
             for dense in layers:
                 y = _relu(dense(y))
-            answers.append(last(y))
-        logits, *targets = answers
+            outputs.append(last(y))
+        logits, *targets = outputs
         return logits, features, np.concatenate(targets, 1) if targets else features[:, :0]
 
 
 class _Dense:
-    """``x W + b``, with a batch normalisation that follows it folded in."""
+    """``x W + b``, with a following batch normalisation folded in."""
 
     def __init__(self, linear: nn.Linear, norm: nn.BatchNorm1d | None = None) -> None:
         weight, bias = _array(linear.weight).T, 0.0 if linear.bias is None else _array(linear.bias)
@@ -221,16 +223,18 @@ class _Recurrent:
 class _Cell:
     """One LSTM layer: all its gates are one product with ``[x, h]`` and one hyperbolic tangent.
 
-    The gates come in the order input, forget, output, new; as sigmoid(a) = tanh(a / 2) / 2 + 1/2, the weights of the
+    The gates are in the order input, forget, output, new. As sigmoid(a) = tanh(a / 2) / 2 + 1/2, the weights of the
     first three are halved.
     """
 
     def __init__(self, lstm: nn.LSTM) -> None:
         w = {name: _array(x) for name, x in lstm.named_parameters()}
-        both = np.concatenate([w["weight_ih_l0"], w["weight_hh_l0"], (w["bias_ih_l0"] + w["bias_hh_l0"])[:, None]], 1)
-        i, f, g, o = np.split(both, 4)  # PyTorch's order
-        both = np.concatenate([i / 2, f / 2, o / 2, g]).T
-        self.weight, self.bias = np.ascontiguousarray(both[:-1]), both[-1].copy()  # (size + h, 4h), (4h,)
+        weights = np.concatenate(
+            [w["weight_ih_l0"], w["weight_hh_l0"], (w["bias_ih_l0"] + w["bias_hh_l0"])[:, None]], 1
+        )
+        i, f, g, o = np.split(weights, 4)  # PyTorch's order
+        weights = np.concatenate([i / 2, f / 2, o / 2, g]).T
+        self.weight, self.bias = np.ascontiguousarray(weights[:-1]), weights[-1].copy()  # (size + h, 4h), (4h,)
 
     def __call__(self, x: Array, hidden: Array, memory: Array, hidden_after: Array, memory_after: Array) -> None:
         h = hidden.shape[1]
@@ -275,7 +279,7 @@ def _mix(weights: Array, states: Sequence[Array]) -> Array:
 def _head(head: Head) -> list[_Dense]:
     dense = [x for x in head.layers if isinstance(x, nn.Linear)]
     norms = [x for x in head.layers if isinstance(x, nn.BatchNorm1d)]
-    return [_Dense(*both) for both in zip_longest(dense, norms)]  # none after the last
+    return [_Dense(*layers) for layers in zip_longest(dense, norms)]  # the last layer has no norm
 
 
 def _relu(x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The output of a network for a batch, before calibration; that of a model is `goodricke.data.predictions.Output`."""
+"""The output of a network for a batch, before calibration; a model's is `goodricke.data.predictions.Output`."""
 
 from __future__ import annotations
 

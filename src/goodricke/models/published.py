@@ -1,8 +1,8 @@
 """Checkpoints in the published ASTRAFier (Lightning) format, read into `goodricke.models.astrafier`.
 
-A checkpoint becomes a network with ``compat="published"``: it reproduces the published code's numbers, which depend on
-the padded length. Weights were trained padded or cut to `PADDED_LENGTH` points, so give them exactly that.
-Every tensor is accounted for by name; nothing is skipped in silence, and no pickled code is run.
+A checkpoint becomes a network with ``compat="published"``, which reproduces the published code's numbers. They depend
+on the padded length: the weights were trained on light curves padded or cut to `PADDED_LENGTH` points, and need the
+same. Every tensor is matched by name, none is skipped silently, and no pickled code is run.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from torch import Tensor
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 
 PADDED_LENGTH = 1171  # 30-minute cadences of one TESS sector, to which the published code pads and cuts
-DEFAULT_HEADS = 8  # the one size that no tensor's shape tells
+DEFAULT_HEADS = 8  # the only size that doesn't follow from a tensor's shape
 
 _BLOCKS = "model.classifier.lsatt_conv_layers."
 _W, _WB = ("weight",), ("weight", "bias")
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-# Modules of a block: published name, name here, tensors. Their "BatchNorm"s under conv and conv2 are group norms.
+# Modules of a block: published name, name here, tensors. "BatchNorm" under conv and conv2 is a group norm.
 _MODULES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("conv2.pointwise1", "recurrent.pointwise1", _W),
     ("conv2.convolution", "recurrent.conv", _WB),
@@ -58,7 +58,7 @@ _TOLERATED = {"loss_fn.weight"}  # the class weights of the training loss
 
 
 class CheckpointError(ValueError):
-    """A file isn't a checkpoint that this version can run; the message says what's wrong with it."""
+    """A file isn't a checkpoint that this version can run; the message names the reason."""
 
 
 def published_classes() -> tuple[str, ...]:
@@ -116,12 +116,12 @@ def load_published(path: str | Path, require_head: bool = True, heads: int | Non
     require_head : bool
         Whether a checkpoint without classification head is an error; otherwise the head stays at initialisation.
     heads : int, optional
-        Number of attention heads; by default the checkpoint's ``hyper_parameters`` tell, else 8.
+        Number of attention heads; by default from the checkpoint's ``hyper_parameters``, else 8.
 
     Returns
     -------
     Astrafier
-        With ``compat="published"``, in evaluation mode; all other sizes are read off the tensors' shapes.
+        With ``compat="published"``, in evaluation mode; the other sizes follow from the tensors' shapes.
 
     Raises
     ------
@@ -136,14 +136,14 @@ def load_published(path: str | Path, require_head: bool = True, heads: int | Non
 
 
 def rename(state_dict: Mapping[str, Tensor], require_head: bool = True) -> dict[str, Tensor]:
-    """Give the published state dict's tensors the names and shapes they have here.
+    """Return the published state dict's tensors with the names and shapes of `Astrafier`.
 
     Parameters
     ----------
     state_dict : mapping of str to Tensor
-        With exactly the published keys, 61 per block and 10 more, and perhaps ``loss_fn.weight``.
+        The published keys, 61 per block and 10 more, optionally ``loss_fn.weight``.
     require_head : bool
-        Whether the head's 8 keys must be there.
+        Whether the head's 8 keys are required.
 
     Returns
     -------
@@ -158,14 +158,14 @@ def rename(state_dict: Mapping[str, Tensor], require_head: bool = True) -> dict[
     _refuse_batch_norms(keys)
     names = _names(_count_blocks(keys), head=require_head or any(key.startswith("head.") for key in keys))
     problems = [("missing", set(names) - keys), ("unexpected", keys - set(names))]
-    if found := "; ".join(f"{len(which)} {what}: {_listed(which)}" for what, which in problems if which):
-        raise CheckpointError(f"not the published ASTRAFier network's tensors. {found}{_hint(keys, require_head)}")
+    if mismatch := "; ".join(f"{len(which)} {what}: {_join_keys(which)}" for what, which in problems if which):
+        raise CheckpointError(f"not the published ASTRAFier network's tensors. {mismatch}{_hint(keys, require_head)}")
     # A pointwise convolution (C', C, 1) is a linear map (C', C) here.
-    return {here: state_dict[key].squeeze(2) if "pointwise" in here else state_dict[key] for key, here in names.items()}
+    return {name: state_dict[key].squeeze(2) if "pointwise" in name else state_dict[key] for key, name in names.items()}
 
 
 def _names(blocks: int, head: bool) -> dict[str, str]:
-    """Return every published key with its name here."""
+    """Return the name in `Astrafier` of every published key."""
     modules: list[tuple[str, str, tuple[str, ...]]] = [("model.classifier.embed1", "embed", _WB)]
     modules += [(f"head.head.{k}", f"head.{k}", _WB) for k in (0, 1, 4, 7) if head]
     for b in range(blocks):
@@ -175,7 +175,7 @@ def _names(blocks: int, head: bool) -> dict[str, str]:
 
 
 def _lstm_names(block: int) -> Iterable[tuple[str, str]]:
-    """Yield the recurrent layers' keys: one LSTM there, here one for each layer and direction."""
+    """Yield the recurrent layers' keys: one published LSTM, here one per layer and direction."""
     directions = (("", "forwards"), ("_reverse", "backwards"))
     for layer, (suffix, direction) in product(range(2), directions):
         for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
@@ -185,30 +185,30 @@ def _lstm_names(block: int) -> Iterable[tuple[str, str]]:
 
 def _count_blocks(keys: Iterable[str]) -> int:
     """Return the number of blocks up to the highest one with a key, so that a gap shows as missing keys."""
-    found = (re.match(re.escape(_BLOCKS) + r"(\d+)\.", key) for key in keys)
-    return max((int(match[1]) + 1 for match in found if match), default=1)
+    matches = (re.match(re.escape(_BLOCKS) + r"(\d+)\.", key) for key in keys)
+    return max((int(match[1]) + 1 for match in matches if match), default=1)
 
 
 def _refuse_batch_norms(keys: Iterable[str]) -> None:
-    """Raise on batch-norm statistics where the published network has group norms: their weights share the names."""
+    """Raise on batch-norm statistics, whose weights have the names of the published group norms."""
     older = [key for key in keys if re.search(r"\.conv2?\.", key) and key.endswith("running_mean")]
     if older:
         raise CheckpointError(
-            f"an older checkpoint, with batch norms in its convolution modules ({_listed(older)}), which this version "
-            "can't run: it would load, and give wrong numbers. Use the published checkpoint with group norms"
+            f"an older checkpoint, with batch norms in its convolution modules ({_join_keys(older)}), which "
+            "this version can't run: it would load and give wrong numbers. Fix: use the published one with group norms"
         )
 
 
-def _listed(keys: Iterable[str], most: int = 6) -> str:
+def _join_keys(keys: Iterable[str], limit: int = 6) -> str:
     """Join the first few keys."""
     ordered = sorted(keys)
-    return ", ".join(ordered[:most]) + (", ..." if len(ordered) > most else "")
+    return ", ".join(ordered[:limit]) + (", ..." if len(ordered) > limit else "")
 
 
 def _hint(keys: Iterable[str], require_head: bool) -> str:
-    """Return the fix where there's a likely one."""
+    """Return the likely fix, if any."""
     if require_head and not any(key.startswith("head.") for key in keys):
-        return ". There's no head: pass require_head=False for embeddings alone"
+        return ". It has no head. Fix: require_head=False, for embeddings only"
     return ""
 
 
@@ -221,11 +221,11 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "it holds more than tensors and plain values, or isn't a checkpoint at all; loading it would run pickled "
-            "code, which goodricke never does. Save its state_dict as .safetensors and load that"
+            "code, which goodricke never does. Fix: save its state_dict as .safetensors and load that"
         ) from error
-    except OSError:  # no such file, no permission: says so itself
+    except OSError:
         raise
-    except Exception as error:  # damaged files fail inside torch in whatever way
+    except Exception as error:  # damaged files raise various errors in torch
         raise CheckpointError(f"not a checkpoint, or truncated. torch says: {_first_line(error)}") from error
     return _parts(checkpoint)
 
@@ -253,7 +253,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _build(state: dict[str, Tensor], heads: int) -> Astrafier:
-    """Return the network that the renamed tensors fit, with them in it."""
+    """Return the network with the renamed tensors."""
     try:
         model = Astrafier(_config(state, heads))
         if "head.0.weight" not in state:
@@ -265,7 +265,7 @@ def _build(state: dict[str, Tensor], heads: int) -> Astrafier:
 
 
 def _config(state: Mapping[str, Tensor], heads: int) -> AstrafierConfig:
-    """Return the configuration that the renamed tensors' shapes tell."""
+    """Return the configuration from the shapes of the renamed tensors."""
     embed, channels = state["embed.weight"].shape
     first = "blocks.0.convolution.convs."
     return AstrafierConfig(

@@ -1,1 +1,1 @@
-"""Training: splits by star, configurations, and one fit per family of networks on one small loop."""
+"""Training: recipes, labels, splits by star, one fit per family of networks, and calibration."""

@@ -1,7 +1,7 @@
-"""Calibrate a model on labelled objects that it was not fitted to; the statistics are those of `goodricke.uncertainty`.
+"""Calibrate a model on labelled objects that it was not fitted to, with the statistics of `goodricke.uncertainty`.
 
-Probabilities get a scaling for one pass and one for Monte-Carlo passes; prediction sets and novelty get the scores of
-validation objects. A stream's sets and novelty come from validation light curves that are cut at all lengths.
+Scalings of probabilities for one pass and for Monte-Carlo passes, and the scores of validation objects for prediction
+sets and novelty. Those of a stream come from validation light curves cut at all lengths.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from goodricke.uncertainty.novelty import Detector, Novelty, fit_detector
 from goodricke.uncertainty.novelty import Kind as NoveltyKind
 from goodricke.uncertainty.prediction_sets import Conformal, stratum_of
 
-MONTE_CARLO_OBJECTS = 5000  # validation objects that go through Monte-Carlo passes: rare classes need all of theirs
-REFERENCE_OBJECTS = 5000  # training objects that novelty is measured from
-STRATUM_OBJECTS = 50  # validation light curves wanted in a stratum of a stream
-STRATA = (0, 2, 4, 8, 16, 32, 64, 128, 256)  # steps of a stream at which another stratum begins
+MONTE_CARLO_OBJECTS = 5000  # validation objects for Monte-Carlo passes
+REFERENCE_OBJECTS = 5000  # training objects to which the detector of novelty is fitted
+STRATUM_OBJECTS = 50  # smallest number of validation light curves in a stratum of a stream
+STRATA = (0, 2, 4, 8, 16, 32, 64, 128, 256)  # smallest number of steps in each stratum of a stream
 
 Int = NDArray[np.int64]
 
@@ -44,17 +44,17 @@ def calibrate(
     Parameters
     ----------
     model : Model
-        Its own calibration only matters for the detector of novelty if there are no ``training`` objects.
+        Without ``training`` objects the detector of novelty of its calibration is used.
     prepared : Prepared
         Of n objects.
     label : int (n,)
         Index of the true class.
     validation : int (m,)
-        Rows of the objects to fit to, usable ones that the network was not fitted to.
+        Rows of usable objects that the network was not fitted to.
     training : int (k,)
-        Rows of the training objects, from which novelty is measured.
+        Rows of the training objects, for the detector of novelty.
     star : (n,), optional
-        Which star each is of.
+        Star of each object.
     passes : int
         Monte-Carlo passes; 0 for none.
     kinds : list
@@ -67,21 +67,24 @@ def calibrate(
         If there is no validation object.
     """
     if not len(validation):
-        raise ValueError("no labelled object that the model can classify: nothing to calibrate it by")
+        raise ValueError("no labelled object that the model can classify, so it can't be calibrated")
     star = np.arange(len(label)) if star is None else star
     output = network_output(model, prepared, validation)
-    one_pass, left_out = choose_scaling(output.logits[None], label[validation], star[validation], kinds)
-    several = one_pass
-    sets: dict[Mode, Conformal] = {"one_pass": Conformal.fit(left_out, label[validation])}
+    one_pass, probabilities = choose_scaling(output.logits[None], label[validation], star[validation], kinds)
+    monte_carlo_scaling = one_pass
+    sets: dict[Mode, Conformal] = {"one_pass": Conformal.fit(probabilities, label[validation])}
     if passes and model.stochastic:
         rows = np.random.default_rng(0).permutation(validation)[:MONTE_CARLO_OBJECTS]
         samples = np.concatenate([monte_carlo(model, prepared, part, passes, seed=0) for part in _batches(rows)], 1)
-        several, left_out = choose_scaling(samples, label[rows], star[rows], kinds)
-        sets["monte_carlo"] = Conformal.fit(left_out, label[rows])
+        monte_carlo_scaling, probabilities = choose_scaling(samples, label[rows], star[rows], kinds)
+        sets["monte_carlo"] = Conformal.fit(probabilities, label[rows])
     if isinstance(prepared, Steps):
         sets["stream"] = _stream_sets(one_pass.kind, model, prepared, label, validation, output, star)
     return Calibration(
-        one_pass, several, sets, measure_novelty(model, prepared, label, validation, training, novelty, output)
+        one_pass,
+        monte_carlo_scaling,
+        sets,
+        measure_novelty(model, prepared, label, validation, training, novelty, output),
     )
 
 
@@ -96,7 +99,7 @@ def measure_novelty(
 ) -> dict[Mode, Novelty]:
     """Return the novelty scores of validation objects by mode; see `calibrate`.
 
-    ``output`` is that of the network for the validation objects, if it was run on them already.
+    ``output`` is the network's for the validation objects, computed by default.
     """
     detector = _detector(model, prepared, label, training, kind)
     if detector is None:
@@ -131,7 +134,7 @@ def _detector(
 
 
 def reference_objects(training: Int) -> Int:
-    """Return the training objects that novelty is measured from."""
+    """Return the training objects for the detector of novelty, in order."""
     return np.sort(np.random.default_rng(0).permutation(training)[:REFERENCE_OBJECTS])
 
 
@@ -144,14 +147,14 @@ def _novelty(
     return Novelty(detector, score, stratum.astype(np.int16), np.array(edges, np.int32))
 
 
-# ---- streams: light curves that are still coming in -----------------------------------------------------------------
+# ---- streams -------------------------------------------------------------------------------------------------------
 
 
 def _cut_output(model: Model, steps: Steps, validation: Int) -> tuple[NetworkOutput, Int, Int, NDArray[np.int32]]:
-    """Return the output for validation light curves cut somewhere in each stratum.
+    """Return the output for validation light curves cut once in each stratum.
 
-    With it, for each output the place of its light curve among the ``validation`` ones, the number of steps that it was
-    cut to, and the strata's edges.
+    Also for each output the index of its light curve among the ``validation`` ones and the number of steps after the
+    cut, and the edges of the strata.
     """
     rows, counts = cuts(steps.n_points[validation])
     output = network_output(model, steps.cut(validation[rows], counts), np.arange(len(rows)))
@@ -167,34 +170,34 @@ def _stream_sets(
     complete: NetworkOutput,
     star: NDArray,
 ) -> Conformal:
-    """Return prediction sets for light curves that are still coming in; ``complete`` is the output at their end."""
+    """Return prediction sets for incomplete light curves; ``complete`` is the output of complete ones."""
     output, rows, counts, edges = _cut_output(model, steps, validation)
-    p, fold = np.empty(output.logits.shape), folds_of(star[validation])
-    for k in np.unique(fold):  # each star by a scaling fitted to others, as for complete light curves
-        rest = fold != k if (fold != k).any() else fold == k
-        scaling = fit_scaling(complete.logits[None, rest], label[validation][rest], kind)
-        p[fold[rows] == k] = scaling.probabilities(output.logits[fold[rows] == k])
-    return Conformal.fit(p, label[validation[rows]], counts, edges)
+    probabilities, fold = np.empty(output.logits.shape), folds_of(star[validation])
+    for k in np.unique(fold):  # a scaling fitted to other stars, as for complete light curves
+        others = fold != k if (fold != k).any() else fold == k
+        scaling = fit_scaling(complete.logits[None, others], label[validation][others], kind)
+        probabilities[fold[rows] == k] = scaling.probabilities(output.logits[fold[rows] == k])
+    return Conformal.fit(probabilities, label[validation[rows]], counts, edges)
 
 
 def _edges(n_points: Int) -> NDArray[np.int32]:
-    """Return where strata of a stream begin: those of `STRATA` that enough light curves (n,) reach."""
+    """Return the edges of a stream's strata: those of `STRATA` that enough light curves (n,) reach."""
     reached = [edge for edge in STRATA if edge == 0 or (n_points >= edge).sum() >= STRATUM_OBJECTS]
     return np.array(reached, np.int32)
 
 
 def cuts(n_points: Int) -> tuple[Int, Int]:
-    """Return light curves and numbers of steps to cut them to: one cut in each stratum that a light curve reaches.
+    """Return random cuts of light curves, one in each stratum that a light curve reaches.
 
     Parameters
     ----------
     n_points : int (n,)
-        Steps of each.
+        Number of steps of each light curve.
 
     Returns
     -------
     rows, counts : int (m,)
-        Any number of steps within the stratum that the light curve has is as likely.
+        Index of the light curve and number of steps after the cut, uniform within the stratum.
     """
     bounds = _edges(n_points)
     first, last = np.maximum(bounds, 1), np.append(bounds[1:] - 1, np.iinfo(np.int32).max)

@@ -1,8 +1,8 @@
-"""Names of classes: labels matched with the classes of a model, and the renamings that commands take.
+"""Names of classes: labels matched with the classes of a model, and the renamings of command options.
 
-A label is matched with the class of exactly its name; else with the one class whose name is the same without regard to
-case, spaces and punctuation. ``rr lyrae``, ``RR-Lyrae`` and ``RRLYRAE`` are one name. Where two classes differ in no
-more than that, only the exact name counts.
+A label matches the class of exactly its name, else the only class whose name is equal up to case, spaces and
+punctuation: ``rr lyrae``, ``RR-Lyrae`` and ``RRLYRAE`` are one name. If the names of two classes are equal in this
+sense, only the exact name matches.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ log = logging.getLogger("goodricke")
 class ClassMatch(NamedTuple):
     """Labels matched with classes."""
 
-    class_index: NDArray[np.int64]  # (n,) -1 where a label is missing or no class
-    unmatched: dict[str, int]  # labels that are no class and how many objects have them, the most frequent first
+    class_index: NDArray[np.int64]  # (n,) -1 where a label is missing or matches no class
+    unmatched: dict[str, int]  # number of objects by label without a class, the most frequent first
 
 
 def plain_name(name: str) -> str:
@@ -40,7 +40,7 @@ def plain_name(name: str) -> str:
 def match_classes(
     labels: Iterable[Any], classes: Sequence[str], renaming: Mapping[str, str] | None = None
 ) -> ClassMatch:
-    """Match labels with classes; a warning lists the labels that are spelt in another way than their class.
+    """Match labels with classes; a warning lists the labels spelt differently from their class.
 
     Parameters
     ----------
@@ -52,19 +52,19 @@ def match_classes(
     """
     counts, index = Counter[str](), list[int]()
     names = [None if label is None or label != label else str(label) for label in labels]
-    places = {name: _place(name, classes, renaming or {}) for name in set(names) if name is not None}
+    places = {name: _class_index(name, classes, renaming or {}) for name in set(names) if name is not None}
     for name in names:
         index.append(-1 if name is None else places[name])
         if name is not None and places[name] < 0:
             counts[name] += 1
-    _warn_of_spelling(places, classes, renaming or {})
+    _warn_about_spelling(places, classes, renaming or {})
     return ClassMatch(np.array(index, np.int64), dict(counts.most_common()))
 
 
 def spell_as_classes(
     labels: Iterable[Any], classes: Sequence[str], renaming: Mapping[str, str] | None = None
 ) -> NDArray[np.object_]:
-    """Return labels (n,) as the classes are spelt where they match one (see `match_classes`), the others unchanged."""
+    """Return labels (n,) in the spelling of their classes (see `match_classes`), unmatched ones unchanged."""
     labels = np.array(list(labels), dtype=object)
     match = match_classes(labels, classes, renaming)
     names = np.array([*classes, ""], dtype=object)
@@ -72,7 +72,7 @@ def spell_as_classes(
 
 
 def parse_renaming(rename: Iterable[str] = (), merge: Iterable[str] = ()) -> dict[str, str]:
-    """Return classes by label from what the options ``--rename`` and ``--merge`` say.
+    """Return classes by label from the options ``--rename`` and ``--merge``.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def parse_renaming(rename: Iterable[str] = (), merge: Iterable[str] = ()) -> dic
     Raises
     ------
     ValueError
-        If one is written in another way.
+        If an option has another form.
 
     Examples
     --------
@@ -95,35 +95,35 @@ def parse_renaming(rename: Iterable[str] = (), merge: Iterable[str] = ()) -> dic
     for text in rename:
         label, equals, name = (part.strip() for part in text.rpartition("="))
         if not (equals and label and name):
-            raise ValueError(f"--rename {text}: write it as LABEL=CLASS, Rotational=ROT")
+            raise ValueError(f"--rename {text}. Fix: write LABEL=CLASS, as in Rotational=ROT")
         renaming[label] = name
     for text in merge:
         name, equals, labels = (part.strip() for part in text.partition("="))
         if not (equals and name and labels):
-            raise ValueError(f'--merge {text}: write it as "CLASS=label,label"')
+            raise ValueError(f'--merge {text}. Fix: write "CLASS=label,label"')
         renaming |= {label.strip(): name for label in labels.split(",")}
     return renaming
 
 
 def labels_by_class(renaming: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the labels of each class, as ``[data] merge`` of a recipe has them."""
+    """Return the labels of each class, in the form of ``[data] merge`` of a recipe."""
     merge: dict[str, list[str]] = {}
     for label, name in renaming.items():
         merge.setdefault(name, []).append(label)
     return merge
 
 
-def _place(label: str, classes: Sequence[str], renaming: Mapping[str, str]) -> int:
+def _class_index(label: str, classes: Sequence[str], renaming: Mapping[str, str]) -> int:
     """Return the index of a label's class, -1 if there is none."""
     name = renaming.get(label, label)
     if name == label:
-        old = _same(label, list(renaming))
+        old = _index_of_name(label, list(renaming))
         name = label if old < 0 else list(renaming.values())[old]
-    return _same(name, classes)
+    return _index_of_name(name, classes)
 
 
-def _same(name: str, names: Sequence[str]) -> int:
-    """Return which of the names is this one, -1 if none or several are."""
+def _index_of_name(name: str, names: Sequence[str]) -> int:
+    """Return the index of the name that matches, -1 if none or several do."""
     if name in names:
         return list(names).index(name)
     plain = plain_name(name)
@@ -131,7 +131,7 @@ def _same(name: str, names: Sequence[str]) -> int:
     return same[0] if len(same) == 1 else -1
 
 
-def _warn_of_spelling(places: Mapping[str, int], classes: Sequence[str], renaming: Mapping[str, str]) -> None:
+def _warn_about_spelling(places: Mapping[str, int], classes: Sequence[str], renaming: Mapping[str, str]) -> None:
     respelt = [
         f"{label} = {classes[place]}"
         for label, place in sorted(places.items())

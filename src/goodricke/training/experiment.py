@@ -1,6 +1,6 @@
-"""A recipe carried out: read, prepare, split, fit, calibrate; or pre-train an encoder without labels.
+"""Training by a recipe: read, prepare, split, fit, calibrate; or pre-train an encoder without labels.
 
-What held-out stars say of the result, and its publication, is in `goodricke.evaluation.held_out`.
+`goodricke.evaluation.held_out` scores the result on held-out stars and publishes it.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare, rest
 from goodricke.training import loop
 from goodricke.training.baselines.mixture import MixtureOfExperts, fit_mixture, mixture_probabilities
 from goodricke.training.calibrate import calibrate
-from goodricke.training.families import Network, build_network, family_of, learned_targets, unchanged_bands
-from goodricke.training.labels import Labelled, read_everything, read_labelled, with_few_labels, without_held_out
-from goodricke.training.pretraining import load_start, pretrain, save_encoder
-from goodricke.training.recipe import Recipe, TrainingConfig, resolved
+from goodricke.training.families import Network, build_network, check_unchanged_bands, family_of, learned_targets
+from goodricke.training.labels import Labelled, limit_labels, read_everything, read_labelled, split_unlabelled
+from goodricke.training.pretraining import load_initial, pretrain, save_encoder
+from goodricke.training.recipe import Recipe, TrainingConfig, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split, split_by_star
 from goodricke.uncertainty.calibration import KINDS
 
-FEW_STEPS = 1500  # gradient steps that a network wants from scratch: a rule of thumb
-SHOWN = ("accuracy", "macro_recall", "explained")  # of the figures of an epoch
+FEWEST_STEPS = 1500  # gradient steps from random weights: a rule of thumb
+SHOWN = ("accuracy", "macro_recall", "explained")  # figures of an epoch that are printed
 
-Parts = dict[str, NDArray[np.int64]]  # rows to train, to validate and to test
+Parts = dict[str, NDArray[np.int64]]  # training, validation and test rows
 Fitted = TypeVar("Fitted")
 
 
@@ -51,16 +51,16 @@ def join_processes(device: str) -> torch.device:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return resolve_device(device)
     gpu = device.startswith("cuda")
-    where = resolve_device(f"cuda:{os.environ['LOCAL_RANK']}" if gpu else device)
+    torch_device = resolve_device(f"cuda:{os.environ['LOCAL_RANK']}" if gpu else device)
     if gpu:
-        torch.cuda.set_device(where)
-    if not torch.distributed.is_initialized():  # the first process preprocesses while the others wait
+        torch.cuda.set_device(torch_device)
+    if not torch.distributed.is_initialized():  # the others wait while the first process preprocesses
         torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(hours=12))
-    return where
+    return torch_device
 
 
 def prepare_once(recipe: Recipe, curves: LightCurves, console: Console) -> Prepared:
-    """Preprocess, or take what an interrupted run has left in its folder if it is of the same light curves."""
+    """Preprocess light curves, or read the result of an interrupted run on the same ones from its folder."""
     if isinstance(recipe.preprocessing, MultibandConfig):
         return prepare(curves, recipe.preprocessing)
     file = recipe.run / "prepared.npz"
@@ -92,32 +92,34 @@ def _has_key(file: Path, key: str) -> bool:
 
 
 def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
-    """Return the rows to train, to validate and to test, by the survey's own split if ``[data] split`` names one.
+    """Return training, validation and test rows, by the survey's own split if ``[data] split`` names one.
 
-    In none of them are light curves that can't be classified, and held-out ones so near to another's position that
-    they may be of the same star (``[data] guard``).
+    They contain no light curves that can't be classified, and no test objects within ``[data] guard`` of another
+    object, which may be the same star.
     """
     part = np.full(len(prepared), "", "<U10")
     ok, config = prepared.usable, recipe.data
     if not ok.any():
         why = ", ".join(f"{n:,} {status}" for status, n in Counter(prepared.status.tolist()).items())
-        raise ValueError(f"none of {len(ok):,} labelled light curves can be used ({why}): look at [preprocessing]")
+        raise ValueError(f"none of {len(ok):,} labelled light curves can be used ({why}). Fix: see [preprocessing]")
     name = np.array(data.classes)[data.label]
-    _, star = np.unique(data.star[ok], return_inverse=True)  # numbered anew: the others must not move the split
+    _, star = np.unique(
+        data.star[ok], return_inverse=True
+    )  # renumbered, so that unusable objects don't change the split
     fold = None if config.folds is None else (config.fold, config.folds)
     if data.part is None:
         part[ok] = split_by_star(star, name[ok], config.test, config.validation, config.seed, fold)
     else:
         part[ok] = complete_split(data.part[ok], star, name[ok], config.validation, config.seed, fold)
-    seen = np.isin(data.neighbourhood, data.neighbourhood[np.isin(part, (TRAIN, VALIDATION))])
-    part[(part == TEST) & seen] = ""
+    near_training = np.isin(data.neighbourhood, data.neighbourhood[np.isin(part, (TRAIN, VALIDATION))])
+    part[(part == TEST) & near_training] = ""
     parts = {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}
-    few = config.per_class
-    return parts if few is None else with_few_labels(parts, data.label, few, recipe.training.seed)
+    per_class = config.per_class
+    return parts if per_class is None else limit_labels(parts, data.label, per_class, recipe.training.seed)
 
 
 def check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
-    """Refuse to go on with a run that was started with other settings, labels or split: its test stars may leak."""
+    """Refuse to resume a run with other settings, labels or split: its test stars might leak."""
     split = hashlib.sha256(np.concatenate([data.label, *parts.values()]).tobytes()).hexdigest()
     free = {
         "training": {"epochs", "patience", "passes", "workers", "mixture", "calibration", "novelty"},
@@ -134,21 +136,23 @@ def check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
 
 
 def refuse_other_settings(recipe: Recipe, settings: dict[str, Any]) -> None:
-    """Refuse to go on with a run of other settings; write down those of a new one."""
+    """Refuse to resume a run with other settings; record those of a new one."""
     file = recipe.run / "settings.json"
     if (recipe.run / "checkpoints" / "checkpoint.pt").exists() and file.exists():
         old = json.loads(file.read_text())
         changed = sorted(k for k in settings if settings[k] != old.get(k))
         if changed:
             raise ValueError(
-                f"{recipe.run} holds a run with other {', '.join(changed)}. Choose another run folder, or delete it"
+                f"{recipe.run} holds a run with other {', '.join(changed)}. Fix: use another run folder, or delete it"
             )
     elif loop.rank_and_world()[0] == 0:
         file.write_text(json.dumps(settings, indent=2))
 
 
-def with_progress(fit: Callable[[Callable, Callable], Fitted], objects: int, epochs: int, console: Console) -> Fitted:
-    """Train with a progress bar and a line per epoch."""
+def run_with_progress(
+    fit: Callable[[Callable, Callable], Fitted], objects: int, epochs: int, console: Console
+) -> Fitted:
+    """Run ``fit(report, tick)`` with a progress bar and a line per epoch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("light curves", total=objects * epochs)
@@ -170,48 +174,48 @@ def with_progress(fit: Callable[[Callable, Callable], Fitted], objects: int, epo
 
 @dataclass(frozen=True)
 class Experiment:
-    """A fitted, calibrated and not yet published model, with everything needed to score it."""
+    """A fitted and calibrated, unpublished model with the data to score it."""
 
-    recipe: Recipe  # with what follows from the data filled in
+    recipe: Recipe  # with the fields that follow from the data
     data: Labelled  # n objects
     prepared: Prepared
     parts: Parts
     run: loop.Run
-    model: Model  # its weights rounded as the bundle stores them
-    baselines: dict[str, NDArray]  # probabilities (n', C) of the held-out objects by baselines trained with the network
+    model: Model  # with weights rounded to the bundle's float16
+    baselines: dict[str, NDArray]  # probabilities (n', C) of the test objects from baselines trained with the network
 
 
 def fit_recipe(
     recipe: Recipe, device: str = "cpu", console: Console | None = None, data: Labelled | None = None
 ) -> Experiment | None:
-    """Train and calibrate a model as a recipe says; nothing appears in ``run/model``.
+    """Train and calibrate the model of a recipe, without publishing it in ``run/model``.
 
     Parameters
     ----------
     recipe : Recipe
     device : str
-        As in `goodricke.load_model`. Under ``torchrun`` every process takes its own GPU and its share of each batch.
+        As in `goodricke.load_model`. Under ``torchrun`` every process has its own GPU and a share of each batch.
     console : rich Console, optional
     data : Labelled, optional
-        Light curves in memory, in place of those that the recipe's ``[data]`` section names.
+        Light curves in memory instead of those of the recipe's ``[data]`` section.
 
     Returns
     -------
     Experiment
-        None in all processes of ``torchrun`` but the first.
+        None in processes of ``torchrun`` other than the first.
 
     Raises
     ------
     ValueError
-        If the folder holds a run with other settings, data or split, or the model to start from doesn't go with it.
+        If the folder holds a run with other settings, data or split, or the initial model doesn't fit.
     """
     torch_device = join_processes(device)
     first = loop.rank_and_world()[0] == 0
     console = (console or Console()) if first else Console(quiet=True)
     recipe.run.mkdir(parents=True, exist_ok=True)
-    init = None if recipe.training.init is None else load_start(recipe.training.init)
+    init = None if recipe.training.init is None else load_initial(recipe.training.init)
     data = read_labelled(recipe.data, recipe.preprocessing.columns) if data is None else data
-    recipe = resolved(recipe, data.curves, None if init is None else init.config)
+    recipe = resolve_recipe(recipe, data.curves, None if init is None else init.config)
     prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
     check_same_run(recipe, data, parts)
@@ -256,10 +260,10 @@ def fit_network(
     """Train the network in ``run/checkpoints``."""
     training = recipe.training
     steps = training.epochs * math.ceil(len(parts[TRAIN]) / training.batch)
-    if steps < FEW_STEPS and init is None:
+    if steps < FEWEST_STEPS and init is None:
         console.print(
-            f"[yellow]Only {steps:,} gradient steps: from scratch a network wants some {FEW_STEPS:,}. Raise "
-            f"\\[training] epochs to {math.ceil(FEW_STEPS * training.epochs / steps)}, or start from a model (init)[/]"
+            f"[yellow]Only {steps:,} gradient steps: from random weights about {FEWEST_STEPS:,} are needed. Raise "
+            f"\\[training] epochs to {math.ceil(FEWEST_STEPS * training.epochs / steps)}, or use init[/]"
         )
 
     def fit(report: Callable, tick: Callable) -> loop.Run:
@@ -267,30 +271,30 @@ def fit_network(
         family = family_of(recipe.preprocessing)
         return family.fit(recipe, network, init, prepared, data, targets, *rows, folder, report, tick)
 
-    return with_progress(fit, len(parts[TRAIN]), training.epochs, console)
+    return run_with_progress(fit, len(parts[TRAIN]), training.epochs, console)
 
 
 def _mixture(
     recipe: Recipe, prepared: Prepared, data: Labelled, parts: Parts, device: torch.device, console: Console
 ) -> dict[str, NDArray]:
-    """Train the mixture of experts in ``run/mixture``, if wanted; return its probabilities of held-out objects."""
+    """Train the mixture of experts in ``run/mixture``, if required; return its probabilities of test objects."""
     if not recipe.training.mixture or not isinstance(prepared, Steps) or not len(parts[TEST]):
         return {}
-    console.print("Mixture of experts, to compare with")
+    console.print("Mixture of experts, the baseline")
     folder = recipe.run / "mixture"
 
     def fit(report: Callable, tick: Callable) -> MixtureOfExperts:
         return fit_mixture(recipe, data, parts[TRAIN], parts[VALIDATION], folder, device, report, tick)
 
-    network = with_progress(fit, len(parts[TRAIN]), recipe.training.epochs, console)
+    network = run_with_progress(fit, len(parts[TRAIN]), recipe.training.epochs, console)
     return {"mixture": mixture_probabilities(network, prepared, data.label, parts[VALIDATION], parts[TEST])}
 
 
 def _check_frozen_bands(recipe: Recipe, network: Network, init: Model | None, console: Console) -> None:
-    """Check that the networks of frozen bands are as they were, and say so."""
+    """Check that the networks of frozen bands are unchanged, and print it."""
     frozen, config = recipe.training.ensemble.frozen_bands, recipe.preprocessing
     if frozen and init is not None and isinstance(network, Multiband) and isinstance(config, MultibandConfig):
-        unchanged_bands(network.cpu(), config, init, frozen)
+        check_unchanged_bands(network.cpu(), config, init, frozen)
         console.print(f"Bands {', '.join(frozen)}: bit for bit those of {init.name} {init.hash}")
 
 
@@ -312,7 +316,7 @@ def _bundle_config(recipe: Recipe, data: Labelled, network: Network, targets: tu
 
 
 def _write_split(recipe: Recipe, data: Labelled, parts: Parts) -> None:
-    """Write which part each light curve is in."""
+    """Write the part of the split of each light curve."""
     part = np.full(len(data.label), "", dtype=object)
     for name, members in parts.items():
         part[members] = name
@@ -326,13 +330,13 @@ def _write_split(recipe: Recipe, data: Labelled, parts: Parts) -> None:
 def pretrain_recipe(recipe: Recipe, device: str = "cpu", console: Console | None = None) -> Path:
     """Train an encoder without labels; return its folder, ``run/pretraining/encoder``, for ``[training] init``.
 
-    It learns from all light curves of ``[data] light_curves`` that aren't of a held-out star (nor within ``guard`` of
-    one): what is scored later was never seen. Labels are read to know which stars a training holds out.
+    It learns from all light curves of ``[data] light_curves`` except those of test stars, or within ``guard`` of one.
+    Labels are read only to identify the test stars of a training.
 
     Parameters
     ----------
     recipe, device, console
-        As in `run_recipe`; the settings are those in ``[pretraining]``.
+        As in `fit_recipe`; with the settings in ``[pretraining]``.
 
     Raises
     ------
@@ -342,17 +346,17 @@ def pretrain_recipe(recipe: Recipe, device: str = "cpu", console: Console | None
     torch_device = join_processes(device)
     console = (console or Console()) if loop.rank_and_world()[0] == 0 else Console(quiet=True)
     config, ensemble = recipe.pretraining, recipe.training.ensemble
-    recipe = _for_pretraining(recipe)
+    recipe = _pretraining_recipe(recipe)
     recipe.run.mkdir(parents=True, exist_ok=True)
     data, everything = read_everything(recipe.data, recipe.preprocessing.columns)
-    recipe = resolved(recipe, everything.curves, None)
+    recipe = resolve_recipe(recipe, everything.curves, None)
     prepared = prepare_once(recipe, everything.curves, console)
     test = split_objects(recipe, data, prepared.take(everything.labelled))[TEST]
-    rows = without_held_out(everything, prepared.usable, test, config.validation, config.seed)
-    _check_same_pretraining(recipe, everything.curves, np.concatenate(rows))
+    rows = split_unlabelled(everything, prepared.usable, test, config.validation, config.seed)
+    _check_pretraining_settings(recipe, everything.curves, np.concatenate(rows))
     console.print(f"{len(rows[0]):,} light curves to learn from without labels, {len(rows[1]):,} to validate")
     network = build_network(recipe, ("", ""), (), None).to(torch_device)
-    run = with_progress(
+    run = run_with_progress(
         lambda report, tick: pretrain(
             network,
             everything.curves,
@@ -379,15 +383,15 @@ def pretrain_recipe(recipe: Recipe, device: str = "cpu", console: Console | None
     return recipe.run / "encoder"
 
 
-def _for_pretraining(recipe: Recipe) -> Recipe:
-    """Return the recipe without what asks for labels or another model, its run a folder inside that of the recipe."""
+def _pretraining_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe without labels, targets and initial model, with its run in a subfolder."""
     update: dict[str, Any] = {"data": recipe.data.model_copy(update={"targets": {}, "per_class": None})}
     update["training"] = TrainingConfig(seed=recipe.pretraining.seed, workers=recipe.training.workers)
     return recipe.model_copy(update=update | {"run": recipe.run / "pretraining"})
 
 
-def _check_same_pretraining(recipe: Recipe, curves: LightCurves, rows: NDArray[np.int64]) -> None:
-    """Refuse to go on with a pre-training that was started with other settings, light curves or split."""
+def _check_pretraining_settings(recipe: Recipe, curves: LightCurves, rows: NDArray[np.int64]) -> None:
+    """Refuse to resume a pre-training with other settings, light curves or split."""
     settings = json.loads(recipe.model_dump_json(include={"preprocessing", "network", "pretraining"}))
     settings["pretraining"] |= {"epochs": None, "patience": None}
     split = hashlib.sha256(rows.tobytes()).hexdigest()

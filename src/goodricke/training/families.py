@@ -1,6 +1,6 @@
-"""The families of networks as trainings use them: build, take over weights, fit, pre-train.
+"""Families of networks in training: build a network, adopt initial weights, fit.
 
-To add a family, write a `Family` here and one in `goodricke.models.bundle`; preprocessing names its family.
+A new family needs a `Family` here and one in `goodricke.models.bundle`; a preprocessing names its family.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Weights = dict[str, Tensor]
 
 
 class Family(ABC):
-    """A kind of network: what a training does otherwise for it."""
+    """The parts of a training that depend on the family of the network."""
 
     @abstractmethod
     def new_network(self, recipe: Recipe, classes: Sequence[str]) -> Network:
@@ -42,16 +42,16 @@ class Family(ABC):
 
     @abstractmethod
     def last_layers(self, network: Any) -> str:
-        """Return a part of the names of the weights that are for particular classes."""
+        """Return a substring of the names of the weights that belong to particular classes."""
 
     def named_weights(
-        self, network: Any, config: Any, model: Model, targets: Sequence[Target], theirs: Weights
+        self, network: Any, config: Any, model: Model, targets: Sequence[Target], initial: Weights
     ) -> tuple[Weights, Weights]:
-        """Return the weights of a network and those of a model, under names that are equal where they mean the same."""
-        return dict(network.state_dict()), theirs
+        """Return the weights of a network and of an initial model, with equal names for equal meanings."""
+        return dict(network.state_dict()), initial
 
-    def check(self, network: Any, recipe: Recipe, init: Model | None) -> None:  # noqa: B027  most have nothing to check
-        """Raise ValueError if a recipe can't be carried out with this network and initial model."""
+    def check(self, network: Any, recipe: Recipe, init: Model | None) -> None:  # noqa: B027  nothing to check by default
+        """Raise ValueError if the recipe doesn't fit the network and the initial model."""
 
     @abstractmethod
     def fit(
@@ -81,7 +81,7 @@ class AstrafierFamily(Family):
         return Astrafier(TypeAdapter(AstrafierConfig).validate_python(recipe.network | sizes))
 
     def last_layers(self, network: Astrafier) -> str:
-        """Return a part of the names of the weights that are for particular classes."""
+        """Return a substring of the names of the weights that belong to particular classes."""
         return "head.7."
 
     def fit(
@@ -123,24 +123,24 @@ class MultibandFamily(Family):
         return Multiband(multiband_network_config(recipe, classes))
 
     def last_layers(self, network: Multiband) -> str:
-        """Return a part of the names of the weights that are for particular classes."""
+        """Return a substring of the names of the weights that belong to particular classes."""
         return f"head.layers.{4 * len(network.config.head)}."
 
     def named_weights(
-        self, network: Multiband, config: MultibandConfig, model: Model, targets: Sequence[Target], theirs: Weights
+        self, network: Multiband, config: MultibandConfig, model: Model, targets: Sequence[Target], initial: Weights
     ) -> tuple[Weights, Weights]:
-        """Return both weights with names of bands and parameters in place of their numbers, rescaled and rearranged."""
-        ours, old = dict(network.state_dict()), model.preprocessing
+        """Return both weights named by band and parameter instead of by index, the initial ones adapted."""
+        own, old = dict(network.state_dict()), model.preprocessing
         if not isinstance(old, MultibandConfig):
-            return ours, theirs
-        ours = _by_name(ours, config.bands, targets)
-        theirs = _by_name(theirs, old.bands, model.config.targets)
-        theirs |= _rearranged(ours, theirs, old, config, network.config.hidden)
-        theirs |= _rescaled(network, theirs, model.config.targets, targets)
-        return ours, theirs
+            return own, initial
+        own = _name_members(own, config.bands, targets)
+        initial = _name_members(initial, old.bands, model.config.targets)
+        initial |= _rearrange_extras(own, initial, old, config, network.config.hidden)
+        initial |= _rescale_targets(network, initial, model.config.targets, targets)
+        return own, initial
 
     def check(self, network: Multiband, recipe: Recipe, init: Model | None) -> None:
-        """Raise ValueError if frozen bands are not those of the initial model."""
+        """Raise ValueError if frozen bands differ from those of the initial model."""
         config = cast(MultibandConfig, recipe.preprocessing)
         _check_frozen(network, config, init, recipe.training.ensemble.frozen_bands)
 
@@ -182,31 +182,29 @@ FAMILIES: dict[str, Family] = {"astrafier": AstrafierFamily(), "multiband": Mult
 
 
 def family_of(config: Preprocessing) -> Family:
-    """Return the family of the networks that take light curves preprocessed like this."""
+    """Return the family of the networks for a preprocessing."""
     return FAMILIES[config.family]
 
 
 def build_network(recipe: Recipe, classes: Sequence[str], targets: Sequence[Target], init: Model | None) -> Network:
-    """Return the network of a recipe, freshly initialised or with the weights of a model to start from.
+    """Return the network of a recipe, freshly initialised or with the weights of an initial model.
 
-    From another model everything is taken that fits: with other classes, all but the last layers; with other bands, the
-    networks of the bands that both have, and the central network; with other parameters, the heads of those that both
-    have.
+    All weights that fit are adopted: with other classes, all but the last layers; with other bands, the networks of the
+    common bands and the central network; with other parameters, the heads of the common ones.
 
     Parameters
     ----------
     recipe : Recipe
     classes : list of str
     targets : list of Target
-        Regressed parameters as they will be standardised.
+        Regressed parameters with their standardisation.
     init : Model, optional
-        The model that ``[training] init`` names.
+        The model of ``[training] init``.
 
     Raises
     ------
     ValueError
-        If no weights of the initial model fit, or bands are to stay as they are (``frozen_bands``) that it doesn't
-        have like this.
+        If no weights of the initial model fit, or bands of ``frozen_bands`` differ from it.
     """
     torch.manual_seed(recipe.training.seed)
     family = family_of(recipe.preprocessing)
@@ -220,35 +218,39 @@ def build_network(recipe: Recipe, classes: Sequence[str], targets: Sequence[Targ
 def adopt(
     network: Network, config: Preprocessing, model: Model, classes: Sequence[str], targets: Sequence[Target]
 ) -> None:
-    """Take over the weights of a model wherever they fit; the log names what starts afresh all the same.
+    """Adopt the weights of a model wherever they fit; the log names the layers that start from random weights.
 
-    Bands and regressed parameters are identified by their names, and the last layers are for the same classes. A
-    parameter is the same one in the same unit, as its logarithm or not; its mean and standard deviation may be others.
+    Bands and regressed parameters are identified by name; last layers are adopted for the same classes only. A
+    parameter is the same if name, unit and logarithm are; its mean and standard deviation may differ.
     """
-    family, theirs = family_of(config), dict(model.network.state_dict())
+    family, initial = family_of(config), dict(model.network.state_dict())
     names = list(network.state_dict())
-    if tuple(classes) != model.classes:  # as many classes are not the same ones
+    if tuple(classes) != model.classes:  # the same number of classes isn't enough
         last = family.last_layers(network)
-        theirs = {name: weight for name, weight in theirs.items() if last not in name}
-    ours, theirs = family.named_weights(network, config, model, targets, theirs)
-    fitting = {name: w for name, w in theirs.items() if name in ours and w.shape == ours[name].shape}
+        initial = {name: weight for name, weight in initial.items() if last not in name}
+    own, initial = family.named_weights(network, config, model, targets, initial)
+    fitting = {name: w for name, w in initial.items() if name in own and w.shape == own[name].shape}
     if not fitting:
         raise ValueError(
-            f"[training] init: no weights of {model.name} fit, its network is of another kind or size. Take a model "
-            "like this recipe's, its [network] too, or leave init out"
+            f"[training] init: no weights of {model.name} fit, its network has another kind or size. Fix: use a model "
+            "with the recipe's preprocessing and [network], or leave init out"
         )
-    network.load_state_dict(dict(zip(names, (ours | fitting).values(), strict=True)))
-    unfit = [name.split(".") for name in ours if name not in fitting]
+    network.load_state_dict(dict(zip(names, (own | fitting).values(), strict=True)))
+    unfit = [name.split(".") for name in own if name not in fitting]
     fresh = dict.fromkeys(".".join(parts[:-1][:3] or parts) for parts in unfit)
     if fresh:
-        log.warning("%s has no fitting weights for these; they start afresh: %s", model.name, ", ".join(fresh))
+        log.warning(
+            "%s has no fitting weights for these layers, which start from random weights: %s",
+            model.name,
+            ", ".join(fresh),
+        )
 
 
 def learned_targets(recipe: Recipe, data: Labelled, training: NDArray[np.int64]) -> tuple[Target, ...]:
     """Return the regressed parameters, standardised by the measured values of the training objects."""
     targets = []
-    for k, (name, wanted) in enumerate(recipe.data.targets.items()):
-        plain = Target(name=name, unit=wanted.unit, log=wanted.log)
+    for k, (name, config) in enumerate(recipe.data.targets.items()):
+        plain = Target(name=name, unit=config.unit, log=config.log)
         values = plain.standardised(data.targets[training, k])
         values = values[np.isfinite(values)]
         if len(values) < 2 or not np.std(values) > 0:
@@ -258,7 +260,7 @@ def learned_targets(recipe: Recipe, data: Labelled, training: NDArray[np.int64])
 
 
 def standardised(data: Labelled, targets: Sequence[Target]) -> NDArray[np.float64]:
-    """Return the regressed parameters (n, k) as the network regresses them, NaN where unknown."""
+    """Return the standardised parameters (n, k), NaN where unknown."""
     return np.stack([t.standardised(data.targets[:, k]) for k, t in enumerate(targets)], 1) if targets else data.targets
 
 
@@ -266,7 +268,7 @@ def standardised(data: Labelled, targets: Sequence[Target]) -> NDArray[np.float6
 
 
 def multiband_network_config(recipe: Recipe, classes: Sequence[str]) -> MultibandNetworkConfig:
-    """Return the sizes of a multi-band recipe's network: its own, and those that follow from data and preprocessing."""
+    """Return the sizes of a multi-band recipe's network: from recipe, data and preprocessing."""
     config = cast(MultibandConfig, recipe.preprocessing)
     sizes = {"classes": len(classes), "bands": len(config.bands), "width": config.width}
     sizes |= {"context": len(config.columns), "targets": len(recipe.data.targets)}
@@ -274,125 +276,133 @@ def multiband_network_config(recipe: Recipe, classes: Sequence[str]) -> Multiban
 
 
 def same_extras(old: MultibandConfig, new: MultibandConfig) -> list[tuple[int, int, int]]:
-    """Return which numbers that only the central network sees two models share: place in the old, the new, and sign.
+    """Return the extras of the central network that two models share: index in the old, in the new, and sign.
 
-    A colour whose bands are in the other order, as g-r and r-g, is the same number with the other sign.
+    A colour with the bands in reverse order, as g-r and r-g, has the opposite sign.
     """
-    known = {name: k for k, name in enumerate(_extras(old))}
-    found = []
+    places = {name: k for k, name in enumerate(_extras(old))}
+    shared = []
     for place, name in enumerate(_extras(new)):
-        turned = ("colour", *name[:0:-1]) if name[0] == "colour" else name
-        if name in known:
-            found.append((known[name], place, 1))
-        elif turned in known:
-            found.append((known[turned], place, -1))
-    return found
+        reversed_name = ("colour", *name[:0:-1]) if name[0] == "colour" else name
+        if name in places:
+            shared.append((places[name], place, 1))
+        elif reversed_name in places:
+            shared.append((places[reversed_name], place, -1))
+    return shared
 
 
 def _extras(config: MultibandConfig) -> list[tuple[str, ...]]:
-    """Return the names of the numbers that only the central network sees, in order, each with its kind."""
+    """Return the names of the central network's extras, in order, each with its kind."""
     pairs = [("colour", config.bands[i], config.bands[j]) for i, j in config.pairs]
     return [*pairs, ("wait",), *(("column", name) for name in config.columns)]
 
 
-def _by_name(weights: Mapping[str, Tensor], bands: Sequence[str], targets: Sequence[Target]) -> dict[str, Tensor]:
-    """Return weights, in order, with names of bands and parameters in place of their numbers."""
+def _name_members(weights: Mapping[str, Tensor], bands: Sequence[str], targets: Sequence[Target]) -> dict[str, Tensor]:
+    """Return weights, in order, named by band and parameter instead of by index."""
     members = {"bands.": bands, "central.translations.": bands, "central.regressions.": [_label(t) for t in targets]}
     named = {}
     for name, weight in weights.items():
-        for prefix, known in members.items():
+        for prefix, names in members.items():
             if name.startswith(prefix):
-                number, _, rest = name.removeprefix(prefix).partition(".")
-                name = f"{prefix}{known[int(number)]}.{rest}"
+                number, _, suffix = name.removeprefix(prefix).partition(".")
+                name = f"{prefix}{names[int(number)]}.{suffix}"
                 break
         named[name] = weight
     return named
 
 
 def _label(target: Target) -> str:
-    """Return what two targets have in common whose weights differ by their standardisation alone."""
+    """Return a label that is equal for targets that differ only in their standardisation."""
     return f"{'log ' * target.log}{target.name} [{target.unit}]"
 
 
-def _rescaled(
-    network: Multiband, weights: dict[str, Tensor], old: Sequence[Target], new: Sequence[Target]
+def _rescale_targets(
+    network: Multiband, old_weights: dict[str, Tensor], old: Sequence[Target], new: Sequence[Target]
 ) -> dict[str, Tensor]:
-    """Return the last layers of parameters that both have, so that in their units they say what they said."""
-    moved, known = {}, {_label(target): target for target in old}
+    """Return the last layers of common parameters, rescaled to the new standardisation."""
+    result, old_targets = {}, {_label(target): target for target in old}
     for target, head in zip(new, network.central.regressions, strict=True):
-        was = known.get(_label(target))
-        if was is not None:
+        previous = old_targets.get(_label(target))
+        if previous is not None:
             last = f"central.regressions.{_label(target)}.layers.{len(cast(Head, head).layers) - 1}"
-            scale, shift = was.std / target.std, (was.mean - target.mean) / target.std
-            moved[f"{last}.weight"] = weights[f"{last}.weight"] * scale
-            moved[f"{last}.bias"] = weights[f"{last}.bias"] * scale + shift
-    return moved
+            scale, shift = previous.std / target.std, (previous.mean - target.mean) / target.std
+            result[f"{last}.weight"] = old_weights[f"{last}.weight"] * scale
+            result[f"{last}.bias"] = old_weights[f"{last}.bias"] * scale + shift
+    return result
 
 
-def _rearranged(
-    ours: dict[str, Tensor], weights: dict[str, Tensor], old: MultibandConfig, new: MultibandConfig, h: int
+def _rearrange_extras(
+    new_weights: dict[str, Tensor], old_weights: dict[str, Tensor], old: MultibandConfig, new: MultibandConfig, h: int
 ) -> dict[str, Tensor]:
     """Return the weights that touch the extras, moved to where the new network, ``h`` wide, has each extra."""
-    moved = {}
-    source, place, sign = (list(column) for column in zip(*same_extras(old, new), strict=True))  # "wait" at least
-    turn = torch.tensor(sign, dtype=torch.float32)
-    for name, factor in (("central.standard.mean", turn), ("central.standard.std", 1)):
-        moved[name] = ours[name].clone()
-        moved[name][place] = weights[name][source] * factor
+    result = {}
+    source, places, sign = (
+        list(column) for column in zip(*same_extras(old, new), strict=True)
+    )  # never empty: "wait" is common
+    signs = torch.tensor(sign, dtype=torch.float32)
+    for name, factor in (("central.standard.mean", signs), ("central.standard.std", 1)):
+        result[name] = new_weights[name].clone()
+        result[name][places] = old_weights[name][source] * factor
     heads = [
-        n for n in ours if n.endswith(".layers.0.weight") and n.startswith(("central.head", "central.regressions"))
+        n
+        for n in new_weights
+        if n.endswith(".layers.0.weight") and n.startswith(("central.head", "central.regressions"))
     ]
     for name in heads:
-        if name in weights and len(weights[name]) == len(ours[name]) and weights[name].shape[1] == h + old.extras:
-            moved[name] = ours[name].clone()
-            moved[name][:, :h] = weights[name][:, :h]
-            moved[name][:, [h + k for k in place]] = weights[name][:, [h + k for k in source]] * turn
-    return moved
+        if (
+            name in old_weights
+            and len(old_weights[name]) == len(new_weights[name])
+            and old_weights[name].shape[1] == h + old.extras
+        ):
+            result[name] = new_weights[name].clone()
+            result[name][:, :h] = old_weights[name][:, :h]
+            result[name][:, [h + k for k in places]] = old_weights[name][:, [h + k for k in source]] * signs
+    return result
 
 
 def to_standardise(config: MultibandConfig, init: Model | None) -> tuple[list[int] | None, list[int] | None]:
-    """Return the bands, and the central network's extras, whose standardisation is learned; None: all.
+    """Return the bands, and the central network's extras, whose standardisation is set from the data; None for all.
 
-    What the initial model has learned stays, or its weights would mean something else; but of a band, a colour or a
-    column that it doesn't know, it has learned nothing.
+    Standardisations of the initial model stay, as its weights depend on them; only bands, colours and columns that it
+    lacks get new ones.
     """
-    known = None if init is None else init.preprocessing
-    if not isinstance(known, MultibandConfig):
+    initial = None if init is None else init.preprocessing
+    if not isinstance(initial, MultibandConfig):
         return None, None
-    new = [b for b, name in enumerate(config.bands) if name not in known.bands]
-    shared = {place for _, place, _ in same_extras(known, config)}
+    new = [b for b, name in enumerate(config.bands) if name not in initial.bands]
+    shared = {place for _, place, _ in same_extras(initial, config)}
     return new, [k for k in range(config.extras) if k not in shared]
 
 
-def unchanged_bands(network: Multiband, config: MultibandConfig, model: Model, bands: tuple[str, ...]) -> None:
-    """Check that bands' networks are bit for bit those of a model (Promise 5).
+def check_unchanged_bands(network: Multiband, config: MultibandConfig, model: Model, bands: tuple[str, ...]) -> None:
+    """Check that bands' networks are bit for bit those of a model.
 
     Raises
     ------
     RuntimeError
-        If one is not.
+        If one differs.
     """
     for band in bands:
         if not _same_band(network, config, model, band):
-            raise RuntimeError(f"the network of band {band} has changed: this must not happen, please report it")
+            raise RuntimeError(f"the network of band {band} has changed: a bug, please report it")
 
 
 def _same_band(network: Multiband, config: MultibandConfig, model: Model | None, band: str) -> bool:
-    """Return whether the network of a band is there and bit for bit that of a model."""
+    """Return whether the network of a band exists and is bit for bit that of a model."""
     known_bands = () if model is None else getattr(model.preprocessing, "bands", ())
     if model is None or band not in config.bands or band not in known_bands:
         return False
-    ours = network.of_band(config.bands.index(band))[0].state_dict()
-    theirs = cast(Multiband, model.network).of_band(known_bands.index(band))[0].state_dict()
+    ours = network.band_modules(config.bands.index(band))[0].state_dict()
+    theirs = cast(Multiband, model.network).band_modules(known_bands.index(band))[0].state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def _check_frozen(network: Multiband, config: MultibandConfig, model: Model | None, frozen: tuple[str, ...]) -> None:
-    """Raise now what would only be found after the training: bands to stay as they are that are not as they were."""
+    """Raise before the training if frozen bands differ from the initial model."""
     strange = [band for band in frozen if not _same_band(network, config, model, band)]
     if strange:
         raise ValueError(
-            f"[training.ensemble] frozen_bands: the network of {', '.join(strange)} can't stay as it is. The recipe "
+            f"[training.ensemble] frozen_bands: the network of {', '.join(strange)} can't be frozen. Fix: the recipe "
             f"must have the band (it has {', '.join(config.bands)}), and [training] init must name a model that has "
-            "it in the same sizes and with the same classes"
+            "it with the same sizes and classes"
         )

@@ -25,8 +25,8 @@ def class_weights(label: NDArray[np.int64], classes: int, power: float) -> NDArr
     return ((len(label) / np.maximum(counts, 1)) ** power).astype(np.float32)
 
 
-class Piece(NamedTuple):
-    """What the loss of some objects is computed from, in host memory."""
+class Microbatch(NamedTuple):
+    """The input of the loss for B objects, in host memory."""
 
     batch: Batch
     target: Tensor  # (B,) int64
@@ -34,7 +34,7 @@ class Piece(NamedTuple):
 
 
 class Classification:
-    """Weighted cross-entropy over prepared light curves: the task that the loop trains.
+    """Weighted cross-entropy over prepared light curves: a `goodricke.training.loop.Task`.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ class Classification:
         Rows of the validation objects.
     weights : float32 (classes,)
     points : int
-        Padded points computed at once.
+        Padded points per microbatch.
     score : {"accuracy", "macro_recall", "macro_f1"}
-        The validation figure that decides; the paper's is accuracy.
+        The validation figure that selects the best epoch; the paper's is accuracy.
     """
 
     def __init__(
@@ -63,59 +63,65 @@ class Classification:
         self.network, self.prepared, self.label, self.validation = network, prepared, label, validation
         self.weights, self.points, self.score = torch.from_numpy(weights), points, score
         self.device = next(network.parameters()).device
-        self.weights_there = self.weights.to(self.device)
-        self._ready: dict[bytes, Piece] = {}  # the pieces of this gradient step, by their rows
+        self.device_weights = self.weights.to(self.device)
+        self._prepared: dict[bytes, Microbatch] = {}  # microbatches of this step by the bytes of their rows
 
-    def pieces(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Cut a batch into pieces of about equal length that fit in memory."""
-        for piece in length_buckets(self.prepared.padded[rows], self.points, len(rows)):
-            yield rows[piece]
+    def microbatches(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Split a batch into microbatches of about equal length that fit in memory."""
+        for bucket in length_buckets(self.prepared.padded[rows], self.points, len(rows)):
+            yield rows[bucket]
 
-    def ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
-        """Yield the batches; on a GPU the tensors of the next ones are made in a thread."""
-        for rows, ready in prefetch(self._pieces_of, batches, self.device):
-            self._ready = ready
+    def prepare_ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches; on a GPU a thread prepares the tensors of the next ones."""
+        for rows, prepared in prefetch(self._prepare_batch, batches, self.device):
+            self._prepared = prepared
             yield rows
 
-    def _pieces_of(self, rows: NDArray[np.int64]) -> dict[bytes, Piece]:
-        return {piece.tobytes(): self._piece(piece) for piece in self.pieces(rows)} if len(rows) else {}
+    def _prepare_batch(self, rows: NDArray[np.int64]) -> dict[bytes, Microbatch]:
+        return (
+            {microbatch.tobytes(): self._prepare_microbatch(microbatch) for microbatch in self.microbatches(rows)}
+            if len(rows)
+            else {}
+        )
 
-    def _piece(self, rows: NDArray[np.int64]) -> Piece:
+    def _prepare_microbatch(self, rows: NDArray[np.int64]) -> Microbatch:
         batch = self.prepared.batch(rows, gpu.frame_multiple(self.device))
         target = torch.from_numpy(self.label[rows])
         weight = float(self.weights[target].sum())
         if self.device.type == "cuda":
-            return Piece(batch.pin_memory(), target.pin_memory(), weight)
-        return Piece(batch, target, weight)
+            return Microbatch(batch.pin_memory(), target.pin_memory(), weight)
+        return Microbatch(batch, target, weight)
 
     def begin(self, epoch: int) -> None:
-        """Do nothing: every epoch is alike."""
+        """Do nothing: all epochs are equal."""
 
-    def turns(self, step: int) -> tuple[str]:
-        """Return the one gradient step that a batch is for."""
+    def phases(self, step: int) -> tuple[str]:
+        """Return the only phase of a batch."""
         return ("all",)
 
-    def trained(self, turn: str) -> list[list[nn.Parameter]]:
-        """Train and clip all parameters together."""
+    def clip_groups(self, phase: str) -> list[list[nn.Parameter]]:
+        """Return all parameters as one group."""
         return [list(self.network.parameters())]
 
-    def loss(self, rows: NDArray[np.int64], turn: str = "all") -> tuple[Tensor, float]:
+    def loss(self, rows: NDArray[np.int64], phase: str = "all") -> tuple[Tensor, float]:
         """Return the weighted cross-entropy summed over ``rows``, and the sum of the weights."""
-        piece = self._ready.pop(rows.tobytes(), None) or self._piece(rows)
-        target = piece.target.to(self.device, non_blocking=True)
-        loss = F.cross_entropy(self._logits(piece), target, self.weights_there, reduction="sum")
-        return loss, piece.weight
+        microbatch = self._prepared.pop(rows.tobytes(), None) or self._prepare_microbatch(rows)
+        target = microbatch.target.to(self.device, non_blocking=True)
+        loss = F.cross_entropy(self._logits(microbatch), target, self.device_weights, reduction="sum")
+        return loss, microbatch.weight
 
-    def _logits(self, piece: Piece) -> Tensor:
-        return self.network(*piece.batch.to(self.device)).logits.float()  # (B, classes)
+    def _logits(self, microbatch: Microbatch) -> Tensor:
+        return self.network(*microbatch.batch.to(self.device)).logits.float()  # (B, classes)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Return loss, accuracy, macro recall and macro F1 on the validation objects."""
         self.network.eval()
-        pieces = list(self.pieces(self.validation))
-        rows = np.concatenate(pieces)
-        logits = torch.cat([self._logits(piece) for _, piece in prefetch(self._piece, pieces, self.device)]).cpu()
+        batches = list(self.microbatches(self.validation))
+        rows = np.concatenate(batches)
+        logits = torch.cat(
+            [self._logits(microbatch) for _, microbatch in prefetch(self._prepare_microbatch, batches, self.device)]
+        ).cpu()
         figures = validation_figures(self.label[rows], logits, self.weights)
         return figures | {"score": figures[self.score]}
 
@@ -123,8 +129,8 @@ class Classification:
 def parameter_groups(network: Astrafier, config: LoopConfig) -> list[dict]:
     """Return the two groups of the optimiser: the blocks, and the head with its higher rate (section 5)."""
     head = list(network.head.parameters())
-    ours = {id(p) for p in head}
-    body = [p for p in network.parameters() if id(p) not in ours]
+    head_ids = {id(p) for p in head}
+    body = [p for p in network.parameters() if id(p) not in head_ids]
     return [{"params": body, "lr": config.rate}, {"params": head, "lr": config.head_rate}]
 
 
@@ -146,20 +152,16 @@ def fit(
     if network.config.context:
         _standardise_context(network, prepared.context[training])
     weights = class_weights(label[training], classes, weight_power)
-    device = next(network.parameters()).device
-    points = config.points if "points" in config.model_fields_set else _points(device, config.points)
+    points = config.points
+    if "points" not in config.model_fields_set:
+        points = gpu.points_at_once(next(network.parameters()).device, "training", points)
     task = Classification(network, prepared, label, validation, weights, points, score)
     return train(task, training, parameter_groups(network, config), config, folder, report, tick)
 
 
-def _points(device: torch.device, cpu: int) -> int:
-    """Return the padded points computed at once where nobody has said how many."""
-    return gpu.points_at_once(device, "training", cpu)
-
-
-def _standardise_context(network: Astrafier, known: NDArray[np.float32]) -> None:
-    """Let the network standardise its context by the training objects'; a number they don't vary in counts little."""
-    values = np.ma.masked_invalid(known.astype(np.float64))
+def _standardise_context(network: Astrafier, context: NDArray[np.float32]) -> None:
+    """Set the network's mean and standard deviation of context from training objects (n, context)."""
+    values = np.ma.masked_invalid(context.astype(np.float64))
     mean, std = values.mean(0).filled(0), values.std(0).filled(0)
     network.context_mean.copy_(torch.from_numpy(mean))
     network.context_std.copy_(torch.from_numpy(np.where(std > 1e-3, std, 1.0)))

@@ -1,8 +1,8 @@
 """Fit the multi-band ensemble (Becker et al. 2025, section 3.4-3.6).
 
-Every band's network learns to classify after each of its observations; the central network learns from the bands'
-states, and no gradient goes back from it to them. After a warm-up of the bands alone, every batch makes one gradient
-step of the bands and two of the central network at half their rate.
+Every band's network learns to classify after each of its observations. The central network learns from the bands'
+states, without a gradient to the band networks. After a warm-up of the bands only, every batch makes one gradient step
+of the bands and two of the central network at half their rate.
 """
 
 from __future__ import annotations
@@ -29,33 +29,37 @@ from goodricke.training.loop import LoopConfig, Run, train, validation_figures
 
 
 class EnsembleConfig(BaseModel):
-    """What is particular to the ensemble's training; the defaults are the paper's (sections 3.4-3.6)."""
+    """Settings of the ensemble's training; the defaults are the paper's (sections 3.4-3.6)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    skip: int = Field(3, ge=0, description="first steps that are not learned from (N_skip)")
+    skip: int = Field(3, ge=0, description="first steps without a loss (N_skip)")
     warmup_batches: int = Field(
-        500, ge=0, description="batches that train the bands alone, first; a fifth of all at most"
+        500, ge=0, description="first batches, which train the bands only; at most a fifth of all"
     )
     central_updates: int = Field(2, ge=1, description="gradient steps of the central network per batch")
     central_rate: float = Field(
         0.5, gt=0, description="the central network's learning rate as a fraction of the bands'"
     )
-    last: float = Field(0.0, ge=0, le=1, description="share of the loss that is the last step's alone; the paper: 0")
-    thin: float = Field(0.0, ge=0, lt=1, description="up to this fraction of observations is left out, anew each epoch")
+    last: float = Field(0.0, ge=0, le=1, description="share of the last step in the loss; the paper: 0")
+    thin: float = Field(0.0, ge=0, lt=1, description="up to this fraction of observations is dropped, anew each epoch")
     noise: float = Field(0.0, ge=0, description="brightness is shifted by this many of its errors, anew each epoch")
-    fade: float = Field(0.0, ge=0, description="up to this many magnitudes fainter, with the noise of it, each epoch")
-    target_weight: float = Field(0.1, ge=0, description="weight of each regressed parameter beside the classification")
-    frozen_bands: tuple[str, ...] = Field((), description="bands whose networks stay as they are")
+    fade: float = Field(
+        0.0, ge=0, description="up to this many magnitudes fainter, with the added noise, anew each epoch"
+    )
+    target_weight: float = Field(
+        0.1, ge=0, description="weight of each regressed parameter relative to the classification"
+    )
+    frozen_bands: tuple[str, ...] = Field((), description="bands whose networks are not trained")
 
 
 class StepTask:
-    """What training on steps has in common, whatever the network: what it sees, and how it is judged.
+    """Base of the tasks that train on steps: augmentation, microbatches and validation.
 
     Parameters
     ----------
     network : Multiband
-        Or another with its ``answer``.
+        Or another network with the method ``output``.
     curves : LightCurves (n)
         Training, validation and other objects.
     preprocessing : MultibandConfig
@@ -67,11 +71,11 @@ class StepTask:
     weights : float32 (classes,)
     config : EnsembleConfig
     points : int
-        Steps computed at once.
+        Steps per microbatch.
     score : {"accuracy", "macro_recall", "macro_f1"}
-        The validation figure that decides.
+        The validation figure that selects the best epoch.
     seed : int
-        Of what is left out and shifted.
+        Of the augmentation.
     """
 
     def __init__(
@@ -91,37 +95,37 @@ class StepTask:
         self.network, self.curves, self.preprocessing = network, curves, preprocessing
         self.label, self.targets, self.validation, self.weights = label, targets, validation, weights
         self.config, self.points, self.score, self.seed = config, points, score, seed
-        self.whole = self.steps = prepare(curves, preprocessing)
+        self.complete_steps = self.steps = prepare(curves, preprocessing)
         self.device = next(network.parameters()).device
 
     def begin(self, epoch: int) -> None:
-        """Leave observations out, shift and fade them anew."""
+        """Augment the light curves anew."""
         config = self.config
         if config.thin or config.noise or config.fade:
             rng = np.random.default_rng([self.seed, epoch])
-            curves = disturbed(self.curves, config.thin, config.noise, rng, config.fade)
+            curves = augment(self.curves, config.thin, config.noise, rng, config.fade)
             self.steps = prepare(curves, self.preprocessing)
 
-    def ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
-        """Yield the batches: what a turn needs of them depends on the turn, nothing is made ahead."""
+    def prepare_ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches; nothing is prepared ahead, as the input depends on the phase."""
         yield from batches
 
-    def pieces(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Cut a batch into pieces that fit in memory."""
-        for piece in length_buckets(self.steps.n_points[rows], self.points, len(rows)):
-            yield np.sort(rows[piece])
+    def microbatches(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Split a batch into microbatches that fit in memory."""
+        for bucket in length_buckets(self.steps.n_points[rows], self.points, len(rows)):
+            yield np.sort(rows[bucket])
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """Return loss, accuracy, macro recall and macro F1 of the last answers on the validation objects."""
+        """Return loss, accuracy, macro recall and macro F1 of the last step on the validation objects."""
         self.network.eval()
-        rows = self.validation[self.whole.usable[self.validation]]
+        rows = self.validation[self.complete_steps.usable[self.validation]]
         order, logits, errors = [], [], []
-        for piece in length_buckets(self.whole.n_points[rows], self.points, len(rows)):
-            answer = self.network.output(self.whole.batch(rows[piece]).to(self.device))
-            order.append(rows[piece])
-            logits.append(answer.logits.float().cpu())
-            errors.append(answer.targets.float().cpu() - torch.from_numpy(self.targets[rows[piece]]))
+        for bucket in length_buckets(self.complete_steps.n_points[rows], self.points, len(rows)):
+            output = self.network.output(self.complete_steps.batch(rows[bucket]).to(self.device))
+            order.append(rows[bucket])
+            logits.append(output.logits.float().cpu())
+            errors.append(output.targets.float().cpu() - torch.from_numpy(self.targets[rows[bucket]]))
         return self._figures(self.label[np.concatenate(order)], torch.cat(logits), torch.cat(errors))
 
     def _figures(self, label: NDArray[np.int64], logits: Tensor, error: Tensor) -> dict[str, float]:
@@ -132,49 +136,51 @@ class StepTask:
 
 
 class Ensemble(StepTask):
-    """The task that the loop trains: the losses of the bands, and that of the central network; see `StepTask`."""
+    """The losses of the bands and of the central network, as a `goodricke.training.loop.Task`; see `StepTask`."""
 
     network: Multiband
     batches: int | None = None  # of the whole run, if known
-    _kept: tuple[bytes, Steps, StepBatch, list[list[Tensor]]] | None = None  # a piece's states, for the next turn
+    _cached: tuple[bytes, Steps, StepBatch, list[list[Tensor]]] | None = (
+        None  # states of a microbatch, for the next phase
+    )
 
     @property
     def learning(self) -> list[int]:
-        """Return the bands whose networks are trained."""
+        """The bands whose networks are trained."""
         return [b for b, name in enumerate(self.preprocessing.bands) if name not in self.config.frozen_bands]
 
     def begin(self, epoch: int) -> None:
-        """Forget the states of the epoch before."""
-        self._kept = None
+        """Clear the cached states and augment anew."""
+        self._cached = None
         super().begin(epoch)
 
-    # ---- what the loop asks for -------------------------------------------------------------------------------
+    # ---- phases -----------------------------------------------------------------------------------------------
 
-    def turns(self, step: int) -> list[str]:
-        """Return the gradient steps of a batch: the bands', and after the warm-up the central network's."""
+    def phases(self, step: int) -> list[str]:
+        """Return the phases of a batch: the bands, and after the warm-up the central network."""
         bands = ["bands"] if self.learning else []
-        most = step + 1 if self.batches is None else self.batches // 5  # a short run is not all warm-up
-        alone = bands and step < min(self.config.warmup_batches, most)
-        return bands if alone else bands + ["central"] * self.config.central_updates
+        limit = step + 1 if self.batches is None else self.batches // 5  # at most a fifth of a short run is warm-up
+        is_warmup = bands and step < min(self.config.warmup_batches, limit)
+        return bands if is_warmup else bands + ["central"] * self.config.central_updates
 
-    def trained(self, turn: str) -> list[list[nn.Parameter]]:
-        """Return the parameters of a turn; each network's gradient is clipped by itself."""
-        networks = [self.network.bands[b] for b in self.learning] if turn == "bands" else [self.network.central]
+    def clip_groups(self, phase: str) -> list[list[nn.Parameter]]:
+        """Return the parameters of a phase; each network's gradient is clipped separately."""
+        networks = [self.network.bands[b] for b in self.learning] if phase == "bands" else [self.network.central]
         return [[p for p in network.parameters() if p.requires_grad] for network in networks]
 
-    def loss(self, rows: NDArray[np.int64], turn: str) -> tuple[Tensor, float]:
-        """Return the loss of a turn summed over ``rows``, and the sum of their class weights."""
+    def loss(self, rows: NDArray[np.int64], phase: str) -> tuple[Tensor, float]:
+        """Return the loss of a phase summed over ``rows``, and the sum of their class weights."""
         total = float(self.weights[self.label[rows]].sum())
-        if turn == "bands":
-            self._kept = None
+        if phase == "bands":
+            self._cached = None
             steps = self.steps.take(rows)
             return self._band_losses(steps, steps.batch().to(self.device), rows), total
         key = rows.tobytes()
-        if self._kept is None or self._kept[0] != key:
+        if self._cached is None or self._cached[0] != key:
             steps = self.steps.take(rows)
             batch = steps.batch().to(self.device)
-            self._kept = key, steps, batch, self.network.band_states(batch)
-        return self._central_loss(*self._kept[1:], rows), total
+            self._cached = key, steps, batch, self.network.band_states(batch)
+        return self._central_loss(*self._cached[1:], rows), total
 
     # ---- losses -----------------------------------------------------------------------------------------------
 
@@ -184,28 +190,28 @@ class Ensemble(StepTask):
         series = owner * steps.bands + steps.band
         weight = self._step_weights(steps.error, series, steps.rank) * self.weights[self.label[rows]][owner]
         target, weights = self._tensors(self.label[rows][owner], weight)
-        losses = [batch.window.new_zeros((), requires_grad=True)]  # a batch may be without a step in these bands
+        losses = [batch.window.new_zeros((), requires_grad=True)]  # a batch may have no step in these bands
         for b in self.learning:
             index, sizes = batch.bands[b]
             if len(index):
-                logits = self.network.of_band(b)[0](batch.window[index], sizes).float()
+                logits = self.network.band_modules(b)[0](batch.window[index], sizes).float()
                 losses.append((F.cross_entropy(logits, target[index], reduction="none") * weights[index]).sum())
         return torch.stack(losses).sum()
 
     def _central_loss(
         self, steps: Steps, batch: StepBatch, states: list[list[Tensor]], rows: NDArray[np.int64]
     ) -> Tensor:
-        """Return the central network's loss (Eq. 5-7): the bands share a light curve's weight equally."""
+        """Return the central network's loss (Eq. 5-7), with equal weights of a light curve's bands."""
         owner = ragged.owner(steps.offsets)
         place = np.arange(len(owner)) - steps.offsets[owner]
         weight = self._central_weights(steps, owner, place) * self.weights[self.label[rows]][owner]
         target, weights = self._tensors(self.label[rows][owner], weight)
-        answer = self.network.read_out(*self.network.represent(batch, states))
-        loss = (F.cross_entropy(answer.logits.float(), target, reduction="none") * weights).sum()
+        output = self.network.read_out(*self.network.represent(batch, states))
+        loss = (F.cross_entropy(output.logits.float(), target, reduction="none") * weights).sum()
         if self.targets.shape[1]:
-            known = rows[steps.n_points > 0]
-            truth = torch.from_numpy(self.targets[known]).to(self.device)
-            error = torch.where(truth.isfinite(), answer.targets[batch.last].float() - truth.nan_to_num(), 0)
+            rows_with_steps = rows[steps.n_points > 0]
+            truth = torch.from_numpy(self.targets[rows_with_steps]).to(self.device)
+            error = torch.where(truth.isfinite(), output.targets[batch.last].float() - truth.nan_to_num(), 0)
             loss = loss + self.config.target_weight * error.square().sum()
         return loss
 
@@ -214,15 +220,15 @@ class Ensemble(StepTask):
         skip = np.minimum(self.config.skip, steps.n_points - 1)[owner]
         series = owner * steps.bands + steps.band
         weight = _shares(np.where(place >= skip, 1 / steps.error.astype(np.float64), 0.0), series)
-        weight = _shares(weight, owner)  # as many shares as the light curve has bands
+        weight = _shares(weight, owner)  # divided among the light curve's bands
         last = place == steps.n_points[owner] - 1
         return (1 - self.config.last) * weight + self.config.last * last
 
     def _step_weights(self, error: NDArray, series: NDArray, rank: NDArray) -> NDArray[np.float64]:
         """Return weights (M,) by inverse uncertainty that sum to one over each series, its first steps skipped."""
         count = np.bincount(series)[series] if len(series) else series
-        kept = rank >= np.minimum(self.config.skip, count - 1)
-        return _shares(np.where(kept, 1 / error.astype(np.float64), 0.0), series)
+        counted = rank >= np.minimum(self.config.skip, count - 1)
+        return _shares(np.where(counted, 1 / error.astype(np.float64), 0.0), series)
 
     def _tensors(self, target: NDArray[np.int64], weight: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(target).to(self.device), torch.from_numpy(weight.astype(np.float32)).to(self.device)
@@ -234,21 +240,19 @@ def _shares(weight: NDArray[np.float64], group: NDArray) -> NDArray[np.float64]:
     return np.divide(weight, total, out=np.zeros(len(weight)), where=total > 0)
 
 
-def disturbed(
-    curves: LightCurves, thin: float, noise: float, rng: np.random.Generator, fade: float = 0.0
-) -> LightCurves:
-    """Return the light curves as a poorer survey would have seen them, or the same objects farther away.
+def augment(curves: LightCurves, thin: float, noise: float, rng: np.random.Generator, fade: float = 0.0) -> LightCurves:
+    """Return light curves as of a poorer survey, or of the same objects at larger distances.
 
     Parameters
     ----------
     curves : LightCurves
     thin : float
-        Of each light curve a fraction of observations between 0 and this is left out.
+        A random fraction between 0 and this of each light curve's observations is dropped.
     noise : float
-        Brightness is shifted by a normal deviate of this many errors, where errors are known.
+        Standard deviation of the added noise in units of the errors, where these are known.
     fade : float
-        Each light curve is made fainter by between 0 and this [mag]. What is added is the noise of the sky, which
-        doesn't fade along: fluxes keep their errors, errors in magnitudes grow.
+        Each light curve becomes fainter by a random amount between 0 and this [mag]. Noise is added, as that of the
+        sky stays: fluxes keep their errors, errors in magnitudes grow.
     """
     fraction = ragged.spread(rng.uniform(0, thin, len(curves)), curves.offsets)
     error = np.where(np.isfinite(curves.error) & (curves.error > 0), curves.error, 0)
@@ -268,18 +272,18 @@ def disturbed(
 
 def parameter_groups(task: Ensemble, rate: float) -> list[dict]:
     """Return the optimiser's groups: the bands, and the central network with its lower rate."""
-    bands = [p for group in task.trained("bands") for p in group] if task.learning else []
-    central = [p for group in task.trained("central") for p in group]
+    bands = [p for group in task.clip_groups("bands") for p in group] if task.learning else []
+    central = [p for group in task.clip_groups("central") for p in group]
     groups = [{"params": bands, "lr": rate}, {"params": central, "lr": rate * task.config.central_rate}]
     return [group for group in groups if group["params"]]
 
 
 def learn_statistics(network: Multiband, steps: Steps, bands: Sequence[int], extras: Sequence[int]) -> None:
-    """Let the networks of ``bands`` standardise what they see, the central one its ``extras``, by training objects."""
+    """Set the standardisation of the ``bands``' windows and of the central network's ``extras`` from steps."""
     window = torch.from_numpy(steps.window)
     for b in bands:
         if (steps.band == b).any():
-            network.of_band(b)[0].standard.learn(window[torch.from_numpy(steps.band == b)])
+            network.band_modules(b)[0].standard.learn(window[torch.from_numpy(steps.band == b)])
     if len(extras) and len(steps.window):
         places = torch.as_tensor(extras)
         learned = Standard(len(extras))
@@ -308,13 +312,13 @@ def fit(
     config, folder, report, tick
         See `goodricke.training.loop.train`.
     learn : list of int, optional
-        Bands whose standardisation is learned from the training objects, all by default.
+        Bands whose standardisation is set from the training objects, all by default.
     extras : list of int, optional
-        The same of the central network's extras.
+        The same for the central network's extras.
     """
     network = task.network
     bands = range(network.config.bands) if learn is None else learn
     places = range(network.config.extras) if extras is None else extras
-    learn_statistics(network, task.whole.take(training), bands, places)
+    learn_statistics(network, task.complete_steps.take(training), bands, places)
     task.batches = config.epochs * math.ceil(len(training) / config.batch)
     return train(task, training, parameter_groups(task, config.rate), config, folder, report, tick)

@@ -1,4 +1,4 @@
-"""Labelled light curves: what a recipe's ``[data]`` section names, read, joined and merged."""
+"""Labelled light curves: the data of a recipe's ``[data]`` section, read, joined and merged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from goodricke.training.splits import SAME_STAR, TEST, TRAIN, VALIDATION, split_
 
 log = logging.getLogger("goodricke")
 
-PART = "part of the official split"  # a column's name that no file has
+PART = "part of the official split"  # a column name that no file has
 
 
 class Labelled(NamedTuple):
@@ -31,45 +31,45 @@ class Labelled(NamedTuple):
     curves: LightCurves  # n
     label: NDArray[np.int64]  # (n,) index into classes
     classes: tuple[str, ...]
-    star: NDArray[np.int64]  # (n,) which star each is of
-    neighbourhood: NDArray[np.int64]  # (n,) the same at the guard's distance
+    star: NDArray[np.int64]  # (n,) star of each
+    neighbourhood: NDArray[np.int64]  # (n,) the same within the guard's distance
     targets: NDArray[np.float64]  # (n, k) physical parameters, NaN where unknown
     part: NDArray[np.str_] | None  # (n,) of the official split: train, validation, test or nothing
 
 
 class Everything(NamedTuple):
-    """All light curves that a recipe names, with a label or without."""
+    """All light curves of a recipe, with or without a label."""
 
     curves: LightCurves  # m
-    neighbourhood: NDArray[np.int64]  # (m,) which star each is of, at the guard's distance
-    labelled: NDArray[np.int64]  # (n,) rows of those with a label that is used
+    neighbourhood: NDArray[np.int64]  # (m,) star of each, within the guard's distance
+    labelled: NDArray[np.int64]  # (n,) rows of those with a used label
 
 
-def read_labelled(config: DataConfig, told: Sequence[str] = ()) -> Labelled:
+def read_labelled(config: DataConfig, context: Sequence[str] = ()) -> Labelled:
     """Read light curves and labels, join them by object id and merge classes.
 
     Parameters
     ----------
     config : DataConfig
-    told : list of str
-        Columns, of the light curves' table of objects or of the labels, that the network is told of each object.
+    context : list of str
+        Context columns of the network, from the light curves' table of objects or the labels.
 
     Raises
     ------
     ValueError
         If no light curve has a label, or fewer than two classes remain.
     """
-    return _labelled(*_read_joined(config), config, told)[0]
+    return _labelled(*_read_joined(config), config, context)[0]
 
 
-def in_memory(
+def labelled_in_memory(
     curves: LightCurves,
     label: NDArray[np.int64],
     classes: Sequence[str],
     groups: Sequence | NDArray | None = None,
     within: float = SAME_STAR,
 ) -> Labelled:
-    """Return light curves that are read already, with their classes.
+    """Return light curves in memory with their classes.
 
     Parameters
     ----------
@@ -78,16 +78,16 @@ def in_memory(
         Index into ``classes``.
     classes : list of str
     groups : (n,), optional
-        Which star each is of; by default as ids, and positions within ``within`` arcsec, tell.
+        Star of each; by default from ids, and positions within ``within`` arcsec.
 
     Raises
     ------
     ValueError
-        If there are not as many labels or groups as light curves.
+        If the numbers of labels, groups and light curves differ.
     """
-    for name, given in (("labels", label), ("groups", groups)):
-        if given is not None and len(given) != len(curves):
-            raise ValueError(f"{len(given)} {name} for {len(curves)} light curves")
+    for name, values in (("labels", label), ("groups", groups)):
+        if values is not None and len(values) != len(curves):
+            raise ValueError(f"{len(values)} {name} for {len(curves)} light curves")
     if groups is None:
         star = _stars(curves, pd.DataFrame(index=range(len(curves))), within, logging.INFO)
     else:
@@ -95,16 +95,16 @@ def in_memory(
     return Labelled(curves, label, tuple(classes), star, star, np.zeros((len(curves), 0)), None)
 
 
-def read_everything(config: DataConfig, told: Sequence[str] = ()) -> tuple[Labelled, Everything]:
-    """Read what `read_labelled` reads, and also all light curves of the files, for what needs no labels."""
+def read_everything(config: DataConfig, context: Sequence[str] = ()) -> tuple[Labelled, Everything]:
+    """Read the labelled light curves as `read_labelled`, and all light curves of the files."""
     curves, joined = _read_joined(config)
-    data, keep = _labelled(curves, joined, config, told)
+    data, keep = _labelled(curves, joined, config, context)
     near = _stars(curves, joined, max(config.guard, config.same_star))
-    return data, Everything(_with_columns(curves, joined, told, config.labels), near, keep)
+    return data, Everything(_add_context_columns(curves, joined, context, config.labels), near, keep)
 
 
 def _read_joined(config: DataConfig) -> tuple[LightCurves, pd.DataFrame]:
-    """Return all light curves, and the labels' row of each, empty where there is none."""
+    """Return all light curves, and for each the row of the labels, empty if there is none."""
     names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
     curves = read(config.light_curves, errors="skip", **{name: getattr(config, name) for name in names})
     curves = curves.rename_bands(config.rename_bands)
@@ -112,49 +112,45 @@ def _read_joined(config: DataConfig) -> tuple[LightCurves, pd.DataFrame]:
 
 
 def _labelled(
-    curves: LightCurves, joined: pd.DataFrame, config: DataConfig, told: Sequence[str]
+    curves: LightCurves, joined: pd.DataFrame, config: DataConfig, context: Sequence[str]
 ) -> tuple[Labelled, NDArray[np.int64]]:
-    """Return the labelled light curves, and which of all they are."""
-    name = merged(joined["label"], config)
+    """Return the labelled light curves, and their rows among all."""
+    name = merge_labels(joined["label"], config)
     usable = name.notna().to_numpy() & ~np.isin(curves.ids, config.exclude)
     if config.fewest_per_band:
         usable &= enough_per_band(curves, config.fewest_per_band)
     keep = np.flatnonzero(usable)
     if not len(keep):
         _refuse_unused(joined["label"], name, config)
-        theirs = _read_labels(config)["object_id"].tolist()[:3]
+        label_ids = _read_labels(config)["object_id"].tolist()[:3]
         raise ValueError(
             f"none of the {len(curves)} light curves has a label. Their ids look like {curves.ids[:3]}, those of "
-            f"{config.labels} like {theirs}; name the right column with [data] object_id"
+            f"{config.labels} like {label_ids}. Fix: [data] object_id names the right column"
         )
-    log.info("%d of %d light curves have a label that is used", len(keep), len(curves))
-    keep = _capped(keep, name, config)
-    curves, rows = _with_columns(curves[keep], joined.iloc[keep], told, config.labels), joined.iloc[keep]
+    log.info("%d of %d light curves have a used label", len(keep), len(curves))
+    keep = _limit_classes(keep, name, config)
+    curves, rows = _add_context_columns(curves[keep], joined.iloc[keep], context, config.labels), joined.iloc[keep]
     classes, label = np.unique(name.iloc[keep].to_numpy().astype(str), return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"only one class remains ({classes[0]}); see [data] drop, merge and fewest")
+        raise ValueError(f"only one class remains ({classes[0]}). Fix: see [data] drop, merge and fewest")
     star = _stars(curves, rows, config.same_star)
     near = _stars(curves, rows, config.guard) if config.guard > config.same_star else star
     targets = [_target(rows, target, config.labels) for target in config.targets.values()]
-    found = Labelled(
-        *(curves, label, tuple(classes.tolist()), star, near),
-        np.stack(targets, 1) if targets else np.zeros((len(curves), 0)),
-        _official(rows, config),
-    )
-    return found, keep
+    target = np.stack(targets, 1) if targets else np.zeros((len(curves), 0))
+    return Labelled(curves, label, tuple(classes.tolist()), star, near, target, _official_parts(rows, config)), keep
 
 
-def without_held_out(
+def split_unlabelled(
     everything: Everything, usable: NDArray[np.bool_], held_out: NDArray[np.int64], validation: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows to learn from without labels, and to validate by: none of a star that is held out, or near one.
+    """Return training and validation rows for pre-training, without test stars and their neighbours.
 
     Parameters
     ----------
     everything : Everything (m)
     usable : bool (m,)
     held_out : int64
-        Which of the labelled light curves are held out.
+        Indices of the test objects among the labelled ones.
     validation : float
         Fraction of the stars.
     seed : int
@@ -165,42 +161,42 @@ def without_held_out(
     return rows[part == TRAIN], rows[part == VALIDATION]
 
 
-def with_few_labels(
+def limit_labels(
     parts: Mapping[str, NDArray[np.int64]], label: NDArray[np.int64], per_class: int, seed: int
 ) -> dict[str, NDArray[np.int64]]:
-    """Return the parts with so few labels of each class: the experiment of a survey that is hardly labelled yet.
+    """Limit the number of labels per class, to simulate a survey with few labels.
 
     Parameters
     ----------
     parts : dict of int64
-        Rows to train, to validate and to test; the last stay as they are.
+        Training, validation and test rows; the last stay unchanged.
     label : int64 (n,)
     per_class : int
-        Training and validation objects together, in the proportion that they have in the class, at least one of each.
+        Number of training plus validation objects, in the class's proportion, at least one of each.
     seed : int
-        Another seed draws others.
+        Of the random selection.
     """
-    rng, drawn = np.random.default_rng(seed), dict(parts)
-    kept: dict[str, list[NDArray[np.int64]]] = {TRAIN: [], VALIDATION: []}
+    rng, result = np.random.default_rng(seed), dict(parts)
+    selected: dict[str, list[NDArray[np.int64]]] = {TRAIN: [], VALIDATION: []}
     for c in np.unique(label):
         training, validation = (rng.permutation(rows[label[rows] == c]) for rows in (parts[TRAIN], parts[VALIDATION]))
         share = len(validation) / max(len(training) + len(validation), 1)
-        few = max(round(per_class * share), 1) if len(validation) else 0
-        kept[TRAIN].append(training[: per_class - few])
-        kept[VALIDATION].append(validation[:few])
-    return drawn | {name: np.sort(np.concatenate(rows)) for name, rows in kept.items()}
+        n_validation = max(round(per_class * share), 1) if len(validation) else 0
+        selected[TRAIN].append(training[: per_class - n_validation])
+        selected[VALIDATION].append(validation[:n_validation])
+    return result | {name: np.sort(np.concatenate(rows)) for name, rows in selected.items()}
 
 
 def _read_labels(config: DataConfig) -> pd.DataFrame:
-    """Return the labels, one row per object, with the column `PART` if the held-out objects' are in their own file."""
+    """Return the labels, one row per object, with the column `PART` that tells the test labels of a separate file."""
     parts = [(config.labels, TRAIN)] + ([(config.test_labels, TEST)] if config.test_labels else [])
     read = [read_labels(path, config.label, config.object_id, id_prefix=config.id_prefix) for path, _ in parts]
     table = pd.concat([frame.assign(**{PART: part}) for frame, (_, part) in zip(read, parts, strict=True)])
     _refuse_conflicts(table, config.labels)
-    return table.drop_duplicates("object_id", keep="last")  # in both files: held out
+    return table.drop_duplicates("object_id", keep="last")  # in both files: test
 
 
-def _official(rows: pd.DataFrame, config: DataConfig) -> NDArray[np.str_] | None:
+def _official_parts(rows: pd.DataFrame, config: DataConfig) -> NDArray[np.str_] | None:
     """Return the part of each object by the survey's own split, None if there is no such split."""
     if config.test_labels is not None:
         return rows[PART].to_numpy().astype("<U10")
@@ -208,16 +204,16 @@ def _official(rows: pd.DataFrame, config: DataConfig) -> NDArray[np.str_] | None
 
 
 def _refuse_unused(label: pd.Series, name: pd.Series, config: DataConfig) -> None:
-    """Raise if light curves have labels, of which none is used."""
+    """Raise if light curves have labels but none is used."""
     if label.notna().any():
-        few = f"; [data] fewest is {config.fewest}" if not name.notna().any() else ""
+        reason = f"; [data] fewest is {config.fewest}" if not name.notna().any() else ""
         raise ValueError(
-            f"{label.notna().sum()} light curves have a label in {config.labels}, and none is used{few}. Look at "
+            f"{label.notna().sum()} light curves have a label in {config.labels}, and none is used{reason}. Fix: see "
             "[data] fewest, merge, drop, exclude and fewest_per_band, or give more labels"
         )
 
 
-def _capped(keep: NDArray[np.int64], name: pd.Series, config: DataConfig) -> NDArray[np.int64]:
+def _limit_classes(keep: NDArray[np.int64], name: pd.Series, config: DataConfig) -> NDArray[np.int64]:
     """Return at most ``config.most`` of the light curves ``keep`` of each class, drawn at random, in order."""
     if config.most is None:
         return keep
@@ -227,7 +223,13 @@ def _capped(keep: NDArray[np.int64], name: pd.Series, config: DataConfig) -> NDA
 
 
 def _column(rows: pd.DataFrame, name: str, path: str) -> pd.Series:
-    """Return a column of the labels, or say that it is missing."""
+    """Return a column of the labels.
+
+    Raises
+    ------
+    ValueError
+        If it is missing.
+    """
     if name not in rows:
         raise ValueError(f"{path} has no column {name}; it has {', '.join(str(c) for c in rows.columns if c != PART)}")
     return rows[name]
@@ -239,10 +241,10 @@ def _target(rows: pd.DataFrame, target: TargetConfig, path: str) -> NDArray[np.f
     return np.where((value >= target.lowest) & (value <= target.highest), value, np.nan)
 
 
-def _with_columns(curves: LightCurves, rows: pd.DataFrame, told: Sequence[str], path: str) -> LightCurves:
-    """Return the light curves with the columns that the network is told, taken from the labels if need be."""
+def _add_context_columns(curves: LightCurves, rows: pd.DataFrame, context: Sequence[str], path: str) -> LightCurves:
+    """Return the light curves with the context columns, from the labels where the light curves lack them."""
     table = curves.table_of_objects
-    for name in told:
+    for name in context:
         if name not in table.column_names:
             value = pd.to_numeric(_column(rows, name, path), errors="coerce").to_numpy(np.float32)
             table = table.append_column(name, pa.array(value))
@@ -250,36 +252,38 @@ def _with_columns(curves: LightCurves, rows: pd.DataFrame, told: Sequence[str], 
 
 
 def official_split(column: pd.Series) -> NDArray[np.str_]:
-    """Return the part of each object, (n,), from a survey's own words; nothing where it has none.
+    """Return the part of each object, (n,), from a survey's column; empty where it has none.
 
     Raises
     ------
     ValueError
-        If a word is not understood.
+        If a value is not understood.
     """
     words = column.map(lambda word: "" if pd.isna(word) else str(word).strip().lower())
-    known = {
+    parts = {
         **dict.fromkeys(("train", "training", "true", "1", "1.0"), TRAIN),
         **dict.fromkeys(("test", "testing", "false", "0", "0.0"), TEST),
         **dict.fromkeys(("validation", "val", "valid", "dev"), VALIDATION),
         "": "",
     }
-    unknown = sorted(set(words) - set(known))
+    unknown = sorted(set(words) - set(parts))
     if unknown:
-        raise ValueError(f"[data] split: column {column.name} says {unknown[:5]}; write train, test or validation")
-    return words.map(known).to_numpy().astype("<U10")
+        raise ValueError(f"[data] split: column {column.name} has {unknown[:5]}. Fix: write train, test or validation")
+    return words.map(parts).to_numpy().astype("<U10")
 
 
 def _refuse_conflicts(table: pd.DataFrame, path: str) -> None:
-    """Raise if an object has two different labels: neither can be trusted."""
+    """Raise if an object has several different labels."""
     several = table.groupby("object_id")["label"].nunique() > 1
     ids = several.index[several].tolist()
     if ids:
-        raise ValueError(f"{path}: {len(ids)} objects have several different labels, e.g. {ids[:5]}; keep one of each")
+        raise ValueError(
+            f"{path}: {len(ids)} objects have several different labels, e.g. {ids[:5]}. Fix: keep one of each"
+        )
 
 
-def merged(label: pd.Series, config: DataConfig) -> pd.Series:
-    """Return the class of each object: labels merged, dropped ones and too small classes missing."""
+def merge_labels(label: pd.Series, config: DataConfig) -> pd.Series:
+    """Return the class of each object: labels merged, None for dropped labels and too small classes."""
     into = {old: new for new, olds in config.merge.items() for old in olds}
     absent = sorted((set(into) | set(config.drop)) - set(label.dropna().astype(str)))
     if absent:
@@ -295,18 +299,18 @@ def merged(label: pd.Series, config: DataConfig) -> pd.Series:
 
 
 def _stars(curves: LightCurves, labels: pd.DataFrame, within: float, level: int = logging.WARNING) -> NDArray[np.int64]:
-    """Return which star each light curve is of, by id and, where the labels or the files tell it, by position.
+    """Return the star of each light curve, by id and, if labels or files have coordinates, by position.
 
-    Where nothing tells it, that is logged at ``level``.
+    Missing coordinates are logged at ``level``.
     """
     for table in (labels, curves.table_of_objects.to_pandas()):
         ra, dec = (_degrees(table, aliases) for aliases in POSITION.values())
         if ra is not None and dec is not None and np.isfinite(ra).any():
             star = stars(curves.ids, ra, dec, within)
             joined = len(set(curves.ids)) - len(np.unique(star))
-            log.info("%d ids are of a star that has another id too (positions within %g arcsec)", joined, within)
+            log.info("%d ids belong to a star with several ids (positions within %g arcsec)", joined, within)
             return star
-    log.log(level, "no positions (ra, dec in degrees) in labels or light curves: stars are told apart by ids alone")
+    log.log(level, "no positions (ra, dec in degrees) in labels or light curves: stars are identified by id only")
     return stars(curves.ids)
 
 

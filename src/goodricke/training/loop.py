@@ -1,9 +1,7 @@
-"""One small training loop for every network: gradient steps, validation, checkpoints, log, early stopping.
+"""The training loop of all networks: gradient steps, validation, checkpoints, log, early stopping.
 
-A run is a folder. Kill it at any moment and start it again: it goes on from the last finished epoch and ends with the
-same weights as a run without interruption, because all randomness of an epoch derives from (seed, epoch).
-
-What the loop looks at after each epoch: loss, accuracy, macro recall and macro F1 on the validation objects.
+A run is a folder. An interrupted run resumes after its last finished epoch and ends with the same weights as an
+uninterrupted one, because all random numbers of an epoch derive from (seed, epoch).
 """
 
 from __future__ import annotations
@@ -24,6 +22,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from goodricke.data.files import atomic_path, atomic_write
+
 
 class LoopConfig(BaseModel):
     """Optimiser, schedule and stopping; the defaults are the paper's (section 5) and the published code's."""
@@ -33,7 +33,9 @@ class LoopConfig(BaseModel):
     epochs: int = Field(250, ge=1)
     batch: int = Field(128, ge=1, description="light curves per gradient step")
     points: int = Field(
-        16384, ge=1, description="padded points computed at once; smaller needs less memory; on a GPU as many as fit"
+        16384,
+        ge=1,
+        description="padded points per microbatch; fewer need less memory; on a GPU by default as many as fit",
     )
     rate: float = Field(1e-4, gt=0, description="learning rate of the network")
     head_rate: float = Field(1e-3, gt=0, description="learning rate of the head")
@@ -49,32 +51,32 @@ class LoopConfig(BaseModel):
 
 
 class Task(Protocol):
-    """What the loop trains: a loss summed over some objects, and a validation score."""
+    """A training task: a loss summed over objects, and a validation score."""
 
     @property
     def network(self) -> nn.Module:
         """The network whose parameters are trained."""
 
     def begin(self, epoch: int) -> None:
-        """Get ready for an epoch; whatever is random in it follows from the epoch's number."""
+        """Prepare an epoch; its random numbers derive from the epoch's number."""
 
-    def ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
-        """Yield the batches of an epoch; what the next one needs may be made ready meanwhile."""
+    def prepare_ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches of an epoch, optionally preparing the next ones meanwhile."""
 
-    def turns(self, step: int) -> Sequence[str]:
-        """Return the gradient steps to make on a batch, by name, at step ``step`` of the run."""
+    def phases(self, step: int) -> Sequence[str]:
+        """Return the names of the gradient steps for a batch at step ``step`` of the run."""
 
-    def loss(self, rows: NDArray[np.int64], turn: str) -> tuple[Tensor, float]:
+    def loss(self, rows: NDArray[np.int64], phase: str) -> tuple[Tensor, float]:
         """Return the summed loss of the training objects ``rows`` and the weight to divide by.
 
-        Without waiting for a GPU: the loop asks for no number before the epoch is done.
+        It must not wait for a GPU: the loop reads numbers only at the end of an epoch.
         """
 
-    def trained(self, turn: str) -> Sequence[Sequence[nn.Parameter]]:
-        """Return the parameters that a turn trains, in groups whose gradients are clipped together."""
+    def clip_groups(self, phase: str) -> Sequence[Sequence[nn.Parameter]]:
+        """Return the parameters trained in a phase, in groups whose gradients are clipped together."""
 
-    def pieces(self, rows: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
-        """Cut a batch into pieces that fit in memory."""
+    def microbatches(self, rows: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
+        """Split a batch into microbatches that fit in memory."""
 
     def validate(self) -> dict[str, float]:
         """Return validation figures; ``score`` decides which epoch is best (higher is better)."""
@@ -93,7 +95,7 @@ class Run:
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Return this process's number and how many train together (started by ``torchrun``), 0 and 1 otherwise."""
+    """Return the rank of this process and the number of processes started by ``torchrun``; 0 and 1 without it."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
@@ -106,7 +108,7 @@ def train(
     report: Callable[[dict[str, float]], None] = lambda figures: None,
     tick: Callable[[int], None] = lambda objects: None,
 ) -> Run:
-    """Train until the epochs are done or patience ends, and leave the best epoch's weights in the network.
+    """Train until the last epoch or the end of patience, and load the best epoch's weights into the network.
 
     Parameters
     ----------
@@ -117,11 +119,11 @@ def train(
         Parameter groups of the optimiser, each with its learning rate ``lr``.
     config : LoopConfig
     folder : Path
-        Of the run; an earlier, interrupted run in it is taken up.
+        Folder of the run; an interrupted run in it is resumed.
     report : callable
-        Gets the figures of each epoch.
+        Called with the figures of each epoch.
     tick : callable
-        Gets the number of objects after each gradient step.
+        Called with the number of objects after each batch.
 
     Returns
     -------
@@ -130,12 +132,12 @@ def train(
     fused = next(task.network.parameters()).device.type == "cuda"  # one kernel instead of a dozen per parameter
     optimiser = torch.optim.AdamW(groups, betas=config.betas, weight_decay=config.weight_decay, eps=1e-8, fused=fused)
     steps = math.ceil(len(rows) / config.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps, config))
-    run = _take_up(folder, task.network, optimiser, schedule)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate_factor(step, steps, config))
+    run = _resume(folder, task.network, optimiser, schedule)
     while run.epoch < config.epochs and run.epoch - run.best_epoch <= config.patience:
         start = time.perf_counter()
         loss = _epoch(task, rows, optimiser, schedule, config, run, tick)
-        figures = {"epoch": run.epoch, "loss": loss, "rate": optimiser.param_groups[0]["lr"]} | _from_first(
+        figures = {"epoch": run.epoch, "loss": loss, "rate": optimiser.param_groups[0]["lr"]} | _from_first_process(
             task.validate()
         )
         run.epoch += 1
@@ -149,8 +151,8 @@ def train(
     return run
 
 
-def _rate(step: int, steps: int, config: LoopConfig) -> float:
-    """Return the factor on the learning rate at a step."""
+def _rate_factor(step: int, steps: int, config: LoopConfig) -> float:
+    """Return the factor on the learning rate at ``step``, with ``steps`` per epoch."""
     warm = max(int(config.warmup * steps), 1)
     if step < warm:
         return (step + 1) / warm
@@ -158,14 +160,14 @@ def _rate(step: int, steps: int, config: LoopConfig) -> float:
         return 1.0
     if config.schedule == "exponential":
         return config.decay ** ((step - warm) / 60)
-    done = (step - warm) / max(config.epochs * steps - warm, 1)
-    return max(0.5 * (1 + math.cos(math.pi * min(done, 1.0))), 1e-3)
+    progress = (step - warm) / max(config.epochs * steps - warm, 1)
+    return max(0.5 * (1 + math.cos(math.pi * min(progress, 1.0))), 1e-3)
 
 
 def _epoch(
     task: Task, rows: NDArray[np.int64], optimiser: Any, schedule: Any, config: LoopConfig, run: Run, tick: Any
 ) -> float:
-    """Make one pass over the training objects; return the mean loss of each batch's last turn."""
+    """Make one pass over the training objects; return the mean loss of the last phase."""
     rank, world = rank_and_world()
     torch.manual_seed(config.seed * 1_000_003 + run.epoch * 1_009 + rank)
     order = np.random.default_rng([config.seed, run.epoch]).permutation(rows)
@@ -173,43 +175,43 @@ def _epoch(
     task.network.train()
     batches = [order[start : start + config.batch] for start in range(0, len(order), config.batch)]
     sums = []
-    mine = task.ahead(batch[rank::world] for batch in batches)
-    for batch, own in zip(batches, mine, strict=True):
-        for turn in task.turns(run.step):
-            last = _step(task, own, turn, optimiser, config)
+    own_rows = task.prepare_ahead(batch[rank::world] for batch in batches)
+    for batch, rows_of_process in zip(batches, own_rows, strict=True):
+        for phase in task.phases(run.step):
+            last = _step(task, rows_of_process, phase, optimiser, config)
         schedule.step()
         run.step += 1
         sums.append(last)
         tick(len(batch))
-    total, weight = torch.stack(sums).cpu().double().sum(0).tolist()  # a GPU is waited for once an epoch
+    total, weight = torch.stack(sums).cpu().double().sum(0).tolist()  # the only wait for a GPU in an epoch
     return total / max(weight, 1e-12)
 
 
-def _step(task: Task, batch: NDArray[np.int64], turn: str, optimiser: Any, config: LoopConfig) -> Tensor:
-    """Make one gradient step, computed in pieces; return the summed loss and its weight over all processes, (2,)."""
+def _step(task: Task, batch: NDArray[np.int64], phase: str, optimiser: Any, config: LoopConfig) -> Tensor:
+    """Make one gradient step; return the summed loss and its weight over all microbatches and processes, (2,)."""
     optimiser.zero_grad(set_to_none=True)
     device = next(task.network.parameters()).device
     sums = torch.zeros(2, device=device)
-    for piece in task.pieces(batch) if len(batch) else ():
+    for rows_of_microbatch in task.microbatches(batch) if len(batch) else ():
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            loss, weight = task.loss(piece, turn)
+            loss, weight = task.loss(rows_of_microbatch, phase)
         loss.backward()
         sums[0] += loss.detach()
         sums[1] += weight
-    trained = task.trained(turn)
-    parameters = [p for group in trained for p in group]
-    _add_over_processes(parameters, sums)
-    whole = sums[1].clamp(min=1e-12)
+    groups = task.clip_groups(phase)
+    parameters = [p for group in groups for p in group]
+    _sum_over_processes(parameters, sums)
+    total_weight = sums[1].clamp(min=1e-12)
     for p in parameters:
         if p.grad is not None:
-            p.grad /= whole
-    for group in trained:
+            p.grad /= total_weight
+    for group in groups:
         torch.nn.utils.clip_grad_norm_(group, config.clip)
     optimiser.step()
     return sums
 
 
-def _add_over_processes(parameters: list[nn.Parameter], sums: Tensor) -> None:
+def _sum_over_processes(parameters: list[nn.Parameter], sums: Tensor) -> None:
     """Sum gradients and loss over the processes that train together."""
     if not dist.is_initialized():
         return
@@ -221,8 +223,8 @@ def _add_over_processes(parameters: list[nn.Parameter], sums: Tensor) -> None:
         dist.all_reduce(p.grad)
 
 
-def _from_first(figures: dict[str, float]) -> dict[str, float]:
-    """Return the first process's figures in every process, so that all agree on when to stop."""
+def _from_first_process(figures: dict[str, float]) -> dict[str, float]:
+    """Return the first process's figures in every process, so that all stop at the same epoch."""
     if not dist.is_initialized():
         return figures
     shared = [figures]
@@ -230,48 +232,48 @@ def _from_first(figures: dict[str, float]) -> dict[str, float]:
     return shared[0]
 
 
-def _take_up(folder: Path, network: nn.Module, optimiser: Any, schedule: Any) -> Run:
-    """Return the run in the folder, restored into network, optimiser and schedule, or a new one."""
+def _resume(folder: Path, network: nn.Module, optimiser: Any, schedule: Any) -> Run:
+    """Return the run in the folder, after restoring network, optimiser and schedule, or a new run."""
     file = folder / "checkpoint.pt"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         return Run(folder)
-    kept = torch.load(file, map_location=next(network.parameters()).device, weights_only=True)
-    network.load_state_dict(kept["network"])
-    optimiser.load_state_dict(kept["optimiser"])
-    schedule.load_state_dict(kept["schedule"])
-    return Run(folder, **kept["run"])
+    saved = torch.load(file, map_location=next(network.parameters()).device, weights_only=True)
+    network.load_state_dict(saved["network"])
+    optimiser.load_state_dict(saved["optimiser"])
+    schedule.load_state_dict(saved["schedule"])
+    return Run(folder, **saved["run"])
 
 
 def _save(run: Run, network: nn.Module, optimiser: Any, schedule: Any) -> None:
-    """Write checkpoint, best weights and log, each under another name first: a kill leaves the old or the new one."""
+    """Write checkpoint, best weights and log, each completely or not at all."""
     if not rank_and_world()[0]:
-        _save_all(run, network, optimiser, schedule)
+        _write_state(run, network, optimiser, schedule)
     if dist.is_initialized():
-        dist.barrier()  # nobody reads best.pt before it is whole
+        dist.barrier()  # no process reads best.pt before it is complete
 
 
-def _save_all(run: Run, network: nn.Module, optimiser: Any, schedule: Any) -> None:
+def _write_state(run: Run, network: nn.Module, optimiser: Any, schedule: Any) -> None:
     state = {k: v for k, v in vars(run).items() if k != "folder"}
     if run.best_epoch == run.epoch - 1:
         _write(run.folder / "best.pt", network.state_dict())
-    kept = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-    _write(run.folder / "checkpoint.pt", kept | {"run": state})
+    state_dicts = {
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
+    }
+    _write(run.folder / "checkpoint.pt", state_dicts | {"run": state})
     lines = "".join(json.dumps(figures) + "\n" for figures in run.history)
-    (run.folder / "log.jsonl").write_text(lines)
+    atomic_write(run.folder / "log.jsonl", lines)
 
 
 def _write(path: Path, content: Any) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    partial.replace(path)
-
-
-# ---- What the loop looks at after each epoch: loss, accuracy, macro recall and macro F1 on the validation ------------
+    with atomic_path(path) as partial:
+        torch.save(content, partial)
 
 
 def validation_figures(label: NDArray[np.int64], logits: Tensor, weights: Tensor | None = None) -> dict[str, float]:
-    """Return the figures of answers.
+    """Return loss, accuracy, macro recall and macro F1 of predictions.
 
     Parameters
     ----------
@@ -282,11 +284,11 @@ def validation_figures(label: NDArray[np.int64], logits: Tensor, weights: Tensor
     """
     from sklearn.metrics import f1_score
 
-    answer, classes = logits.argmax(1).numpy(), np.unique(label)
-    right = answer == label
+    predicted, classes = logits.argmax(1).numpy(), np.unique(label)
+    right = predicted == label
     return {
         "validation_loss": float(F.cross_entropy(logits, torch.from_numpy(label), weights)),
         "accuracy": float(right.mean()),
         "macro_recall": float(np.mean([right[label == c].mean() for c in classes])),
-        "macro_f1": float(f1_score(label, answer, labels=classes, average="macro", zero_division=0)),
+        "macro_f1": float(f1_score(label, predicted, labels=classes, average="macro", zero_division=0)),
     }

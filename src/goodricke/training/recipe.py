@@ -1,4 +1,4 @@
-"""A training run from one TOML file: what the file may say, and the data it names."""
+"""Recipes: the TOML file of a training run."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class DataConfig(BaseModel):
     name: str = Field("own data", description="of the data set, for the model's card")
     light_curves: str | list[str]
     labels: str
-    test_labels: str | None = Field(None, description="labels of the held-out objects, if in a file of their own")
+    test_labels: str | None = Field(None, description="labels of the test objects, if in a separate file")
     label: str | None = None
     object_id: str | None = None
     unit: str | None = None
     time_scale: str | None = None
     band: str | None = None
-    rename_bands: dict[str, str] = Field({}, description='bands under the names that others use, e.g. R = "r"')
+    rename_bands: dict[str, str] = Field({}, description='new names of bands, e.g. R = "r"')
     id_prefix: str = Field("", description='put before the labels\' ids, e.g. "KIC "')
     columns: dict[str, str] = {}
     quality: str = "default"
@@ -58,24 +58,26 @@ class DataConfig(BaseModel):
     drop: list[str] = []
     exclude: list[str] = Field([], description="ids of objects to leave out")
     fewest: int = Field(30, ge=3)
-    most: int | None = Field(None, ge=1, description="objects kept of each class, drawn at random; all if unset")
+    most: int | None = Field(
+        None, ge=1, description="largest number of objects per class, drawn at random; all if unset"
+    )
     per_class: int | None = Field(
-        None, ge=2, description="labels used of each class, validation included, drawn anew by [training] seed"
+        None, ge=2, description="number of labels per class, validation included, drawn by [training] seed"
     )
     fewest_per_band: int = Field(0, ge=0, description="light curves with fewer observations in any band are left out")
     targets: dict[str, TargetConfig] = Field({}, description="physical parameters to regress (multi-band models)")
     split: str | None = Field(
         None, description="column of an official split: train, test (and validation), or true for training objects"
     )
-    test: float = Field(0.2, ge=0, lt=1, description="of the stars; 0: none is held out, and nothing scored")
+    test: float = Field(0.2, ge=0, lt=1, description="fraction of the stars for test; 0: no test set, no scores")
     validation: float = Field(0.1, gt=0, lt=1)
     seed: int = 42
-    folds: int | None = Field(None, ge=2, description="the objects that aren't held out fall into so many folds, and")
+    folds: int | None = Field(
+        None, ge=2, description="the objects outside the test set are divided into this many folds, and"
+    )
     fold: int = Field(1, ge=1, description="this one is for validation; see `goodricke train --folds`")
     same_star: float = Field(5.0, gt=0, description="positions within this many arcsec are of one star")
-    guard: float = Field(
-        0.0, ge=0, description="held-out stars within this many arcsec of a training star are not scored"
-    )
+    guard: float = Field(0.0, ge=0, description="test stars within this many arcsec of a training star are not scored")
 
 
 class TrainingConfig(LoopConfig):
@@ -85,33 +87,43 @@ class TrainingConfig(LoopConfig):
     score: Literal["accuracy", "macro_recall", "macro_f1"] = "accuracy"
     passes: int = Field(20, ge=0, description="Monte-Carlo passes for the scores on held-out objects")
     calibration: Literal["auto", "temperature", "vector", "dirichlet"] = Field(
-        "auto", description="of probabilities; auto: the freest that is surely better on left-out validation objects"
+        "auto",
+        description="of probabilities; auto: the freest that is clearly better in cross-validation",
     )
     novelty: NoveltyKind = "combined"
     workers: int = Field(1, ge=1, description="processes for preprocessing")
-    init: str | None = Field(None, description="model to start from, name or folder; from scratch without")
-    ensemble: EnsembleConfig = Field(EnsembleConfig(), description="what is particular to multi-band models")
+    init: str | None = Field(None, description="initial model, name or folder; by default random weights")
+    ensemble: EnsembleConfig = Field(EnsembleConfig(), description="settings of multi-band models")
     mixture: bool = Field(
-        False, description="also train the paper's baseline, a mixture of experts, to compare with (multi-band models)"
+        False, description="also train the paper's baseline, a mixture of experts (multi-band models)"
     )
 
 
-# Where multi-band models differ from ASTRAFier's defaults: sections 3.5-3.6 of Becker et al., but a cosine schedule.
+# Defaults of multi-band models: sections 3.5-3.6 of Becker et al., except for the cosine schedule.
 MULTIBAND = {
-    **{"epochs": 40, "batch": 128, "points": 65536, "rate": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-2},
-    **{"warmup": 0.2, "schedule": "cosine", "patience": 20, "weight_power": 0.5, "passes": 0},
+    "epochs": 40,
+    "batch": 128,
+    "points": 65536,
+    "rate": 2e-3,
+    "betas": (0.9, 0.999),
+    "weight_decay": 1e-2,
+    "warmup": 0.2,
+    "schedule": "cosine",
+    "patience": 20,
+    "weight_power": 0.5,
+    "passes": 0,
 }
 
 
 class Recipe(BaseModel):
-    """A whole training run; see ``goodricke train --example``."""
+    """A training run; see ``goodricke train --example``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     run: Path
     summary: str = ""
-    simulated: bool = Field(False, description="whether the light curves are simulations; the card says so")
+    simulated: bool = Field(False, description="whether the light curves are simulations, for the card")
     data: DataConfig
     preprocessing: Preprocessing = FoldedConfig()
     network: dict[str, Any] = {}
@@ -120,14 +132,14 @@ class Recipe(BaseModel):
 
     @field_validator("preprocessing", mode="before")
     @classmethod
-    def _none(cls, value: Any) -> Any:
+    def _read_none(cls, value: Any) -> Any:
         """Read the word "none" as TOML's missing null."""
         return {k: None if v == "none" else v for k, v in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="before")
     @classmethod
     def _family_defaults(cls, content: Any) -> Any:
-        """Give a multi-band recipe its family's defaults for what it doesn't say."""
+        """Fill in the defaults of a multi-band recipe."""
         sections = (
             [content.get(name, {}) for name in ("preprocessing", "training")] if isinstance(content, dict) else []
         )
@@ -153,88 +165,88 @@ def read_recipe(path: str | Path) -> Recipe:
     """
     path = Path(path)
     try:
-        recipe = checked(tomllib.loads(path.read_text()), path)
+        recipe = recipe_from_content(tomllib.loads(path.read_text()), path)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid TOML: {error}. Start from `goodricke train --example`") from error
-    home = path.resolve().parent
-    given = recipe.data.light_curves
-    curves = [str(home / x) for x in ([given] if isinstance(given, str) else given)]
-    labels = {"labels": str(home / recipe.data.labels)}
+        raise ValueError(f"{path}: not valid TOML: {error}. Fix: start from `goodricke train --example`") from error
+    folder = path.resolve().parent
+    paths = recipe.data.light_curves
+    curves = [str(folder / x) for x in ([paths] if isinstance(paths, str) else paths)]
+    labels = {"labels": str(folder / recipe.data.labels)}
     if recipe.data.test_labels is not None:
-        labels["test_labels"] = str(home / recipe.data.test_labels)
+        labels["test_labels"] = str(folder / recipe.data.test_labels)
     data = recipe.data.model_copy(update={"light_curves": curves} | labels)
     training, init = recipe.training, recipe.training.init
-    if init is not None and (home / init).exists():
-        training = training.model_copy(update={"init": str(home / init)})
-    return recipe.model_copy(update={"data": data, "run": home / recipe.run, "training": training})
+    if init is not None and (folder / init).exists():
+        training = training.model_copy(update={"init": str(folder / init)})
+    return recipe.model_copy(update={"data": data, "run": folder / recipe.run, "training": training})
 
 
-def checked(content: dict[str, Any], origin: str | Path) -> Recipe:
+def recipe_from_content(content: dict[str, Any], origin: str | Path) -> Recipe:
     """Return the recipe of a TOML file's content.
 
     Raises
     ------
     ValueError
-        Naming every key that is missing, unknown or wrong; ``origin`` is where they were found.
+        Naming ``origin`` and every key that is missing, unknown or wrong.
     """
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        wrong = "\n".join(f"  {fault}" for fault in faults(error, Recipe))
-        raise ValueError(f"{origin}:\n{wrong}\nSee `goodricke train --example` for every key") from error
+        problems = "\n".join(f"  {fault}" for fault in faults(error, Recipe))
+        raise ValueError(f"{origin}:\n{problems}\nSee `goodricke train --example` for every key") from error
     _check_network(origin, recipe)
     return recipe
 
 
-# What the numbers that a multi-band network sees are made with: its weights mean nothing for others.
+# Settings that define the input of a multi-band network, and must be those of its initial model.
 INPUTS = ("brightness", "softening", "unit", "level")
 
 
-def resolved(recipe: Recipe, curves: LightCurves, init: BundleConfig | None) -> Recipe:
-    """Return the recipe with what its preprocessing leaves open: as the initial model has it, or as the data are."""
-    config = recipe.preprocessing if init is None else following(recipe.preprocessing, init)
+def resolve_recipe(recipe: Recipe, curves: LightCurves, init: BundleConfig | None) -> Recipe:
+    """Return the recipe with the unset fields of its preprocessing from the initial model or the data."""
+    config = recipe.preprocessing if init is None else follow_model(recipe.preprocessing, init)
     return recipe.model_copy(update={"preprocessing": config.resolved(curves)})
 
 
-def following(config: Preprocessing, init: BundleConfig) -> Preprocessing:
-    """Return preprocessing whose numbers mean to a multi-band model's weights what they have meant in its training.
+def follow_model(config: Preprocessing, init: BundleConfig) -> Preprocessing:
+    """Return preprocessing that defines the input of a network as in the training of a multi-band model.
 
     Parameters
     ----------
     config : Preprocessing
-        Where it is silent on one of `INPUTS`, the model is followed.
+        Fields of `INPUTS` that are unset are those of the model.
     init : BundleConfig
-        Of the model to start from.
+        Of the initial model.
 
     Raises
     ------
     ValueError
-        Where it says otherwise than the model.
+        If a field of `INPUTS` is set to another value than the model's.
     """
-    known = init.preprocessing
-    if not isinstance(config, MultibandConfig) or not isinstance(known, MultibandConfig):
+    initial = init.preprocessing
+    if not isinstance(config, MultibandConfig) or not isinstance(initial, MultibandConfig):
         return config
     changes = {}
     for name in INPUTS:
-        told, theirs = getattr(config, name), getattr(known, name)
-        if told is None or name not in config.model_fields_set:
-            changes[name] = theirs
-        elif told != theirs:
+        value, initial_value = getattr(config, name), getattr(initial, name)
+        if value is None or name not in config.model_fields_set:
+            changes[name] = initial_value
+        elif value != initial_value:
             raise ValueError(
-                f"[preprocessing] {name} is {told}, but the training starts from {init.name}, whose weights were "
-                f"trained with {theirs}. Leave {name} out to follow the model, or start from no model"
+                f"[preprocessing] {name} is {value}, but the training starts from {init.name}, whose weights were "
+                f"trained with {initial_value}. Fix: leave {name} out, or use no initial model"
             )
     return config.model_copy(update=changes)
 
 
-def with_fold(recipe: Recipe, fold: int, folds: int) -> Recipe:
-    """Return the recipe of one fold: the same held-out objects, other ones for validation, a run folder of its own."""
+def fold_recipe(recipe: Recipe, fold: int, folds: int) -> Recipe:
+    """Return the recipe of one fold: the same test objects, other validation objects, a separate run folder."""
     data = recipe.data.model_copy(update={"folds": folds, "fold": fold})
     return recipe.model_copy(update={"data": data, "run": recipe.run / f"fold-{fold}"})
 
 
-def with_new_band(recipe: Recipe, band: str, model: str) -> Recipe:
-    """Return the recipe that adds a band to a model: its other bands stay as they are (Promise 5).
+def new_band_recipe(recipe: Recipe, band: str, model: str) -> Recipe:
+    """Return the recipe that adds a band to a model, whose other bands stay unchanged.
 
     Parameters
     ----------
@@ -247,37 +259,37 @@ def with_new_band(recipe: Recipe, band: str, model: str) -> Recipe:
     Raises
     ------
     ValueError
-        If it is no multi-band model, knows the band already, or was trained on other numbers (`following`).
+        If it is no multi-band model, has the band already, or was trained with another input (`follow_model`).
     """
     config = read_config(model)
     if not isinstance(config.preprocessing, MultibandConfig):
-        raise ValueError(f"{model} is no multi-band model: it has no bands to add to")
+        raise ValueError(f"{model} is no multi-band model, so no band can be added")
     old = config.preprocessing.bands
     if band in old:
-        raise ValueError(f"{model} knows the band {band} already; it has {', '.join(old)}")
-    following(recipe.preprocessing, config)
+        raise ValueError(f"{model} has the band {band} already; it has {', '.join(old)}")
+    follow_model(recipe.preprocessing, config)
     preprocessing = config.preprocessing.model_copy(update={"bands": (*old, band)})
-    follow = {"classes", "bands", "width", "context", "targets"}
-    network = {name: value for name, value in config.network.items() if name not in follow}
+    derived = {"classes", "bands", "width", "context", "targets"}
+    network = {name: value for name, value in config.network.items() if name not in derived}
     ensemble = recipe.training.ensemble.model_copy(update={"frozen_bands": old})
     training = recipe.training.model_copy(update={"init": model, "ensemble": ensemble})
     return recipe.model_copy(update={"preprocessing": preprocessing, "network": network, "training": training})
 
 
 def _check_network(path: str | Path, recipe: Recipe) -> None:
-    """Raise now what the network would only find wrong after the preprocessing."""
+    """Raise errors of the network's settings before the preprocessing."""
     multiband = isinstance(recipe.preprocessing, MultibandConfig)
-    follow = {"classes", "channels", "context", "bands", "width", "targets"}
-    fixed = sorted(follow & set(recipe.network))
+    derived = {"classes", "channels", "context", "bands", "width", "targets"}
+    fixed = sorted(derived & set(recipe.network))
     if fixed:
-        raise ValueError(f"{path}: [network] {', '.join(fixed)} follow from data and preprocessing; leave them out")
-    if recipe.training.mixture and not multiband:
         raise ValueError(
-            f"{path}: [training] mixture is a baseline for multi-band models (preprocessing.kind); not here"
+            f"{path}: [network] {', '.join(fixed)} follow from data and preprocessing. Fix: leave them out"
         )
+    if recipe.training.mixture and not multiband:
+        raise ValueError(f"{path}: [training] mixture is a baseline for multi-band models only (preprocessing.kind)")
     kind, sizes = (MultibandNetworkConfig, {"bands": 1, "classes": 2}) if multiband else (AstrafierConfig, {})
     try:
         kind.model_validate(recipe.network | sizes)
     except ValidationError as error:
-        wrong = "\n".join(f"  {fault}" for fault in faults(error, kind, section="network"))
-        raise ValueError(f"{path}:\n{wrong}") from error
+        problems = "\n".join(f"  {fault}" for fault in faults(error, kind, section="network"))
+        raise ValueError(f"{path}:\n{problems}") from error

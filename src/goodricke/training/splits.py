@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SAME_STAR = 5.0  # arcsec
-CROWD = 100  # ids at one and the same position beyond which it is that of a field
+CROWD = 100  # ids at exactly one position above which it is that of a field
 
 log = logging.getLogger(__name__)
 
@@ -23,26 +23,26 @@ def split_by_star(
     seed: int = 42,
     fold: tuple[int, int] | None = None,
 ) -> NDArray[np.str_]:
-    """Assign every light curve to ``train``, ``validation`` or ``test``, all those of one star to the same.
+    """Assign every light curve to ``train``, ``validation`` or ``test``, those of one star to the same part.
 
     Parameters
     ----------
     star : (n,)
-        Which star each light curve is of; see `stars`.
+        Star of each light curve; see `stars`.
     label : (n,)
         Stratified on each star's most frequent label.
     test : float
-        Fraction of the stars held out (section 5: 0.2), at least one of each class unless it is 0.
+        Fraction of the stars for test (section 5: 0.2), at least one of each class unless it is 0.
     validation : float
         Fraction of the remaining stars (section 5: 0.1).
     seed : int
     fold : (int, int), optional
-        As (k, n): the remaining stars fall into n folds, and the k-th, counted from 1, is for validation.
+        (k, n): the remaining stars are divided into n folds, and the k-th, counted from 1, is for validation.
 
     Raises
     ------
     ValueError
-        If a class has fewer than three stars, two without a test set: it can't be in all sets.
+        If a class has fewer stars than sets: three, or two without a test set.
     """
     names, index = np.unique(np.asarray(star).astype(str), return_inverse=True)
     classes, code = np.unique(np.asarray(label).astype(str), return_inverse=True)
@@ -52,20 +52,22 @@ def split_by_star(
     members = np.bincount(main, minlength=len(classes))
     least = 3 if test else 2
     if members.min() < least:
-        few = ", ".join(f"{classes[c]} ({members[c]})" for c in np.flatnonzero(members < least))
+        small = ", ".join(f"{classes[c]} ({members[c]})" for c in np.flatnonzero(members < least))
         raise ValueError(
-            f"too few stars for a split in {'three' if test else 'two'}: {few}. Merge or drop these classes "
+            f"too few stars for a split in {'three' if test else 'two'}: {small}. Fix: merge or drop these classes "
             "([data] merge, drop)"
         )
     rng = np.random.default_rng(seed)
     part = np.empty(len(names), dtype="<U10")
     for c in range(len(classes)):
         of_class = rng.permutation(np.flatnonzero(main == c))
-        n_test = np.clip(round(test * len(of_class)), 1, len(of_class) - 2) if test else 0  # leave one for the others
-        rest = of_class[n_test:]
-        n_validation = np.clip(round(validation * len(rest)), 1, len(rest) - 1)
-        part[of_class[:n_test]], part[rest] = TEST, TRAIN
-        part[rest[:n_validation] if fold is None else rest[fold[0] - 1 :: fold[1]]] = VALIDATION
+        n_test = (
+            np.clip(round(test * len(of_class)), 1, len(of_class) - 2) if test else 0
+        )  # at least one star for each other part
+        remaining = of_class[n_test:]
+        n_validation = np.clip(round(validation * len(remaining)), 1, len(remaining) - 1)
+        part[of_class[:n_test]], part[remaining] = TEST, TRAIN
+        part[remaining[:n_validation] if fold is None else remaining[fold[0] - 1 :: fold[1]]] = VALIDATION
     return part[index]
 
 
@@ -77,12 +79,12 @@ def complete_split(
     seed: int = 42,
     fold: tuple[int, int] | None = None,
 ) -> NDArray[np.str_]:
-    """Return an official split with what it lacks: validation objects, and no star on two sides.
+    """Complete an official split: add validation objects, and separate stars that are in several parts.
 
     Parameters
     ----------
     part : (n,)
-        ``train``, ``validation``, ``test`` or nothing, as a survey has it.
+        The survey's ``train``, ``validation``, ``test`` or empty.
     star, label : (n,)
     validation : float
         Fraction of the training stars, drawn if the split has no validation objects.
@@ -92,15 +94,15 @@ def complete_split(
 
     Notes
     -----
-    Of a star that is in several parts, only the light curves of the last one (test, then validation) are used.
+    Of a star in several parts, only the light curves in test, else validation, are used.
     """
     star, part = np.asarray(star), np.asarray(part).copy()
     part[(part != TEST) & np.isin(star, star[part == TEST])] = ""
     if fold is not None:
         part[part == VALIDATION] = TRAIN
     if not (part == VALIDATION).any():
-        known = np.flatnonzero(part == TRAIN)
-        part[known] = split_by_star(star[known], np.asarray(label)[known], 0, validation, seed, fold)
+        training = np.flatnonzero(part == TRAIN)
+        part[training] = split_by_star(star[training], np.asarray(label)[training], 0, validation, seed, fold)
     part[(part == TRAIN) & np.isin(star, star[part == VALIDATION])] = ""
     return part
 
@@ -111,10 +113,10 @@ def stars(
     dec: NDArray | None = None,
     within: float = SAME_STAR,
 ) -> NDArray[np.int64]:
-    """Give each star a number; light curves with one id, or with positions that agree, are of the same star.
+    """Return the number of each light curve's star: equal for equal ids, and for positions that agree.
 
-    Surveys list a star under several ids (overlapping fields, re-observations); split by id alone, its light curves
-    would end on both sides.
+    Surveys list a star under several ids (overlapping fields, re-observations); a split by id would put its light
+    curves into several parts.
 
     Parameters
     ----------
@@ -122,7 +124,7 @@ def stars(
     ra, dec : (n,), optional
         In degrees; NaN where unknown.
     within : float
-        Arcseconds between positions of one star: more than a survey's rounding of positions, less than its neighbours.
+        Largest distance between positions of one star [arcsec]: more than rounding, less than the next neighbour.
 
     Returns
     -------
@@ -130,33 +132,35 @@ def stars(
 
     Notes
     -----
-    Simulations give their objects the position of a field. One that more than 100 ids share to the last digit tells
-    nothing about them and counts as unknown.
+    Simulations give their objects the position of a field. A position that more than 100 ids share exactly counts as
+    unknown.
     """
     _, index = np.unique(np.asarray(object_id).astype(str), return_inverse=True)
     if ra is None or dec is None or not len(index):
         return index
-    ra, dec = _without_fields(index, np.asarray(ra, np.float64), np.asarray(dec, np.float64))
+    ra, dec = _drop_field_positions(index, np.asarray(ra, np.float64), np.asarray(dec, np.float64))
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
 
-    known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    lon, lat = np.radians(ra[known]), np.radians(dec[known])
+    located = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
+    lon, lat = np.radians(ra[located]), np.radians(dec[located])
     xyz = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], 1)
-    pairs = known[cKDTree(xyz).query_pairs(np.radians(within / 3600), output_type="ndarray")]
+    pairs = located[cKDTree(xyz).query_pairs(np.radians(within / 3600), output_type="ndarray")]
     links = index[pairs.reshape(-1, 2)]
     size = int(index.max(initial=-1)) + 1
     graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(size, size))
     return connected_components(graph, directed=False)[1][index].astype(np.int64)
 
 
-def _without_fields(index: NDArray, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
-    """Return the coordinates (n,) with NaN where a crowd of objects, numbered by ``index``, has the same ones."""
+def _drop_field_positions(index: NDArray, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+    """Return coordinates (n,), NaN where more than `CROWD` objects, numbered by ``index``, share them exactly."""
     objects = np.unique(index, return_index=True)[1]
     _, place = np.unique(np.stack([ra, dec]), axis=1, return_inverse=True)
     crowded = np.bincount(place.ravel()[objects], minlength=int(place.max()) + 1)[place.ravel()] > CROWD
     crowded &= np.isfinite(ra) & np.isfinite(dec)
     if crowded.any():
-        log.warning("%d light curves have the position of a field, not their own: it is left out", crowded.sum())
+        log.warning(
+            "%d light curves have the position of a field instead of their own, which is ignored", crowded.sum()
+        )
     return np.where(crowded, np.nan, ra), np.where(crowded, np.nan, dec)

@@ -52,7 +52,7 @@ def network(seed=0, **changes) -> MixtureOfExperts:
 CONFIG = MultibandConfig(bands=("g", "r"), brightness="magnitude")
 
 
-def steps_of(curves: LightCurves, columns: int = 0) -> Steps:
+def count_steps(curves: LightCurves, columns: int = 0) -> Steps:
     told = np.random.default_rng(2).normal(size=(len(curves), columns)).astype(np.float32)
     return replace(prepare(curves, CONFIG), context=told)
 
@@ -82,7 +82,7 @@ def test_last_places_are_where_each_sequence_ends():
 
 @torch.no_grad()
 def test_an_answer_is_made_of_each_bands_last_state_and_the_final_colours():
-    model, steps = network(context=1), steps_of(uneven()[0], 1)
+    model, steps = network(context=1), count_steps(uneven()[0], 1)
     model.standard.mean.normal_()
     found = model(steps.batch())
     kept = np.flatnonzero(steps.n_points)
@@ -111,7 +111,7 @@ def test_an_answer_is_made_of_each_bands_last_state_and_the_final_colours():
 
 @torch.no_grad()
 def test_company_changes_nothing():
-    model, steps = network(), steps_of(uneven()[0])
+    model, steps = network(), count_steps(uneven()[0])
     together = model.output(steps.batch(np.array([7, 0, 3, 1]))).logits
     for row, i in enumerate((7, 0, 3, 1)):
         alone = model.output(steps.batch(np.array([i]))).logits
@@ -119,7 +119,7 @@ def test_company_changes_nothing():
 
 
 def test_gradients_reach_every_weight():
-    model, steps = network().train(), steps_of(sky()[0])
+    model, steps = network().train(), count_steps(sky()[0])
     model(steps.batch()).logits.square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters() if p.requires_grad)
     with torch.no_grad():
@@ -144,11 +144,11 @@ def test_the_loss_is_the_weighted_cross_entropy_however_cut():
     rows = np.array([6, 1, 4, 3, 0, 5])  # numbers 4 and 5 have no step
     whole, small = task(curves, label), task(curves, label, points=20)
     kept = np.array([6, 1, 3, 0])
-    logits = whole.network.output(whole.whole.batch(kept)).logits
+    logits = whole.network.output(whole.complete_steps.batch(kept)).logits
     expected = F.cross_entropy(logits, torch.from_numpy(label[kept]), torch.tensor([1.0, 2.5]), reduction="sum")
-    assert len(list(small.pieces(rows))) > 2
+    assert len(list(small.microbatches(rows))) > 2
     for job in (whole, small):
-        sums = np.sum([[float(x) for x in job.loss(piece)] for piece in job.pieces(rows)], axis=0)
+        sums = np.sum([[float(x) for x in job.loss(piece)] for piece in job.microbatches(rows)], axis=0)
         assert sums == pytest.approx([float(expected), 1.0 * 3 + 2.5 * 3], rel=1e-5)
 
 
@@ -174,8 +174,8 @@ def test_it_sees_the_same_poorer_light_curves_as_the_ensemble():
         other.begin(epoch)
         np.testing.assert_array_equal(job.steps.window, other.steps.window)
         np.testing.assert_array_equal(job.steps.offsets, other.steps.offsets)
-    assert job.turns(0) == ["all"]
-    assert {id(p) for p in job.trained("all")[0]} == {id(p) for p in job.network.parameters() if p.requires_grad}
+    assert job.phases(0) == ["all"]
+    assert {id(p) for p in job.clip_groups("all")[0]} == {id(p) for p in job.network.parameters() if p.requires_grad}
 
 
 # ---- the fit ------------------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def test_settings_of_the_recipe_reach_the_loop(tmp_path, monkeypatch):
 
 
 def test_statistics_are_of_the_training_objects_alone():
-    steps, made = steps_of(uneven()[0], 1), network(context=1)
+    steps, made = count_steps(uneven()[0], 1), network(context=1)
     known = steps.take(np.array([0, 2, 3]))
     learn_statistics(made, known)
     for b in (0, 1):
@@ -259,7 +259,7 @@ def test_statistics_are_of_the_training_objects_alone():
 
 def test_the_temperature_is_fitted_on_validation_objects_alone():
     curves, label = sky(40)
-    steps, made = steps_of(curves), network()
+    steps, made = count_steps(curves), network()
     made.head.layers[-1].weight.data *= 20
     validation, test = np.arange(20), np.array([31, 22, 25])
     found = mixture_probabilities(made, steps, label, validation, test)

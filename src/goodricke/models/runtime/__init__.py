@@ -1,1 +1,1 @@
-"""What depends on the machine: threads, GPUs, memory."""
+"""Adaptation to the machine: threads, GPUs, memory."""

@@ -1,8 +1,8 @@
-"""A network on several threads of a CPU, each with some of the light curves or passes.
+"""A network on several threads of a CPU, each with a part of the light curves or passes.
 
-PyTorch shares every operation out among its threads, which wait for each other at the end of each; an LSTM hardly runs
-faster for it. Light curves have nothing to wait for: every thread takes some of them through the whole network. Its own
-copy of the network shares weights and what is computed from them, but not the keys of Monte-Carlo passes.
+PyTorch distributes every operation among its threads, which wait for each other after each; an LSTM hardly gets faster.
+Light curves are independent: here every thread runs the complete network on some of them. The threads' copies of the
+network share weights and spectra, but not the keys of Monte-Carlo passes.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def run(network: nn.Module, batch: Batch | StepBatch, passes: int = 1, keys: Key
     batch : Batch or StepBatch
         Only a `Batch` is divided among threads.
     passes : int
-        How often each light curve is passed.
+        Passes of each light curve.
     keys : uint64 (B passes,), optional
-        Of Monte-Carlo passes, see `goodricke.models.dropout.row_keys`; without them dropout is off.
+        Of Monte-Carlo passes, see `goodricke.models.dropout.row_keys`; dropout is off without them.
     """
     if not isinstance(batch, Batch):
         return network.output(batch)  # type: ignore[operator]
@@ -53,23 +53,23 @@ def run(network: nn.Module, batch: Batch | StepBatch, passes: int = 1, keys: Key
     if number == 1 or batch.values.device.type != "cpu":
         with _LOCK:
             return _run(network, batch, passes, keys)
-    parts = _shared_out(batch, passes, keys, number, by_pass)
+    parts = _split(batch, passes, keys, number, by_pass)
     half, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     @torch.inference_mode()
-    def work(own: nn.Module, part: Part) -> NetworkOutput:
+    def work(copy_of_network: nn.Module, part: Part) -> NetworkOutput:
         with torch.autocast("cpu", dtype, half):
-            return _run(own, *part)
+            return _run(copy_of_network, *part)
 
-    with _LOCK, _threads_of_each(threads // number), ThreadPoolExecutor(number) as pool:
+    with _LOCK, _torch_threads(threads // number), ThreadPoolExecutor(number) as pool:
         logits, embedding, features, _ = zip(*pool.map(work, _copies(network, number), parts), strict=True)
 
-    def joined(of_parts: tuple[Tensor, ...]) -> Tensor:
+    def join(outputs: tuple[Tensor, ...]) -> Tensor:
         return torch.cat(
-            [x.unflatten(0, (-1, n)) for x, (_, n, _) in zip(of_parts, parts, strict=True)], int(by_pass)
+            [x.unflatten(0, (-1, n)) for x, (_, n, _) in zip(outputs, parts, strict=True)], int(by_pass)
         ).flatten(0, 1)
 
-    return NetworkOutput(joined(logits), joined(embedding), joined(features))
+    return NetworkOutput(join(logits), join(embedding), join(features))
 
 
 def _run(network: nn.Module, batch: Batch, passes: int, keys: Keys | None) -> NetworkOutput:
@@ -77,36 +77,39 @@ def _run(network: nn.Module, batch: Batch, passes: int, keys: Keys | None) -> Ne
         return network(*batch, passes=passes)
 
 
-def _shared_out(batch: Batch, passes: int, keys: Keys | None, number: int, by_pass: bool) -> list[Part]:
+def _split(batch: Batch, passes: int, keys: Keys | None, number: int, by_pass: bool) -> list[Part]:
     B = len(batch.values)
     cuts = np.array_split(np.arange(passes if by_pass else B), number)
-    its = [None if keys is None else keys.reshape(B, passes).take(cut, int(by_pass)).ravel() for cut in cuts]
+    keys_of_part = [None if keys is None else keys.reshape(B, passes).take(cut, int(by_pass)).ravel() for cut in cuts]
     if by_pass:
-        return [(batch, len(cut), own) for cut, own in zip(cuts, its, strict=True)]
-    pieces = ([None] * number if x is None else x.tensor_split(number) for x in batch)
-    return [(Batch(*some), passes, own) for some, own in zip(zip(*pieces, strict=True), its, strict=True)]
+        return [(batch, len(cut), part_keys) for cut, part_keys in zip(cuts, keys_of_part, strict=True)]
+    parts = ([None] * number if x is None else x.tensor_split(number) for x in batch)
+    return [
+        (Batch(*tensors), passes, part_keys)
+        for tensors, part_keys in zip(zip(*parts, strict=True), keys_of_part, strict=True)
+    ]
 
 
-_LOCK = Lock()  # the keys of networks, and PyTorch's number of threads, are one caller's at a time
-_KEPT: WeakKeyDictionary[nn.Module, list[nn.Module]] = WeakKeyDictionary()
+_LOCK = Lock()  # one caller at a time sets the keys of networks and PyTorch's number of threads
+_COPIES: WeakKeyDictionary[nn.Module, list[nn.Module]] = WeakKeyDictionary()
 
 
 def _copies(network: nn.Module, number: int) -> list[nn.Module]:
-    """Return ``number`` copies of a network that share its weights and its convolutions' kept spectra."""
-    held = [*chain(network.parameters(), network.buffers())]
-    kept = _KEPT.setdefault(network, [])
-    copied = [*chain(kept[0].parameters(), kept[0].buffers())] if kept else held
-    if len(copied) != len(held) or not all(map(is_, held, copied)):
-        kept.clear()  # other weights took the place of those that were copied
-    shared = held + [m.kept for m in network.modules() if isinstance(m, Conv)]
-    while len(kept) < number:
-        kept.append(copy.deepcopy(network, {id(x): x for x in shared}))
-    return kept[:number]
+    """Return ``number`` copies of a network that share its weights and its convolutions' cached spectra."""
+    tensors = [*chain(network.parameters(), network.buffers())]
+    copies = _COPIES.setdefault(network, [])
+    tensors_of_copy = [*chain(copies[0].parameters(), copies[0].buffers())] if copies else tensors
+    if len(tensors_of_copy) != len(tensors) or not all(map(is_, tensors, tensors_of_copy)):
+        copies.clear()  # the network's weights have been replaced since
+    shared = tensors + [m.spectra for m in network.modules() if isinstance(m, Conv)]
+    while len(copies) < number:
+        copies.append(copy.deepcopy(network, {id(x): x for x in shared}))
+    return copies[:number]
 
 
 @contextmanager
-def _threads_of_each(number: int) -> Iterator[None]:
-    """Let PyTorch share out operations among so many threads, and among as many as before in the end."""
+def _torch_threads(number: int) -> Iterator[None]:
+    """Let PyTorch use ``number`` threads per operation within the context."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

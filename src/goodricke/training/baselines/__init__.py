@@ -1,1 +1,1 @@
-"""What a network has to beat: statistics of light curves, and forests on them."""
+"""Baselines of networks: random forests on features of light curves, and the mixture of experts."""

@@ -1,10 +1,9 @@
-"""Statistics of light curves, the kind of numbers that a plain random forest is given.
+"""Features of light curves for random forests.
 
-Features per band from the package light-curve: the inputs of the paper's balanced random forest.
-
-The package (Malanchev et al. 2021) computes in Rust most of the features of the ALeRCE light curve classifier
-(Sánchez-Sáez et al. 2021) that need only time, brightness, error and band. It is GPL-3, so it is an optional extra and
-nothing else in goodricke needs it.
+`simple_statistics` are computed here, for all bands together. `light_curve_features` are per band, from the package
+light-curve (Malanchev et al. 2021), which computes in Rust most features of the ALeRCE light curve classifier
+(Sánchez-Sáez et al. 2021) that need only time, brightness, error and band: the inputs of the paper's balanced random
+forest. The package is GPL-3, and therefore an optional extra that nothing else needs.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess.cleaning import align_bands, bin_average, clip_outliers, finite_points
 from goodricke.preprocess.periods import MOST_FREQUENCIES, PeriodSearch, find_periods
 
-MISSING = -999.0  # a forest splits it off from all real values
+MISSING = -999.0  # a forest can split it off from all valid values
 FEWEST = 2  # observations below which nothing can be computed
 PHASE_BINS = 16  # per cycle
 QUANTILES = (0.02, 0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95, 0.98)
@@ -36,20 +35,20 @@ def simple_statistics(
 ) -> tuple[Float, tuple[str, ...]]:
     """Compute statistics of each light curve.
 
-    Observations that are not finite, or further than 10 standard deviations from the median, are left out first, as
-    they are for the networks. Bands are taken together.
+    Observations that are not finite, or further than 10 standard deviations from the median, are dropped first, as for
+    the networks. Bands are combined.
 
     Parameters
     ----------
     curves : LightCurves
         In magnitudes or flux; amplitudes, slopes [1 / d] and errors are in the unit of ``value``.
     brightness : bool
-        Also give mean and median. Off by default: in most training sets how bright a star is tells how it was chosen.
-        The number of observations and the time base are never given, for the same reason.
+        Also compute mean and median. Off by default: in most training sets the brightness of a star reflects how it
+        was selected. The number of observations and the time base are never features, for the same reason.
     period : bool
-        Also search the period (about 10 ms per light curve) and give statistics of the folded light curve.
+        Also search the period (about 10 ms per light curve) and compute statistics of the folded light curve.
     search : PeriodSearch, optional
-        Where to look for it.
+        Range of periods.
 
     Returns
     -------
@@ -60,7 +59,12 @@ def simple_statistics(
     """
     cleaned = clip_outliers(finite_points(curves).sorted(), sigma=10, rounds=5)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        columns = _moments(cleaned) | _percentiles(cleaned, brightness) | _in_time(cleaned) | _with_errors(cleaned)
+        columns = (
+            _moments(cleaned)
+            | _percentiles(cleaned, brightness)
+            | _time_statistics(cleaned)
+            | _error_statistics(cleaned)
+        )
         if brightness:
             columns["mean"] = ragged.mean(cleaned.value, cleaned.offsets)
         if period:
@@ -78,8 +82,8 @@ def _moments(curves: LightCurves) -> Columns:
         "std": std,
         "skewness": ragged.mean(scaled**3, offsets),
         "kurtosis": ragged.mean(scaled**4, offsets) - 3,
-        "beyond_1_std": _only_where(std > 0, ragged.mean(np.abs(scaled) > 1, offsets)),
-        "beyond_2_std": _only_where(std > 0, ragged.mean(np.abs(scaled) > 2, offsets)),
+        "beyond_1_std": _where(std > 0, ragged.mean(np.abs(scaled) > 1, offsets)),
+        "beyond_2_std": _where(std > 0, ragged.mean(np.abs(scaled) > 2, offsets)),
     }
 
 
@@ -105,7 +109,7 @@ def _percentiles(curves: LightCurves, brightness: bool) -> Columns:
     return columns | ({"median": q[0.5]} if brightness else {})
 
 
-def _in_time(curves: LightCurves) -> Columns:
+def _time_statistics(curves: LightCurves) -> Columns:
     """Return von Neumann's eta, the steepest slope [1 / d], and slope [1 / d] and correlation of the linear trend."""
     offsets = curves.offsets
     rise, after = (ragged.differences(x, offsets) for x in (curves.value, curves.time))
@@ -115,29 +119,29 @@ def _in_time(curves: LightCurves) -> Columns:
     correlation = ragged.mean(scaled * elapsed, offsets)
     return {
         "eta": von_neumann(curves.value, offsets),
-        "steepest": _only_where(ragged.total(after > 0, offsets) > 0, _largest(slope, offsets)),
+        "steepest": _where(ragged.total(after > 0, offsets) > 0, _largest(slope, offsets)),
         "trend": correlation * std / spread,
         "trend_correlation": correlation,
     }
 
 
-def _with_errors(curves: LightCurves) -> Columns:
+def _error_statistics(curves: LightCurves) -> Columns:
     """Return median error, chi-square per degree of freedom, Stetson's (1996) J of neighbours and K."""
     offsets, n = curves.offsets, curves.n_obs
-    known = np.isfinite(curves.error) & (curves.error > 0)
-    error = np.where(known, curves.error.astype(np.float64), np.nan)
+    valid = np.isfinite(curves.error) & (curves.error > 0)
+    error = np.where(valid, curves.error.astype(np.float64), np.nan)
     weight = error**-2.0
     value = curves.value - ragged.spread(ragged.mean(curves.value, offsets), offsets)
     average = ragged.total(weight * value, offsets) / ragged.total(weight, offsets)
     residual = (value - ragged.spread(average, offsets)) / error
     delta = residual * ragged.spread(np.sqrt(n / (n - 1)), offsets)
     product = delta * np.concatenate([delta[1:], [0.0]])[: len(delta)]
-    product[offsets[1:][n > 0] - 1] = 0  # the last point has no neighbour of its own star
+    product[offsets[1:][n > 0] - 1] = 0  # the last point has no neighbour in its light curve
     pairs = np.sign(product) * np.sqrt(np.abs(product))
-    every = ragged.total(known, offsets) == n
-    median = ragged.median(np.where(known, curves.error, np.inf).astype(np.float32), offsets)
+    all_valid = ragged.total(valid, offsets) == n
+    median = ragged.median(np.where(valid, curves.error, np.inf).astype(np.float32), offsets)
     return {
-        "median_error": _only_where(every, median),
+        "median_error": _where(all_valid, median),
         "chi2": ragged.total(residual**2, offsets) / (n - 1),
         "stetson_j": ragged.total(pairs, offsets) / (n - 1),
         "stetson_k": ragged.mean(np.abs(delta), offsets) / np.sqrt(ragged.mean(delta**2, offsets)),
@@ -147,17 +151,17 @@ def _with_errors(curves: LightCurves) -> Columns:
 def _folded(curves: LightCurves, search: PeriodSearch | None) -> Columns:
     """Return log period [d], its power, and how smooth the light curve is folded on it and on its double.
 
-    The double matters because a periodogram finds eclipsing binaries at half their period.
+    A periodogram finds eclipsing binaries at half their period.
     """
     period, power = find_periods(curves, search)
-    found = np.isfinite(period)
+    has_period = np.isfinite(period)
     columns = {"log_period": np.log10(period), "power": power}
     for name, factor in (("", 1), ("_double", 2)):
-        folded = curves.fold(np.where(found, period, 1.0) * factor)
+        folded = curves.fold(np.where(has_period, period, 1.0) * factor)
         columns[f"folded_eta{name}"] = von_neumann(folded.value, folded.offsets)
         scatter, roughness = _binned(folded)
         columns |= {f"folded_scatter{name}": scatter, f"folded_roughness{name}": roughness}
-    return {name: _only_where(found, column) for name, column in columns.items()}
+    return {name: _where(has_period, column) for name, column in columns.items()}
 
 
 def _binned(folded: LightCurves) -> tuple[Float, Float]:
@@ -170,7 +174,7 @@ def _binned(folded: LightCurves) -> tuple[Float, Float]:
     explained = np.bincount(key // PHASE_BINS, np.square(means[key]), n) / ragged.lengths(offsets)
     filled = count > 0
     bins = ragged.offsets_from_counts(filled.reshape(n, PHASE_BINS).sum(1))
-    return _only_where(std > 0, 1 - explained), von_neumann(means[filled], bins)
+    return _where(std > 0, 1 - explained), von_neumann(means[filled], bins)
 
 
 def von_neumann(value: NDArray[np.floating], offsets: NDArray[np.int64]) -> Float:
@@ -183,7 +187,7 @@ def _standardised(values: NDArray[np.floating], offsets: NDArray[np.int64]) -> t
     """Return the standard deviation (n,) and the values (N,) with mean 0 and deviation 1; NaN if they are constant."""
     centred = values - ragged.spread(ragged.mean(values, offsets), offsets)
     std = np.sqrt(ragged.mean(centred**2, offsets))
-    std = np.where(_constant(values, offsets), 0.0, std)  # rounding of the mean must not pass for variability
+    std = np.where(_constant(values, offsets), 0.0, std)  # rounding of the mean isn't variability
     return std, centred / ragged.spread(np.where(std > 0, std, np.nan), offsets)
 
 
@@ -197,12 +201,12 @@ def _largest(values: Float, offsets: NDArray[np.int64]) -> Float:
     return ragged.extreme(np.where(np.isnan(values), -np.inf, values), offsets, np.maximum)
 
 
-def _only_where(condition: NDArray[np.bool_], values: Float) -> Float:
+def _where(condition: NDArray[np.bool_], values: Float) -> Float:
     """Return the values (n,) where the condition holds, NaN elsewhere."""
     return np.where(condition, values, np.nan)
 
 
-# ---- Features per band from the package light-curve: the inputs of the paper's balanced random forest ----------------
+# ---- features per band ---------------------------------------------------------------------------------------------
 
 
 FEWEST_FOR_PERIOD = 5  # as in `find_periods`
@@ -210,7 +214,7 @@ PERIODS = ("none", "single", "multi")
 
 
 class Features(NamedTuple):
-    """Some columns of the result: values (n, F), NaN where missing, and their names (F,)."""
+    """Columns of the result: values (n, F), NaN where missing, and their names (F,)."""
 
     values: Float
     names: list[str]
@@ -226,30 +230,30 @@ def light_curve_features(
 ) -> tuple[Float, list[str]]:
     """Compute the features of each light curve, band by band, and the colours between bands.
 
-    Observations that are not finite are left out, those at exactly the same time in the same band are averaged.
+    Observations that are not finite are dropped; those at the same time in the same band are averaged.
 
     Parameters
     ----------
     curves : LightCurves
-        In magnitudes, or in flux of either sign; the unit tells which.
+        In magnitudes, or in flux of either sign, according to the unit.
     bands : sequence of str (B,), optional
-        Which bands, in which order; all of ``curves.bands`` by default. Give the training set's when classifying:
-        another file's may be in another order. A band without observations is missing, others than these are ignored.
+        Bands in order; all of ``curves.bands`` by default. For classification give the training set's, as the order of
+        another file may differ. Features of a band without observations are missing, other bands are ignored.
     periods : {"none", "single", "multi"}
-        Search no period, one in each band (the paper), or one in all bands together, the median of each taken off.
+        Search no period, one in each band (the paper), or one in all bands combined, each less its median.
     objects : (n,) or (n, E), optional
-        More columns, such as a photometric redshift; those that are not finite are missing.
+        Additional columns, such as a photometric redshift; missing where not finite.
     jobs : int
         Threads, -1 for all; the multi-band search uses one.
     search : PeriodSearch, optional
-        Where to look for periods.
+        Range of periods.
 
     Returns
     -------
     features : float64 (n, F)
-        -999 where a feature does not exist: all of a band with fewer than two observations (a colour needs one in each
-        of its bands), a period for fewer than five, those weighted by errors where one error is unknown, what 32 bits
-        can not hold, ...
+        -999 where a feature does not exist: those of a band with fewer than two observations (a colour needs one in
+        each of its bands), a period for fewer than five, those weighted by errors where an error is unknown, values
+        outside the range of 32 bits, ...
     names : list of str (F,)
         ``g_skew``, colours ``g-r``, the multi-band ``period``, extra columns ``object_0``.
 
@@ -258,31 +262,31 @@ def light_curve_features(
     ImportError
         If light-curve is not installed.
     ValueError
-        If a band comes twice or there is none, ``periods`` is none of the three, or ``objects`` has not n rows.
+        If a band occurs twice or there is none, ``periods`` is none of the three, or ``objects`` doesn't have n rows.
 
     Notes
     -----
-    Magnitudes: colours are differences of mean magnitudes, and the mean magnitudes themselves are left out, as in the
-    paper: how bright a star is tells how it was chosen.
+    Magnitudes: colours are differences of mean magnitudes. The mean magnitudes are no features, as in the paper: the
+    brightness of a star reflects how it was selected.
 
-    Flux: difference imaging leaves the mean meaningless and often negative, so there is neither mean nor logarithm. The
-    maximum is kept, and a colour is the contrast (a - b) / (abs(a) + abs(b)) of the maxima a and b, and of
-    the amplitudes. Between positive fluxes it is tanh(0.2 ln(10) (m_b - m_a)): to a forest, the same as the colour.
+    Flux: in difference imaging the mean has no meaning and is often negative, so there is neither mean nor logarithm.
+    The maximum is a feature, and a colour is the contrast (a - b) / (abs(a) + abs(b)) of the maxima a and b, and of the
+    amplitudes. For positive fluxes it is tanh(0.2 ln(10) (m_b - m_a)), to a forest equivalent to the colour.
     """
-    package, names = _package(), _checked_bands(curves.bands if bands is None else bands)
+    package, names = _package(), _check_bands(curves.bands if bands is None else bands)
     if periods not in PERIODS:
         raise ValueError(f"periods is one of {', '.join(PERIODS)}, not {periods!r}")
     extra = _extra(objects, len(curves))
-    seen = _only_bands(finite_points(curves).sorted(), names)
-    series = _one_per_band(seen, names)
+    selected = _select_bands(finite_points(curves).sorted(), names)
+    series = _series_per_band(selected, names)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         parts = [*_statistics(package, series, names, jobs), _colours(series, names)]
         if periods == "single":
             parts += _single_band(package, series, names, search or PeriodSearch(), jobs)
         elif periods == "multi":
-            parts += _multi_band(package, seen, series, names, search or PeriodSearch(), jobs)
+            parts += _multi_band(package, selected, series, names, search or PeriodSearch(), jobs)
     values = np.hstack([part.values for part in (*parts, extra)])
-    usable = np.abs(values) <= np.finfo(np.float32).max  # forests compute in 32 bits and refuse what doesn't fit
+    usable = np.abs(values) <= np.finfo(np.float32).max  # forests compute in 32 bits and reject larger values
     return np.where(usable, values, MISSING), [name for part in (*parts, extra) for name in part.names]
 
 
@@ -298,26 +302,26 @@ def _package() -> Any:
 # ---- one series per object and band -------------------------------------------------------------------------------
 
 
-def _checked_bands(bands: Sequence[str]) -> tuple[str, ...]:
-    """Return the bands if there is at least one and none comes twice."""
+def _check_bands(bands: Sequence[str]) -> tuple[str, ...]:
+    """Return the bands if there is at least one and none is repeated."""
     if not bands or len(set(bands)) < len(bands):
         raise ValueError(f"features need at least one band and each only once, not {tuple(bands)}")
     return tuple(bands)
 
 
-def _only_bands(curves: LightCurves, bands: tuple[str, ...]) -> LightCurves:
-    """Return the light curves with the observations in ``bands`` alone, numbered in their order."""
+def _select_bands(curves: LightCurves, bands: tuple[str, ...]) -> LightCurves:
+    """Return the light curves with the observations in ``bands`` only, numbered in their order."""
     number = np.array([bands.index(band) if band in bands else -1 for band in curves.bands])
     index = number[curves.band]
-    kept = curves.where(index >= 0)
-    return replace(kept, band=index[index >= 0].astype(np.uint8), bands=bands)
+    selected = curves.where(index >= 0)
+    return replace(selected, band=index[index >= 0].astype(np.uint8), bands=bands)
 
 
-def _one_per_band(curves: LightCurves, bands: tuple[str, ...]) -> LightCurves:
+def _series_per_band(curves: LightCurves, bands: tuple[str, ...]) -> LightCurves:
     """Return n B light curves, one per object and band (the band runs faster), times from the first observation.
 
-    Equal times are averaged: some of the package's features divide by the differences, and it panics if all are equal.
-    Where one error of a series is unknown, all of them are NaN.
+    Equal times are averaged: some of the package's features divide by differences, and it panics if all are equal. If
+    one error of a series is unknown, all its errors are NaN.
     """
     key = ragged.owner(curves.offsets) * len(bands) + curves.band
     order, rows = np.argsort(key, kind="stable"), len(curves) * len(bands)
@@ -338,9 +342,9 @@ def _extract(extractor: Any, series: LightCurves, rows: NDArray[np.bool_], jobs:
     result = np.full((len(series), len(extractor.names)), np.nan)
     starts, stops = series.offsets[:-1][rows], series.offsets[1:][rows]
     error = np.where(np.isfinite(series.error), series.error, 1.0).astype(np.float64)
-    columns = (series.time, series.value.astype(np.float64), error)  # the package wants one type for all
+    columns = (series.time, series.value.astype(np.float64), error)  # the package needs one type for all
     if len(starts):
-        # copies: of views into one array the package checks each against all others, quadratic in their number
+        # copies, because the package's check of views into one array is quadratic in their number
         copies = [tuple(column[a:b].copy() for column in columns) for a, b in zip(starts, stops, strict=True)]
         result[rows] = extractor.many(copies, fill_value=np.nan, sorted=True, n_jobs=jobs)
     return result
@@ -358,11 +362,11 @@ def _per_band(values: Float, names: Sequence[str], bands: tuple[str, ...]) -> Fe
 
 
 def _statistics(package: Any, series: LightCurves, bands: tuple[str, ...], jobs: int) -> list[Features]:
-    """Return the statistics of each band, those that errors weigh last."""
+    """Return the statistics of each band, those weighted by errors last."""
     enough = series.n_obs >= FEWEST
-    known = enough & (ragged.total(~np.isfinite(series.error), series.offsets) == 0)
+    with_errors = enough & (ragged.total(~np.isfinite(series.error), series.offsets) == 0)
     parts = []
-    for extractor, rows in ((_unweighted(package, series), enough), (_weighted(package, series), known)):
+    for extractor, rows in ((_unweighted(package, series), enough), (_weighted(package, series), with_errors)):
         parts.append(_per_band(_extract(extractor, series, rows, jobs), extractor.names, bands))
     if not series.in_magnitudes:
         maximum = np.where(enough, ragged.extreme(series.value, series.offsets, np.maximum), np.nan)
@@ -371,9 +375,9 @@ def _statistics(package: Any, series: LightCurves, bands: tuple[str, ...], jobs:
 
 
 def _unweighted(p: Any, series: LightCurves) -> Any:
-    """Return the extractor of all that needs no error.
+    """Return the extractor of the features without errors.
 
-    A ratio to the mean exists for magnitudes only: that of a difference flux is near zero or below.
+    Ratios to the mean are for magnitudes only, as the mean of a difference flux is near zero or negative.
     """
     shape = [p.AndersonDarlingNormal(), p.BeyondNStd(1), p.BeyondNStd(2), p.Cusum(), p.Eta(), p.EtaE(), p.Kurtosis()]
     shape += [p.MagnitudePercentageRatio(0.4, 0.05), p.MagnitudePercentageRatio(0.2, 0.05), p.Skew()]
@@ -384,7 +388,7 @@ def _unweighted(p: Any, series: LightCurves) -> Any:
 
 
 def _weighted(p: Any, series: LightCurves) -> Any:
-    """Return the extractor of all that errors weigh."""
+    """Return the extractor of the features weighted by errors."""
     return p.Extractor(
         p.LinearFit(), p.ReducedChi2(), p.StetsonK(), *([p.ExcessVariance()] if series.in_magnitudes else [])
     )
@@ -401,11 +405,13 @@ def _colours(series: LightCurves, bands: tuple[str, ...]) -> Features:
     highest = ragged.extreme(series.value, series.offsets, np.maximum).reshape(-1, len(bands))
     range_ = highest - ragged.extreme(series.value, series.offsets, np.minimum).reshape(-1, len(bands))
     values = [(x[:, first] - x[:, second]) / (abs(x[:, first]) + abs(x[:, second])) for x in (highest, range_)]
-    return Features(np.hstack(values), [f"{name}_{of}" for of in ("maximum", "amplitude") for name in names])
+    return Features(
+        np.hstack(values), [f"{name}_{quantity}" for quantity in ("maximum", "amplitude") for name in names]
+    )
 
 
 def _extra(objects: NDArray[np.floating] | None, n: int) -> Features:
-    """Return the caller's own columns."""
+    """Return the additional columns."""
     values = np.empty((n, 0)) if objects is None else np.asarray(objects, np.float64)
     if values.ndim not in (1, 2) or len(values) != n:
         raise ValueError(f"objects has shape {values.shape}; {n} light curves need ({n},) or ({n}, E)")
@@ -420,9 +426,9 @@ def _single_band(
     package: Any, series: LightCurves, bands: tuple[str, ...], search: PeriodSearch, jobs: int
 ) -> list[Features]:
     """Return period [d] and signal-to-noise of the highest peak in each band, and the band folded on it."""
-    found = _highest_peaks(package, series, search, jobs)
-    peaks = _per_band(found, ["period", "period_s_to_n"], bands)
-    return [peaks, _folded_features(package, series, found[:, 0], bands, jobs)]
+    peaks = _highest_peaks(package, series, search, jobs)
+    features = _per_band(peaks, ["period", "period_s_to_n"], bands)
+    return [features, _folded_features(package, series, peaks[:, 0], bands, jobs)]
 
 
 def _multi_band(
@@ -430,8 +436,8 @@ def _multi_band(
 ) -> list[Features]:
     """Return period [d] and power of the highest peak in all bands together, and each band folded on it.
 
-    The package's own multi-band periodogram panics where a band is missing, takes four times as long and was no better
-    at finding the periods of RR Lyrae stars.
+    The package's multi-band periodogram panics where a band is missing, takes four times as long and was no better for
+    the periods of RR Lyrae stars.
     """
     period, power = find_periods(align_bands(curves), search)
     peak = Features(np.stack([period, power], 1), ["period", "period_power"])
@@ -441,8 +447,8 @@ def _multi_band(
 def _highest_peaks(package: Any, series: LightCurves, search: PeriodSearch, jobs: int) -> Float:
     """Return period [d] and signal-to-noise of each series' highest Lomb-Scargle peak, (n B, 2), NaN without one.
 
-    The package's fast periodogram wants 2^k + 1 frequencies from zero. Which k depends on a series' own span and on
-    nothing else, so that the result doesn't depend on its company; the oversampling is met within a factor of sqrt(2).
+    The package's fast periodogram needs 2^k + 1 frequencies from zero. k depends only on the span of a series, so that
+    the result doesn't depend on other series; the oversampling holds within a factor of sqrt(2).
     """
     low, high = (ragged.extreme(series.value, series.offsets, f) for f in (np.minimum, np.maximum))
     span = ragged.extreme(series.time, series.offsets, np.maximum)  # times begin at zero
@@ -459,8 +465,8 @@ def _highest_peaks(package: Any, series: LightCurves, search: PeriodSearch, jobs
 
 def _folded_features(package: Any, series: LightCurves, period: Float, bands: tuple[str, ...], jobs: int) -> Features:
     """Return the range of cumulative sums and von Neumann's eta of each band in order of phase (ALeRCE's Psi)."""
-    found = np.isfinite(period) & (period > 0)
-    folded = series.fold(np.where(found, period, 1.0))
+    has_period = np.isfinite(period) & (period > 0)
+    folded = series.fold(np.where(has_period, period, 1.0))
     extractor = package.Extractor(package.Cusum(), package.Eta())
-    values = _extract(extractor, folded, found & (series.n_obs >= FEWEST), jobs)
+    values = _extract(extractor, folded, has_period & (series.n_obs >= FEWEST), jobs)
     return _per_band(values, [f"folded_{name}" for name in extractor.names], bands)

@@ -1,9 +1,9 @@
-"""The paper's baseline for multi-band models, fairly trained: a mixture of experts (Becker et al. 2025, section 4.2).
+"""The paper's baseline of multi-band models: a mixture of experts (Becker et al. 2025, section 4.2).
 
-One recurrent network per band, each read once, after its band's last observation; their states and the final colours,
-side by side, go through one head, and everything is trained end to end by one loss. The published numbers of this
-baseline come from a faulty run (``spec/multiband.md``, section 7.1). Here it shares with the ensemble whatever isn't
-its own: light curves, what is left out of them and shifted, class weights, optimiser, and the early stopping.
+One recurrent network per band; the states after each band's last observation and the final colours, concatenated, are
+the input of one head, and all is trained end to end with one loss. The published numbers of this baseline come from a
+faulty run (``spec/multiband.md``, section 7.1). Here it has the ensemble's light curves, augmentation, class weights,
+optimiser and early stopping.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ POINTS = 65536  # steps computed at once
 
 
 class Expert(nn.Module):
-    """The network of one band without a head of its own."""
+    """The network of one band, without head."""
 
     def __init__(self, c: MultibandNetworkConfig) -> None:
         super().__init__()
@@ -50,12 +50,12 @@ class Expert(nn.Module):
 
 
 def last_places(sizes: Tensor) -> Tensor:
-    """Return where the last step of each sequence is in packed order, (B,), the longest sequence first.
+    """Return the index in packed order of the last step of each sequence, (B,), the longest sequence first.
 
     Parameters
     ----------
     sizes : int64 (T,)
-        How many sequences have a first, second, ... step.
+        Number of sequences with a first, second, ... step.
     """
     sequence = torch.arange(int(sizes[0]))
     length = (sizes[:, None] > sequence).sum(0)  # (B,)
@@ -66,21 +66,20 @@ def last_places(sizes: Tensor) -> Tensor:
 class MixtureOfExperts(nn.Module):
     """Band networks joined by one head.
 
-    A band without a step contributes zeros, and a colour that isn't known counts as average. The head isn't told of
-    either in another way: neither is it in the paper. The time between observations of different bands, which the
-    ensemble is told, isn't either.
+    A band without a step contributes zeros, and an unknown colour the mean. As in the paper, the head has no other
+    input for missing bands, and, unlike the ensemble, none for the time between observations of different bands.
     """
 
-    stochastic = False  # no Monte-Carlo passes: it is there to be compared with one pass of the ensemble
+    stochastic = False  # compared with one pass of the ensemble
 
     def __init__(self, config: MultibandNetworkConfig) -> None:
         super().__init__()
         c = self.config = config
-        wait = c.bands * (c.bands - 1) // 2  # comes after the colours
-        self.told = [k for k in range(c.extras) if k != wait]
+        wait = c.bands * (c.bands - 1) // 2  # index of the wait, after the colours
+        self.columns = [k for k in range(c.extras) if k != wait]
         self.experts = nn.ModuleList(Expert(c) for _ in range(c.bands))
-        self.standard = Standard(len(self.told))
-        self.head = Head(c.bands * c.hidden + len(self.told), c.head, c.classes, c.dropout)
+        self.standard = Standard(len(self.columns))
+        self.head = Head(c.bands * c.hidden + len(self.columns), c.head, c.classes, c.dropout)
 
     @property
     def n_parameters(self) -> int:
@@ -90,8 +89,8 @@ class MixtureOfExperts(nn.Module):
     def forward(self, batch: StepBatch) -> NetworkOutput:
         """Answer after the last step of each light curve that has one."""
         states = [self._state(b, batch) for b in range(self.config.bands)]  # each (B', h)
-        told = self.standard(self.last_extras(batch))  # (B', colours + context)
-        features = torch.cat([*states, told], 1)
+        extras = self.standard(self.last_extras(batch))  # (B', colours + context)
+        features = torch.cat([*states, extras], 1)
         return NetworkOutput(self.head(features), features, features, features[:, :0])
 
     def output(self, batch: StepBatch) -> NetworkOutput:
@@ -100,7 +99,7 @@ class MixtureOfExperts(nn.Module):
 
     def last_extras(self, batch: StepBatch) -> Tensor:
         """Return the final colours and the context of each light curve that has a step, (B', colours + context)."""
-        return batch.extras[batch.last][:, self.told]
+        return batch.extras[batch.last][:, self.columns]
 
     def _state(self, b: int, batch: StepBatch) -> Tensor:
         """Return the state of a band after its last step, (B', h), zeros where it has none."""
@@ -109,28 +108,28 @@ class MixtureOfExperts(nn.Module):
         if not len(steps):
             return state
         last = last_places(sizes).to(steps.device)
-        known = cast(Expert, self.experts[b])(batch.window[steps], sizes, last)
-        owner = torch.searchsorted(batch.last, steps[last])  # the first light curve that doesn't end before this step
-        return state.index_copy(0, owner, known.to(state.dtype))
+        outputs = cast(Expert, self.experts[b])(batch.window[steps], sizes, last)
+        owner = torch.searchsorted(batch.last, steps[last])  # the light curve of each step
+        return state.index_copy(0, owner, outputs.to(state.dtype))
 
 
 class MixtureTask(StepTask):
-    """The task that the loop trains: one cross-entropy of the answer at the end, one gradient step per batch."""
+    """Cross-entropy after the last step, with one gradient step per batch."""
 
     network: MixtureOfExperts
 
-    def turns(self, step: int) -> list[str]:
-        """Return the one gradient step of a batch."""
+    def phases(self, step: int) -> list[str]:
+        """Return the only phase of a batch."""
         return ["all"]
 
-    def trained(self, turn: str) -> list[list[nn.Parameter]]:
-        """Train and clip all parameters together."""
+    def clip_groups(self, phase: str) -> list[list[nn.Parameter]]:
+        """Return all parameters as one group."""
         return [[p for p in self.network.parameters() if p.requires_grad]]
 
-    def loss(self, rows: NDArray[np.int64], turn: str = "all") -> tuple[Tensor, float]:
+    def loss(self, rows: NDArray[np.int64], phase: str = "all") -> tuple[Tensor, float]:
         """Return the weighted cross-entropy summed over ``rows``, and the sum of the weights."""
         total = float(self.weights[self.label[rows]].sum())
-        rows = rows[self.steps.n_points[rows] > 0]  # what is left out may be all of an object
+        rows = rows[self.steps.n_points[rows] > 0]  # augmentation may remove all steps of an object
         logits = self.network(self.steps.batch(rows).to(self.device)).logits.float()
         target = torch.from_numpy(self.label[rows]).to(self.device)
         weights = torch.from_numpy(self.weights).to(self.device)
@@ -147,7 +146,7 @@ def fit_mixture(
     report: Callable[[dict[str, float]], None] = lambda figures: None,
     tick: Callable[[int], None] = lambda objects: None,
 ) -> MixtureOfExperts:
-    """Train a mixture of experts as the recipe says that the ensemble is trained, from scratch.
+    """Train a mixture of experts from random weights, with the recipe's settings of the ensemble.
 
     Parameters
     ----------
@@ -157,7 +156,7 @@ def fit_mixture(
     training, validation : int64
         Rows.
     folder : Path
-        Of the run; an earlier, interrupted run in it is taken up.
+        Folder of the run; an interrupted run in it is resumed.
     device : torch.device
     report, tick
         See `goodricke.training.loop.train`.
@@ -165,24 +164,33 @@ def fit_mixture(
     Returns
     -------
     MixtureOfExperts
-        With the weights of the epoch that is best on the validation objects.
+        With the weights of the best epoch on the validation objects.
     """
     settings, preprocessing = recipe.training, cast(MultibandConfig, recipe.preprocessing)
     torch.manual_seed(settings.seed)
     network = MixtureOfExperts(multiband_network_config(recipe, data.classes)).to(device)
     weights = class_weights(data.label[training], len(data.classes), settings.weight_power)
     task = MixtureTask(
-        *(network, data.curves, preprocessing, data.label, np.zeros((len(data.label), 0), np.float32), validation),
-        *(weights, settings.ensemble, settings.points, settings.score, settings.seed),
+        network,
+        data.curves,
+        preprocessing,
+        data.label,
+        np.zeros((len(data.label), 0), np.float32),
+        validation,
+        weights,
+        settings.ensemble,
+        settings.points,
+        settings.score,
+        settings.seed,
     )
-    learn_statistics(network, task.whole.take(training))
-    groups = [{"params": task.trained("all")[0], "lr": settings.rate}]
+    learn_statistics(network, task.complete_steps.take(training))
+    groups = [{"params": task.clip_groups("all")[0], "lr": settings.rate}]
     train(task, training, groups, settings, folder, report, tick)
     return network
 
 
 def learn_statistics(network: MixtureOfExperts, steps: Steps) -> None:
-    """Let the experts standardise what they see, and the mixture what it is told at the end, by training objects."""
+    """Set the standardisation of the experts' windows and of the head's extras from steps."""
     batch = steps.batch()
     for expert, series in zip(network.experts, batch.bands, strict=True):
         if len(series.steps):
@@ -196,8 +204,8 @@ def mixture_logits(network: MixtureOfExperts, steps: Steps, rows: NDArray[np.int
     device = next(network.parameters()).device
     logits = np.zeros((len(rows), network.config.classes), np.float32)
     network.eval()
-    for piece in length_buckets(steps.n_points[rows], POINTS, len(rows)):
-        logits[piece] = network(steps.batch(rows[piece]).to(device)).logits.float().cpu().numpy()
+    for bucket in length_buckets(steps.n_points[rows], POINTS, len(rows)):
+        logits[bucket] = network(steps.batch(rows[bucket]).to(device)).logits.float().cpu().numpy()
     return logits
 
 
@@ -206,17 +214,17 @@ def mixture_probabilities(
     steps: Steps,
     label: NDArray[np.int64],
     validation: NDArray[np.int64],
-    asked: NDArray[np.int64],
+    rows: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Return the probabilities (n', C) of the objects ``asked`` (n',), calibrated as the ensemble's are.
+    """Return the probabilities (n', C) of the objects ``rows`` (n',), with temperature scaling.
 
     Parameters
     ----------
     network : MixtureOfExperts
     steps : Steps (n objects)
     label : int64 (n,)
-    validation, asked : int64
-        Rows; the temperature is fitted on ``validation``.
+    validation, rows : int64
+        The temperature is fitted to the ``validation`` objects.
     """
     temperature = fit_temperature(mixture_logits(network, steps, validation)[None], label[validation])
-    return softmax(mixture_logits(network, steps, asked).astype(np.float64) / temperature, axis=1)
+    return softmax(mixture_logits(network, steps, rows).astype(np.float64) / temperature, axis=1)

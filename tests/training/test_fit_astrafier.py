@@ -56,8 +56,8 @@ def test_the_loss_is_the_weighted_cross_entropy_however_cut():
     rows = np.arange(30)
     whole = Classification(net, prepared, label, rows, weights, points=10**6)
     small = Classification(net, prepared, label, rows, weights, points=60)
-    assert len(list(whole.pieces(rows))) == 1
-    pieces = list(small.pieces(rows))
+    assert len(list(whole.microbatches(rows))) == 1
+    pieces = list(small.microbatches(rows))
     assert len(pieces) > 5
     assert sorted(np.concatenate(pieces)) == list(range(30))
     with torch.no_grad():
@@ -65,7 +65,7 @@ def test_the_loss_is_the_weighted_cross_entropy_however_cut():
         target = torch.from_numpy(label[rows])
         expected = float(F.cross_entropy(logits, target, torch.from_numpy(weights)))
         for task in (whole, small):
-            sums = np.sum([[float(loss), weight] for loss, weight in map(task.loss, task.pieces(rows))], axis=0)
+            sums = np.sum([[float(loss), weight] for loss, weight in map(task.loss, task.microbatches(rows))], axis=0)
             assert sums[0] / sums[1] == pytest.approx(expected, rel=1e-5)
             figures = task.validate()
             assert figures["validation_loss"] == pytest.approx(expected, rel=1e-5)
@@ -81,7 +81,7 @@ def test_the_loss_is_the_weighted_cross_entropy_however_cut():
 def test_pieces_count_the_padding_of_fixed_frames():
     prepared, label = toy(frames=50)
     task = Classification(network(), prepared, label, np.arange(5), np.ones(2, np.float32), points=100)
-    assert max(len(piece) for piece in task.pieces(np.arange(40))) == 2
+    assert max(len(piece) for piece in task.microbatches(np.arange(40))) == 2
 
 
 def test_the_head_has_its_own_rate_and_nothing_is_forgotten():
@@ -188,7 +188,7 @@ def test_batches_made_ahead_and_rounded_lengths_end_in_the_same_weights(tmp_path
     for k, net in enumerate(nets):
         config = LoopConfig(epochs=2, batch=16, points=100)
         fit(net, prepared, label, np.arange(30), np.arange(30, 40), config, tmp_path / str(k))
-        monkeypatch.setattr(training, "prefetch", lambda *a: made.append(a) or prefetch.in_thread(*a[:2]))
+        monkeypatch.setattr(training, "prefetch", lambda *a: made.append(a) or prefetch.prefetch_in_thread(*a[:2]))
         monkeypatch.setattr(gpu, "frame_multiple", lambda device: 16)
     a, b = (torch.load(tmp_path / str(k) / "checkpoint.pt", weights_only=True)["network"] for k in range(2))
     assert all(torch.allclose(a[k], b[k], atol=1e-5) for k in a)

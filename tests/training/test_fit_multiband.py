@@ -1,4 +1,4 @@
-"""The ensemble's training by identities: weights, losses, who learns in which turn, and what is left out when."""
+"""The ensemble's training by identities: weights, losses, who learns in which phase, and what is left out when."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.training.fit_multiband import (
     Ensemble,
     EnsembleConfig,
-    disturbed,
+    augment,
     fit,
     learn_statistics,
     parameter_groups,
@@ -77,7 +77,7 @@ def indices(steps):
 @pytest.mark.parametrize("skip", [0, 3, 100])
 def test_weights_of_a_band_go_by_inverse_error_from_the_first_step_learned_from(skip):
     job = task(by_hand(COUNTS), skip=skip)
-    steps = job.whole
+    steps = job.complete_steps
     _, series, _ = indices(steps)
     weight = job._step_weights(steps.error, series, steps.rank)
     for k in np.unique(series):
@@ -90,7 +90,7 @@ def test_weights_of_a_band_go_by_inverse_error_from_the_first_step_learned_from(
 @pytest.mark.parametrize("skip", [0, 3, 100])
 def test_central_weights_sum_to_one_and_bands_share_equally(skip):
     job = task(by_hand(COUNTS), skip=skip)
-    steps = job.whole
+    steps = job.complete_steps
     owner, _, place = indices(steps)
     weight = job._central_weights(steps, owner, place)
     for i in np.unique(owner):
@@ -107,19 +107,19 @@ def test_central_weights_sum_to_one_and_bands_share_equally(skip):
 
 def test_a_band_with_eight_times_the_points_has_no_larger_share():
     job = task(by_hand([[7, 42]], error=0.02), skip=0)  # 5 and 40 steps; the reference's shares are as 25 to 1600
-    owner, _, place = indices(job.whole)
-    weight = job._central_weights(job.whole, owner, place)
-    assert np.bincount(job.whole.band, weight) == pytest.approx([0.5, 0.5])
-    np.testing.assert_allclose(weight[job.whole.band == 0], 0.1)
+    owner, _, place = indices(job.complete_steps)
+    weight = job._central_weights(job.complete_steps, owner, place)
+    assert np.bincount(job.complete_steps.band, weight) == pytest.approx([0.5, 0.5])
+    np.testing.assert_allclose(weight[job.complete_steps.band == 0], 0.1)
 
 
 def test_the_share_of_the_last_step_is_exact():
     plain, last = (task(by_hand(COUNTS), skip=3, last=share) for share in (0.0, 0.3))
-    owner, _, place = indices(plain.whole)
-    end = place == plain.whole.n_points[owner] - 1
-    found = last._central_weights(plain.whole, owner, place)
-    np.testing.assert_allclose(found, 0.7 * plain._central_weights(plain.whole, owner, place) + 0.3 * end)
-    alone = task(by_hand(COUNTS), last=1.0)._central_weights(plain.whole, owner, place)
+    owner, _, place = indices(plain.complete_steps)
+    end = place == plain.complete_steps.n_points[owner] - 1
+    found = last._central_weights(plain.complete_steps, owner, place)
+    np.testing.assert_allclose(found, 0.7 * plain._central_weights(plain.complete_steps, owner, place) + 0.3 * end)
+    alone = task(by_hand(COUNTS), last=1.0)._central_weights(plain.complete_steps, owner, place)
     np.testing.assert_array_equal(alone, end)
 
 
@@ -128,7 +128,7 @@ def test_the_share_of_the_last_step_is_exact():
 
 def band_loss_by_hand(job: Ensemble, i: int) -> float:
     """Return the weighted loss of one light curve, band by band, each of them alone in its batch."""
-    total, steps = 0.0, job.whole.take(np.array([i]))
+    total, steps = 0.0, job.complete_steps.take(np.array([i]))
     for b in range(steps.bands):
         mine = steps.band == b
         if mine.any():
@@ -157,7 +157,7 @@ def test_the_central_loss_is_each_light_curves_own():
     job.network.eval()
     total = 0.0
     for i in range(len(COUNTS)):
-        steps = job.whole.take(np.array([i]))
+        steps = job.complete_steps.take(np.array([i]))
         logits = job.network(steps.batch()).logits
         owner, _, place = indices(steps)
         weight = torch.from_numpy(job._central_weights(steps, owner, place))
@@ -167,21 +167,21 @@ def test_the_central_loss_is_each_light_curves_own():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("turn", ["bands", "central"])
-def test_the_loss_in_pieces_is_that_of_the_whole_batch(turn):
+@pytest.mark.parametrize("phase", ["bands", "central"])
+def test_the_loss_in_pieces_is_that_of_the_whole_batch(phase):
     curves, label = sky(30)
     targets = np.random.default_rng(0).normal(size=(30, 1)).astype(np.float32)
     whole, small = (task(curves, label, targets, points=points) for points in (10**6, 60))
     rows = np.random.default_rng(1).permutation(30)[:20]
-    assert len(list(whole.pieces(rows))) == 1
-    pieces = list(small.pieces(rows))
+    assert len(list(whole.microbatches(rows))) == 1
+    pieces = list(small.microbatches(rows))
     assert len(pieces) > 5
     assert sorted(np.concatenate(pieces)) == sorted(rows)
     assert max(small.steps.n_points[piece].max() * len(piece) for piece in pieces) <= 60
     sums = []
     for job in (whole, small):
         job.network.eval()
-        sums.append(np.sum([[float(x) for x in job.loss(piece, turn)] for piece in job.pieces(rows)], axis=0))
+        sums.append(np.sum([[float(x) for x in job.loss(piece, phase)] for piece in job.microbatches(rows)], axis=0))
     np.testing.assert_allclose(sums[0], sums[1], rtol=1e-5)
 
 
@@ -193,7 +193,7 @@ def test_unknown_parameters_contribute_nothing():
     rows = np.arange(8)
     for each in (job, plain):
         each.network.eval()
-    found = job.network.output(job.whole.batch()).targets.numpy()
+    found = job.network.output(job.complete_steps.batch()).targets.numpy()
     squares = np.nansum((found - truth) ** 2)
     difference = float(job.loss(rows, "central")[0]) - float(plain.loss(rows, "central")[0])
     assert difference == pytest.approx(0.25 * squares, rel=1e-4)
@@ -215,27 +215,27 @@ def test_a_batch_without_any_measured_parameter_is_finite():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("turn", ["bands", "central"])
-def test_light_curves_without_steps_contribute_nothing(turn):
+@pytest.mark.parametrize("phase", ["bands", "central"])
+def test_light_curves_without_steps_contribute_nothing(phase):
     curves = by_hand([[8, 9], [2, 2], [6, 0], [0, 0]])
     job = task(curves, targets=np.ones((4, 1), np.float32))
     job.network.eval()
-    assert job.loss(np.arange(4), turn)[0] == pytest.approx(float(job.loss(np.array([0, 2]), turn)[0]), rel=1e-6)
+    assert job.loss(np.arange(4), phase)[0] == pytest.approx(float(job.loss(np.array([0, 2]), phase)[0]), rel=1e-6)
 
 
-@pytest.mark.parametrize("turn", ["bands", "central"])
+@pytest.mark.parametrize("phase", ["bands", "central"])
 @pytest.mark.parametrize("rows", [[1], [3], [2]])
-def test_a_batch_with_nothing_to_learn_from_passes(turn, rows):
+def test_a_batch_with_nothing_to_learn_from_passes(phase, rows):
     """No step at all, or (row 2) none in a band that learns: a small last batch, or a band rarely observed."""
     curves = by_hand([[8, 9], [2, 2], [6, 0], [0, 0]])
     job = task(curves, targets=np.full((4, 1), np.nan, np.float32), frozen_bands=("g",))
     job.network.train()
     before = copied(job.network.bands)
     optimiser = torch.optim.SGD(parameter_groups(job, 0.1))
-    loss, weight = _step(job, np.array(rows), turn, optimiser, LoopConfig())
+    loss, weight = _step(job, np.array(rows), phase, optimiser, LoopConfig())
     assert np.isfinite(loss)
     assert weight > 0
-    assert loss == 0 or (turn, rows) == ("central", [2])
+    assert loss == 0 or (phase, rows) == ("central", [2])
     assert same(job.network.bands.state_dict(), before)
     assert all(torch.isfinite(v).all() for v in job.network.state_dict().values())
 
@@ -246,11 +246,11 @@ def test_a_batch_with_nothing_to_learn_from_passes(turn, rows):
 def test_bands_warm_up_alone_and_then_the_central_network_takes_its_turns():
     curves, label = sky(4)
     job = task(curves, label, warmup_batches=3, central_updates=2)
-    assert [job.turns(step) for step in (0, 2, 3, 99)] == [["bands"]] * 2 + [["bands", "central", "central"]] * 2
+    assert [job.phases(step) for step in (0, 2, 3, 99)] == [["bands"]] * 2 + [["bands", "central", "central"]] * 2
     job.batches = 10  # of a short run a fifth
-    assert [job.turns(step) for step in (1, 2)] == [["bands"], ["bands", "central", "central"]]
+    assert [job.phases(step) for step in (1, 2)] == [["bands"], ["bands", "central", "central"]]
     frozen = task(curves, label, warmup_batches=3, central_updates=1, frozen_bands=("g", "r"))
-    assert [frozen.turns(step) for step in (0, 5)] == [["central"]] * 2
+    assert [frozen.phases(step) for step in (0, 5)] == [["central"]] * 2
 
 
 def test_each_turn_changes_its_networks_alone():
@@ -260,22 +260,22 @@ def test_each_turn_changes_its_networks_alone():
     optimiser = torch.optim.AdamW(parameter_groups(job, 0.01), weight_decay=0.5)
     job.network.train()
     bands, central = job.network.bands, job.network.central
-    for turn in ("bands", "central", "bands", "central", "central"):
+    for phase in ("bands", "central", "bands", "central", "central"):
         before = copied(bands), copied(central)
-        _step(job, np.arange(12), turn, optimiser, LoopConfig())
+        _step(job, np.arange(12), phase, optimiser, LoopConfig())
         after = copied(bands), copied(central)
-        assert same(before[0], after[0]) == (turn == "central")
-        assert same(before[1], after[1]) == (turn == "bands")
-        learned = {k for k, p in (bands if turn == "bands" else central).named_parameters() if p.requires_grad}
-        was, now = (pair[turn == "central"] for pair in (before, after))
+        assert same(before[0], after[0]) == (phase == "central")
+        assert same(before[1], after[1]) == (phase == "bands")
+        learned = {k for k, p in (bands if phase == "bands" else central).named_parameters() if p.requires_grad}
+        was, now = (pair[phase == "central"] for pair in (before, after))
         assert all(not torch.equal(was[k], now[k]) for k in learned)
 
 
 def test_every_network_is_clipped_by_itself_and_every_weight_has_its_rate():
     curves, label = sky(4)
     job = task(curves, label, central_rate=0.25)
-    assert len(job.trained("bands")) == 2
-    assert len(job.trained("central")) == 1
+    assert len(job.clip_groups("bands")) == 2
+    assert len(job.clip_groups("central")) == 1
     bands, central = parameter_groups(job, 0.4)
     assert (bands["lr"], central["lr"]) == (0.4, 0.1)
     listed = [id(p) for p in bands["params"] + central["params"]]
@@ -289,7 +289,7 @@ def test_frozen_bands_are_not_even_listed():
     """Where several processes train together, what is listed gets a gradient of zeros, and its weights decay."""
     curves, label = sky(4)
     job = task(curves, label, frozen_bands=("g",))
-    (group,) = job.trained("bands")
+    (group,) = job.clip_groups("bands")
     learning = {id(p) for p in job.network.bands[1].parameters() if p.requires_grad}
     assert {id(p) for p in group} == {id(p) for p in parameter_groups(job, 1.0)[0]["params"]} == learning
 
@@ -369,7 +369,7 @@ def test_the_score_is_the_figure_asked_for_on_whole_light_curves():
     assert job.validate() == figures
     assert figures["score"] == figures["macro_recall"]
     with torch.no_grad():
-        answer = job.network.eval().output(job.whole.batch(job.validation)).logits
+        answer = job.network.eval().output(job.complete_steps.batch(job.validation)).logits
     right = (answer.argmax(1).numpy() == label[job.validation]).mean()
     assert figures["accuracy"] == pytest.approx(right)
     expected = float(F.cross_entropy(answer, torch.from_numpy(label[job.validation])))
@@ -386,7 +386,7 @@ def test_light_curves_that_cannot_be_classified_are_not_validated():
 def test_statistics_are_of_the_training_objects_and_of_what_is_asked_for(tmp_path):
     curves, label = sky(20)
     job = task(curves, label)
-    steps = job.whole.take(np.arange(10))
+    steps = job.complete_steps.take(np.arange(10))
     learn_statistics(job.network, steps, [1], [1])
     plain = network()
     assert same(copied(job.network.bands[0]), copied(plain.bands[0]))
@@ -417,7 +417,7 @@ def test_nothing_left_out_and_nothing_shifted_is_the_same():
     error, value = curves.error.copy(), curves.value.copy()
     error[:3], value[5] = [np.nan, np.inf, -1], np.nan
     curves = replace(curves, error=error, value=value)
-    found = disturbed(curves, 0.0, 0.0, np.random.default_rng(0))
+    found = augment(curves, 0.0, 0.0, np.random.default_rng(0))
     for name in ("offsets", "time", "value", "error", "band"):
         np.testing.assert_array_equal(getattr(found, name), getattr(curves, name))
     assert found.value.dtype == np.float32
@@ -426,7 +426,7 @@ def test_nothing_left_out_and_nothing_shifted_is_the_same():
 
 def test_thinning_keeps_light_curves_apart_and_in_order():
     curves = sky(200, counts=(0, 60))[0]
-    found = disturbed(curves, 0.5, 0.0, np.random.default_rng(0))
+    found = augment(curves, 0.5, 0.0, np.random.default_rng(0))
     left, all_of_it = rows_of(found), rows_of(curves)
     assert set(left) < set(all_of_it)
     assert [row for row in all_of_it if row in set(left)] == left  # in order, each still of its own
@@ -443,7 +443,7 @@ def test_brightness_is_shifted_by_known_errors_alone():
     error = curves.error.copy()
     error[::7], error[1::7] = np.nan, 0
     curves = replace(curves, error=error)
-    found = disturbed(curves, 0.0, 2.0, np.random.default_rng(0))
+    found = augment(curves, 0.0, 2.0, np.random.default_rng(0))
     known = curves.error > 0
     shift = (found.value - curves.value)[known] / curves.error[known]
     assert (found.value[~known] == curves.value[~known]).all()
@@ -463,7 +463,7 @@ def test_faded_light_curves_are_fainter_and_as_noisy_as_their_errors_say(in_magn
     curves = LightCurves.from_arrays(
         [str(k) for k in range(n)], np.arange(n + 1) * 10, np.tile(np.arange(10.0), n), value, error=error, unit=unit
     )
-    found = disturbed(curves, 0.0, 0.0, np.random.default_rng(0), fade=1.0)
+    found = augment(curves, 0.0, 0.0, np.random.default_rng(0), fade=1.0)
     assert (found.error > 0).all()
     level = ragged.spread(np.add.reduceat(found.value, found.offsets[:-1]) / 10, found.offsets)
     pull = (found.value - level) / found.error / np.sqrt(0.9)
@@ -480,7 +480,7 @@ def test_fading_leaves_unknown_errors_unknown():
     curves = sky(6)[0]
     error = curves.error.copy()
     error[:3] = [np.nan, np.inf, -1]
-    found = disturbed(replace(curves, error=error), 0.0, 0.0, np.random.default_rng(0), fade=1.0)
+    found = augment(replace(curves, error=error), 0.0, 0.0, np.random.default_rng(0), fade=1.0)
     np.testing.assert_array_equal(found.error[:3], error[:3])
     assert np.isfinite(found.value).all()
 
@@ -497,10 +497,10 @@ def test_the_same_seed_and_epoch_give_the_same_and_others_other_light_curves():
     for name in "cd":
         assert not np.array_equal(seen["a"].offsets, seen[name].offsets)
     again = prepare(curves, one.preprocessing)
-    assert np.array_equal(one.whole.window, again.window)
+    assert np.array_equal(one.complete_steps.window, again.window)
     plain = task(curves, label)
     plain.begin(3)
-    assert plain.steps is plain.whole
+    assert plain.steps is plain.complete_steps
 
 
 @torch.no_grad()
@@ -528,6 +528,6 @@ def test_states_are_those_of_the_bands_as_they_are_now():
     real = job.network.band_states
     job.network.band_states = lambda batch: calls.append(1) or real(batch)
     optimiser = torch.optim.SGD(parameter_groups(job, 0.1))
-    for turn, made in (("bands", 0), ("central", 1), ("central", 1), ("bands", 1), ("central", 2)):
-        _step(job, np.arange(8), turn, optimiser, LoopConfig())
+    for phase, made in (("bands", 0), ("central", 1), ("central", 1), ("bands", 1), ("central", 2)):
+        _step(job, np.arange(8), phase, optimiser, LoopConfig())
         assert len(calls) == made

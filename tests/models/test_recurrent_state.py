@@ -1,4 +1,4 @@
-"""State per object: the same answers as whole light curves, at every observation and by every way (Promise 1)."""
+"""State per object: at every observation and for every grouping, the output of the complete light curve (Promise 1)."""
 
 import numpy as np
 import pytest
@@ -54,30 +54,30 @@ def same(found, expected) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(star, st.integers(0, 7), st.sampled_from([1, 2, 3]), st.booleans())
-def test_after_every_observation_the_answer_of_the_light_curve_so_far(
+def test_after_every_observation_the_output_is_that_of_the_light_curve_so_far(
     s: list, seed: int, bands: int, asinh: bool
 ) -> None:
     m = model(bands, seed, asinh, raw_input=bool(seed % 3), central_layers=1 + seed % 2)
     unit, state = ("flux" if asinh else "mag"), m.init_state(1)
     for k in range(len(s)):
-        state, found = m.update(state, light_curves([s[k]], unit=unit))
+        state, result = m.update(state, light_curves([s[k]], unit=unit))
         expected = classify(light_curves(s[: k + 1], unit=unit), m)
         if expected.ok.all():
-            same(found, expected)
+            same(result, expected)
         else:
-            assert not found.ok.any()
+            assert not result.ok.any()
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(star, min_size=1, max_size=4), st.integers(0, 25), st.integers(0, 25))
 def test_many_objects_and_many_observations_at_once(stars: list, first: int, second: int) -> None:
     m, (a, b) = model(3), sorted((first, second))
-    state, whole = m.init_state(len(stars)), light_curves(*stars)
+    state, complete = m.init_state(len(stars)), light_curves(*stars)
     for part in (slice(0, a), slice(a, b), slice(b, None)):
-        state, found = m.update(state, light_curves(*(s[part] for s in stars)))
-    expected = classify(whole, m)
-    assert found.ok.tolist() == expected.ok.tolist()
-    assert np.allclose(found.probabilities, expected.probabilities, atol=1e-5, equal_nan=True)
+        state, result = m.update(state, light_curves(*(s[part] for s in stars)))
+    expected = classify(complete, m)
+    assert result.ok.tolist() == expected.ok.tolist()
+    assert np.allclose(result.probabilities, expected.probabilities, atol=1e-5, equal_nan=True)
 
 
 def random_star(seed: int, n: int = 60) -> list:
@@ -89,22 +89,22 @@ def random_star(seed: int, n: int = 60) -> list:
 def test_an_older_observation_is_refused_and_later_ones_are_taken() -> None:
     m, s = model(), random_star(1)
     state, _ = m.update(m.init_state(1), light_curves(s[:20] + s[21:40]))
-    late, found = m.update(state, light_curves([s[20], s[40]]))
-    assert found.column("status").tolist() == ["OUT_OF_ORDER"]
+    late, result = m.update(state, light_curves([s[20], s[40]]))
+    assert result.column("status").tolist() == ["OUT_OF_ORDER"]
     assert late.records["refused"].tolist() == [1]
     _, after = m.update(late, light_curves([s[41]]))
     same(after, classify(light_curves(s[:20] + s[21:42]), m))
 
 
-def test_the_same_observation_again_changes_nothing() -> None:
+def test_a_repeated_observation_changes_nothing() -> None:
     m, s = model(), random_star(2)
     state, first = m.update(m.init_state(1), light_curves(s))
-    again, found = m.update(state, light_curves(s[-1:]))
+    again, result = m.update(state, light_curves(s[-1:]))
     assert again.records.tobytes() == state.records.tobytes()
-    same(found, first)
+    same(result, first)
 
 
-def test_the_given_state_is_left_alone_and_other_objects_too() -> None:
+def test_an_update_copies_the_state_and_changes_only_its_objects() -> None:
     m, s = model(), random_star(3)
     state = m.init_state(3)
     before = state.records.tobytes()
@@ -117,8 +117,8 @@ def test_the_given_state_is_left_alone_and_other_objects_too() -> None:
 def test_unknown_bands_and_bad_numbers() -> None:
     m, s = model(), random_star(4)
     strange = [(s[30][0] + 1e-3, 17.0, "x"), (s[30][0] + 2e-3, np.nan, "g")]
-    _, found = m.update(m.init_state(1), light_curves(s[:30] + strange + s[31:]))
-    same(found, classify(light_curves(s[:30] + s[31:]), m))
+    _, result = m.update(m.init_state(1), light_curves(s[:30] + strange + s[31:]))
+    same(result, classify(light_curves(s[:30] + s[31:]), m))
     with pytest.raises(ValueError, match="not x"):
         m.update(m.init_state(1), light_curves(strange), strict=True)
     with pytest.raises(ValueError, match="AB magnitudes"):
@@ -132,8 +132,8 @@ def test_unknown_bands_and_bad_numbers() -> None:
 def test_nothing_new_says_what_is_known() -> None:
     m, s = model(), random_star(5)
     state, first = m.update(m.init_state(1), light_curves(s))
-    _, found = m.update(state, light_curves([]))
-    same(found, first)
+    _, result = m.update(state, light_curves([]))
+    same(result, first)
     _, empty = m.update(m.init_state(0), light_curves())
     assert len(empty) == 0
 
@@ -172,7 +172,7 @@ def test_bands_never_seen_are_not_stored() -> None:
 def test_damaged_states_are_refused() -> None:
     m = model()
     good = m.init_state(1).tobytes()[0]
-    for bad, why in ((b"", "no goodricke"), (b"xxxx" + good[4:], "no goodricke"), (good[:-3], "cut short")):
+    for bad, why in ((b"", "no goodricke"), (b"xxxx" + good[4:], "no goodricke"), (good[:-3], "incomplete")):
         with pytest.raises(ValueError, match=why):
             State.frombytes([bad], m.network.config)
     with pytest.raises(ValueError, match="version 99"):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.training.labels import PART, _capped, _column, in_memory, official_split, read_labelled
+from goodricke.training.labels import PART, _capped, _column, labelled_in_memory, official_split, read_labelled
 from goodricke.training.recipe import DataConfig
 
 
@@ -61,14 +61,14 @@ def test_held_out_objects_in_a_file_of_their_own(tmp_path: Path) -> None:
 def test_in_memory_stars_are_told_by_groups_or_ids_and_positions() -> None:
     curves = LightCurves.from_arrays(list("aabc"), [0, 1, 2, 3, 4], range(4), range(4))
     label, classes = np.array([0, 0, 1, 1]), ("x", "y")
-    assert in_memory(curves, label, classes).star.tolist() == [0, 0, 1, 2]
+    assert labelled_in_memory(curves, label, classes).star.tolist() == [0, 0, 1, 2]
     placed = curves.with_columns(ra=[10.0, 10.0, 50.0, 50.0001], dec=[0.0] * 4)
-    assert in_memory(placed, label, classes).star.tolist() == [0, 0, 1, 1]
-    told = in_memory(placed, label, classes, ["s", "t", "t", "s"])
+    assert labelled_in_memory(placed, label, classes).star.tolist() == [0, 0, 1, 1]
+    told = labelled_in_memory(placed, label, classes, ["s", "t", "t", "s"])
     assert told.star.tolist() == told.neighbourhood.tolist() == [0, 1, 1, 0]
     assert (told.classes, told.part, told.targets.shape) == (classes, None, (4, 0))
     with pytest.raises(ValueError, match="3 groups for 4 light curves"):
-        in_memory(curves, label, classes, ["s"] * 3)
+        labelled_in_memory(curves, label, classes, ["s"] * 3)
 
 
 def test_labels_that_are_not_used_are_not_said_to_be_missing(tmp_path: Path) -> None:

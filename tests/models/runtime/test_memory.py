@@ -8,7 +8,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import numpy as np
-from goodricke.memory import keep_freed_memory
+from goodricke.models.runtime.memory import keep_freed_memory
 
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
@@ -24,13 +24,13 @@ print(*faults)
 
 
 def faults(how: str) -> list[int]:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True)
-    return [int(n) for n in done.stdout.split()]
+    result = subprocess.run([sys.executable, "-c", PROGRAM, how], capture_output=True, text=True, check=True)
+    return [int(n) for n in result.stdout.split()]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc is on Linux")
 def test_a_block_that_was_freed_is_used_again():
-    kept = faults("keep")
-    assert kept[1] + kept[2] < 0.05 * kept[0]
+    reused = faults("keep")
+    assert reused[1] + reused[2] < 0.05 * reused[0]
     fresh = faults("leave")
     assert fresh[1] > 0.5 * fresh[0]
