@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from goodricke.evaluation import held_out
@@ -86,6 +87,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("bands", "folded"):
             held_out.run_recipe(read_recipe(home / f"{name}.toml"), console=QUIET)
     return home
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Return the figures that a test draws; they are not rendered, their files are empty."""
+    figures: list[Figure] = []
+
+    def keep(figure: Figure, path: Path, **_: object) -> None:
+        figures.append(figure)
+        path.touch()
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
 
 
 @pytest.fixture

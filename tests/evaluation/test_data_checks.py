@@ -22,7 +22,6 @@ from goodricke.evaluation.data_checks import (
     two_sample_area,
     variability_features,
 )
-from goodricke.evaluation.figures.conditions import plot_shifts
 from goodricke.evaluation.scores import area_under_curve
 
 
@@ -259,17 +258,6 @@ def test_numbers_that_shift_come_first_and_p_values_are_corrected() -> None:
     assert (found[-1].missing, found[-1].other_missing) == (1, 0)
     assert len(subsample(10_000)) == 3000
     assert (np.diff(subsample(10_000)) > 0).all()
-
-
-@pytest.mark.usefixtures("loud")
-def test_shift_figure(tmp_path) -> None:
-    pairs = {
-        "a": (np.arange(9.0), np.full(4, np.nan)),
-        "constant": (np.ones(3), np.ones(5)),
-        "b": (np.ones(3), np.arange(5.0)),
-    }
-    plot_shifts(pairs, ("one", "two"), tmp_path / "s.svg")
-    assert (tmp_path / "s.svg").stat().st_size > 3000
 
 
 @pytest.mark.parametrize(("counts", "folds"), [((9, 8), 5), ((4, 2), 4), ((1, 1, 1), 1)])

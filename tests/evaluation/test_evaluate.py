@@ -1,4 +1,4 @@
-"""`goodricke evaluate`: on the held-out objects of a run it says what the run said; whatever is left out is counted."""
+"""`goodricke evaluate` on the held-out objects of a run repeats the scores of the run; unscored objects are counted."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def metrics(folder: Path) -> dict:
     return json.loads((folder / "metrics.json").read_text())
 
 
-def alone(home: Path, **options: object) -> Assessment:
+def evaluate_bands(home: Path, **options: object) -> Assessment:
     data = options.pop("data", None) or read_recipe(home / "bands.toml")
     return evaluate([home / "bands/model"], data, console=QUIET, **options)
 
@@ -70,18 +70,18 @@ def test_monte_carlo_passes_come_again_too(home: Path, passes: int, name: str) -
 
 def test_a_split_that_the_run_did_not_leave_is_made_anew(home: Path) -> None:
     recipe = read_recipe(home / "bands.toml")
-    anew = alone(home, data=recipe.model_copy(update={"run": home / "nowhere"}))
-    assert anew.sample.curves.ids == alone(home).sample.curves.ids
+    anew = evaluate_bands(home, data=recipe.model_copy(update={"run": home / "nowhere"}))
+    assert anew.sample.curves.ids == evaluate_bands(home).sample.curves.ids
     assert anew.scores["bands"].to_dict() == metrics(home / "bands")["deterministic"]
     assert not (home / "nowhere").exists()
 
 
 def test_a_split_file_restricts_to_its_test_objects(home: Path) -> None:
-    whole = alone(home, data=files(home))
-    part = alone(home, data=files(home), split=home / "bands/split.csv")
+    whole = evaluate_bands(home, data=files(home))
+    part = evaluate_bands(home, data=files(home), split=home / "bands/split.csv")
     split = pd.read_csv(home / "bands/split.csv")
     assert part.sample.curves.ids == split["object_id"][split["part"] == "test"].tolist()
-    assert part.scores["bands"].to_dict() == alone(home).scores["bands"].to_dict() | {"stars": len(part.rows)}
+    assert part.scores["bands"].to_dict() == evaluate_bands(home).scores["bands"].to_dict() | {"stars": len(part.rows)}
     assert part.models["bands"].training_objects == 0
     assert whole.models["bands"].training_objects == split["part"].isin(["train", "validation"]).sum()
     assert (part.sample.held_out, whole.sample.held_out) == (True, False)
@@ -91,26 +91,26 @@ def test_the_column_of_an_official_split_restricts_too(home: Path, tmp_path: Pat
     table = pd.read_csv(home / "labels.csv")
     table.assign(part=np.where(table.index < 50, "train", "test")).to_csv(tmp_path / "labels.csv", index=False)
     data = files(home).model_copy(update={"labels": str(tmp_path / "labels.csv"), "split": "part"})
-    assert alone(home, data=data).sample.curves.ids == [f"s{k}" for k in range(50, 82)]
+    assert evaluate_bands(home, data=data).sample.curves.ids == [f"s{k}" for k in range(50, 82)]
 
 
 # ---- what is left out ---------------------------------------------------------------------------------------------
 
 
 def test_objects_without_answer_and_unknown_labels_are_counted_and_not_scored(home: Path, tmp_path: Path) -> None:
-    given = ["--light-curves", home / "curves.csv", "--labels", home / "labels.csv", "--out", tmp_path]
-    code, text = run(home / "bands/model", *given)
+    options = ["--light-curves", home / "curves.csv", "--labels", home / "labels.csv", "--out", tmp_path]
+    code, text = run(home / "bands/model", *options)
     assert code == 3
     assert "Training objects may be among them" in text
     assert "bands was trained on" in text
     assert "no class for these, left out: odd (4)" in text
     assert "2 TOO_FEW_POINTS" in text
-    told = metrics(tmp_path)
-    assert [told["objects"][k] for k in ("labelled", "scored", "held_out")] == [82, 76, False]
-    assert told["models"]["bands"]["unknown_labels"] == {"odd": 4}
-    assert told["models"]["bands"]["without_answer"] == {"TOO_FEW_POINTS": 2}
-    assert told["models"]["bands"]["scores"]["n"] == 76
-    regression = told["models"]["bands"]["regression"]["period"]  # the column of its name
+    written = metrics(tmp_path)
+    assert [written["objects"][k] for k in ("labelled", "scored", "held_out")] == [82, 76, False]
+    assert written["models"]["bands"]["unknown_labels"] == {"odd": 4}
+    assert written["models"]["bands"]["without_answer"] == {"TOO_FEW_POINTS": 2}
+    assert written["models"]["bands"]["scores"]["n"] == 76
+    regression = written["models"]["bands"]["regression"]["period"]  # the column of its name
     assert (regression["n"], regression["missing"]) == (51, 25)
     table = pd.read_parquet(tmp_path / "bands/predictions.parquet").set_index("object_id")
     assert len(table) == 82
@@ -119,11 +119,20 @@ def test_objects_without_answer_and_unknown_labels_are_counted_and_not_scored(ho
     assert table["label"]["s0"] == "odd"
 
 
+def test_labels_are_matched_whatever_their_case(home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = pd.read_csv(home / "labels.csv")
+    table.assign(**{"class": table["class"].str.upper()}).to_csv(tmp_path / "labels.csv", index=False)
+    data = files(home).model_copy(update={"labels": str(tmp_path / "labels.csv")})
+    scores = [evaluate_bands(home, data=x).scores["bands"].to_dict() for x in (data, files(home))]
+    assert scores[0] == scores[1]
+    assert "FAST = fast" in caplog.text
+
+
 def test_a_small_class_is_scored(home: Path, tmp_path: Path) -> None:
     table = pd.read_csv(home / "labels.csv")
     table[table["oid"].isin(["s4", "s6", "s8", "s9"])].to_csv(tmp_path / "labels.csv", index=False)
     data = files(home).model_copy(update={"labels": str(tmp_path / "labels.csv")})
-    assert alone(home, data=data).scores["bands"].n.tolist() == [3, 1]
+    assert evaluate_bands(home, data=data).scores["bands"].n.tolist() == [3, 1]
 
 
 # ---- several models -----------------------------------------------------------------------------------------------
@@ -133,24 +142,24 @@ def test_one_model_thrice_is_its_own_fold(home: Path, tmp_path: Path) -> None:
     model = home / "bands/model"
     code, _ = run(model, model, model, "--recipe", home / "bands.toml", "--out", tmp_path)
     assert code == 0
-    told = metrics(tmp_path)
-    assert list(told["models"]) == ["bands-1", "bands-2", "bands-3"]
+    written = metrics(tmp_path)
+    assert list(written["models"]) == ["bands-1", "bands-2", "bands-3"]
     own = metrics(home / "bands")
-    for name, figure in told["folds"]["headline"].items():
+    for name, figure in written["folds"]["headline"].items():
         value = own["deterministic"]["headline"][{"macro_recall": "balanced_accuracy"}.get(name, name)]["value"]
         assert figure == {"median": value, "low": value, "high": value}
     r2 = own["period"]["network"]["r2"]["value"]
-    assert told["folds"]["regression"]["period"]["r2"] == {"median": r2, "low": r2, "high": r2}
+    assert written["folds"]["regression"]["period"]["r2"] == {"median": r2, "low": r2, "high": r2}
     assert (tmp_path / "fold_confusion.png").stat().st_size > 500
 
 
-def rival(home: Path) -> Model:
+def untrained(home: Path) -> Model:
     """Return an untrained model that knows one class more."""
     torch.manual_seed(3)
     config = MultibandConfig(bands=("g", "r"), brightness="magnitude")
     network = Multiband(MultibandNetworkConfig(bands=2, classes=3, hidden=4, head=(8,)))
     about = BundleConfig(
-        name="rival",
+        name="untrained",
         family="multiband",
         classes=("slow", "odd", "fast"),
         network=network.config.model_dump(),
@@ -159,21 +168,21 @@ def rival(home: Path) -> Model:
     return Model(about, network.eval())
 
 
-def test_two_rivals_with_other_classes_are_compared_on_the_same_objects(home: Path) -> None:
+def test_two_models_with_other_classes_are_compared_on_the_same_objects(home: Path) -> None:
     own, recipe = load_model(home / "bands/model"), read_recipe(home / "bands.toml")
-    both = evaluate([own, rival(home)], recipe, console=QUIET)
+    both = evaluate([own, untrained(home)], recipe, console=QUIET)
     assert both.classes == ("fast", "slow", "odd")
-    single = alone(home).scores["bands"].headline
+    single = evaluate_bands(home).scores["bands"].headline
     assert all(both.scores["bands"].headline[name].value == pytest.approx(x.value) for name, x in single.items())
-    answers = both.models["rival"].output.probabilities
-    np.testing.assert_array_equal(both.probabilities["rival"], answers[both.rows][:, [2, 0, 1]])
-    difference = both.scores["rival"].accuracy.value - single["accuracy"].value
+    answers = both.models["untrained"].output.probabilities
+    np.testing.assert_array_equal(both.probabilities["untrained"], answers[both.rows][:, [2, 0, 1]])
+    difference = both.scores["untrained"].accuracy.value - single["accuracy"].value
     assert both.comparison is not None
     assert both.comparison.accuracy.value == pytest.approx(difference)
-    assert both.models["rival"].training_objects is None
+    assert both.models["untrained"].training_objects is None
     # a label that only one of them knows is left out for both
-    all_labels = evaluate([own, rival(home)], files(home), console=QUIET)
-    assert (all_labels.unknown_labels("bands"), all_labels.unknown_labels("rival")) == ({"odd": 4}, {})
+    all_labels = evaluate([own, untrained(home)], files(home), console=QUIET)
+    assert (all_labels.unknown_labels("bands"), all_labels.unknown_labels("untrained")) == ({"odd": 4}, {})
     assert len(all_labels.rows) == 76
 
 
@@ -189,7 +198,7 @@ def test_a_model_doesn_t_differ_from_itself(home: Path) -> None:
 
 
 def test_whole_light_curves_are_the_last_cut(home: Path) -> None:
-    result = alone(home, data=files(home))
+    result = evaluate_bands(home, data=files(home))
     curve, scores = result.early["bands"], result.scores["bands"]
     assert (curve.macro_f1[-1].value, curve.accuracy[-1].value) == (scores.macro_f1.value, scores.accuracy.value)
     assert curve.n == len(result.rows)
@@ -207,8 +216,8 @@ def test_edges_hold_all_objects_and_increase() -> None:
         assert len(edges) <= 9
 
 
-def test_history_of_an_object_without_answer_is_told_and_not_drawn(home: Path, tmp_path: Path, caplog) -> None:
-    alone(home, data=files(home), out=tmp_path, history=["s80", "s7", "s0"])
+def test_no_history_is_drawn_of_an_unclassified_object(home: Path, tmp_path: Path, caplog) -> None:
+    evaluate_bands(home, data=files(home), out=tmp_path, history=["s80", "s7", "s0"])
     assert "s80: no history" in caplog.text
     assert {p.name for p in tmp_path.rglob("history_*.png")} == {"history_s7.png", "history_s0.png"}
 
@@ -216,23 +225,23 @@ def test_history_of_an_object_without_answer_is_told_and_not_drawn(home: Path, t
 # ---- wrong usage --------------------------------------------------------------------------------------------------
 
 
-def test_wrong_usage_names_the_mend(home: Path, tmp_path: Path) -> None:
+def test_wrong_usage_names_the_fix(home: Path, tmp_path: Path) -> None:
     model, out = home / "bands/model", ("--out", tmp_path)
     recipe = ("--recipe", home / "bands.toml")
-    given = ("--light-curves", home / "curves.csv", "--labels", home / "labels.csv")
+    options = ("--light-curves", home / "curves.csv", "--labels", home / "labels.csv")
     foreign = tmp_path / "foreign.csv"
     pd.DataFrame({"object_id": ["x"], "part": ["test"]}).to_csv(foreign, index=False)
     for arguments, words in {
         (model, *out): "Give --recipe",
         (model, *out, "--light-curves", home / "curves.csv"): "both --light-curves and --labels",
-        (model, *out, *recipe, *given): "leave out --light-curves, --labels",
+        (model, *out, *recipe, *options): "leave out --light-curves, --labels",
         (model, *out, *recipe, "--label", "class", "--column", "time=mjd"): "leave out --column, --label",
         (model, *out, *recipe, "--history", "nobody"): "--history nobody: no such object",
         (home / "folded/model", *out, *recipe, "--history", "s7"): "only multi-band models",
-        (model, *out, *given, "--split", home / "labels.csv"): "columns object_id and part",
-        (model, *out, *given, "--split", home / "absent.csv"): "absent.csv: can't be read",
-        (model, *out, *given, "--split", foreign): "none of the 82 labelled light curves is a test object there",
-        (model, *out, *given, "--label", "ra"): "Name them alike",
+        (model, *out, *options, "--split", home / "labels.csv"): "columns object_id and part",
+        (model, *out, *options, "--split", home / "absent.csv"): "absent.csv: can't be read",
+        (model, *out, *options, "--split", foreign): "none of the 82 labelled light curves is a test object there",
+        (model, *out, *options, "--label", "ra"): "Name them alike",
         (tmp_path / "nothing", *out, *recipe): "no model",
     }.items():
         code, text = run(*arguments)
@@ -241,12 +250,12 @@ def test_wrong_usage_names_the_mend(home: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "metrics.json").exists()
 
 
-def test_nothing_answered_says_why(home: Path, tmp_path: Path) -> None:
+def test_nothing_classified_says_why(home: Path, tmp_path: Path) -> None:
     table = pd.read_csv(home / "labels.csv")
     table[table["oid"].isin(["s80", "s81"])].to_csv(tmp_path / "labels.csv", index=False)
     data = files(home).model_copy(update={"labels": str(tmp_path / "labels.csv")})
-    with pytest.raises(ValueError, match=r"none of the 2 objects of known classes is answered.*TOO_FEW_POINTS"):
-        alone(home, data=data)
+    with pytest.raises(ValueError, match=r"none of the 2 objects of known classes is classified.*TOO_FEW_POINTS"):
+        evaluate_bands(home, data=data)
 
 
 def test_help_teaches() -> None:
@@ -256,7 +265,9 @@ def test_help_teaches() -> None:
 
 
 def test_labels_of_other_classes_are_refused_before_the_work(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("goodricke.evaluation.assess.prepare", lambda *_: pytest.fail("the light curves were prepared"))
+    monkeypatch.setattr(
+        "goodricke.evaluation.evaluate.prepare", lambda *_: pytest.fail("the light curves were prepared")
+    )
     data = files(home).model_copy(update={"label": "ra"})
     with pytest.raises(ValueError, match=r"can be scored: their labels are .* Name them alike"):
-        alone(home, data=data)
+        evaluate_bands(home, data=data)

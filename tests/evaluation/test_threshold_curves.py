@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from goodricke.evaluation.figures.classes import plot_precision_recall, plot_purity_completeness
 from goodricke.evaluation.intervals import holm, wilson
 from goodricke.evaluation.scores import threshold_curve
 
@@ -72,14 +71,6 @@ def test_a_pure_sample_of_few_stars_is_not_certain() -> None:
 def test_perfect_and_one_object() -> None:
     assert threshold_curve([0.9, 0.1], [True, False]).average_precision.value == 1
     assert threshold_curve([0.4], [True]).average_precision.value == 1
-
-
-@pytest.mark.usefixtures("loud")
-def test_figures(tmp_path) -> None:
-    curves = {f"class {k}": {"a": threshold_curve(*answers(seed=k), resamples=20)} for k in range(5)}
-    plot_precision_recall({c: each | {"b": each["a"]} for c, each in curves.items()}, tmp_path / "a.svg")
-    plot_purity_completeness({c: each["a"] for c, each in curves.items()}, tmp_path / "b.svg")
-    assert all((tmp_path / f"{x}.svg").stat().st_size > 5000 for x in "ab")
 
 
 def test_holm() -> None:

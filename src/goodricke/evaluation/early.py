@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,9 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from goodricke.data import ragged
 from goodricke.evaluation.intervals import Estimate, bootstrap_sums, star_numbers, star_sums
 from goodricke.evaluation.scores import check_answers, confusion_figures, intervals
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -62,12 +59,6 @@ class ScoresByNumber:
         bins = {name: getattr(self, name).tolist() for name in ("n", "fewest", "median", "most")}
         return {"edges": edges, "left_out": self.left_out} | bins | _lists(self)
 
-    def table(self) -> Table:
-        """Return the scores as a rich table for the terminal, a row per bin."""
-        title = f"{self.n.sum()} light curves by their number of observations, 95 % intervals"
-        bins = [f"{a:g} to <{b:g}" for a, b in zip(self.edges[:-1], self.edges[1:], strict=True)]
-        return _table(title, {"observations": bins, "light curves": self.n}, self)
-
 
 @dataclass(frozen=True, eq=False)
 class ScoresByTruncation:
@@ -93,11 +84,6 @@ class ScoresByTruncation:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain lists and numbers for JSON; NaN becomes None."""
         return {"at": self.at.tolist(), "n": self.n, "reached": self.reached.tolist()} | _lists(self)
-
-    def table(self) -> Table:
-        """Return the scores as a rich table for the terminal, a row per number of steps."""
-        title = f"{self.n} light curves cut after k steps, shorter ones whole; 95 % intervals"
-        return _table(title, {"k": self.at, "reach k": self.reached}, self)
 
 
 def score_by_number(
@@ -274,16 +260,3 @@ def _estimates(
 
 def _lists(curve: ScoresByNumber | ScoresByTruncation) -> dict[str, Any]:
     return {name: [figure.to_dict() for figure in getattr(curve, name)] for name in FIGURES}
-
-
-def _table(title: str, first: dict[str, Any], curve: ScoresByNumber | ScoresByTruncation) -> Table:
-    """Return a rich table of some columns and the figures."""
-    from rich.table import Table
-    from rich.text import Text
-
-    result = Table(title=title)
-    for name in (*first, *FIGURES.values()):
-        result.add_column(name, justify="right")
-    for row in zip(*first.values(), *(getattr(curve, name) for name in FIGURES), strict=True):
-        result.add_row(*(Text(str(cell)) for cell in row))  # as Text: square brackets are markup otherwise
-    return result

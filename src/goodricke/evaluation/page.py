@@ -1,21 +1,13 @@
-"""Numbers as tables show them, and as JSON has them.
+"""A report as one HTML file that needs nothing else, with a Markdown and a JSON file of the same contents beside it.
 
-What a report is made of: sections with words, figures and tables of plain numbers.
-
-A report as one HTML file: images inside, no script, nothing loaded; readable in the dark and on paper.
-
-A report as Markdown that refers to its figures.
-
-A report and its twins as files.
-
-Reports as pages: sections in, one HTML file that needs nothing else, and its twins in Markdown and JSON.
+A `Page` has sections of text, figures and tables of plain numbers. The HTML holds its images, has no script and loads
+nothing; it is readable in dark mode and on paper.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -23,142 +15,13 @@ from typing import Any
 
 import numpy as np
 
-MOST_ROWS = 60  # of a table; the JSON twin has all
-
-
-def heading(name: str) -> str:
-    """Return a column's name as a heading."""
-    return name.replace("_", " ")
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a cell is set as a number, to the right."""
-    return hasattr(value, "to_dict") or (isinstance(value, int | float | np.number) and not isinstance(value, bool))
-
-
-def cell(value: Any) -> str:
-    """Return a number, truth value or text as a table shows it.
-
-    Examples
-    --------
-    >>> [cell(x) for x in (12345, 0.123456, None, True, "EW")]
-    ['12,345', '0.1235', '-', 'yes', 'EW']
-    """
-    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
-        return "-"
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else ""
-    if isinstance(value, int | np.integer):
-        return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def rest(rows: int, numbers: str) -> str:
-    """Say how many rows of a table are left out; nothing if none is."""
-    return f"... and {rows - MOST_ROWS:,} more rows: {numbers} has all" if rows > MOST_ROWS else ""
-
-
-def plain(value: Any) -> Any:
-    """Return what JSON can hold: lists, mappings and numbers; NaN and infinity are null."""
-    if hasattr(value, "to_dict"):
-        return plain(value.to_dict())
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
-
-
-# ---- What a report is made of: sections with words, figures and tables of plain numbers ------------------------------
-
+from goodricke.data.files import atomic_write
+from goodricke.data.json import dumps, json_values
 
 Rows = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a report.
-
-    Parameters
-    ----------
-    title : str
-    look : str
-        What to look for, in a sentence.
-    suspicious : str
-        What would speak against the result.
-    figures : dict
-        Files (PNG or SVG) by what they show.
-    table : list of dict
-        Rows with the same keys; numbers, truth values, text, or estimates with an interval (anything with ``text`` and
-        ``to_dict``). The first column names the row.
-    notes : list of str
-        What was found, in sentences.
-    missing : str
-        What to add if there is nothing to show.
-    warnings : list of str
-        What speaks against the result, in sentences.
-    tables : dict of list of dict
-        More tables, by their captions.
-    text : list of str
-        Paragraphs before everything else.
-    data : dict
-        More numbers, such as those behind the figures, for the JSON twin alone.
-    """
-
-    title: str
-    look: str = ""
-    suspicious: str = ""
-    figures: Mapping[str, Path] = field(default_factory=dict)
-    table: Rows = ()
-    notes: Sequence[str] = ()
-    missing: str = ""
-    warnings: Sequence[str] = ()
-    tables: Mapping[str, Rows] = field(default_factory=dict)
-    text: Sequence[str] = ()
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def anchor(self) -> str:
-        """Name in the page's links."""
-        return "".join(c if c.isalnum() else "-" for c in self.title.lower())
-
-    @property
-    def all_tables(self) -> dict[str, Rows]:
-        """All tables that have a row, by caption; that of ``table`` is the title."""
-        return {caption: rows for caption, rows in ({self.title: self.table} | dict(self.tables)).items() if rows}
-
-
-@dataclass(frozen=True)
-class Page:
-    """A report: what its first lines say, warnings that stand above all, and sections.
-
-    Parameters
-    ----------
-    title : str
-    facts : list of str
-        Sentences below the title.
-    sections : list of Section
-    warnings : list of str
-    numbers : str
-        File with all rows of tables that are cut short.
-    """
-
-    title: str
-    facts: Sequence[str]
-    sections: Sequence[Section]
-    warnings: Sequence[str] = ()
-    numbers: str = "the JSON file"
-
-
-# ---- A report as one HTML file: images inside, no script, nothing loaded; readable in the dark and on pap ------------
-
-
+MOST_ROWS = 60  # of a table; the JSON file has all
+LONG = 48  # characters from which on text in a cell is broken into lines
 KINDS = {".png": "image/png", ".svg": "image/svg+xml"}
-
 STYLE = """
 :root { --paper: #fdfdfc; --ink: #222; --quiet: #5c5c68; --line: #ddd; --card: #fff; --accent: #0063a0;
   --warn: #a33f00; --alarm: #b00020; --pale: #fdecee; }
@@ -192,116 +55,99 @@ td.number, th.number { text-align: right; }
   h2, figcaption, caption { break-after: avoid; } figure, tr, .alarm { break-inside: avoid; }
   .scroll { overflow: visible; } table { font-size: 8.5pt; } th, td { padding: .1rem .4rem; } }
 """
-LONG = 48  # characters from which on text in a cell is broken into lines
 
 
-def to_html(page: Page) -> str:
-    """Return the report as a page that holds its images and loads nothing."""
-    links = "".join(f'<a href="#{s.anchor}">{escape(s.title)}</a> ' for s in page.sections)
-    body = "\n".join(_section(section, page.numbers) for section in page.sections)
-    told = "".join(f"<p>{escape(fact)}</p>\n" for fact in page.facts)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(page.title)}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(page.title)}</h1>\n"
-        f'<div class="quiet">{told}</div>\n{_alarms(page.warnings)}<nav>{links}</nav>\n{body}\n</body>\n</html>\n'
-    )
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Parameters
+    ----------
+    title : str
+    look : str
+        What to look for in the figures and tables, in a sentence.
+    suspicious : str
+        A reason against the result.
+    figures : dict
+        Files (PNG or SVG) by caption.
+    table : list of dict
+        Rows with the same keys; numbers, truth values, text, or estimates with an interval (anything with ``text`` and
+        ``to_dict``). The first column names the row.
+    notes : list of str
+        Results, in sentences.
+    missing : str
+        What to add if there is nothing to show.
+    warnings : list of str
+        Reasons against the result, in sentences.
+    tables : dict of list of dict
+        More tables, by their captions.
+    text : list of str
+        Paragraphs before everything else.
+    data : dict
+        More numbers, such as those behind the figures, for the JSON file alone.
+    """
+
+    title: str
+    look: str = ""
+    suspicious: str = ""
+    figures: Mapping[str, Path] = field(default_factory=dict)
+    table: Rows = ()
+    notes: Sequence[str] = ()
+    missing: str = ""
+    warnings: Sequence[str] = ()
+    tables: Mapping[str, Rows] = field(default_factory=dict)
+    text: Sequence[str] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def anchor(self) -> str:
+        """The target of links to the section."""
+        return "".join(c if c.isalnum() else "-" for c in self.title.lower())
+
+    @property
+    def all_tables(self) -> dict[str, Rows]:
+        """All tables that have a row, by caption; that of ``table`` is the title."""
+        return {caption: rows for caption, rows in ({self.title: self.table} | dict(self.tables)).items() if rows}
+
+    @property
+    def guidance(self) -> list[tuple[str, str, str]]:
+        """What to look for and what is suspicious, each with its introduction and its CSS class."""
+        lines = [("Look for", self.look, ""), ("Suspicious", self.suspicious, " suspicious")]
+        return [line for line in lines if line[1] and not self.missing]
 
 
-def _section(section: Section, numbers: str) -> str:
-    parts = [f'<section id="{section.anchor}">', f"<h2>{escape(section.title)}</h2>", _alarms(section.warnings)]
-    parts += [f"<p>{escape(line)}</p>" for line in section.text]
-    if section.missing:
-        parts.append(f'<p class="quiet">{escape(section.missing)}</p>')
-    parts += [_figure(caption, path) for caption, path in section.figures.items()]
-    if section.look and not section.missing:
-        parts.append(f'<p class="look"><b>Look for</b> {escape(section.look)}</p>')
-    if section.suspicious and not section.missing:
-        parts.append(f'<p class="look suspicious"><b>Suspicious</b> {escape(section.suspicious)}</p>')
-    if section.notes:
-        parts.append("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in section.notes) + "</ul>")
-    parts += [_table(caption, rows, numbers) for caption, rows in section.all_tables.items()]
-    return "\n".join([*(part for part in parts if part), "</section>"])
+@dataclass(frozen=True)
+class Page:
+    """A report: its first lines, warnings above everything else, and sections.
+
+    Parameters
+    ----------
+    title : str
+    facts : list of str
+        Sentences below the title.
+    sections : list of Section
+    warnings : list of str
+    numbers : str
+        File with all rows of tables that are cut short.
+    """
+
+    title: str
+    facts: Sequence[str]
+    sections: Sequence[Section]
+    warnings: Sequence[str] = ()
+    numbers: str = "the JSON file"
 
 
-def _alarms(warnings: Sequence[str]) -> str:
-    """Return warnings in a box that stands out by more than its colour."""
-    told = "".join(f"<p><strong>Warning:</strong> {escape(warning)}</p>" for warning in warnings)
-    return f'<div class="alarm" role="alert">{told}</div>\n' if told else ""
-
-
-def _figure(caption: str, path: Path) -> str:
-    image = base64.b64encode(path.read_bytes()).decode()
-    source = f"data:{KINDS[path.suffix]};base64,{image}"
-    return f'<figure><img alt="{escape(caption)}" src="{source}"><figcaption>{escape(caption)}</figcaption></figure>'
-
-
-def _table(caption: str, rows: Rows, numbers: str) -> str:
-    numeric = {name for name in rows[0] if any(is_number(row.get(name)) for row in rows)}
-    head = "".join(f'<th scope="col"{_kind(name in numeric)}>{escape(heading(name))}</th>' for name in rows[0])
-    lines = [f"<tr>{_cells(rows[0], row, numeric)}</tr>" for row in rows[:MOST_ROWS]]
-    left_out = rest(len(rows), numbers)
-    return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>{''.join(lines)}</tbody></table></div>" + (f'<p class="quiet">{left_out}</p>' if left_out else "")
-    )
-
-
-def _cells(names: Mapping[str, Any], row: Mapping[str, Any], numeric: set[str]) -> str:
-    first, *others = names
-    result = f'<th scope="row">{escape(cell(row.get(first)))}</th>'
-    texts = ((name, cell(row.get(name))) for name in others)
-    return result + "".join(f"<td{_kind(name in numeric, text)}>{escape(text)}</td>" for name, text in texts)
-
-
-def _kind(number: bool, text: str = "") -> str:
-    return ' class="number"' if number else ' class="long"' if len(text) > LONG else ""
-
-
-# ---- A report as Markdown that refers to its figures -----------------------------------------------------------------
-
-
-def to_markdown(page: Page, folder: Path) -> str:
-    """Return the report as Markdown that refers to the figures by their path within ``folder``."""
-    lines = [f"# {page.title}", "", *(f"{fact}  " for fact in page.facts), *_markdown_alarms(page.warnings)]
-    for section in page.sections:
-        lines += ["", f"## {section.title}", "", *_markdown_section(section, page.numbers, folder)]
-    return "\n".join(lines) + "\n"
-
-
-def _markdown_section(section: Section, numbers: str, folder: Path) -> list[str]:
-    lines = _markdown_alarms(section.warnings)
-    lines += [line for told in section.text for line in (told, "")]
-    if section.missing:
-        lines += [f"*{section.missing}*", ""]
-    for caption, path in section.figures.items():
-        lines += [f"![{caption}]({path.relative_to(folder).as_posix()})", ""]
-    lines += [f"Look for: {section.look}", ""] if section.look and not section.missing else []
-    lines += [f"Suspicious: {section.suspicious}", ""] if section.suspicious and not section.missing else []
-    lines += [f"- {note}" for note in section.notes]
-    for caption, rows in section.all_tables.items():
-        lines += ["", *([f"{caption}:", ""] if caption != section.title else []), *_markdown_table(rows, numbers)]
-    return lines
-
-
-def _markdown_alarms(warnings: Sequence[str]) -> list[str]:
-    return [line for warning in warnings for line in ("", f"> **Warning:** {warning}", "")]
-
-
-def _markdown_table(rows: Rows, numbers: str) -> list[str]:
-    rules = ["---:" if any(is_number(row.get(name)) for row in rows) else "---" for name in rows[0]]
-    lines = [f"| {' | '.join(map(heading, rows[0]))} |", f"|{'|'.join(rules)}|"]
-    for row in rows[:MOST_ROWS]:
-        lines.append(f"| {' | '.join(cell(row.get(name)).replace('|', '/') for name in rows[0])} |")
-    return [*lines, "", *([rest(len(rows), numbers)] if len(rows) > MOST_ROWS else [])]
-
-
-# ---- A report and its twins as files ---------------------------------------------------------------------------------
+def write_page(page: Page, path: Path) -> None:
+    """Write OUT.html, OUT.md and OUT.json, each completely or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, to_html(page))
+    atomic_write(path.with_suffix(".md"), to_markdown(page, path.parent))
+    atomic_write(path.with_suffix(".json"), dumps(to_json(page), indent=2) + "\n")
 
 
 def to_json(page: Page) -> dict[str, Any]:
-    """Return everything that the page says, its numbers unrounded, as plain lists and mappings."""
+    """Return the contents of the page, its numbers unrounded, as plain lists and mappings."""
     sections = {
         section.title: {
             "words": [*section.text, *section.notes],
@@ -312,25 +158,152 @@ def to_json(page: Page) -> dict[str, Any]:
         }
         for section in page.sections
     }
-    said = {"title": page.title, "facts": page.facts, "warnings": page.warnings, "sections": sections}
-    return plain(said)
+    contents = {"title": page.title, "facts": page.facts, "warnings": page.warnings, "sections": sections}
+    return dict(json_values(contents))
 
 
-def write_page(page: Page, path: Path) -> None:
-    """Write OUT.html, OUT.md and OUT.json; each appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    texts = {
-        path: to_html(page),
-        path.with_suffix(".md"): to_markdown(page, path.parent),
-        path.with_suffix(".json"): json.dumps(to_json(page), indent=2) + "\n",
-    }
-    for file, text in texts.items():
-        partial = file.with_name(f".{file.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
+# ---- HTML -----------------------------------------------------------------------------------------------------------
 
 
-# ---- Reports as pages: sections in, one HTML file that needs nothing else, and its twins in Markdown and  ------------
+def to_html(page: Page) -> str:
+    """Return the report as a page that holds its images and loads nothing."""
+    links = "".join(f'<a href="#{s.anchor}">{escape(s.title)}</a> ' for s in page.sections)
+    body = "\n".join(_html_section(section, page.numbers) for section in page.sections)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(page.title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{escape(page.title)}</h1>\n"
+        f'<div class="quiet">{_paragraphs(page.facts)}</div>\n{_html_warnings(page.warnings)}<nav>{links}</nav>\n'
+        f"{body}\n</body>\n</html>\n"
+    )
 
 
-__all__ = ["Page", "Section", "to_html", "to_json", "to_markdown", "write_page"]
+def _html_section(section: Section, numbers: str) -> str:
+    parts = [f'<section id="{section.anchor}">', f"<h2>{escape(section.title)}</h2>", _html_warnings(section.warnings)]
+    parts.append(_paragraphs(section.text))
+    if section.missing:
+        parts.append(f'<p class="quiet">{escape(section.missing)}</p>')
+    parts += [_html_figure(caption, path) for caption, path in section.figures.items()]
+    for words, text, kind in section.guidance:
+        parts.append(f'<p class="look{kind}"><b>{words}</b> {escape(text)}</p>')
+    if section.notes:
+        parts.append("<ul>" + "".join(f"<li>{escape(note)}</li>" for note in section.notes) + "</ul>")
+    parts += [_html_table(caption, rows, numbers) for caption, rows in section.all_tables.items()]
+    return "\n".join([*(part for part in parts if part), "</section>"])
+
+
+def _paragraphs(lines: Iterable[str]) -> str:
+    return "".join(f"<p>{escape(line)}</p>\n" for line in lines)
+
+
+def _html_warnings(warnings: Sequence[str]) -> str:
+    """Return warnings in a box that stands out by more than its colour."""
+    lines = "".join(f"<p><strong>Warning:</strong> {escape(warning)}</p>" for warning in warnings)
+    return f'<div class="alarm" role="alert">{lines}</div>\n' if lines else ""
+
+
+def _html_figure(caption: str, path: Path) -> str:
+    image = base64.b64encode(path.read_bytes()).decode()
+    source = f"data:{KINDS[path.suffix]};base64,{image}"
+    return f'<figure><img alt="{escape(caption)}" src="{source}"><figcaption>{escape(caption)}</figcaption></figure>'
+
+
+def _html_table(caption: str, rows: Rows, numbers: str) -> str:
+    first, *others = rows[0]
+    numeric = _numeric_columns(rows)
+    head = "".join(f'<th scope="col"{_cell_class(name in numeric)}>{escape(_heading(name))}</th>' for name in rows[0])
+    lines = []
+    for row in rows[:MOST_ROWS]:
+        texts = ((name, cell(row.get(name))) for name in others)
+        cells = "".join(f"<td{_cell_class(name in numeric, text)}>{escape(text)}</td>" for name, text in texts)
+        lines.append(f'<tr><th scope="row">{escape(cell(row.get(first)))}</th>{cells}</tr>')
+    table = (
+        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+    return table + "".join(f'<p class="quiet">{note}</p>' for note in _row_note(rows, numbers))
+
+
+def _cell_class(number: bool, text: str = "") -> str:
+    return ' class="number"' if number else ' class="long"' if len(text) > LONG else ""
+
+
+# ---- Markdown -------------------------------------------------------------------------------------------------------
+
+
+def to_markdown(page: Page, folder: Path) -> str:
+    """Return the report as Markdown that refers to the figures by their path within ``folder``."""
+    lines = [f"# {page.title}", "", *(f"{fact}  " for fact in page.facts), *_markdown_warnings(page.warnings)]
+    for section in page.sections:
+        lines += ["", f"## {section.title}", "", *_markdown_section(section, page.numbers, folder)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_section(section: Section, numbers: str, folder: Path) -> list[str]:
+    lines = _markdown_warnings(section.warnings)
+    for paragraph in section.text:
+        lines += [paragraph, ""]
+    if section.missing:
+        lines += [f"*{section.missing}*", ""]
+    for caption, path in section.figures.items():
+        lines += [f"![{caption}]({path.relative_to(folder).as_posix()})", ""]
+    for words, text, _ in section.guidance:
+        lines += [f"{words}: {text}", ""]
+    lines += [f"- {note}" for note in section.notes]
+    for caption, rows in section.all_tables.items():
+        lines += ["", *([f"{caption}:", ""] if caption != section.title else []), *_markdown_table(rows, numbers)]
+    return lines
+
+
+def _markdown_warnings(warnings: Sequence[str]) -> list[str]:
+    return [line for warning in warnings for line in ("", f"> **Warning:** {warning}", "")]
+
+
+def _markdown_table(rows: Rows, numbers: str) -> list[str]:
+    numeric = _numeric_columns(rows)
+    rules = ("---:" if name in numeric else "---" for name in rows[0])
+    lines = [f"| {' | '.join(map(_heading, rows[0]))} |", f"|{'|'.join(rules)}|"]
+    for row in rows[:MOST_ROWS]:
+        lines.append(f"| {' | '.join(cell(row.get(name)).replace('|', '/') for name in rows[0])} |")
+    return [*lines, "", *_row_note(rows, numbers)]
+
+
+# ---- cells ----------------------------------------------------------------------------------------------------------
+
+
+def cell(value: Any) -> str:
+    """Return a number, truth value or text as a table shows it.
+
+    Examples
+    --------
+    >>> [cell(x) for x in (12345, 0.123456, None, True, "EW")]
+    ['12,345', '0.1235', '-', 'yes', 'EW']
+    """
+    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+        return "-"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else ""
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _numeric_columns(rows: Rows) -> set[str]:
+    """Return the columns of numbers and estimates, which are set to the right."""
+
+    def is_number(value: Any) -> bool:
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        return number or hasattr(value, "to_dict")
+
+    return {name for name in rows[0] if any(is_number(row.get(name)) for row in rows)}
+
+
+def _heading(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _row_note(rows: Rows, numbers: str) -> list[str]:
+    """Return a note on the rows that a table doesn't show; none if it shows all."""
+    more = len(rows) - MOST_ROWS
+    return [f"... and {more:,} more rows: {numbers} has all"] if more > 0 else []

@@ -1,4 +1,4 @@
-"""Figures of answers with few observations: score after k steps, score by number, one object's probability history."""
+"""Figures of scores with few observations: after k steps, by their number; and the probability history of an object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.evaluation.early import FIGURES, ScoresByNumber, ScoresByTruncation
+from goodricke.evaluation.early import ScoresByNumber, ScoresByTruncation
 from goodricke.evaluation.figures.objects import draw_light_curve
 from goodricke.evaluation.figures.style import (
     COLOURS,
@@ -28,13 +28,13 @@ from goodricke.evaluation.intervals import Estimate
 
 WIDTH = 7.5  # inches
 MOST_CLASSES = 7  # with a line of their own: as many as there are colours
-SMALL = 0.2  # a class that never gets so probable is one of the others
+SMALL = 0.2  # probability that a class must reach for a line of its own
 TRUE = " (true)"
 WIDE = 20  # ratio of numbers from which on an axis is logarithmic
 APART = 5.0  # points between the marks of two models in one bin
 
 
-def plot_early(curves: Mapping[str, ScoresByTruncation], path: str | Path, figure_of_merit: str = "macro_f1") -> None:
+def plot_early(curves: Mapping[str, ScoresByTruncation], path: str | Path) -> None:
     """Draw the score after k steps with its 95 % interval, and below how many light curves have so many steps.
 
     Parameters
@@ -42,12 +42,10 @@ def plot_early(curves: Mapping[str, ScoresByTruncation], path: str | Path, figur
     curves : dict of ScoresByTruncation
         By the name of the model; seven at most are told apart by colour.
     path : path
-    figure_of_merit : str
-        ``macro_f1`` or ``accuracy``.
     """
-    with _two_panels(curves, path, figure_of_merit) as (upper, lower):
+    with _two_panels(curves, path) as (upper, lower):
         for colour, curve in zip(COLOURS, curves.values(), strict=False):
-            value, low, high = _columns(getattr(curve, figure_of_merit))
+            value, low, high = _columns(curve.macro_f1)
             upper.fill_between(curve.at, low, high, color=colour, alpha=0.15, lw=0)
             upper.plot(curve.at, value, color=colour, lw=1.4, marker="o", ms=3)
         for reached in {tuple(zip(c.at, c.reached / c.n, strict=True)) for c in curves.values()}:
@@ -58,7 +56,7 @@ def plot_early(curves: Mapping[str, ScoresByTruncation], path: str | Path, figur
         lower.set(xlabel="light curve cut after k steps", ylabel="% that\nreach k", ylim=(0, 105))
 
 
-def plot_by_number(curves: Mapping[str, ScoresByNumber], path: str | Path, figure_of_merit: str = "macro_f1") -> None:
+def plot_by_number(curves: Mapping[str, ScoresByNumber], path: str | Path) -> None:
     """Draw the score by the total number of observations, as Fig. 10 of Becker et al. (2025), with 95 % intervals.
 
     A bar spans each bin, its mark stands at the median number of observations; below is how many objects the bins of
@@ -69,17 +67,15 @@ def plot_by_number(curves: Mapping[str, ScoresByNumber], path: str | Path, figur
     curves : dict of ScoresByNumber
         By the name of the model; seven at most are told apart by colour.
     path : path
-    figure_of_merit : str
-        ``macro_f1`` or ``accuracy``.
     """
-    with _two_panels(curves, path, figure_of_merit) as (upper, lower):
+    with _two_panels(curves, path) as (upper, lower):
         shifts = APART * (np.arange(len(curves)) - (len(curves) - 1) / 2)
         for colour, shift, curve in zip(COLOURS, shifts, curves.values(), strict=False):
-            _draw_bins(upper, curve, figure_of_merit, colour, shift)
+            _draw_bins(upper, curve, colour, shift)
         first = next(iter(curves.values()))
-        left, right = _drawn(first)
+        left, right = _drawn_edges(first)
         lower.bar(left, first.n, right - left, align="edge", color=PALE, edgecolor="white", lw=0.8)
-        drawn = np.concatenate([_drawn(curve) for curve in curves.values()], axis=1)
+        drawn = np.concatenate([_drawn_edges(curve) for curve in curves.values()], axis=1)
         _number_axis(lower, drawn.min(), drawn.max())
         lower.set(xlabel="number of observations", ylabel="objects")
 
@@ -92,10 +88,10 @@ def plot_probability_history(
     curve: LightCurves | None = None,
     truth: str | None = None,
 ) -> None:
-    """Draw how an object's class probabilities change with each observation, as Fig. 9 of Becker et al. (2025).
+    """Draw the class probabilities of an object after each observation, as Fig. 9 of Becker et al. (2025).
 
-    A probability holds until the next step. Classes that come to 0.2 at some step, seven at most, have a line of their
-    own, named at its end with the last probability; the others are added up in grey.
+    A probability holds until the next step. Classes that reach 0.2 at any step, seven at most, have a line of their
+    own, labelled at its end with the last probability; the sum of the others is grey.
 
     Parameters
     ----------
@@ -126,19 +122,19 @@ def plot_probability_history(
             write_note(panels[-1], "no step: too few observations for an answer")
             return
         axes = despine(panels[-1])
-        seen = t if curve is None else np.append(t, curve.time[np.isfinite(curve.time)])
-        margin = 0.02 * np.ptp(seen) or 0.5
-        axes.set(xlim=(seen.min() - margin, seen.max() + margin), ylim=(-0.02, 1.02))
+        times = t if curve is None else np.append(t, curve.time[np.isfinite(curve.time)])
+        margin = 0.02 * np.ptp(times) or 0.5
+        axes.set(xlim=(times.min() - margin, times.max() + margin), ylim=(-0.02, 1.02))
         axes.set(xlabel=panels[0].get_xlabel() or "time [d]", ylabel="probability", yticks=[0, 0.25, 0.5, 0.75, 1])
         if curve is not None:
             panels[0].set_xlabel("")
         _draw_history(axes, t, p, classes, truth)
 
 
-def highlighted(probabilities: NDArray[np.floating], truth: int | None = None) -> NDArray[np.int64]:
-    """Return the classes worth a line of their own (c,), at most `MOST_CLASSES`, from probabilities (M, C).
+def highlighted_classes(probabilities: NDArray[np.floating], truth: int | None = None) -> NDArray[np.int64]:
+    """Return the classes with a line of their own (c,), at most `MOST_CLASSES`, from probabilities (M, C).
 
-    They are the last answer, the truth, and those that get most probable at some step, if `SMALL` at least.
+    They are the last answer, the truth, and the classes with the highest peaks, if these reach `SMALL`.
     """
     peak = probabilities.max(0).astype(np.float64)
     chosen = [probabilities[-1].argmax()] + ([] if truth is None else [truth])
@@ -148,25 +144,23 @@ def highlighted(probabilities: NDArray[np.floating], truth: int | None = None) -
 
 
 @contextmanager
-def _two_panels(curves: Mapping[str, Any], path: str | Path, figure_of_merit: str) -> Iterator[tuple[Any, Any]]:
+def _two_panels(curves: Mapping[str, Any], path: str | Path) -> Iterator[tuple[Any, Any]]:
     """Give a panel for scores and a low one below it; at the end fit the axis of the scores and name the models."""
     if not curves or len(curves) > len(COLOURS):
         raise ValueError(f"{len(curves)} curves: one to {len(COLOURS)} can be told apart in a figure")
-    if figure_of_merit not in FIGURES:
-        raise ValueError(f"no figure of merit {figure_of_merit!r}: choose {' or '.join(FIGURES)}")
-    figures = [getattr(curve, figure_of_merit) for curve in curves.values()]
+    scores = [curve.macro_f1 for curve in curves.values()]
     with canvas(path, WIDTH, 4.8) as figure:
         upper, lower = (despine(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
         yield upper, lower
-        upper.set_ylabel(FIGURES[figure_of_merit])
-        _limits(upper, np.concatenate(figures))
+        upper.set_ylabel("macro F1")
+        _limits(upper, np.concatenate(scores))
         names = [shorten(name, 24) for name in curves]
-        label_ends(upper, [(f[-1].value, name, c) for f, name, c in zip(figures, names, COLOURS, strict=False)])
+        label_ends(upper, [(f[-1].value, name, c) for f, name, c in zip(scores, names, COLOURS, strict=False)])
 
 
 def _draw_history(axes: Any, time: NDArray, p: NDArray, classes: Sequence[str], truth: str | None) -> None:
     """Draw the probabilities (M, C) as steps that reach the right edge, and name them there."""
-    shown = highlighted(p, None if truth is None else list(classes).index(truth))
+    shown = highlighted_classes(p, None if truth is None else list(classes).index(truth))
     x = np.append(time, axes.get_xlim()[1])
     rest = p.sum(1) - p[:, shown].sum(1)
     names = [shorten(classes[k], 22) + (TRUE if classes[k] == truth else "") for k in shown]
@@ -179,19 +173,19 @@ def _draw_history(axes: Any, time: NDArray, p: NDArray, classes: Sequence[str], 
     label_ends(axes, [(float(y[-1]), f"{y[-1]:.2f}  {name}", colour) for name, y, colour in lines])
 
 
-def _draw_bins(axes: Any, curve: ScoresByNumber, figure_of_merit: str, colour: str, shift: float) -> None:
+def _draw_bins(axes: Any, curve: ScoresByNumber, colour: str, shift: float) -> None:
     """Draw bars and error bars of one model, its marks shifted by some points against those of the others."""
     from matplotlib.transforms import ScaledTranslation
 
-    value, low, high = _columns(getattr(curve, figure_of_merit))
-    left, right = _drawn(curve)
+    value, low, high = _columns(curve.macro_f1)
+    left, right = _drawn_edges(curve)
     axes.hlines(value, left, right, color=colour, lw=2.5, alpha=0.35)
     moved = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
     spread = np.maximum([value - low, high - value], 0)  # the interval of a biased resample can miss the value
     axes.errorbar(curve.median, value, spread, fmt="o", ms=4, color=colour, elinewidth=1, transform=moved)
 
 
-def _drawn(curve: ScoresByNumber) -> tuple[NDArray, NDArray]:
+def _drawn_edges(curve: ScoresByNumber) -> tuple[NDArray, NDArray]:
     """Return from where to where each bin is drawn: its edges, but not beyond all objects' numbers."""
     return np.maximum(curve.edges[:-1], curve.fewest[0] - 0.5), np.minimum(curve.edges[1:], curve.most[-1] + 0.5)
 

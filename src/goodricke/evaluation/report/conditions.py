@@ -30,7 +30,7 @@ from goodricke.models.bundle import Model
 from goodricke.preprocess import prepare
 from goodricke.preprocess.cleaning import align_bands, clip_outliers, finite_points
 from goodricke.preprocess.periods import PeriodSearch, find_periods
-from goodricke.training.labels import in_memory
+from goodricke.training.labels import labelled_in_memory
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -196,7 +196,7 @@ def number_stars(ids: Sequence[str], star: Int, other: LightCurves) -> Int:
         Of the scored light curves: a light curve of the other set with one of these ids is of the same star.
     other : LightCurves
     """
-    numbers = in_memory(other, np.zeros(len(other), np.int64), ()).star + star.max() + 1
+    numbers = labelled_in_memory(other, np.zeros(len(other), np.int64), ()).star + star.max() + 1
     scored = dict(zip(ids, star, strict=True))
     same = {number: scored[name] for number, name in zip(numbers, other.ids, strict=True) if name in scored}
     return np.array([same.get(number, number) for number in numbers])
