@@ -97,10 +97,8 @@ def _cache(tmp_path_factory):
         yield
 
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory):
-    """Return a catalog as pandas holds it, its folder and its light curves."""
-    folder = tmp_path_factory.mktemp("explorer")
+def make_world(folder) -> SimpleNamespace:
+    """Write a catalog and its light curves; return their paths, and both as pandas and `LightCurves` hold them."""
     table = rows()
     curves = curves_of(table)
     order = np.random.default_rng(2).permutation(SEEN)  # a pack's order isn't the catalog's
@@ -108,6 +106,12 @@ def world(tmp_path_factory):
     return SimpleNamespace(
         table=table, catalog=folder_of(table, folder / "cat"), curves=curves, pack=str(folder / "curves.parquet")
     )
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    """Return a catalog as pandas holds it, its folder and its light curves."""
+    return make_world(tmp_path_factory.mktemp("explorer"))
 
 
 @pytest.fixture(scope="module")

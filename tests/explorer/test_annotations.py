@@ -141,7 +141,7 @@ def test_several_writers_lose_nothing(tmp_path):
     here = LabelFile(path)
     others = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in "ab"]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda k: here.put(f"here-{k}", "RR", None), range(20)))
+        list(pool.map(lambda k: here.change(f"here-{k}", label="RR"), range(20)))
     assert [other.wait(60) for other in others] == [0, 0]
     assert here.count() == 60
     assert len(read_labels(path)) == 60

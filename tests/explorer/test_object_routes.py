@@ -91,7 +91,7 @@ def test_no_peak_is_lost_when_a_periodogram_is_thinned():
     frequency, power = np.linspace(0, 20, 100_003), rng.random(100_003)
     power[77_777] = 1.0
     few_f, few_p = drawing._outline(frequency, power)
-    assert len(few_f) == drawing.SHOWN
+    assert len(few_f) == drawing.MAX_FREQUENCIES
     assert (few_f[few_p.argmax()], few_p.max()) == (frequency[77_777], 1.0)
     assert (np.diff(few_f) > 0).all()
     assert set(few_p) <= set(power)

@@ -110,9 +110,7 @@ def test_damaged_files_cost_an_answer(described):
     @given(file=damaged_files())
     @settings(max_examples=EXAMPLES, **RUN)
     def holds(file):
-        response = TestClient(described.app, base_url="http://localhost").post(
-            "/classify?model=tiny&passes=0", files={"file": file}
-        )
+        response = TestClient(described.app).post("/classify?model=tiny&passes=0", files={"file": file})
         operation.validate_response(response)
         assert response.status_code in (200, 400, 422), response.text
 

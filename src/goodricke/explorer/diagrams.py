@@ -30,7 +30,7 @@ from goodricke.explorer.store import cache_path
 from goodricke.explorer.table import Table
 from goodricke.survey.embeddings import EMBEDDING
 from goodricke.survey.examine.figures import NO_UMAP, flattened, place_in_diagram
-from goodricke.survey.examine.sample import Sample
+from goodricke.survey.examine.sample import CatalogSample
 from goodricke.survey.shards import Catalog
 from goodricke.survey.similar import identity
 
@@ -101,7 +101,7 @@ class Diagrams:
         self._map = EmbeddingMap(catalog, self._rows_to_map)
         numbers = [c.name for c in table.columns.values() if c.kind == "number" and not c.empty]
         no_rows = pa.table({n: pa.array([], pa.float64()) for n in numbers})
-        self._columns = Sample(no_rows, (), np.zeros(0, np.int64))  # finds the columns of quantities
+        self._columns = CatalogSample(no_rows, (), np.zeros(0, np.int64))  # finds the columns of quantities
         diagrams = (self._describe_embedding(), self._describe_hr(), self._describe_f1_a1(), self._describe_sky())
         self._diagrams = {d.name: d for d in diagrams}
         self._coordinates: dict[str, Coordinates] = {}
@@ -208,10 +208,10 @@ class Diagrams:
                 self._coordinates[name] = places[name]()
             return self._coordinates[name]
 
-    def _sample(self, name: str) -> Sample:
+    def _sample(self, name: str) -> CatalogSample:
         """Return all rows with the columns that hold a diagram's quantities."""
         columns = sorted({c for q in QUANTITIES[name] if (c := self._columns.column_of(q)) is not None})
-        return Sample(pa.table(self.table.all_numbers(columns)), (), np.full(len(self.table), -1))
+        return CatalogSample(pa.table(self.table.all_numbers(columns)), (), np.full(len(self.table), -1))
 
     def _hr(self) -> Coordinates:
         places = place_in_diagram(self._sample("hr"))

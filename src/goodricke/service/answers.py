@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from goodricke.data.json import json_values
@@ -17,8 +15,6 @@ from goodricke.inference import InputChecks
 from goodricke.service import requests
 from goodricke.service.model_queue import ClassifyRequest, ModelQueue
 from goodricke.service.schemas import ClassifyParameters, LightCurve, answer_fields, fault_sentence
-
-log = logging.getLogger("goodricke")
 
 Answer = dict[str, Any]
 
@@ -77,10 +73,11 @@ def context_columns(queue: ModelQueue) -> Sequence[str]:
 def _answers(queue: ModelQueue, parameters: ClassifyParameters, curves: LightCurves) -> list[Answer]:
     """Return an answer for each light curve: its row of the predictions, and the reason if it has no class."""
     checks = InputChecks(queue.model.config)
-    checks.check_unit(curves.unit)
-    _warn_of_unknown_bands(curves, queue)
-    if not queue.is_multiband:
-        checks.check_bands(curves.bands, bool(curves.has_several_bands.any()))
+    try:
+        queue.model.preprocessing.check_unit(curves)
+        checks.check(curves)
+    except ValueError as error:
+        checks.warn("%s", error)
     if parameters.history and not queue.is_multiband:
         fix = "ask without history, or a multi-band model (see /models)"
         raise ValueError(f"{queue.model.name} classifies whole light curves and has no history: {fix}")
@@ -88,26 +85,15 @@ def _answers(queue: ModelQueue, parameters: ClassifyParameters, curves: LightCur
     table = queue.classify(request).table
     names = answer_fields(queue.model) + (["embedding"] if parameters.embedding else [])
     rows = table.select([name for name in names if name in table.column_names]).to_pylist()
-    steps = queue.history(curves) if parameters.history else []
     answers = [{**dict.fromkeys(names), **row} for row in rows]
+    has_steps = parameters.history and any(answer["status"] == Status.OK for answer in answers)
+    steps = queue.history(curves) if has_steps else []
     for number, answer in enumerate(answers):
         is_ok = answer["status"] == Status.OK
         answer["reason"] = None if is_ok else as_parameters(MEANING[Status(answer["status"])])
         if parameters.history:
             answer["history"] = steps[number] if is_ok else None
     return answers
-
-
-def _warn_of_unknown_bands(curves: LightCurves, queue: ModelQueue) -> None:
-    bands = queue.model.config.bands
-    unknown = [name for b in np.unique(curves.band) if (name := curves.bands[b]) not in bands]
-    if unknown and queue.is_multiband:
-        log.warning(
-            "observations in %s are left out: %s knows %s. If one of these is meant, call it so",
-            ", ".join(unknown),
-            queue.model.name,
-            ", ".join(bands),
-        )
 
 
 def _body(queue: ModelQueue, notes: Sequence[str], answers: Sequence[Answer]) -> Answer:
@@ -121,5 +107,5 @@ def as_parameters(text: str) -> str:
     """Return a text of the command line with its options under the names of this interface's parameters."""
     text = re.sub(r"--column object_id=", "?id_column=", text)
     text = re.sub(r"--column (\w+)=", r"?\1_column=", text)
-    text = text.replace("--time-scale", "?time_scale=")
+    text = re.sub(r"say so: --band \S+=\S+", "call it so", text).replace("--time-scale", "?time_scale=")
     return re.sub(r"--(flux|unit|band|quality)\b ?", r"?\1=", text)

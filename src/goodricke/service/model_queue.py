@@ -20,7 +20,7 @@ from torch import nn
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Predictions
-from goodricke.inference import classify, step_probabilities
+from goodricke.inference import InputChecks, classify, step_probabilities
 from goodricke.models.bundle import Model
 from goodricke.preprocess import MultibandConfig, prepare
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
@@ -67,6 +67,7 @@ class ModelQueue:
         self.model, self.max_wait = model, max_wait
         self._network_lock = _LOCKS.setdefault(model.network, threading.Lock())
         self._waiting, self._waiting_lock = list[ClassifyRequest](), threading.Lock()
+        self._checks = InputChecks.silent(model.config)  # a batch's warnings would reach one of its clients only
 
     @property
     def is_multiband(self) -> bool:
@@ -145,7 +146,9 @@ class ModelQueue:
         first = batch[0]
         curves = LightCurves.concat([request.curves for request in batch]) if len(batch) > 1 else first.curves
         try:
-            predictions = classify(curves, self.model, first.passes, first.seed, coverage=first.coverage)
+            predictions = classify(
+                curves, self.model, first.passes, first.seed, coverage=first.coverage, checks=self._checks
+            )
         except Exception as error:
             if len(batch) == 1:
                 first.answer.set_exception(error)
