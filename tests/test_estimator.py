@@ -66,14 +66,15 @@ def hopeless(curves) -> LightCurves:
 # ---- scikit-learn's own checks ------------------------------------------------------------------------------------
 
 CHECKS = (
-    *("check_estimator_cloneable", "check_estimator_repr"),
-    *(
-        "check_estimator_tags_renamed",
-        "check_get_params_invariance",
-        "check_mixin_order",
-        "check_no_attributes_set_in_init",
-    ),
-    *("check_parameters_default_constructible", "check_set_params", "check_valid_tag_types"),
+    "check_estimator_cloneable",
+    "check_estimator_repr",
+    "check_estimator_tags_renamed",
+    "check_get_params_invariance",
+    "check_mixin_order",
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_set_params",
+    "check_valid_tag_types",
 )
 
 
@@ -91,7 +92,7 @@ def test_it_is_a_classifier_that_must_be_fitted_first(curves):
         GoodrickeClassifier().predict(curves)
 
 
-# ---- fit and answers ----------------------------------------------------------------------------------------------
+# ---- fit and predict ----------------------------------------------------------------------------------------------
 
 
 def test_it_learns(fitted, curves, y):
@@ -108,15 +109,15 @@ def test_it_learns(fitted, curves, y):
     assert (fitted.predict_sets(curves, coverage=0.99) >= sets).all()
 
 
-def test_same_seed_same_answers_and_another_seed_others(curves, y):
+def test_the_seed_determines_the_result(curves, y):
     one, same, other = (quick(seed=seed).fit(curves, y).predict_proba(curves) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
 
 
-def test_one_by_one_as_in_company(fitted, curves):
-    alone = np.concatenate([fitted.predict_proba(one) for one in curves[:5]])
-    np.testing.assert_allclose(alone, fitted.predict_proba(curves)[:5], atol=1e-5)
+def test_one_by_one_as_in_a_batch(fitted, curves):
+    single = np.concatenate([fitted.predict_proba(one) for one in curves[:5]])
+    np.testing.assert_allclose(single, fitted.predict_proba(curves)[:5], atol=1e-5)
 
 
 def test_it_is_what_the_command_line_trains(curves, y, tmp_path):
@@ -130,11 +131,11 @@ def test_it_is_what_the_command_line_trains(curves, y, tmp_path):
     from rich.console import Console
 
     folder = run_recipe(recipe.model_copy(update={"data": data}), console=Console(quiet=True))
-    told = gr.classify(curves, folder).probabilities
-    np.testing.assert_allclose(told, clf.predict_proba(curves), atol=1e-6)
+    expected = gr.classify(curves, folder).probabilities
+    np.testing.assert_allclose(expected, clf.predict_proba(curves), atol=1e-6)
 
 
-def test_what_cannot_be_classified_stops_nothing(fitted, hopeless):
+def test_unusable_light_curves_stop_nothing(fitted, hopeless):
     bad = np.array([False, True, True, False])
     assert fitted.status(hopeless).tolist() == ["OK", "EMPTY", "UNKNOWN_BAND", "OK"]
     for name in ("predict_proba", "transform"):
@@ -223,11 +224,11 @@ def test_defaults_are_those_of_the_example_recipes(tmp_path):
 
     for kind in ("folded", "multiband"):
         (tmp_path / "my.toml").write_text(example(kind))
-        told, ours = read_recipe(tmp_path / "my.toml"), GoodrickeClassifier(kind, epochs=3).recipe(100, "run")
-        assert ours.preprocessing == told.preprocessing
+        expected, recipe = read_recipe(tmp_path / "my.toml"), GoodrickeClassifier(kind, epochs=3).recipe(100, "run")
+        assert recipe.preprocessing == expected.preprocessing
         skip = {"epochs", "patience", "passes"}
-        assert ours.training.model_dump(exclude=skip) == told.training.model_dump(exclude=skip)
-        assert ours.network.items() >= {k: v for k, v in told.network.items() if k != "encoding"}.items()
+        assert recipe.training.model_dump(exclude=skip) == expected.training.model_dump(exclude=skip)
+        assert recipe.network.items() >= {k: v for k, v in expected.network.items() if k != "encoding"}.items()
 
 
 def test_a_model_to_start_from_gives_its_sizes_and_preprocessing():
@@ -279,10 +280,10 @@ def lists(curves: LightCurves) -> pd.DataFrame:
 
 
 def test_frames_and_files_give_what_light_curves_give(fitted, curves, tmp_path):
-    told = fitted.predict_proba(curves[:6])
+    expected = fitted.predict_proba(curves[:6])
     nested = curves[:6].to_nested_pandas()
     for frame in (lists(curves[:6]), nested, curves[:6].to_arrow(), [curves[:4], curves[4:6]]):
-        np.testing.assert_allclose(fitted.predict_proba(frame), told, atol=1e-5)
+        np.testing.assert_allclose(fitted.predict_proba(frame), expected, atol=1e-5)
     paths = [str(tmp_path / f"{k}.parquet") for k in range(6)]
     for path, one in zip(paths, curves, strict=False):
         one.write_parquet(path)
@@ -290,7 +291,7 @@ def test_frames_and_files_give_what_light_curves_give(fitted, curves, tmp_path):
     for X in (paths, np.array(paths), pd.Series(paths)):
         p = fitted.predict_proba(X)
         np.testing.assert_array_equal(np.isnan(p).all(1), np.arange(6) == 2)
-        np.testing.assert_allclose(p[[0, 5]], told[[0, 5]], atol=1e-5)
+        np.testing.assert_allclose(p[[0, 5]], expected[[0, 5]], atol=1e-5)
 
 
 def test_labels_and_groups_by_column(fitted, curves, y):
@@ -307,10 +308,10 @@ def test_labels_and_groups_by_column(fitted, curves, y):
 
 def test_saved_pickled_and_loaded_it_says_the_same(fitted, curves, hopeless, tmp_path):
     folder = fitted.save(tmp_path / "model")
-    told = fitted.predict_proba(curves)
+    expected = fitted.predict_proba(curves)
     assert verify_model(gr.load_model(folder)) < 1e-4
     for other in (GoodrickeClassifier.load(folder, passes=0), pickle.loads(pickle.dumps(fitted))):
-        np.testing.assert_array_equal(other.predict_proba(curves), told)
+        np.testing.assert_array_equal(other.predict_proba(curves), expected)
         assert other.classes_.tolist() == fitted.classes_.tolist()
     from typer.testing import CliRunner
 
@@ -328,18 +329,18 @@ def test_saved_pickled_and_loaded_it_says_the_same(fitted, curves, hopeless, tmp
 def test_a_shipped_model_is_a_fitted_classifier(stars):
     clf = GoodrickeClassifier.load("asas-v", passes=0)
     assert clf.get_params()["kind"] == "folded"
-    told = gr.classify(stars, "asas-v", passes=0)
-    np.testing.assert_array_equal(clf.predict_proba(stars), told.probabilities)
-    np.testing.assert_array_equal(clf.predict(stars), told.column("class"))
-    if "prediction_set" not in told.table.column_names:
+    expected = gr.classify(stars, "asas-v", passes=0)
+    np.testing.assert_array_equal(clf.predict_proba(stars), expected.probabilities)
+    np.testing.assert_array_equal(clf.predict(stars), expected.column("class"))
+    if "prediction_set" not in expected.table.column_names:
         with pytest.raises(ValueError, match="goodricke calibrate"):
             clf.predict_sets(stars)
 
 
 def test_sets_are_those_of_classify():
     curves, clf = sky(5)[0], GoodrickeClassifier.load("ztf-bts")
-    told = gr.classify(curves, "ztf-bts", coverage=(0.8, True)).table["prediction_set"].to_pylist()
-    assert clf.predict_sets(curves, 0.8, per_class=True).sum(1).tolist() == [len(members) for members in told]
+    expected = gr.classify(curves, "ztf-bts", coverage=(0.8, True)).table["prediction_set"].to_pylist()
+    assert clf.predict_sets(curves, 0.8, per_class=True).sum(1).tolist() == [len(members) for members in expected]
 
 
 def test_importing_goodricke_imports_neither_sklearn_nor_torch():

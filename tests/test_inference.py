@@ -1,4 +1,4 @@
-"""`classify` from end to end: an object's answer is its own, and a bad one disturbs nobody (promises 2 and 9)."""
+"""`classify` from end to end: an object's output is independent of others, bad ones included (promises 2 and 9)."""
 
 from dataclasses import replace
 
@@ -31,7 +31,9 @@ def make(preprocessing=None, **sizes) -> Model:
         for parameter in network.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
     about = BundleConfig(name="tiny", classes=("A", "B", "C"), network=config.model_dump(), preprocessing=preprocessing)
-    return Model(about, network, replace(Calibration.identity(3), one_pass=Scaling.from_temperature(1.3, 3)), "0123456789ab")
+    return Model(
+        about, network, replace(Calibration.identity(3), one_pass=Scaling.from_temperature(1.3, 3)), "0123456789ab"
+    )
 
 
 def star(n: int, name: str | None = None) -> LightCurves:
@@ -79,15 +81,15 @@ def test_alone_in_company_reversed_and_in_small_pieces_the_answer_is_the_same(ki
 
 
 def test_one_pass_without_dropout_is_the_network_s_own_answer():
-    found = classify(STARS, MODEL, 0)
+    result = classify(STARS, MODEL, 0)
     prepared = prepare(STARS, MODEL.preprocessing)
     for k in range(len(STARS)):
         logits, embedding, *_ = MODEL.run(prepared, np.array([k]))
         expected = np.exp(logits[0] / 1.3)
-        np.testing.assert_allclose(found.probabilities[k], expected / expected.sum(), atol=1e-5)
-        np.testing.assert_allclose(found.table["embedding"][k].as_py(), embedding[0], atol=1e-5)
-    assert "std_A" not in found.table.column_names
-    assert "mutual_information" not in found.table.column_names
+        np.testing.assert_allclose(result.probabilities[k], expected / expected.sum(), atol=1e-5)
+        np.testing.assert_allclose(result.table["embedding"][k].as_py(), embedding[0], atol=1e-5)
+    assert "std_A" not in result.table.column_names
+    assert "mutual_information" not in result.table.column_names
 
 
 @settings(max_examples=8, deadline=None)
@@ -96,8 +98,8 @@ def test_any_company_in_any_order_changes_nothing(order, count, points):
     expected = numbers(classify(STARS, MODEL, 2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inference, "POINTS", points)
-        found = classify(STARS[list(order[:count])], MODEL, 2)
-    np.testing.assert_allclose(numbers(found), expected[list(order[:count])], atol=2e-6)
+        result = classify(STARS[list(order[:count])], MODEL, 2)
+    np.testing.assert_allclose(numbers(result), expected[list(order[:count])], atol=2e-6)
 
 
 @each_model
@@ -110,12 +112,12 @@ def test_rounded_lengths_and_batches_made_in_a_thread_change_nothing(kind, passe
     monkeypatch.setattr(inference.gpu, "frame_multiple", lambda device: made.append(device) or 64)
     for points in (1, 500, 10**9):
         monkeypatch.setattr(inference, "POINTS", points)
-        found = classify(STARS, MODELS[kind], passes)
-        np.testing.assert_allclose(numbers(found), numbers(expected), atol=1e-5)
+        result = classify(STARS, MODELS[kind], passes)
+        np.testing.assert_allclose(numbers(result), numbers(expected), atol=1e-5)
     assert made
 
 
-def test_the_seed_changes_the_answers_a_little_and_repeats_them():
+def test_the_seed_determines_the_output():
     a, b, again = (classify(STARS, MODEL, 5, seed) for seed in (0, 1, 0))
     np.testing.assert_array_equal(numbers(a), numbers(again))
     change = np.abs(a.probabilities - b.probabilities).max(1)
@@ -146,27 +148,27 @@ def test_bad_objects_get_a_status_and_nulls_and_disturb_nobody(kind):
     model = make(DenseConfig(fewest=5)) if kind == "published" else MODELS[kind]
     bad = [LightCurves.from_arrays([s], [0, len(t)], t, v, unit="electron / s") for s, (t, v) in BAD.items()]
     mixed = LightCurves.concat([bad[0], STARS[:2], bad[1], bad[2], STARS[2:], bad[3]])
-    found = classify(mixed, model, 2)
-    status = found.column("status")
+    result = classify(mixed, model, 2)
+    status = result.column("status")
     assert [s for i, s in zip(mixed.ids, status, strict=True) if i in BAD] == list(BAD)
-    assert found.ok.tolist() == [i not in BAD for i in mixed.ids]
+    assert result.ok.tolist() == [i not in BAD for i in mixed.ids]
     for name in (*NUMBERS, "class", "p_max", "embedding"):
-        assert found.table[name].is_null().to_pylist() == [i in BAD for i in mixed.ids], name
-    np.testing.assert_allclose(numbers(found)[found.ok], numbers(classify(STARS, model, 2)), atol=2e-6)
-    assert found.column("object_id").tolist() == mixed.ids
+        assert result.table[name].is_null().to_pylist() == [i in BAD for i in mixed.ids], name
+    np.testing.assert_allclose(numbers(result)[result.ok], numbers(classify(STARS, model, 2)), atol=2e-6)
+    assert result.column("object_id").tolist() == mixed.ids
     finite = [int((np.isfinite(t) & np.isfinite(v)).sum()) for t, v in (map(np.asarray, BAD[i]) for i in BAD)]
-    assert found.column("n_obs")[~found.ok].tolist() == finite
+    assert result.column("n_obs")[~result.ok].tolist() == finite
 
 
 def test_only_bad_objects_and_no_object_are_answered_too(tmp_path):
     t, v = BAD["CONSTANT"]
     for curves in (LightCurves.from_arrays(["x"], [0, 20], t, v, unit="electron / s"), STARS[:0]):
-        found = classify(curves, MODEL, 2)
-        assert len(found) == len(curves)
-        assert not found.ok.any()
-        joined = Predictions.concat([found, classify(STARS, MODEL, 2)])
+        result = classify(curves, MODEL, 2)
+        assert len(result) == len(curves)
+        assert not result.ok.any()
+        joined = Predictions.concat([result, classify(STARS, MODEL, 2)])
         assert joined.ok.sum() == 6
-        found.write(tmp_path / "p.parquet")
+        result.write(tmp_path / "p.parquet")
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
@@ -175,20 +177,20 @@ def test_numbers_too_large_to_compute_with_are_a_status_and_no_answer():
     time = good.time.copy()
     time[-1] = 1e300
     broken = LightCurves.from_arrays(["far"], [0, 60], time, good.value, unit="electron / s")
-    found = classify(LightCurves.concat([broken, STARS]), MODEL, 2)
-    assert found.column("status").tolist() == ["NON_FINITE"] + ["OK"] * 6
-    assert found.table["p_A"][0].as_py() is None
-    np.testing.assert_allclose(numbers(found)[1:], numbers(classify(STARS, MODEL, 2)), atol=2e-6)
+    result = classify(LightCurves.concat([broken, STARS]), MODEL, 2)
+    assert result.column("status").tolist() == ["NON_FINITE"] + ["OK"] * 6
+    assert result.table["p_A"][0].as_py() is None
+    np.testing.assert_allclose(numbers(result)[1:], numbers(classify(STARS, MODEL, 2)), atol=2e-6)
 
 
 def test_per_object_columns_ride_along():
     curves = STARS.with_columns(label=list("abcdef"), ra=np.arange(6.0))
-    found = classify(curves, MODEL, 0)
-    assert found.column("label").tolist() == list("abcdef")
-    assert found.column("ra").tolist() == list(range(6))
-    assert found.column("model").tolist() == ["tiny"] * 6
-    assert found.column("model_hash").tolist() == ["0123456789ab"] * 6
-    assert found.column("n_obs").tolist() == STARS.n_obs.tolist()
+    result = classify(curves, MODEL, 0)
+    assert result.column("label").tolist() == list("abcdef")
+    assert result.column("ra").tolist() == list(range(6))
+    assert result.column("model").tolist() == ["tiny"] * 6
+    assert result.column("model_hash").tolist() == ["0123456789ab"] * 6
+    assert result.column("n_obs").tolist() == STARS.n_obs.tolist()
 
 
 def test_columns_do_not_change_the_answer():
@@ -229,9 +231,9 @@ def test_a_batch_padded_to_frames_is_bounded_by_its_padded_points(monkeypatch):
 
 
 def test_two_light_curves_of_one_id_are_both_answered():
-    found = classify(LightCurves.concat([star(60, "same"), star(90, "same")]), MODEL, 2)
-    np.testing.assert_allclose(numbers(found)[0], numbers(classify(star(60, "same"), MODEL, 2))[0], atol=2e-6)
-    assert found.ok.all()
+    result = classify(LightCurves.concat([star(60, "same"), star(90, "same")]), MODEL, 2)
+    np.testing.assert_allclose(numbers(result)[0], numbers(classify(star(60, "same"), MODEL, 2))[0], atol=2e-6)
+    assert result.ok.all()
 
 
 def multiband_model() -> Model:
@@ -252,8 +254,8 @@ def two_bands(n: int, cut: int | None = None) -> LightCurves:
     rng = np.random.default_rng(n)
     time, value, band = np.sort(rng.uniform(0, 50, n)), rng.normal(15, 1, n), rng.integers(0, 2, n)
     time, value, band = time[:cut], value[:cut], band[:cut]
-    told = {"unit": "mag", "bands": ("g", "r")}
-    return LightCurves.from_arrays([f"star{n}"], [0, len(time)], time, value, np.full(len(time), 0.1), band, **told)
+    options = {"unit": "mag", "bands": ("g", "r")}
+    return LightCurves.from_arrays([f"star{n}"], [0, len(time)], time, value, np.full(len(time), 0.1), band, **options)
 
 
 @pytest.mark.parametrize("points", [1, 50, 32768])
@@ -262,16 +264,16 @@ def test_the_last_step_is_the_answer_and_each_step_that_of_the_light_curve_so_fa
     model, few = multiband_model(), two_bands(4)  # one step at most
     curves = LightCurves.concat([two_bands(30), few, two_bands(12), two_bands(60)])
     steps = prepare(curves, model.preprocessing)
-    found = inference.step_probabilities(model, steps)
-    answers = classify(curves, model)
-    assert answers.ok.tolist() == [True, False, True, True]
-    last = found[steps.offsets[1:] - 1]
-    np.testing.assert_allclose(last[answers.ok], answers.probabilities[answers.ok], atol=1e-6)
-    assert np.isnan(found[steps.offsets[1] : steps.offsets[2]]).all()
+    result = inference.step_probabilities(model, steps)
+    predictions = classify(curves, model)
+    assert predictions.ok.tolist() == [True, False, True, True]
+    last = result[steps.offsets[1:] - 1]
+    np.testing.assert_allclose(last[predictions.ok], predictions.probabilities[predictions.ok], atol=1e-6)
+    assert np.isnan(result[steps.offsets[1] : steps.offsets[2]]).all()
     for cut in (10, 20, 29):
         so_far = classify(two_bands(30, cut), model)
         step = np.searchsorted(steps.time[: steps.offsets[1]], curves.time[cut - 1], side="right") - 1
-        np.testing.assert_allclose(found[step], so_far.probabilities[0], atol=1e-6)
+        np.testing.assert_allclose(result[step], so_far.probabilities[0], atol=1e-6)
 
 
 def test_only_multi_band_models_answer_at_every_step():
@@ -313,6 +315,4 @@ def test_each_warning_comes_once():
     checks = inference.InputChecks(multiband_model().config, lambda *message: messages.append(message[0] % message[1:]))
     for _ in range(2):
         checks.check(replace(two_bands(30), bands=("g", "i")))
-    assert messages == [
-        "observations in i are left out: bands has g, r. If one of these is meant: --band i=g"
-    ]
+    assert messages == ["observations in i are left out: bands has g, r. If one of these is meant: --band i=g"]

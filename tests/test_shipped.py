@@ -28,8 +28,8 @@ def test_bundle(name: str) -> None:
     assert not list(folder.glob("*.pt")) + list(folder.glob("*.pkl"))
     config = read_config(name)
     card = (folder / "README.md").read_text()
-    for told in ("held-out stars", "forest", "bootstrap", config.trained_on):
-        assert told in card
+    for text in ("held-out stars", "forest", "bootstrap", config.trained_on):
+        assert text in card
     assert ("simulated" in card.split("\n\n")[1].lower()) == config.simulated
 
 

@@ -35,88 +35,88 @@ def fink(curves: LightCurves) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def told(curves) -> gr.Predictions:
+def expected(curves) -> gr.Predictions:
     return gr.classify(curves, MODEL)
 
 
-def test_rows_give_what_classify_gives_however_they_are_cut(curves, told):
+def test_rows_give_the_predictions_of_classify_for_any_batches(curves, expected):
     work, frame = classify_rows(MODEL, keep=["objectId", "candid bigint"]), fink(curves)
-    pieces = list(work(iter([frame[:5], frame[5:6], frame[6:]])))
-    assert [len(piece) for piece in pieces] == [5, 1, 6]
-    found = pd.concat(pieces)
-    assert found["objectId"].tolist() == curves.ids
-    np.testing.assert_allclose(found["p_IA"], told.column("p_IA"), atol=1e-5)
-    assert found["class"].tolist() == told.column("class").tolist()
-    assert [list(x) for x in found["prediction_set"]] == told.table["prediction_set"].to_pylist()
+    frames = list(work(iter([frame[:5], frame[5:6], frame[6:]])))
+    assert [len(part) for part in frames] == [5, 1, 6]
+    result = pd.concat(frames)
+    assert result["objectId"].tolist() == curves.ids
+    np.testing.assert_allclose(result["p_IA"], expected.column("p_IA"), atol=1e-5)
+    assert result["class"].tolist() == expected.column("class").tolist()
+    assert [list(x) for x in result["prediction_set"]] == expected.table["prediction_set"].to_pylist()
 
 
 def test_the_schema_names_the_columns_in_order(curves):
     work = classify_rows(MODEL, keep=["objectId", "candid bigint"])
-    (found,) = work(iter([fink(curves)]))
+    (result,) = work(iter([fink(curves)]))
     fields = [field.split() for field in work.schema.split(", ")]
-    assert [name for name, _ in fields] == list(found.columns)
+    assert [name for name, _ in fields] == list(result.columns)
     kinds = dict(fields)
     assert (kinds["candid"], kinds["p_IA"], kinds["prediction_set"]) == ("bigint", "float", "array<string>")
     assert kinds["n_obs"] == "int"
     assert "embedding array<float>" in classify_rows(MODEL, embedding=True).schema
 
 
-def test_columns_give_what_rows_give(curves):
+def test_columns_and_rows_give_the_same(curves):
     frame, udf = fink(curves), classifier_udf(MODEL)
     batches = [tuple(part[c] for c in ("cjd", "cmagpsf", "csigmapsf", "cfid")) for part in (frame[:7], frame[7:])]
-    found = pd.concat(list(udf(iter(batches))))
+    result = pd.concat(list(udf(iter(batches))))
     (rows,) = classify_rows(MODEL)(iter([frame]))
-    pd.testing.assert_frame_equal(found.reset_index(drop=True), rows, rtol=1e-5)
+    pd.testing.assert_frame_equal(result.reset_index(drop=True), rows, rtol=1e-5)
     assert udf.schema == classify_rows(MODEL).schema
-    hints = get_type_hints(udf)  # by which Spark knows what kind of function it is
+    hints = get_type_hints(udf)  # from which Spark infers the kind of function
     assert hints == {"batches": Iterator[tuple[pd.Series, ...]], "return": Iterator[pd.DataFrame]}
 
 
-def test_other_columns_and_units(curves, told):
+def test_other_columns_and_units(curves, expected):
     names = {"objectId": "object_id", "t": "mjd", "m": "mag", "e": "magerr", "b": "band"}
     frame = fink(curves).rename(columns=dict(zip(["cjd", "cmagpsf", "csigmapsf", "cfid"], "tmeb", strict=True)))
     frame["b"] = [["g" if k == 1 else "r" for k in bands] for bands in frame["b"]]
-    (found,) = classify_rows(MODEL, names)(iter([frame]))
-    np.testing.assert_allclose(found["p_IA"], told.column("p_IA"), atol=1e-5)
+    (result,) = classify_rows(MODEL, names)(iter([frame]))
+    np.testing.assert_allclose(result["p_IA"], expected.column("p_IA"), atol=1e-5)
     udf = classifier_udf(MODEL, ("mjd", "mag", "magerr", "band"))
     (again,) = udf(iter([tuple(frame[c] for c in "tmeb")]))
-    np.testing.assert_allclose(again["p_IA"], found["p_IA"], atol=1e-5)
+    np.testing.assert_allclose(again["p_IA"], result["p_IA"], atol=1e-5)
 
 
-def test_rows_without_a_light_curve_have_a_status_and_stop_nothing(curves, told):
+def test_rows_without_a_light_curve_have_a_status_and_stop_nothing(curves, expected):
     frame = fink(curves[:6]).astype(object)
     frame.at[1, "cmagpsf"] = frame.at[1, "cmagpsf"][:-1]  # lengths differ
     for name in ("cjd", "cmagpsf", "csigmapsf", "cfid"):
         frame.at[2, name] = None
         frame.at[3, name] = []
-    frame.at[4, "cmagpsf"] = np.full(len(frame.at[4, "cmagpsf"]), None)  # upper limits alone
-    (found,) = classify_rows(MODEL)(iter([frame]))
-    assert found["status"].tolist() == ["OK", "EMPTY", "EMPTY", "EMPTY", "NON_FINITE", "OK"]
-    assert found["class"].isna().tolist() == [False, True, True, True, True, False]
-    np.testing.assert_allclose(found["p_IA"][[0, 5]], told.column("p_IA")[[0, 5]], atol=1e-5)
+    frame.at[4, "cmagpsf"] = np.full(len(frame.at[4, "cmagpsf"]), None)  # upper limits only
+    (result,) = classify_rows(MODEL)(iter([frame]))
+    assert result["status"].tolist() == ["OK", "EMPTY", "EMPTY", "EMPTY", "NON_FINITE", "OK"]
+    assert result["class"].isna().tolist() == [False, True, True, True, True, False]
+    np.testing.assert_allclose(result["p_IA"][[0, 5]], expected.column("p_IA")[[0, 5]], atol=1e-5)
     for part in (frame[2:3], frame[:0]):  # a column of nothing but nulls; no row
-        (found,) = classify_rows(MODEL)(iter([part]))
-        assert found["status"].tolist() == ["EMPTY"] * len(part)
+        (result,) = classify_rows(MODEL)(iter([part]))
+        assert result["status"].tolist() == ["EMPTY"] * len(part)
     assert list(classify_rows(MODEL)(iter([]))) == []
 
 
-def test_differences_with_a_sign_are_fluxes(curves, told):
+def test_differences_with_a_sign_are_fluxes(curves, expected):
     frame = fink(curves)
     frame["cisdiffpos"] = [np.full(len(x), "t") for x in frame["cjd"]]
-    (found,) = classify_rows(MODEL)(iter([frame]))
-    np.testing.assert_allclose(found["p_IA"], told.column("p_IA"), atol=1e-3)
+    (result,) = classify_rows(MODEL)(iter([frame]))
+    np.testing.assert_allclose(result["p_IA"], expected.column("p_IA"), atol=1e-3)
     frame["cisdiffpos"] = [np.full(len(x), "f") for x in frame["cjd"]]
-    (found,) = classify_rows(MODEL)(iter([frame]))
-    assert (found["status"] != "OK").all()  # negative fluxes have no magnitude
+    (result,) = classify_rows(MODEL)(iter([frame]))
+    assert (result["status"] != "OK").all()  # negative fluxes have no magnitude
 
 
 def test_the_function_goes_to_workers_and_refuses_another_model(curves, monkeypatch):
     cloudpickle = pytest.importorskip("cloudpickle", reason="Spark brings its own")
     work = pickle.loads(cloudpickle.dumps(classify_rows(MODEL)))
-    (found,) = work(iter([fink(curves)]))
-    assert len(found) == len(curves)
-    monkeypatch.setattr("goodricke.spark.load_once", lambda *told: gr.load_model("asas-v"))
-    with pytest.raises(ValueError, match="another model here"):
+    (result,) = work(iter([fink(curves)]))
+    assert len(result) == len(curves)
+    monkeypatch.setattr("goodricke.spark.load_once", lambda *expected: gr.load_model("asas-v"))
+    with pytest.raises(ValueError, match="another model on this worker"):
         list(work(iter([fink(curves)])))
 
 
@@ -131,19 +131,19 @@ def test_alerts_as_fink_ships_them_give_what_its_reader_gives(shared):
     for name, inner in fields.items():
         history = [[p[inner] for p in (old if old is not None else [])] for old in last["prv_candidates"]]
         last[name] = [[*old, now[inner]] for old, now in zip(history, last["candidate"], strict=True)]
-    (found,) = classify_rows(MODEL, keep=["objectId"])(iter([last]))
+    (result,) = classify_rows(MODEL, keep=["objectId"])(iter([last]))
     reader = gr.classify(read(path), MODEL).to_pandas().set_index("object_id")
-    whole = found.set_index("objectId")
-    same = whole["n_obs"] == reader["n_obs"].reindex(whole.index)  # other packets may know of more
+    complete = result.set_index("objectId")
+    same = complete["n_obs"] == reader["n_obs"].reindex(complete.index)  # other packets may know of more
     assert same.sum() > 20
-    expected = reader.loc[whole.index[same]]
-    assert whole["status"][same].tolist() == expected["status"].tolist()
-    np.testing.assert_allclose(whole["p_IA"][same], expected["p_IA"], atol=1e-4)
+    expected = reader.loc[complete.index[same]]
+    assert complete["status"][same].tolist() == expected["status"].tolist()
+    np.testing.assert_allclose(complete["p_IA"][same], expected["p_IA"], atol=1e-4)
 
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs a JVM")
 @pytest.mark.skipif("GOODRICKE_SPARK" not in os.environ, reason="takes a minute: set GOODRICKE_SPARK=1 to run it")
-def test_in_a_real_spark(curves, told):
+def test_in_a_real_spark(curves, expected):
     sql = pytest.importorskip("pyspark.sql")
     from pyspark.sql.functions import pandas_udf
 
@@ -153,12 +153,12 @@ def test_in_a_real_spark(curves, told):
         frame = frame.apply(lambda column: column.map(lambda x: x.tolist() if hasattr(x, "tolist") else x))
         table = spark.createDataFrame(frame).repartition(3)
         work, udf = classify_rows(MODEL, keep=["objectId"]), classifier_udf(MODEL)
-        found = table.mapInPandas(work, work.schema).toPandas().set_index("objectId").loc[curves.ids]
-        np.testing.assert_allclose(found["p_IA"], told.column("p_IA"), atol=1e-5)
+        result = table.mapInPandas(work, work.schema).toPandas().set_index("objectId").loc[curves.ids]
+        np.testing.assert_allclose(result["p_IA"], expected.column("p_IA"), atol=1e-5)
         answer = pandas_udf(udf, udf.schema)("cjd", "cmagpsf", "csigmapsf", "cfid")
         again = table.select("objectId", answer.alias("g")).select("objectId", "g.*").toPandas()
         again = again.set_index("objectId").loc[curves.ids]
-        np.testing.assert_allclose(again["p_IA"], told.column("p_IA"), atol=1e-5)
-        assert [list(x) for x in again["prediction_set"]] == told.table["prediction_set"].to_pylist()
+        np.testing.assert_allclose(again["p_IA"], expected.column("p_IA"), atol=1e-5)
+        assert [list(x) for x in again["prediction_set"]] == expected.table["prediction_set"].to_pylist()
     finally:
         spark.stop()

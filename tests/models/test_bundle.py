@@ -212,7 +212,7 @@ def test_a_gpu_that_is_not_there_is_an_error_and_not_a_slow_run(folder, monkeypa
         with pytest.raises(RuntimeError, match=f"--device {device}: .*no usable GPU"):
             load_model(folder, device)
     for device in ("gpu", "mps", "cpu:x"):
-        with pytest.raises(RuntimeError, match=f"--device {device}: there is none here. Use cpu"):
+        with pytest.raises(RuntimeError, match=f"--device {device}: there is none here. Fix: use cpu"):
             resolve_device(device)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)

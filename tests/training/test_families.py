@@ -1,4 +1,4 @@
-"""From a recipe to a network: what is taken over from another model, what is learned anew, and who is held out."""
+"""From a recipe to a network: adopted weights, new statistics, targets, and official splits."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -15,8 +15,7 @@ from goodricke.training.families import (
     adopt,
     build_network,
     check_unchanged_bands,
-    family,
-    fit_network,
+    family_of,
     learned_targets,
     same_extras,
     standardised,
@@ -34,15 +33,15 @@ SIZES = {"hidden": 6, "head": [5]}
 def network(seed=0, **sizes) -> Multiband:
     """Return a network whose norms and statistics are moved off their initial values."""
     torch.manual_seed(seed)
-    made = Multiband(MultibandNetworkConfig(**{"bands": 2, "classes": 3, "targets": 1} | SIZES | sizes)).eval()
-    for module in made.modules():
+    net = Multiband(MultibandNetworkConfig(**{"bands": 2, "classes": 3, "targets": 1} | SIZES | sizes)).eval()
+    for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
         if isinstance(module, Standard):
             module.mean.normal_()
             module.std.uniform_(0.5, 2)
-    return made
+    return net
 
 
 def model(bands=("g", "r"), columns=(), level=False, **sizes) -> Model:
@@ -51,20 +50,28 @@ def model(bands=("g", "r"), columns=(), level=False, **sizes) -> Model:
     net = network(**sizes)
     classes = tuple("ABCDEFG"[: net.config.classes])
     about = BundleConfig(
-        **{"name": "old", "family": "multiband", "classes": classes, "network": net.config.model_dump()},
-        **{"preprocessing": config, "targets": [Target(name=name) for name in "PT"[: net.config.targets]]},
+        name="old",
+        family="multiband",
+        classes=classes,
+        network=net.config.model_dump(),
+        preprocessing=config,
+        targets=[Target(name=name) for name in "PT"[: net.config.targets]],
     )
     return Model(about, net)
 
 
 def recipe(bands=("g", "r"), columns=(), frozen=(), targets=("P",), level=False, **network) -> Recipe:
-    told = {name: {"column": name} for name in targets}
+    columns_of_targets = {name: {"column": name} for name in targets}
     preprocessing = {"kind": "multiband", "bands": bands, "columns": columns, "brightness": "magnitude", "level": level}
     training = {"ensemble": {"frozen_bands": frozen}, "epochs": 1, "batch": 8}
     return Recipe.model_validate(
         {
-            **{"name": "new", "run": "run", "data": {"light_curves": "x", "labels": "y", "targets": told}},
-            **{"preprocessing": preprocessing, "network": SIZES | network, "training": training},
+            "name": "new",
+            "run": "run",
+            "data": {"light_curves": "x", "labels": "y", "targets": columns_of_targets},
+            "preprocessing": preprocessing,
+            "network": SIZES | network,
+            "training": training,
         }
     )
 
@@ -74,29 +81,30 @@ def recipe(bands=("g", "r"), columns=(), frozen=(), targets=("P",), level=False,
 
 def test_sizes_follow_from_data_and_preprocessing_and_the_seed_decides():
     settings = recipe(("g", "r", "i"), ("z",), level=True, targets=("P", "T"))
-    made = build_network(settings, ("A", "B"), (), None)
-    assert isinstance(made, Multiband)
-    assert family(made) == "multiband"
-    c = made.config
+    net = build_network(settings, ("A", "B"), (), None)
+    assert isinstance(net, Multiband)
+    c = net.config
     assert (c.bands, c.classes, c.width, c.context, c.targets, c.hidden) == (3, 2, 6, 1, 2, 6)
     again = build_network(settings, ("A", "B"), (), None)
-    assert same(copied(made), copied(again))
+    assert same(copied(net), copied(again))
 
 
 # ---- what is taken over -------------------------------------------------------------------------------------------
 
 
-def answers(net: Multiband, config: MultibandConfig, columns: dict[str, float] | None = None, seed=3):
+def run_network(net: Multiband, config: MultibandConfig, columns: dict[str, float] | None = None, seed=3):
     """Return logits and targets of light curves in the bands g, r and i, some of them in one band alone."""
     curves = sky(12, seed, ("g", "r", "i"), (9, 20))[0]
     curves = curves.where((curves.band == 0) | (np.repeat(np.arange(12), curves.n_obs) > 2))
     steps = prepare(curves, config.model_copy(update={"columns": ()}))
-    told = np.array([[np.nan if columns is None else columns.get(name, np.nan) for name in config.columns]], np.float32)
-    object.__setattr__(steps, "context", np.repeat(told, 12, 0))
+    context = np.array(
+        [[np.nan if columns is None else columns.get(name, np.nan) for name in config.columns]], np.float32
+    )
+    object.__setattr__(steps, "context", np.repeat(context, 12, 0))
     usable = np.flatnonzero(steps.usable)
     with torch.inference_mode():
-        answer = net.eval().output(steps.batch(usable))
-    return torch.cat([answer.logits, answer.targets], 1)
+        output = net.eval().output(steps.batch(usable))
+    return torch.cat([output.logits, output.targets], 1)
 
 
 def adopted(old: Model, bands=None, columns=None, targets=None, **sizes) -> tuple[Multiband, MultibandConfig]:
@@ -130,7 +138,9 @@ def test_bands_in_another_order_are_the_same_network(order):
     new, config = adopted(old, order)
     for b, name in enumerate(order):
         assert same(copied(new.bands[b]), copied(old.network.bands["gri".index(name)]))
-    torch.testing.assert_close(answers(new, config), answers(old.network, old.preprocessing), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        run_network(new, config), run_network(old.network, old.preprocessing), atol=1e-5, rtol=1e-5
+    )
 
 
 def test_two_bands_swapped():
@@ -138,7 +148,9 @@ def test_two_bands_swapped():
     new, config = adopted(old, ("r", "g"))
     assert new.central.standard.mean[0] == -old.network.central.standard.mean[0]
     assert new.central.standard.std[0] == old.network.central.standard.std[0]
-    torch.testing.assert_close(answers(new, config), answers(old.network, old.preprocessing), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        run_network(new, config), run_network(old.network, old.preprocessing), atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("bands", [("g", "r", "i"), ("i", "g", "r"), ("r", "i", "g")])
@@ -149,19 +161,19 @@ def test_a_new_band_changes_nothing_for_light_curves_without_it(bands):
     without = prepare(curves.where(curves.band < 2), config)
     before = prepare(curves, old.preprocessing)
     with torch.inference_mode():
-        found, expected = new.output(without.batch()), old.network.output(before.batch())
-    torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(found.targets, expected.targets, atol=1e-5, rtol=1e-5)
+        result, expected = new.output(without.batch()), old.network.output(before.batch())
+    torch.testing.assert_close(result.logits, expected.logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(result.targets, expected.targets, atol=1e-5, rtol=1e-5)
 
 
 def test_columns_keep_their_weights_wherever_they_are():
     old = model(("g", "r"), ("photoz", "g-r"))  # a column may be called like a colour
     told = {"photoz": 0.4, "g-r": -1.5}
-    expected = answers(old.network, old.preprocessing, told)
+    expected = run_network(old.network, old.preprocessing, told)
     for columns in (("g-r", "photoz"), ("new", "g-r", "photoz")):
         new, config = adopted(old, ("r", "g"), columns)
-        torch.testing.assert_close(answers(new, config, told), expected, atol=1e-5, rtol=1e-5)
-    moved = answers(old.network, old.preprocessing, told | {"photoz": 3.0})
+        torch.testing.assert_close(run_network(new, config, told), expected, atol=1e-5, rtol=1e-5)
+    moved = run_network(old.network, old.preprocessing, told | {"photoz": 3.0})
     assert not torch.allclose(moved, expected, atol=1e-3)
 
 
@@ -176,7 +188,9 @@ def test_shared_extras_are_named_with_their_sign():
 def test_other_classes_leave_the_last_layers_as_they_are(caplog):
     old, plain = model(classes=3), network(9, classes=4)
     new, _ = adopted(old, classes=4)
-    assert caplog.messages[0].endswith("they start afresh: bands.g.head, bands.r.head, central.head.layers")
+    assert caplog.messages[0].endswith(
+        "which start from random weights: bands.g.head, bands.r.head, central.head.layers"
+    )
     kept, fresh, theirs = copied(new), copied(plain), copied(old.network)
     for name, weight in kept.items():
         last = name.endswith(("head.layers.4.weight", "head.layers.4.bias"))
@@ -188,7 +202,7 @@ def test_other_sizes_are_no_error_and_take_what_fits():
     new, config = adopted(old, hidden=4)
     assert torch.equal(new.bands[0].standard.mean, old.network.bands[0].standard.mean)
     assert torch.equal(new.central.standard.mean, old.network.central.standard.mean)
-    assert torch.isfinite(answers(new, config)).all()
+    assert torch.isfinite(run_network(new, config)).all()
 
 
 # ---- regressed parameters -----------------------------------------------------------------------------------------
@@ -212,9 +226,9 @@ def test_parameters_in_another_order_and_standardisation_say_the_same_in_their_u
         PERIOD.model_copy(update={"mean": -1.2, "std": 3.0}),
     )
     made, config = adopted(hot, targets=new)
-    found, expected = answers(made, config)[:, 3:].numpy(), answers(hot.network, config)[:, 3:].numpy()
-    np.testing.assert_allclose(new[1].physical(found[:, 1]), HEAT.physical(expected[:, 1]), rtol=1e-5)
-    np.testing.assert_allclose(new[2].physical(found[:, 2]), PERIOD.physical(expected[:, 0]), rtol=1e-4)
+    result, expected = run_network(made, config)[:, 3:].numpy(), run_network(hot.network, config)[:, 3:].numpy()
+    np.testing.assert_allclose(new[1].physical(result[:, 1]), HEAT.physical(expected[:, 1]), rtol=1e-5)
+    np.testing.assert_allclose(new[2].physical(result[:, 2]), PERIOD.physical(expected[:, 0]), rtol=1e-4)
     assert np.ptp(expected, 0).min() > 1e-3  # not all the same
     fresh = network(9, targets=3).central.regressions[0]
     assert same(copied(made.central.regressions[0]), copied(fresh))
@@ -228,7 +242,7 @@ def test_a_parameter_that_is_another_number_starts_afresh(hot, change, caplog):
     assert same(copied(made.central.regressions[1]), copied(hot.network.central.regressions[1]))
     named = {"unit": "d", "log": True, "name": "P"} | change
     assert caplog.messages == [
-        "old has no fitting weights for these; they start afresh: "
+        "old has no fitting weights for these layers, which start from random weights: "
         f"central.regressions.{'log ' * named['log']}{named['name']} [{named['unit']}]"
     ]
 
@@ -265,19 +279,25 @@ def asinh(**changes) -> MultibandConfig:
     return MultibandConfig(**{"bands": ("g",), "brightness": "asinh", "softening": 2.5, "unit": "nJy"} | changes)
 
 
-def begun(config: MultibandConfig, unit="nJy", known: MultibandConfig | None = None) -> MultibandConfig:
+def initial_preprocessing(
+    config: MultibandConfig, unit="nJy", initial: MultibandConfig | None = None
+) -> MultibandConfig:
     """Return the preprocessing of a training that starts from a model, of asinh magnitudes and levels by default."""
-    told = recipe().model_copy(update={"preprocessing": config})
-    about = TOLD.config.model_copy(update={"preprocessing": known or asinh(level=True)})
-    return resolve_recipe(told, replace(sky()[0], unit=unit), about).preprocessing
+    settings = recipe().model_copy(update={"preprocessing": config})
+    about = TOLD.config.model_copy(update={"preprocessing": initial or asinh(level=True)})
+    return resolve_recipe(settings, replace(sky()[0], unit=unit), about).preprocessing
 
 
 def test_what_a_recipe_leaves_open_is_as_the_initial_model_has_it():
     expected = asinh(level=True, bands=("g", "r"))
-    assert begun(MultibandConfig()) == begun(MultibandConfig(), "mJy") == expected  # bands follow the data
-    assert begun(asinh(level=True, fewest=4)) == asinh(level=True, fewest=4)
+    assert (
+        initial_preprocessing(MultibandConfig()) == initial_preprocessing(MultibandConfig(), "mJy") == expected
+    )  # bands follow the data
+    assert initial_preprocessing(asinh(level=True, fewest=4)) == asinh(level=True, fewest=4)
     plain = MultibandConfig(bands=("g",), brightness="magnitude")
-    assert begun(MultibandConfig(bands=("r",)), known=plain) == plain.model_copy(update={"bands": ("r",)})
+    assert initial_preprocessing(MultibandConfig(bands=("r",)), initial=plain) == plain.model_copy(
+        update={"bands": ("r",)}
+    )
     assert resolve_recipe(recipe(), sky()[0], None).preprocessing == recipe().preprocessing
 
 
@@ -287,12 +307,12 @@ def test_what_a_recipe_leaves_open_is_as_the_initial_model_has_it():
         ({"brightness": "magnitude"}, "brightness is magnitude, .* old, whose weights were trained with asinh"),
         ({"softening": 3.0}, "softening is 3.0, .* trained with 2.5"),
         ({"unit": "mJy"}, "unit is mJy, .* trained with nJy"),
-        ({"level": False}, "level is False, .* trained with True. Leave level out"),
+        ({"level": False}, "level is False, .* trained with True. Fix: leave level out"),
     ],
 )
 def test_a_recipe_that_makes_other_numbers_than_the_initial_model_is_refused(told, message):
     with pytest.raises(ValueError, match=message):
-        begun(MultibandConfig(**told))
+        initial_preprocessing(MultibandConfig(**told))
 
 
 def test_a_band_is_added_to_numbers_made_as_the_model_has_them(tmp_path):
@@ -330,6 +350,10 @@ def test_bands_that_have_changed_are_noticed():
         check_unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
 
 
+def fit(recipe, *arguments) -> None:
+    family_of(recipe.preprocessing).fit(recipe, *arguments, lambda _: None, lambda _: None)
+
+
 def labelled(n=24, targets=0, bands=("g", "r")) -> Labelled:
     curves, label = sky(n, bands=bands)
     truth = np.full((n, targets), np.nan)
@@ -344,7 +368,7 @@ def test_adding_a_band_keeps_old_statistics_and_learns_new_ones(tmp_path):
     new = build_network(settings, data.classes, (), old)
     rows = np.arange(24)
     parts = rows[:16], rows[16:], tmp_path / "run"
-    fit_network(*(settings, new, old, prepared, data, (), *parts), lambda _: None, lambda _: None)
+    fit(settings, new, old, prepared, data, (), *parts)
     check_unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
     before, now = old.network.central.standard, new.central.standard
     assert now.mean[[0, 3]].tolist() == before.mean[[0, 1]].tolist()  # g-r, wait
@@ -382,17 +406,17 @@ def test_a_target_without_two_values_is_named(values):
         learned_targets(recipe(), data, np.arange(4))
 
 
-def test_the_fit_is_told_standardised_targets_and_class_weights(tmp_path, monkeypatch):
+def test_the_fit_has_standardised_targets_and_class_weights(tmp_path, monkeypatch):
     data = labelled(24)._replace(label=np.array([0] * 18 + [1] * 6), targets=np.arange(24.0)[:, None])
-    settings, seen = recipe(), []
-    monkeypatch.setattr("goodricke.training.fit_multiband.fit", lambda task, *rest: seen.append((task, *rest)))
+    settings, calls = recipe(), []
+    monkeypatch.setattr("goodricke.training.fit_multiband.fit", lambda task, *rest: calls.append((task, *rest)))
     prepared = prepare(data.curves, settings.preprocessing)
     training = np.r_[0:9, 18:20]  # another mixture of classes than all objects'
     targets = learned_targets(settings, data, training)
     net = build_network(settings, data.classes, targets, None)
     parts = training, np.arange(20, 24), tmp_path
-    fit_network(*(settings, net, None, prepared, data, targets, *parts), lambda _: None, lambda _: None)
-    task, rows, *_ = seen[0]
+    fit(settings, net, None, prepared, data, targets, *parts)
+    task, rows, *_ = calls[0]
     assert rows is training
     np.testing.assert_allclose(task.weights, [(11 / 9) ** 0.5, (11 / 2) ** 0.5])
     assert task.targets[training].mean() == pytest.approx(0, abs=1e-6)
@@ -400,23 +424,13 @@ def test_the_fit_is_told_standardised_targets_and_class_weights(tmp_path, monkey
     assert task.validation.tolist() == [20, 21, 22, 23]
 
 
-def test_a_network_of_the_other_family_is_refused(tmp_path):
-    data, settings = labelled(4), recipe(targets=())
-    prepared = prepare(data.curves, settings.preprocessing)
-    wrong = settings.model_copy(update={"preprocessing": Recipe.model_fields["preprocessing"].default})
-    net = build_network(settings, data.classes, (), None)
-    rows = np.arange(4)
-    with pytest.raises(TypeError, match="multiband network doesn't go with folded"):
-        fit_network(wrong, net, None, prepared, data, (), rows, rows, tmp_path, lambda _: None, lambda _: None)
-
-
 # ---- a survey's own split -----------------------------------------------------------------------------------------
 
 
 def test_words_of_a_split_are_understood():
     words = ["train", " Training", True, "1", 1.0, "TEST", "testing", False, 0, "val", "dev", "Validation", ""]
-    found = official_split(pd.Series(words, dtype=object))
-    assert found.tolist() == [TRAIN] * 5 + [TEST] * 4 + [VALIDATION] * 3 + [""]
+    result = official_split(pd.Series(words, dtype=object))
+    assert result.tolist() == [TRAIN] * 5 + [TEST] * 4 + [VALIDATION] * 3 + [""]
     assert official_split(pd.Series([True, False])).tolist() == [TRAIN, TEST]
 
 
@@ -425,29 +439,29 @@ def test_an_object_without_a_part_is_in_none(column):
     assert official_split(pd.Series(column)).tolist() == [TRAIN, "", TEST]
 
 
-def test_a_strange_word_is_named():
-    with pytest.raises(ValueError, match=r"column part says \['fold3'\]"):
+def test_an_unknown_word_is_named():
+    with pytest.raises(ValueError, match=r"column part has \['fold3'\]"):
         official_split(pd.Series(["train", "fold3"], name="part"))
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_a_completed_split_keeps_stars_apart(own):
+@pytest.mark.parametrize("with_validation", [True, False])
+def test_a_completed_split_keeps_stars_apart(with_validation):
     rng = np.random.default_rng(0)
     star = rng.integers(0, 60, 300)
-    words = [TRAIN, TRAIN, TRAIN, TEST, ""] + [VALIDATION] * own
-    given = rng.choice(words, 300).astype("<U10")
-    given[star >= 20] = np.where(star[star >= 20] % 4 == 0, TEST, TRAIN)  # the first twenty are in several parts
-    before = given.copy()
-    part = complete_split(given, star, star % 2, 0.2, 7)
-    assert (given == before).all()
+    words = [TRAIN, TRAIN, TRAIN, TEST, ""] + [VALIDATION] * with_validation
+    official = rng.choice(words, 300).astype("<U10")
+    official[star >= 20] = np.where(star[star >= 20] % 4 == 0, TEST, TRAIN)  # the first twenty are in several parts
+    before = official.copy()
+    part = complete_split(official, star, star % 2, 0.2, 7)
+    assert (official == before).all()
     sides = [set(star[part == name].tolist()) for name in (TRAIN, VALIDATION, TEST)]
     assert all(sides)
     assert not sides[0] & sides[1]
     assert not sides[0] & sides[2]
     assert not sides[1] & sides[2]
-    np.testing.assert_array_equal(part == TEST, given == TEST)  # the test set is the survey's own
-    assert not part[given == ""].any()
-    if not own:
+    np.testing.assert_array_equal(part == TEST, official == TEST)  # the test set is the survey's own
+    assert not part[official == ""].any()
+    if not with_validation:
         assert 0.1 < len(sides[1]) / (len(sides[0]) + len(sides[1])) < 0.3
-        assert (complete_split(given, star, star % 2, 0.2, 8) != part).any()
-    np.testing.assert_array_equal(complete_split(given, star, star % 2, 0.2, 7), part)
+        assert (complete_split(official, star, star % 2, 0.2, 8) != part).any()
+    np.testing.assert_array_equal(complete_split(official, star, star % 2, 0.2, 7), part)

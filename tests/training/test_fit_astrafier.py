@@ -54,17 +54,17 @@ def test_the_loss_is_the_weighted_cross_entropy_however_cut():
     weights = np.array([1.0, 3.0], np.float32)
     net = network().eval()
     rows = np.arange(30)
-    whole = Classification(net, prepared, label, rows, weights, points=10**6)
+    complete = Classification(net, prepared, label, rows, weights, points=10**6)
     small = Classification(net, prepared, label, rows, weights, points=60)
-    assert len(list(whole.microbatches(rows))) == 1
-    pieces = list(small.microbatches(rows))
-    assert len(pieces) > 5
-    assert sorted(np.concatenate(pieces)) == list(range(30))
+    assert len(list(complete.microbatches(rows))) == 1
+    batches = list(small.microbatches(rows))
+    assert len(batches) > 5
+    assert sorted(np.concatenate(batches)) == list(range(30))
     with torch.no_grad():
         logits = net(*prepared.batch(rows)).logits
         target = torch.from_numpy(label[rows])
         expected = float(F.cross_entropy(logits, target, torch.from_numpy(weights)))
-        for task in (whole, small):
+        for task in (complete, small):
             sums = np.sum([[float(loss), weight] for loss, weight in map(task.loss, task.microbatches(rows))], axis=0)
             assert sums[0] / sums[1] == pytest.approx(expected, rel=1e-5)
             figures = task.validate()
@@ -81,7 +81,7 @@ def test_the_loss_is_the_weighted_cross_entropy_however_cut():
 def test_pieces_count_the_padding_of_fixed_frames():
     prepared, label = toy(frames=50)
     task = Classification(network(), prepared, label, np.arange(5), np.ones(2, np.float32), points=100)
-    assert max(len(piece) for piece in task.microbatches(np.arange(40))) == 2
+    assert max(len(rows_of_batch) for rows_of_batch in task.microbatches(np.arange(40))) == 2
 
 
 def test_the_head_has_its_own_rate_and_nothing_is_forgotten():
@@ -155,18 +155,18 @@ def test_a_tiny_network_learns_what_anyone_can_tell_apart(tmp_path):
     assert run.best > 0.95
     net.eval()
     with torch.inference_mode():
-        found = net(*prepared.batch(test)).logits.argmax(1).numpy()
-    assert (found == label[test]).mean() > 0.95
+        result = net(*prepared.batch(test)).logits.argmax(1).numpy()
+    assert (result == label[test]).mean() > 0.95
 
 
 def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path):
     prepared, label = toy(40, context=2)
     rows = np.arange(30), np.arange(30, 40)
-    whole, half, rest = network(2), network(2), network(2, seed=5)
-    fit(whole, prepared, label, *rows, LoopConfig(epochs=4, batch=8), tmp_path / "whole")
+    complete, half, rest = network(2), network(2), network(2, seed=5)
+    fit(complete, prepared, label, *rows, LoopConfig(epochs=4, batch=8), tmp_path / "whole")
     fit(half, prepared, label, *rows, LoopConfig(epochs=2, batch=8), tmp_path / "cut")
     fit(rest, prepared, label, *rows, LoopConfig(epochs=4, batch=8), tmp_path / "cut")
-    a, b = whole.state_dict(), rest.state_dict()
+    a, b = complete.state_dict(), rest.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 

@@ -117,10 +117,10 @@ def test_the_share_of_the_last_step_is_exact():
     plain, last = (task(by_hand(COUNTS), skip=3, last=share) for share in (0.0, 0.3))
     owner, _, place = indices(plain.complete_steps)
     end = place == plain.complete_steps.n_points[owner] - 1
-    found = last._central_weights(plain.complete_steps, owner, place)
-    np.testing.assert_allclose(found, 0.7 * plain._central_weights(plain.complete_steps, owner, place) + 0.3 * end)
-    alone = task(by_hand(COUNTS), last=1.0)._central_weights(plain.complete_steps, owner, place)
-    np.testing.assert_array_equal(alone, end)
+    result = last._central_weights(plain.complete_steps, owner, place)
+    np.testing.assert_allclose(result, 0.7 * plain._central_weights(plain.complete_steps, owner, place) + 0.3 * end)
+    single = task(by_hand(COUNTS), last=1.0)._central_weights(plain.complete_steps, owner, place)
+    np.testing.assert_array_equal(single, end)
 
 
 # ---- losses -------------------------------------------------------------------------------------------------------
@@ -171,17 +171,21 @@ def test_the_central_loss_is_each_light_curves_own():
 def test_the_loss_in_pieces_is_that_of_the_whole_batch(phase):
     curves, label = sky(30)
     targets = np.random.default_rng(0).normal(size=(30, 1)).astype(np.float32)
-    whole, small = (task(curves, label, targets, points=points) for points in (10**6, 60))
+    complete, small = (task(curves, label, targets, points=points) for points in (10**6, 60))
     rows = np.random.default_rng(1).permutation(30)[:20]
-    assert len(list(whole.microbatches(rows))) == 1
-    pieces = list(small.microbatches(rows))
-    assert len(pieces) > 5
-    assert sorted(np.concatenate(pieces)) == sorted(rows)
-    assert max(small.steps.n_points[piece].max() * len(piece) for piece in pieces) <= 60
+    assert len(list(complete.microbatches(rows))) == 1
+    batches = list(small.microbatches(rows))
+    assert len(batches) > 5
+    assert sorted(np.concatenate(batches)) == sorted(rows)
+    assert max(small.steps.n_points[rows_of_batch].max() * len(rows_of_batch) for rows_of_batch in batches) <= 60
     sums = []
-    for job in (whole, small):
+    for job in (complete, small):
         job.network.eval()
-        sums.append(np.sum([[float(x) for x in job.loss(piece, phase)] for piece in job.microbatches(rows)], axis=0))
+        sums.append(
+            np.sum(
+                [[float(x) for x in job.loss(rows_of_batch, phase)] for rows_of_batch in job.microbatches(rows)], axis=0
+            )
+        )
     np.testing.assert_allclose(sums[0], sums[1], rtol=1e-5)
 
 
@@ -193,12 +197,12 @@ def test_unknown_parameters_contribute_nothing():
     rows = np.arange(8)
     for each in (job, plain):
         each.network.eval()
-    found = job.network.output(job.complete_steps.batch()).targets.numpy()
-    squares = np.nansum((found - truth) ** 2)
+    result = job.network.output(job.complete_steps.batch()).targets.numpy()
+    squares = np.nansum((result - truth) ** 2)
     difference = float(job.loss(rows, "central")[0]) - float(plain.loss(rows, "central")[0])
     assert difference == pytest.approx(0.25 * squares, rel=1e-4)
     known = np.isfinite(truth[job.validation])
-    rmse = np.sqrt(np.mean((found - truth)[job.validation][known] ** 2))
+    rmse = np.sqrt(np.mean((result - truth)[job.validation][known] ** 2))
     assert job.validate()["target_rmse"] == pytest.approx(rmse, rel=1e-5)
 
 
@@ -314,16 +318,16 @@ def test_frozen_bands_never_change(tmp_path):
 def test_a_band_learns_the_same_whatever_other_bands_there_are(tmp_path):
     """Without dropout, whose random numbers the bands share, and in whole batches, which bands would cut otherwise."""
     curves, label = sky(24, bands=("g", "r", "i"), counts=(9, 24))
-    found = []
+    result = []
     for bands in (("g",), ("g", "r"), ("g", "i", "r")):
         job = task(curves, label, bands=bands, sizes={"dropout": 0}, warmup_batches=2, thin=0.3, noise=1.0)
         assert job.network.bands[0].head.layers[3].p == 0
         folder = tmp_path / "".join(bands)
         fit(job, np.arange(24), config(clip=0.05), folder)
         kept = torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
-        found.append({k: v for k, v in kept.items() if k.startswith("bands.0.")})
-    assert same(found[0], found[1])
-    assert same(found[0], found[2])
+        result.append({k: v for k, v in kept.items() if k.startswith("bands.0.")})
+    assert same(result[0], result[1])
+    assert same(result[0], result[2])
 
 
 # ---- the fit ------------------------------------------------------------------------------------------------------
@@ -342,13 +346,13 @@ def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path, frozen):
     curves, label = sky(16)
     targets = np.where(np.arange(16) % 3, np.arange(16), np.nan)[:, None].astype(np.float32)
     settings = {"warmup_batches": 3, "thin": 0.4, "noise": 1.0, "frozen_bands": frozen}
-    whole, half, rest = (task(curves, label, targets, sizes={"seed": s}, **settings) for s in (0, 0, 5))
+    complete, half, rest = (task(curves, label, targets, sizes={"seed": s}, **settings) for s in (0, 0, 5))
     loop = {"batch": 12 if not frozen else 16}  # one batch of all objects, the same ones in every epoch
-    fit(whole, np.arange(16), config(epochs=4, **loop), tmp_path / "whole")
+    fit(complete, np.arange(16), config(epochs=4, **loop), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         fit(half, np.arange(16), config(epochs=4, **loop), tmp_path / "cut", report=killed_after(2))
     fit(rest, np.arange(16), config(epochs=4, **loop), tmp_path / "cut")
-    assert same(copied(whole.network), copied(rest.network))
+    assert same(copied(complete.network), copied(rest.network))
     a, b = (torch.load(tmp_path / k / "checkpoint.pt", weights_only=True)["network"] for k in ("whole", "cut"))
     assert same(a, b)
 
@@ -417,21 +421,21 @@ def test_nothing_left_out_and_nothing_shifted_is_the_same():
     error, value = curves.error.copy(), curves.value.copy()
     error[:3], value[5] = [np.nan, np.inf, -1], np.nan
     curves = replace(curves, error=error, value=value)
-    found = augment(curves, 0.0, 0.0, np.random.default_rng(0))
+    result = augment(curves, 0.0, 0.0, np.random.default_rng(0))
     for name in ("offsets", "time", "value", "error", "band"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(curves, name))
-    assert found.value.dtype == np.float32
-    assert found.ids == curves.ids
+        np.testing.assert_array_equal(getattr(result, name), getattr(curves, name))
+    assert result.value.dtype == np.float32
+    assert result.ids == curves.ids
 
 
 def test_thinning_keeps_light_curves_apart_and_in_order():
     curves = sky(200, counts=(0, 60))[0]
-    found = augment(curves, 0.5, 0.0, np.random.default_rng(0))
-    left, all_of_it = rows_of(found), rows_of(curves)
+    result = augment(curves, 0.5, 0.0, np.random.default_rng(0))
+    left, all_of_it = rows_of(result), rows_of(curves)
     assert set(left) < set(all_of_it)
     assert [row for row in all_of_it if row in set(left)] == left  # in order, each still of its own
-    assert len(found) == 200
-    out = 1 - found.n_obs / np.maximum(curves.n_obs, 1)
+    assert len(result) == 200
+    out = 1 - result.n_obs / np.maximum(curves.n_obs, 1)
     many = curves.n_obs >= 40
     assert out[many].min() < 0.1  # each light curve has its own fraction between 0 and a half
     assert 0.4 < out[many].max() < 0.8
@@ -443,13 +447,13 @@ def test_brightness_is_shifted_by_known_errors_alone():
     error = curves.error.copy()
     error[::7], error[1::7] = np.nan, 0
     curves = replace(curves, error=error)
-    found = augment(curves, 0.0, 2.0, np.random.default_rng(0))
+    result = augment(curves, 0.0, 2.0, np.random.default_rng(0))
     known = curves.error > 0
-    shift = (found.value - curves.value)[known] / curves.error[known]
-    assert (found.value[~known] == curves.value[~known]).all()
+    shift = (result.value - curves.value)[known] / curves.error[known]
+    assert (result.value[~known] == curves.value[~known]).all()
     assert np.std(shift) == pytest.approx(2, rel=0.05)
     assert np.mean(shift) == pytest.approx(0, abs=0.1)
-    np.testing.assert_array_equal(found.error, curves.error)
+    np.testing.assert_array_equal(result.error, curves.error)
 
 
 @pytest.mark.parametrize("in_magnitudes", [False, True])
@@ -463,26 +467,26 @@ def test_faded_light_curves_are_fainter_and_as_noisy_as_their_errors_say(in_magn
     curves = LightCurves.from_arrays(
         [str(k) for k in range(n)], np.arange(n + 1) * 10, np.tile(np.arange(10.0), n), value, error=error, unit=unit
     )
-    found = augment(curves, 0.0, 0.0, np.random.default_rng(0), fade=1.0)
-    assert (found.error > 0).all()
-    level = ragged.spread(np.add.reduceat(found.value, found.offsets[:-1]) / 10, found.offsets)
-    pull = (found.value - level) / found.error / np.sqrt(0.9)
+    result = augment(curves, 0.0, 0.0, np.random.default_rng(0), fade=1.0)
+    assert (result.error > 0).all()
+    level = ragged.spread(np.add.reduceat(result.value, result.offsets[:-1]) / 10, result.offsets)
+    pull = (result.value - level) / result.error / np.sqrt(0.9)
     assert np.std(pull) == pytest.approx(1, abs=0.03)  # ten points of each: what is seen beside their mean
     if in_magnitudes:
-        assert 0 < (found.value - curves.value).mean() < 1
-        assert (found.error >= curves.error * (1 - 1e-6)).all()
+        assert 0 < (result.value - curves.value).mean() < 1
+        assert (result.error >= curves.error * (1 - 1e-6)).all()
     else:
-        assert found.value.mean() == pytest.approx(true * (1 - 10**-0.4) / (0.4 * np.log(10)), rel=0.01)
-        np.testing.assert_array_equal(found.error, curves.error)
+        assert result.value.mean() == pytest.approx(true * (1 - 10**-0.4) / (0.4 * np.log(10)), rel=0.01)
+        np.testing.assert_array_equal(result.error, curves.error)
 
 
 def test_fading_leaves_unknown_errors_unknown():
     curves = sky(6)[0]
     error = curves.error.copy()
     error[:3] = [np.nan, np.inf, -1]
-    found = augment(replace(curves, error=error), 0.0, 0.0, np.random.default_rng(0), fade=1.0)
-    np.testing.assert_array_equal(found.error[:3], error[:3])
-    assert np.isfinite(found.value).all()
+    result = augment(replace(curves, error=error), 0.0, 0.0, np.random.default_rng(0), fade=1.0)
+    np.testing.assert_array_equal(result.error[:3], error[:3])
+    assert np.isfinite(result.value).all()
 
 
 def test_the_same_seed_and_epoch_give_the_same_and_others_other_light_curves():

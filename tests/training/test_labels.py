@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.training.labels import PART, _capped, _column, labelled_in_memory, official_split, read_labelled
+from goodricke.training.labels import PART, _column, _limit_classes, labelled_in_memory, official_split, read_labelled
 from goodricke.training.recipe import DataConfig
 
 
@@ -25,12 +25,12 @@ def test_at_most_so_many_of_each_class() -> None:
     name = pd.Series(["a"] * 50 + ["b"] * 5)
     config = DataConfig(light_curves="", labels="", most=10)
     keep = np.arange(55)
-    kept = _capped(keep, name, config)
+    kept = _limit_classes(keep, name, config)
     assert (name.iloc[kept] == "a").sum() == 10
     assert (name.iloc[kept] == "b").sum() == 5
     assert (np.diff(kept) > 0).all()
-    assert np.array_equal(kept, _capped(keep, name, config))
-    assert np.array_equal(_capped(keep, name, config.model_copy(update={"most": None})), keep)
+    assert np.array_equal(kept, _limit_classes(keep, name, config))
+    assert np.array_equal(_limit_classes(keep, name, config.model_copy(update={"most": None})), keep)
 
 
 def test_words_of_official_splits() -> None:

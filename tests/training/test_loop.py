@@ -1,4 +1,4 @@
-"""The loop: resumed as if never interrupted, pieces as one, several processes as one, the best epoch kept."""
+"""The training loop: resumption, microbatches, several processes, the best epoch."""
 
 import json
 import subprocess
@@ -11,23 +11,23 @@ import torch
 from torch import nn
 
 from goodricke.training import loop
-from goodricke.training.loop import LoopConfig, _rate, train
+from goodricke.training.loop import LoopConfig, _rate_factor, train
 
 
 class Regression:
-    """Least squares on fixed numbers through dropout, with scores as they are told."""
+    """Least squares on fixed numbers through dropout, with given scores."""
 
-    def __init__(self, scores=None, piece=1000, dropout=0.3, n=40, seed=0) -> None:
+    def __init__(self, scores=None, microbatch=1000, dropout=0.3, n=40, seed=0) -> None:
         torch.manual_seed(seed)
         self.network = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1))
         generator = torch.Generator().manual_seed(1)
         self.x = torch.randn(n, 3, generator=generator)
         self.y = self.x.sum(1, keepdim=True) + 0.1 * torch.randn(n, 1, generator=generator)
         self.weight = torch.linspace(0.5, 2, n)
-        self.scores, self.piece, self.epochs, self.seen = scores, piece, 0, []
+        self.scores, self.microbatch, self.epochs, self.seen = scores, microbatch, 0, []
 
     def microbatches(self, rows):
-        return [rows[i : i + self.piece] for i in range(0, len(rows), self.piece)]
+        return [rows[i : i + self.microbatch] for i in range(0, len(rows), self.microbatch)]
 
     def begin(self, epoch):
         self.begun = [*getattr(self, "begun", []), epoch]
@@ -41,7 +41,7 @@ class Regression:
     def clip_groups(self, phase):
         return [list(self.network.parameters())]
 
-    def loss(self, rows, turn="all"):
+    def loss(self, rows, phase="all"):
         self.seen.append(rows)
         squares = (self.network(self.x[rows]) - self.y[rows]).square()[:, 0]
         return (self.weight[rows] * squares).sum(), float(self.weight[rows].sum())
@@ -68,8 +68,8 @@ def equal(a: dict, b: dict, atol: float = 0.0) -> bool:
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_a_resumed_run_ends_as_one_without_interruption_bit_for_bit(tmp_path, schedule):
-    whole = Regression()
-    expected = whole.fit(tmp_path / "whole", epochs=4, schedule=schedule)
+    complete = Regression()
+    expected = complete.fit(tmp_path / "whole", epochs=4, schedule=schedule)
 
     def kill(figures):
         if figures["epoch"] == 1:
@@ -82,33 +82,33 @@ def test_a_resumed_run_ends_as_one_without_interruption_bit_for_bit(tmp_path, sc
         train(first, np.arange(40), groups, config, tmp_path / "cut", kill)
     torch.manual_seed(99)
     second = Regression(seed=7)  # other initial weights, which must not matter
-    found = second.fit(tmp_path / "cut", epochs=4, schedule=schedule)
-    assert equal(second.weights(), whole.weights())
-    assert (found.epoch, found.step, found.best, found.best_epoch) == (4, 20, expected.best, expected.best_epoch)
-    assert [h["loss"] for h in found.history] == [h["loss"] for h in expected.history]
+    result = second.fit(tmp_path / "cut", epochs=4, schedule=schedule)
+    assert equal(second.weights(), complete.weights())
+    assert (result.epoch, result.step, result.best, result.best_epoch) == (4, 20, expected.best, expected.best_epoch)
+    assert [h["loss"] for h in result.history] == [h["loss"] for h in expected.history]
     a, b = (torch.load(tmp_path / k / "checkpoint.pt", weights_only=True) for k in ("whole", "cut"))
     assert equal(a["network"], b["network"])
     assert a["schedule"] == b["schedule"]
 
 
 def test_two_and_two_epochs_are_four(tmp_path):
-    whole, half, rest = Regression(), Regression(), Regression(seed=3)
-    whole.fit(tmp_path / "whole", epochs=4)
+    complete, half, rest = Regression(), Regression(), Regression(seed=3)
+    complete.fit(tmp_path / "whole", epochs=4)
     half.fit(tmp_path / "cut", epochs=2)
     assert rest.fit(tmp_path / "cut", epochs=4).epoch == 4
     assert rest.epochs == 2
-    assert equal(whole.weights(), rest.weights())
+    assert equal(complete.weights(), rest.weights())
 
 
 @pytest.mark.parametrize("name", ["best.pt", "checkpoint.pt"])
 def test_a_kill_between_or_amid_the_writes_leaves_a_run_that_goes_on(tmp_path, monkeypatch, name):
-    whole = Regression()
-    whole.fit(tmp_path / "whole", epochs=4)
+    complete = Regression()
+    complete.fit(tmp_path / "whole", epochs=4)
     real = torch.save
 
     def half_way(content, path):
         real(content, path)
-        if path.name.startswith(name.removesuffix(".pt")) and victim.epochs == 3:
+        if name.removesuffix(".pt") in path.name and victim.epochs == 3:
             path.write_bytes(path.read_bytes()[:200])
             raise KeyboardInterrupt
 
@@ -121,7 +121,7 @@ def test_a_kill_between_or_amid_the_writes_leaves_a_run_that_goes_on(tmp_path, m
     assert kept["run"]["epoch"] == 2
     rest = Regression(seed=3)
     rest.fit(tmp_path / "cut", epochs=4)
-    assert equal(whole.weights(), rest.weights())
+    assert equal(complete.weights(), rest.weights())
 
 
 def test_a_finished_run_is_taken_as_it_is(tmp_path):
@@ -133,13 +133,13 @@ def test_a_finished_run_is_taken_as_it_is(tmp_path):
     assert equal(first.weights(), again.weights())
 
 
-@pytest.mark.parametrize("piece", [1, 3, 8])
-def test_gradients_in_pieces_are_those_of_the_whole_batch(tmp_path, piece):
-    one, pieces = Regression(dropout=0), Regression(dropout=0, piece=piece)
-    runs = [r.fit(tmp_path / str(k), batch=16) for k, r in enumerate((one, pieces))]
-    assert equal(one.weights(), pieces.weights(), atol=1e-5)
+@pytest.mark.parametrize("microbatch", [1, 3, 8])
+def test_gradients_of_microbatches_are_those_of_the_batch(tmp_path, microbatch):
+    batch, microbatches = Regression(dropout=0), Regression(dropout=0, microbatch=microbatch)
+    runs = [r.fit(tmp_path / str(k), batch=16) for k, r in enumerate((batch, microbatches))]
+    assert equal(batch.weights(), microbatches.weights(), atol=1e-5)
     assert [h["loss"] for h in runs[0].history] == pytest.approx([h["loss"] for h in runs[1].history], rel=1e-5)
-    assert not equal(one.weights(), Regression(dropout=0).weights(), atol=1e-3)
+    assert not equal(batch.weights(), Regression(dropout=0).weights(), atol=1e-3)
 
 
 def test_each_epoch_sees_every_object_once_in_an_order_of_its_own(tmp_path):
@@ -192,12 +192,12 @@ def test_the_log_has_a_line_per_epoch(tmp_path):
 
 def test_the_rate_rises_then_stays_or_falls_as_a_cosine():
     config = LoopConfig(epochs=10, warmup=2)
-    assert [_rate(s, 5, config) for s in (0, 4, 9, 10, 49)] == pytest.approx([0.1, 0.5, 1, 1, 1])
+    assert [_rate_factor(s, 5, config) for s in (0, 4, 9, 10, 49)] == pytest.approx([0.1, 0.5, 1, 1, 1])
     cosine = config.model_copy(update={"schedule": "cosine"})
-    assert _rate(10, 5, cosine) == 1
-    assert _rate(30, 5, cosine) == pytest.approx(0.5)
-    assert _rate(50, 5, cosine) == pytest.approx(1e-3)
-    assert all(_rate(s, 5, cosine) >= _rate(s + 1, 5, cosine) for s in range(10, 60))
+    assert _rate_factor(10, 5, cosine) == 1
+    assert _rate_factor(30, 5, cosine) == pytest.approx(0.5)
+    assert _rate_factor(50, 5, cosine) == pytest.approx(1e-3)
+    assert all(_rate_factor(s, 5, cosine) >= _rate_factor(s + 1, 5, cosine) for s in range(10, 60))
 
 
 def test_the_learning_rate_of_each_group_is_scaled(tmp_path):
@@ -236,8 +236,8 @@ dist.destroy_process_group()
 
 def test_two_processes_end_with_the_weights_of_one(tmp_path):
     """33 objects in batches of 8: the last batch leaves the second process without any."""
-    alone = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
-    run = alone.fit(tmp_path / "one", epochs=3, batch=8)
+    single = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
+    run = single.fit(tmp_path / "one", epochs=3, batch=8)
     command = [sys.executable, "-c", WORKER]
     meeting, here = tmp_path / "meeting", str(Path(__file__).parents[2])
     workers = [subprocess.Popen([*command, str(k), meeting, tmp_path / "two", here]) for k in range(2)]
@@ -248,7 +248,7 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path):
             worker.kill()
     for rank in range(2):
         weights, losses = torch.load(f"{meeting}.{rank}", weights_only=True)
-        assert equal(weights, alone.weights(), atol=1e-5)
+        assert equal(weights, single.weights(), atol=1e-5)
         assert losses == pytest.approx([h["loss"] for h in run.history], rel=1e-5)
 
 
@@ -269,7 +269,7 @@ def test_sums_over_processes_come_back_from_the_gpu(monkeypatch):
     monkeypatch.setattr(loop.dist, "all_reduce", reduce)
     parameter = nn.Parameter(torch.ones(2))
     sums = torch.tensor([3.0, 4.0]).as_subclass(Elsewhere)
-    loop._add_over_processes([parameter], sums)
+    loop._sum_over_processes([parameter], sums)
     assert len(device) == 1
     assert sums.tolist() == [6, 8]
     assert parameter.grad.tolist() == [0, 0]

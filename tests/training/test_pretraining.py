@@ -17,7 +17,6 @@ from goodricke.models.bundle import BundleConfig, Target, load_model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import FoldedConfig
 from goodricke.preprocess.multiband import MultibandConfig, prepare
-from goodricke.training import pretraining
 from goodricke.training.families import build_network
 from goodricke.training.fit_multiband import EnsembleConfig
 from goodricke.training.labels import Everything, Labelled, limit_labels, split_unlabelled
@@ -80,8 +79,8 @@ def test_points_are_hidden_everywhere_alike_in_runs_or_alone():
     assert often.min() > 0.33
     assert often.max() < 0.5
     runs = hidden.sum(1) / (hidden.diff(dim=1).clamp(min=0).sum(1) + hidden[:, 0])  # mean length of a run
-    alone, together = runs.sort().values.split(2000)
-    assert alone.mean() < 2
+    single, together = runs.sort().values.split(2000)
+    assert single.mean() < 2
     assert together.mean() > 3
 
 
@@ -94,10 +93,10 @@ def test_a_generator_hides_the_same_points_again():
 
 def test_a_miss_weighs_by_its_error_and_a_wild_one_no_more_than_linearly():
     difference, error = torch.tensor([0.1, 0.1, 30.0, 60.0]), torch.tensor([0.0, 1.0, 0.4, 0.4])
-    found = huber_loss(difference, error)
-    assert found[0] == pytest.approx((0.1 / FLOOR) ** 2 / 2)
-    assert found[1] == pytest.approx(0.01 / (1 + FLOOR**2) / 2)
-    assert found[3] - found[2] == pytest.approx(30 / 0.5, rel=1e-5)
+    result = huber_loss(difference, error)
+    assert result[0] == pytest.approx((0.1 / FLOOR) ** 2 / 2)
+    assert result[1] == pytest.approx(0.01 / (1 + FLOOR**2) / 2)
+    assert result[3] - result[2] == pytest.approx(30 / 0.5, rel=1e-5)
 
 
 # ---- ASTRAFier ------------------------------------------------------------------------------------------------------
@@ -130,9 +129,9 @@ def test_the_loss_is_over_hidden_points_alone_however_cut():
     )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     small = MaskedPoints(net, prepared, np.arange(20), PretrainingConfig(points=60))
-    pieces = list(small.microbatches(np.arange(30)))
-    assert len(pieces) > 5
-    assert sorted(np.concatenate(pieces)) == list(range(30))
+    batches = list(small.microbatches(np.arange(30)))
+    assert len(batches) > 5
+    assert sorted(np.concatenate(batches)) == list(range(30))
     assert task.validate() == task.validate()
 
 
@@ -189,9 +188,9 @@ def test_a_batch_says_of_each_object_what_it_says_of_it_alone():
     task = forecast(curves)
     task.network.eval()
     sums, number = task._misfits(task.complete_steps)
-    alone = [task._misfits(task.complete_steps.take(np.array([k]))) for k in range(6)]
-    torch.testing.assert_close(sums, torch.stack([s for s, _ in alone]).sum(0), rtol=1e-5, atol=1e-4)
-    assert number == sum(n for _, n in alone)
+    single = [task._misfits(task.complete_steps.take(np.array([k]))) for k in range(6)]
+    torch.testing.assert_close(sums, torch.stack([s for s, _ in single]).sum(0), rtol=1e-5, atol=1e-4)
+    assert number == sum(n for _, n in single)
     per_object = task.complete_steps.n_points - 1
     assert number == per_object.sum() + sum(
         max((task.complete_steps.take(np.array([k])).band == b).sum() - 1, 0) for k in range(6) for b in range(2)
@@ -248,7 +247,7 @@ def test_a_resumed_pretraining_ends_as_one_without_interruption(tmp_path: Path, 
 
 def test_a_network_of_another_kind_is_refused(tmp_path: Path):
     given = multiband(), None, FoldedConfig(), toy(4)[0], np.arange(2), np.arange(2), PretrainingConfig(), tmp_path
-    with pytest.raises(TypeError, match="doesn't go with folded"):
+    with pytest.raises(TypeError, match="doesn't fit folded"):
         pretrain(*given)
 
 
@@ -261,11 +260,11 @@ def test_an_encoder_is_saved_without_heads_and_read_as_it_was(tmp_path: Path, ki
     before = {name: x.clone() for name, x in net.state_dict().items()}
     settings = FoldedConfig() if kind == "astrafier" else MultibandConfig(bands=("g", "r"))
     about = BundleConfig(name="e", family=kind, classes=(), network=net.config.model_dump(), preprocessing=settings)
-    found = load_initial(str(save_encoder(about, net, tmp_path / "e")))
+    result = load_initial(str(save_encoder(about, net, tmp_path / "e")))
     assert len({path.stat().st_mode for path in (tmp_path / "e").iterdir()}) == 1  # who may read one may read the other
-    assert found.classes == ()
-    assert found.preprocessing == settings
-    theirs = found.network.state_dict()
+    assert result.classes == ()
+    assert result.preprocessing == settings
+    theirs = result.network.state_dict()
     assert not any("head." in name for name in theirs)
     assert set(theirs) == {name for name in before if "head." not in name}
     assert all(torch.equal(theirs[name], before[name]) for name in theirs)
@@ -274,9 +273,9 @@ def test_an_encoder_is_saved_without_heads_and_read_as_it_was(tmp_path: Path, ki
 
 
 def test_a_start_that_is_a_model_is_loaded_as_one(folded_model):
-    found = load_initial(str(folded_model.folder))
-    assert found.classes == folded_model.classes
-    assert found.hash == folded_model.hash
+    result = load_initial(str(folded_model.folder))
+    assert result.classes == folded_model.classes
+    assert result.hash == folded_model.hash
 
 
 def test_a_multiband_training_takes_all_but_the_heads_from_an_encoder_whatever_its_order_of_bands(tmp_path: Path):
@@ -329,8 +328,8 @@ def test_few_labels_of_each_class_drawn_by_the_seed():
     assert counts.tolist() == [20, 20, there[2]]
     assert (np.bincount(label[few["validation"]]) >= 1).all()
     assert not np.array_equal(few["train"], limit_labels(parts, label, 20, seed=2)["train"])
-    whole = limit_labels(parts, label, 10_000, seed=1)
-    assert np.array_equal(whole["train"], np.sort(parts["train"]))
+    complete = limit_labels(parts, label, 10_000, seed=1)
+    assert np.array_equal(complete["train"], np.sort(parts["train"]))
 
 
 # ---- from the command line ------------------------------------------------------------------------------------------
@@ -395,7 +394,7 @@ def test_pretrain_then_train_with_few_labels(home: Path):
     used = split[split["part"].isin(["train", "validation"])]
     assert used["label"].value_counts().to_dict() == {"saw": 10, "sine": 10}
     assert (split["part"] == "test").sum() == 12
-    assert "start afresh: head.0" in " ".join(result.output.split())
+    assert "start from random weights: head.0" in " ".join(result.output.split())
     assert load_model(home / "run/model").classes == ("saw", "sine")
     first = torch.load(home / "run/checkpoints/best.pt", weights_only=True)["embed.weight"]
     assert (first - encoder["embed.weight"]).abs().max() < 1e-2  # one epoch of two steps away
@@ -438,7 +437,7 @@ def test_a_killed_writing_leaves_no_encoder(tmp_path: Path, monkeypatch: pytest.
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pretraining.os, "replace", killed)
+    monkeypatch.setattr(Path, "rename", killed)
     with pytest.raises(KeyboardInterrupt):
         save_encoder(about, astrafier(), tmp_path)
     assert not (tmp_path / "encoder.json").exists()
@@ -456,10 +455,10 @@ def test_accuracy_and_macro_f1_of_confusion_matrices_are_scikit_learn_s():
     accuracy, macro = scores(confusion)
     assert accuracy == pytest.approx((label == answer).mean())
     assert macro == pytest.approx(f1_score(label, answer, average="macro"))
-    found = samples(label, np.arange(300), answer, 5)
-    assert found.shape == (1001, 2)
-    np.testing.assert_allclose(found[0], [accuracy, macro])
-    assert found[1:, 0].std() == pytest.approx(np.sqrt(accuracy * (1 - accuracy) / 300), rel=0.1)
+    result = samples(label, np.arange(300), answer, 5)
+    assert result.shape == (1001, 2)
+    np.testing.assert_allclose(result[0], [accuracy, macro])
+    assert result[1:, 0].std() == pytest.approx(np.sqrt(accuracy * (1 - accuracy) / 300), rel=0.1)
 
 
 def test_intervals_are_wider_where_seeds_disagree():
@@ -478,8 +477,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     seeds, stars = rng.normal(0, 0.03, (400, 3)), rng.normal(0, 0.01, 400)
     held = 0
     for luck, common in zip(seeds, stars, strict=True):
-        found = 0.5 + common + luck[:, None] + np.append(0, rng.normal(0, 0.01, 1000))
-        (each,) = estimates(found[:, :, None])
+        result = 0.5 + common + luck[:, None] + np.append(0, rng.normal(0, 0.01, 1000))
+        (each,) = estimates(result[:, :, None])
         held += each.low < 0.5 < each.high
     assert 0.92 < held / 400 < 0.99
 

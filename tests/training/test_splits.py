@@ -19,10 +19,10 @@ def catalogue(per_class: dict[str, int], curves=lambda k: 1) -> tuple[list[str],
 
 
 def sides(star, part) -> dict:
-    found = defaultdict(set)
+    result = defaultdict(set)
     for s, p in zip(star, part, strict=True):
-        found[s].add(str(p))
-    return found
+        result[s].add(str(p))
+    return result
 
 
 @settings(deadline=None)
@@ -36,7 +36,7 @@ def test_no_star_is_on_two_sides_and_every_class_is_on_each(per_class, test, val
     star, label = catalogue(per_class, lambda k: 1 + k % 3)
     part = split_by_star(star, label, test, validation, seed)
     assert len(part) == len(star)
-    assert all(len(found) == 1 for found in sides(star, part).values())
+    assert all(len(result) == 1 for result in sides(star, part).values())
     assert {p for s, p in zip(label, part, strict=True) if s == "A"} in (PARTS, set())
     for c in per_class:
         assert set(part[np.array(label) == c].tolist()) == PARTS, c
@@ -77,7 +77,7 @@ def test_a_star_of_two_labels_counts_as_its_most_frequent_one():
     star += ["A-0"] * 3
     label += ["B"] * 3
     part = split_by_star(star, label)
-    assert all(len(found) == 1 for found in sides(star, part).values())
+    assert all(len(result) == 1 for result in sides(star, part).values())
     of_b = [next(iter(p)) for s, p in sides(star, part).items() if s.startswith("B") or s == "A-0"]
     assert of_b.count(TEST) == 6  # 0.2 * 31
 
@@ -95,7 +95,7 @@ def test_the_order_of_rows_does_not_matter_and_the_seed_does():
 def test_numbered_stars_split_as_well_as_named_ones():
     number = np.repeat(np.arange(30), 2)
     part = split_by_star(number, ["A"] * 60)
-    assert all(len(found) == 1 for found in sides(number, part).values())
+    assert all(len(result) == 1 for result in sides(number, part).values())
 
 
 def test_a_class_with_too_few_stars_is_named_with_the_mend():
@@ -142,14 +142,14 @@ def test_at_the_pole_every_right_ascension_is_the_same_place():
 
 def test_ids_and_positions_chain_into_one_star():
     # a and b lie together, b has another light curve far away, which lies with c
-    found = stars(["a", "b", "b", "c", "d"], np.array([10, 10, 50, 50, 70.0]), np.zeros(5))
-    assert groups(found) == [{0, 1, 2, 3}, {4}]
+    result = stars(["a", "b", "b", "c", "d"], np.array([10, 10, 50, 50, 70.0]), np.zeros(5))
+    assert groups(result) == [{0, 1, 2, 3}, {4}]
 
 
 def test_unknown_positions_join_nothing_but_keep_their_id():
     ra = np.array([np.nan, 10, np.nan, 10, np.nan])
-    found = stars(["a", "b", "b", "c", "d"], ra, np.array([5.0, 0, np.nan, 0, np.nan]))
-    assert groups(found) == [{0}, {1, 2, 3}, {4}]
+    result = stars(["a", "b", "b", "c", "d"], ra, np.array([5.0, 0, np.nan, 0, np.nan]))
+    assert groups(result) == [{0}, {1, 2, 3}, {4}]
     assert groups(stars(["a", "b"], np.full(2, np.nan), np.full(2, np.nan))) == [{0}, {1}]
 
 
@@ -169,9 +169,9 @@ def test_a_hundred_ids_in_one_place_are_one_star_and_a_crowd_is_a_field(caplog):
 
 def test_beside_a_field_positions_still_tell_stars():
     ra, dec = np.append(np.full(500, 5.0), [7.0, 7.0, np.nan]), np.append(np.full(500, 5.0), [1.0, 1.0, np.nan])
-    found = stars([str(k) for k in range(503)], ra, dec)
-    assert len(set(found.tolist())) == 502
-    assert found[500] == found[501]
+    result = stars([str(k) for k in range(503)], ra, dec)
+    assert len(set(result.tolist())) == 502
+    assert result[500] == result[501]
 
 
 def test_unknown_positions_are_no_crowd(caplog):
@@ -182,8 +182,8 @@ def test_unknown_positions_are_no_crowd(caplog):
 def test_stars_found_by_position_never_straddle_a_split():
     rng = np.random.default_rng(0)
     ra, dec = np.repeat(rng.uniform(0, 360, 40), 3), np.repeat(rng.uniform(-80, 80, 40), 3)
-    found = stars([f"id{k}" for k in range(120)], ra + rng.uniform(-1, 1, 120) * ARCSEC, dec)
-    part = split_by_star(found, np.repeat(np.resize(["A", "B"], 40), 3))
+    result = stars([f"id{k}" for k in range(120)], ra + rng.uniform(-1, 1, 120) * ARCSEC, dec)
+    part = split_by_star(result, np.repeat(np.resize(["A", "B"], 40), 3))
     assert all(len(p) == 1 for p in sides(ra, part).values())
 
 

@@ -95,12 +95,12 @@ def parse_renaming(rename: Iterable[str] = (), merge: Iterable[str] = ()) -> dic
     for text in rename:
         label, equals, name = (part.strip() for part in text.rpartition("="))
         if not (equals and label and name):
-            raise ValueError(f"--rename {text}. Fix: write LABEL=CLASS, as in Rotational=ROT")
+            raise ValueError(f"--rename {text}: write it as LABEL=CLASS, Rotational=ROT")
         renaming[label] = name
     for text in merge:
         name, equals, labels = (part.strip() for part in text.partition("="))
         if not (equals and name and labels):
-            raise ValueError(f'--merge {text}. Fix: write "CLASS=label,label"')
+            raise ValueError(f'--merge {text}: write it as "CLASS=label,label"')
         renaming |= {label.strip(): name for label in labels.split(",")}
     return renaming
 

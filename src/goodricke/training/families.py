@@ -392,17 +392,17 @@ def _same_band(network: Multiband, config: MultibandConfig, model: Model | None,
     known_bands = () if model is None else getattr(model.preprocessing, "bands", ())
     if model is None or band not in config.bands or band not in known_bands:
         return False
-    ours = network.band_modules(config.bands.index(band))[0].state_dict()
-    theirs = cast(Multiband, model.network).band_modules(known_bands.index(band))[0].state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    state = network.band_modules(config.bands.index(band))[0].state_dict()
+    initial_state = cast(Multiband, model.network).band_modules(known_bands.index(band))[0].state_dict()
+    return state.keys() == initial_state.keys() and all(torch.equal(state[name], initial_state[name]) for name in initial_state)
 
 
 def _check_frozen(network: Multiband, config: MultibandConfig, model: Model | None, frozen: tuple[str, ...]) -> None:
     """Raise before the training if frozen bands differ from the initial model."""
-    strange = [band for band in frozen if not _same_band(network, config, model, band)]
-    if strange:
+    changed = [band for band in frozen if not _same_band(network, config, model, band)]
+    if changed:
         raise ValueError(
-            f"[training.ensemble] frozen_bands: the network of {', '.join(strange)} can't be frozen. Fix: the recipe "
+            f"[training.ensemble] frozen_bands: the network of {', '.join(changed)} can't be frozen. Fix: the recipe "
             f"must have the band (it has {', '.join(config.bands)}), and [training] init must name a model that has "
             "it with the same sizes and classes"
         )

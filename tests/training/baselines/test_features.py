@@ -81,11 +81,11 @@ def test_order_in_time_and_errors(curves):
 def test_folded_statistics(curves):
     for i in (0, 5):
         c = curves[i]
-        got, found = one(c, period=True)[0], find_periods(c)
-        assert got["log_period"] == np.log10(found.period[0])
-        assert got["power"] == found.power[0]
+        got, result = one(c, period=True)[0], find_periods(c)
+        assert got["log_period"] == np.log10(result.period[0])
+        assert got["power"] == result.power[0]
         for suffix, factor in (("", 1), ("_double", 2)):
-            phase = ((c.time - c.time.min()) / (found.period[0] * factor)) % 1
+            phase = ((c.time - c.time.min()) / (result.period[0] * factor)) % 1
             x = c.value.astype(float)[np.argsort(phase, kind="stable")]
             index = (np.sort(phase) * PHASE_BINS).astype(int)
             means = np.array([x[index == b].mean() for b in np.unique(index)])
@@ -102,9 +102,9 @@ def test_folded_statistics(curves):
 def test_company_changes_nothing(curves, period):
     together, names = simple_statistics(curves, brightness=True, period=period)
     for i in range(len(curves)):
-        alone, same = simple_statistics(curves[i], brightness=True, period=period)
+        single, same = simple_statistics(curves[i], brightness=True, period=period)
         assert same == names
-        np.testing.assert_allclose(alone[0], together[i], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(single[0], together[i], rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(simple_statistics(curves[::-1], True, period)[0], together[::-1])
 
 

@@ -59,9 +59,9 @@ def test_company_and_order_change_nothing(curves, periods):
     assert together.shape == (9, len(names))
     assert len(set(names)) == len(names)
     for i in range(len(curves)):
-        alone, same = light_curve_features(curves[i], periods=periods)
+        single, same = light_curve_features(curves[i], periods=periods)
         assert same == names
-        np.testing.assert_allclose(alone[0], together[i], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(single[0], together[i], rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(light_curve_features(curves[::-1], periods=periods)[0], together[::-1])
     np.testing.assert_array_equal(light_curve_features(curves, periods=periods, jobs=2)[0], together)
     assert light_curve_features(curves[:0], periods=periods)[0].shape == (0, len(names))
@@ -191,8 +191,8 @@ def test_a_band_without_observations(curves, periods):
     # a band that the batch has never heard of is as missing, and bands not asked for don't matter
     asked = one(curves, 0, periods=periods, bands=["g", "z"])
     assert {value for name, value in asked.items() if name.startswith(("z_", "g-z"))} == {MISSING}
-    alone = one(curves.where(curves.band == 0), 0, periods=periods, bands=["g"])
-    np.testing.assert_allclose([asked[name] for name in alone], list(alone.values()), rtol=1e-9)
+    single = one(curves.where(curves.band == 0), 0, periods=periods, bands=["g"])
+    np.testing.assert_allclose([asked[name] for name in single], list(single.values()), rtol=1e-9)
 
 
 def test_too_little_to_say(curves):

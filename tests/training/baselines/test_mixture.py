@@ -52,7 +52,7 @@ def network(seed=0, **changes) -> MixtureOfExperts:
 CONFIG = MultibandConfig(bands=("g", "r"), brightness="magnitude")
 
 
-def count_steps(curves: LightCurves, columns: int = 0) -> Steps:
+def prepare_steps(curves: LightCurves, columns: int = 0) -> Steps:
     told = np.random.default_rng(2).normal(size=(len(curves), columns)).astype(np.float32)
     return replace(prepare(curves, CONFIG), context=told)
 
@@ -82,13 +82,13 @@ def test_last_places_are_where_each_sequence_ends():
 
 @torch.no_grad()
 def test_an_answer_is_made_of_each_bands_last_state_and_the_final_colours():
-    model, steps = network(context=1), count_steps(uneven()[0], 1)
+    model, steps = network(context=1), prepare_steps(uneven()[0], 1)
     model.standard.mean.normal_()
-    found = model(steps.batch())
+    result = model(steps.batch())
     kept = np.flatnonzero(steps.n_points)
     assert kept.tolist() == [0, 1, 2, 3, 6, 7]
-    assert len(found.logits) == len(kept)
-    assert found.targets.shape == (len(kept), 0)
+    assert len(result.logits) == len(kept)
+    assert result.targets.shape == (len(kept), 0)
     for row, i in enumerate(kept):
         mine = steps.take(np.array([i]))
         states = []
@@ -102,24 +102,24 @@ def test_an_answer_is_made_of_each_bands_last_state_and_the_final_colours():
             states.append(expert.mixture([y[-1] for y in outputs]))
         told = torch.tensor([mine.colour[-1, 0], mine.context[0, 0]])
         features = torch.cat([*states, model.standard(told)])
-        torch.testing.assert_close(found.embedding[row], features, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(found.logits[row], model.head(features[None])[0], atol=1e-5, rtol=1e-5)
-    assert torch.isfinite(found.logits).all()
-    assert (found.embedding[1, :8] == 0).all()  # without g
-    assert (found.embedding[3, 8:16] == 0).all()  # without r
+        torch.testing.assert_close(result.embedding[row], features, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(result.logits[row], model.head(features[None])[0], atol=1e-5, rtol=1e-5)
+    assert torch.isfinite(result.logits).all()
+    assert (result.embedding[1, :8] == 0).all()  # without g
+    assert (result.embedding[3, 8:16] == 0).all()  # without r
 
 
 @torch.no_grad()
 def test_company_changes_nothing():
-    model, steps = network(), count_steps(uneven()[0])
+    model, steps = network(), prepare_steps(uneven()[0])
     together = model.output(steps.batch(np.array([7, 0, 3, 1]))).logits
     for row, i in enumerate((7, 0, 3, 1)):
-        alone = model.output(steps.batch(np.array([i]))).logits
-        torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)
+        single = model.output(steps.batch(np.array([i]))).logits
+        torch.testing.assert_close(together[row : row + 1], single, atol=1e-5, rtol=1e-5)
 
 
 def test_gradients_reach_every_weight():
-    model, steps = network().train(), count_steps(sky()[0])
+    model, steps = network().train(), prepare_steps(sky()[0])
     model(steps.batch()).logits.square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters() if p.requires_grad)
     with torch.no_grad():
@@ -142,12 +142,12 @@ def task(curves, label, points=65536, **config) -> MixtureTask:
 def test_the_loss_is_the_weighted_cross_entropy_however_cut():
     curves, label = uneven()
     rows = np.array([6, 1, 4, 3, 0, 5])  # numbers 4 and 5 have no step
-    whole, small = task(curves, label), task(curves, label, points=20)
+    complete, small = task(curves, label), task(curves, label, points=20)
     kept = np.array([6, 1, 3, 0])
-    logits = whole.network.output(whole.complete_steps.batch(kept)).logits
+    logits = complete.network.output(complete.complete_steps.batch(kept)).logits
     expected = F.cross_entropy(logits, torch.from_numpy(label[kept]), torch.tensor([1.0, 2.5]), reduction="sum")
     assert len(list(small.microbatches(rows))) > 2
-    for job in (whole, small):
+    for job in (complete, small):
         sums = np.sum([[float(x) for x in job.loss(piece)] for piece in job.microbatches(rows)], axis=0)
         assert sums == pytest.approx([float(expected), 1.0 * 3 + 2.5 * 3], rel=1e-5)
 
@@ -208,9 +208,9 @@ def test_it_learns_what_anyone_can_tell_apart_and_says_how_sure_it_is(tmp_path):
     assert len(lines) == 6
     assert sum(counted) == 480
     steps = prepare(data.curves, CONFIG)
-    found = mixture_probabilities(made, steps, data.label, validation, test)
-    np.testing.assert_allclose(found.sum(1), 1)
-    assert (found.argmax(1) == data.label[test]).mean() > 0.9
+    result = mixture_probabilities(made, steps, data.label, validation, test)
+    np.testing.assert_allclose(result.sum(1), 1)
+    assert (result.argmax(1) == data.label[test]).mean() > 0.9
     scores = [line["macro_f1"] for line in lines]
     right = mixture_logits(made, steps, validation).argmax(1) == data.label[validation]
     assert right.mean() == lines[int(np.argmax(scores))]["accuracy"]  # the best epoch's weights
@@ -218,11 +218,11 @@ def test_it_learns_what_anyone_can_tell_apart_and_says_how_sure_it_is(tmp_path):
 
 def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path):
     data, rows = labelled(24), (np.arange(16), np.arange(16, 24))
-    whole = fit_mixture(recipe(epochs=4), data, *rows, tmp_path / "whole")
+    complete = fit_mixture(recipe(epochs=4), data, *rows, tmp_path / "whole")
     fit_mixture(recipe(epochs=2), data, *rows, tmp_path / "cut")
     torch.manual_seed(99)
     rest = fit_mixture(recipe(epochs=4), data, *rows, tmp_path / "cut")
-    a, b = whole.state_dict(), rest.state_dict()
+    a, b = complete.state_dict(), rest.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert len((tmp_path / "cut" / "log.jsonl").read_text().splitlines()) == 4
 
@@ -243,7 +243,7 @@ def test_settings_of_the_recipe_reach_the_loop(tmp_path, monkeypatch):
 
 
 def test_statistics_are_of_the_training_objects_alone():
-    steps, made = count_steps(uneven()[0], 1), network(context=1)
+    steps, made = prepare_steps(uneven()[0], 1), network(context=1)
     known = steps.take(np.array([0, 2, 3]))
     learn_statistics(made, known)
     for b in (0, 1):
@@ -259,21 +259,21 @@ def test_statistics_are_of_the_training_objects_alone():
 
 def test_the_temperature_is_fitted_on_validation_objects_alone():
     curves, label = sky(40)
-    steps, made = count_steps(curves), network()
+    steps, made = prepare_steps(curves), network()
     made.head.layers[-1].weight.data *= 20
     validation, test = np.arange(20), np.array([31, 22, 25])
-    found = mixture_probabilities(made, steps, label, validation, test)
+    result = mixture_probabilities(made, steps, label, validation, test)
     logits = mixture_logits(made, steps, test)
     with torch.no_grad():
         one = made.output(steps.batch(test[:1])).logits.numpy()
     np.testing.assert_allclose(logits[:1], one, atol=1e-4)  # in the order asked for
-    ratio = (np.log(found[:, 0]) - np.log(found[:, 1])) / (logits[:, 0] - logits[:, 1])
+    ratio = (np.log(result[:, 0]) - np.log(result[:, 1])) / (logits[:, 0] - logits[:, 1])
     assert ratio == pytest.approx(np.full(3, ratio[0]), rel=1e-3)
     assert ratio[0] < 0.5  # an untrained network is too sure of itself
     changed = label.copy()
     changed[20:] = 1 - changed[20:]
-    np.testing.assert_array_equal(mixture_probabilities(made, steps, changed, validation, test), found)
-    np.testing.assert_allclose(found, softmax(logits * ratio[0], axis=1), atol=1e-4)
+    np.testing.assert_array_equal(mixture_probabilities(made, steps, changed, validation, test), result)
+    np.testing.assert_allclose(result, softmax(logits * ratio[0], axis=1), atol=1e-4)
 
 
 # ---- in a training run --------------------------------------------------------------------------------------------
