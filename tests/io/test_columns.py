@@ -10,9 +10,8 @@ def roles(names, **chosen):
     return found.object_id, found.time, found.value, found.error, found.band
 
 
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
+def test_aliases():
+    for names, expected in [
         (["id", "band", "time", "mag", "magerr"], ("id", "time", "mag", "magerr", "band")),
         (["object_id", "mjd", "passband", "flux", "flux_err"], ("object_id", "mjd", "flux", "flux_err", "passband")),
         (["id", "mjd", "flux", "flux_err", "mag", "mag_err"], ("id", "mjd", "flux", "flux_err", None)),
@@ -31,10 +30,8 @@ def roles(names, **chosen):
             ["time", "SAP_FLUX", "PDCSAP_FLUX", "PDCSAP_FLUX_ERR"],
             (None, "time", "PDCSAP_FLUX", "PDCSAP_FLUX_ERR", None),
         ),
-    ],
-)
-def test_aliases(names, expected):
-    assert roles(names) == expected
+    ]:
+        assert roles(names) == expected
 
 
 def test_chosen_columns_win_in_any_spelling():
@@ -59,9 +56,8 @@ def test_missing_brightness_and_missing_choice():
         match_columns(["mjd", "mag"], {"time": "hjd"}, "t.csv")
 
 
-@pytest.mark.parametrize(
-    ("name", "numbers", "scale"),
-    [
+def test_time_scale_from_name_and_numbers():
+    for name, numbers, scale in [
         ("mjd", 59000.0, "MJD"),
         ("mjd", 2459000.5, "JD"),
         ("mjd", 20000.0, "MJD"),
@@ -82,11 +78,9 @@ def test_missing_brightness_and_missing_choice():
         ("HJD-2450000", 3000.0, "HJD"),
         ("JD-2400000.5", 59000.0, "MJD"),
         ("BTJD", np.nan, "BTJD"),
-    ],
-)
-def test_time_scale_from_name_and_numbers(name, numbers, scale):
-    found = match_columns([name, "mag"], {}, "t.csv")
-    assert infer_time_scale(found.time_scale, np.array([numbers, numbers]) + found.offset) == scale
+    ]:
+        found = match_columns([name, "mag"], {}, "t.csv")
+        assert infer_time_scale(found.time_scale, np.array([numbers, numbers]) + found.offset) == scale
 
 
 def test_normal():

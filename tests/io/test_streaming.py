@@ -1,4 +1,5 @@
 import logging
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -43,9 +44,9 @@ def test_options_are_checked():
         read("x", colour="red")
 
 
-@pytest.mark.parametrize("unit", ["mag", "mmag", "nJy", "36.3078 nJy", "electron / s", "DN/s", "ppt", "relative", "?"])
-def test_any_unit_of_brightness_may_be_said(unit):
-    assert ReadOptions(unit=unit).unit == unit
+def test_any_unit_of_brightness_may_be_said():
+    for unit in ["mag", "mmag", "nJy", "36.3078 nJy", "electron / s", "DN/s", "ppt", "relative", "?"]:
+        assert ReadOptions(unit=unit).unit == unit
 
 
 def test_batches_never_stop_and_never_mix(tmp_path):
@@ -96,20 +97,18 @@ def test_whole_light_curves_only():
     assert [len(piece.time) for piece in pieces] == [2, 8, 2]
 
 
-def test_a_folder_of_thousands_of_files(tmp_path, qlp_file):
-    """A survey's folder: a name each, one file's bytes behind all of them."""
-    import os
-
+def test_a_folder_of_many_files(tmp_path, qlp_file):
+    """Read a survey's folder, all of whose names are links to one file."""
     first = qlp_file(n=30)
     folder = tmp_path / "many"
     folder.mkdir()
-    for i in range(3_000):
+    for i in range(200):
         os.link(first, folder / f"{i:05d}.fits")
-    (folder / "01000x.fits").write_text("<html>404</html>")
+    (folder / "00100x.fits").write_text("<html>404</html>")
     objects, failures, most = 0, [], 0
-    for batch, errors in read_batches(folder, max_points=50_000):
+    for batch, errors in read_batches(folder, max_points=2_000):
         objects, failures, most = objects + len(batch), failures + errors, max(most, len(batch.time))
-    assert (objects, most) == (3_000, 49_980)
+    assert (objects, most) == (200, 1_980)
     assert len(failures) == 1
     assert failures[0].reason.startswith("is a web page")
 

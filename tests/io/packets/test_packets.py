@@ -1,4 +1,5 @@
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,15 @@ from tests.io.packets.making_packets import assert_equal, encoded, many, points,
 FORMATS_IN_BYTES = ("slim", "rubin", "ztf")
 
 
-def messages_of(format: str) -> list[bytes]:
+@cache
+def messages_of(format: str) -> tuple[bytes, ...]:
     """Return sound messages of a format."""
     if format == "ztf":
         before = [source(2458990.5 + i, fid=1 + i % 3) for i in range(5)]
-        return [ztf_packet(source(2459000.5 + i), before[:i], name=f"ZTF{i}") for i in range(4)]
+        return tuple(ztf_packet(source(2459000.5 + i), before[:i], name=f"ZTF{i}") for i in range(4))
     curves = many(4, 5)
     made = slim_packets(curves, previous=10) if format == "slim" else rubin_packets(curves, cutouts=300)
-    return [message for _, message in made]
+    return tuple(message for _, message in made)
 
 
 def options_of(format: str, compiled: bool = True) -> PacketOptions:
@@ -94,7 +96,7 @@ def shifted(alerts: Alerts, i: int) -> Alerts:
 
 def test_compiled_and_plain_give_the_same():
     for format in FORMATS_IN_BYTES:
-        batch = messages_of(format)
+        batch = list(messages_of(format))
         batch += [message[:-7] for message in batch]
         assert_equal(decode(batch, format, options_of(format)), decode(batch, format, options_of(format, False)))
 
@@ -148,9 +150,8 @@ def record(**fields) -> bytes:
     return encoded(json.loads(slim.schema()), [known | fields], bare=True)
 
 
-@pytest.mark.parametrize(
-    ("fields", "status"),
-    [
+def test_absurd_values_are_failures():
+    for fields, status in [
         ({"time": float("nan")}, NON_FINITE),
         ({"time": float("inf")}, NON_FINITE),
         ({"time": 1e300}, NON_FINITE),
@@ -159,12 +160,10 @@ def record(**fields) -> bytes:
         ({"band": ""}, UNKNOWN_BAND),
         ({"object_id": "x" * 5000}, UNREADABLE),
         ({"object_id": "", "ra": 1.0}, UNREADABLE),
-    ],
-)
-def test_absurd_values_are_failures(fields, status):
-    alerts = decode([record(), record(**fields)], "slim")
-    assert alerts.index.tolist() == [0]
-    assert [(f.index, f.status) for f in alerts.failures] == [(1, status)]
+    ]:
+        alerts = decode([record(), record(**fields)], "slim")
+        assert alerts.index.tolist() == [0]
+        assert [(f.index, f.status) for f in alerts.failures] == [(1, status)]
 
 
 def test_absurd_errors_and_places_are_unknown():
@@ -243,9 +242,8 @@ def test_the_schema_that_is_shipped_is_valid():
     assert fastavro.parse_schema(json.loads(slim.schema()))["name"] == "goodricke.observation"
 
 
-@pytest.mark.parametrize(
-    ("one", "two", "same"),
-    [
+def test_the_photometry_of_a_stream_is_what_its_light_curves_are_of():
+    for one, two, same in [
         (("ztf", {}), ("json", {"photometry": "total"}), True),
         (("ztf", {}), ("fink", {"compiled": False}), True),
         (("ztf", {}), ("ztf", {"photometry": "difference"}), False),
@@ -260,9 +258,7 @@ def test_the_schema_that_is_shipped_is_valid():
         (("rubin", {}), ("ztf", {}), False),
         (("slim", {}), ("slim", {"unit": "mag", "photometry": "difference"}), True),
         (("slim", {}), ("slim", {"unit": "nJy"}), False),
-    ],
-)
-def test_the_photometry_of_a_stream_is_what_its_light_curves_are_of(one, two, same):
-    (format, options), (other, others) = one, two
-    first, second = photometry(format, PacketOptions(**options)), photometry(other, PacketOptions(**others))
-    assert (first == second) == same
+    ]:
+        (format, options), (other, others) = one, two
+        first, second = photometry(format, PacketOptions(**options)), photometry(other, PacketOptions(**others))
+        assert (first == second) == same
