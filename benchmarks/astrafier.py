@@ -2,7 +2,8 @@
 
 Every case is measured in a new process, and its figures are per light curve. "This / limit" is the time over that of
 the network's multiplications at the rate of a big matrix product. Methods with fewer multiplications, such as Fourier
-transforms for the longest kernels, can be below one. Moving weights and inputs through memory takes a few per cent of it.
+transforms for the longest kernels, can be below one. Moving weights and inputs through memory takes a few per cent of
+the time.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def test_hotter_is_brighter() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_drawn_systems_are_possible(kind: str) -> None:
-    truth = DENSE.source(kind).draw(300, np.random.default_rng(0))
+    truth = DENSE.sources[kind].draw(300, np.random.default_rng(0))
     lobes = roche_radius(1 / truth["mass_ratio"]), roche_radius(truth["mass_ratio"])
     nearest = 1 - truth["eccentricity"]
     most = {"semidetached": 1.0, "contact": 1.12}.get(kind, MAXIMUM_FILLING) + 1e-9
@@ -140,7 +140,7 @@ def test_drawn_systems_are_possible(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_systems_are_eclipsed_and_do_not_depend_on_each_other(kind: str) -> None:
-    made = DENSE.source(kind)
+    made = DENSE.sources[kind]
     truth = made.draw(40, np.random.default_rng(1))
     flux = made.flux(truth, TIME, 1 / 48)
     assert flux.dtype == np.float32
@@ -183,7 +183,7 @@ def test_the_oconnell_effect_is_the_difference_of_the_maxima() -> None:
 
 
 def test_a_pulsating_binary_is_the_binary_times_its_stars_pulsation() -> None:
-    made: Any = DENSE.source("delta_scuti_binary")
+    made: Any = DENSE.sources["delta_scuti_binary"]
     truth = made.draw(5, np.random.default_rng(5))
     diluted = truth | {"third_light": np.ones(5)}  # all light is the third star's
     np.testing.assert_allclose(made.flux(diluted, TIME, 0.0), 1, atol=1e-6)

@@ -16,7 +16,7 @@ INTRINSIC = [kind for kind in DENSE.labels if kind not in ELSEWHERE]  # the othe
 
 
 def by_kind(*kinds):
-    return pytest.mark.parametrize("source", [DENSE.source(kind) for kind in kinds], ids=lambda source: source.kind)
+    return pytest.mark.parametrize("source", [DENSE.sources[kind] for kind in kinds], ids=lambda source: source.kind)
 
 
 all_kinds = by_kind(*INTRINSIC)
@@ -112,7 +112,7 @@ def test_standard_deviations_are_those_of_the_class():
         "solar_type": (5e-6, 4e-4),
     }
     for kind, (low, high) in ranges.items():
-        source = DENSE.source(kind)
+        source = DENSE.sources[kind]
         spread = source.flux(source.draw(100, np.random.default_rng(2)), SECTOR, HALF_HOUR).std(axis=1)
         assert low < spread.min() < spread.max() < high, kind
 
@@ -125,7 +125,7 @@ def test_the_average_over_an_exposure_is_exact_for_polynomials():
 
 
 def test_constant_stars_are_constant():
-    source = DENSE.source("constant")
+    source = DENSE.sources["constant"]
     flux = source.flux(source.draw(3, np.random.default_rng(0)), np.arange(7.0), 0.02)
     assert flux.shape == (3, 7)
     assert (flux == 1).all()

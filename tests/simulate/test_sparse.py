@@ -98,14 +98,14 @@ def test_visits_are_the_same_for_all_classes() -> None:
 def test_labels_mean_something(few: dict[str, LightCurves]) -> None:
     for curves in few.values():
         about = curves.table_of_objects
-        events = np.array([MULTIBAND.source(kind).event for kind in about["kind"].to_pylist()])
+        events = np.array([MULTIBAND.sources[kind].event for kind in about["kind"].to_pylist()])
         brief = np.array(about["label"].to_pylist()) == "KN"
         assert (about["detections"].to_numpy()[events & ~brief] >= FEWEST_DETECTIONS).mean() > 0.98
         assert (about["signal_to_noise"].to_numpy()[~events] >= SIGNAL_TO_NOISE).mean() > 0.85
 
 
 def test_chosen_events_are_detected() -> None:
-    field, source = survey_field("ztf", 0, 0), MULTIBAND.source("supernova_ia")
+    field, source = survey_field("ztf", 0, 0), MULTIBAND.sources["supernova_ia"]
     truth, flux = draw_detected(source, field, np.random.default_rng(7), n=6)
     np.testing.assert_array_equal(source.flux(truth, field), flux)
     assert (field.survey.detects(flux, field.visits).sum(1) >= FEWEST_DETECTIONS).all()

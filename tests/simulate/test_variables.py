@@ -12,12 +12,12 @@ from tests.simulate.nightly import nightly
 
 pytest.importorskip("batman", reason="batman isn't installed")
 HERE = survey_field("rubin", 0, 2)
-VARIABLES = [kind for kind in MULTIBAND.labels if not MULTIBAND.source(kind).event]
+VARIABLES = [kind for kind in MULTIBAND.labels if not MULTIBAND.sources[kind].event]
 
 
 @pytest.mark.parametrize("kind", VARIABLES)
 def test_a_row_follows_from_its_parameters_alone(kind: str) -> None:
-    made = MULTIBAND.source(kind)
+    made = MULTIBAND.sources[kind]
     truth = made.draw(4, HERE, np.random.default_rng(1))
     flux = made.flux(truth, HERE)
     one = made.flux({name: value[2:3] for name, value in truth.items()}, HERE)
@@ -29,12 +29,12 @@ def test_a_row_follows_from_its_parameters_alone(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["rr_lyrae_ab", "cepheid", "high_amplitude_delta_scuti"])
 def test_pulsators_swing_more_in_the_blue_about_the_dense_shape(kind: str) -> None:
-    made, here = MULTIBAND.source(kind), nightly(61000, 61060, step=0.037)
+    made, here = MULTIBAND.sources[kind], nightly(61000, 61060, step=0.037)
     truth = made.draw(6, here, np.random.default_rng(2))
     swing = np.ptp(magnitudes(made.flux(truth, here)).reshape(6, -1, 6), axis=1)
     assert (swing[:, 1] > 1.2 * swing[:, 2]).all()
     assert (swing[:, 2] > swing[:, 5]).all()
-    flux = DENSE.source(kind).flux(truth, time_since_start(here), 0.0).astype(float)
+    flux = DENSE.sources[kind].flux(truth, time_since_start(here), 0.0).astype(float)
     dense = magnitudes(flux).reshape(6, -1, 6)[:, :, 0]
     assert swing[:, 2] / np.ptp(dense, axis=1) == pytest.approx(swing[0, 2] / np.ptp(dense[0]), rel=1e-3)
 
@@ -46,7 +46,7 @@ def test_temperatures_of_binaries_are_those_their_brightness_is_of() -> None:
 
 
 def test_the_cooler_star_s_eclipses_are_shallower_in_the_blue() -> None:
-    made, here = MULTIBAND.source("semidetached"), nightly(61000, 61080, step=0.02)
+    made, here = MULTIBAND.sources["semidetached"], nightly(61000, 61080, step=0.02)
     truth = made.draw(8, here, np.random.default_rng(3))
     found = magnitudes(made.flux(truth, here)).reshape(8, -1, 6)
     depth = np.ptp(found, axis=1)
@@ -61,8 +61,8 @@ def test_the_cooler_star_s_eclipses_are_shallower_in_the_blue() -> None:
 )
 def test_colours_are_those_of_the_class(kind: str, g_r: tuple[float, float]) -> None:
     here = nightly(61000, 61060, step=0.51)
-    truth = MULTIBAND.source(kind).draw(30, here, np.random.default_rng(4))
-    mean = np.median(magnitudes(MULTIBAND.source(kind).flux(truth, here)).reshape(30, -1, 6), axis=1)
+    truth = MULTIBAND.sources[kind].draw(30, here, np.random.default_rng(4))
+    mean = np.median(magnitudes(MULTIBAND.sources[kind].flux(truth, here)).reshape(30, -1, 6), axis=1)
     assert g_r[0] < np.median(mean[:, 1] - mean[:, 2]) < g_r[1]
 
 

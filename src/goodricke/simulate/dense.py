@@ -104,7 +104,7 @@ class DenseBlockMaker(BlockMaker):
     def make_field(self, block: Block, field: int) -> LightCurves:
         """See `BlockMaker`."""
         star_rng, systematics_rng, noise_rng = self.generators(block, field, 3)
-        cadence, source = find_cadence(self.cadence), DENSE.source(block.kind)
+        cadence, source = find_cadence(self.cadence), DENSE.sources[block.kind]
         observations = observe(cadence, self.sectors, np.random.default_rng([self.seed, field]))
         systematics = draw_systematics(PER_FIELD, cadence, systematics_rng)
         if block.kind == "instrument":
@@ -136,7 +136,7 @@ class DenseBlockMaker(BlockMaker):
 
 @cache
 def _example(kind: str) -> Truth:
-    return DENSE.source(kind).draw(2, np.random.default_rng(0))
+    return DENSE.sources[kind].draw(2, np.random.default_rng(0))
 
 
 def draw_visible(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -59,44 +60,39 @@ S = TypeVar("S", bound=Named)
 
 @dataclass(frozen=True)
 class Kinds(Generic[S]):
-    """Classes of simulated sources.
+    """The kinds of simulated sources.
 
     Parameters
     ----------
-    shares : dict of dict
-        By class, the share of each of its kinds; they sum to 1.
-    sources : tuple
-        One of each kind.
+    rows : tuple of (str, float, source)
+        Class, share of the class, and source of each kind; the shares of a class sum to 1.
     survey : str
         Whose they are, for messages; empty for dense light curves.
     """
 
-    shares: Mapping[str, Mapping[str, float]]
-    sources: tuple[S, ...]
+    rows: tuple[tuple[str, float, S], ...]
     survey: str = ""
+
+    @cached_property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """The shares of the kinds, by class."""
+        labels = sorted({label for label, _, _ in self.rows})
+        return {name: {s.kind: share for label, share, s in self.rows if label == name} for name in labels}
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The class of each kind."""
+        return {source.kind: label for label, _, source in self.rows}
+
+    @cached_property
+    def sources(self) -> dict[str, S]:
+        """The source of each kind."""
+        return {source.kind: source for _, _, source in self.rows}
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes, in the order of the alphabet."""
         return tuple(self.shares)
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """The class of each kind."""
-        return {kind: label for label, shares in self.shares.items() for kind in shares}
-
-    def source(self, kind: str) -> S:
-        """Return the source of a kind.
-
-        Raises
-        ------
-        ValueError
-            If there is none of this name.
-        """
-        sources = {source.kind: source for source in self.sources}
-        if kind not in sources:
-            raise ValueError(f"no kind of star {kind!r}; there are {', '.join(self.labels)}")
-        return sources[kind]
 
     def counts(self, n: int | Mapping[str, int], classes: Sequence[str] | None = None) -> dict[str, int]:
         """Return how many sources of each kind make ``n`` of each class, by default of all classes.
@@ -122,113 +118,64 @@ def divide(n: int, shares: Mapping[str, float]) -> dict[str, int]:
 
 
 DENSE: Kinds[Source] = Kinds(
-    {
-        "APERIODIC": {
-            "damped_random_walk": 0.2,
-            "flickering": 0.15,
-            "irregular_red": 0.2,
-            "be_star": 0.15,
-            "dipper": 0.15,
-            "burster": 0.15,
-        },
-        "CONSTANT": {"constant": 1.0},
-        "CONTACT_ROT": {"contact": 0.4, "spotted_rotator": 0.45, "chemically_peculiar": 0.15},
-        "DSCT_BCEP": {"delta_scuti": 0.7, "high_amplitude_delta_scuti": 0.1, "beta_cephei": 0.2},
-        "ECLIPSE": {
-            "detached": 0.5,
-            "semidetached": 0.15,
-            "planet": 0.2,
-            "delta_scuti_binary": 0.08,
-            "gamma_doradus_binary": 0.07,
-        },
-        "GDOR_SPB": {"gamma_doradus": 0.65, "slowly_pulsating_b": 0.35},
-        "INSTRUMENT": {"instrument": 1.0},
-        "RRLYR_CEPHEID": {
-            "rr_lyrae_ab": 0.4,
-            "rr_lyrae_c": 0.2,
-            "rr_lyrae_d": 0.05,
-            "cepheid": 0.2,
-            "cepheid_overtone": 0.07,
-            "type2_cepheid": 0.08,
-        },
-        "SOLARLIKE": {"red_giant": 0.7, "solar_type": 0.3},
-    },
     (
-        BeStar(),
-        Burster(),
-        DampedRandomWalk(),
-        Dipper(),
-        Flickering(),
-        IrregularRed(),
-        Constant(),
-        Contact(),
-        SpottedRotator(),
-        ChemicallyPeculiar(),
-        DeltaScuti(),
-        HighAmplitudeDeltaScuti(),
-        BetaCephei(),
-        Detached(),
-        Semidetached(),
-        Planet(),
-        PulsatingBinary("delta_scuti_binary", DeltaScuti()),
-        PulsatingBinary("gamma_doradus_binary", GammaDoradus()),
-        GammaDoradus(),
-        SlowlyPulsatingB(),
-        Instrument(),
-        RRLyraeAb(),
-        RRLyraeC(),
-        RRLyraeD(),
-        Cepheid(),
-        CepheidOvertone(),
-        Type2Cepheid(),
-        RedGiant(),
-        SolarType(),
-    ),
+        ("APERIODIC", 0.2, DampedRandomWalk()),
+        ("APERIODIC", 0.15, Flickering()),
+        ("APERIODIC", 0.2, IrregularRed()),
+        ("APERIODIC", 0.15, BeStar()),
+        ("APERIODIC", 0.15, Dipper()),
+        ("APERIODIC", 0.15, Burster()),
+        ("CONSTANT", 1.0, Constant()),
+        ("CONTACT_ROT", 0.4, Contact()),
+        ("CONTACT_ROT", 0.45, SpottedRotator()),
+        ("CONTACT_ROT", 0.15, ChemicallyPeculiar()),
+        ("DSCT_BCEP", 0.7, DeltaScuti()),
+        ("DSCT_BCEP", 0.1, HighAmplitudeDeltaScuti()),
+        ("DSCT_BCEP", 0.2, BetaCephei()),
+        ("ECLIPSE", 0.5, Detached()),
+        ("ECLIPSE", 0.15, Semidetached()),
+        ("ECLIPSE", 0.2, Planet()),
+        ("ECLIPSE", 0.08, PulsatingBinary("delta_scuti_binary", DeltaScuti())),
+        ("ECLIPSE", 0.07, PulsatingBinary("gamma_doradus_binary", GammaDoradus())),
+        ("GDOR_SPB", 0.65, GammaDoradus()),
+        ("GDOR_SPB", 0.35, SlowlyPulsatingB()),
+        ("INSTRUMENT", 1.0, Instrument()),
+        ("RRLYR_CEPHEID", 0.4, RRLyraeAb()),
+        ("RRLYR_CEPHEID", 0.2, RRLyraeC()),
+        ("RRLYR_CEPHEID", 0.05, RRLyraeD()),
+        ("RRLYR_CEPHEID", 0.2, Cepheid()),
+        ("RRLYR_CEPHEID", 0.07, CepheidOvertone()),
+        ("RRLYR_CEPHEID", 0.08, Type2Cepheid()),
+        ("SOLARLIKE", 0.7, RedGiant()),
+        ("SOLARLIKE", 0.3, SolarType()),
+    )
 )
 
 MULTIBAND: Kinds[MultibandSource] = Kinds(
-    {
-        "AGN": {"active_nucleus": 1.0},
-        "CEPHEID": {"cepheid": 0.6, "cepheid_overtone": 0.2, "type2_cepheid": 0.2},
-        "CONTACT": {"contact": 1.0},
-        "CV": {"dwarf_nova": 1.0},
-        "DSCT": {"high_amplitude_delta_scuti": 0.5, "delta_scuti": 0.5},
-        "EB": {"detached": 0.7, "semidetached": 0.3},
-        "KN": {"kilonova": 1.0},
-        "MICROLENS": {"microlensing": 1.0},
-        "MIRA": {"long_period": 1.0},
-        "M_DWARF": {"m_dwarf_flare": 1.0},
-        "RRL": {"rr_lyrae_ab": 0.65, "rr_lyrae_c": 0.28, "rr_lyrae_d": 0.07},
-        "SLSN": {"superluminous": 1.0},
-        "SNIA": {"supernova_ia": 1.0},
-        "SNIBC": {"supernova_ibc": 1.0},
-        "SNII": {"supernova_ii": 1.0},
-        "TDE": {"tidal_disruption": 1.0},
-    },
     (
-        ActiveNucleus(),
-        MultibandPulsator(Cepheid(), "colours_cepheid"),
-        MultibandPulsator(CepheidOvertone(), "colours_cepheid"),
-        MultibandPulsator(Type2Cepheid(), "colours_cepheid"),
-        MultibandBinary(Contact(), temperature_parameter),
-        DwarfNova(),
-        MultibandPulsator(HighAmplitudeDeltaScuti(), "colours_delta_scuti"),
-        MultibandPulsator(DeltaScuti(), "colours_delta_scuti"),
-        MultibandBinary(Detached(), temperature_from_mass),
-        MultibandBinary(Semidetached(), temperature_from_mass),
-        Kilonova(),
-        Microlensing(),
-        LongPeriod(),
-        Flares(),
-        MultibandPulsator(RRLyraeAb(), "colours_rr_lyrae"),
-        MultibandPulsator(RRLyraeC(), "colours_rr_lyrae"),
-        MultibandPulsator(RRLyraeD(), "colours_rr_lyrae"),
-        Superluminous(),
-        SupernovaIa(),
-        SupernovaIbc(),
-        SupernovaII(),
-        TidalDisruption(),
-    ),
+        ("AGN", 1.0, ActiveNucleus()),
+        ("CEPHEID", 0.6, MultibandPulsator(Cepheid(), "colours_cepheid")),
+        ("CEPHEID", 0.2, MultibandPulsator(CepheidOvertone(), "colours_cepheid")),
+        ("CEPHEID", 0.2, MultibandPulsator(Type2Cepheid(), "colours_cepheid")),
+        ("CONTACT", 1.0, MultibandBinary(Contact(), temperature_parameter)),
+        ("CV", 1.0, DwarfNova()),
+        ("DSCT", 0.5, MultibandPulsator(HighAmplitudeDeltaScuti(), "colours_delta_scuti")),
+        ("DSCT", 0.5, MultibandPulsator(DeltaScuti(), "colours_delta_scuti")),
+        ("EB", 0.7, MultibandBinary(Detached(), temperature_from_mass)),
+        ("EB", 0.3, MultibandBinary(Semidetached(), temperature_from_mass)),
+        ("KN", 1.0, Kilonova()),
+        ("MICROLENS", 1.0, Microlensing()),
+        ("MIRA", 1.0, LongPeriod()),
+        ("M_DWARF", 1.0, Flares()),
+        ("RRL", 0.65, MultibandPulsator(RRLyraeAb(), "colours_rr_lyrae")),
+        ("RRL", 0.28, MultibandPulsator(RRLyraeC(), "colours_rr_lyrae")),
+        ("RRL", 0.07, MultibandPulsator(RRLyraeD(), "colours_rr_lyrae")),
+        ("SLSN", 1.0, Superluminous()),
+        ("SNIA", 1.0, SupernovaIa()),
+        ("SNIBC", 1.0, SupernovaIbc()),
+        ("SNII", 1.0, SupernovaII()),
+        ("TDE", 1.0, TidalDisruption()),
+    )
 )
 
 # Gaia sees two transits, two hours apart, of what is over in days or minutes
@@ -236,6 +183,5 @@ INVISIBLE = {"gaia": ("KN", "M_DWARF")}
 
 
 def survey_kinds(survey: str) -> Kinds[MultibandSource]:
-    """Return the classes that are simulated for a survey: rubin, ztf or gaia."""
-    shares = {label: kinds for label, kinds in MULTIBAND.shares.items() if label not in INVISIBLE.get(survey, ())}
-    return Kinds(shares, MULTIBAND.sources, survey)
+    """Return the kinds that are simulated for a survey: rubin, ztf or gaia."""
+    return Kinds(tuple(row for row in MULTIBAND.rows if row[0] not in INVISIBLE.get(survey, ())), survey)

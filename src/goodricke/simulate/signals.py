@@ -13,7 +13,7 @@ from finufft import Plan
 from numpy.typing import NDArray
 from scipy.special import beta
 
-from goodricke.models.dropout import STEP, counted, mixed
+from goodricke.models.dropout import STEP, derive_keys, splitmix64
 from goodricke.simulate.source import Float, Truth
 
 Variance = Callable[[int, Float], Float]
@@ -28,8 +28,8 @@ CHUNK = 1 << 18  # modes times observations in memory at once
 
 def uniforms(seed: np.uint64 | int, index: NDArray[np.integer], count: int) -> Float:
     """Return ``count`` random numbers in (0, 1) per index, functions of seed and index, (count, *index.shape)."""
-    words = mixed(index.astype(np.int64).view(np.uint64) * np.uint64(STEP) + np.uint64(seed))
-    bits = counted(mixed(words + np.uint64(1)), count) >> np.uint64(11)
+    words = splitmix64(index.astype(np.int64).view(np.uint64) * np.uint64(STEP) + np.uint64(seed))
+    bits = derive_keys(splitmix64(words + np.uint64(1)), count) >> np.uint64(11)
     return (bits.astype(np.float64) + 0.5) * 2.0**-53
 
 

@@ -93,7 +93,7 @@ class SparseBlockMaker(BlockMaker):
         """See `BlockMaker`."""
         source_rng, noise_rng = self.generators(block, field, 2)
         place = survey_field(self.survey, self.seed, block.number * FIELDS + field)
-        truth, flux = draw_detected(MULTIBAND.source(block.kind), place, source_rng)
+        truth, flux = draw_detected(MULTIBAND.sources[block.kind], place, source_rng)
         columns = {
             "product": f"simulated {self.survey}",
             "magnitude": parameter_column(magnitudes(flux.max(1))),
@@ -118,7 +118,7 @@ class SparseBlockMaker(BlockMaker):
 
 @cache
 def _example(kind: str, survey: str) -> Truth:
-    return MULTIBAND.source(kind).draw(2, survey_field(survey, 0, 0), np.random.default_rng(0))
+    return MULTIBAND.sources[kind].draw(2, survey_field(survey, 0, 0), np.random.default_rng(0))
 
 
 def draw_detected(
