@@ -1,4 +1,4 @@
-"""Draw all pictures again: ``python docs/figures/draw.py``; some of them: ``... draw.py folding passes``."""
+"""Draw all figures: ``python docs/figures/draw.py``; some of them: ``python docs/figures/draw.py folding passes``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ IMAGES = HERE.parent / "images"
 
 
 def main(names: list[str]) -> None:
-    """Draw the pictures of these names into ``docs/images``, all without names."""
+    """Draw the figures of these names into ``docs/images``, all of them if none is named."""
     sys.path.insert(0, str(HERE.parent))
     from figures import astrafier, folding, gallery, history, multiband, passes
 
-    known = {"astrafier": astrafier, "folding": folding, "history": history, "multiband": multiband, "passes": passes}
-    for name, module in {**known, "gallery": gallery}.items():
+    modules = (astrafier, folding, history, multiband, passes, gallery)
+    for module in modules:
+        name = module.__name__.rpartition(".")[2]
         if not names or name in names:
             module.draw(IMAGES)
             print(f"{name} drawn")

@@ -1,4 +1,4 @@
-"""What becomes of a sparse light curve: observed, searched for a period, folded over two cycles, binned in phase."""
+"""The preprocessing of a sparse light curve: as observed, period search, two cycles folded and binned in phase."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def draw(folder: Path) -> None:
         for axes, title in (
             (observed, "as observed"),
             (searched, "period search"),
-            (folded, "what the network is given"),
+            (folded, "input of the network"),
         ):
             axes.set_title(title)

@@ -1,4 +1,4 @@
-"""The gallery, by the commands that stand on its page."""
+"""The gallery, by the commands on its page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIMULATED = {
     "rubin": [
         "--survey",
         "rubin",
-        *(f"--class={c}" for c in ("SNIA", "SLSN", "TDE", "AGN", "RRL", "EB")),
+        *(f"--class={c}" for c in RUBIN),
         "--seed",
         "1",
     ],
@@ -27,10 +27,10 @@ SIMULATED = {
 
 def draw(folder: Path) -> None:
     """Make ``gallery-star.png``, ``gallery-tess.png`` and ``gallery-rubin.png``."""
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory() as temporary:
         star = next(path for path in example_files() if Path(path).stem == STAR)
-        _run("classify", star, "--model", "asas-v", "--plot", place)
-        shutil.copy(Path(place) / f"{STAR}.png", folder / "gallery-star.png")
+        _run("classify", star, "--model", "asas-v", "--plot", temporary)
+        shutil.copy(Path(temporary) / f"{STAR}.png", folder / "gallery-star.png")
     for name, options in SIMULATED.items():
         _run("simulate", "--figure", str(folder / f"gallery-{name}.png"), *options)
 

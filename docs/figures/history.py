@@ -1,4 +1,4 @@
-"""A simulated supernova and what `ztf-bts` says of it after each observation."""
+"""A simulated supernova and its probabilities by `ztf-bts` after each observation."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ def draw(folder: Path) -> None:
     curve = curves[int(np.argmax(curves.n_obs))]
     steps = prepare(curve, model.preprocessing)
     assert isinstance(steps, Steps)
-    said = step_probabilities(model, steps)
-    when = _times_of_steps(curve, len(said))
+    probabilities = step_probabilities(model, steps)
+    time = _times_of_steps(curve, len(probabilities))
     with canvas(folder / "history.svg", 7.4, 4.2) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
         for band, colour in BANDS.items():
-            of = curve.band == list(curve.bands).index(band)
-            look = {"color": colour, "fmt": ".", "ms": 5, "lw": 0.7, "label": band}
-            above.errorbar(curve.time[of] - curve.time.min(), curve.value[of], curve.error[of], **look)
+            points = curve.band == list(curve.bands).index(band)
+            style = {"color": colour, "fmt": ".", "ms": 5, "lw": 0.7, "label": band}
+            above.errorbar(curve.time[points] - curve.time.min(), curve.value[points], curve.error[points], **style)
         despine(above).invert_yaxis()
         above.set(ylabel="magnitude of the difference")
         above.legend(loc="upper right")
         for c in range(len(model.classes)):
-            despine(below).step(when, said[:, c], where="post", color=COLOURS[c], lw=1.4)
-        below.set(xlabel="days since the first detection", ylabel="probability", ylim=(0, 1), xlim=(0, when[-1] + 1))
-        label_ends(below, [(said[-1, c], n, COLOURS[c]) for c, n in enumerate(model.classes)])
+            despine(below).step(time, probabilities[:, c], where="post", color=COLOURS[c], lw=1.4)
+        below.set(xlabel="days since the first detection", ylabel="probability", ylim=(0, 1), xlim=(0, time[-1] + 1))
+        label_ends(below, [(probabilities[-1, c], n, COLOURS[c]) for c, n in enumerate(model.classes)])
 
 
 def _times_of_steps(curve: LightCurves, count: int) -> np.ndarray:
-    """Return when each step was taken [d]: with the third and every later observation of a band."""
+    """Return the times of the steps [d], those of the third and every later observation of a band."""
     order = np.argsort(curve.time, kind="stable")
     band = curve.band[order]
     rank = np.array([(band[: k + 1] == band[k]).sum() for k in range(len(band))])
-    known = np.isin(band, [list(curve.bands).index(b) for b in BANDS])
-    return (curve.time[order] - curve.time.min())[(rank > 2) & known][:count]
+    in_model = np.isin(band, [list(curve.bands).index(b) for b in BANDS])
+    return (curve.time[order] - curve.time.min())[(rank > 2) & in_model][:count]

@@ -14,7 +14,7 @@ from goodricke.models.bundle import load_model
 from goodricke.models.multiband import Multiband
 
 BANDS = {"g": COLOURS[2], "r": COLOURS[1]}
-SEEN = ((0, "g"), (1, "r"), (2, "g"), (3, "g"), (4, "r"))  # observations in order of time
+OBSERVATIONS = ((0, "g"), (1, "r"), (2, "g"), (3, "g"), (4, "r"))  # observations in order of time
 
 
 def draw(folder: Path) -> None:
@@ -26,12 +26,12 @@ def draw(folder: Path) -> None:
         axes = blank(figure, 11.6, 5.8)
         heights = dict(zip(BANDS, (1.0, 2.2), strict=True))
         for band, y in heights.items():
-            of = network.band_modules(list(model.config.bands).index(band))
+            weights = network.band_modules(list(model.config.bands).index(band))
             _chain(axes, band, y, BANDS[band])
-            text = f"network of {band}\n{c.band_layers} LSTM layers of {c.hidden}\n{_count(of[0])} parameters"
+            text = f"network of {band}\n{c.band_layers} LSTM layers of {c.hidden}\n{_count(weights[0])} parameters"
             axes.text(0.1, y, text, va="center", fontsize=8, color=BANDS[band])
         axes.text(0.1, 3.7, _central(c, network), va="center", fontsize=8, color=COLOURS[0])
-        for k, band in SEEN:
+        for k, band in OBSERVATIONS:
             _column(axes, _place(k), heights[band] + 0.3, BANDS[band], c.classes)
             if k:
                 arrow(axes, (_place(k - 1) + 0.42, 3.7), (_place(k) - 0.42, 3.7), color=COLOURS[0])
@@ -45,10 +45,10 @@ def _place(k: int) -> float:
 
 
 def _chain(axes: Any, band: str, y: float, colour: str) -> None:
-    mine = [_place(k) for k, its in SEEN if its == band]
-    for x in mine:
+    places = [_place(k) for k, name in OBSERVATIONS if name == band]
+    for x in places:
         box(axes, x, y, 0.84, 0.56, "step", colour)
-    for a, b in pairwise(mine):
+    for a, b in pairwise(places):
         arrow(axes, (a + 0.42, y), (b - 0.42, y), color=colour)
 
 
@@ -56,7 +56,7 @@ def _column(axes: Any, x: float, below: float, colour: str, classes: int) -> Non
     arrow(axes, (x, below), (x, 3.4), color=colour)
     box(axes, x, 3.7, 0.84, 0.56, "step", COLOURS[0])
     arrow(axes, (x, 3.98), (x, 4.55))
-    box(axes, x, 4.85, 1.3, 0.56, "answer", COLOURS[3], "")
+    box(axes, x, 4.85, 1.3, 0.56, "output", COLOURS[3], "")
     axes.text(x, 5.32, f"{classes} classes", ha="center", fontsize=7.5, color="#444444")
 
 

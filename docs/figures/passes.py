@@ -1,4 +1,4 @@
-"""Twenty Monte-Carlo passes of three stars: agreed and right, agreed and wrong, and of a class never shown."""
+"""Twenty Monte-Carlo passes of three stars: agreed and right, agreed and wrong, and of an unknown class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from goodricke.io import read
 from goodricke.models.bundle import load_model
 from goodricke.preprocess import prepare
 
-STARS = {  # and what the literature calls them
+STARS = {  # with their class in the literature
     "217801": "217801, a Mira",
     "243412": "243412, a contact binary (EC)",
     "224635": "224635, a Cepheid: unknown to it",
