@@ -264,13 +264,13 @@ def test_an_object_in_two_partitions_is_an_error_in_the_log(model, caplog):
 
 def test_a_record_of_another_version_is_not_thrown_away(model):
     from goodricke.alerts.object_record import RecordVersionError
-    from tests.alerts.test_object_record import version_1_bytes
+    from tests.alerts.test_object_record import other_version_bytes
 
     store = MemoryStore()
-    store.partition(0).records[b"object 0"] = version_1_bytes()
+    store.partition(0).records[b"object 0"] = other_version_bytes()
     with pytest.raises(RecordVersionError, match="replay --to"):
         run(engine(model, store), stream(light_curves(1, 10, seed=0)))
-    assert store.partition(0).records == {b"object 0": version_1_bytes()}
+    assert store.partition(0).records == {b"object 0": other_version_bytes()}
 
 
 def test_float16_states_answer_nearly_the_same(model):
@@ -422,7 +422,7 @@ def calibrated() -> Model:
     detector = fit_detector("mahalanobis", output.embedding[ok], logits, label)
     score, stratum = detector.score(output.embedding[ok], logits).astype(np.float32), stratum_of(steps, edges)
     novelty = Novelty(detector, score, stratum.astype(np.int16), edges)
-    sets = Conformal.of(output.probabilities[ok], label, steps, edges)
+    sets = Conformal.fit(output.probabilities[ok], label, steps, edges)
     model.calibration = replace(model.calibration, sets={"stream": sets}, novelty={"stream": novelty})
     return model
 

@@ -15,7 +15,7 @@ pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
 
 from goodricke import classify
 from goodricke.alerts import replay as module
-from goodricke.alerts.answers import AlertAnswers, Message
+from goodricke.alerts.answers import Message
 from goodricke.alerts.engine import Engine, EngineCounts, create_engine
 from goodricke.alerts.monitoring import RECENT, Metrics
 from goodricke.alerts.replay import Pace, feed_topic, observation_times, slim_packets
@@ -23,7 +23,7 @@ from goodricke.alerts.store import LmdbStore, MemoryStore
 from goodricke.cli import app
 from goodricke.io.packets import PacketOptions, decode
 from goodricke.models.bundle import load_model
-from tests.alerts.streams import light_curves, slim_stream
+from tests.alerts.streams import light_curves, slim_stream, tiny_model
 
 
 def invoke(*arguments):
@@ -120,8 +120,10 @@ def test_lasair_annotations(replayed):
 
 def test_batch_times_add_up_over_more_than_the_recent_ones():
     metrics = Metrics(EngineCounts())
+    engine = Engine(tiny_model(), MemoryStore(), partial(decode, format="slim"))
+    answers = engine.process([Message(0, slim_stream(light_curves(1, 1))[0][1])]).answers
     for _ in range(RECENT + 500):
-        metrics.add_batch(AlertAnswers.empty(("A",)), 0.5, 0.0)
+        metrics.add_batch(answers, 0.5, 0.0)
     (batches,) = [family for family in metrics.collect() if family.name == "goodricke_batches"]
     values = {sample.name[18:]: sample.value for sample in batches.samples}
     assert values == {"count": RECENT + 500, "sum": 0.5 * (RECENT + 500)}

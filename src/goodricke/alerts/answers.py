@@ -97,30 +97,6 @@ class AlertAnswers:
     model: str
     model_hash: str
 
-    @classmethod
-    def empty(cls, classes: tuple[str, ...]) -> AlertAnswers:
-        """Return answers about no object, whose columns are those that a filter may use."""
-        float32, float64, counts = np.zeros(0, np.float32), np.zeros(0), np.zeros(0, np.int64)
-        return cls(
-            object_id=[],
-            status=np.zeros(0, str),
-            probabilities=np.zeros((0, len(classes)), np.float32),
-            change=float32,
-            previous=np.zeros(0, np.uint8),
-            novelty=float32,
-            sets=np.zeros((0, len(classes)), bool),
-            n_obs=counts,
-            n_missing=counts,
-            time=float64,
-            ra=float64,
-            dec=float64,
-            partition=0,
-            offset=counts,
-            classes=classes,
-            model="",
-            model_hash="",
-        )
-
     def __len__(self) -> int:
         return len(self.object_id)
 
@@ -248,6 +224,11 @@ def column_types(classes: Sequence[str]) -> dict[str, ColumnType]:
     types |= {name: ColumnType("double") for name in ("time", "ra", "dec")}
     types |= {"offset": count, "partition": ColumnType("int", nullable=False)}
     return types | {"prediction_set": ColumnType("strings"), "model": string, "model_hash": string}
+
+
+def filter_columns(classes: Sequence[str]) -> list[str]:
+    """Return the names of `AlertAnswers.columns`, which a filter may use."""
+    return [name for name in column_types(classes) if name not in ("prediction_set", "model", "model_hash")]
 
 
 def avro_schema(classes: Sequence[str]) -> dict[str, Any]:

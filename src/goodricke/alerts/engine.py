@@ -240,7 +240,7 @@ class Engine:
         new = [message for message in messages if message.offset >= start]
         self.counts.add(messages=len(messages), repeated=len(messages) - len(new))
         if not new:  # the outbox stays as it is
-            return BatchResult(AlertAnswers.empty(self.model.classes), [], start)
+            return BatchResult(self._answers(number, [], [], packed_answers(0, len(self.model.classes))), [], start)
         alerts = self.decode([message.value for message in new])
         unreadable = [failure for failure in alerts.failures if failure.status == UNREADABLE]
         dead = [DeadLetter(new[failure.index], failure.error) for failure in unreadable]

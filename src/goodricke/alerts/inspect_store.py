@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from goodricke.alerts.answers import NO_CLASS, STATUSES, most_probable, packed_class_count, unpack_answers
 from goodricke.alerts.object_record import DamagedRecordError, ObjectRecord
-from goodricke.alerts.store import LmdbStore, Store, open_store, without_password
+from goodricke.alerts.store import LmdbStore, Partition, Store, open_store, without_password
 from goodricke.data.files import atomic_path
 
 DAY = 86400.0  # seconds
@@ -39,26 +40,27 @@ def open_for_reading(where: str) -> Store:
     return store
 
 
+def open_partitions(store: Store) -> Iterator[tuple[int, Partition]]:
+    """Yield numbers and partitions of a store; each is closed before the next."""
+    for number in store.partitions():
+        with closing(store.partition(number)) as part:
+            yield number, part
+
+
 def partition_table(where: str) -> Table:
     """Return a table of the partitions: objects, offset, bytes per object."""
-    store = open_for_reading(where)
     table = Table("partition", "objects", "offset", "bytes per object", title=without_password(where))
-    for number in store.partitions():
-        part = store.partition(number)
+    for number, part in open_partitions(open_for_reading(where)):
         sizes = [len(data) for (_, data), _ in zip(part.items(), range(SIZE_SAMPLE), strict=False)]
         mean = f"{np.mean(sizes):,.0f}" if sizes else ""
         table.add_row(str(number), f"{len(part):,}", f"{part.offset:,}", mean)
-        part.close()
     return table
 
 
 def find_record(where: str, object_id: str) -> tuple[int, ObjectRecord] | None:
     """Return the partition and the record of an object, None if the store does not have it."""
-    store = open_for_reading(where)
-    for number in store.partitions():
-        part = store.partition(number)
+    for number, part in open_partitions(open_for_reading(where)):
         (data,) = part.get([object_id.encode()])
-        part.close()
         if data is not None:
             return number, ObjectRecord.frombytes(bytes(data))
     return None
@@ -89,16 +91,14 @@ def describe_record(number: int, record: ObjectRecord) -> dict[str, Any]:
 
 def verify_records(where: str) -> tuple[int, list[str]]:
     """Return the number of sound records, and a line about each of the others."""
-    store, n_sound, errors = open_for_reading(where), 0, list[str]()
-    for number in store.partitions():
-        part = store.partition(number)
+    n_sound, errors = 0, list[str]()
+    for number, part in open_partitions(open_for_reading(where)):
         for key, data in part.items():
             try:
                 ObjectRecord.frombytes(bytes(data))
                 n_sound += 1
             except DamagedRecordError as error:
                 errors.append(f"{key.decode(errors='replace')} (partition {number}): {error}")
-        part.close()
     return n_sound, errors
 
 
@@ -144,14 +144,12 @@ def answer_tables(where: str, model: str | None = None) -> Iterator[pa.Table]:
     """
     store, batch = open_for_reading(where), list[tuple[str, int, ObjectRecord]]()
     classes = class_names(store, model)
-    for number in store.partitions():
-        part = store.partition(number)
+    for number, part in open_partitions(store):
         for key, data in part.items():
             batch.append((key.decode(), number, ObjectRecord.frombytes(bytes(data))))
             if len(batch) == EXPORT_ROWS:
                 yield _answer_table(batch, classes)
                 batch = []
-        part.close()
     if batch:
         yield _answer_table(batch, classes)
 
@@ -220,16 +218,13 @@ def expire_objects(where: str, days: float, now: float | None = None) -> int:
     FencedError
         If a worker has processed messages meanwhile: what was stale may not be any more.
     """
-    store, n_deleted = open_store(where), 0
-    before = (time.time() if now is None else now) - days * DAY
-    for number in store.partitions():
-        part = store.partition(number)
+    n_deleted, before = 0, (time.time() if now is None else now) - days * DAY
+    for _, part in open_partitions(open_store(where)):
         offset, outbox = part.offset, part.outbox  # read before the records: a later commit of a worker is noticed
         stale = [bytes(key) for key, data in part.items() if _is_stale(bytes(data), before)]
         for first in range(0, len(stale), EXPIRE_KEYS):
             part.commit(dict.fromkeys(stale[first : first + EXPIRE_KEYS]), offset, offset, outbox)
         n_deleted += len(stale)
-        part.close()
     return n_deleted
 
 
@@ -255,11 +250,11 @@ def compact_store(where: str, out: Path) -> tuple[int, int]:
         raise ValueError(f"{out} is not empty: give a new folder")
     before = after = 0
     for number in store.partitions():
-        part, name = store.partition(number), f"partition-{number:05d}"
-        part.compact(out / name)
-        part.close()
-        before += _disk_usage(store.folder / name)
-        after += _disk_usage(out / name)
+        folder = store.partition_folder(number)
+        with closing(store.partition(number)) as part:
+            part.compact(out / folder.name)
+        before += _disk_usage(folder)
+        after += _disk_usage(out / folder.name)
     return before, after
 
 

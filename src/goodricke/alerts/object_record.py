@@ -38,7 +38,6 @@ HEADER = struct.Struct("<4sHI")  # magic, version, checksum
 # numbers of points and of both kinds of hashes; bytes of state, base and answer; observations in all; partition,
 # offset, updated, ra, dec
 REST = struct.Struct("<7Iiqddd")
-HEADER_V1 = struct.Struct("<4sHHIIIIIIiqddd")  # version 1: the checksum covered only what follows the header
 POINT = np.dtype([("time", "<f8"), ("value", "<f4"), ("error", "<f4"), ("band", "u1")])
 HASH = np.dtype("<u4")
 
@@ -153,7 +152,7 @@ def _check(data: bytes) -> None:
     _, version, checksum = HEADER.unpack_from(data)
     start = _CHECKSUM_START if version == VERSION else _checksum_start(version)
     is_sound = zlib.crc32(memoryview(data)[HEADER.size :], start) == checksum
-    if version != VERSION and (is_sound or _is_version_1(data)):
+    if version != VERSION and is_sound:
         raise RecordVersionError(
             f"the record has version {version}, this goodricke reads {VERSION}: go on with the goodricke that "
             "wrote it, or start a new store and fill it with `goodricke alerts replay --to`"
@@ -169,13 +168,6 @@ def _checksum_start(version: int) -> int:
 
 _CHECKSUM_START = _checksum_start(VERSION)
 _NO_POINTS, _NO_HASHES = no_points(), no_hashes()
-
-
-def _is_version_1(data: bytes) -> bool:
-    """Return whether bytes are a sound record of version 1."""
-    if len(data) < HEADER_V1.size or HEADER_V1.unpack_from(data)[1] != 1:
-        return False
-    return bool(zlib.crc32(memoryview(data)[HEADER_V1.size :]) == HEADER_V1.unpack_from(data)[6])
 
 
 def concatenate_points(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
@@ -221,16 +213,16 @@ class RecordUpdate:
     ----------
     points, base_hashes, missing_hashes : array
         Those of the new record.
-    base_points : structured array
-        Observations that move into the base.
+    n_obs : int
+        Observations in the new record and its base.
     appended : structured array
         New observations, later than all before: the state takes them without a rebuild.
+    base_points : structured array
+        Observations that move into the base.
     rebuild_state : bool
         Build the state again from the base and ``points``.
     rebuild_base : bool
         Build the base again, too, from nothing but ``base_points``.
-    n_obs : int
-        Observations in the new record and its base.
     status : str
         ``REBUILT`` or ``OUT_OF_ORDER`` if the last alert led to it, else empty.
     n_accepted, n_filled, n_duplicates, n_rejected : int
@@ -241,12 +233,12 @@ class RecordUpdate:
     points: NDArray[np.void]
     base_hashes: NDArray[np.uint32]
     missing_hashes: NDArray[np.uint32]
-    base_points: NDArray[np.void]
-    appended: NDArray[np.void]
-    rebuild_state: bool
-    rebuild_base: bool
     n_obs: int
-    status: str
+    appended: NDArray[np.void]
+    base_points: NDArray[np.void] = field(default_factory=no_points)
+    rebuild_state: bool = False
+    rebuild_base: bool = False
+    status: str = ""
     n_accepted: int = 0
     n_filled: int = 0
     n_duplicates: int = 0
@@ -301,18 +293,8 @@ def merge_alerts(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int 
     if _is_append(record.points, alerts, keep):
         n = len(alerts)
         new = alerts[0].new if n == 1 else concatenate_points([alert.new for alert in alerts])
-        return RecordUpdate(
-            points=concatenate_points([record.points, new]),
-            base_hashes=record.base_hashes,
-            missing_hashes=record.missing_hashes,
-            base_points=record.points[:0],
-            appended=new,
-            rebuild_state=False,
-            rebuild_base=False,
-            n_obs=record.n_obs + n,
-            status="",
-            n_accepted=n,
-        )
+        points, hashes = concatenate_points([record.points, new]), (record.base_hashes, record.missing_hashes)
+        return RecordUpdate(points, *hashes, record.n_obs + n, new, n_accepted=n)
     merger = _Merger(record, keep)
     for alert in alerts:
         merger.merge(alert)
@@ -431,19 +413,19 @@ class _Merger:
     def update(self) -> RecordUpdate:
         """Return how all merged alerts together change the record."""
         return RecordUpdate(
-            points=_array(self.points),
-            base_hashes=np.array(self.base_hashes, HASH),
-            missing_hashes=np.array(list(self.missing)[-MAX_HASHES:], HASH),
-            base_points=_array(self.base_points),
-            appended=_array(self.appended),
-            rebuild_state=self.rebuild_state,
-            rebuild_base=self.rebuild_base,
-            n_obs=self.n_obs,
-            status=self.status,
-            n_accepted=self.n_accepted,
-            n_filled=self.n_filled,
-            n_duplicates=self.n_duplicates,
-            n_rejected=self.n_rejected,
+            _array(self.points),
+            np.array(self.base_hashes, HASH),
+            np.array(list(self.missing)[-MAX_HASHES:], HASH),
+            self.n_obs,
+            _array(self.appended),
+            _array(self.base_points),
+            self.rebuild_state,
+            self.rebuild_base,
+            self.status,
+            self.n_accepted,
+            self.n_filled,
+            self.n_duplicates,
+            self.n_rejected,
         )
 
 

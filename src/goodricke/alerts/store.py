@@ -13,6 +13,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlencode
@@ -49,7 +50,6 @@ class Partition(Protocol):
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the records of objects, None for those without."""
-        ...
 
     def commit(self, changed: Mapping[bytes, bytes | None], expected: int, offset: int, outbox: bytes = b"") -> None:
         """Write records (None deletes one), the offset of the next message, and the outbox, in one transaction.
@@ -59,29 +59,23 @@ class Partition(Protocol):
         FencedError
             If the offset here isn't the ``expected`` one; nothing is written.
         """
-        ...
 
     @property
     def offset(self) -> int:
         """Offset of the next message to take."""
-        ...
 
     @property
     def outbox(self) -> bytes:
         """The last batch of the last transaction; see `LastBatch`."""
-        ...
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield all objects and their records; from LMDB those of one moment."""
-        ...
 
     def __len__(self) -> int:
         """Return the number of objects."""
-        ...
 
     def close(self) -> None:
         """Close files and connections."""
-        ...
 
 
 class Store(Protocol):
@@ -89,15 +83,12 @@ class Store(Protocol):
 
     def partition(self, number: int) -> Partition:
         """Open a partition, and create it if there is none."""
-        ...
 
     def partitions(self) -> list[int]:
         """Return the numbers of the partitions."""
-        ...
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that the store was made for, none if there are none yet."""
-        ...
 
 
 def open_store(where: str, settings: Mapping[str, Any] | None = None) -> Store:
@@ -332,7 +323,11 @@ class LmdbStore:
 
     def partition(self, number: int) -> LmdbPartition:
         """See `Store`."""
-        return LmdbPartition(self.folder / f"partition-{number:05d}", self._settings, self._sync, self._readonly)
+        return LmdbPartition(self.partition_folder(number), self._settings, self._sync, self._readonly)
+
+    def partition_folder(self, number: int) -> Path:
+        """Return the folder of a partition."""
+        return self.folder / f"partition-{number:05d}"
 
     def partitions(self) -> list[int]:
         """See `Store`."""
@@ -341,11 +336,8 @@ class LmdbStore:
     def settings(self) -> dict[str, Any]:
         """See `Store`."""
         for number in self.partitions():
-            part = self.partition(number)
-            try:
+            with closing(self.partition(number)) as part:
                 return part.settings
-            finally:
-                part.close()
         return {}
 
 

@@ -14,7 +14,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from goodricke import __version__
-from goodricke.alerts.answers import AlertAnswers, DeadLetter, Message, avro_encoder
+from goodricke.alerts.answers import AlertAnswers, DeadLetter, Message, avro_encoder, filter_columns
 from goodricke.alerts.engine import BatchResult, Engine, create_engine
 from goodricke.alerts.events import log, log_event, rate_limited
 from goodricke.alerts.filters import Filter
@@ -60,8 +60,8 @@ class Publisher:
 
     def __init__(self, config: WorkerConfig, classes: Sequence[str], producer: Producer) -> None:
         self._config, self._producer = config.output, producer
-        columns = AlertAnswers.empty(tuple(classes)).columns
-        self._filters = [(filter.topic, Filter(filter.where, columns)) for filter in self._config.filters]
+        names = filter_columns(classes)
+        self._filters = [(filter.topic, Filter(filter.where, names)) for filter in self._config.filters]
         encoders = {"json": AlertAnswers.to_json, "lasair": AlertAnswers.to_lasair}
         self._encode = encoders.get(self._config.format) or avro_encoder(classes)
         self._errors: list[str] = []
