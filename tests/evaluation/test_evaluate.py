@@ -101,10 +101,10 @@ def test_objects_without_answer_and_unknown_labels_are_counted_and_not_scored(ho
     options = ["--light-curves", home / "curves.csv", "--labels", home / "labels.csv", "--out", tmp_path]
     code, text = run(home / "bands/model", *options)
     assert code == 3
-    assert "Training objects may be among them" in text
-    assert "bands was trained on" in text
-    assert "no class for these, left out: odd (4)" in text
-    assert "2 TOO_FEW_POINTS" in text
+    assert "Training objects may be among these" in text
+    assert "bands was trained or validated on" in text
+    assert "no class for these labels, left out: odd (4)" in text
+    assert "2 not scored, TOO_FEW_POINTS" in text
     written = metrics(tmp_path)
     assert [written["objects"][k] for k in ("labelled", "scored", "held_out")] == [82, 76, False]
     assert written["models"]["bands"]["unknown_labels"] == {"odd": 4}

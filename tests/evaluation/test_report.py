@@ -136,7 +136,7 @@ def test_scores_are_the_assessment_s(result: Assessment) -> None:
     row = table(build.scores_section(result, 0)).iloc[0]
     assert row["accuracy"] == result.scores["bands"].accuracy
     assert row["objects"] == len(result.rows)
-    assert build.warnings(result) == []
+    assert result.warnings == []
     right = int((result.probabilities["bands"].argmax(1) == result.label).sum())
     assert f"right for {100 * right / len(result.label):.1f} %" in " ".join(build.facts(result))
 

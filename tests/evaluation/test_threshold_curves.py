@@ -18,11 +18,11 @@ def test_each_threshold_is_a_plain_count() -> None:
     p, true = answers()
     p[:3] = 0, 1, 0.29  # at thresholds themselves
     found = threshold_curve(p, true, resamples=20)
-    for t, purity, complete, chosen in zip(
-        found.thresholds, found.purity[0], found.completeness[0], found.chosen, strict=True
+    for t, purity, complete, selected in zip(
+        found.thresholds, found.purity[0], found.completeness[0], found.selected, strict=True
     ):
         above = p >= t
-        assert chosen == above.sum()
+        assert selected == above.sum()
         assert complete == pytest.approx((above & true).sum() / true.sum())
         if above.any():
             assert purity == pytest.approx(true[above].mean())

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from goodricke.data import ragged
-from goodricke.data.predictions import Output, Status
+from goodricke.data.predictions import MEANING, Output, Status
 from goodricke.evaluation.early import STEPS, ScoresByNumber, ScoresByTruncation, score_by_number, score_by_truncation
 from goodricke.evaluation.folds import FoldSummary, Quartiles, regression_across_folds, summarise_folds
 from goodricke.evaluation.regression import RegressionScores, score_regression
@@ -121,6 +121,33 @@ class Assessment:
     def unclassified(self, name: str) -> dict[str, int]:
         """Return the number of objects with each status but OK."""
         return _count(status for status in self.models[name].status if status != Status.OK)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Reasons why all scores may be too good."""
+        lines = []
+        if not self.sample.held_out:
+            lines.append(
+                "Training objects may be among these: nothing says that they were held out, and scores on training "
+                "objects say nothing about new objects. Give --recipe, or --split with the split.csv."
+            )
+        for name, x in self.models.items():
+            if x.training_objects:
+                lines.append(
+                    f"{name} was trained or validated on {x.training_objects:,} of these {len(x.status):,} objects "
+                    "(split.csv beside the model): its scores are too good."
+                )
+        return lines
+
+    def unscored_notes(self, name: str) -> list[str]:
+        """Return notes on the objects that a model was not scored on, with the reasons."""
+        notes = []
+        if unknown := self.unknown_labels(name):
+            counts = ", ".join(f"{label} ({count:,})" for label, count in unknown.items())
+            notes.append(f"{name} has no class for these labels, left out: {counts}.")
+        for status, count in self.unclassified(name).items():
+            notes.append(f"{name}: {count:,} not scored, {status}: {MEANING[Status(status)]}.")
+        return notes
 
     @property
     def regression_folds(self) -> dict[str, dict[str, Quartiles]]:

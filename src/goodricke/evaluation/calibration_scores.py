@@ -25,7 +25,7 @@ from goodricke.evaluation.intervals import (
     star_sums,
     wilson,
 )
-from goodricke.evaluation.scores import BINS, check_answers
+from goodricke.evaluation.scores import BINS, check_probabilities
 
 Float = NDArray[np.float64]
 MOST_NUMBERS = 5_000_000  # random, in memory together
@@ -73,7 +73,7 @@ def forecasts(
     probabilities: NDArray[np.floating], label: NDArray[np.integer], of: int | None = None
 ) -> tuple[Float, NDArray[np.bool_]]:
     """Return the forecasts (n,) and whether each came true (n,): of the answer, or of the class ``of``."""
-    label, p = check_answers(label, probabilities, np.shape(probabilities)[-1])
+    label, p = check_probabilities(label, probabilities, np.shape(probabilities)[-1])
     return (p.max(1), p.argmax(1) == label) if of is None else (p[:, of], label == of)
 
 
@@ -173,7 +173,7 @@ def brier_score(
 
     Over all classes together, 0 to 2 (as in `goodricke.evaluation.scores`), or of one class against the rest, 0 to 1.
     """
-    label, p = check_answers(label, probabilities, np.shape(probabilities)[-1])
+    label, p = check_probabilities(label, probabilities, np.shape(probabilities)[-1])
     squares = np.square(p - np.eye(p.shape[1])[label])
     amount = squares.sum(1) if of is None else squares[:, of]
     return mean_estimate(amount, star, resamples, seed)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from goodricke.data import ragged
 from goodricke.evaluation.intervals import Estimate, bootstrap_sums, star_numbers, star_sums
-from goodricke.evaluation.scores import check_answers, confusion_figures, intervals
+from goodricke.evaluation.scores import check_probabilities, confusion_figures, intervals
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -125,7 +125,7 @@ def score_by_number(
     -----
     The bins depend on ``n_obs`` alone: models compared on one test set share them.
     """
-    truth, p = check_answers(label, probabilities, np.shape(probabilities)[-1])
+    truth, p = check_probabilities(label, probabilities, np.shape(probabilities)[-1])
     number, fine = np.asarray(n_obs), np.asarray(edges, np.float64)
     inside = _inside(number, fine, len(truth))
     number = number[inside]
@@ -171,7 +171,7 @@ def score_by_truncation(
     """
     offsets, steps, cuts = np.asarray(offsets, np.int64), np.asarray(step_probabilities), np.asarray(at)
     _check_steps(offsets, steps, cuts)
-    truth, _ = check_answers(label, steps[offsets[1:] - 1], steps.shape[1])
+    truth, _ = check_probabilities(label, steps[offsets[1:] - 1], steps.shape[1])
     n, k, length = len(truth), len(cuts), ragged.lengths(offsets)
     row = offsets[:-1, None] + np.minimum(cuts, length[:, None]) - 1  # (n, K): the last step until the cut
     answer, group = steps.argmax(1)[row].ravel(), np.tile(np.arange(k), n)

@@ -22,7 +22,7 @@ ROUNDING = 1e-12  # a variance smaller than this part of the sum of squares is w
 
 @dataclass(frozen=True)
 class RegressionScores:
-    """How well a parameter of n measured light curves was predicted; each figure with its 95 % bootstrap interval.
+    """Scores of a predicted parameter of n measured light curves, each with its 95 % bootstrap interval.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class RegressionScores:
     missing : int
         Light curves whose parameter is not, left out.
     stars : int
-        How many stars the measured light curves are of.
+        Number of stars that the measured light curves are of.
     r2 : Estimate
         Coefficient of determination: 1 is perfect, 0 as good as the mean of the truths, below 0 worse than that. NaN
         if all truths are equal.
@@ -85,7 +85,7 @@ def score_regression(
     predicted : (n,)
         In the same unit.
     star : (n,), optional
-        Which star each light curve is of; by default each of its own. The bootstrap draws stars.
+        The star of each light curve; by default each has a star of its own. The bootstrap draws stars.
     resamples : int
         Bootstrap samples.
     seed : int
@@ -102,45 +102,45 @@ def score_regression(
     :math:`R^2 = 1 - \sum e_i^2 / \sum (y_i - \bar y)^2`, :math:`\mathrm{RMSE} = \sqrt{\overline{e^2}}`,
     :math:`\mathrm{MAPE} = 100\ \overline{|e / y|}` and :math:`\mathrm{MAE} = \overline{|e|}`.
     """
-    truth, predicted, known = _checked(truth, predicted)
-    star = star_numbers(star, len(known))[known]
+    truth, predicted, measured = _check(truth, predicted)
+    star = star_numbers(star, len(measured))[measured]
     sums = _sums(truth, predicted, star)
-    whole = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1))
+    values = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1))
     bounds = {
         name: percentile_interval(figure) for name, figure in _figures(bootstrap_sums(sums, resamples, seed)).items()
     }
-    figures = {name: Estimate(float(whole[name][0]), *map(float, bounds[name])) for name in FIGURES}
-    return RegressionScores(len(truth), int((~known).sum()), sums.shape[0], **figures)
+    figures = {name: Estimate(float(values[name][0]), *map(float, bounds[name])) for name in FIGURES}
+    return RegressionScores(len(truth), int((~measured).sum()), sums.shape[0], **figures)
 
 
-def _checked(truth: Any, predicted: Any) -> tuple[Float, Float, NDArray[np.bool_]]:
-    """Return the measured truths and their predictions (m,), and which of all (n,) are measured."""
+def _check(truth: Any, predicted: Any) -> tuple[Float, Float, NDArray[np.bool_]]:
+    """Return the measured truths and their predictions (m,), and whether each of all (n,) is measured."""
     truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
     if truth.ndim != 1 or truth.shape != predicted.shape:
         raise ValueError(f"truths of shape {truth.shape} and predictions of {predicted.shape}: need (n,) of both")
-    known = ~np.isnan(truth)
-    if not known.any():
+    measured = ~np.isnan(truth)
+    if not measured.any():
         raise ValueError(f"none of {len(truth)} light curves has a measured parameter")
     if np.isinf(truth).any():
         raise ValueError("some truths are infinite; make those that are not measured NaN")
-    if not np.isfinite(predicted[known]).all():
+    if not np.isfinite(predicted[measured]).all():
         raise ValueError("some predictions are not finite: leave out the objects whose status is not OK")
-    return truth[known], predicted[known], known
+    return truth[measured], predicted[measured], measured
 
 
 def _sums(truth: Float, predicted: Float, star: NDArray) -> Any:
     """Return each star's sums (stars, 7): n, y, y², e², |e|, |e / y| and how many y are not zero."""
-    y, e, some = truth - truth.mean(), predicted - truth, truth != 0  # about the mean: squares of T_eff lose digits
-    relative = np.divide(np.abs(e), np.abs(truth), out=np.zeros(len(e)), where=some)
-    amounts = (np.ones(len(y)), y, y**2, e**2, np.abs(e), relative, some)
+    y, e, nonzero = truth - truth.mean(), predicted - truth, truth != 0  # about the mean: squares of T_eff lose digits
+    relative = np.divide(np.abs(e), np.abs(truth), out=np.zeros(len(e)), where=nonzero)
+    amounts = (np.ones(len(y)), y, y**2, e**2, np.abs(e), relative, nonzero)
     return star_sums(star, [(np.full(len(y), i), amount) for i, amount in enumerate(amounts)], len(amounts))
 
 
 def _figures(sums: Float) -> dict[str, Float]:
-    """Return the figures (R,) of samples whose sums (R, 7) are given."""
-    n, y, squares, wrong, absolute, relative, some = sums.T
+    """Return the figures (R,) of samples from their sums (R, 7)."""
+    n, y, squares, errors, absolute, relative, nonzero = sums.T
     variance = squares - y**2 / n
     with np.errstate(invalid="ignore", divide="ignore"):
-        r2 = np.where(variance > ROUNDING * squares, 1 - wrong / variance, np.nan)
-        mape = 100 * relative / some
-    return {"r2": r2, "rmse": np.sqrt(wrong / n), "mape": mape, "mae": absolute / n}
+        r2 = np.where(variance > ROUNDING * squares, 1 - errors / variance, np.nan)
+        mape = 100 * relative / nonzero
+    return {"r2": r2, "rmse": np.sqrt(errors / n), "mape": mape, "mae": absolute / n}

@@ -1,11 +1,9 @@
-r"""Scores of a classifier with 95 % intervals, and the comparison of two classifiers on the same light curves.
-
-Precision and recall of one class against its probability threshold: purity and completeness of a sample cut there.
+r"""Scores of a classifier with 95 % intervals, the comparison of two classifiers, and purity and completeness.
 
 A sample of all objects with :math:`p_c \ge t` has the purity (precision) :math:`TP / (TP + FP)` and the completeness
-(recall) :math:`TP / (TP + FN)`. Both hold for a population with the class shares of the objects they were measured on:
-:math:`\mathrm{purity} = \pi R / (\pi R + (1 - \pi) F)`, with the class's share :math:`\pi`, recall R and false alarm
-rate F, which are free of it.
+(recall) :math:`TP / (TP + FN)`. Purity holds for the class shares of the scored objects only:
+:math:`\mathrm{purity} = \pi R / (\pi R + (1 - \pi) F)`, with the share of the class
+:math:`\pi`, its recall R and its false alarm rate F, which don't depend on the shares.
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ PER_CLASS = ("recall", "precision", "f1")
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How well n light curves of some stars were classified; each figure with its 95 % bootstrap interval.
+    """Scores of the classification of n light curves, each with its 95 % bootstrap interval.
 
     Parameters
     ----------
@@ -58,7 +56,7 @@ class Scores:
     confusion : int64 (C, C)
         Light curves by true class (row) and most probable class (column).
     stars : int
-        How many stars the light curves are of.
+        Number of stars that the light curves are of.
     accuracy, balanced_accuracy, macro_precision, macro_f1 : Estimate
         Balanced accuracy is the macro recall.
     negative_log_likelihood, brier, calibration_error : Estimate
@@ -67,10 +65,9 @@ class Scores:
 
     Notes
     -----
-    A class without a light curve has no recall and no F1 (NaN) and is left out of the macro means. A class that was
-    never the answer has precision 0. The calibration error is biased upwards in small samples, a bootstrap sample's
-    more than the original's: `goodricke.evaluation.calibration_scores.expected_calibration_error` tells of
-    its interval, and `intervals` of those of figures that are the same in all samples.
+    A class without a light curve has no recall and no F1 (NaN) and is left out of the macro means. A class that is
+    never the answer has precision 0. See `goodricke.evaluation.calibration_scores.expected_calibration_error` for the
+    interval of the calibration error, and `intervals` for those of figures that are equal in all resamples.
     """
 
     classes: tuple[str, ...]
@@ -99,7 +96,7 @@ class Scores:
 
     @property
     def counts(self) -> list[str]:
-        """Right answers of all light curves for each class, such as ``154/158``."""
+        """Number of right answers and of light curves for each class, such as ``154/158``."""
         return [f"{right}/{n}" for right, n in zip(np.diagonal(self.confusion), self.n, strict=True)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,7 +157,7 @@ def score(
         Rows add up to 1.
     classes : (C,)
     star : (n,), optional
-        Which star each light curve is of (see `goodricke.training.splits.stars`); by default each of its own. The
+        The star of each light curve (see `goodricke.training.splits.stars`); by default each has a star of its own. The
         bootstrap draws stars, with all their light curves.
     resamples : int
         Bootstrap samples.
@@ -172,12 +169,12 @@ def score(
     ValueError
         If there is no light curve, shapes disagree, a label has no class, or rows are no probabilities.
     """
-    label, probabilities = check_answers(label, probabilities, len(classes))
+    label, probabilities = check_probabilities(label, probabilities, len(classes))
     sums = _sums(label, probabilities, star_numbers(star, len(label)))
-    whole = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1), len(classes))
+    values = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1), len(classes))
     samples = _figures(bootstrap_sums(sums, resamples, seed), len(classes))
-    whole["calibration_error"][0] = calibration_error(probabilities, label, BINS)
-    first = {name: figure[0] for name, figure in whole.items()}
+    values["calibration_error"][0] = calibration_error(probabilities, label, BINS)
+    first = {name: figure[0] for name, figure in values.items()}
     bounds = intervals(first, samples, sums[:, : len(classes) ** 2], len(classes))
     bounds["calibration_error"] = bias_corrected_interval(
         samples["calibration_error"], first["calibration_error"]
@@ -193,17 +190,17 @@ def score(
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much better classifier b is than a on the same light curves: differences b - a with 95 % intervals.
+    """The differences b - a of the scores of two classifiers on the same light curves, with 95 % intervals.
 
     Parameters
     ----------
     accuracy, macro_f1 : Estimate
         Differences; an interval without 0 in it is a difference at that level.
     only_a, only_b : int
-        Light curves that only one of them has right.
+        Light curves that only one of them classifies correctly.
     p_value : float
-        Of McNemar's exact test that both are right equally often. It takes light curves as independent: with many
-        per star, trust the intervals.
+        Of McNemar's exact test that both are right equally often. It takes light curves as independent: with several
+        per star, use the intervals.
     """
 
     accuracy: Estimate
@@ -231,23 +228,23 @@ def compare(
     Parameters and errors are those of `score`.
     """
     count = np.shape(probabilities_a)[-1]
-    _, a = check_answers(label, probabilities_a, count)
-    label, b = check_answers(label, probabilities_b, count)
+    _, a = check_probabilities(label, probabilities_a, count)
+    label, b = check_probabilities(label, probabilities_b, count)
     star = star_numbers(star, len(label))
     sums = [_sums(label, p, star) for p in (a, b)]
-    whole = [_figures(np.asarray(s.sum(axis=0)).reshape(1, -1), count) for s in sums]
+    values = [_figures(np.asarray(s.sum(axis=0)).reshape(1, -1), count) for s in sums]
     samples = [_figures(bootstrap_sums(s, resamples, seed), count) for s in sums]  # one seed: the same stars
     differences = {}
     for name in ("accuracy", "macro_f1"):
         bounds = map(float, percentile_interval(samples[1][name] - samples[0][name]))
-        differences[name] = Estimate(float(whole[1][name][0] - whole[0][name][0]), *bounds)
+        differences[name] = Estimate(float(values[1][name][0] - values[0][name][0]), *bounds)
     right_a, right_b = (p.argmax(1) == label for p in (a, b))
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     return Comparison(**differences, only_a=only_a, only_b=only_b, p_value=_mcnemar(only_a, only_b))
 
 
 def _mcnemar(only_a: int, only_b: int) -> float:
-    """Return the two-sided exact p-value that disagreements fall to either side like coins."""
+    """Return the two-sided exact p-value of disagreements that favour either side with probability 1/2."""
     from scipy.stats import binomtest
 
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
@@ -259,7 +256,7 @@ def _sums(label: NDArray[np.int64], probabilities: Float, star: NDArray) -> Any:
     confidence, answer = probabilities.max(1), probabilities.argmax(1)
     truth = np.eye(count)[label]
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    tiny = np.finfo(np.float64).eps  # a true class that was ruled out costs 36 nat, as in scikit-learn, not infinity
+    tiny = np.finfo(np.float64).eps  # a true class of probability 0 costs 36 nat, as in scikit-learn, not infinity
     columns = [
         (label * count + answer, np.ones(n)),
         (np.full(n, count**2), -np.log(np.maximum(probabilities[np.arange(n), label], tiny))),
@@ -270,7 +267,7 @@ def _sums(label: NDArray[np.int64], probabilities: Float, star: NDArray) -> Any:
 
 
 def _figures(sums: Float, count: int) -> dict[str, Float]:
-    """Return all figures of samples whose sums (R, C * C + 2 + BINS) are given: headline (R,), per class (R, C)."""
+    """Return the figures of samples from their sums (R, C * C + 2 + BINS): headline (R,), per class (R, C)."""
     confusion = sums[:, : count**2].reshape(-1, count, count)
     total = confusion.sum((1, 2))
     return confusion_figures(confusion) | {
@@ -281,7 +278,7 @@ def _figures(sums: Float, count: int) -> dict[str, Float]:
 
 
 def confusion_figures(confusion: NDArray) -> dict[str, Float]:
-    """Return the figures that confusion matrices hold, NaN where there is no light curve; see `Scores`.
+    """Return the figures of confusion matrices, NaN where there is no light curve; see `Scores`.
 
     Parameters
     ----------
@@ -312,42 +309,42 @@ def confusion_figures(confusion: NDArray) -> dict[str, Float]:
     return {"accuracy": accuracy} | macro | {"recall": recall, "precision": precision, "f1": f1}
 
 
-def intervals(whole: Mapping[str, Float], samples: Mapping[str, Float], sums: Any, count: int) -> dict[str, Float]:
-    """Return low and high (2, ...) of figures, among them those of `confusion_figures`.
+def intervals(values: Mapping[str, Float], samples: Mapping[str, Float], sums: Any, count: int) -> dict[str, Float]:
+    """Return low and high (2, ...) of figures, which include those of `confusion_figures`.
 
     Parameters
     ----------
-    whole, samples : dict
-        Figures of all stars (...) and of their bootstrap samples (R, ...).
+    values, samples : dict
+        Figures of all stars (...) and of bootstrap samples (R, ...).
     sums : sparse array (stars, ... * C * C)
-        What each star adds to the confusion matrices.
+        Contribution of each star to the confusion matrices.
     count : int
         C.
 
     Notes
     -----
-    All samples of 3 right answers of 3 are alike. Accuracy, recall and precision then have Wilson's interval of as many
-    trials as there are stars; F1, the harmonic mean of recall and precision, and the means over classes lie between
-    those of the bounds of what they are the means of.
+    All resamples of 3 right answers of 3 are equal. Accuracy, recall and precision then have Wilson's interval with a
+    trial for each star. The bounds of F1, the harmonic mean of recall and precision, and of the means over classes
+    then are the means of the bounds.
     """
     cell = np.arange(sums.shape[1])
     groups = {"accuracy": cell // count**2, "recall": cell // count}
     groups["precision"] = groups["accuracy"] * count + cell % count
     bounds = {name: percentile_interval(figure) for name, figure in samples.items()}
     for name, group in groups.items():
-        stars = count_stars(sums, group, int(group[-1]) + 1).reshape(whole[name].shape)
-        bounds[name] = replace_flat(bounds[name], wilson(whole[name], stars))
-    recall, precision, present = bounds["recall"], bounds["precision"], ~np.isnan(whole["recall"])
+        stars = count_stars(sums, group, int(group[-1]) + 1).reshape(values[name].shape)
+        bounds[name] = replace_flat(bounds[name], wilson(values[name], stars))
+    recall, precision, present = bounds["recall"], bounds["precision"], ~np.isnan(values["recall"])
     harmonic = 2 * recall * precision / np.maximum(recall + precision, np.finfo(np.float64).tiny)
     bounds["f1"] = replace_flat(bounds["f1"], harmonic)
-    for name, each in {"balanced_accuracy": "recall", "macro_precision": "precision", "macro_f1": "f1"}.items():
-        mean = np.where(present, bounds[each], 0).sum(-1) / present.sum(-1)
+    for name, part in {"balanced_accuracy": "recall", "macro_precision": "precision", "macro_f1": "f1"}.items():
+        mean = np.where(present, bounds[part], 0).sum(-1) / present.sum(-1)
         bounds[name] = replace_flat(bounds[name], mean)
     return bounds
 
 
-def check_answers(label: Any, probabilities: Any, count: int) -> tuple[NDArray[np.int64], Float]:
-    """Return labels (n,) and probabilities (n, C) as arrays, or say what is wrong with them."""
+def check_probabilities(label: Any, probabilities: Any, count: int) -> tuple[NDArray[np.int64], Float]:
+    """Return labels (n,) and probabilities (n, C) as arrays; raise ValueError if they are wrong; see `score`."""
     label, probabilities = np.asarray(label), np.asarray(probabilities, np.float64)
     if probabilities.shape != (len(label), count) or not len(label):
         raise ValueError(f"{len(label)} labels and {count} classes need probabilities of that shape, and at least one")
@@ -394,7 +391,7 @@ def _area(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     return float((below + ordered).sum() / 2 / len(first) / len(second))
 
 
-# ---- Precision and recall of one class against its probability threshold: purity and completeness of a sa ------------
+# ---- purity and completeness ----------------------------------------------------------------------------------------
 
 
 THRESHOLDS = np.round(np.linspace(0, 1, 101), 2)
@@ -403,14 +400,14 @@ THRESHOLDS = np.round(np.linspace(0, 1, 101), 2)
 class ThresholdCurve(NamedTuple):
     """Purity and completeness of one class at T thresholds, each with its 95 % interval from drawing stars.
 
-    Where all drawings are alike the interval is Wilson's of as many trials as there are stars.
+    Where all resamples are equal the interval is Wilson's with a trial for each star.
     ``purity`` and ``completeness`` are (3, T): value, low, high; NaN where no object is above the threshold.
     """
 
     thresholds: Float  # (T,)
     purity: Float  # (3, T)
     completeness: Float  # (3, T)
-    chosen: NDArray[np.int64]  # (T,) objects above the threshold
+    selected: NDArray[np.int64]  # (T,) objects above the threshold
     average_precision: Estimate
 
     def to_dict(self) -> dict[str, Any]:
@@ -420,12 +417,12 @@ class ThresholdCurve(NamedTuple):
             "thresholds": self.thresholds.tolist(),
             "purity": dict(zip(names, self.purity.tolist(), strict=True)),
             "completeness": dict(zip(names, self.completeness.tolist(), strict=True)),
-            "chosen": self.chosen.tolist(),
+            "selected": self.selected.tolist(),
             "average_precision": self.average_precision.to_dict(),
         }
 
     def best_completeness(self, purity: float) -> tuple[float, float]:
-        """Return the lowest threshold above which all objects together are so pure, and how complete; NaN if none."""
+        """Return the lowest threshold with this purity or more, and its completeness; NaN if there is none."""
         pure = self.purity[0] >= purity
         if not pure.any():
             return np.nan, np.nan
@@ -445,7 +442,7 @@ def threshold_curve(
     true : bool (n,)
         Whether the object is of it.
     star : (n,), optional
-        Which star each light curve is of; the bootstrap draws stars.
+        The star of each light curve; the bootstrap draws stars.
     resamples, seed : int
         Of the bootstrap.
 
@@ -460,17 +457,17 @@ def threshold_curve(
     columns = [(highest, np.ones(len(p))), (len(THRESHOLDS) + highest, true)]
     star = star_numbers(star, len(p))
     sums = star_sums(star, columns, 2 * len(THRESHOLDS))
-    whole = _curves(np.asarray(sums.sum(axis=0)).reshape(1, -1))
+    values = _curves(np.asarray(sums.sum(axis=0)).reshape(1, -1))
     low_high = [percentile_interval(x) for x in _curves(bootstrap_sums(sums, resamples, seed))]
     for k, n in enumerate(_stars(star, highest, true)):
-        low_high[k] = replace_flat(low_high[k], wilson(whole[k][0], n))
-    purity, complete, average = (np.concatenate([w, b]) for w, b in zip(whole, low_high, strict=True))
-    chosen = np.bincount(highest, minlength=len(THRESHOLDS))[::-1].cumsum()[::-1]
-    return ThresholdCurve(THRESHOLDS, purity, complete, chosen, Estimate(*map(float, average)))
+        low_high[k] = replace_flat(low_high[k], wilson(values[k][0], n))
+    purity, complete, average = (np.concatenate([w, b]) for w, b in zip(values, low_high, strict=True))
+    selected = np.bincount(highest, minlength=len(THRESHOLDS))[::-1].cumsum()[::-1]
+    return ThresholdCurve(THRESHOLDS, purity, complete, selected, Estimate(*map(float, average)))
 
 
 def _stars(star: NDArray, highest: NDArray[np.int64], true: NDArray[np.bool_]) -> tuple[Float, Float]:
-    """Return how many stars purity and completeness at each threshold (T,) are fractions of."""
+    """Return the number of stars in the denominators of purity and completeness at each threshold (T,)."""
     index = np.unique(star, return_inverse=True)[1]
     top = np.zeros(index.max() + 1, np.int64)
     np.maximum.at(top, index, highest)
@@ -480,10 +477,10 @@ def _stars(star: NDArray, highest: NDArray[np.int64], true: NDArray[np.bool_]) -
 
 
 def _curves(sums: Float) -> tuple[Float, Float, Float]:
-    """Return purity (R, T), completeness (R, T) and average precision (R,) of samples whose sums (R, 2 T) are given."""
-    each = sums.reshape(len(sums), 2, -1)[:, :, ::-1].cumsum(2)[:, :, ::-1]  # at and above each threshold
-    chosen, right = each[:, 0], each[:, 1]
+    """Return purity (R, T), completeness (R, T) and average precision (R,) of samples from their sums (R, 2 T)."""
+    counts = sums.reshape(len(sums), 2, -1)[:, :, ::-1].cumsum(2)[:, :, ::-1]  # at and above each threshold
+    selected, right = counts[:, 0], counts[:, 1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        purity, complete = right / chosen, right / right[:, :1]
+        purity, complete = right / selected, right / right[:, :1]
     gain = complete - np.concatenate([complete[:, 1:], np.zeros((len(sums), 1))], 1)
     return purity, complete, (np.nan_to_num(purity) * gain).sum(1)

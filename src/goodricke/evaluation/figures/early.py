@@ -162,11 +162,11 @@ def _draw_history(axes: Any, time: NDArray, p: NDArray, classes: Sequence[str], 
     """Draw the probabilities (M, C) as steps that reach the right edge, and name them there."""
     shown = highlighted_classes(p, None if truth is None else list(classes).index(truth))
     x = np.append(time, axes.get_xlim()[1])
-    rest = p.sum(1) - p[:, shown].sum(1)
+    others_sum = p.sum(1) - p[:, shown].sum(1)
     names = [shorten(classes[k], 22) + (TRUE if classes[k] == truth else "") for k in shown]
     lines = list(zip(names, p[:, shown].T, COLOURS, strict=False))
     if others := len(classes) - len(shown):
-        lines.append((f"{others} others" if others > 1 else "1 other", rest, GREY))
+        lines.append((f"{others} others" if others > 1 else "1 other", others_sum, GREY))
     for name, y, colour in reversed(lines):  # the most important on top
         style = {"lw": 1, "ls": ":"} if colour == GREY else {"lw": 2.2 if name.endswith(TRUE) else 1.2}
         axes.plot(x, np.append(y, y[-1]), drawstyle="steps-post", color=colour, **style)

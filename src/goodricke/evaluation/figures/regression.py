@@ -25,7 +25,7 @@ def plot_regression(
     """Draw predicted against measured parameter, with the errors and their running median and 68 % below.
 
     Positive parameters that span more than a factor of 30, such as radii, are drawn on logarithmic axes with errors in
-    percent. The axes span the truths; how many predictions lie outside is said.
+    percent. The axes span the truths; a note has the number of predictions outside.
 
     Parameters
     ----------

@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from goodricke import __version__
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.predictions import MEANING, Status
 from goodricke.evaluation.assessment import Assessment
 from goodricke.evaluation.figures.style import shorten
 from goodricke.evaluation.intervals import Estimate
@@ -126,7 +125,7 @@ def _page(result: Assessment, sections: list[Section], path: Path) -> Page:
     title = f"Evaluation of {', '.join(result.models)}"
     below = [f"{section.title}: {warning}" for section in sections for warning in section.warnings]
     numbers = path.with_suffix(".json").name
-    return Page(title, facts(result), sections, [*warnings(result), *below], numbers)
+    return Page(title, facts(result), sections, [*result.warnings, *below], numbers)
 
 
 def facts(result: Assessment) -> list[str]:
@@ -146,23 +145,6 @@ def facts(result: Assessment) -> list[str]:
     return lines
 
 
-def warnings(result: Assessment) -> list[str]:
-    """Return the reasons why all scores may be too good."""
-    result_warnings = []
-    if not result.sample.held_out:
-        result_warnings.append(
-            "Training objects may be among these: nothing says that they were held out, and scores on training "
-            "objects say nothing about new objects. Give --recipe, or --split with the split.csv."
-        )
-    for name, x in result.models.items():
-        if x.training_objects:
-            result_warnings.append(
-                f"{name} was trained or validated on {x.training_objects:,} of these {len(x.status):,} objects "
-                "(split.csv beside the model): its scores are too good."
-            )
-    return result_warnings
-
-
 def scores_section(result: Assessment, passes: int) -> Section:
     """Return the headline scores, those of the baselines, and the objects that were not scored."""
     rows = [{"model": name} | _figures(result, name) for name in result.models]
@@ -174,7 +156,7 @@ def scores_section(result: Assessment, passes: int) -> Section:
         table=rows,
         tables=tables,
         notes=[
-            *_not_scored(result),
+            *(note for name in result.models for note in result.unscored_notes(name)),
             *_without_baselines(result),
             "Square brackets are 95 % intervals from drawing stars, all light curves of one together. They show how "
             "much the scores would vary with other stars of the same kind, not how they change in another survey. "
@@ -232,15 +214,3 @@ def _without_baselines(result: Assessment) -> list[str]:
     """Return a note on each model without a recorded baseline."""
     lacking = [name for name, x in result.models.items() if not set(BASELINES) & set(x.model.config.metrics)]
     return [f"{name} has no recorded baseline: compare it with the most frequent class." for name in lacking]
-
-
-def _not_scored(result: Assessment) -> list[str]:
-    """Return notes on the objects that were not scored, and the reasons."""
-    notes = []
-    for name in result.models:
-        if unknown := result.unknown_labels(name):
-            listed = ", ".join(f"{label} ({count:,})" for label, count in unknown.items())
-            notes.append(f"{name} has no class for these labels, left out: {listed}.")
-        for status, count in result.unclassified(name).items():
-            notes.append(f"{name}: {count:,} not scored, {status}: {MEANING[Status(status)]}.")
-    return notes

@@ -50,7 +50,7 @@ def confusion_section(result: Assessment, folder: Path) -> Section:
 def class_section(result: Assessment, folder: Path) -> Section:
     """Return precision, recall and F1 of each class, and how they change with the threshold."""
     curves = _curves(result)
-    shown = {c: each for c, each in curves.items() if each}
+    shown = {c: models for c, models in curves.items() if models}
     pictures = {}
     if shown:
         path = folder / "precision_recall.svg"
@@ -58,7 +58,7 @@ def class_section(result: Assessment, folder: Path) -> Section:
         pictures["Precision-recall curves; bands are 95 % intervals of the purity"] = path
     for name in result.models if shown else ():
         path = folder / f"purity_{figure_name(name).removesuffix('.png')}.svg"
-        plot_purity_completeness({c: each[name] for c, each in shown.items()}, path)
+        plot_purity_completeness({c: models[name] for c, models in shown.items()}, path)
         pictures[f"{name}: purity and completeness of all objects above a threshold of the class's probability"] = path
     tables = {f"{name}, by class": _rows(result, name, curves) for name in result.models}
     tables |= {f"{name}, completeness of samples of a given purity": _pure(name, shown) for name in result.models}
@@ -75,7 +75,7 @@ def class_section(result: Assessment, folder: Path) -> Section:
         pictures,
         tables=tables,
         notes=[f"Fewer than {FEW} objects, so that the figures say little: {', '.join(few)}."] if few else [],
-        data={c: {name: curve.to_dict() for name, curve in each.items()} for c, each in curves.items()},
+        data={c: {name: curve.to_dict() for name, curve in models.items()} for c, models in curves.items()},
     )
 
 
@@ -107,10 +107,10 @@ def _rows(result: Assessment, name: str, curves: dict[str, dict[str, ThresholdCu
 def _pure(name: str, curves: dict[str, dict[str, ThresholdCurve]]) -> list[dict[str, Any]]:
     """Return how complete samples of one model are that are pure enough, and the thresholds that make them."""
     rows = []
-    for c, each in curves.items():
+    for c, models in curves.items():
         row: dict[str, Any] = {"class": c}
         for pure in PURITIES:
-            threshold, complete = each[name].best_completeness(pure)
+            threshold, complete = models[name].best_completeness(pure)
             row |= {f"{100 * pure:g} % pure: threshold": threshold, f"{100 * pure:g} % pure: complete": complete}
         rows.append(row)
     return rows

@@ -13,7 +13,6 @@ from rich.markup import escape
 
 from goodricke.data.files import atomic_write
 from goodricke.data.json import dumps
-from goodricke.data.predictions import MEANING, Status
 from goodricke.evaluation.assessment import Assessment, ModelResult
 from goodricke.evaluation.figures.classes import plot_confusion, plot_fold_confusion, plot_reliability
 from goodricke.evaluation.figures.early import plot_by_number, plot_early, plot_probability_history
@@ -81,12 +80,8 @@ def print_assessment(result: Assessment, console: Console) -> None:
     """Print the number of scored objects, the scores of each model, and the comparison of the models."""
     n, m = len(result.sample.label), len(result.rows)
     console.print(f"{m:,} of {n:,} objects scored: {result.sample.origin}", markup=False)
-    if not result.sample.held_out:
-        console.print(
-            "Training objects may be among them: scores on training objects say nothing about new objects. Give "
-            "--recipe, or --split with the run's split.csv.",
-            style="bold red",
-        )
+    for warning in result.warnings:
+        console.print(warning, style="bold red", markup=False)
     for name in result.models:
         _print_model(result, name, console)
     _print_comparison(result, console)
@@ -95,31 +90,16 @@ def print_assessment(result: Assessment, console: Console) -> None:
 def _print_model(result: Assessment, name: str, console: Console) -> None:
     """Print the objects that a model could not be scored on, and its scores."""
     x = result.models[name]
-    _print_training(name, x, result.sample, console)
-    if unknown := result.unknown_labels(name):
-        listed = ", ".join(f"{label} ({count:,})" for label, count in unknown.items())
-        console.print(f"{name} has no class for these, left out: {listed}", style="yellow", markup=False)
-    for status, count in result.unclassified(name).items():
-        console.print(f"{name}: {count:,} {status}: {MEANING[Status(status)]}; not scored", style="red", markup=False)
+    if x.training_objects is None and result.sample.held_out:
+        console.print(f"{name} has no split.csv beside it: make sure that it was not trained on these objects")
+    for note in result.unscored_notes(name):
+        console.print(note, style="yellow", markup=False)
     table = result.scores[name].table()
     table.title = escape(f"{name} ({x.model.hash}): ") + str(table.title)
     console.print(table)
     for target in x.model.config.targets:
         if target.name in result.regression[name]:
             console.print(result.regression[name][target.name].table(f"{name}, {target.name}", target.unit))
-
-
-def _print_training(name: str, result: ModelResult, sample: Sample, console: Console) -> None:
-    """Print whether a model was trained on some of the objects, by the split.csv beside it."""
-    if result.training_objects:
-        console.print(
-            f"{name} was trained on {result.training_objects:,} of these {len(result.status):,} objects, or validated "
-            "(split.csv beside the model): its scores are too good.",
-            style="bold red",
-            markup=False,
-        )
-    elif result.training_objects is None and sample.held_out:
-        console.print(f"{name} has no split.csv beside it: make sure that it was not trained on these objects")
 
 
 def _print_comparison(result: Assessment, console: Console) -> None:
