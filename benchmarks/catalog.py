@@ -22,7 +22,7 @@ from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read
 from goodricke.survey import Catalog
-from goodricke.survey.pack import Packing, sort_by_object
+from goodricke.survey.pack import PackingJob, sort_by_object
 from goodricke.survey.shards import Entry, Folder, read_log, write_shard
 
 LIGHTKURVE = "LIGHTKURVE_PYTHON"  # a Python that has lightkurve, which wants another pandas
@@ -117,7 +117,7 @@ def stars_for(model: str) -> LightCurves:
 def copies(out: Path, stars: LightCurves, n: int) -> None:
     """Write ``n`` copies of light curves with new noise, a fifth of their own, as a pack."""
     rng = np.random.default_rng(0)
-    folder = Folder(out, "pack", Packing(out).settings).begin()
+    folder = Folder(out, "pack", PackingJob(out).settings).begin()
     for first in range(0, n, SHARD):
         some = stars[rng.integers(0, len(stars), min(SHARD, n - first))]
         sigma = np.nan_to_num(np.where(some.error > 0, some.error, 0.01))

@@ -32,7 +32,7 @@ from goodricke.data.files import atomic_write
 from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.scores import confusion_figures
 from goodricke.survey.embeddings import Space, blocks, open_embedded
-from goodricke.survey.suggest import SCORES, STRATEGIES, Head, choose, read_known_labels
+from goodricke.survey.suggest import SCORES, STRATEGIES, LabelHead, choose, read_known_labels
 
 FEWEST = 10  # objects of a class, below which it is left out
 HELD_OUT = 1 / 3
@@ -253,7 +253,7 @@ class _Simulation(NamedTuple):
         labelled, left = left[:n], left[n:]  # the same for all strategies
         result = np.empty((rounds + 1, 2))
         for k in range(rounds + 1):
-            head = Head(self.z[labelled], self.data.label[labelled])
+            head = LabelHead(self.z[labelled], self.data.label[labelled])
             result[k] = self._held(head)
             columns = {c: x[left] for c, x in self.data.columns.items()}
             p = head.probabilities(self.z[left])
@@ -264,9 +264,9 @@ class _Simulation(NamedTuple):
 
     def scores(self, labelled: Int) -> tuple[float, float]:
         """Return accuracy and macro F1 on the held-out objects with these labels."""
-        return self._held(Head(self.z[labelled], self.data.label[labelled]))
+        return self._held(LabelHead(self.z[labelled], self.data.label[labelled]))
 
-    def _held(self, head: Head) -> tuple[float, float]:
+    def _held(self, head: LabelHead) -> tuple[float, float]:
         classes, truth = np.unique(self.data.label[self.held], return_inverse=True)
         answer = np.array(head.classes)[head.probabilities(self.z[self.held]).argmax(1)]
         place = np.searchsorted(classes, answer)

@@ -20,9 +20,9 @@ from goodricke.models.bundle import load_model
 from goodricke.survey import Catalog
 from goodricke.survey import catalog as classifying
 from goodricke.survey import catalog as run
-from goodricke.survey.catalog import DENSE_POINTS, FEWEST_POINTS, MULTIBAND_POINTS, Classification, task_points
+from goodricke.survey.catalog import DENSE_POINTS, FEWEST_POINTS, MULTIBAND_POINTS, ClassificationJob, task_points
 from goodricke.survey.shards import LOG, Folder, completed_shards, read_log, read_manifest
-from goodricke.survey.tasks import Task
+from goodricke.survey.tasks import SurveyTask
 from tests.survey.making_tables import assert_same_shards
 
 EXAMPLES = str(files("goodricke").joinpath("data", "examples", "asas"))
@@ -118,26 +118,26 @@ def test_the_command_killed_with_its_workers_at_work_has_the_same_rows(tmp_path,
 def test_a_finished_catalog_is_not_done_again(tmp_path, pack, folded_model, monkeypatch):
     run.catalog([pack], str(folded_model.folder), tmp_path / "c", passes=0)
     log = (tmp_path / "c" / LOG).read_text()
-    monkeypatch.setattr(Classification, "__call__", lambda *_: pytest.fail("done again"))
+    monkeypatch.setattr(ClassificationJob, "__call__", lambda *_: pytest.fail("done again"))
     assert run.catalog([pack], str(folded_model.folder), tmp_path / "c", passes=0) == 0
     assert (tmp_path / "c" / LOG).read_text() == log
 
 
 def test_a_shard_that_fails_is_set_aside_and_tried_again_next_time(tmp_path, pack, folded_model, monkeypatch, capsys):
-    whole = Classification.__call__
+    whole = ClassificationJob.__call__
 
     def fail(self, task):
         if task.name == "000002":
             raise MemoryError("no room")
         return whole(self, task)
 
-    monkeypatch.setattr(Classification, "__call__", fail)
+    monkeypatch.setattr(ClassificationJob, "__call__", fail)
     model = str(folded_model.folder)
     assert run.catalog([pack], model, tmp_path / "c", passes=0, points=3000) == 3
     assert "no room" in capsys.readouterr().out
     assert list(read_manifest(tmp_path / "c")["failed"]) == ["000002"]
     before = len(Catalog.open(tmp_path / "c"))
-    monkeypatch.setattr(Classification, "__call__", whole)
+    monkeypatch.setattr(ClassificationJob, "__call__", whole)
     assert run.catalog([pack], model, tmp_path / "c", passes=0, points=3000) == 0
     assert before < len(Catalog.open(tmp_path / "c")) == 48
     assert read_manifest(tmp_path / "c")["failed"] == {}
@@ -159,9 +159,9 @@ def test_a_catalog_records_the_precision_that_auto_became_and_keeps_to_it(tmp_pa
 
 
 def test_a_model_that_changes_under_a_run_is_noticed(tmp_path, pack, folded_model):
-    job = Classification(tmp_path, str(folded_model.folder), "another hash", passes=0)
+    job = ClassificationJob(tmp_path, str(folded_model.folder), "another hash", passes=0)
     with pytest.raises(ValueError, match="has changed"):
-        job(Task("0", (pack,)))
+        job(SurveyTask("0", (pack,)))
 
 
 def test_files_that_cannot_be_read_have_a_row(tmp_path, folded_model):
@@ -221,9 +221,9 @@ def test_threads_ask_a_model_one_at_a_time(tmp_path, pack, folded_model, monkeyp
         return whole(*arguments, **options)
 
     monkeypatch.setattr(classifying, "classify", watched)
-    job = Classification(tmp_path, str(folded_model.folder), folded_model.hash, passes=0)
+    job = ClassificationJob(tmp_path, str(folded_model.folder), folded_model.hash, passes=0)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(job, [Task(str(k), (pack,), (k, k + 1)) for k in range(8)]))
+        list(pool.map(job, [SurveyTask(str(k), (pack,), (k, k + 1)) for k in range(8)]))
     assert max(most) == 1
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke.survey.suggest import SCORES, Best, Head, choose, margin
+from goodricke.survey.suggest import SCORES, Best, LabelHead, choose, margin
 
 
 def test_margin_is_one_less_the_lead() -> None:
@@ -80,8 +80,8 @@ def test_an_object_comes_once_with_its_best_light_curve() -> None:
 def test_a_head_separates_what_is_separate() -> None:
     z = np.repeat(np.eye(4), 5, axis=0) * 3
     label = np.repeat(list("abcd"), 5)
-    head = Head(z, label)
+    head = LabelHead(z, label)
     p = head.probabilities(z)
     assert (np.array(head.classes)[p.argmax(1)] == label).all()
     np.testing.assert_allclose(p.sum(1), 1)
-    assert Head(z[:5], label[:5]).probabilities(z).tolist() == [[1]] * 20
+    assert LabelHead(z[:5], label[:5]).probabilities(z).tolist() == [[1]] * 20

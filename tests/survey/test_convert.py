@@ -18,7 +18,7 @@ from goodricke.data.formats import WRITERS
 from goodricke.io import read
 from goodricke.survey import Catalog
 from goodricke.survey.convert import convert
-from goodricke.survey.shards import Entry, Folder, rows_of, write_shard
+from goodricke.survey.shards import Entry, Folder, catalog_rows, write_shard
 from tests.survey.making_tables import predictions
 
 SETTINGS = {"model": "tiny", "model_hash": "0123456789ab", "passes": 20, "seed": 0}
@@ -64,7 +64,7 @@ def test_the_file_says_where_it_comes_from(folder, tmp_path):
     assert infos == dict(Table.read(tmp_path / "x.ecsv").meta)
     assert {"goodricke", "model", "model_hash", "settings", "input", "classes"} == set(infos)
     assert len(infos["input"]) == 16
-    again = rows_of(Catalog.open(tmp_path / "x.parquet")).about
+    again = catalog_rows(Catalog.open(tmp_path / "x.parquet")).about
     assert dict(again) == infos  # and still does when converted again
 
 
@@ -79,13 +79,13 @@ def test_one_parquet_of_classify_is_a_catalog_too(tmp_path):
     found.write(tmp_path / "x.parquet")
     convert(tmp_path / "x.parquet", tmp_path / "y.parquet")
     assert pq.read_table(tmp_path / "y.parquet").equals(found.table)
-    about = rows_of(Catalog.open(tmp_path / "y.parquet")).about
-    assert about == found.about
+    about = catalog_rows(Catalog.open(tmp_path / "y.parquet")).about
+    assert about == found.metadata
 
 
 def test_a_file_written_elsewhere_names_its_model_by_its_rows(tmp_path):
     pq.write_table(predictions().table, tmp_path / "x.parquet")
-    assert rows_of(Catalog.open(tmp_path / "x.parquet")).about["model_hash"] == "0123456789ab"
+    assert catalog_rows(Catalog.open(tmp_path / "x.parquet")).about["model_hash"] == "0123456789ab"
 
 
 def test_a_file_may_be_written_over_itself(tmp_path):

@@ -11,9 +11,9 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.io import ReadOptions, read
 from goodricke.survey.catalog import catalog
 from goodricke.survey.jobs import lock_folder
-from goodricke.survey.pack import Packing, pack, sort_by_object
+from goodricke.survey.pack import PackingJob, pack, sort_by_object
 from goodricke.survey.shards import Folder, completed_shards, read_manifest
-from goodricke.survey.tasks import Task, plan_tasks, run_tasks, unfinished
+from goodricke.survey.tasks import SurveyTask, plan_tasks, run_tasks, unfinished
 
 EXAMPLES = str(files("goodricke").joinpath("data", "examples", "asas"))
 
@@ -37,7 +37,7 @@ def test_a_pack_holds_what_the_files_hold(tmp_path, stars):
 def test_workers_make_the_same_shards(tmp_path):
     for workers in (1, 2):
         out = tmp_path / str(workers)
-        job = Packing(out, shard_points=2000)
+        job = PackingJob(out, shard_points=2000)
         folder, tasks = _begin(job, 600)
         run_tasks(folder, job, tasks, workers, None, "files", Console(quiet=True))
         folder.finish()
@@ -110,7 +110,7 @@ def test_a_big_nested_file_is_cut_at_its_row_groups(tmp_path, stars):
 def test_rows_without_an_id_are_numbered_through_all_tasks(tmp_path, stars):
     path = tmp_path / "nested.parquet"
     pq.write_table(stars.to_arrow().drop_columns(["object_id"]), path, row_group_size=5)
-    tasks = [Task("0", (str(path),), (k, k + 1)) for k in range(3)]
+    tasks = [SurveyTask("0", (str(path),), (k, k + 1)) for k in range(3)]
     ids = [i for task in tasks for curves, _ in task.batches(ReadOptions()) for i in curves.ids]
     assert ids == [f"nested:{i}" for i in range(12)]
 
@@ -124,7 +124,7 @@ def test_a_damaged_row_group_is_told_and_not_raised(tmp_path, stars):
     at = values.dictionary_page_offset or values.data_page_offset
     data[at : at + 200] = b"\xff" * 200
     path.write_bytes(data)
-    found = [list(Task("0", (str(path),), (k, k + 1)).batches(ReadOptions())) for k in range(3)]
+    found = [list(SurveyTask("0", (str(path),), (k, k + 1)).batches(ReadOptions())) for k in range(3)]
     assert found[0][0][0] is not None
     assert found[2][0][0] is not None
     assert [str(path) in str(failure) for _, failures in found[1] for failure in failures] == [True]
@@ -196,16 +196,16 @@ def test_a_shard_that_is_lost_is_made_again(tmp_path):
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path, monkeypatch):
-    source, out, write = tmp_path / "in", tmp_path / "p", Packing._write
+    source, out, write = tmp_path / "in", tmp_path / "p", PackingJob._write
 
     def late(self, *arguments):
         write_csv(source / "a.csv", 30)
         return write(self, *arguments)
 
     write_csv(source / "a.csv", 20)
-    monkeypatch.setattr(Packing, "_write", late)
+    monkeypatch.setattr(PackingJob, "_write", late)
     pack([str(source)], out)
-    monkeypatch.setattr(Packing, "_write", write)
+    monkeypatch.setattr(PackingJob, "_write", write)
     pack([str(source)], out)
     assert read(out).n_obs.tolist() == [30]
 
@@ -214,7 +214,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path, monkeypatc
 def test_a_nested_file_written_anew_has_all_its_rows_and_no_others(tmp_path, stars, now):
     path, out = tmp_path / "nested.parquet", tmp_path / "p"
     pq.write_table(stars.to_arrow()[:6], path, row_group_size=2)
-    job = Packing(out)
+    job = PackingJob(out)
     for size in (2, now):
         if size != 2:
             pq.write_table(stars.to_arrow(), path, row_group_size=size)

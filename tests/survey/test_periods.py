@@ -83,7 +83,7 @@ def test_other_light_curves_are_refused(survey, tmp_path, monkeypatch):
     curves = read(survey)
     curves[:60].write_parquet(changing)
     monkeypatch.setattr(variability.Folder, "finish", lambda self: None)  # as if killed before the end
-    monkeypatch.setattr(variability.Task, "fingerprint", "same")  # of a time of change that is too coarse
+    monkeypatch.setattr(variability.SurveyTask, "fingerprint", "same")  # of a time of change that is too coarse
     measure_variability(str(changing), tmp_path / "p", rows=30)
     curves[100:200].write_parquet(changing)
     with pytest.raises(ValueError, match="other light curves"):

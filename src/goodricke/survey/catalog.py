@@ -1,6 +1,6 @@
 """``goodricke catalog``: classify a survey task by task, into a folder of shards with a row per light curve.
 
-`Classification` is the job: a task in, a shard of predictions on the disk, its entry out. The shard is the same on all
+`ClassificationJob` takes a task, writes a shard of predictions and returns its entry. The shard is the same on all
 machines; see `goodricke.survey.jobs`.
 """
 
@@ -26,7 +26,7 @@ from goodricke.models.bundle import Model, Precision, find_model, load_model
 from goodricke.preprocess import MultibandConfig
 from goodricke.survey.jobs import count, lock_folder
 from goodricke.survey.shards import Entry, Folder, write_shard
-from goodricke.survey.tasks import Task, plan_tasks, print_failures, reading_settings, run_tasks, unfinished
+from goodricke.survey.tasks import SurveyTask, plan_tasks, print_failures, reading_settings, run_tasks, unfinished
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
 ROW_GROUP = 100_000
@@ -83,7 +83,7 @@ def catalog(
     read = ReadOptions(**(options or {}))
     network = load_model(model, device, precision=precision)
     path = str(find_model(model).absolute())
-    job = Classification(out.absolute(), path, network.hash, passes, seed, network.precision, device, read, coverage)
+    job = ClassificationJob(out.absolute(), path, network.hash, passes, seed, network.precision, device, read, coverage)
     with lock_folder(job.out):
         folder = Folder(job.out, "catalog", {**job.settings, "model": network.name}).begin()
         plan = plan_tasks(job.out, sources, points or task_points(network, passes), job.options)
@@ -100,8 +100,8 @@ def catalog(
 
 
 @dataclass(frozen=True)
-class Classification:
-    """The job of classifying: called with a task it writes the task's shard; can be sent to other processes.
+class ClassificationJob:
+    """The work of `catalog`: called with a task it writes the task's shard; can be sent to other processes.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Classification:
             "reading": reading_settings(self.options),
         }
 
-    def __call__(self, task: Task) -> list[Entry]:
+    def __call__(self, task: SurveyTask) -> list[Entry]:
         """Classify the light curves of a task and write its shard.
 
         Raises
@@ -164,7 +164,7 @@ class Classification:
             details["unreadable"] = [[f.path, f.reason, f.fix] for f in failures]
         return [Entry(task.name, name, len(result), size, sha256, seconds, details=details)]
 
-    def _classify(self, task: Task, model: Model) -> tuple[Predictions, dict[str, Any], list[Unreadable]]:
+    def _classify(self, task: SurveyTask, model: Model) -> tuple[Predictions, dict[str, Any], list[Unreadable]]:
         """Return the predictions, the units and bands of the light curves, and the files that can't be read."""
         units, bands, several = set[str](), set[str](), False
 

@@ -1,15 +1,13 @@
-"""HATS: a catalog cut into HEALPix pixels of about as many rows each, which LSDB opens and cross-matches.
+"""``goodricke convert``: a catalog in the formats of other tools, in memory that doesn't grow with its rows.
 
-Rows are dealt out to the pixels in one pass and sorted pixel by pixel, so that memory depends on the rows of a pixel
-and not on those of the catalog. Rows without a position have no place on the sky and are left out, counted in the log.
-
-``goodricke convert``: a catalog as other tools open it, in memory that doesn't grow with its rows.
+A HATS catalog, which LSDB opens and cross-matches, is cut into HEALPix pixels of about as many rows each. Rows are
+distributed to the pixels in one pass and sorted pixel by pixel, so that memory depends on the rows of a pixel, not of
+the catalog. Rows without a position are left out, and their number is logged.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from goodricke.data import formats
+from goodricke.data.files import atomic_folder
 from goodricke.data.formats import Rows
 from goodricke.data.formats.parquet import documented_schema
 from goodricke.survey.crossmatch import join_table
@@ -35,8 +34,72 @@ ORDER = 29
 PIXEL_ROWS = 500_000
 MOST_PIXELS = 128  # about: so many files are open at once
 SKYMAP_ORDER = 8
+HATS = ".hats"
 
 Int = NDArray[np.int64]
+
+
+def convert(
+    catalog: str | Path,
+    out: Path,
+    how: How | None = None,
+    star: str = "object_id",
+    thresholds: Path | None = None,
+    hats: str | None = None,
+    table: Path | None = None,
+    console: Console | None = None,
+) -> int:
+    """Write a catalog in another format.
+
+    Parameters
+    ----------
+    catalog : path or str
+        See `goodricke.survey.Catalog.open`.
+    out : Path
+        File (.parquet, .csv, .ecsv, .fits, .vot) or, for HATS, a new folder (.hats, or any with ``hats``).
+    how : {"best", "mean"}, optional
+        Merge the light curves of each star, see `goodricke.survey.per_star`.
+    star : str
+        Column that says which star a light curve is of.
+    thresholds : Path, optional
+        Statement of ``goodricke thresholds``, by default that beside the catalog's manifest, if there is one. It adds
+        the column ``confident_class``.
+    hats : str, optional
+        Write a HATS catalog of this name.
+    table : Path, optional
+        Table with a row per object whose columns are added, see `goodricke.survey.crossmatch`.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    ValueError
+        If a file is not what it should be; see the functions called.
+    """
+    if hats is None and out.suffix.lower() != HATS:
+        formats.check(out)
+    source = Catalog.open(catalog)
+    rows = catalog_rows(source)
+    if table is not None:
+        rows = join_table(rows, table)
+    if how is not None:
+        rows = per_star(rows, how, star)
+    statement = thresholds or source.path / FILE
+    if thresholds is not None or statement.is_file():
+        rows = with_confident_class(rows, Thresholds.read(statement))
+    if hats is not None or out.suffix.lower() == HATS:
+        n = write_hats(rows, out, hats)
+    else:
+        n = rows.count
+        formats.write(rows, out)
+    (console or Console()).print(f"{n:,} rows written to {out}")
+    return n
+
+
+# ---- HATS ------------------------------------------------------------------------------------------------------------
 
 
 def write_hats(rows: Rows, path: Path, name: str | None = None, pixel_rows: int = PIXEL_ROWS) -> int:
@@ -65,16 +128,11 @@ def write_hats(rows: Rows, path: Path, name: str | None = None, pixel_rows: int 
         If there is no position, or the folder exists.
     """
     _check(rows, path)
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        index = _index(rows)
-        order, pixel = tiles(index[index >= 0], max(pixel_rows, rows.count // MOST_PIXELS))
-        _deal(rows, partial, index, order, pixel)
-        _describe(rows, partial, name or path.stem, index[index >= 0])
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    index = _pixel_index(rows)
+    order, pixel = tiles(index[index >= 0], max(pixel_rows, rows.count // MOST_PIXELS))
+    with atomic_folder(path) as partial:
+        _distribute(rows, partial, index, order, pixel)
+        _write_metadata(rows, partial, name or path.stem, index[index >= 0])
     return int((index >= 0).sum())
 
 
@@ -93,24 +151,24 @@ def _check(rows: Rows, path: Path) -> None:
         raise ValueError(f"{path} exists: choose a new folder, or delete it")
 
 
-def _index(rows: Rows) -> Int:
+def _pixel_index(rows: Rows) -> Int:
     """Return the HEALPix pixel of order 29 of each row (n,), -1 where there is no position."""
     from hats.pixel_math.spatial_index import compute_spatial_index
 
-    found = [np.zeros(0, np.int64)]
+    parts = [np.zeros(0, np.int64)]
     for batch in rows.batches():
         ra, dec = (batch[n].cast(pa.float64()).to_numpy() for n in ("ra", "dec"))
         known = np.isfinite(ra) & (np.abs(dec) <= 90)
         index = np.full(len(ra), -1, np.int64)
         index[known] = compute_spatial_index(ra[known] % 360, dec[known])
-        found.append(index)
-    whole = np.concatenate(found)
-    lost = int((whole < 0).sum())
-    if lost == len(whole):
-        raise ValueError(f"none of the {len(whole):,} rows has a position (ra, dec in degrees): see --join TABLE")
+        parts.append(index)
+    indices = np.concatenate(parts)
+    lost = int((indices < 0).sum())
+    if lost == len(indices):
+        raise ValueError(f"none of the {len(indices):,} rows has a position (ra, dec in degrees): see --join TABLE")
     if lost:
         log.warning("%s rows without a position are left out of the HATS catalog", f"{lost:,}")
-    return whole
+    return indices
 
 
 def tiles(index: Int, most: int) -> tuple[Int, Int]:
@@ -132,29 +190,28 @@ def tiles(index: Int, most: int) -> tuple[Int, Int]:
     return order, pixel
 
 
-def _deal(rows: Rows, folder: Path, index: Int, order: Int, pixel: Int) -> None:
+def _distribute(rows: Rows, folder: Path, index: Int, order: Int, pixel: Int) -> None:
     """Write the rows of each tile into its file."""
     tile = np.full(len(index), -1)
     known, tile[index >= 0] = np.unique(np.stack([order, pixel], 1), axis=0, return_inverse=True)
     fields = [f for f in rows.schema if f.name != INDEX]  # of a HATS catalog that is converted
     schema = documented_schema(pa.schema([pa.field(INDEX, pa.int64(), nullable=False), *fields]), rows.about)
     heaps = [folder / f".{i}.arrow" for i in range(len(known))]
-    folder.mkdir(parents=True)
     with ExitStack() as stack:
         writers = [stack.enter_context(pa.ipc.new_file(str(heap), schema)) for heap in heaps]
         done = 0
         for batch in rows.batches():
             part = slice(done, done + len(batch))
-            whole = pa.table([pa.array(index[part]), *batch.select([f.name for f in fields]).columns], schema=schema)
+            table = pa.table([pa.array(index[part]), *batch.select([f.name for f in fields]).columns], schema=schema)
             for i in np.unique(tile[part][tile[part] >= 0]):
-                writers[i].write_table(whole.filter(pa.array(tile[part] == i)))
+                writers[i].write_table(table.filter(pa.array(tile[part] == i)))
             done += len(batch)
     for heap, (k, number) in zip(heaps, known.tolist(), strict=True):
-        _sorted(heap, folder, k, number)
+        _write_pixel(heap, folder, k, number)
         heap.unlink()
 
 
-def _sorted(heap: Path, folder: Path, order: int, pixel: int) -> None:
+def _write_pixel(heap: Path, folder: Path, order: int, pixel: int) -> None:
     """Write one tile's rows in the order of their pixels."""
     from hats.io.paths import pixel_catalog_file
     from hats.pixel_math import HealpixPixel
@@ -167,8 +224,8 @@ def _sorted(heap: Path, folder: Path, order: int, pixel: int) -> None:
         pq.write_table(table.take(pa.array(by_pixel)), path, compression="zstd", row_group_size=131_072)
 
 
-def _describe(rows: Rows, folder: Path, name: str, index: Int) -> None:
-    """Write the files that tell HATS's readers what is where."""
+def _write_metadata(rows: Rows, folder: Path, name: str, index: Int) -> None:
+    """Write the files by which readers of HATS find the pixels."""
     from hats.catalog import PartitionInfo, TableProperties
     from hats.io.parquet_metadata import write_parquet_metadata
     from hats.io.skymap import write_skymap
@@ -203,75 +260,3 @@ def _pixels_in(folder: Path) -> list[Any]:
 
     files = sorted((folder / "dataset").rglob("Npix=*.parquet"))
     return [get_healpix_from_path(str(file.relative_to(folder))) for file in files]
-
-
-# ---- ``goodricke convert``: a catalog as other tools open it, in memory that doesn't grow with its rows --------------
-
-
-HATS = ".hats"
-
-
-def convert(
-    catalog: str | Path,
-    out: Path,
-    how: How | None = None,
-    star: str = "object_id",
-    thresholds: Path | None = None,
-    hats: str | None = None,
-    table: Path | None = None,
-    console: Console | None = None,
-) -> int:
-    """Write a catalog in another format.
-
-    Parameters
-    ----------
-    catalog : path or str
-        Whatever `Catalog.open` takes.
-    out : Path
-        File (.parquet, .csv, .ecsv, .fits, .vot) or, for HATS, a new folder (.hats, or any with ``hats``).
-    how : {"best", "mean"}, optional
-        Merge the light curves of each star, see `goodricke.survey.per_star`.
-    star : str
-        Column that says which star a light curve is of.
-    thresholds : Path, optional
-        Statement of ``goodricke thresholds``, by default that beside the catalog's manifest, if there is one. It adds
-        the column ``confident_class``.
-    hats : str, optional
-        Write a HATS catalog of this name.
-    table : Path, optional
-        Table with a row per object whose columns are added, see `goodricke.survey.crossmatch`.
-
-    Returns
-    -------
-    int
-        Rows written.
-
-    Raises
-    ------
-    ValueError
-        If something is not what it should be; see the functions called.
-    """
-    if hats is None and out.suffix.lower() != HATS:
-        formats.check(out)
-    opened = Catalog.open(catalog)
-    rows = catalog_rows(opened)
-    if table is not None:
-        rows = join_table(rows, table)
-    if how is not None:
-        rows = per_star(rows, how, star)
-    file = thresholds or statement_of(opened)
-    if file is not None:
-        rows = with_confident_class(rows, Thresholds.read(file))
-    n = rows.count
-    if hats is not None or out.suffix.lower() == HATS:
-        n = write_hats(rows, out, hats)
-    else:
-        formats.write(rows, out)
-    (console or Console()).print(f"{n:,} rows written to {out}")
-    return n
-
-
-def statement_of(catalog: Catalog) -> Path | None:
-    """Return the statement beside a catalog's manifest, if there is one."""
-    path = catalog.path / FILE
-    return path if path.is_file() else None

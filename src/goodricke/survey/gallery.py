@@ -1,4 +1,4 @@
-"""A picture of an object and its neighbours: small light curves side by side."""
+"""A figure of an object and its neighbours: small light curves side by side."""
 
 from __future__ import annotations
 
@@ -14,63 +14,63 @@ from goodricke.evaluation.figures.objects import compute_periodogram, draw_folde
 from goodricke.evaluation.figures.style import ACCENT, canvas, shorten, write_note
 from goodricke.io import read_batches
 
-LONGEST_FOLDED = 20.0  # days; slower variables are recognised unfolded
+LONGEST_FOLDED = 20.0  # days; longer periods are recognised unfolded
 ACROSS = 4
 
 
-def read_objects(sources: Sequence[str], wanted: Iterable[str], **options: Any) -> dict[str, LightCurves]:
-    """Return the first light curve of each of some objects, as far as the sources have them; stop when all are there.
+def read_objects(sources: Sequence[str], object_ids: Iterable[str], **options: Any) -> dict[str, LightCurves]:
+    """Return the first light curve of each object that the sources have; stop when all are read.
 
     Parameters
     ----------
     sources : list of str
         Whatever `goodricke.io.find` takes.
-    wanted : iterable of str
+    object_ids : iterable of str
     **options
         See `goodricke.io.ReadOptions`.
     """
-    left, found = set(wanted), dict[str, LightCurves]()
+    left, light_curves = set(object_ids), dict[str, LightCurves]()
     for curves, _ in read_batches(list(sources), **options):
         if curves is None:
             continue
         for row in pc.indices_nonzero(pc.is_in(curves.object_id, pa.array(list(left), pa.string()))).to_pylist():
-            found.setdefault(curves.ids[row], curves[row])
-        left -= found.keys()
+            light_curves.setdefault(curves.ids[row], curves[row])
+        left -= light_curves.keys()
         if not left:
             break
-    return found
+    return light_curves
 
 
 def plot_neighbours(table: pa.Table, curves: dict[str, LightCurves], path: str | Path) -> None:
     """Draw each query, framed, and its neighbours after it, the nearest first.
 
-    Light curves are folded on the highest peak of their own periodogram, two cycles; those slower than 20 d, or without
-    a period, are shown against time.
+    Light curves are folded on the highest peak of their own periodogram, two cycles; those with a longer period than
+    20 d, or without a period, are drawn against time.
 
     Parameters
     ----------
     table : pyarrow.Table
         As `Neighbours.of` returns it.
     curves : dict
-        Light curves by object id; what isn't there is said in its panel.
+        Light curves by object id; the panel of an object without one says so.
     path : path
     """
     shown: list[tuple[str, str, bool]] = []
     for query in pc.unique(table["query"]).to_pylist():
         shown.append((query, shorten(query, 26), True))
         for row in table.filter(pc.equal(table["query"], query)).to_pylist():
-            verdict = "" if row["class"] is None else f"\n{shorten(row['class'], 16)} {row['p_max'] or 0:.2f},"
-            text = f"{row['rank']}: {shorten(row['object_id'], 24)}{verdict} distance {row['distance']:.3f}"
+            prediction = "" if row["class"] is None else f"\n{shorten(row['class'], 16)} {row['p_max'] or 0:.2f},"
+            text = f"{row['rank']}: {shorten(row['object_id'], 24)}{prediction} distance {row['distance']:.3f}"
             shown.append((row["object_id"], text, False))
     down = -(-len(shown) // ACROSS)
     with canvas(path, 10, 2.1 * down + 0.2) as figure:
-        for place, (name, title, asked) in enumerate(shown):
+        for place, (name, title, is_query) in enumerate(shown):
             axes = figure.add_subplot(down, ACROSS, place + 1)
             how = _draw(axes, curves.get(name))
-            axes.set_title(f"{title}\n{how}" if asked else f"{title}, {how}", parse_math=False, fontsize=7.5)
+            axes.set_title(f"{title}\n{how}" if is_query else f"{title}, {how}", parse_math=False, fontsize=7.5)
             axes.set(xlabel="", ylabel="")
             axes.tick_params(labelsize=6.5)
-            if asked:
+            if is_query:
                 axes.spines[:].set(visible=True, color=ACCENT, linewidth=1.5)
 
 

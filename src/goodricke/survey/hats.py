@@ -1,7 +1,7 @@
 """LSDB: classify a HATS catalog where it lies, partition by partition, on whatever cluster Dask has.
 
 import lsdb
-from goodricke.catalog import map_catalog
+from goodricke.survey import map_catalog
 
 predictions = map_catalog(lsdb.open_catalog("ztf_lcs"), "ztf-bts")
 predictions.write_catalog("ztf_classes")
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pyarrow as pa
 
 from goodricke.data.arrow import is_nested_pandas, table_from_frame
@@ -41,25 +42,25 @@ def map_catalog(
     coverage: Coverage = COVERAGE,
     **options: Any,
 ) -> Catalog:
-    """Classify the light curves of an LSDB catalog; nothing is computed before the result is asked for.
+    """Classify the light curves of an LSDB catalog; nothing is computed before the result is needed.
 
     Parameters
     ----------
     catalog : lsdb.Catalog
         With a nested column that holds times and brightnesses, under any of the names that `goodricke.io` knows.
     model : str or Path
-        See `goodricke.load_model`. A worker loads it once; all must find it under this name.
+        See `goodricke.load_model`. Each worker loads it once, by this name.
     passes, seed, device, precision
         See `goodricke.classify`.
     keep : list of str, optional
-        Columns of the catalog to carry along, besides its positions; by default all but the nested ones. Those that
-        could be taken for a prediction's (``class``, ``p_...``) are left out.
+        Columns of the catalog to keep, besides its positions; by default all but the nested ones. Those that could be
+        taken for a prediction's (``class``, ``p_...``) are left out.
     embedding : bool
-        Whether to have the embedding as a column of lists.
+        Whether to return the embedding as a column of lists.
     coverage : Coverage
-        What is promised of the prediction sets.
+        Of the prediction sets.
     **options
-        See `goodricke.io.ReadOptions`: ``unit="mag"`` where the catalog doesn't tell.
+        See `goodricke.io.ReadOptions`: ``unit="mag"`` where the catalog has no unit.
 
     Returns
     -------
@@ -71,11 +72,21 @@ def map_catalog(
     Unreadable
         If no nested column holds a light curve.
     """
-    where, loaded_here = str(find_model(model)), load_model(model, device, precision=precision)
-    told = loaded_here.hash, passes, seed, device, loaded_here.precision
-    arguments = (where, *told, keep, embedding, ReadOptions(**options), coverage)
-    empty = classify_partition(catalog.meta, *arguments)
-    return catalog.map_partitions(classify_partition, *arguments, meta=empty)
+    network = load_model(model, device, precision=precision)
+    arguments: dict[str, Any] = {
+        "model": str(find_model(model)),
+        "model_hash": network.hash,
+        "passes": passes,
+        "seed": seed,
+        "device": device,
+        "precision": network.precision,
+        "keep": keep,
+        "embedding": embedding,
+        "options": ReadOptions(**options),
+        "coverage": coverage,
+    }
+    empty = classify_partition(catalog.meta, **arguments)
+    return catalog.map_partitions(classify_partition, meta=empty, **arguments)
 
 
 def classify_partition(
@@ -96,34 +107,32 @@ def classify_partition(
     Raises
     ------
     ValueError
-        If the model on this worker isn't the one that the work began with.
+        If the model on this worker isn't the one on the machine that started the work.
     """
     from nested_pandas import NestedFrame
 
     network = load_once(model, device, precision)
     if network.hash != model_hash:
-        raise ValueError(f"{model} is another model here ({network.hash}) than where the work began ({model_hash})")
+        raise ValueError(f"{model} is another model here ({network.hash}) than where the work started ({model_hash})")
     curves = nested.from_table(table_from_frame(frame), options or ReadOptions(), "the catalog")
     table = classify(curves, network, passes, seed, coverage=coverage).table
-    made = table.column_names[: table.column_names.index("model_hash") + 1]  # then come those of the light curves
-    made = [c for c in made if embedding or c != "embedding"]
-    flat = [c for c in frame.columns if not is_nested_pandas(frame[c]) and (c == "object_id" or not _is_taken(c, made))]
+    predicted = table.column_names[: table.column_names.index("model_hash") + 1]  # the others are the light curves'
+    predicted = [c for c in predicted if embedding or c != "embedding"]
+    flat = [c for c in frame.columns if not is_nested_pandas(frame[c])]
+    flat = [c for c in flat if c == "object_id" or not _is_prediction(c, predicted)]
     own = [c for c in flat if keep is None or c in keep or c.lower() in ("ra", "dec")]
-    made = [c for c in made if c not in own]
     columns = {c: frame[c].to_numpy() if frame[c].dtype == object else frame[c].array for c in own}
-    import pandas as pd
-
-    for name in made:
-        columns[name] = pd.arrays.ArrowExtensionArray(_listed(table[name]))
+    for name in [c for c in predicted if c not in own]:
+        columns[name] = pd.arrays.ArrowExtensionArray(_with_plain_lists(table[name]))
     return NestedFrame(columns, index=frame.index)
 
 
-def _is_taken(name: str, made: Sequence[str]) -> bool:
+def _is_prediction(name: str, predicted: Sequence[str]) -> bool:
     """Whether a column of the catalog could be taken for one of the predictions."""
-    return name in made or name in OPTIONAL or name.startswith(RESERVED)
+    return name in predicted or name in OPTIONAL or name.startswith(RESERVED)
 
 
-def _listed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _with_plain_lists(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column as HATS can hold it: lists of any length instead of one length."""
     if pa.types.is_fixed_size_list(column.type):
         return column.cast(pa.list_(column.type.value_type))

@@ -22,7 +22,15 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.io import ReadOptions
 from goodricke.survey.jobs import lock_folder
 from goodricke.survey.shards import Entry, Folder, write_shard
-from goodricke.survey.tasks import PIECE, Task, plan_tasks, print_failures, reading_settings, run_tasks, unfinished
+from goodricke.survey.tasks import (
+    PIECE,
+    SurveyTask,
+    plan_tasks,
+    print_failures,
+    reading_settings,
+    run_tasks,
+    unfinished,
+)
 
 SHARD_POINTS = 12_000_000  # observations in a shard: 250 MB in memory, some 60 to 150 MB on the disk
 TASK_POINTS = 10_000_000  # observations in a task, estimated from the sizes of the files
@@ -58,7 +66,7 @@ def pack(
         0 if everything could be read, 3 if not: ``unreadable.csv`` and the manifest list what could not.
     """
     console = console or Console()
-    job = Packing(out.absolute(), ReadOptions(**(options or {})), shard_points)
+    job = PackingJob(out.absolute(), ReadOptions(**(options or {})), shard_points)
     with lock_folder(job.out):
         folder = Folder(job.out, "pack", job.settings).begin()
         tasks = unfinished(folder, plan_tasks(job.out, sources, TASK_POINTS, job.options))
@@ -73,8 +81,8 @@ def pack(
 
 
 @dataclass(frozen=True)
-class Packing:
-    """The job of packing: called with a task it writes the task's shards; can be sent to other processes.
+class PackingJob:
+    """The work of `pack`: called with a task it writes the task's shards; can be sent to other processes.
 
     Parameters
     ----------
@@ -92,7 +100,7 @@ class Packing:
         """Everything that decides the contents of the shards."""
         return {"reading": reading_settings(self.options), "shard_points": self.shard_points}
 
-    def __call__(self, task: Task) -> list[Entry]:
+    def __call__(self, task: SurveyTask) -> list[Entry]:
         """Read the files of a task and write its shard, or several of different units; the task's entry comes last."""
         start, entries, unreadable = time.perf_counter(), list[Entry](), list[list[str]]()
         fingerprint = task.fingerprint  # before reading: a file that changes meanwhile is then read again
@@ -102,7 +110,7 @@ class Packing:
         details = {"parts": len(entries), "files": len(task.files), "unreadable": unreadable, "input": fingerprint}
         return [*entries, Entry(task.name, seconds=round(time.perf_counter() - start, 3), details=details)]
 
-    def _shards(self, task: Task, unreadable: list[list[str]]) -> Iterator[LightCurves]:
+    def _shards(self, task: SurveyTask, unreadable: list[list[str]]) -> Iterator[LightCurves]:
         """Give the light curves of one shard after the other; add what can't be read to the list."""
         waiting: dict[tuple[str, str], list[LightCurves]] = {}
         for curves, failures in task.batches(self.options, min(PIECE, self.shard_points)):

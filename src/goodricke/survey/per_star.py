@@ -6,8 +6,8 @@ r"""One row per star of a catalog with one per light curve: the best of its ligh
 
 .. math:: p_c = \frac{\exp(\frac{1}{n} \sum_i \ln p_{ic})}{\sum_k \exp(\frac{1}{n} \sum_i \ln p_{ik})},
 
-a geometric mean, so that the answer doesn't grow more certain with the number of light curves, which share the star and
-the instrument. Probabilities below 1e-9 count as 1e-9: one light curve can make a class improbable but can't rule it
+a geometric mean: the result doesn't become more certain with the number of light curves, which share the star and the
+instrument. Probabilities below 1e-9 count as 1e-9: one light curve can make a class improbable but can't rule it
 out. ``n_obs`` is the sum, ``pred_`` columns are the mean; what belongs to one run of the network over one light curve
 (``std_``, ``mutual_information``, ``aleatoric_entropy``, ``prediction_set``) is left out; all other columns, the
 embedding too, are those of the best light curve.
@@ -32,8 +32,8 @@ from goodricke.uncertainty.entropy import entropy
 
 How = Literal["best", "mean"]
 FLOOR = 1e-9
-OF_ONE_RUN = ("std_", "mutual_information", "aleatoric_entropy", "prediction_set")
-NEW = pa.schema([("n_light_curves", pa.int32()), ("n_classified", pa.int32()), ("agreement", pa.float32())])
+RUN_COLUMNS = ("std_", "mutual_information", "aleatoric_entropy", "prediction_set")
+STAR_COLUMNS = pa.schema([("n_light_curves", pa.int32()), ("n_classified", pa.int32()), ("agreement", pa.float32())])
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -65,31 +65,33 @@ def per_star(rows: Rows, how: How = "best", star: str = "object_id") -> Rows:
     if how not in get_args(How):
         raise ValueError(f"per star there is {' or '.join(get_args(How))}, not {how!r}")
     if star not in rows.schema.names:
-        raise ValueError(f"no column {star} that says which star a light curve is of; there are {_some(rows.schema)}")
+        raise ValueError(
+            f"no column {star} that says which star a light curve is of; there are {_column_names(rows.schema)}"
+        )
     flat = [f.name for f in rows.schema if not pa.types.is_nested(f.type)]
     narrow = pa.concat_tables([rows.schema.empty_table().select(flat), *(b.select(flat) for b in rows.batches())])
-    chosen, new = _merged(narrow, how, star)
-    gone = [n for n in rows.schema.names if how == "mean" and n.startswith(OF_ONE_RUN)]
-    schema = _with(rows.schema.empty_table().drop_columns(gone), new.slice(0, 0)).schema
+    chosen, new = _merge(narrow, how, star)
+    dropped = [n for n in rows.schema.names if how == "mean" and n.startswith(RUN_COLUMNS)]
+    schema = _replace_columns(rows.schema.empty_table().drop_columns(dropped), new.slice(0, 0)).schema
 
     def batches() -> Iterator[pa.Table]:
         done = 0
         for batch in rows.batches():
             first, last = np.searchsorted(chosen, [done, done + len(batch)])
-            kept = batch.take(pa.array(chosen[first:last] - done)).drop_columns(gone)
-            yield _with(kept, new.slice(first, last - first))
+            part = batch.take(pa.array(chosen[first:last] - done)).drop_columns(dropped)
+            yield _replace_columns(part, new.slice(first, last - first))
             done += len(batch)
 
     about = {**rows.about, "per_star": f"{how} of the light curves with the same {star}"}
     return Rows(schema, len(chosen), batches, about)
 
 
-def _some(schema: pa.Schema) -> str:
+def _column_names(schema: pa.Schema) -> str:
     return ", ".join([n for n in schema.names if not n.startswith(("p_", "std_"))][:15])
 
 
-def _with(table: pa.Table, new: pa.Table) -> pa.Table:
-    """Return a table with columns put in place of those of the same name, others at the end."""
+def _replace_columns(table: pa.Table, new: pa.Table) -> pa.Table:
+    """Return a table with new columns in the place of those of the same name, the others at the end."""
     for name in new.column_names:
         if name in table.column_names:
             column = new[name].cast(table.schema.field(name).type)
@@ -99,37 +101,39 @@ def _with(table: pa.Table, new: pa.Table) -> pa.Table:
     return table
 
 
-def _merged(table: pa.Table, how: How, star: str) -> tuple[Int, pa.Table]:
+def _merge(table: pa.Table, how: How, star: str) -> tuple[Int, pa.Table]:
     """Return the rows that stand for the stars, in ascending order, and each star's new columns."""
     ok = pc.equal(table["status"], str(Status.OK)).to_numpy(zero_copy_only=False).astype(bool)
-    code = _codes(table[star])
+    code = _star_codes(table[star])
     order = _order(table, code, ok)
     if not len(order):
-        return order, NEW.empty_table()
+        return order, STAR_COLUMNS.empty_table()
     starts = np.flatnonzero(np.r_[True, np.diff(code[order]) != 0])
     best, n = order[starts], np.diff(np.r_[starts, len(order)])
     groups = Groups(order, starts, ok)
-    new = {} if how == "best" else _mean(table, groups, best)
+    new = {} if how == "best" else _mean_columns(table, groups, best)
     answer = new.get("class", table["class"].take(pa.array(best)))
-    shared = groups.sum(_same(table["class"], answer, groups, n))
+    agreeing = groups.sum(_agrees(table["class"], answer, groups, n))
     n_ok = groups.sum(np.ones(len(ok)))
-    agreement = pa.array((shared / np.maximum(n_ok, 1)).astype(np.float32), mask=n_ok == 0)
-    new |= dict(zip(NEW.names, [pa.array(n, pa.int32()), pa.array(n_ok.astype(np.int32)), agreement], strict=True))
+    agreement = pa.array((agreeing / np.maximum(n_ok, 1)).astype(np.float32), mask=n_ok == 0)
+    new |= dict(
+        zip(STAR_COLUMNS.names, [pa.array(n, pa.int32()), pa.array(n_ok.astype(np.int32)), agreement], strict=True)
+    )
     by_row = np.argsort(best)
     return best[by_row], pa.table(new).take(pa.array(by_row))
 
 
-def _codes(star: pa.ChunkedArray) -> Int:
+def _star_codes(star: pa.ChunkedArray) -> Int:
     """Return a number for each star (n,); rows without a star get one each."""
     coded = star.combine_chunks().dictionary_encode()
-    alone = coded.indices.is_null().to_numpy(zero_copy_only=False)
+    without_star = coded.indices.is_null().to_numpy(zero_copy_only=False)
     code = coded.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    code[alone] = len(coded.dictionary) + np.arange(alone.sum())
+    code[without_star] = len(coded.dictionary) + np.arange(without_star.sum())
     return code
 
 
 def _order(table: pa.Table, code: Int, ok: NDArray[np.bool_]) -> Int:
-    """Return the rows star by star, the best first. All columns decide before the order of the rows could."""
+    """Return the rows star by star, the best first; ties are decided by all columns, not by the order of the rows."""
     keys = {"": pa.array(code), " ": pa.array(~ok).cast(pa.int8())}
     first = [("", "ascending"), (" ", "ascending"), ("p_max", "descending"), ("n_obs", "descending")]
     rest = [n for n in table.column_names if n not in ("p_max", "n_obs") and not pa.types.is_null(table[n].type)]
@@ -172,33 +176,33 @@ class Groups:
             return self.sum(values) / n
 
 
-def _same(classes: pa.ChunkedArray, answer: pa.ChunkedArray | pa.Array, groups: Groups, n: Int) -> NDArray[np.bool_]:
+def _agrees(classes: pa.ChunkedArray, answer: pa.ChunkedArray | pa.Array, groups: Groups, n: Int) -> NDArray[np.bool_]:
     """Return which rows (n,) have the class of their star."""
-    own = np.empty(len(groups.order), np.int64)
-    own[groups.order] = np.repeat(np.arange(len(n)), n)
-    found = pc.equal(classes.combine_chunks(), pa.array(answer.to_pylist(), pa.string()).take(pa.array(own)))
-    return found.fill_null(False).to_numpy(zero_copy_only=False)
+    star = np.empty(len(groups.order), np.int64)
+    star[groups.order] = np.repeat(np.arange(len(n)), n)
+    agrees = pc.equal(classes.combine_chunks(), pa.array(answer.to_pylist(), pa.string()).take(pa.array(star)))
+    return agrees.fill_null(False).to_numpy(zero_copy_only=False)
 
 
-def _mean(table: pa.Table, groups: Groups, best: Int) -> dict[str, pa.Array]:
+def _mean_columns(table: pa.Table, groups: Groups, best: Int) -> dict[str, pa.Array]:
     """Return the columns of the mean of the light curves of each star."""
     names = [n for n in table.column_names if n.startswith("p_") and n != "p_max"]
     p = np.stack([table[n].to_numpy() for n in names], 1).astype(np.float64)
     merged = _geometric(groups.mean(np.log(np.maximum(p, FLOOR))))
     n_ok = groups.sum(np.ones(len(p)))
-    none, alone = n_ok == 0, n_ok == 1
+    none, single = n_ok == 0, n_ok == 1
     classes = np.array([n[2:] for n in names], object)
-    real = {n: merged[:, k] for k, n in enumerate(names)} | {"p_max": merged.max(1), "entropy": entropy(merged)}
-    real |= {n: groups.mean(table[n].to_numpy()) for n in table.column_names if n.startswith("pred_")}
-    found = {}
-    for name in real.keys() & set(table.column_names):
-        x = np.where(alone, table[name].to_numpy()[best], real[name])  # one light curve is its own mean, to the bit
-        found[name] = pa.array(x.astype(np.float32), mask=none)
+    values = {n: merged[:, k] for k, n in enumerate(names)} | {"p_max": merged.max(1), "entropy": entropy(merged)}
+    values |= {n: groups.mean(table[n].to_numpy()) for n in table.column_names if n.startswith("pred_")}
+    columns = {}
+    for name in values.keys() & set(table.column_names):
+        x = np.where(single, table[name].to_numpy()[best], values[name])  # the mean of one is exactly that one
+        columns[name] = pa.array(x.astype(np.float32), mask=none)
     own = table["class"].take(pa.array(best)).combine_chunks()
     answer = pa.array(classes[np.where(none, 0, merged.argmax(1))], pa.string(), mask=none)
-    found["class"] = pc.if_else(pa.array(alone), own, answer)
+    columns["class"] = pc.if_else(pa.array(single), own, answer)
     n_obs = table["n_obs"].fill_null(0).to_numpy()
-    return found | {"n_obs": pa.array(np.where(none, n_obs[best], groups.sum(n_obs)).astype(np.int64))}
+    return columns | {"n_obs": pa.array(np.where(none, n_obs[best], groups.sum(n_obs)).astype(np.int64))}
 
 
 def _geometric(logarithms: Float) -> Float:

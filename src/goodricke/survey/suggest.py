@@ -2,7 +2,7 @@
 
 Objects are ranked by a score, such as how close their two most probable classes are. A batch is spread over the space
 of the embeddings, so that it isn't one object many times. With labels, the probabilities are those of a logistic
-regression on the embeddings (`Head`), which learns the classes of the labels.
+regression on the embeddings (`LabelHead`), which learns the classes of the labels.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def suggest(
         How many.
     labelled : mapping, optional
         Classes of objects by id. These objects aren't suggested. With two classes or more, the probabilities are
-        those of a `Head` instead of the catalog's.
+        those of a `LabelHead` instead of the catalog's.
     strategy : str
         One of `STRATEGIES`.
     seed : int
@@ -203,7 +203,7 @@ def read_known_labels(
     return labels
 
 
-class Head:
+class LabelHead:
     """Logistic regression on standardised embeddings.
 
     Parameters
@@ -287,7 +287,7 @@ def _check_columns(catalog: Catalog, strategy: Strategy) -> None:
         raise ValueError(f"{catalog.path}: has no column {score}; {fixes[score]}, or take another strategy")
 
 
-def _fit_head(catalog: Catalog, labels: Mapping[str, str]) -> tuple[Space, Head | None]:
+def _fit_head(catalog: Catalog, labels: Mapping[str, str]) -> tuple[Space, LabelHead | None]:
     """Return the space of a catalog, and a head fitted to the labels; none if they are of one class."""
     moments, names = Moments(), pa.array(list(labels), pa.string())
     ids, embeddings, models = list[str](), list[NDArray](), set[tuple[str, str]]()
@@ -304,7 +304,7 @@ def _fit_head(catalog: Catalog, labels: Mapping[str, str]) -> tuple[Space, Head 
             f"{catalog.path}: has none of the {len(labels)} labelled objects, whose ids look like "
             f"{', '.join(list(labels)[:3])}; name the labels' column of ids with --object-id"
         )
-    head = Head(space.standard(np.concatenate(embeddings)), np.array([labels[i] for i in ids]))
+    head = LabelHead(space.standard(np.concatenate(embeddings)), np.array([labels[i] for i in ids]))
     if len(head.classes) < 2:
         log.warning("all labels are %s: the catalog's own probabilities are used", head.classes[0])
         return space, None
@@ -316,7 +316,7 @@ def _candidates(
     strategy: Strategy,
     labels: Mapping[str, str],
     space: Space | None,
-    head: Head | None,
+    head: LabelHead | None,
     count: int,
     seed: int,
     tick: Callable[[int], None],

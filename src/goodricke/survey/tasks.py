@@ -56,7 +56,7 @@ PIECE = 1_000_000  # observations read at once
 
 
 @dataclass(frozen=True)
-class Task:
+class SurveyTask:
     """Some files, or some row groups of one Parquet file.
 
     Parameters
@@ -104,7 +104,7 @@ class Task:
 # ---- planning --------------------------------------------------------------------------------------------------------
 
 
-def plan_tasks(folder: Path, sources: Sequence[str], points: int, options: ReadOptions) -> list[Task]:
+def plan_tasks(folder: Path, sources: Sequence[str], points: int, options: ReadOptions) -> list[SurveyTask]:
     """Return the tasks of a folder that is being written, those of an earlier run first.
 
     Parameters
@@ -135,14 +135,14 @@ def plan_tasks(folder: Path, sources: Sequence[str], points: int, options: ReadO
     return fitted + new
 
 
-def unfinished(folder: Folder, tasks: Sequence[Task]) -> list[Task]:
+def unfinished(folder: Folder, tasks: Sequence[SurveyTask]) -> list[SurveyTask]:
     """Return the tasks that aren't done, have failed, whose shard is lost, or whose files have changed since.
 
     Files may be deleted, or their disk be away, once they are packed: a task with none of its files left stays done.
     """
-    entries, without_files = folder.entries(), list[Task]()
+    entries, without_files = folder.entries(), list[SurveyTask]()
 
-    def is_done(task: Task) -> bool:
+    def is_done(task: SurveyTask) -> bool:
         entry = entries.get(task.name)
         if entry is None or entry.error is not None or not _shards_exist(folder, entries, entry):
             return False
@@ -197,7 +197,7 @@ def _is_output(path: str, folder: Path) -> bool:
     return ours and os.path.isdir(place) and os.path.samefile(place, folder)
 
 
-def _fit_to_files(folder: Path, tasks: list[Task], points: int) -> tuple[list[Task], list[Task]]:
+def _fit_to_files(folder: Path, tasks: list[SurveyTask], points: int) -> tuple[list[SurveyTask], list[SurveyTask]]:
     """Fit tasks to Parquet files that were rewritten: return them, and further ones for row groups that none has.
 
     A file is looked at again if a task of it is not done.
@@ -207,7 +207,7 @@ def _fit_to_files(folder: Path, tasks: list[Task], points: int) -> tuple[list[Ta
     for task in cut:
         end[task.files[0]] = max(end.get(task.files[0], 0), task.groups[1] if task.groups else 0)
     paths = dict.fromkeys(task.files[0] for task in cut if logged.get(task.name) != task.fingerprint)
-    number, further = dict[str, int](), list[Task]()
+    number, further = dict[str, int](), list[SurveyTask]()
     for path in paths:
         groups = list(_row_groups(path))
         if groups:
@@ -215,7 +215,7 @@ def _fit_to_files(folder: Path, tasks: list[Task], points: int) -> tuple[list[Ta
         if len(groups) > end[path]:
             further += _cut_parquet(path, groups, points, end[path])
 
-    def fit(task: Task) -> Task:
+    def fit(task: SurveyTask) -> SurveyTask:
         most = number.get(task.files[0])
         if task.groups is None or most is None:
             return task
@@ -224,10 +224,10 @@ def _fit_to_files(folder: Path, tasks: list[Task], points: int) -> tuple[list[Ta
     return [fit(task) for task in tasks], further
 
 
-def _task_from_json(line: str) -> Task:
+def _task_from_json(line: str) -> SurveyTask:
     values = json.loads(line)
     groups = tuple(values["groups"]) if values["groups"] else None
-    return Task(values["name"], tuple(values["files"]), groups, values["rows"])
+    return SurveyTask(values["name"], tuple(values["files"]), groups, values["rows"])
 
 
 def _pack_shards(path: Path) -> list[str]:
@@ -236,7 +236,7 @@ def _pack_shards(path: Path) -> list[str]:
     return [str(path / str(entry.shard)) for entry in completed_shards(path)]
 
 
-def _cut(files: Iterator[str], points: int) -> Iterator[Task]:
+def _cut(files: Iterator[str], points: int) -> Iterator[SurveyTask]:
     """Give tasks of about ``points`` observations each."""
     waiting, weight = list[str](), 0.0
     for path in files:
@@ -246,23 +246,23 @@ def _cut(files: Iterator[str], points: int) -> Iterator[Task]:
             continue
         size = os.path.getsize(path) / 50 if os.path.exists(path) else 0
         if waiting and weight + size > points:
-            yield Task("", tuple(waiting), None, len(waiting))
+            yield SurveyTask("", tuple(waiting), None, len(waiting))
             waiting, weight = [], 0.0
         waiting.append(path)
         weight += size
     if waiting:
-        yield Task("", tuple(waiting), None, len(waiting))
+        yield SurveyTask("", tuple(waiting), None, len(waiting))
 
 
-def _cut_parquet(path: str, groups: list[tuple[int, int]], points: int, first: int = 0) -> Iterator[Task]:
+def _cut_parquet(path: str, groups: list[tuple[int, int]], points: int, first: int = 0) -> Iterator[SurveyTask]:
     """Give tasks of some row groups each, from ``first`` on; ``groups`` has rows and observations of each group."""
     start, rows, weight = first, 0, 0
     for i, (n, observations) in enumerate(groups[first:], first):
         if i > start and weight + observations > points:
-            yield Task("", (path,), (start, i), rows)
+            yield SurveyTask("", (path,), (start, i), rows)
             start, rows, weight = i, 0, 0
         rows, weight = rows + n, weight + observations
-    yield Task("", (path,), (start, len(groups)), rows)
+    yield SurveyTask("", (path,), (start, len(groups)), rows)
 
 
 def _row_groups(path: str) -> Iterator[tuple[int, int]]:
@@ -281,7 +281,7 @@ def _row_groups(path: str) -> Iterator[tuple[int, int]]:
         yield group.num_rows, max((group.column(j).num_values for j in range(group.num_columns)), default=0)
 
 
-def _files_are_gone(task: Task) -> bool:
+def _files_are_gone(task: SurveyTask) -> bool:
     """Whether none of a task's files is left; not for shards of a pack, which has new ones in their place."""
     of_a_pack = (Path(task.files[0]).parent / MANIFEST).exists()
     return not of_a_pack and not any(map(os.path.exists, task.files))
@@ -298,8 +298,8 @@ def _shards_exist(folder: Folder, entries: Mapping[str, Entry], entry: Entry) ->
 
 def run_tasks(
     folder: Folder,
-    job: Callable[[Task], list[Entry]],
-    tasks: Sequence[Task],
+    job: Callable[[SurveyTask], list[Entry]],
+    tasks: Sequence[SurveyTask],
     workers: int,
     cluster: str | None,
     unit: str,
@@ -312,7 +312,7 @@ def run_tasks(
     folder : Folder
     job : callable
         Writes a task's shards and returns their entries; can be pickled.
-    tasks : sequence of Task
+    tasks : sequence of SurveyTask
     workers : int
     cluster : str, optional
         See `goodricke.survey.jobs.run_on_dask`; without it, processes of this machine.
@@ -349,8 +349,12 @@ def print_failures(manifest: Mapping[str, Any], unreadable: int, out: Path, cons
 
 
 def _execute(
-    job: Callable[[Task], list[Entry]], tasks: Sequence[Task], workers: int, cluster: str | None, counter: Any
-) -> jobs.Results[Task, list[Entry]]:
+    job: Callable[[SurveyTask], list[Entry]],
+    tasks: Sequence[SurveyTask],
+    workers: int,
+    cluster: str | None,
+    counter: Any,
+) -> jobs.Results[SurveyTask, list[Entry]]:
     if cluster is not None:
         return jobs.run_on_dask(job, tasks, cluster, workers)
     if workers > 1 and len(tasks) > 1:

@@ -37,7 +37,7 @@ from goodricke.preprocess.cleaning import (
 from goodricke.preprocess.periods import PeriodSearch, periodogram
 from goodricke.survey.jobs import lock_folder, run_in_order
 from goodricke.survey.shards import Entry, Folder, read_manifest, write_shard
-from goodricke.survey.tasks import Task, source_files
+from goodricke.survey.tasks import SurveyTask, source_files
 
 EVEN = 0.5  # share of steps within a tenth of the median step that makes a light curve evenly sampled
 PLACE = {  # columns that tell the light curves of a star apart
@@ -317,7 +317,7 @@ def measure_variability(
     sources = [source] if isinstance(source, str) else source
     names = list(source_files(sources, bool(options.get("recursive"))))
     settings: dict[str, Any] = {"source": names, "limits": limits.model_dump(), "rows": rows}
-    settings["light curves"] = Task("", tuple(names)).fingerprint  # files of the same name may hold others
+    settings["light curves"] = SurveyTask("", tuple(names)).fingerprint  # files of the same name may hold others
     settings |= {"options": {k: str(v) for k, v in options.items()}}
     settings |= {"drawn": len(ids), "drawn_hash": sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]}
     with lock_folder(out):

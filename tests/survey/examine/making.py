@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from goodricke.survey.examine.sample import Sample
+from goodricke.survey.examine.sample import CatalogSample
 from tests.making import predictions_of
 
 CLASSES = ("DSCT_BCEP", "GDOR_SPB", "RRLYR_CEPH")
@@ -51,12 +51,12 @@ def with_stars(table: pa.Table, seed: int = 0) -> pa.Table:
     return table
 
 
-def sample(table: pa.Table, labelled: float = 0.3, **about) -> Sample:
+def sample(table: pa.Table, labelled: float = 0.3, **about) -> CatalogSample:
     """Return a sample in which a share of the light curves is labelled with what they were taken for."""
-    found = Sample(table, CLASSES, np.full(len(table), -1), **about)
+    found = CatalogSample(table, CLASSES, np.full(len(table), -1), **about)
     rng = np.random.default_rng(1)
     label = np.where(rng.random(len(table)) < labelled, found.assigned, -1)
-    return Sample(table, CLASSES, label, **about)
+    return CatalogSample(table, CLASSES, label, **about)
 
 
 def nulled(table: pa.Table) -> pa.Table:
@@ -67,7 +67,7 @@ def nulled(table: pa.Table) -> pa.Table:
     return table
 
 
-def degenerate() -> dict[str, Sample]:
+def degenerate() -> dict[str, CatalogSample]:
     """Return catalogs that nothing can be drawn of, or hardly anything."""
     table = with_stars(catalog(60))
     one = table.slice(0, 1)

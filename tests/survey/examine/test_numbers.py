@@ -5,16 +5,16 @@ import pyarrow as pa
 import pytest
 
 from goodricke.survey.examine import numbers
-from goodricke.survey.examine.sample import Sample
+from goodricke.survey.examine.sample import CatalogSample
 
 from .making import CLASSES, catalog, degenerate, sample, with_stars
 
 
-def of_frequencies(f1, span=27.0, **columns) -> Sample:
+def of_frequencies(f1, span=27.0, **columns) -> CatalogSample:
     n = len(f1)
     table = {"object_id": [str(k) for k in range(n)], "f1": f1, "span": np.full(n, span)}
     table |= {f"p_{name}": np.full(n, p) for name, p in zip(CLASSES, (0.9, 0.06, 0.04), strict=True)}
-    return Sample(pa.table(table | columns), CLASSES, np.full(n, -1))
+    return CatalogSample(pa.table(table | columns), CLASSES, np.full(n, -1))
 
 
 def test_counts():

@@ -2,15 +2,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from goodricke.survey.examine.sample import SECOND, Sample, joined, rows_of
+from goodricke.survey.examine.sample import SECOND, CatalogSample, joined, rows_of
 
 from .making import CLASSES, catalog, degenerate, sample, with_stars
 
 
-def of_probabilities(*rows, **about) -> Sample:
+def of_probabilities(*rows, **about) -> CatalogSample:
     columns = {f"p_{name}": [row[k] for row in rows] for k, name in enumerate(CLASSES)}
     table = pa.table({"object_id": [str(k) for k in range(len(rows))]} | columns)
-    return Sample(table, CLASSES, np.full(len(rows), -1), **about)
+    return CatalogSample(table, CLASSES, np.full(len(rows), -1), **about)
 
 
 def test_one_light_curve_of_each_star_the_most_confident():

@@ -24,7 +24,7 @@ from goodricke.evaluation.figures.style import (
     write_note,
 )
 from goodricke.survey.examine.numbers import QUANTITIES, Excess
-from goodricke.survey.examine.sample import Sample
+from goodricke.survey.examine.sample import CatalogSample
 
 Float = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ def plot_counts(rows: list[dict[str, Any]], cuts: tuple[float, ...], path: Path)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=8, handlelength=1.2, borderaxespad=0.2)
 
 
-def plot_distributions(sample: Sample, path: Path) -> None:
+def plot_distributions(sample: CatalogSample, path: Path) -> None:
     """Draw Teff, f1 and A1 of each class: labelled (outline), deployed at the lowest cut (fill) and highest (hatch).
 
     As Fig. 12 of the ASTRAFier paper, one star once; a row for each class that has any star, a column for each
@@ -105,7 +105,9 @@ def plot_distributions(sample: Sample, path: Path) -> None:
         _legend_of_distributions(figure, sample)
 
 
-def _distribution(axes: Any, sample: Sample, values: Float, k: int, limits: tuple[float, float], linear: bool) -> None:
+def _distribution(
+    axes: Any, sample: CatalogSample, values: Float, k: int, limits: tuple[float, float], linear: bool
+) -> None:
     """Draw one class in one quantity, in the more bins the more stars there are."""
     stars = np.isfinite(values[sample.of_class(k, sample.cuts[0])]).sum()
     n = int(np.clip(3 * np.sqrt(stars), 16, 80)) + 1
@@ -135,7 +137,7 @@ def _density(values: Float, bins: Float) -> Float:
     return np.histogram(values, bins)[0] / max(len(values), 1)
 
 
-def _limits(sample: Sample, values: Float, rows: list[int], quantity: str) -> tuple[float, float]:
+def _limits(sample: CatalogSample, values: Float, rows: list[int], quantity: str) -> tuple[float, float]:
     """Return the range that holds nearly all stars of every class."""
     good = np.isfinite(values) & ((values > 0) | (quantity == "teff"))
     parts = [values[good & (sample.of_class(k, sample.cuts[0]) | sample.labelled(k))] for k in rows]
@@ -146,7 +148,7 @@ def _limits(sample: Sample, values: Float, rows: list[int], quantity: str) -> tu
     return (low - 100, high + 100) if quantity == "teff" else (low / 1.1, high * 1.1)
 
 
-def _legend_of_distributions(figure: Any, sample: Sample) -> None:
+def _legend_of_distributions(figure: Any, sample: CatalogSample) -> None:
     from matplotlib.patches import Patch
 
     low, high = sample.cuts[0], sample.cuts[-1]
@@ -158,12 +160,12 @@ def _legend_of_distributions(figure: Any, sample: Sample) -> None:
     figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=8.5)
 
 
-def plot_systematics(sample: Sample, found: list[Excess], shares: list[dict[str, Any]], path: Path) -> None:
+def plot_systematics(sample: CatalogSample, found: list[Excess], shares: list[dict[str, Any]], path: Path) -> None:
     """Draw how f1 is distributed, suspicious frequencies marked, and each sector's and camera's share near 1/d.
 
     Parameters
     ----------
-    sample : Sample
+    sample : CatalogSample
     found : list of Excess
         Of `goodricke.survey.examine.numbers.excesses`.
     shares : list of dict
@@ -225,7 +227,7 @@ def _shares(axes: Any, shares: list[dict[str, Any]]) -> None:
     axes.set_ylim(0, None)
 
 
-def plot_sky(sample: Sample, path: Path) -> None:
+def plot_sky(sample: CatalogSample, path: Path) -> None:
     """Draw where the stars of each class are, all others in grey: on the whole sky, or a patch of it."""
     ra, dec = sample.numbers("ra"), sample.numbers("dec")
     known = sample.best & np.isfinite(ra) & np.isfinite(dec) & (np.abs(np.nan_to_num(dec)) <= 90)
@@ -382,7 +384,7 @@ class Hertzsprung(NamedTuple):
     notes: str  # what was cut and corrected
 
 
-def place_in_diagram(sample: Sample) -> Hertzsprung | None:
+def place_in_diagram(sample: CatalogSample) -> Hertzsprung | None:
     """Return colour (or temperature) and absolute magnitude, None where the catalog lacks what is needed.
 
     M_G = G + 5 log10(parallax / mas) - 10 - A_G, of parallaxes above 5 times their error. A_G and E(BP-RP) are those of
@@ -410,7 +412,7 @@ def place_in_diagram(sample: Sample) -> Hertzsprung | None:
     return Hertzsprung(sample.numbers("teff"), magnitude, UNITS["teff"], False, "; ".join(notes))
 
 
-def plot_hertzsprung(sample: Sample, path: Path) -> None:
+def plot_hertzsprung(sample: CatalogSample, path: Path) -> None:
     """Draw each class in the Hertzsprung-Russell diagram, all others in grey, hybrid candidates outlined (Fig. 14)."""
     found = place_in_diagram(sample)
     known = sample.best & np.isfinite(found.x) & np.isfinite(found.magnitude) if found else np.zeros(len(sample), bool)
@@ -497,17 +499,17 @@ def flattened(embedding: NDArray[np.float32], seed: int = 0) -> tuple[Float, str
         return flat, f"principal components ({'few stars' if few_points else NO_UMAP})"
 
 
-def rows_to_map(sample: Sample) -> NDArray[np.int64]:
+def rows_to_map(sample: CatalogSample) -> NDArray[np.int64]:
     """Return the light curves whose embeddings are drawn: one of each star that reaches the lowest cut, at random."""
     return few(np.flatnonzero(sample.best & (np.nan_to_num(sample.p_max) >= sample.cuts[0])), MAPPED)
 
 
-def plot_embedding(sample: Sample, rows: NDArray[np.int64], embedding: NDArray[np.float32], path: Path) -> str:
+def plot_embedding(sample: CatalogSample, rows: NDArray[np.int64], embedding: NDArray[np.float32], path: Path) -> str:
     """Draw embeddings in two dimensions, coloured by class (Fig. 11); return by what they were flattened.
 
     Parameters
     ----------
-    sample : Sample
+    sample : CatalogSample
     rows : int64 (m,)
         Of which light curves they are.
     embedding : (m, d)

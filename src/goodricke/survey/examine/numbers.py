@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.evaluation.intervals import wilson
-from goodricke.survey.examine.sample import Sample
+from goodricke.survey.examine.sample import CatalogSample
 
 Float = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ GROUPS = ("sector", "quarter", "campaign", "camera", "ccd")
 RARE = 1e-3  # p-value, times the number of tests, below which an excess is called one
 
 
-def counts(sample: Sample) -> list[dict[str, Any]]:
+def counts(sample: CatalogSample) -> list[dict[str, Any]]:
     """Return, for each class, its stars and light curves, stars at each cut, and labelled stars."""
     found = []
     for k, name in enumerate(sample.classes):
@@ -41,7 +41,7 @@ def counts(sample: Sample) -> list[dict[str, Any]]:
     return found
 
 
-def statuses(sample: Sample) -> dict[str, int]:
+def statuses(sample: CatalogSample) -> dict[str, int]:
     """Return how many light curves have each status."""
     if "status" not in sample.table.column_names:
         return {"OK": int(sample.classified.sum())}
@@ -49,7 +49,7 @@ def statuses(sample: Sample) -> dict[str, int]:
     return {str(each["values"]): each["counts"] for each in sorted(told, key=lambda each: -each["counts"])}
 
 
-def agreement(sample: Sample) -> list[dict[str, Any]]:
+def agreement(sample: CatalogSample) -> list[dict[str, Any]]:
     """Return, for each class and cut, how many stars have a label, and the share of them that it confirms.
 
     Labelled stars are rarely a fair sample, and a model may have been trained on these very ones.
@@ -65,7 +65,7 @@ def agreement(sample: Sample) -> list[dict[str, Any]]:
     return found
 
 
-def distributions(sample: Sample) -> list[dict[str, Any]]:
+def distributions(sample: CatalogSample) -> list[dict[str, Any]]:
     """Return quartiles of Teff, f1 and A1 by class: of the labelled stars, and of the others at each cut.
 
     ``ks``: Kolmogorov-Smirnov distance of the distribution from that of the labelled stars.
@@ -105,7 +105,7 @@ class Excess:
     suspicious: bool  # p_value times the number of suspects is below `RARE`
 
 
-def excesses(sample: Sample) -> list[Excess]:
+def excesses(sample: CatalogSample) -> list[Excess]:
     """Return the excess of light curves at each suspicious frequency; the paper's ridge at 1/d is one.
 
     The windows are half a natural width, 1 / (2 span), wide to each side, at least `NARROWEST`; suspects that the
@@ -126,13 +126,13 @@ def excesses(sample: Sample) -> list[Excess]:
     return found
 
 
-def half_width(sample: Sample) -> float:
+def half_width(sample: CatalogSample) -> float:
     """Return the half width of the windows around suspicious frequencies [1/d]."""
     span = _finite(sample.numbers("span"))
     return max(NARROWEST, 0.5 / float(np.median(span))) if len(span) and np.median(span) > 0 else NARROWEST
 
 
-def by_group(sample: Sample, frequency: float = 1.0) -> list[dict[str, Any]]:
+def by_group(sample: CatalogSample, frequency: float = 1.0) -> list[dict[str, Any]]:
     """Return the share of light curves near a frequency [1/d] in each sector, camera, ..., held against all others.
 
     ``p_value``: Fisher's exact test, one-sided: of so great a share by chance. A group with more light curves near 1/d
@@ -166,7 +166,7 @@ def by_group(sample: Sample, frequency: float = 1.0) -> list[dict[str, Any]]:
     return found
 
 
-def groups(sample: Sample) -> dict[str, NDArray[np.int64]]:
+def groups(sample: CatalogSample) -> dict[str, NDArray[np.int64]]:
     """Return the sector, quarter, camera, ... of each light curve (n,), -1 where unknown; those with two values."""
     found = {}
     for name in GROUPS:
@@ -180,7 +180,7 @@ def groups(sample: Sample) -> dict[str, NDArray[np.int64]]:
 # ---- hybrids --------------------------------------------------------------------------------------------------------
 
 
-def hybrid_rows(sample: Sample) -> list[dict[str, Any]]:
+def hybrid_rows(sample: CatalogSample) -> list[dict[str, Any]]:
     """Return the hybrid candidates, those with the greatest share of the second class first."""
     first, second, share = sample.shares()
     rows = np.flatnonzero(sample.hybrids())

@@ -31,7 +31,7 @@ from goodricke.survey.crossmatch import (
 )
 from goodricke.survey.examine import numbers, sections
 from goodricke.survey.examine.figures import STACKED, few
-from goodricke.survey.examine.sample import CUTS, Sample, joined, rows_of
+from goodricke.survey.examine.sample import CUTS, CatalogSample, joined, rows_of
 from goodricke.survey.shards import Catalog
 from goodricke.survey.variability import measure_variability, read_variability
 from goodricke.training.class_names import ClassMatch, match_classes
@@ -47,7 +47,7 @@ class Examined:
     """What `examine` found and where it put it."""
 
     folder: Path
-    sample: Sample
+    sample: CatalogSample
     found: dict[str, Any]  # as in examination.json
 
 
@@ -106,7 +106,7 @@ def examine(
     opened = Catalog.open(catalog)
     names = [n for n in opened.schema.names if n != "embedding"]
     table, told = opened.read(names), _checked_cuts(cuts)
-    bare = Sample(table, opened.classes, np.full(table.num_rows, -1), told, _pair(pair, opened.classes))
+    bare = CatalogSample(table, opened.classes, np.full(table.num_rows, -1), told, _pair(pair, opened.classes))
     spectra = None
     found: dict[str, Any] = {"catalog": str(catalog), "rows": len(bare), "cuts": list(told)}
     if light_curves is not None:
@@ -121,7 +121,7 @@ def examine(
         _check_labels(match, str(labels), label_table["object_id"].tolist(), table["object_id"], opened.classes)
         counts = {"used": int((known >= 0).sum()), "no_class_of_the_model": match.unmatched}
         found["labels"] = {"file": str(labels), **counts}
-    sample = Sample(table, opened.classes, known, told, bare.pair)
+    sample = CatalogSample(table, opened.classes, known, told, bare.pair)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "joined.parquet") as partial:
         pq.write_table(table, partial, compression="zstd")
@@ -157,7 +157,7 @@ def parse_pair(text: str | None) -> tuple[str, str] | None:
 
 
 def _with_periods(
-    bare: Sample,
+    bare: CatalogSample,
     light_curves: str | Sequence[str],
     folder: Path,
     workers: int,
@@ -197,14 +197,14 @@ def _with_periods(
     return joined(bare.table, measured.drop_columns(["spectrum"]), rows), spectra
 
 
-def _to_draw(sample: Sample) -> NDArray[np.int64]:
+def _to_draw(sample: CatalogSample) -> NDArray[np.int64]:
     """Return the light curves whose spectra are drawn: one of each of `STACKED` stars of a class, at random."""
     parts = [few(np.flatnonzero(sample.of_class(k, SURE)), STACKED) for k in range(len(sample.classes))]
     return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
 
 
 def _with_stars(
-    table: pa.Table, bare: Sample, path: str | Path, radius: float, by: str, found: dict[str, Any]
+    table: pa.Table, bare: CatalogSample, path: str | Path, radius: float, by: str, found: dict[str, Any]
 ) -> pa.Table:
     """Return the catalog with the columns of a table of stars."""
     ids, ra, dec = table["object_id"].combine_chunks().cast(pa.string()), bare.numbers("ra"), bare.numbers("dec")
@@ -222,7 +222,7 @@ def _with_stars(
 
 
 def _tell(
-    sample: Sample, catalog: Catalog, spectra: sections.Spectra | None, out: Path, found: dict[str, Any]
+    sample: CatalogSample, catalog: Catalog, spectra: sections.Spectra | None, out: Path, found: dict[str, Any]
 ) -> Examined:
     """Draw the figures and write the report."""
     figures = out / "figures"

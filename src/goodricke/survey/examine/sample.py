@@ -39,7 +39,7 @@ NAMES = {  # by what names tables call a quantity, in normal form, the best firs
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class CatalogSample:
     """Light curves that a model was put to.
 
     Parameters

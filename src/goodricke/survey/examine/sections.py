@@ -14,7 +14,7 @@ from goodricke.evaluation.figures.style import figure_name
 from goodricke.evaluation.page import Section
 from goodricke.survey.examine import figures, numbers
 from goodricke.survey.examine import figures as diagrams
-from goodricke.survey.examine.sample import SECOND, Sample
+from goodricke.survey.examine.sample import SECOND, CatalogSample
 from goodricke.survey.shards import Catalog
 from goodricke.survey.variability import SearchLimits
 
@@ -50,7 +50,7 @@ class Embeddings(NamedTuple):
     values: NDArray[np.float32]  # (m, d)
 
 
-def embeddings_of(catalog: Catalog, sample: Sample) -> Embeddings | None:
+def embeddings_of(catalog: Catalog, sample: CatalogSample) -> Embeddings | None:
     """Read the embeddings that are drawn, None if the catalog has none."""
     if "embedding" not in catalog.schema.names:
         return None
@@ -61,7 +61,7 @@ def embeddings_of(catalog: Catalog, sample: Sample) -> Embeddings | None:
     return Embeddings(rows, np.array(values, np.float32).reshape(len(rows), width))
 
 
-def facts(sample: Sample, catalog: Catalog, found: dict[str, Any]) -> list[str]:
+def facts(sample: CatalogSample, catalog: Catalog, found: dict[str, Any]) -> list[str]:
     """Return what the examination is of, in sentences."""
     stars = len(np.unique(sample.star))
     told = [f"{len(sample):,} light curves of {stars:,} stars, {int(sample.classified.sum()):,} classified."]
@@ -79,7 +79,7 @@ def facts(sample: Sample, catalog: Catalog, found: dict[str, Any]) -> list[str]:
 
 
 def all_sections(
-    sample: Sample,
+    sample: CatalogSample,
     spectra: Spectra | None,
     embeddings: Embeddings | None,
     folder: Path,
@@ -99,7 +99,7 @@ def all_sections(
     ]
 
 
-def _counts(sample: Sample, folder: Path, found: dict[str, Any]) -> Section:
+def _counts(sample: CatalogSample, folder: Path, found: dict[str, Any]) -> Section:
     found["counts"], found["statuses"] = numbers.counts(sample), numbers.statuses(sample)
     figures.plot_counts(found["counts"], sample.cuts, folder / "counts.png")
     failed = {name: n for name, n in found["statuses"].items() if name != "OK"}
@@ -113,7 +113,7 @@ def _counts(sample: Sample, folder: Path, found: dict[str, Any]) -> Section:
     )
 
 
-def _agreement(sample: Sample, found: dict[str, Any]) -> Section:
+def _agreement(sample: CatalogSample, found: dict[str, Any]) -> Section:
     found["agreement"] = numbers.agreement(sample)
     return Section(
         "Agreement with the labels",
@@ -124,7 +124,7 @@ def _agreement(sample: Sample, found: dict[str, Any]) -> Section:
     )
 
 
-def _distributions(sample: Sample, folder: Path, found: dict[str, Any]) -> Section:
+def _distributions(sample: CatalogSample, folder: Path, found: dict[str, Any]) -> Section:
     title, path = "Temperature, frequency and amplitude", folder / "distributions.png"
     lacking = [q for q in numbers.QUANTITIES if not sample.has(q)]
     found["distributions"] = numbers.distributions(sample)
@@ -146,7 +146,7 @@ def _distributions(sample: Sample, folder: Path, found: dict[str, Any]) -> Secti
     )
 
 
-def _stacked(sample: Sample, spectra: Spectra | None, folder: Path) -> Section:
+def _stacked(sample: CatalogSample, spectra: Spectra | None, folder: Path) -> Section:
     title = "Stacked amplitude spectra"
     if spectra is None or not len(spectra.rows):
         return Section(title, missing=NO_PERIODS if spectra is None else "No star reaches the cut and has a spectrum.")
@@ -167,7 +167,7 @@ def _stacked(sample: Sample, spectra: Spectra | None, folder: Path) -> Section:
     )
 
 
-def _hertzsprung(sample: Sample, folder: Path, found: dict[str, Any]) -> Section:
+def _hertzsprung(sample: CatalogSample, folder: Path, found: dict[str, Any]) -> Section:
     title, place = "Hertzsprung-Russell diagram", diagrams.place_in_diagram(sample)
     if place is None:
         return Section(title, missing=NO_STARS.format(what="parallax, magnitude and colour"))
@@ -188,7 +188,7 @@ def _hertzsprung(sample: Sample, folder: Path, found: dict[str, Any]) -> Section
     )
 
 
-def _hybrids(sample: Sample, found: dict[str, Any]) -> Section:
+def _hybrids(sample: CatalogSample, found: dict[str, Any]) -> Section:
     rows = numbers.hybrid_rows(sample)
     found["hybrids"] = {"pairs": numbers.pairs_of(rows), "candidates": rows}
     between = f"{' and '.join(sample.pair)}" if sample.pair else "the two most probable classes of a star"
@@ -202,7 +202,7 @@ def _hybrids(sample: Sample, found: dict[str, Any]) -> Section:
     )
 
 
-def _map(sample: Sample, embeddings: Embeddings | None, folder: Path, found: dict[str, Any]) -> Section:
+def _map(sample: CatalogSample, embeddings: Embeddings | None, folder: Path, found: dict[str, Any]) -> Section:
     title, path = "Map of the embeddings", folder / "embeddings.png"
     if embeddings is None:
         return Section(title, missing="No embeddings in the catalog: it was written without the column embedding.")
@@ -216,7 +216,7 @@ def _map(sample: Sample, embeddings: Embeddings | None, folder: Path, found: dic
     )
 
 
-def _systematics(sample: Sample, folder: Path, found: dict[str, Any]) -> Section:
+def _systematics(sample: CatalogSample, folder: Path, found: dict[str, Any]) -> Section:
     title, path = "Systematics", folder / "systematics.png"
     if not sample.has("f1"):
         return Section(title, missing=NO_PERIODS)
@@ -243,7 +243,7 @@ def _systematics(sample: Sample, folder: Path, found: dict[str, Any]) -> Section
     )
 
 
-def _sky(sample: Sample, folder: Path) -> Section:
+def _sky(sample: CatalogSample, folder: Path) -> Section:
     title, path = "Positions on the sky", folder / "sky.png"
     if not (sample.has("ra") and sample.has("dec")):
         return Section(title, missing="No positions in the catalog: light curves with columns ra and dec give them.")
