@@ -91,5 +91,5 @@ def test_columns_within_spark():
     values = list(SPELLINGS)
     columns = {"magpsf": [MAG] * len(values), "sigmapsf": [0.1] * len(values), "isdiffpos": values}
     table = pa.table({"object_id": ["a"], **{name: [column] for name, column in columns.items()}})
-    flux = spark._signed(table)["flux"].combine_chunks()
+    flux = spark._signed_fluxes(table)["flux"].combine_chunks()
     np.testing.assert_allclose(flux.flatten().to_numpy(zero_copy_only=False), FLUX * EXPECTED, rtol=1e-6)

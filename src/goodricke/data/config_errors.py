@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, key by key, in words for who wrote it."""
+"""The faults of a configuration, one sentence per key."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pydantic import BaseModel, ValidationError
 
 
 def faults(error: ValidationError, *models: type[BaseModel], section: str = "") -> list[str]:
-    """Return what is wrong, a text per key; never the values, which may be passwords.
+    """Return the faults, one sentence per key, without the values, which may be passwords.
 
     Parameters
     ----------
     error : ValidationError
     models : type of BaseModel
-        Whose keys an unknown one may be a slip of.
+        Models with the keys that an unknown key may be a misspelling of.
     section : str
-        What was validated, if it is a part of the file.
+        The section that was validated, if it is a part of the file.
     """
     known = sorted({name for model in models for name in _keys(model)})
-    return [_told(each, known, section) for each in error.errors(include_url=False, include_input=False)]
+    return [_describe(item, known, section) for item in error.errors(include_url=False, include_input=False)]
 
 
-def _told(each: Any, known: list[str], section: str) -> str:
-    place = ".".join([section] * bool(section) + [str(part) for part in each["loc"]])
-    why = each["msg"].removeprefix("Value error, ")
-    if each["type"] == "extra_forbidden":
-        near = get_close_matches(str(each["loc"][-1]), known, 1)
+def _describe(item: Any, known: list[str], section: str) -> str:
+    place = ".".join([section] * bool(section) + [str(part) for part in item["loc"]])
+    why = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        near = get_close_matches(str(item["loc"][-1]), known, 1)
         why = f"no such key{f' here; did you mean {near[0]}?' if near else ' here'}"
-    elif each["type"] == "missing":
+    elif item["type"] == "missing":
         why = "missing"
     return f"{place}: {why}" if place else why
 

@@ -1,4 +1,4 @@
-"""`LightCurves`: a ragged, columnar batch of light curves, the one thing that the parts of goodricke exchange."""
+"""`LightCurves`: a ragged, columnar batch of light curves, what all parts of goodricke exchange."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class LightCurves:
             view.flags.writeable = False
             object.__setattr__(self, name, view)
 
-    # ---- making -----------------------------------------------------------------------------------------------
+    # ---- import -----------------------------------------------------------------------------------------------
 
     @classmethod
     def from_arrays(
@@ -271,9 +271,9 @@ class LightCurves:
         if not parts:
             raise ValueError("nothing to concatenate")
         for name in ("unit", "time_scale"):
-            found = {getattr(part, name) for part in parts}
-            if len(found) > 1:
-                raise ValueError(f"light curves with different {name} can't be joined: {', '.join(sorted(found))}")
+            values = {getattr(part, name) for part in parts}
+            if len(values) > 1:
+                raise ValueError(f"light curves with different {name} can't be joined: {', '.join(sorted(values))}")
         bands = tuple(dict.fromkeys(name for part in parts for name in part.bands))
         check_bands(bands)
         tables = [part.table_of_objects for part in parts]
@@ -290,7 +290,7 @@ class LightCurves:
             join_tables(tables) if any(t.num_columns for t in tables) else None,
         )
 
-    # ---- giving away ------------------------------------------------------------------------------------------
+    # ---- export -----------------------------------------------------------------------------------------------
 
     def to_arrow(self) -> pa.Table:
         """Return a table: ``object_id``, the per-object columns and the nested column ``lightcurve``, memory shared.
@@ -347,7 +347,7 @@ class LightCurves:
         """Write a nested Parquet file that goodricke, nested-pandas, LSDB and DuckDB open."""
         pq.write_table(self.to_arrow(), path, compression="zstd")
 
-    # ---- looking ----------------------------------------------------------------------------------------------
+    # ---- properties -------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -408,7 +408,7 @@ class LightCurves:
             )
         return replace(self, objects=table)
 
-    # ---- choosing and ordering --------------------------------------------------------------------------------
+    # ---- selection and order ----------------------------------------------------------------------------------
 
     def rename_bands(self, names: Mapping[str, str]) -> LightCurves:
         """Return the light curves with some bands under other names; two that get one name become one band."""
@@ -473,13 +473,13 @@ class LightCurves:
     @property
     def has_several_bands(self) -> NDArray[np.bool_]:
         """Whether the observations of each light curve are in more than one band, (n,)."""
-        first, last = (ragged.extreme(self.band, self.offsets, each) for each in (np.minimum, np.maximum))
-        return first < last
+        least = ragged.extreme(self.band, self.offsets, np.minimum)
+        return least < ragged.extreme(self.band, self.offsets, np.maximum)
 
     def in_band(self, name: str) -> LightCurves:
         """Return all the light curves with only their observations in one band; those without any stay, empty."""
-        kept = self.where(self.band == (self.bands.index(name) if name in self.bands else len(self.bands)))
-        return replace(kept, bands=(name,), band=np.zeros_like(kept.band))
+        curves = self.where(self.band == (self.bands.index(name) if name in self.bands else len(self.bands)))
+        return replace(curves, bands=(name,), band=np.zeros_like(curves.band))
 
     def sorted(self) -> LightCurves:
         """Return the batch with each light curve in order of time; observations at equal times keep their order."""
@@ -520,7 +520,7 @@ class LightCurves:
         phase = cycles - np.floor(cycles)
         return replace(self, time=np.where(phase == 1.0, 0.0, phase), time_scale="phase").sorted()
 
-    # ---- checking ---------------------------------------------------------------------------------------------
+    # ---- faults -----------------------------------------------------------------------------------------------
 
     def faults(self) -> list[Fault]:
         """List everything wrong with the light curves, object by object; empty if all is well.
@@ -536,14 +536,14 @@ class LightCurves:
             "error is not positive": known & (np.where(known, self.error, 1) <= 0),
             "duplicate time": self._duplicates(),
         }
-        found = [(i, kind, int(c)) for kind, bad in per_point.items() for i, c in self._count(bad)]
-        found += [(int(i), "no observation", 0) for i in np.flatnonzero(self.n_obs == 0)]
-        found += [(int(i), "times are not sorted", 0) for i in np.flatnonzero(~self.is_sorted)]
+        rows = [(i, kind, int(c)) for kind, bad in per_point.items() for i, c in self._count(bad)]
+        rows += [(int(i), "no observation", 0) for i in np.flatnonzero(self.n_obs == 0)]
+        rows += [(int(i), "times are not sorted", 0) for i in np.flatnonzero(~self.is_sorted)]
         counts = pc.value_counts(self.object_id)
         twice = {str(c["values"]) for c in counts.to_pylist() if c["counts"] > 1}
         ids = self.ids
-        found += [(i, "object id comes more than once", 0) for i, name in enumerate(ids) if name in twice]
-        return [Fault(ids[i], kind, count) for i, kind, count in sorted(found)]
+        rows += [(i, "object id comes more than once", 0) for i, name in enumerate(ids) if name in twice]
+        return [Fault(ids[i], kind, count) for i, kind, count in sorted(rows)]
 
     def validate(self) -> LightCurves:
         """Return the batch itself if it has no fault.

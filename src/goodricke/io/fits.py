@@ -25,7 +25,7 @@ _FILTERS = threading.RLock()
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence astropy's warnings, in one thread at a time: the filters of warnings belong to the whole process."""
+    """Silence astropy's warnings, in one thread at a time: the filters of warnings belong to the integer process."""
     with _FILTERS, warnings.catch_warnings(action="ignore"):
         yield
 
@@ -172,6 +172,11 @@ class FitsFile:
         except (TypeError, ValueError):
             return None
 
+    def observing_columns(self) -> dict[str, Any]:
+        """Return the per-object columns that the headers of TESS and Kepler state: sector, camera, CCD, position."""
+        numbers = {name: self.integer(name.upper()) for name in ("sector", "camera", "ccd")}
+        return numbers | {"ra": self.number("RA_OBJ"), "dec": self.number("DEC_OBJ")}
+
     def table_with(self, *columns: str) -> FitsTable:
         """Return the first binary table that has one of the columns.
 
@@ -193,7 +198,7 @@ class FitsFile:
         default : float
             The zero point of TIME if the header has none [JD].
         """
-        whole, part = self.number("BJDREFI"), self.number("BJDREFF", "BJDREFR")  # TGLC writes the latter
-        reference = default if whole is None else whole + (part or 0.0)
+        integer, fraction = self.number("BJDREFI"), self.number("BJDREFF", "BJDREFR")  # TGLC writes the latter
+        reference = default if integer is None else integer + (fraction or 0.0)
         nearest = min(BARYCENTRIC, key=lambda zero: abs(zero - reference))
         return (BARYCENTRIC[nearest], reference - nearest) if abs(reference - nearest) < 1 else ("BJD", reference)

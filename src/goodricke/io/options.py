@@ -1,4 +1,4 @@
-"""What a reader is asked for, `ReadOptions`, and how it says no, `Unreadable`."""
+"""`ReadOptions`: what to read, and how; `Unreadable`: the error of a file that gives no light curve."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROLES = ("object_id", "time", "value", "error", "band", "quality")
 
 
 class Unreadable(ValueError):  # noqa: N818  a status as much as an error: "unreadable" is what the catalog says
-    """A file that gives no light curve: which, why, and what to do about it.
+    """A file that gives no light curve: its path, the reason, and the fix.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Unreadable(ValueError):  # noqa: N818  a status as much as an error: "unre
     """
 
     def __init__(self, path: Path | str, reason: str, fix: str = "leave the file out") -> None:
-        super().__init__(str(path), reason, fix)  # all three as args, so that it survives pickling between processes
+        super().__init__(str(path), reason, fix)  # all three as args: the error is pickled between processes
         self.path, self.reason, self.fix = str(path), reason, fix
 
     def __str__(self) -> str:
@@ -51,10 +51,10 @@ class ReadOptions:
         Columns of a table by role (object_id, time, value, error, band, quality), over the known aliases:
         ``{"time": "HJD", "value": "Vmag"}``.
     unit, time_scale : str, optional
-        Said of the light curves instead of what the file tells; then no brightness is converted. Times always are,
-        to days, if the file states another unit of time. The scale is one of MJD, JD, HJD, BJD, BTJD, BKJD.
+        Of the light curves, whatever the file states; then no brightness is converted. Times always are, to days, if
+        the file states another unit of time. The scale is one of MJD, JD, HJD, BJD, BTJD, BKJD.
     band : str, optional
-        Of several bands that the file tells apart, the one that is kept; else the name given to its band.
+        Of several bands in the file, the one that is read; else the name of its only band.
     rename_bands : mapping, optional
         Other names for bands, such as those that a model knows: ``{"R": "r"}``.
     recursive : bool

@@ -204,12 +204,12 @@ def split_batch(curves: LightCurves, max_points: int) -> Iterator[LightCurves]:
             start = stop
 
 
-def _check_units(one: LightCurves, other: LightCurves, path: str) -> None:
+def _check_units(first: LightCurves, curves: LightCurves, path: str) -> None:
     for name in ("unit", "time_scale"):
-        if getattr(one, name) != getattr(other, name):
-            first = one.table_of_objects["source"][0].as_py() if len(one) else "the first file"
+        if getattr(first, name) != getattr(curves, name):
+            source = first.table_of_objects["source"][0].as_py() if len(first) else "the first file"
             raise ValueError(
-                f"{first} is in {name} {getattr(one, name)}, {path} in {getattr(other, name)}; read them apart, "
+                f"{source} is in {name} {getattr(first, name)}, {path} in {getattr(curves, name)}; read them apart, "
                 f"use read_batches, or say what is right with {name}="
             )
 

@@ -1,4 +1,4 @@
-"""What the columns of any table mean, and what their values are worth: the one place where this is judged.
+"""The columns of any table: their roles, units, limits, quality and missing values, all judged here.
 
 Columns are found by the aliases under which surveys know time, brightness, band and object. Their values become
 numbers, identifiers, bands and yes or no; times and brightnesses come out in known units; limits, dummies and flagged
@@ -30,7 +30,7 @@ logger = logging.getLogger("goodricke")
 
 Mask = NDArray[np.bool_]
 
-# Whatever zero point is told after it, a Julian date is in days: "BJD - 2457000, days".
+# A Julian date is in days, whatever zero point follows it: "BJD - 2457000, days".
 JULIAN = re.compile(r"^\W*([a-z]{0,2}jd(tdb|utc|tai|tt)?(?![a-z])|julian|days?\b)", re.IGNORECASE)
 
 OBJECT_ID = (
@@ -218,32 +218,34 @@ def _chosen_column(name: str, known: Mapping[str, str], names: Sequence[str], pa
 
 
 def _time_column(known: Mapping[str, str], names: Sequence[str], path: str) -> str:
-    found = find_column(known, TIME) or next((known[name] for name in known if OFFSET.match(name)), None)
-    if found is None:
+    name = find_column(known, TIME) or next((known[name] for name in known if OFFSET.match(name)), None)
+    if name is None:
         fix = "say which column holds the times in days, --column time=NAME"
         raise Unreadable(path, f"has no time column; its columns are {list_names(names)}", fix)
-    return found
+    return name
 
 
-def _value_column(known: Mapping[str, str], taken: set[str], names: Sequence[str], path: str) -> str:
+def _value_column(known: Mapping[str, str], used: set[str], names: Sequence[str], path: str) -> str:
     single = tuple(name for name in known if BAND_IN_NAME.match(name))
     for group in (*VALUE, single):
-        found = [known[alias] for alias in group if alias in known and known[alias] not in taken]
-        if len(found) > 1:
-            fix = f"choose one, --column value={found[0]}"
-            raise Unreadable(path, f"has {len(found)} brightness columns of equal standing: {', '.join(found)}", fix)
-        if found:
-            return found[0]
+        columns = [known[alias] for alias in group if alias in known and known[alias] not in used]
+        if len(columns) > 1:
+            fix = f"choose one, --column value={columns[0]}"
+            raise Unreadable(
+                path, f"has {len(columns)} brightness columns of equal standing: {', '.join(columns)}", fix
+            )
+        if columns:
+            return columns[0]
     fix = "say which column holds the flux or magnitude, --column value=NAME"
     raise Unreadable(path, f"has no brightness column; its columns are {list_names(names)}", fix)
 
 
 def _error_aliases(value: str, kind: str) -> list[str]:
     """Return the aliases of the uncertainty of a brightness column, its own first: magpsf goes with sigmapsf."""
-    own = [value + suffix for suffix in ("err", "error", "unc", "uncertainty", "sigma")]
-    own += [prefix + value for prefix in ("e", "err", "error", "sigma", "d")]
-    own += [value.replace("mag", "sigma"), value.replace("mag", "sigmamag"), value.replace("flux", "fluxerr")]
-    return [alias for alias in own if alias != value] + [*ERROR[kind], *PLAIN_ERROR]
+    aliases = [value + suffix for suffix in ("err", "error", "unc", "uncertainty", "sigma")]
+    aliases += [prefix + value for prefix in ("e", "err", "error", "sigma", "d")]
+    aliases += [value.replace("mag", "sigma"), value.replace("mag", "sigmamag"), value.replace("flux", "fluxerr")]
+    return [alias for alias in aliases if alias != value] + [*ERROR[kind], *PLAIN_ERROR]
 
 
 def _scale_and_offset(time: str) -> tuple[str, float]:
@@ -538,12 +540,12 @@ def as_series(values: Any) -> pd.Series:
 # ---- quality ------------------------------------------------------------------------------------------------------
 
 
-def unflagged(quality: NDArray, bits: int, how: str) -> Mask:
+def unflagged(flags: NDArray, bits: int, quality: str) -> Mask:
     """Return which rows (N,) stay: those without any of ``bits``, without any flag (``"hard"``), or all."""
-    if how == "none":
-        return np.ones(len(quality), bool)
-    values = np.nan_to_num(quality).astype(np.int64)
-    return values == 0 if how == "hard" else (values & bits) == 0
+    if quality == "none":
+        return np.ones(len(flags), bool)
+    values = np.nan_to_num(flags).astype(np.int64)
+    return values == 0 if quality == "hard" else (values & bits) == 0
 
 
 def passes_quality(values: Any, match: Match, options: ReadOptions, path: str, n: int) -> Mask:

@@ -142,7 +142,7 @@ def layout(lines: Sequence[str], path: str) -> Layout:
     Raises
     ------
     Unreadable
-        If there is no row, or the columns can't be told apart.
+        If there is no row, or the columns are unknown.
     """
     rows = [(i, line) for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith(COMMENT)]
     if not rows:

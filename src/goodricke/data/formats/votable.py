@@ -77,10 +77,10 @@ def _ids(names: Sequence[str]) -> list[str]:
     ids: list[str] = []
     for name in names:
         valid = name if re.fullmatch("[A-Za-z_][A-Za-z0-9_.-]*", name) else ""
-        made = "" if valid else re.sub("[^A-Za-z0-9_]", "_", f"_{name}" if name[:1].isdigit() else name)
-        while made in {*names, *ids, "_" * len(made)} - {""}:
-            made += "_x"
-        ids.append(made)
+        identifier = "" if valid else re.sub("[^A-Za-z0-9_]", "_", f"_{name}" if name[:1].isdigit() else name)
+        while identifier in {*names, *ids, "_" * len(identifier)} - {""}:
+            identifier += "_x"
+        ids.append(identifier)
     return ids
 
 

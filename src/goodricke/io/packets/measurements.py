@@ -114,7 +114,7 @@ class Alerts:
         The message of each alert; an Avro file may hold several alerts.
     new : LightCurves
         The n new observations, light curves of one observation each. Time and value are finite; the error may be NaN
-        (unknown). ``objects`` has ``ra`` and ``dec`` [deg], NaN where they aren't told.
+        (unknown). ``objects`` has ``ra`` and ``dec`` [deg], NaN where unknown.
     history : LightCurves
         n light curves: earlier observations by the packets, in order of time, each exposure once, without the new one.
     failures : list of Failure
@@ -273,8 +273,8 @@ def _history(packets: ParsedPackets, usable: Mask, ids: pa.Array, fields: dict[s
     joined = [np.concatenate([part[i] for part in parts]) for i in range(len(Measurements._fields))]
     rank = np.repeat(np.arange(len(parts)), [len(part.owner) for part in parts])
     before = Measurements(*joined)
-    kept = np.flatnonzero(_one_per_exposure(before, rank, packets.same_exposure))
-    order = kept[np.lexsort((before.band[kept], before.time[kept], before.owner[kept]))]
+    rows = np.flatnonzero(_one_per_exposure(before, rank, packets.same_exposure))
+    order = rows[np.lexsort((before.band[rows], before.time[rows], before.owner[rows]))]
     counts = np.bincount(before.owner[order], minlength=len(usable))[usable]
     columns = [part[order] for part in (before.time, before.value, _errors(before.error), before.band)]
     return LightCurves.from_arrays(ids, ragged.offsets_from_counts(counts), *columns, **fields)

@@ -46,7 +46,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     Raises
     ------
     Unreadable
-        If another flux is asked for than the two, or a row has no object.
+        If the options name another flux than the two, or a row has no object.
     """
     if options.columns:  # named by the user: any table
         return table.read(file, options)
@@ -86,16 +86,16 @@ def _magnitudes(
     return value.astype(np.float64), np.where(error < UNKNOWN, error, np.nan)
 
 
-def _good(data: Mapping[str, Any], corrected: NDArray[np.bool_], how: str, path: str) -> NDArray[np.bool_]:
+def _good(data: Mapping[str, Any], corrected: NDArray[np.bool_], quality: str, path: str) -> NDArray[np.bool_]:
     """Return which rows (N,) the quality cut keeps."""
     good = np.ones(len(corrected), bool)
-    if how == "none":
+    if quality == "none":
         return good
     if "dubious" in data:
         good &= ~roles.flags(data["dubious"])
     if "isdiffpos" in data:
         good &= corrected | roles.flags(data["isdiffpos"])
-    if how == "hard" and "rb" in data:
+    if quality == "hard" and "rb" in data:
         good &= roles.column_numbers(data, "rb", path) >= LIKELY_REAL
     return good
 

@@ -149,11 +149,11 @@ def _flux(file: SourceFile, packet: PacketFields, options: ReadOptions) -> tuple
     fields = [field.name for field in file.parquet.schema_arrow.field(packet.latest).type]
     wanted = (options.flux or packet.flux).lower()
     pairs = MAGNITUDES if packet is ZTF else {name: f"{name}Err" for name in fields if f"{name}Err" in fields}
-    found = next((name for name in pairs if name.lower() == wanted), None)
-    if found is None:
+    name = next((name for name in pairs if name.lower() == wanted), None)
+    if name is None:
         choices = ", ".join(name for name in pairs if "flux" in name.lower() or packet is ZTF)
         raise Unreadable(file.path, f"has no flux {options.flux}", f"choose one of {choices} with --flux")
-    return found, pairs[found]
+    return name, pairs[name]
 
 
 def _load(file: SourceFile, packet: PacketFields, wanted: tuple[str, ...]) -> pa.Table:
@@ -176,7 +176,7 @@ def _load(file: SourceFile, packet: PacketFields, wanted: tuple[str, ...]) -> pa
 def _measurements(
     packets: pa.Table, packet: PacketFields, wanted: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], dict[str, pa.Array]]:
-    """Return all measurements, the n packets' own and then their histories: whose packet (N,), and fields (N,)."""
+    """Return the packets (N,) of all measurements, n new ones and then the histories, and their fields (N,)."""
     latest, history = one_chunk(packets[packet.latest]), one_chunk(packets[packet.history])
     offsets = ragged.offsets_from_counts(list_lengths(history))
     owner = np.concatenate([np.arange(len(packets)), ragged.owner(offsets)])
@@ -216,7 +216,7 @@ def _observations(
     options: ReadOptions,
     path: str,
 ) -> Observations:
-    """Return measurements (N,) as rows: with the sign of the difference, in nJy unless magnitudes are asked for."""
+    """Return measurements (N,) as rows: with the sign of the difference, in nJy unless the options name a magnitude."""
     time, value, sigma = (roles.numbers(points[name], name, path) for name in (packet.time, flux, error))
     ra, dec = (roles.numbers(points[name], name, path) for name in ("ra", "dec"))
     if packet is ZTF and not options.flux:

@@ -99,7 +99,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     Raises
     ------
     Unreadable
-        If another flux is asked for than mag and flux, or arrays of one source differ in length.
+        If the options name another flux than mag and flux, or arrays of one source differ in length.
     """
     if options.columns:  # named by the user: any table
         return table.read(file, options)
@@ -129,7 +129,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
 
 
 def _series(
-    data: Mapping[str, Any], series: Series, wanted: str, how: str, path: str
+    data: Mapping[str, Any], series: Series, wanted: str, quality: str, path: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Return time, brightness, its error, and what the quality cut keeps, of one band (N,)."""
     time, value = (roles.column_numbers(data, name, path) for name in (series.time, getattr(series, wanted)))
@@ -141,9 +141,9 @@ def _series(
         flux, sigma = (roles.column_numbers(data, name, path) for name in (series.flux, series.flux_error))
         error = sigma * _magnitudes_per(flux)
     good = np.isfinite(value)  # a transit without BP or RP is no observation there
-    for name in series.rejected if how != "none" else ():
+    for name in series.rejected if quality != "none" else ():
         good &= ~roles.flags(data[name]) if name in data else True
-    if how == "hard" and series.other in data:
+    if quality == "hard" and series.other in data:
         good &= np.nan_to_num(roles.column_numbers(data, series.other, path)) == 0
     return time, value, error, good
 

@@ -75,13 +75,13 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
 
 
 def _good(
-    data: Mapping[str, Any], flux: NDArray[np.float64], error: NDArray[np.float64], how: str, path: str
+    data: Mapping[str, Any], flux: NDArray[np.float64], error: NDArray[np.float64], quality: str, path: str
 ) -> NDArray[np.bool_]:
     """Return which detections (N,) the quality cut keeps; a missing column of flags doesn't judge."""
     good = np.ones(len(flux), bool)
     for name, bits in BITS.items():
         if name in data:
-            good &= roles.unflagged(roles.column_numbers(data, name, path), bits, how)
-    if how in ("default", "hard"):
+            good &= roles.unflagged(roles.column_numbers(data, name, path), bits, quality)
+    if quality in ("default", "hard"):
         good &= (roles.column_numbers(data, "psfQfPerfect", path) > PERFECT) & (flux > 0) & (error > 0) & (flux > error)
     return good

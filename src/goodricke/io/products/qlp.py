@@ -68,19 +68,15 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         band="TESS",
         mission="TESS",
         product="QLP",
-        sector=fits.integer("SECTOR"),
-        camera=fits.integer("CAMERA"),
-        ccd=fits.integer("CCD"),
-        ra=fits.number("RA_OBJ"),
-        dec=fits.number("DEC_OBJ"),
+        **fits.observing_columns(),
     )
 
 
-def unflagged(quality: NDArray, how: str) -> NDArray[np.bool_]:
+def unflagged(flags: NDArray, quality: str) -> NDArray[np.bool_]:
     """Return which cadences (n,) stay, by their QUALITY value; see the module."""
-    if how == "default":
-        return np.isin(quality, KEEP)
-    return roles.unflagged(quality, roles.TESS_BITS | QLP_BIT, how)
+    if quality == "default":
+        return np.isin(flags, KEEP)
+    return roles.unflagged(flags, roles.TESS_BITS | QLP_BIT, quality)
 
 
 def _error(table: FitsTable, flux: str) -> NDArray | None:

@@ -55,13 +55,9 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         band="TESS" if mission == "TESS" else "Kepler",
         mission=mission,
         product=_product(fits, table, mission),
-        sector=fits.integer("SECTOR"),
         quarter=fits.integer("QUARTER"),
         campaign=fits.integer("CAMPAIGN"),
-        camera=fits.integer("CAMERA"),
-        ccd=fits.integer("CCD"),
-        ra=fits.number("RA_OBJ"),
-        dec=fits.number("DEC_OBJ"),
+        **fits.observing_columns(),
     )
 
 

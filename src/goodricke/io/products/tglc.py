@@ -59,11 +59,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         band="TESS",
         mission="TESS",
         product="TGLC v1" if fits.get("CONTAMRT") is None else "TGLC v2",  # the contamination ratio came with version 2
-        sector=fits.integer("SECTOR"),
-        camera=fits.integer("CAMERA"),
-        ccd=fits.integer("CCD"),
-        ra=fits.number("RA_OBJ"),
-        dec=fits.number("DEC_OBJ"),
+        **fits.observing_columns(),
     )
 
 
@@ -76,7 +72,7 @@ def _object_id(fits: FitsFile) -> str:
     return gaia if tic is None else f"TIC {tic}"
 
 
-def _unflagged(table: FitsTable, how: str) -> NDArray[np.bool_]:
-    if how in ("default", "hard"):
+def _unflagged(table: FitsTable, quality: str) -> NDArray[np.bool_]:
+    if quality in ("default", "hard"):
         return (table["TESS_flags"] == 0) & (table["TGLC_flags"] == 0)
-    return roles.unflagged(table["TESS_flags"], roles.TESS_BITS, how)
+    return roles.unflagged(table["TESS_flags"], roles.TESS_BITS, quality)

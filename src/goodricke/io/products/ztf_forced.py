@@ -35,7 +35,7 @@ ERRORS = {"forcediffimflux": "forcediffimfluxunc", "forcediffimfluxap": "forcedi
 NEEDED = ("jd", "filter", "zpdiff")
 UNUSABLE = 1 << 25
 NOISIEST, WORST_SEEING = 25.0, 4.0  # of the science image [DN], [pixels]
-# Codes that say nothing against the flux: all well; no reference source nearby; remarks on the dates asked for.
+# Status codes that don't concern the flux: no problem; no reference source nearby; remarks on the requested dates.
 HARMLESS = ("0", "57", "62", "65")
 NO_MEASUREMENT = -99999.0
 POSITION = re.compile(rb"Requested input (R\.A\.|Dec\.) = ([-+.\d]+)")
@@ -63,18 +63,18 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     data = _load(file)
     measured = {name: roles.column_numbers(data, name, file.path) for name in ("jd", "zpdiff", flux, ERRORS[flux])}
     value, error = measured[flux], measured[ERRORS[flux]]
-    known = (value > NO_MEASUREMENT) & (error > 0) & np.isfinite(measured["zpdiff"])
+    is_measured = (value > NO_MEASUREMENT) & (error > 0) & np.isfinite(measured["zpdiff"])
     file.columns_read = [*measured, "filter", "procstatus"]
     scale = np.ones(len(value)) if options.unit else units.nanojansky(measured["zpdiff"], np.zeros(1))[0]
     position = {mark[:1]: float(number) for mark, number in POSITION.findall(file.raw[:START])}
     rows = Observations(
         None,
         measured["jd"] - units.MJD_ZERO,
-        np.where(known, value * scale, np.nan),
-        np.where(known, error * scale, np.nan),
+        np.where(is_measured, value * scale, np.nan),
+        np.where(is_measured, error * scale, np.nan),
         data["filter"],
         "filter",
-        _good(data, options.quality, file.path) & (known | (options.quality == "none")),
+        _good(data, options.quality, file.path) & (is_measured | (options.quality == "none")),
         position.get(b"R"),
         position.get(b"D"),
     )
@@ -110,18 +110,18 @@ def _load(file: SourceFile) -> dict[str, Any]:
     return {name: frame[name] for name in names}
 
 
-def _good(data: Mapping[str, Any], how: str, path: str) -> NDArray[np.bool_]:
+def _good(data: Mapping[str, Any], quality: str, path: str) -> NDArray[np.bool_]:
     """Return which rows (N,) the quality cut keeps; a column that an older file lacks doesn't judge."""
     good = np.ones(len(data["jd"]), bool)
-    if how == "none":
+    if quality == "none":
         return good
     if "infobitssci" in data:
-        good &= roles.unflagged(roles.column_numbers(data, "infobitssci", path), UNUSABLE, how)
+        good &= roles.unflagged(roles.column_numbers(data, "infobitssci", path), UNUSABLE, quality)
     if "procstatus" in data:
         codes = data["procstatus"].fillna("0").str.strip(",").str.split(",").explode()
-        fine = codes.isin(("0",) if how == "hard" else HARMLESS)
-        good &= fine.groupby(level=0).all().to_numpy()
-    if how != "bitmask":
+        harmless = codes.isin(("0",) if quality == "hard" else HARMLESS)
+        good &= harmless.groupby(level=0).all().to_numpy()
+    if quality != "bitmask":
         for name, most in (("scisigpix", NOISIEST), ("sciinpseeing", WORST_SEEING)):
             good &= ~(roles.column_numbers(data, name, path) > most) if name in data else True
     return good
