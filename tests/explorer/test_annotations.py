@@ -1,6 +1,5 @@
 import csv
-import subprocess
-import sys
+import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -13,9 +12,9 @@ from goodricke.training.labels import read_labelled
 from goodricke.training.recipe import DataConfig
 
 
-def test_what_is_said_is_read_by_the_training(client, explorer, world):
-    told = {0: "RRab", 2: "RRab", 5: "RRab", 6: "EA", 8: "EA", 9: "EA", 10: "EA"}  # 8 and 9 are of one object
-    for row, label in told.items():
+def test_labels_are_read_by_the_training(client, explorer, world):
+    given = {0: "RRab", 2: "RRab", 5: "RRab", 6: "EA", 8: "EA", 9: "EA", 10: "EA"}  # 8 and 9 are of one object
+    for row, label in given.items():
         answer = client.put(f"/api/rows/{row}/label", json={"label": label, "comment": None})
         assert answer.json()["label"] == label
     client.put("/api/rows/12/label", json={"label": None, "comment": 'blended, "maybe"\nlook again'})
@@ -29,7 +28,7 @@ def test_what_is_said_is_read_by_the_training(client, explorer, world):
     assert frame.loc["0000006", "comment"] == 'blended, "maybe" look again'
 
 
-def test_a_label_is_of_the_object_and_stays(client, explorer):
+def test_a_label_belongs_to_the_object_and_stays(client, explorer):
     client.put("/api/rows/20/label", json={"label": "RRc", "comment": "sure"})
     shown = client.post("/api/rows", json={"where": {"all": [{"rows": [20, 21]}]}, "columns": []}).json()["rows"]
     assert [(row["row"], row["label"], row["comment"]) for row in shown] == [(20, "RRc", "sure"), (21, "RRc", "sure")]
@@ -50,7 +49,7 @@ def test_a_label_is_of_the_object_and_stays(client, explorer):
     assert "0000010" not in [e["object_id"] for e in client.get("/api/labels").json()["entries"]]
 
 
-def test_what_is_not_given_stays(client):
+def test_absent_parts_stay(client):
     client.put("/api/rows/40/label", json={"label": "RRc", "comment": "sure"})
     assert client.put("/api/rows/40/label", json={"label": None}).json()["comment"] == "sure"
     assert client.put("/api/rows/40/label", json={"label": "EA"}).json()["comment"] == "sure"
@@ -58,14 +57,14 @@ def test_what_is_not_given_stays(client):
     assert client.put("/api/rows/40/label", json={"label": None}).json()["time"] is None
 
 
-def test_a_file_that_cannot_be_read_is_told(client, explorer, tmp_path, monkeypatch):
+def test_an_unreadable_file_is_a_503(client, explorer, tmp_path, monkeypatch):
     monkeypatch.setattr(explorer.labels, "path", tmp_path)
     answer = client.get("/api/rows/40")
     assert answer.status_code == 503
     assert "can't be read" in answer.json()["detail"]
 
 
-def test_what_is_written_in_the_same_moment_is_seen(tmp_path, monkeypatch):
+def test_a_file_replaced_at_the_same_moment_is_read_again(tmp_path, monkeypatch):
     path = tmp_path / "l.csv"
     labels, complete = LabelFile(path), module.atomic_path
 
@@ -125,24 +124,23 @@ def test_other_files_are_not_written_to(tmp_path):
         LabelFile(tmp_path / "folder" / "l.csv").change("a", label="b")
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from goodricke.explorer import annotations as module
-from goodricke.explorer.annotations import LabelFile
-labels = LabelFile(Path(sys.argv[1]))
-for k in range(20):
-    labels.change(f"{sys.argv[2]}-{k}", label="EA")
-"""
+def write(path, name):
+    labels = LabelFile(path)
+    for k in range(20):
+        labels.change(f"{name}-{k}", label="EA")
 
 
 def test_several_writers_lose_nothing(tmp_path):
     path = tmp_path / "l.csv"
-    here = LabelFile(path)
-    others = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), name]) for name in "ab"]
+    here, fork = LabelFile(path), multiprocessing.get_context("fork")
+    others = [fork.Process(target=write, args=(path, name)) for name in "ab"]
+    for other in others:
+        other.start()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda k: here.change(f"here-{k}", label="RR"), range(20)))
-    assert [other.wait(60) for other in others] == [0, 0]
+    for other in others:
+        other.join(60)
+    assert [other.exitcode for other in others] == [0, 0]
     assert here.count() == 60
     assert len(read_labels(path)) == 60
 

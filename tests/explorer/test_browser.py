@@ -176,10 +176,10 @@ def page(loaded: Page) -> Iterator[Page]:
     yield loaded
     events = [json.loads(entry["message"])["message"] for entry in loaded.browser.get_log("performance")]
     loaded.asked |= {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
-    complaints = [entry["message"] for entry in loaded.browser.get_log("browser")]
-    # the browser itself notes each refusal: of an object without a light curve, and what a test says it provokes
+    errors = [entry["message"] for entry in loaded.browser.get_log("browser")]
+    # the browser itself notes each refusal: of an object without a light curve, and what a test provokes
     expected = ("light_curve?", loaded.refused or "light_curve?")
-    assert [words for words in complaints if not ("status of 4" in words and any(e in words for e in expected))] == []
+    assert [words for words in errors if not ("status of 4" in words and any(e in words for e in expected))] == []
 
 
 def rows_of(labels: Path) -> dict[str, dict[str, str]]:
@@ -216,7 +216,7 @@ def test_draws_a_range_on_a_histogram(page: Page) -> None:
     ).release().perform()
     page.until(lambda: page.all("#chips .chip"))
     low = float(page.one("input[aria-label='p_max at least']").get_attribute("value"))
-    page.until(lambda: min(float(p) for p in page.column("p_max")) >= low - 5e-4)
+    page.until(lambda: (shown := page.column("p_max")) and min(map(float, shown)) >= low - 5e-4)
 
 
 def test_sorts_by_a_column_both_ways(page: Page) -> None:
@@ -303,8 +303,8 @@ def test_the_phases_are_those_of_the_formula(page: Page) -> None:
     )
     phases = page.browser.execute_script(script, time, PERIOD, t0)
     assert phases == pytest.approx((np.array(time) - t0) / PERIOD % 1)
-    tuned = page.js("return import('./static/fold.js').then((fold) => fold.tuned(0.5, 1, 100))")
-    assert 100 / tuned == pytest.approx(100 / 0.5 + 5)  # five cycles more over the hundred days
+    period = page.js("return import('./static/fold.js').then((fold) => fold.tunePeriod(0.5, 1, 100))")
+    assert 100 / period == pytest.approx(100 / 0.5 + 5)  # five cycles more over the hundred days
 
 
 def test_neighbours_open_with_a_click(page: Page) -> None:
@@ -390,7 +390,7 @@ def test_a_mistyped_link_shows_the_catalog(page: Page) -> None:
     page.total("400 objects")
 
 
-def test_what_the_server_refuses_is_told_in_its_words(page: Page, address: str) -> None:
+def test_a_refusal_is_shown_in_the_server_s_words(page: Page, address: str) -> None:
     refused = {"if:x =": [{"column": "no_such", "op": "=", "value": 1}]}
     page.refused = ""
     page.open(f"#filters={json.dumps(refused)}")

@@ -95,7 +95,7 @@ def test_hertzsprung_russell_by_the_formula(client):
     assert "parallax above 5" in got["note"]
 
 
-def test_what_is_missing_is_told(tmp_path):
+def test_missing_diagrams_have_a_reason_and_a_fix(tmp_path):
     few = T.head(30)[["object_id", "status", "class", "p_ECL", "p_PULS", "p_ROT", "embedding"]].assign(ra=np.nan)
     made = open_explorer(folder_of(few, tmp_path / "cat", 1))
     there, missing = made.diagrams.about()
@@ -114,7 +114,7 @@ def test_what_is_missing_is_told(tmp_path):
         ("f1_a1", [[0, 0], [1, 0], [1, 1]]),
     ],
 )
-def test_lassos_that_are_none(client, name, polygon):
+def test_malformed_lassos_are_refused(client, name, polygon):
     answer = client.post("/api/rows", json={"where": {"all": [{"inside": {"diagram": name, "polygon": polygon}}]}})
     assert answer.status_code in (400, 422)
     assert isinstance(answer.json()["detail"], str)
@@ -153,7 +153,7 @@ def test_a_map_is_kept_and_shown(world, by_axes, tmp_path, monkeypatch):
         return read_map(tmp_path / "map")
 
     explorer = open_explorer(world.catalog)
-    got = explorer.diagrams.points("embedding", mapping_where(), 1000)
+    got = explorer.diagrams.points("embedding", no_condition(), 1000)
     assert (sorted(got["row"]), got["ready"]) == (known.tolist(), True)
     np.testing.assert_allclose(got["x"], [T["p_ECL"][r] for r in got["row"]], rtol=1e-5)
     assert "two of the axes" in got["note"]
@@ -161,38 +161,38 @@ def test_a_map_is_kept_and_shown(world, by_axes, tmp_path, monkeypatch):
     explorer.close()
 
 
-def mapping_where():
+def no_condition():
     from goodricke.explorer.query import Where
 
     return Where()
 
 
-def test_another_process_makes_it(world, tmp_path, monkeypatch):
+def test_another_process_makes_the_map(world, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    asked = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))  # too few for UMAP
-    assert asked.get() is None
+    embedding_map = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))  # too few for UMAP
+    assert embedding_map.get() is None
     for _ in range(600):
-        if (found := asked.get()) is not None or asked.failure:
+        if (found := embedding_map.get()) is not None or embedding_map.failure:
             break
         time.sleep(0.1)
-    assert found is not None, asked.failure
+    assert found is not None, embedding_map.failure
     assert set(found.rows) <= set(range(6))
     assert found.method.startswith("principal components")
-    asked.close()
+    embedding_map.close()
 
 
-def test_a_map_that_fails_says_so(world, tmp_path, monkeypatch):
+def test_a_failed_map_has_a_reason(world, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    asked = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))
-    assert asked.get() is None
-    asked._process.wait()
-    assert asked.get() is None
-    assert "could not be made" in asked.failure
+    embedding_map = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))
+    assert embedding_map.get() is None
+    embedding_map._process.wait()
+    assert embedding_map.get() is None
+    assert "could not be made" in embedding_map.failure
     explorer = open_explorer(world.catalog)
-    explorer.diagrams._map = asked
+    explorer.diagrams._map = embedding_map
     with pytest.raises(ValueError, match="could not be made"):
-        explorer.diagrams.points("embedding", mapping_where(), 10)
+        explorer.diagrams.points("embedding", no_condition(), 10)
     explorer.close()
 
 

@@ -31,63 +31,63 @@ def store(tmp_path_factory):
     return folder, len(messages), taken.answers
 
 
-def test_what_a_store_tells(store):
+def test_the_numbers_of_a_store(store):
     folder, messages, answers = store
-    seen = EngineMonitor(str(folder), None, CLASSES)
-    told = seen.now()
-    assert (told["messages"], told["objects"]) == (messages, 30)
-    assert sum(told["statuses"].values()) == 30
-    assert set(told["classes"]) <= set(CLASSES)
+    monitor = EngineMonitor(str(folder), None, CLASSES)
+    answer = monitor.now()
+    assert (answer["messages"], answer["objects"]) == (messages, 30)
+    assert sum(answer["statuses"].values()) == 30
+    assert set(answer["classes"]) <= set(CLASSES)
     changed = {r["object_id"]: r for r in answers.rows() if r["previous_class"] and r["class"] != r["previous_class"]}
     assert changed
-    assert {c["object_id"] for c in told["changes"]} == set(changed)
-    for change in told["changes"]:
+    assert {c["object_id"] for c in answer["changes"]} == set(changed)
+    for change in answer["changes"]:
         expected = changed[change["object_id"]]
         assert {n: change[n] for n in ("class", "previous_class", "n_obs")} == {
             n: expected[n] for n in ("class", "previous_class", "n_obs")
         }
         assert change["p_max"] == pytest.approx(expected["p_max"], abs=1e-6)
-    assert told["well"]
-    assert "--metrics" in told["note"]
-    json.dumps(told, allow_nan=False)
-    seen.close()
+    assert answer["well"]
+    assert "--metrics" in answer["note"]
+    json.dumps(answer, allow_nan=False)
+    monitor.close()
 
 
-def test_it_counts_anew_and_tells_a_change_once(store):
+def test_it_counts_again_and_lists_a_change_once(store):
     folder, _, _ = store
     now = [time.time()]
-    seen = EngineMonitor(str(folder), None, CLASSES, clock=lambda: now[0])
-    first = seen.now()
-    assert seen.now() is first  # asked again at once, by another page
+    monitor = EngineMonitor(str(folder), None, CLASSES, clock=lambda: now[0])
+    first = monitor.now()
+    assert monitor.now() is first  # asked again at once, by another page
     now[0] += 2
-    second = seen.now()
+    second = monitor.now()
     assert second["changes"] == first["changes"]
     assert second["messages_per_second"] == 0
     now[0] += 2 * live.STALLED
-    assert not seen.now()["well"]
-    seen.close()
+    assert not monitor.now()["well"]
+    monitor.close()
 
 
-def test_a_few_of_many_objects_are_counted(store, monkeypatch):
+def test_some_of_many_objects_are_counted(store, monkeypatch):
     monkeypatch.setattr(live, "MAX_COUNTED", 10)
-    seen = EngineMonitor(str(store[0]), None, CLASSES)
-    told = seen.now()
-    assert sum(told["statuses"].values()) == 10
-    assert "10 of 30 objects" in told["note"]
-    seen.close()
+    monitor = EngineMonitor(str(store[0]), None, CLASSES)
+    answer = monitor.now()
+    assert sum(answer["statuses"].values()) == 10
+    assert "10 of 30 objects" in answer["note"]
+    monitor.close()
 
 
 def test_the_store_stays_as_it_is(store):
     files = {path: path.read_bytes() for path in store[0].rglob("data.mdb")}
-    seen = EngineMonitor(str(store[0]), None, CLASSES)
-    seen.now()
-    seen.close()
+    monitor = EngineMonitor(str(store[0]), None, CLASSES)
+    monitor.now()
+    monitor.close()
     assert {path: path.read_bytes() for path in store[0].rglob("data.mdb")} == files
     with pytest.raises(ValueError, match="no store"):
         EngineMonitor(str(store[0] / "nowhere"), None, CLASSES)
 
 
-def test_what_a_worker_tells(store):
+def test_the_numbers_of_a_worker(store):
     pytest.importorskip("prometheus_client", reason="needs goodricke[alerts]")
     metrics = Metrics(EngineCounts())
     metrics.counts.messages, metrics.answers = 120, 90
@@ -95,16 +95,16 @@ def test_what_a_worker_tells(store):
     metrics.statuses.update(OK=80, REBUILT=10)
     server = serve_metrics(metrics, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.server_port}"
-    seen = EngineMonitor(None, address, CLASSES)
-    told = seen.now()
-    assert {n: told[n] for n in ("messages", "answers", "lag", "objects", "well")} == {
+    monitor = EngineMonitor(None, address, CLASSES)
+    answer = monitor.now()
+    assert {n: answer[n] for n in ("messages", "answers", "lag", "objects", "well")} == {
         "messages": 120,
         "answers": 90,
         "lag": 12,
         "objects": 30,
         "well": True,
     }
-    assert told["statuses"] == {"OK": 80, "REBUILT": 10}
+    assert answer["statuses"] == {"OK": 80, "REBUILT": 10}
     both = EngineMonitor(str(store[0]), f"{address}/metrics", CLASSES)
     together = both.now()
     assert (together["messages"], together["lag"], together["objects"]) == (store[1], 12, 30)
@@ -130,11 +130,11 @@ def test_another_server_is_no_worker():
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Other)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    told = EngineMonitor(None, f"http://127.0.0.1:{server.server_port}/metrics", ()).now()
+    answer = EngineMonitor(None, f"http://127.0.0.1:{server.server_port}/metrics", ()).now()
     server.shutdown()
     server.server_close()
-    assert not told["well"]
-    assert told["note"]
+    assert not answer["well"]
+    assert answer["note"]
     for wrong in ("file:///etc/passwd", "127.0.0.1:80", "ftp://host/x"):
         with pytest.raises(ValueError, match="http://HOST"):
             EngineMonitor(None, wrong, ())

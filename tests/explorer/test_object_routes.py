@@ -47,7 +47,7 @@ def test_a_few_of_many_points(client, world):
     assert thin(world.curves[[3]], 80) is not None
 
 
-def test_what_is_told_of_a_row(client):
+def test_the_description_of_a_row(client):
     row = int(np.flatnonzero(T["status"] == "OK")[5])
     got = client.get(f"/api/rows/{row}").json()
     assert [p["class"] for p in got["probabilities"]] == sorted(
@@ -112,7 +112,7 @@ def curve(n, **more):
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, 50])
-def test_what_has_no_period_says_so(n):
+def test_a_light_curve_without_a_period_gets_a_note(n):
     got = drawing.periodogram_peaks(curve(n))
     assert got["peaks"] == []
     assert got["note"]
@@ -147,7 +147,7 @@ def test_neighbours_are_those_of_similar(client, world):
     assert client.get(f"/api/rows/{lost[0]}/neighbours").json() == []
 
 
-def test_what_there_is_not_is_told(client, world, tmp_path):
+def test_missing_parts_get_a_fix(client, world, tmp_path):
     row = SEEN + 1
     for path in ("light_curve", "periodogram"):
         answer = client.get(f"/api/rows/{row}/{path}")

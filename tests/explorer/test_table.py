@@ -79,7 +79,7 @@ def test_sorting_is_stable_and_puts_what_is_missing_last(client):
             assert order(client, {"column": column, "descending": descending}) == list(expected), column
 
 
-def test_pages_make_up_the_whole(client):
+def test_pages_join_to_the_table(client):
     sort = {"column": "class"}
     pages = [order(client, sort, limit=130, offset=k) for k in range(0, N + 130, 130)]
     assert list(chain(*pages)) == order(client, sort)
@@ -164,7 +164,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("path", "body", "code", "word"), REFUSED)
-def test_what_cannot_be_is_refused_with_a_reason(client, path, body, code, word):
+def test_malformed_requests_get_a_reason(client, path, body, code, word):
     answer = client.post(path, json=body)
     assert answer.status_code == code, answer.text
     assert isinstance(answer.json()["detail"], str)
@@ -175,7 +175,7 @@ TRIES = ["' OR 1=1 --", "'; DROP TABLE labels; --", '"; DROP TABLE rows; --', "\
 
 
 @pytest.mark.parametrize("text", TRIES)
-def test_values_are_values(explorer, text):
+def test_values_never_become_sql(explorer, text):
     for condition in (
         compare("object_id", "=", text),
         compare("object_id", "contains", text),
@@ -196,7 +196,7 @@ def test_sql_reaches_no_file(explorer, tmp_path):
         explorer.store.execute(f"DELETE FROM {explorer.store.rows}")
 
 
-def test_columns_tell_what_they_are(client):
+def test_columns_are_described(client):
     about = client.get("/api/about").json()
     known = {c["name"]: c for c in about["columns"]}
     assert about["rows"] == N
@@ -233,7 +233,7 @@ def test_two_explorers_share_a_copy(explorer, world):
     assert explorer.table.total(Where()) == N
 
 
-def test_without_a_cache_it_works_too(world, monkeypatch, tmp_path):
+def test_it_works_without_a_cache(world, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     made = open_explorer(world.catalog)

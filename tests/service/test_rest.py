@@ -34,43 +34,43 @@ BYTES = Path(FILE).read_bytes()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, folded_model):
+def served(tmp_path_factory, folded_model):
     folder = tmp_path_factory.mktemp("rest")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         store = open_catalog(folder)
-    yield [folded_model, bands_model(folder), bands_model(folder, "told", ("redshift",))], store
-    store.close()
+    yield [folded_model, bands_model(folder), bands_model(folder, "context", ("redshift",))], store
+    store.equal()
 
 
 @pytest.fixture(scope="module")
-def client(made):
-    return TestClient(create_test_app(*made))
+def client(served):
+    return TestClient(create_test_app(*served))
 
 
-def posted(client, query, content):
+def post_json(client, query, content):
     """Send JSON, as Python writes it: NaN and all."""
     content = content if isinstance(content, bytes) else json.dumps(content).encode()
     return client.post(f"/classify?{query}", content=content, headers={"content-type": "application/json"})
 
 
-def asked(client, body, model="tiny", passes=2, **more):
-    """Return the answers about light curves as JSON."""
-    return accepted(posted(client, urlencode({"model": model, "passes": passes, **more}), body))
+def classify_json(client, body, model="tiny", passes=2, **more):
+    """Send light curves as JSON; return the answers."""
+    return answers_in(post_json(client, urlencode({"model": model, "passes": passes, **more}), body))
 
 
-def accepted(response):
+def answers_in(response):
     assert response.status_code == 200, response.text
     return response.json()["answers"]
 
 
-def sent(client, name, content, model="tiny", **more):
-    """Return what is said of a file."""
+def upload(client, name, content, model="tiny", **more):
+    """Send a file; return the response."""
     params = {"model": model, "passes": 2, **more}
     return client.post("/classify", params=params, files={"file": (name, content)})
 
 
-def close(one, other):
+def equal(one, other):
     """Tell whether two answers are the same to float32."""
     numbers = [k for k, v in one.items() if isinstance(v, float)]
     assert {k: v for k, v in one.items() if k not in numbers} == {k: v for k, v in other.items() if k not in numbers}
@@ -78,13 +78,13 @@ def close(one, other):
     return True
 
 
-# ---- the same answer, however it is asked for -----------------------------------------------------------------------
+# ---- the same answer in every way of asking -------------------------------------------------------------------------
 
 
 def test_a_file_gets_the_row_of_the_command_line(client, folded_model, tmp_path):
     classify_files([FILE], str(folded_model.folder), tmp_path / "out.parquet", passes=2, seed=3)
     row = pq.read_table(tmp_path / "out.parquet").to_pylist()[0]
-    (answer,) = accepted(sent(client, FILE, BYTES, seed=3, embedding=True))
+    (answer,) = answers_in(upload(client, FILE, BYTES, seed=3, embedding=True))
     assert answer.pop("reason") is None
     shared = [name for name in answer if name in row]
     assert {name: answer[name] for name in shared} == {name: json_values(row[name]) for name in shared}
@@ -93,55 +93,61 @@ def test_a_file_gets_the_row_of_the_command_line(client, folded_model, tmp_path)
 
 
 def test_json_is_a_file(client):
-    (of_file,) = accepted(sent(client, FILE, BYTES))
-    assert asked(client, as_json(read(FILE))) == [of_file]
+    (of_file,) = answers_in(upload(client, FILE, BYTES))
+    assert classify_json(client, as_json(read(FILE))) == [of_file]
 
 
 @pytest.mark.parametrize("model", ["tiny", "bands"])
-def test_alone_as_in_a_list(client, model):
+def test_a_light_curve_gets_the_same_answer_in_a_list(client, model):
     many = as_json(read(example_files()[:4]) if model == "tiny" else CURVES)
-    together = asked(client, many, model)
+    together = classify_json(client, many, model)
     assert [each["object_id"] for each in together] == [each["object_id"] for each in many]
-    assert all(close(asked(client, one, model)[0], answer) for one, answer in zip(many, together, strict=True))
+    assert all(equal(classify_json(client, one, model)[0], answer) for one, answer in zip(many, together, strict=True))
 
 
 def test_units_and_time_scales_may_differ_within_a_list(client):
     (one,) = as_json(read(FILE))
     milli = {**one, "value": [1000 * x for x in one["value"]], "unit": "mmag", "error": None}
-    plain, other, last = asked(client, [{**one, "error": None}, milli, {**one, "time_scale": "JD", "error": None}])
-    assert close(plain, other)
-    assert close(plain, last)
+    plain, other, last = classify_json(
+        client, [{**one, "error": None}, milli, {**one, "time_scale": "JD", "error": None}]
+    )
+    assert equal(plain, other)
+    assert equal(plain, last)
 
 
 def test_null_nan_and_absent_are_the_same(client):
     one = {**as_json(CURVES[0])[0], "unit": "mag"}
     holes = {**one, "value": [None, float("nan"), *one["value"][2:]], "time": [*one["time"][:-1], None]}
     cut = {key: x[2:-1] if isinstance(x, list) else x for key, x in one.items()}
-    assert close(asked(client, holes, "bands")[0], asked(client, cut, "bands")[0])
+    assert equal(classify_json(client, holes, "bands")[0], classify_json(client, cut, "bands")[0])
 
 
 def test_seed_and_passes(client):
     one = as_json(read(FILE))[0]
-    assert asked(client, one, seed=1) == asked(client, one, seed=1) != asked(client, one, seed=2)
-    assert asked(client, one, passes=0)[0]["std_ECL"] is None
+    assert (
+        classify_json(client, one, seed=1) == classify_json(client, one, seed=1) != classify_json(client, one, seed=2)
+    )
+    assert classify_json(client, one, passes=0)[0]["std_ECL"] is None
 
 
 def test_the_last_of_the_history_is_the_answer(client):
-    (answer,) = asked(client, as_json(CURVES[1]), "bands", history=True)
+    (answer,) = classify_json(client, as_json(CURVES[1]), "bands", history=True)
     history = answer["history"]
     assert len(history["time"]) == len(history["band"]) == len(history["p"]["B/C"]) == answer["n_obs"] - 4
     for name in ("A", "B/C", "D"):
         assert history["p"][name][-1] == pytest.approx(answer[f"p_{name}"], abs=2e-6)
 
 
-def test_what_a_model_is_told_beside_the_light_curve_counts(client):
+def test_context_columns_change_the_answer(client):
     one = as_json(CURVES[0])[0]
-    near, far, unknown = (asked(client, {**one, "columns": {"redshift": z}}, "told")[0] for z in (0.1, 5, None))
+    near, far, unknown = (
+        classify_json(client, {**one, "columns": {"redshift": z}}, "context")[0] for z in (0.1, 5, None)
+    )
     assert near["p_A"] != far["p_A"]
     assert unknown["status"] == "OK"
 
 
-# ---- what can't be classified, and what can't be understood ---------------------------------------------------------
+# ---- faults of light curves and of requests -------------------------------------------------------------------------
 
 
 def test_statuses_have_reasons_and_no_scores(client):
@@ -149,28 +155,28 @@ def test_statuses_have_reasons_and_no_scores(client):
     few = {**one, "time": one["time"][:2], "value": one["value"][:2], "error": None, "band": "g"}
     other = {**one, "band": "H"}
     empty = {"time": [], "value": [], "unit": "mag"}
-    answers = asked(client, [few, one, other, empty], "bands", history=True, embedding=True)
+    answers = classify_json(client, [few, one, other, empty], "bands", history=True, embedding=True)
     assert [each["status"] for each in answers] == ["TOO_FEW_POINTS", "OK", "UNKNOWN_BAND", "EMPTY"]
     for answer in (answers[0], *answers[2:]):
         assert answer["reason"]
         names = [k for k in answer if k.startswith(("p_", "std_")) or k in ("class", "novelty", "history", "embedding")]
         assert all(answer[name] is None for name in names)
-    assert close(answers[1], asked(client, one, "bands", history=True, embedding=True)[0])
-    assert asked(client, [], "bands") == []
+    assert equal(answers[1], classify_json(client, one, "bands", history=True, embedding=True)[0])
+    assert classify_json(client, [], "bands") == []
 
 
 def test_a_wrong_unit_is_a_status_and_the_notes_say_why(client):
     body = {**as_json(CURVES[0])[0], "unit": "flux"}
-    response = posted(client, "model=bands&history=true", body).json()
+    response = post_json(client, "model=bands&history=true", body).json()
     (answer,) = response["answers"]
     assert (answer["status"], answer["class"], answer["history"]) == ("WRONG_UNIT", None, None)
     assert "zero point" in " ".join(response["notes"])
 
 
-def test_notes_say_what_was_left_out_and_not_the_log(client, caplog):
+def test_notes_name_the_bands_left_out_and_the_log_does_not(client, caplog):
     one = as_json(CURVES[0])[0]
     body = {**one, "band": ["H", *one["band"][1:]]}
-    notes = posted(client, "model=bands&unit=nJy", body).json()["notes"]
+    notes = post_json(client, "model=bands&unit=nJy", body).json()["notes"]
     assert "observations in H are left out: bands has g, r" in " ".join(notes)
     assert notes[0].startswith("unit: ignored")
     assert not caplog.records
@@ -178,27 +184,27 @@ def test_notes_say_what_was_left_out_and_not_the_log(client, caplog):
 
 def test_notes_say_that_bands_are_taken_together(client):
     body = as_json(CURVES[0])[0]
-    assert "tiny combines their bands" in " ".join(posted(client, "model=tiny", body).json()["notes"])
+    assert "tiny combines their bands" in " ".join(post_json(client, "model=tiny", body).json()["notes"])
     alone = {**body, "band": "g"}
-    assert "together" not in " ".join(posted(client, "model=tiny", alone).json()["notes"])
+    assert "together" not in " ".join(post_json(client, "model=tiny", alone).json()["notes"])
 
 
 CURVE = {"time": [1, 2], "value": [1, 2], "unit": "mag"}
 
 
 @pytest.mark.parametrize(
-    ("query", "body", "told"),
+    ("query", "body", "detail"),
     [
         ("model=tiny", {**CURVE, "value": [1]}, "value has 1 entries and time has 2"),
         ("model=tiny", {**CURVE, "flux": [1, 2]}, "flux: not known here"),
         ("model=tiny", {"time": [1], "value": [1]}, "unit: is missing"),
         ("model=tiny", [CURVE, {**CURVE, "time": [1, "x"]}], "1.time.1: must be a number"),
-        ("model=other", CURVE, "'tiny', 'bands' or 'told'"),
+        ("model=other", CURVE, "'tiny', 'bands' or 'context'"),
         ("passes=2", CURVE, "model: is missing"),
         ("model=tiny&passes=101", CURVE, "passes"),
         ("model=tiny&pases=1", CURVE, "pases: not known here"),
         ("model=tiny&history=true", CURVE, "has no history"),
-        ("model=told", [{**CURVE, "columns": {"redshift": 1}}, CURVE], "light curve 1 (unnamed) lacks redshift"),
+        ("model=context", [{**CURVE, "columns": {"redshift": 1}}, CURVE], "light curve 1 (unnamed) lacks redshift"),
         (
             "model=tiny",
             {**CURVE, "time": [1] * 300, "value": [1] * 300, "band": list(map(str, range(300)))},
@@ -206,42 +212,44 @@ CURVE = {"time": [1, 2], "value": [1, 2], "unit": "mag"}
         ),
     ],
 )
-def test_malformed_requests_are_told_what_is_wrong(client, query, body, told):
-    response = posted(client, query, body)
+def test_malformed_requests_get_a_detail(client, query, body, detail):
+    response = post_json(client, query, body)
     assert response.status_code == 422
-    assert told in response.json()["detail"]
+    assert detail in response.json()["detail"]
 
 
-def test_bodies_that_are_none(client, monkeypatch):
-    assert [posted(client, "model=tiny", body).status_code for body in (b"{", b"\xff\xfe", b"", b"null")] == [422] * 4
+def test_bodies_that_are_neither_json_nor_a_form(client, monkeypatch):
+    assert [post_json(client, "model=tiny", body).status_code for body in (b"{", b"\xff\xfe", b"", b"null")] == [
+        422
+    ] * 4
     for kind, code in (("text/csv", 415), ("multipart/form-data", 400), ("multipart/form-data; boundary=x", 400)):
         answer = client.post("/classify?model=tiny", content=b"a,b", headers={"content-type": kind})
         assert (answer.status_code, "curl -F file=@" in answer.text) == (code, True)
     monkeypatch.setattr(rest, "MAX_BYTES", 1000)
-    assert posted(client, "model=tiny", json.dumps(EXAMPLE).encode() + b" " * 1000).status_code == 413
+    assert post_json(client, "model=tiny", json.dumps(EXAMPLE).encode() + b" " * 1000).status_code == 413
 
 
-def test_a_request_that_does_not_arrive_is_given_up(client, monkeypatch):
+def test_a_request_that_does_not_arrive_is_refused(client, monkeypatch):
     monkeypatch.setattr(rest, "MAX_ARRIVAL", 0.05)
-    said = []
+    messages = []
 
     async def receive():
         await anyio.sleep(20)
 
     async def send(message):
-        said.append(message)
+        messages.append(message)
 
-    told = {"type": "http", "method": "POST", "path": "/classify", "query_string": b"model=tiny", "root_path": ""}
-    told |= {"headers": [(b"content-type", b"application/json")], "http_version": "1.1", "scheme": "http"}
-    anyio.run(client.app, told, receive, send)
-    assert said[0]["status"] == 408
+    scope = {"type": "http", "method": "POST", "path": "/classify", "query_string": b"model=tiny", "root_path": ""}
+    scope |= {"headers": [(b"content-type", b"application/json")], "http_version": "1.1", "scheme": "http"}
+    anyio.run(client.app, scope, receive, send)
+    assert messages[0]["status"] == 408
 
 
-def test_too_many_of_them(client, monkeypatch):
+def test_too_many_light_curves_or_observations(client, monkeypatch):
     monkeypatch.setattr(requests, "MAX_CURVES", 2)
-    assert posted(client, "model=tiny", [CURVE] * 3).status_code == 413
+    assert post_json(client, "model=tiny", [CURVE] * 3).status_code == 413
     monkeypatch.setattr(requests, "MAX_POINTS", 100)
-    answer = sent(client, FILE, BYTES)
+    answer = upload(client, FILE, BYTES)
     assert answer.status_code == 413
     assert "goodricke catalog" in answer.json()["detail"]
 
@@ -268,12 +276,12 @@ def test_a_form_without_the_file(client):
         ("a\x00\n<b>.csv", "a___b_.csv"),
     ],
 )
-def test_names_of_files_are_made_harmless(name, plain):
+def test_file_names_become_safe(name, plain):
     assert safe_file_name(name) == plain
 
 
 def test_an_unreadable_file_is_an_answer_without_our_folders(client):
-    (answer,) = accepted(sent(client, "sky.csv", b"name,ra\na,1\n"))
+    (answer,) = answers_in(upload(client, "sky.csv", b"name,ra\na,1\n"))
     assert (answer["status"], answer["object_id"]) == ("UNREADABLE", "sky.csv")
     assert "has no time column" in answer["reason"]
     assert "?time_column=NAME" in answer["reason"]
@@ -283,11 +291,11 @@ def test_an_unreadable_file_is_an_answer_without_our_folders(client):
 def test_columns_can_be_named(client):
     text = "when,how_bright\n" + "\n".join(f"{x},{12 + x % 3}" for x in range(50))
     more = {"time_column": "when", "value_column": "how_bright", "unit": "mag"}
-    assert accepted(sent(client, "a.csv", text.encode(), **more))[0]["object_id"] == "a"
+    assert answers_in(upload(client, "a.csv", text.encode(), **more))[0]["object_id"] == "a"
 
 
 def test_a_list_of_paths_is_not_followed(client):
-    (answer,) = accepted(sent(client, "list.txt", f"{FILE}\n".encode()))
+    (answer,) = answers_in(upload(client, "list.txt", f"{FILE}\n".encode()))
     assert answer["status"] == "UNREADABLE"
 
 
@@ -309,13 +317,13 @@ def test_a_votable_with_its_data_elsewhere_is_refused(text):
 
 def test_a_file_that_unpacks_to_too_much_is_refused(client, monkeypatch):
     monkeypatch.setattr(requests, "MAX_UNPACKED", 1 << 20)
-    assert sent(client, "a.csv.gz", gzip.compress(b"0" * (1 << 22))).status_code == 413
-    assert accepted(sent(client, "a.csv.gz", gzip.compress(BYTES)))[0]["status"] == "OK"
+    assert upload(client, "a.csv.gz", gzip.compress(b"0" * (1 << 22))).status_code == 413
+    assert answers_in(upload(client, "a.csv.gz", gzip.compress(BYTES)))[0]["status"] == "OK"
 
 
 def test_a_parquet_file_of_many_rows_in_few_bytes_is_refused(client, tmp_path):
     pq.write_table(pa.table({"time": pa.repeat(1.0, 2_000_000), "mag": pa.repeat(1.0, 2_000_000)}), tmp_path / "a")
-    assert sent(client, "a.parquet", (tmp_path / "a").read_bytes()).status_code == 413
+    assert upload(client, "a.parquet", (tmp_path / "a").read_bytes()).status_code == 413
 
 
 def test_real_files_of_every_product_are_answered(client, shared):
@@ -328,7 +336,7 @@ def test_real_files_of_every_product_are_answered(client, shared):
     ]
     for name in names:
         expected = read(folder / name)
-        answers = accepted(sent(client, name, (folder / name).read_bytes(), passes=0))
+        answers = answers_in(upload(client, name, (folder / name).read_bytes(), passes=0))
         assert [each["object_id"] for each in answers] == expected.ids
 
 
@@ -337,44 +345,44 @@ def test_real_files_of_every_product_are_answered(client, shared):
 
 def test_at_the_same_time_as_one_after_the_other(client):
     curves = as_json(read(example_files()[:6]))
-    alone = [asked(client, one)[0] for one in curves]
+    alone = [classify_json(client, one)[0] for one in curves]
     with ThreadPoolExecutor(6) as pool:
-        together = list(pool.map(lambda one: asked(client, one)[0], curves))
-    assert all(close(one, other) for one, other in zip(alone, together, strict=True))
+        together = list(pool.map(lambda one: classify_json(client, one)[0], curves))
+    assert all(equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_those_who_wait_are_answered_together(made, monkeypatch):
-    sizes, going = [], threading.Event()
+def test_waiting_requests_share_a_call(served, monkeypatch):
+    sizes, released = [], threading.Event()
 
     def slow(curves, *args, **more):
         sizes.append(len(curves))
-        going.wait(10)
+        released.wait(10)
         return classify(curves, *args, **more)
 
     monkeypatch.setattr(model_queue, "classify", slow)
-    queue = ModelQueue(made[0][1])
+    queue = ModelQueue(served[0][1])
     parts = [ClassifyRequest(CURVES[i]) for i in range(4)] + [ClassifyRequest(CURVES[4], seed=1)]
     with ThreadPoolExecutor(5) as pool:
         first = pool.submit(queue.classify, parts[0])
         while not sizes:
             time.sleep(0.01)
-        rest_of_them = [pool.submit(queue.classify, each) for each in parts[1:]]
+        others = [pool.submit(queue.classify, each) for each in parts[1:]]
         while len(queue._waiting) < 4:
             time.sleep(0.01)
-        going.set()
-        found = [first.result(), *(each.result() for each in rest_of_them)]
+        released.set()
+        found = [first.result(), *(each.result() for each in others)]
     assert sorted(sizes) == [1, 1, 3]
     assert [each.table["object_id"].to_pylist() for each in found] == [[each] for each in CURVES.ids[:5]]
 
 
-def test_none_pays_for_another(made, monkeypatch):
+def test_a_faulty_request_fails_alone(served, monkeypatch):
     def picky(curves, *args, **more):
         if "2" in curves.ids:
             raise ValueError("not that one")
         return classify(curves, *args, **more)
 
     monkeypatch.setattr(model_queue, "classify", picky)
-    queue = ModelQueue(made[0][1])
+    queue = ModelQueue(served[0][1])
     bad, good = ClassifyRequest(CURVES[2]), ClassifyRequest(CURVES[3])
     queue._answer([bad, good])
     assert len(good.answer.result()) == 1
@@ -382,8 +390,8 @@ def test_none_pays_for_another(made, monkeypatch):
         bad.answer.result()
 
 
-def test_a_model_that_is_busy_says_so_and_two_desks_of_one_model_wait_for_each_other(made):
-    one, other = ModelQueue(made[0][0]), ModelQueue(made[0][0], max_wait=0.01)
+def test_two_queues_of_one_model_wait_for_each_other(served):
+    one, other = ModelQueue(served[0][0]), ModelQueue(served[0][0], max_wait=0.01)
     with one._network(), pytest.raises(BusyError, match="tiny is busy"):
         other.classify(ClassifyRequest(CURVES[0]))
     assert not other._waiting
@@ -403,19 +411,19 @@ def test_odd_names_are_found(client, name):
     assert [row["object_id"] for row in client.get(f"/objects/{quote(name, safe='')}").json()] == [name]
 
 
-def test_what_is_not_there_is_told_with_a_mend(client):
+def test_unknown_objects_get_a_fix(client):
     for path in ("/objects/none", "/objects/", "/objects/S0/light_curve", "/objects/' OR 1=1"):
         answer = client.get(path)
         assert answer.status_code == 404
         assert "GET /objects lists" in answer.json()["detail"]
 
 
-def test_pages_join_to_the_whole(client, made):
+def test_pages_join_to_the_catalog(client, served):
     seen, after, pages = [], -1, 0
     while after is not None:
         page = client.get("/objects", params={"limit": 7, "after": after}).json()
         seen, after, pages = seen + page["objects"], page["after"], pages + 1
-    assert [row["row"] for row in seen] == list(range(made[1].count))
+    assert [row["row"] for row in seen] == list(range(served[1].count))
     assert pages == 5
     sure = client.get("/objects", params={"class": "EA", "p_min": 0.7}).json()["objects"]
     expected = [r["row"] for r in seen if r["class"] == "EA" and r["p_max"] >= 0.7]
@@ -426,8 +434,8 @@ def test_pages_join_to_the_whole(client, made):
 
 def test_light_curves_of_the_catalog_can_be_classified(client):
     found = client.get("/objects/1/light_curve").json()
-    (expected,) = asked(client, as_json(light_curves("1")), "bands")
-    assert asked(client, found, "bands") == [expected]
+    (expected,) = classify_json(client, as_json(light_curves("1")), "bands")
+    assert classify_json(client, found, "bands") == [expected]
 
 
 def test_as_json_and_back():
@@ -441,25 +449,25 @@ def test_as_json_and_back():
 # ---- about ----------------------------------------------------------------------------------------------------------
 
 
-def test_models_and_health(client, made):
+def test_models_and_health(client, served):
     cards = {card["name"]: card for card in client.get("/models").json()}
-    assert cards["told"]["columns"] == ["redshift"]
+    assert cards["context"]["columns"] == ["redshift"]
     assert cards["bands"]["bands"] == ["g", "r"]
-    assert cards["tiny"]["hash"] == made[0][0].hash
-    assert client.get("/health").json()["rows"] == made[1].count
+    assert cards["tiny"]["hash"] == served[0][0].hash
+    assert client.get("/health").json()["rows"] == served[1].count
 
 
-def test_one_model_needs_no_name_and_two_of_one_name_are_refused(made):
-    alone = TestClient(create_test_app(made[0][:1]))
-    assert accepted(alone.post("/classify?passes=0", json=as_json(read(FILE))[0]))[0]["status"] == "OK"
+def test_one_model_needs_no_name_and_two_of_one_name_are_refused(served):
+    alone = TestClient(create_test_app(served[0][:1]))
+    assert answers_in(alone.post("/classify?passes=0", json=as_json(read(FILE))[0]))[0]["status"] == "OK"
     assert alone.get("/objects").status_code == 404
     with pytest.raises(ValueError, match="two models are called tiny"):
-        create_test_app([made[0][0], made[0][0]])
+        create_test_app([served[0][0], served[0][0]])
 
 
-def test_the_service_has_its_page_and_asks_for_the_token(made):
+def test_the_service_has_its_page_and_asks_for_the_token(served):
     guarded = TestClient(
-        create_service(made[0], access=Access("localhost", "0123456789abcdef")), base_url="http://localhost"
+        create_service(served[0], access=Access("localhost", "0123456789abcdef")), base_url="http://localhost"
     )
     assert guarded.post("/classify?model=tiny", json=CURVE).status_code == 401
     guarded.headers["authorization"] = "Bearer 0123456789abcdef"
@@ -473,11 +481,11 @@ def test_the_service_has_its_page_and_asks_for_the_token(made):
 
 
 def test_nothing_heavy_is_imported_for_the_help():
-    told = "import sys, goodricke.cli.serve; print({'torch', 'fastapi', 'duckdb', 'uvicorn'} & {*sys.modules})"
-    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True).stdout == "set()\n"
+    script = "import sys, goodricke.cli.serve; print({'torch', 'fastapi', 'duckdb', 'uvicorn'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "set()\n"
 
 
-def test_options_are_told_as_this_interface_calls_them():
-    told = "say --column object_id=NAME, --column time=NAME, --unit mag or --time-scale MJD (see --quality)"
+def test_options_become_parameters():
+    text = "say --column object_id=NAME, --column time=NAME, --unit mag or --time-scale MJD (see --quality)"
     expected = "say ?id_column=NAME, ?time_column=NAME, ?unit=mag or ?time_scale=MJD (see ?quality=)"
-    assert as_parameters(told).replace("= ", "=") == expected
+    assert as_parameters(text).replace("= ", "=") == expected

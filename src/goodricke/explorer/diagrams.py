@@ -29,7 +29,7 @@ from goodricke.explorer.query import Lasso, Where
 from goodricke.explorer.store import cache_path
 from goodricke.explorer.table import Table
 from goodricke.survey.embeddings import EMBEDDING
-from goodricke.survey.examine.figures import NO_UMAP, flattened, place_in_diagram
+from goodricke.survey.examine.figures import NO_UMAP, flatten_embeddings, place_in_diagram
 from goodricke.survey.examine.sample import CatalogSample
 from goodricke.survey.shards import Catalog
 from goodricke.survey.similar import identity
@@ -330,7 +330,7 @@ def make_map(catalog: Path, rows: RowNumbers, out: Path) -> None:
     """Write the embeddings of some rows of a catalog, in two dimensions, to a file."""
     embedding = read_embeddings(Catalog.open(catalog), rows)
     valid = np.isfinite(embedding).all(1)
-    points, method = flattened(embedding[valid])
+    points, method = flatten_embeddings(embedding[valid])
     table = pa.table({"row": rows[valid], "x": points[:, 0], "y": points[:, 1]})
     with atomic_path(out) as partial:
         pq.write_table(table.replace_schema_metadata({"method": method}), partial)

@@ -30,7 +30,7 @@ from goodricke.io.reading import read_pieces
 from goodricke.io.roles import identifiers
 from goodricke.preprocess.cleaning import align_bands, clip_outliers, distinct_points, finite_points
 from goodricke.preprocess.periods import PeriodSearch, periodogram
-from goodricke.survey.examine.sample import rows_of
+from goodricke.survey.examine.sample import match_light_curves
 from goodricke.survey.tasks import source_files
 from goodricke.survey.variability import PLACE, SearchLimits, highest_frequency, refine_peak, sine_amplitude
 
@@ -102,7 +102,7 @@ class Sources:
         own = self._table.rows_of_object(rows[0]["object_id"], list(PLACE))
         context = curves.table_of_objects
         keys = {"object_id": curves.object_id, **{n: context[n] for n in context.column_names if n in PLACE}}
-        index = rows_of(own.drop_columns(["row"]), pa.table(keys))[own["row"].to_pylist().index(row)]
+        index = match_light_curves(own.drop_columns(["row"]), pa.table(keys))[own["row"].to_pylist().index(row)]
         return None if index < 0 else curves[np.array([index])]
 
     def find(self, object_id: str) -> LightCurves | None:

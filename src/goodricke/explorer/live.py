@@ -125,7 +125,7 @@ class EngineMonitor:
         if self._census.objects < objects:
             notes.append(f"classes and statuses of {self._census.objects:,} of {objects:,} objects")
         if self._metrics is None:
-            notes.append("start with --metrics http://HOST:PORT/metrics to see lag and answers")
+            notes.append("Start with --metrics http://HOST:PORT/metrics to see lag and answers")
         return {
             "messages": sum(part.offset for part in parts),
             "objects": objects,

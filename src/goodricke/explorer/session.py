@@ -23,7 +23,7 @@ from goodricke.explorer.store import Progress, RowStore, open_row_store
 from goodricke.explorer.table import Table
 from goodricke.survey.crossmatch import IdIndex, read_object_table
 from goodricke.survey.embeddings import EMBEDDING
-from goodricke.survey.examine.sample import joined, rows_of
+from goodricke.survey.examine.sample import join_columns, match_light_curves
 from goodricke.survey.shards import Catalog, provenance
 from goodricke.survey.variability import PLACE
 
@@ -170,7 +170,7 @@ def read_extra_columns(catalog: Catalog, path: Path) -> pa.Table:
     ids = catalog.read([n for n in ("object_id", *PLACE) if n in own])
     if _has_light_curve_rows(path):
         other = pq.read_table(path)
-        rows = rows_of(ids, other.select([n for n in ("object_id", *PLACE) if n in other.column_names]))
+        rows = match_light_curves(ids, other.select([n for n in ("object_id", *PLACE) if n in other.column_names]))
     else:
         names, other = read_object_table(path)
         rows = IdIndex(names).rows_of(ids["object_id"])
@@ -180,7 +180,7 @@ def read_extra_columns(catalog: Catalog, path: Path) -> pa.Table:
     log.info("%s: %d of %d rows found", path, int((rows >= 0).sum()), len(rows))
     names = [n for n in other.column_names if n in ("ra", "dec") or n not in own]
     columns = other.select([n for n in names if not n.startswith(("p_", "std_"))])
-    table = joined(pa.table({"_": rows}), columns, rows).drop_columns(["_"])
+    table = join_columns(pa.table({"_": rows}), columns, rows).drop_columns(["_"])
     status = path.stat()
     return table.replace_schema_metadata({"file": f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"})
 

@@ -22,7 +22,8 @@ const TITLES = { embedding: "Embeddings", hr: "Hertzsprung-Russell", f1_a1: "Dom
 const diagramTitle = (name) => TITLES[name] ?? name;
 
 /** @param {string} words @returns {string} */
-const asSentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1).replace(/\.?$/, ".")}`;
+const asSentence = (words) =>
+  `${words.charAt(0).toUpperCase()}${words.slice(1).replaceAll("`", "").replace(/\.?$/, ".")}`;
 
 class Diagram {
   /** @param {any} about of the server */
