@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from goodricke.download.archive import Archive
-from goodricke.download.http import Client, Manners
-from goodricke.download.run import Download
+from goodricke.download.http import Client, RequestPolicy
 from goodricke.download.targets import read_targets
+from goodricke.download.transfer import Download
 from tests.download.server import KEPLER, Server
 
-QUICK = Manners(rate=1000, attempts=3, timeout=5, wait=0.01)
+QUICK = RequestPolicy(rate=1000, attempts=3, timeout=5, wait=0.01)
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def real_kepler(shared: Path) -> bytes:
 def make(tmp_path: Path) -> Callable[..., Download]:
     """Return a maker of downloads into ``tmp_path/out``."""
 
-    def download(archive: Archive, listed: str, manners: Manners = QUICK, **more: object) -> Download:
+    def download(archive: Archive, listed: str, policy: RequestPolicy = QUICK, **more: object) -> Download:
         path = tmp_path / "targets.txt"
         path.write_text(listed)
-        return Download(archive, read_targets(path, archive), tmp_path / "out", Client(manners), **more)
+        return Download(archive, read_targets(path, archive), tmp_path / "out", Client(policy), **more)
 
     return download

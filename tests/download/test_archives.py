@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from goodricke.download.archive import SERVERS, checked_url
+from goodricke.download.archive import SERVERS, check_base_url
 from goodricke.download.gaia import Gaia
 from goodricke.download.http import Client
 from goodricke.download.kepler import LONG, SHORT, Kepler
@@ -24,7 +24,7 @@ EMPTY = pa.table({"_": ["x"]}).drop_columns(["_"])
 
 
 def urls(archive, target):
-    (ask,), missing = archive.asks(Client(), [target], EMPTY)
+    (ask,), missing = archive.file_requests(Client(), [target], EMPTY)
     assert missing == []
     return [[place.url for place in places] for places in ask.files]
 
@@ -116,7 +116,7 @@ def test_tglc_by_search(server, make, tglc):
     assert "columns gaia (DR3), camera and ccd" in (download.out / "_missing.csv").read_text()
 
 
-def test_tglc_without_a_search_if_the_list_tells(server, make, tglc):
+def test_tglc_by_the_columns_of_the_list(server, make, tglc):
     body, tic = tglc
     server[f"/hlsps/tglc/{tglc_path(7, 5707485527450614656, 2, 3)}"] = body
     listed = f"tic,gaia,camera,ccd\n{tic},Gaia DR3 5707485527450614656,2,3\n"
@@ -125,7 +125,7 @@ def test_tglc_without_a_search_if_the_list_tells(server, make, tglc):
     assert sum(server.asked.values()) == 1
 
 
-def test_a_search_that_is_refused_says_so(server, make):
+def test_errors_of_the_search(server, make):
     server["/api/v0/invoke"] = json.dumps({"status": "ERROR", "msg": "no such service"}).encode()
     with pytest.raises(RuntimeError, match="says ERROR: no such service"):
         make(Tess("tglc", 7, base_url=server.url), "5\n").run()
@@ -148,12 +148,12 @@ def test_spoc_by_the_script_of_the_sector(server, make, shared):
     manifest = download.run()
     assert (manifest["rows"], manifest["missing"]) == (1, {"absent": 2})
     assert server.asked[SCRIPT] == 1  # for all shards
-    told = (download.out / "_missing.csv").read_text()
-    assert "7,absent,not in the list of sector 1's 2-minute light curves" in told
+    text = (download.out / "_missing.csv").read_text()
+    assert "7,absent,not in the list of sector 1's 2-minute light curves" in text
     assert pq.read_table(download.out / "tess-00001.parquet")["sector"].to_pylist() == [1]
 
 
-def test_a_sector_that_is_not_there(server, make):
+def test_unknown_sectors_and_products(server, make):
     with pytest.raises(ValueError, match=r"tesscurl_sector_1_lc\.sh: MAST has no list of sector 1"):
         make(Tess("spoc", 1, base_url=server.url), "7\n").run()
     with pytest.raises(ValueError, match="one of qlp, tglc, spoc"):
@@ -197,7 +197,7 @@ def test_ztf_light_curves_are_those_of_the_table(server, make, shared, tmp_path)
     assert len(kept["non_detections"]) == 1
 
 
-def test_ztf_answers_that_are_none(server, make):
+def test_invalid_responses_of_ztf(server, make):
     server["/objects/ZTF20aaaaaaa/lightcurve"] = b'{"errors": {"code": "500"}}'
     server["/objects/ZTF20aaaaaab/lightcurve"] = b'{"detections": [{"mjd": 1}]}'
     download = make(Ztf(base_url=server.url), "ZTF20aaaaaaa\nZTF20aaaaaab\n")
@@ -249,7 +249,7 @@ def test_gaia_in_batches(server, make, form):
 
     server["*"] = answer
     listed = "source_id,label\n" + "".join(f"{s},RR\n" for s in (*STARS, 17, 18, 19))
-    download = make(Gaia(together=2, base_url=server.url), listed)
+    download = make(Gaia(per_request=2, base_url=server.url), listed)
     manifest = download.run()
     assert sorted(asked) == [1, 2, 2]
     assert (manifest["rows"], manifest["missing"]) == (2, {"absent": 3})
@@ -291,4 +291,4 @@ def test_other_servers_by_the_environment(monkeypatch):
 @pytest.mark.parametrize("url", ["archive.stsci.edu", "file:///etc", "https://a:b@c.org", "https://c.org/?token=x"])
 def test_no_base_url(url):
     with pytest.raises(ValueError, match="base URL"):
-        checked_url(url)
+        check_base_url(url)

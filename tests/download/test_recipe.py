@@ -73,9 +73,9 @@ def test_download_then_train(archive, server, tmp_path):
         text=True,
     )
     assert done.returncode == 3, done.stderr  # the simulated ones
-    told = json.loads((tmp_path / "kepler-q9" / "manifest.json").read_text())
-    assert told["missing"] == {"no target": 6}  # constant_0, ..., fakerrlyr_0, ...
-    assert told["rows"] == 6 * 8
+    text = json.loads((tmp_path / "kepler-q9" / "manifest.json").read_text())
+    assert text["missing"] == {"no target": 6}  # constant_0, ..., fakerrlyr_0, ...
+    assert text["rows"] == 6 * 8
     (tmp_path / "recipes").mkdir()
     recipe = read_recipe(shutil.copy(RECIPE, tmp_path / "recipes"))
     small = {"epochs": 2, "batch": 16, "passes": 2, "warmup": 0.5}

@@ -20,7 +20,7 @@ def test_the_real_list(shared):
     assert len(targets.ids) == 8480
     assert targets.columns.column_names == ["label"]
     assert targets.rows(["1026895"])["label"].to_pylist() == ["APERIODIC"]
-    assert len(targets.others) == 1019  # constant_0 ... and fakerrlyr_0 ...: simulated
+    assert len(targets.unrecognised) == 1019  # constant_0 ... and fakerrlyr_0 ...: simulated
     assert targets.csv(Kepler()).startswith(b"object_id,label\nKIC ")
 
 
@@ -45,7 +45,7 @@ def test_a_table_keeps_its_columns(tmp_path):
     assert table["name"] == ["B", "A"]
 
 
-def test_ids_in_a_column_named_outright(tmp_path):
+def test_the_column_of_ids_can_be_named(tmp_path):
     targets = listed(tmp_path, "id;Kepler;class\n1;757076;RR\n", id_column="Kepler")
     assert targets.ids == ("757076",)
     with pytest.raises(ValueError, match="has no column KOI; it has id, Kepler, class"):
@@ -65,20 +65,20 @@ def test_a_label_may_be_called_like_a_column_of_ids(tmp_path):
         (Gaia(), {"Gaia DR3 2328619740476096384": "2328619740476096384"}, ["9" * 20, "Gaia DR2 5"]),
     ],
 )
-def test_what_is_an_id(archive, good, bad):
-    assert {text: archive.target(text) for text in good} == good
-    assert [archive.target(text) for text in bad] == [None] * len(bad)
+def test_ids_of_the_archives(archive, good, bad):
+    assert {text: archive.parse_target(text) for text in good} == good
+    assert [archive.parse_target(text) for text in bad] == [None] * len(bad)
 
 
 @pytest.mark.parametrize(
     ("text", "error"),
     [("# nothing\n", "names no target"), ("a\nb\n", "no line names a target"), ("kic,label\n1,a,b,c\n", "4 cells")],
 )
-def test_lists_that_are_none(tmp_path, text, error):
+def test_invalid_lists(tmp_path, text, error):
     with pytest.raises(ValueError, match=error):
         listed(tmp_path, text)
 
 
-def test_twice_with_different_labels_is_told(tmp_path, caplog):
+def test_a_target_with_two_labels_is_a_warning(tmp_path, caplog):
     assert listed(tmp_path, "757076,A\n757076,B\n").columns["label"].to_pylist() == ["A"]
     assert "different entries" in caplog.text

@@ -1,20 +1,18 @@
-"""The commands ``goodricke download ...``: parse, call, print."""
+"""The commands ``goodricke download ...``."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from goodricke.cli.options import Flux, Quality, error_message
+from goodricke.cli.options import Flux, Quality, Reading, console, exit_with, option_group, read_options
 from goodricke.data.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from goodricke.download.archive import Archive
+    from goodricke.download.transfer import Download
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,169 +21,189 @@ app = typer.Typer(
     "[bold]goodricke train[/], [bold]classify[/] or [bold]catalog[/] on the folder.",
 )
 
-Listed = Annotated[Path, typer.Option("--targets", help="Text with an id per line, or CSV", show_default=False)]
-Out = Annotated[Path, typer.Option(help="Folder: new, or of a download to go on with", show_default=False)]
-IdColumn = Annotated[str | None, typer.Option(help="Column with the ids, if not recognised", show_default=False)]
-Rate = Annotated[float | None, typer.Option(help="Requests per second  [default: 0.5 to 5]", show_default=False)]
-Connections = Annotated[int, typer.Option(min=1, max=16, help="At once")]
-Attempts = Annotated[int, typer.Option(min=1, help="To get one thing")]
-Timeout = Annotated[float, typer.Option(help="Seconds without an answer before another attempt")]
-PerShard = Annotated[int | None, typer.Option(min=1, help="Targets in a shard", show_default=False)]
-Keep = Annotated[Path | None, typer.Option("--keep-files", help="Keep the archive's files in this folder")]
-BaseUrl = Annotated[str | None, typer.Option(help="Of a mirror with the archive's own paths", show_default=False)]
+
+class DownloadOptions(NamedTuple):
+    """The options that all archives share."""
+
+    targets: Path
+    out: Path
+    id_column: str | None
+    reading: Reading
+    rate: float | None
+    connections: int | None
+    attempts: int
+    timeout: float | None
+    per_shard: int | None
+    keep_files: Path | None
+    base_url: str | None
+
+
+def parse_options(
+    targets: Annotated[Path, typer.Option(help="Text with an id per line, or CSV", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder: new, or of a download to go on with", show_default=False)],
+    id_column: Annotated[
+        str | None, typer.Option(help="Column with the ids, if not recognised", show_default=False)
+    ] = None,
+    flux: Flux = None,
+    quality: Quality = "default",
+    rate: Annotated[
+        float | None, typer.Option(help="Requests per second  [default: 0.5 to 5]", show_default=False)
+    ] = None,
+    connections: Annotated[
+        int | None, typer.Option(min=1, max=16, help="At once  [default: 2 to 4]", show_default=False)
+    ] = None,
+    attempts: Annotated[int, typer.Option(min=1, help="Per file")] = 5,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds without an answer before another attempt  [default: 60 to 300]", show_default=False),
+    ] = None,
+    per_shard: Annotated[int | None, typer.Option(min=1, help="Targets in a shard", show_default=False)] = None,
+    keep_files: Annotated[Path | None, typer.Option(help="Keep the archive's files in this folder")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Of a mirror with the archive's own paths", show_default=False)
+    ] = None,
+) -> DownloadOptions:
+    """Return the options that all archives share."""
+    reading = read_options(quality, flux)
+    return DownloadOptions(
+        targets, out, id_column, reading, rate, connections, attempts, timeout, per_shard, keep_files, base_url
+    )
+
+
+download_options = option_group("options", parse_options)
 
 
 @app.command()
+@download_options
 def tess(
-    targets: Listed,
-    out: Out,
+    *,
     sector: Annotated[int, typer.Option(min=1, show_default=False)],
     product: Annotated[str, typer.Option(help="qlp, tglc (full-frame images) or spoc (2 minutes)")] = "qlp",
-    id_column: IdColumn = None,
-    flux: Flux = None,
-    quality: Quality = "default",
-    rate: Rate = None,
-    connections: Connections = 4,
-    attempts: Attempts = 5,
-    timeout: Timeout = 60.0,
-    per_shard: PerShard = None,
-    keep_files: Keep = None,
-    base_url: BaseUrl = None,
+    options: DownloadOptions,
 ) -> None:
     """TESS light curves of a sector, by TIC number, from MAST.
 
-    Exit code: 0 all were had, 3 some were not (see _missing.csv), 2 wrong usage.
+    Exit code: 0 all were downloaded, 3 some were not (see _missing.csv), 2 wrong usage.
     """
+    from goodricke.download.tess import Tess
 
-    def archive() -> Archive:
-        from goodricke.download.tess import Tess
-
-        return Tess(product, sector, base_url=base_url)
-
-    reading = {"flux": flux, "quality": quality}
-    _run(archive, targets, out, id_column, reading, rate, connections, attempts, timeout, per_shard, keep_files)
+    _run(Tess, options, product=product, sector=sector)
 
 
 @app.command()
+@download_options
 def kepler(
-    targets: Listed,
-    out: Out,
+    *,
     quarter: Annotated[int, typer.Option(min=0, max=17, show_default=False)],
     cadence: Annotated[str, typer.Option(help="long (30 minutes) or short (1 minute)")] = "long",
-    id_column: IdColumn = None,
-    flux: Flux = None,
-    quality: Quality = "default",
-    rate: Rate = None,
-    connections: Connections = 4,
-    attempts: Attempts = 5,
-    timeout: Timeout = 60.0,
-    per_shard: PerShard = None,
-    keep_files: Keep = None,
-    base_url: BaseUrl = None,
+    options: DownloadOptions,
 ) -> None:
     """Kepler light curves of a quarter, by KIC number, from MAST.
 
-    Exit code: 0 all were had, 3 some were not (see _missing.csv), 2 wrong usage.
+    Exit code: 0 all were downloaded, 3 some were not (see _missing.csv), 2 wrong usage.
     """
+    from goodricke.download.kepler import Kepler
 
-    def archive() -> Archive:
-        from goodricke.download.kepler import Kepler
-
-        return Kepler(quarter, cadence, base_url=base_url)
-
-    reading = {"flux": flux, "quality": quality}
-    _run(archive, targets, out, id_column, reading, rate, connections, attempts, timeout, per_shard, keep_files)
+    _run(Kepler, options, quarter=quarter, cadence=cadence)
 
 
 @app.command()
-def ztf(
-    targets: Listed,
-    out: Out,
-    id_column: IdColumn = None,
-    flux: Flux = None,
-    quality: Quality = "default",
-    rate: Rate = None,
-    connections: Connections = 2,
-    attempts: Attempts = 5,
-    timeout: Timeout = 60.0,
-    per_shard: PerShard = None,
-    keep_files: Keep = None,
-    base_url: BaseUrl = None,
-) -> None:
+@download_options
+def ztf(*, options: DownloadOptions) -> None:
     """ZTF detections by object name (ZTF18abbuksn), from the broker ALeRCE.
 
-    Exit code: 0 all were had, 3 some were not (see _missing.csv), 2 wrong usage.
+    Exit code: 0 all were downloaded, 3 some were not (see _missing.csv), 2 wrong usage.
     """
+    from goodricke.download.ztf import Ztf
 
-    def archive() -> Archive:
-        from goodricke.download.ztf import Ztf
-
-        return Ztf(base_url=base_url)
-
-    reading = {"flux": flux, "quality": quality}
-    _run(archive, targets, out, id_column, reading, rate, connections, attempts, timeout, per_shard, keep_files)
+    _run(Ztf, options)
 
 
 @app.command()
-def gaia(
-    targets: Listed,
-    out: Out,
-    id_column: IdColumn = None,
-    flux: Flux = None,
-    quality: Quality = "default",
-    rate: Rate = None,
-    connections: Connections = 2,
-    attempts: Attempts = 5,
-    timeout: Timeout = 300.0,
-    per_shard: PerShard = None,
-    keep_files: Keep = None,
-    base_url: BaseUrl = None,
-) -> None:
+@download_options
+def gaia(*, options: DownloadOptions) -> None:
     """Gaia DR3 epoch photometry by source id, a hundred in a request, from ESA.
 
-    Exit code: 0 all were had, 3 some were not (see _missing.csv), 2 wrong usage.
+    Exit code: 0 all were downloaded, 3 some were not (see _missing.csv), 2 wrong usage.
     """
+    from goodricke.download.gaia import Gaia
 
-    def archive() -> Archive:
-        from goodricke.download.gaia import Gaia
-
-        return Gaia(base_url=base_url)
-
-    reading = {"flux": flux, "quality": quality}
-    _run(archive, targets, out, id_column, reading, rate, connections, attempts, timeout, per_shard, keep_files)
+    _run(Gaia, options)
 
 
-def _run(
-    archive: Callable[[], Archive],
-    listed: Path,
-    out: Path,
-    id_column: str | None,
-    reading: dict[str, Any],
-    rate: float | None,
-    connections: int,
-    attempts: int,
-    timeout: float,
-    per_shard: int | None,
-    keep: Path | None,
-) -> None:
-    """Download, with a bar; what the user can fix is told in a line, without a traceback."""
-    from goodricke.download.http import Client, Failed, Manners
-    from goodricke.download.run import Down, Download, show_progress, summary
+def _run(archive: type[Archive], options: DownloadOptions, **settings: Any) -> NoReturn:
+    """Download with a bar; errors that the user can fix are one line, without a traceback."""
+    from goodricke.download.http import RequestError
+    from goodricke.download.transfer import ServerDownError
+
+    def download() -> int:
+        try:
+            return _download(archive(**settings, base_url=options.base_url), options)
+        except (RequestError, ServerDownError) as error:
+            typer.echo(f"goodricke: {error}", err=True)
+            return ExitCode.SOME_FAILED
+
+    exit_with(download)
+
+
+def _download(archive: Archive, options: DownloadOptions) -> int:
+    from goodricke.download.http import Client, RequestPolicy
     from goodricke.download.targets import read_targets
+    from goodricke.download.transfer import Download
     from goodricke.io import ReadOptions
 
-    try:
-        source = archive()
-        wanted = read_targets(listed, source, id_column)
-        client = Client(Manners(rate or source.RATE, attempts, timeout))
-        size = per_shard or source.PER_SHARD
-        download = Download(source, wanted, out, client, ReadOptions(**reading), size, connections, keep)
-        manifest = show_progress(download)
-        summary(download, manifest)
-    except (ValueError, OSError, RuntimeError) as error:
-        down = isinstance(error, Down | Failed)
-        if logging.getLogger("goodricke").isEnabledFor(logging.INFO) and not down:
-            raise
-        print(f"goodricke: {error_message(error)}", file=sys.stderr)
-        raise typer.Exit(ExitCode.SOME_FAILED if down else ExitCode.USAGE) from None
-    raise typer.Exit(ExitCode.SOME_FAILED if manifest["missing"] else ExitCode.DONE)
+    rate = archive.RATE if options.rate is None else options.rate
+    download = Download(
+        archive,
+        read_targets(options.targets, archive, options.id_column),
+        options.out,
+        Client(RequestPolicy(rate, options.attempts, options.timeout or archive.TIMEOUT)),
+        ReadOptions(**options.reading),
+        options.per_shard or archive.PER_SHARD,
+        options.connections or archive.CONNECTIONS,
+        options.keep_files,
+    )
+    manifest = _run_with_bar(download)
+    _print_summary(download, manifest)
+    return ExitCode.SOME_FAILED if manifest["missing"] else ExitCode.DONE
+
+
+def _run_with_bar(download: Download) -> dict[str, Any]:
+    """Run a download with a bar on the standard error; return the manifest."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(download.archive.NAME, total=len(download.targets.ids), rate="")
+
+        def advance(targets: int) -> None:
+            speed = progress.tasks[0].speed
+            rate = f"{f'{speed:.1f}' if speed else '--'}/s, {download.client.bytes / 1e6:,.0f} MB"
+            progress.update(bar, advance=targets, rate=rate)
+
+        return download.run(advance)
+
+
+def _print_summary(download: Download, manifest: dict[str, Any]) -> None:
+    """Print how many targets were downloaded, and the reasons for the others."""
+    from rich.table import Table
+
+    from goodricke.download.archive import ABSENT, FAILED, NO_TARGET
+    from goodricke.download.transfer import MISSING
+
+    reasons = {
+        ABSENT: "the archive has none",
+        FAILED: "failed; the same command tries them again",
+        NO_TARGET: "lines that name no target of this archive",
+    }
+    table = Table(show_header=False, box=None)
+    table.add_row("light curves", f"{manifest['rows']:,}", f"of {manifest['targets']:,} targets")
+    for kind, count in manifest["missing"].items():
+        table.add_row(kind, f"{count:,}", reasons[kind])
+    shards = f"in {len(manifest['shards'])} shards, {download.out}"
+    table.add_row("on the disk", f"{manifest['bytes'] / 1e6:,.1f} MB", shards)
+    table.add_row("this time", f"{download.client.bytes / 1e6:,.1f} MB", f"in {download.client.requests:,} requests")
+    console().print(table)
+    if manifest["missing"]:
+        console().print(f"Targets without light curves, and why: {download.out / MISSING}", soft_wrap=True)

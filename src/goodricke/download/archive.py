@@ -1,4 +1,4 @@
-"""What an archive must know to be downloaded from: its ids, where the files are, and what to make of an answer."""
+"""What the download needs to know of an archive: its ids, where the files are, and how to check a response."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from goodricke.download.http import Client, Damaged
+from goodricke.download.http import Client, InvalidResponseError
 
 SERVERS = {
     "archive": "https://archive.stsci.edu",  # MAST's plain files
@@ -21,11 +21,11 @@ SERVERS = {
     "gaia": "https://gea.esac.esa.int",
 }
 ABSENT, FAILED, NO_TARGET = "absent", "failed", "no target"
-FITS_BLOCK = 2880  # bytes; a whole FITS file is a multiple of it
+FITS_BLOCK = 2880  # bytes; a complete FITS file is a multiple of it
 
 
-class Missing(NamedTuple):
-    """A row of the list of what could not be had."""
+class MissingTarget(NamedTuple):
+    """A row of the list of targets without light curves."""
 
     target: str
     kind: str  # absent: the archive has none; failed: tried again next time; no target: the list names none
@@ -33,106 +33,110 @@ class Missing(NamedTuple):
     url: str = ""
 
 
-class Place(NamedTuple):
+class FileLocation(NamedTuple):
     """Where a file may be, and its name on the disk."""
 
     name: str
     url: str
 
 
-class Ask(NamedTuple):
-    """What some targets are had by: files, each of them in the first of its places that has it."""
+class FileRequest(NamedTuple):
+    """Files with the light curves of some targets; each comes from the first of its locations that has it."""
 
     targets: tuple[str, ...]
-    files: tuple[tuple[Place, ...], ...]
+    files: tuple[tuple[FileLocation, ...], ...]
 
 
 @dataclass(frozen=True)
 class Archive(ABC):
-    """An archive and what is wanted of it; the four are in modules of their names.
+    """An archive, and what to download from it; the four are in modules of their names.
 
     Parameters
     ----------
     base_url : str, optional
-        Of a mirror that has the archive's paths, in place of its servers.
+        Of a mirror with the archive's paths, in place of its servers.
     """
 
     NAME: ClassVar[str]
     READER: ClassVar[str]  # that must recognise the files
     PREFIX: ClassVar[str] = ""  # of the ids that the reader gives
-    DIGITS: ClassVar[int] = 16  # that an id may have
+    DIGITS: ClassVar[int] = 16  # of an id, at most
     PER_SHARD: ClassVar[int] = 1000  # targets
-    RATE: ClassVar[float] = 5.0  # requests per second, if nothing else is asked for
-    NONE: ClassVar[str] = "the archive has no light curve"
+    RATE: ClassVar[float] = 5.0  # requests per second
+    CONNECTIONS: ClassVar[int] = 4
+    TIMEOUT: ClassVar[float] = 60.0  # s
+    ABSENT_REASON: ClassVar[str] = "the archive has no light curve"
 
     base_url: str | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What decides which files are had, beside the targets."""
+        """What determines the files, besides the targets."""
 
     @abstractmethod
-    def asks(self, client: Client, targets: Sequence[str], columns: pa.Table) -> tuple[list[Ask], list[Missing]]:
-        """Return how the targets are had, and those that can't be.
+    def file_requests(
+        self, client: Client, targets: Sequence[str], columns: pa.Table
+    ) -> tuple[list[FileRequest], list[MissingTarget]]:
+        """Return the requests for the targets' files, and the targets without any.
 
         Parameters
         ----------
         client : Client
-            Where the archive must be asked for the files' names.
+            For archives that must be searched for the names of the files.
         targets : list of str (n,)
         columns : pyarrow.Table (n rows)
-            What the list of targets tells about them.
+            The other columns of the list of targets.
         """
 
-    def target(self, text: str) -> str | None:
-        """Return the target that a cell of a list names, in its one form; None if it names none."""
+    def parse_target(self, text: str) -> str | None:
+        """Return the target in a cell of a list, in its canonical form; None if there is none."""
         number = text.strip().upper().removeprefix(self.PREFIX.upper().strip()).strip()
         plain = number.isascii() and number.isdigit() and len(number) <= self.DIGITS
         return str(int(number)) if plain and int(number) else None
 
     def object_id(self, target: str) -> str:
-        """Return the id under which the reader gives a target."""
+        """Return the id that the reader gives a target."""
         return f"{self.PREFIX}{target}"
 
     def is_alias(self, object_id: str) -> bool:
-        """Tell whether an id is of a kind that this archive's files may have instead of the target's."""
+        """Return whether files of this archive may have such an id instead of the target's."""
         return False
 
-    def address(self, target: str, url: str) -> str:
-        """Return where one target can be looked at, given the address that it was asked for with others."""
+    def target_url(self, target: str, url: str) -> str:
+        """Return the address of one target, for that of a request with several targets."""
         return url
 
     def check(self, body: bytes) -> None:
-        """Look whether an answer can be what was asked for, before it is written.
+        """Check a response before it is written.
 
         Raises
         ------
-        Damaged
-            If it can't.
+        InvalidResponseError
+            If it is no such file.
         """
         if body[:9] != b"SIMPLE  =" or len(body) % FITS_BLOCK:
-            raise Damaged(f"sent {len(body):,} bytes that are no whole FITS file")
+            raise InvalidResponseError(f"sent {len(body):,} bytes that are no complete FITS file")
 
     def tables(self, path: Path, targets: Sequence[str]) -> list[Path]:
-        """Return the files that the reader takes, made of a downloaded one if need be.
+        """Return the files for the reader, converted from a downloaded one if necessary.
 
         Raises
         ------
-        Absent
-            If it turns out to hold nothing.
-        Damaged
-            If it can't be taken apart.
+        AbsentFileError
+            If it is empty.
+        InvalidResponseError
+            If it can't be converted.
         """
         return [path]
 
     def server(self, name: str) -> str:
-        """Return the address of a server: as asked for, as the environment says, or the usual one."""
+        """Return the address of a server: the mirror's, that of the environment, or the usual one."""
         variable = f"GOODRICKE_{name.upper()}_URL"
-        return checked_url(self.base_url or os.environ.get(variable) or SERVERS[name])
+        return check_base_url(self.base_url or os.environ.get(variable) or SERVERS[name])
 
 
-def checked_url(url: str) -> str:
+def check_base_url(url: str) -> str:
     """Return a base URL without a slash at its end.
 
     Raises

@@ -1,7 +1,7 @@
-"""Getting things from archives: so many requests a second, again after an error, and no answer taken on trust.
+"""An HTTP client for archives: a limited rate, retries after errors, and checks of every response.
 
-The standard library does it. At a polite rate, a few requests a second, connections kept open would gain nothing that
-could be noticed, and `urllib` knows the proxies, certificates and redirections of the machine it runs on.
+The standard library does it. At a polite rate, a few requests a second, open connections would gain nothing, and
+`urllib` knows the proxies, certificates and redirections of the machine it runs on.
 """
 
 from __future__ import annotations
@@ -26,55 +26,62 @@ logger = logging.getLogger("goodricke")
 T = TypeVar("T")
 
 USER_AGENT = f"goodricke/{__version__} (+https://github.com/goodricke/goodricke)"
-GONE = (404, 410)
-AGAIN = (408, 425, 429, 500, 502, 503, 504)
-REFUSED = (401, 403, 407)
-LONGEST = 300.0  # seconds to wait before the next attempt, whatever the server asks for
+ABSENT_CODES = (404, 410)
+RETRY_CODES = (408, 425, 429, 500, 502, 503, 504)
+REFUSAL_CODES = (401, 403, 407)
+LONGEST_WAIT = 300.0  # seconds before the next attempt, whatever the server asks for
 PIECE = 1 << 16
-SLOWEST = 10  # times the timeout that a whole answer may take
+SLOWEST = 10  # times the timeout that a complete response may take
 
 
-class Absent(Exception):  # noqa: N818  no error: the archive has no such thing
-    """The archive says that it has no such file."""
+class AbsentFileError(Exception):
+    """The archive has no such file."""
 
 
-class Damaged(Exception):  # noqa: N818  a finding, which costs an attempt
-    """An answer came, but not what was asked for: cut short, a web page, another star's file."""
+class InvalidResponseError(Exception):
+    """A response is not what was requested: incomplete, a web page, another star's file."""
 
 
-class Stopped(Exception):  # noqa: N818  as KeyboardInterrupt, in the other threads
-    """The run is being stopped."""
+class StoppedError(Exception):
+    """The run is being stopped; as KeyboardInterrupt, in the other threads."""
 
 
-class Failed(RuntimeError):  # noqa: N818  it failed now, and may work tomorrow
-    """A request that came to nothing: of what, why, and what to do about it."""
+class RequestError(RuntimeError):
+    """A request failed, and may succeed another time.
 
-    def __init__(self, url: str, why: str, fix: str) -> None:
-        super().__init__(url, why, fix)
-        self.url, self.why, self.fix = url, why, fix
+    Parameters
+    ----------
+    url, reason, fix : str
+    """
+
+    def __init__(self, url: str, reason: str, fix: str) -> None:
+        super().__init__(url, reason, fix)
+        self.url, self.reason, self.fix = url, reason, fix
 
     def __str__(self) -> str:
-        return f"{self.url}: {self.why}. Fix: {self.fix}."
+        return f"{self.url}: {self.reason}. Fix: {self.fix}."
 
 
-class _Again(Exception):  # noqa: N818  makes the loop go round
-    def __init__(self, why: str, after: float = 0.0) -> None:
-        super().__init__(why)
-        self.why, self.after = why, after
+class _RetryError(Exception):
+    """An attempt failed; the next may succeed after ``delay`` seconds."""
+
+    def __init__(self, reason: str, delay: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason, self.delay = reason, delay
 
 
 @dataclass(frozen=True)
-class Manners:
-    """How a server is treated.
+class RequestPolicy:
+    """Limits of the load on a server.
 
     Parameters
     ----------
     rate : float
         Requests per second, all connections and attempts together.
     attempts : int
-        To get one thing.
+        Per request.
     timeout : float
-        Seconds without a sign of the server; a whole answer may take ten times as long.
+        Seconds without a sign of the server; a complete response may take ten times as long.
     wait : float
         Seconds before the second attempt, give or take half; twice as many before each further one.
     """
@@ -90,133 +97,132 @@ class Manners:
 
 
 class Client:
-    """A visitor with manners, shared by all the threads of a run.
+    """A client with a policy, shared by all threads of a run."""
 
-    Parameters
-    ----------
-    manners : Manners
-    """
-
-    def __init__(self, manners: Manners = Manners()) -> None:
-        self.manners, self.stop = manners, threading.Event()
+    def __init__(self, policy: RequestPolicy = RequestPolicy()) -> None:
+        self.policy, self.stop = policy, threading.Event()
         self.requests = self.bytes = 0
         self._opener, self._lock, self._next = build_opener(), threading.Lock(), 0.0
 
     def get(self, url: str, accept: Callable[[bytes], T], form: Mapping[str, str] | None = None) -> T:
-        """Return what ``accept`` makes of the answer; an answer that it calls `Damaged` is asked for again.
+        """Return what ``accept`` makes of the response; after `InvalidResponseError` the request is repeated.
 
         Parameters
         ----------
         url : str
         accept : callable
-            Takes the answer's bytes.
+            Takes the bytes of the response.
         form : mapping, optional
             Sent as a form by POST.
 
         Raises
         ------
-        Absent
-            If the server has no such thing (404), or ``accept`` says so.
-        Failed
-            If it refuses, or doesn't answer properly in as many attempts as `Manners` allows.
-        Stopped
+        AbsentFileError
+            If the server has no such file (404), or ``accept`` raises it.
+        RequestError
+            If it refuses, or gives no valid response in as many attempts as the policy allows.
+        StoppedError
             If the run is being stopped.
         """
-        why = ""
-        for attempt in range(self.manners.attempts):
-            self._wait_for_turn()
+        reason, attempts = "", self.policy.attempts
+        for attempt in range(attempts):
+            self._wait_for_slot()
             try:
-                return accept(self._once(url, form))
-            except Damaged as error:
-                why, after = str(error), 0.0
-            except _Again as error:
-                why, after = error.why, error.after
-            logger.info("%s: %s (attempt %d of %d)", url, why, attempt + 1, self.manners.attempts)
-            if after > LONGEST:
-                raise Failed(url, f"{why}, and asks to wait {after:.0f} s", "run the same command again after that")
-            if attempt + 1 < self.manners.attempts:
-                self._pause(attempt, after)
-        fix = "the same command tries again what failed; if it goes on, look at the address in a browser"
-        raise Failed(url, f"{why}, {self.manners.attempts} times", fix)
+                return accept(self._request(url, form))
+            except InvalidResponseError as error:
+                reason, delay = str(error), 0.0
+            except _RetryError as error:
+                reason, delay = error.reason, error.delay
+            logger.info("%s: %s (attempt %d of %d)", url, reason, attempt + 1, attempts)
+            if delay > LONGEST_WAIT:
+                raise RequestError(
+                    url, f"{reason}, and asks to wait {delay:.0f} s", "run the same command again after that"
+                )
+            if attempt + 1 < attempts:
+                self._wait_before_retry(attempt, delay)
+        fix = "the same command tries again what failed; if it fails again, open the address in a browser"
+        raise RequestError(url, f"{reason}, {attempts} times", fix)
 
-    def _once(self, url: str, form: Mapping[str, str] | None) -> bytes:
+    def _request(self, url: str, form: Mapping[str, str] | None) -> bytes:
         if not url.startswith(("http://", "https://")):
-            raise Failed(url, "is no address of a web server", "write it as https://...")
+            raise RequestError(url, "is no address of a web server", "write it as https://...")
         data = None if form is None else urlencode(form).encode()
         request = Request(url, data, {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
         try:
-            with self._opener.open(request, timeout=self.manners.timeout) as answer:
-                body = self._body(answer)
+            with self._opener.open(request, timeout=self.policy.timeout) as response:
+                body = self._read_body(response)
         except HTTPError as error:
             with error:
-                raise _refusal(url, error) from None
+                raise _status_error(url, error) from None
         except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
-            raise _no_answer(url, error) from None
+            raise _connection_error(url, error) from None
         if body[:1024].lstrip().lower().startswith((b"<!doctype html", b"<html")):
-            raise _Again("answered with a web page, not with data")
+            raise _RetryError("answered with a web page, not with data")
         return body
 
-    def _body(self, answer: HTTPResponse) -> bytes:
-        """Read an answer; http.client takes one that ends early for whole if it is read in pieces."""
-        pieces, end = list[bytes](), time.monotonic() + SLOWEST * self.manners.timeout
-        while piece := answer.read(PIECE):
+    def _read_body(self, response: HTTPResponse) -> bytes:
+        """Read a response; read in pieces, http.client would accept an incomplete one."""
+        pieces, longest = list[bytes](), SLOWEST * self.policy.timeout
+        end = time.monotonic() + longest
+        while piece := response.read(PIECE):
             pieces.append(piece)
             if self.stop.is_set():
-                raise Stopped
+                raise StoppedError
             if time.monotonic() > end:
-                raise _Again(f"sent no whole answer in {SLOWEST * self.manners.timeout:.0f} s")
-        body, stated = b"".join(pieces), answer.headers.get("Content-Length", "")
+                raise _RetryError(f"sent no complete response in {longest:.0f} s")
+        body, stated = b"".join(pieces), response.headers.get("Content-Length", "")
         with self._lock:
             self.bytes += len(body)
         if stated.isdigit() and len(body) != int(stated):
-            raise _Again(f"broke off after {len(body):,} of {int(stated):,} bytes")
+            raise _RetryError(f"broke off after {len(body):,} of {int(stated):,} bytes")
         return body
 
-    def _wait_for_turn(self) -> None:
+    def _wait_for_slot(self) -> None:
+        """Wait until the rate allows another request."""
         with self._lock:
             now = time.monotonic()
-            mine = max(now, self._next)
-            self._next = mine + 1 / self.manners.rate
+            slot = max(now, self._next)
+            self._next = slot + 1 / self.policy.rate
             self.requests += 1
-        self._sleep(mine - now)
+        self._sleep(slot - now)
 
-    def _pause(self, attempt: int, after: float) -> None:
-        """Wait before another attempt; what a server asks for (Retry-After) holds for all threads."""
+    def _wait_before_retry(self, attempt: int, delay: float) -> None:
+        """Wait before another attempt; the delay that a server asks for (Retry-After) holds for all threads."""
         with self._lock:
-            self._next = max(self._next, time.monotonic() + after)
-        backoff = self.manners.wait * 2**attempt * random.uniform(0.5, 1.5)  # apart, lest all come back at once
-        self._sleep(min(max(after, backoff), LONGEST))
+            self._next = max(self._next, time.monotonic() + delay)
+        backoff = self.policy.wait * 2**attempt * random.uniform(0.5, 1.5)  # random, so that retries don't coincide
+        self._sleep(min(max(delay, backoff), LONGEST_WAIT))
 
     def _sleep(self, seconds: float) -> None:
         if self.stop.wait(max(seconds, 0.0)):
-            raise Stopped
+            raise StoppedError
 
 
-def _refusal(url: str, error: HTTPError) -> Exception:
-    """Return what an answer other than 200 means."""
-    if error.code in GONE:
-        return Absent(url)
-    if error.code in AGAIN:
-        return _Again(f"answered {error.code} {error.reason}", seconds_of(error.headers.get("Retry-After")))
+def _status_error(url: str, error: HTTPError) -> Exception:
+    """Return the exception for a response with an error status."""
+    if error.code in ABSENT_CODES:
+        return AbsentFileError(url)
+    if error.code in RETRY_CODES:
+        return _RetryError(f"answered {error.code} {error.reason}", retry_delay(error.headers.get("Retry-After")))
     fix = "check the base URL and the options"
-    if error.code in REFUSED:
-        fix = "the server, or a proxy before it, wants a login or has shut you out: look at the address in a browser"
-    return Failed(url, f"answered {error.code} {error.reason}", fix)
+    if error.code in REFUSAL_CODES:
+        fix = "the server or a proxy asks for a login or has blocked this machine: open the address in a browser"
+    return RequestError(url, f"answered {error.code} {error.reason}", fix)
 
 
-def _no_answer(url: str, error: Exception) -> Exception:
-    """Return what an error on the way means."""
+def _connection_error(url: str, error: Exception) -> Exception:
+    """Return the exception for a failed connection."""
     reason = error.reason if isinstance(error, URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
         fix = "check the clock of this machine, and whether a proxy of your network needs its own certificate"
-        return Failed(url, f"has a certificate that can't be verified ({reason.verify_message})", fix)
+        return RequestError(url, f"has a certificate that can't be verified ({reason.verify_message})", fix)
     if isinstance(reason, TimeoutError):
-        return _Again("did not answer in time")
-    return _Again(f"could not be reached ({reason or type(reason).__name__})")
+        return _RetryError("did not answer in time")
+    return _RetryError(f"could not be reached ({reason or type(reason).__name__})")
 
 
-def seconds_of(retry_after: str | None) -> float:
-    """Return the seconds that a Retry-After header asks for, in either of its forms; 0 if it says nothing."""
+def retry_delay(retry_after: str | None) -> float:
+    """Return the seconds in a Retry-After header, in either of its forms; 0 without one."""
     if not retry_after:
         return 0.0
     if retry_after.strip().isdigit():

@@ -1,8 +1,8 @@
 """Kepler light curves by quarter, from the plain files of the mission's archive.
 
 ``/missions/kepler/lightcurves/0007/000757076/kplr000757076-2011177032512_llc.fits``: the time stamp is that of the
-quarter's last cadence, the same for all stars but those on the detectors of module 3, which failed in the course of
-quarter 4: theirs is earlier there. Short cadence comes in a file per month.
+quarter's last cadence, the same for all stars. Only in quarter 4 that of the detectors of module 3, which failed, is
+earlier. Short cadence comes in a file per month.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from goodricke.download.archive import Archive, Ask, Missing, Place
+from goodricke.download.archive import Archive, FileLocation, FileRequest, MissingTarget
 from goodricke.download.http import Client
 
 # By quarter, 0 to 17 (MAST's own script get_kepler.py).
+# fmt: off
 LONG = (
-    *(("2009131105131",), ("2009166043257",), ("2009259160929",), ("2009350155506",)),
+    ("2009131105131",), ("2009166043257",), ("2009259160929",), ("2009350155506",),
     ("2010078095331", "2010009091648"),  # all detectors, then those of module 3
-    *(("2010174085026",), ("2010265121752",), ("2010355172524",), ("2011073133259",), ("2011177032512",)),
-    *(("2011271113734",), ("2012004120508",), ("2012088054726",), ("2012179063303",), ("2012277125453",)),
-    *(("2013011073258",), ("2013098041711",), ("2013131215648",)),
+    ("2010174085026",), ("2010265121752",), ("2010355172524",), ("2011073133259",), ("2011177032512",),
+    ("2011271113734",), ("2012004120508",), ("2012088054726",), ("2012179063303",), ("2012277125453",),
+    ("2013011073258",), ("2013098041711",), ("2013131215648",),
 )
+# fmt: on
 SHORT = (
     ("2009131110544",),
     ("2009166044711",),
@@ -55,7 +57,7 @@ class Kepler(Archive):
     quarter : int
         0 to 17.
     cadence : {"long", "short"}
-        30 minutes, or 1 minute: there a star has a light curve per month that it was observed in.
+        30 minutes, or 1 minute with a light curve per month.
 
     Raises
     ------
@@ -67,7 +69,7 @@ class Kepler(Archive):
     READER: ClassVar[str] = "spoc"
     PREFIX: ClassVar[str] = "KIC "
     DIGITS: ClassVar[int] = 9
-    NONE: ClassVar[str] = "not observed in this quarter and cadence"
+    ABSENT_REASON: ClassVar[str] = "not observed in this quarter and cadence"
 
     quarter: int = 9
     cadence: str = "long"
@@ -83,17 +85,19 @@ class Kepler(Archive):
         """Quarter and cadence."""
         return {"quarter": self.quarter, "cadence": self.cadence}
 
-    def asks(self, client: Client, targets: Sequence[str], columns: pa.Table) -> tuple[list[Ask], list[Missing]]:
-        """See `Archive.asks`; nothing needs to be asked for."""
-        return [Ask((target,), self._files(target)) for target in targets], []
+    def file_requests(
+        self, client: Client, targets: Sequence[str], columns: pa.Table
+    ) -> tuple[list[FileRequest], list[MissingTarget]]:
+        """See `Archive.file_requests`; the addresses follow from the number."""
+        return [FileRequest((target,), self._files(target)) for target in targets], []
 
-    def _files(self, target: str) -> tuple[tuple[Place, ...], ...]:
-        """Return the files of a star: one in either of two places, or one per month."""
+    def _files(self, target: str) -> tuple[tuple[FileLocation, ...], ...]:
+        """Return the locations of a star's files: one file, or one per month."""
         if self.cadence == "long":
-            return (tuple(self._place(target, stamp, "llc") for stamp in LONG[self.quarter]),)
-        return tuple((self._place(target, stamp, "slc"),) for stamp in SHORT[self.quarter])
+            return (tuple(self._location(target, stamp, "llc") for stamp in LONG[self.quarter]),)
+        return tuple((self._location(target, stamp, "slc"),) for stamp in SHORT[self.quarter])
 
-    def _place(self, target: str, stamp: str, kind: str) -> Place:
+    def _location(self, target: str, stamp: str, kind: str) -> FileLocation:
         kic = f"{int(target):09d}"
         name = f"kplr{kic}-{stamp}_{kind}.fits"
-        return Place(name, f"{self.server('archive')}/missions/kepler/lightcurves/{kic[:4]}/{kic}/{name}")
+        return FileLocation(name, f"{self.server('archive')}/missions/kepler/lightcurves/{kic[:4]}/{kic}/{name}")

@@ -1,4 +1,4 @@
-"""The list of targets: text with an id per line, or CSV with an id and whatever else is known, labels for instance."""
+"""The list of targets: text with an id per line, or CSV with an id and other columns, such as labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from goodricke.download.archive import NO_TARGET, Archive, Missing
+from goodricke.download.archive import NO_TARGET, Archive, MissingTarget
 from goodricke.io.observations import OBJECT_COLUMNS
 from goodricke.io.roles import OBJECT_ID, normal_name
 
@@ -31,16 +31,16 @@ class Targets:
     Parameters
     ----------
     ids : tuple of str (n,)
-        As the archive counts them, e.g. ``"757076"``.
+        In the archive's canonical form, e.g. ``"757076"``.
     columns : pyarrow.Table (n rows)
-        What else the list tells; empty cells are null.
-    others : list of Missing
+        The other columns of the list; empty cells are null.
+    unrecognised : list of MissingTarget
         Lines that name no target of this archive.
     """
 
     ids: tuple[str, ...]
     columns: pa.Table
-    others: list[Missing]
+    unrecognised: list[MissingTarget]
 
     def rows(self, ids: Sequence[str]) -> pa.Table:
         """Return the columns of some targets."""
@@ -52,8 +52,8 @@ class Targets:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of ids and columns: another list is another download."""
-        text = repr((self.ids, self.columns.to_pydict(), [other.target for other in self.others]))
+        """SHA-256 of ids and columns: another list makes another download."""
+        text = repr((self.ids, self.columns.to_pydict(), [other.target for other in self.unrecognised]))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def csv(self, archive: Archive) -> bytes:
@@ -73,8 +73,8 @@ def read_targets(path: Path | str, archive: Archive, id_column: str | None = Non
     Parameters
     ----------
     path : path or str
-        Text; cells are parted by comma, semicolon, tab or bar, lines that begin with # are left out. Without a line of
-        names the first cell is the id and the second the label.
+        Text with cells between commas, semicolons, tabs or bars; lines that begin with # are comments. Without a line
+        of names the first cell is the id and the second the label.
     archive : Archive
         Whose ids they are.
     id_column : str, optional
@@ -87,23 +87,27 @@ def read_targets(path: Path | str, archive: Archive, id_column: str | None = Non
     """
     names, rows = _rows(Path(path), archive)
     key = _id_column(names, id_column, path)
-    names = names or _made_up(max(map(len, rows), default=1))
-    targets, others = dict[str, list[str]](), list[Missing]()
+    names = names or _default_names(max(map(len, rows), default=1))
+    targets, unrecognised = dict[str, list[str]](), list[MissingTarget]()
     for cells in rows:
         if len(cells) > len(names):
             raise ValueError(f"{path}: {cells[:3]} has {len(cells)} cells, the first line {len(names)}; fix the line")
         cells += [""] * (len(names) - len(cells))
-        target = archive.target(cells[key])
+        target = archive.parse_target(cells[key])
         if target is None:
-            others.append(Missing(cells[key], NO_TARGET, f"is no {archive.PREFIX or archive.NAME + ' '}id"))
-        elif targets.setdefault(target, cells) is not cells and targets[target][key + 1 :] != cells[key + 1 :]:
-            logger.warning("%s: %s is there twice, with different entries; the first counts", path, cells[key])
+            unrecognised.append(MissingTarget(cells[key], NO_TARGET, f"is no {archive.PREFIX or archive.NAME + ' '}id"))
+        elif targets.setdefault(target, cells)[key + 1 :] != cells[key + 1 :]:
+            logger.warning("%s: %s is in the list twice, with different entries; the first is used", path, cells[key])
     if not targets:
         raise ValueError(f"{path}: no line names a target; ids look like {archive.object_id('757076')!r} or '757076'")
     ids = sorted(targets, key=lambda target: (len(target), target))
-    columns = {_free(name): _typed([targets[target][i] for target in ids]) for i, name in enumerate(names) if i != key}
+    columns = {
+        _column_name(name): _parse_column([targets[target][i] for target in ids])
+        for i, name in enumerate(names)
+        if i != key
+    }
     table = pa.table(columns) if columns else pa.table({"_": ids}).drop_columns(["_"])
-    return Targets(tuple(ids), table, others)
+    return Targets(tuple(ids), table, unrecognised)
 
 
 def _rows(path: Path, archive: Archive) -> tuple[list[str], list[list[str]]]:
@@ -115,10 +119,12 @@ def _rows(path: Path, archive: Archive) -> tuple[list[str], list[list[str]]]:
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise ValueError(f"{path}: names no target; write one id per line")
-    mark = next((mark for mark in (",", ";", "\t", "|") if mark in lines[0]), ",")
-    rows = [[cell.strip() for cell in cells] for cells in csv.reader(lines, delimiter=mark, skipinitialspace=True)]
+    delimiter = next((mark for mark in (",", ";", "\t", "|") if mark in lines[0]), ",")
+    rows = [[cell.strip() for cell in cells] for cells in csv.reader(lines, delimiter=delimiter, skipinitialspace=True)]
     known = {*OBJECT_ID, *MORE_IDS}
-    named = any(normal_name(cell) in known for cell in rows[0]) and not any(archive.target(cell) for cell in rows[0])
+    named = any(normal_name(cell) in known for cell in rows[0]) and not any(
+        archive.parse_target(cell) for cell in rows[0]
+    )
     return (rows[0], rows[1:]) if named else ([], rows)
 
 
@@ -132,16 +138,16 @@ def _id_column(names: list[str], wanted: str | None, path: Path | str) -> int:
     return min(found, key=lambda i: ranked.index(normal_name(names[i])), default=0)
 
 
-def _made_up(width: int) -> list[str]:
+def _default_names(width: int) -> list[str]:
     return ["id", "label", *(f"column_{i}" for i in range(3, width + 1))][:width]
 
 
-def _free(name: str) -> str:
+def _column_name(name: str) -> str:
     return f"target_{name}" if name in RESERVED else name
 
 
-def _typed(cells: list[str]) -> pa.Array:
-    """Return cells as whole numbers, numbers or text, whatever they all are; 007 is text, and no cell is null."""
+def _parse_column(cells: list[str]) -> pa.Array:
+    """Return cells as integers, numbers or text, whichever fits all; 007 is text, and an empty cell is null."""
     text = pa.array([cell or None for cell in cells], pa.string())
     if any(re.match(r"[+-]?0\d", cell) for cell in cells) or text.null_count == len(text):
         return text

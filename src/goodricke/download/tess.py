@@ -2,10 +2,10 @@
 
 - QLP: the path follows from the TIC number, ``/hlsps/qlp/s0014/0000/0002/7755/4109/hlsp_qlp_tess_ffi_...``.
 - TGLC: the path follows from Gaia DR3 number, camera and CCD. The list of targets may have them (columns gaia, camera,
-  ccd); else MAST's search is asked for the TIC numbers, a few hundred at once.
-- SPOC: names have a serial number that nothing tells. MAST has a script per sector, for curl, that lists all of them.
+  ccd); else MAST's search finds the TIC numbers, a few hundred in a request.
+- SPOC: names have a serial number. MAST has a script per sector, for curl, that lists all of them.
 
-MAST's plain file server is used where it has the files; its API answers many requests with 429.
+Files come from MAST's plain file server if it has them; the API answers many requests with 429.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from goodricke.download.archive import ABSENT, Archive, Ask, Missing, Place
-from goodricke.download.http import Absent, Client, Damaged, Failed
+from goodricke.download.archive import ABSENT, Archive, FileLocation, FileRequest, MissingTarget
+from goodricke.download.http import AbsentFileError, Client, InvalidResponseError, RequestError
 from goodricke.io.roles import normal_name
 
 PRODUCTS = ("qlp", "tglc", "spoc")
 SPOC_NAME = re.compile(r"tess\d{13}-s(\d{4})-(\d{16})-\d{4}-s_lc\.fits")
 GAIA = ("gaia", "gaiadr3", "gaiaid", "gaiasourceid", "sourceid", "gaiadr3sourceid")
-SEARCHED = 200  # TIC numbers per search
-POLLS = 60
+PER_SEARCH = 200  # TIC numbers
+POLLS = 60  # of a search, until it is given up
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Tess(Archive):
 
     product: str = "qlp"
     sector: int = 1
-    _listed: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    _spoc_files: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -60,13 +60,13 @@ class Tess(Archive):
             raise ValueError(f"TESS's sectors are numbered from 1; there is no {self.sector}")
 
     @property
-    def READER(self) -> str:  # type: ignore[override]  # noqa: N802  the product decides
+    def READER(self) -> str:  # type: ignore[override]  # noqa: N802  depends on the product
         """The reader's name."""
         return self.product
 
     @property
-    def NONE(self) -> str:  # type: ignore[override]  # noqa: N802
-        """What it means that there is no file."""
+    def ABSENT_REASON(self) -> str:  # type: ignore[override]  # noqa: N802
+        """What the absence of a file means."""
         return f"no {self.product.upper()} light curve in sector {self.sector}"
 
     @property
@@ -75,61 +75,59 @@ class Tess(Archive):
         return {"product": self.product, "sector": self.sector}
 
     def is_alias(self, object_id: str) -> bool:
-        """TGLC files of stars without a TIC number in the header are called by their Gaia number."""
+        """Return whether it is the Gaia number that TGLC files of stars without a TIC number have."""
         return self.product == "tglc" and object_id.startswith("Gaia")
 
-    def asks(self, client: Client, targets: Sequence[str], columns: pa.Table) -> tuple[list[Ask], list[Missing]]:
-        """See `Archive.asks`; for SPOC and TGLC the archive is asked for names."""
+    def file_requests(
+        self, client: Client, targets: Sequence[str], columns: pa.Table
+    ) -> tuple[list[FileRequest], list[MissingTarget]]:
+        """See `Archive.file_requests`; SPOC and TGLC need requests for the names."""
         if self.product == "qlp":
-            places: Mapping[str, tuple[Place, ...]] = {target: (self._qlp(target),) for target in targets}
+            locations: Mapping[str, tuple[FileLocation, ...]] = {target: (self._qlp(target),) for target in targets}
         elif self.product == "spoc":
             names = self._spoc_names(client)
-            places = {target: (self._spoc(names[target]),) for target in targets if target in names}
+            locations = {target: (self._spoc(names[target]),) for target in targets if target in names}
         else:
-            places = self._tglc_told(targets, columns)
-            places |= self._tglc_searched(client, [t for t in targets if t not in places])
-        asks = [Ask((target,), (places[target],)) for target in targets if target in places]
-        return asks, [Missing(t, ABSENT, self._unlisted, "") for t in targets if t not in places]
+            locations = self._tglc_from_columns(targets, columns)
+            locations |= self._tglc_from_search(client, [t for t in targets if t not in locations])
+        requests = [FileRequest((target,), (locations[target],)) for target in targets if target in locations]
+        return requests, [MissingTarget(t, ABSENT, self._absence, "") for t in targets if t not in locations]
 
     @property
-    def _unlisted(self) -> str:
+    def _absence(self) -> str:
         if self.product == "spoc":
             return f"not in the list of sector {self.sector}'s 2-minute light curves"
         hint = "if you know its file, give columns gaia (DR3), camera and ccd in the list of targets"
         return f"MAST's search knows no TGLC light curve in sector {self.sector}; {hint}"
 
-    def _qlp(self, target: str) -> Place:
+    def _qlp(self, target: str) -> FileLocation:
         tic, sector = f"{int(target):016d}", f"s{self.sector:04d}"
         name = f"hlsp_qlp_tess_ffi_{sector}-{tic}_tess_v01_llc.fits"
-        return Place(name, f"{self.server('archive')}/hlsps/qlp/{sector}/{in_fours(tic)}/{name}")
+        return FileLocation(name, f"{self.server('archive')}/hlsps/qlp/{sector}/{digit_folders(tic)}/{name}")
 
-    # ---- SPOC -----------------------------------------------------------------------------------------------------
-
-    def _spoc(self, name: str) -> Place:
-        return Place(name, f"{self.server('mast')}/api/v0.1/Download/file?uri=mast:TESS/product/{name}")
+    def _spoc(self, name: str) -> FileLocation:
+        return FileLocation(name, f"{self.server('mast')}/api/v0.1/Download/file?uri=mast:TESS/product/{name}")
 
     def _spoc_names(self, client: Client) -> dict[str, str]:
-        """Return the file names of the sector by TIC number; asked for once in a run."""
+        """Return the file names of the sector by TIC number; requested once in a run."""
         script = f"/missions/tess/download_scripts/sector/tesscurl_sector_{self.sector}_lc.sh"
         with self._lock:
-            if not self._listed:
+            if not self._spoc_files:
                 url = self.server("archive") + script
                 try:
-                    self._listed.update(client.get(url, self._parse_script))
-                except Absent:
+                    self._spoc_files.update(client.get(url, self._parse_script))
+                except AbsentFileError:
                     raise ValueError(f"{url}: MAST has no list of sector {self.sector}: not released yet?") from None
-            return self._listed
+            return self._spoc_files
 
     def _parse_script(self, body: bytes) -> dict[str, str]:
-        found = {str(int(m[2])): m[0] for m in SPOC_NAME.finditer(body.decode("ascii", "replace"))}
-        if not found:
-            raise Damaged("lists no light curve")
-        return found
+        names = {str(int(m[2])): m[0] for m in SPOC_NAME.finditer(body.decode("ascii", "replace"))}
+        if not names:
+            raise InvalidResponseError("lists no light curve")
+        return names
 
-    # ---- TGLC -----------------------------------------------------------------------------------------------------
-
-    def _tglc_told(self, targets: Sequence[str], columns: pa.Table) -> dict[str, tuple[Place, ...]]:
-        """Return the places of the targets whose Gaia number, camera and CCD the list has."""
+    def _tglc_from_columns(self, targets: Sequence[str], columns: pa.Table) -> dict[str, tuple[FileLocation, ...]]:
+        """Return the locations for targets with Gaia number, camera and CCD in the list."""
         known = {normal_name(name.removeprefix("target_")): name for name in columns.column_names}
         gaia = next((known[name] for name in GAIA if name in known), None)
         if gaia is None or not {"camera", "ccd"} <= set(known):
@@ -141,71 +139,71 @@ class Tess(Archive):
             if None not in (number, camera, ccd)
         }
 
-    def _tglc_searched(self, client: Client, targets: Sequence[str]) -> dict[str, tuple[Place, ...]]:
-        """Return the places of the targets that MAST's search finds."""
-        found: dict[str, tuple[Place, ...]] = {}
-        for start in range(0, len(targets), SEARCHED):
-            part = targets[start : start + SEARCHED]
+    def _tglc_from_search(self, client: Client, targets: Sequence[str]) -> dict[str, tuple[FileLocation, ...]]:
+        """Return the locations of the targets that MAST's search finds."""
+        locations: dict[str, tuple[FileLocation, ...]] = {}
+        for start in range(0, len(targets), PER_SEARCH):
+            part = targets[start : start + PER_SEARCH]
             for row in search(client, self.server("mast"), self._filters(part)):
                 uri, target = str(row.get("dataURL") or ""), str(row.get("target_name") or "").removeprefix("TIC ")
                 if uri.startswith("mast:HLSP/tglc/") and uri.endswith(".fits") and target in part:
-                    found[target] = self._tglc_places(uri.removeprefix("mast:HLSP/tglc/"))
-        return found
+                    locations[target] = self._tglc_locations(uri.removeprefix("mast:HLSP/tglc/"))
+        return locations
 
     def _filters(self, targets: Sequence[str]) -> dict[str, Iterable[Any]]:
         return {"provenance_name": ["TGLC"], "sequence_number": [self.sector], "target_name": list(targets)}
 
-    def _tglc_places(self, path: str) -> tuple[Place, ...]:
-        """Return the plain file and, should MAST have moved it, what its API says."""
+    def _tglc_locations(self, path: str) -> tuple[FileLocation, ...]:
+        """Return the plain file and, in case that has moved, the API."""
         url = f"{self.server('mast')}/api/v0.1/Download/file?uri=mast:HLSP/tglc/{path}"
-        return self._tglc(path), Place(path.rpartition("/")[2], url)
+        return self._tglc(path), FileLocation(path.rpartition("/")[2], url)
 
-    def _tglc(self, path: str) -> Place:
-        return Place(path.rpartition("/")[2], f"{self.server('archive')}/hlsps/tglc/{path}")
+    def _tglc(self, path: str) -> FileLocation:
+        return FileLocation(path.rpartition("/")[2], f"{self.server('archive')}/hlsps/tglc/{path}")
 
 
-def in_fours(digits: str) -> str:
+def digit_folders(digits: str) -> str:
     """Return sixteen digits as four folders."""
     return "/".join(digits[i : i + 4] for i in range(0, 16, 4))
 
 
 def tglc_path(sector: int, gaia: int, camera: int, ccd: int) -> str:
     """Return a TGLC file's path; its folders are the Gaia number without its last five digits."""
-    where = f"s{sector:04d}/cam{camera}-ccd{ccd}/{in_fours(f'{gaia // 100_000:016d}')}"
-    return f"{where}/hlsp_tglc_tess_ffi_gaiaid-{gaia}-s{sector:04d}-cam{camera}-ccd{ccd}_tess_v1_llc.fits"
+    folder = f"s{sector:04d}/cam{camera}-ccd{ccd}/{digit_folders(f'{gaia // 100_000:016d}')}"
+    return f"{folder}/hlsp_tglc_tess_ffi_gaiaid-{gaia}-s{sector:04d}-cam{camera}-ccd{ccd}_tess_v1_llc.fits"
 
 
 def search(client: Client, server: str, filters: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
-    """Search MAST's observations; it says EXECUTING until it has the answer, to the very same request.
+    """Search MAST's observations, repeating the request while the status is EXECUTING.
 
     Raises
     ------
-    Failed
-        If it can't be reached, or says ERROR.
+    RequestError
+        If it can't be reached, or fails.
     """
-    listed = [{"paramName": name, "values": list(values)} for name, values in filters.items()]
-    params = {"columns": "target_name,dataURL", "filters": listed}
+    conditions = [{"paramName": name, "values": list(values)} for name, values in filters.items()]
+    params = {"columns": "target_name,dataURL", "filters": conditions}
     request = {"service": "Mast.Caom.Filtered", "format": "json", "params": params, "timeout": 30}
     form = {"request": json.dumps(request)}
-    url, later = f"{server}/api/v0/invoke", "run the same command again later"
+    url = f"{server}/api/v0/invoke"
     try:
         for _ in range(POLLS):
-            answer = client.get(url, _parse_search, form)
-            if answer is not None:
-                return answer
-    except Absent:
-        raise Failed(url, "is no search of MAST", "check the base URL") from None
-    raise Failed(url, f"is still searching after {POLLS} looks", later)
+            rows = client.get(url, _parse_search, form)
+            if rows is not None:
+                return rows
+    except AbsentFileError:
+        raise RequestError(url, "is no search of MAST", "check the base URL") from None
+    raise RequestError(url, f"is still searching after {POLLS} requests", "run the same command again later")
 
 
 def _parse_search(body: bytes) -> list[dict[str, Any]] | None:
     try:
-        told = json.loads(body)
-        status = told["status"]
+        response = json.loads(body)
+        status = response["status"]
     except (ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"sent no answer of MAST's search ({error!r})") from error
+        raise InvalidResponseError(f"sent no answer of MAST's search ({error!r})") from error
     if status == "EXECUTING":
         return None
     if status != "COMPLETE":
-        raise Damaged(f"says {status}: {told.get('msg', '')}")
-    return list(told.get("data") or [])
+        raise InvalidResponseError(f"says {status}: {response.get('msg', '')}")
+    return list(response.get("data") or [])

@@ -1,7 +1,7 @@
-"""ZTF's detections through ALeRCE: ``/objects/ZTF18abbuksn/lightcurve``, as the broker's own client asks for them.
+"""ZTF's detections through ALeRCE: ``/objects/ZTF18abbuksn/lightcurve``, the request of the broker's own client.
 
-An answer holds detections and non-detections. Light curves are made of the detections, as `readers.alerce` reads them;
-the non-detections, which are no measurements, remain in the files that ``--keep-files`` keeps.
+A response has detections and non-detections. Light curves are made of the detections; the non-detections, which are
+no measurements, stay in the files of ``--keep-files``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import pandas as pd
 import pyarrow as pa
 
-from goodricke.download.archive import Archive, Ask, Missing, Place
-from goodricke.download.http import Absent, Client, Damaged
+from goodricke.download.archive import Archive, FileLocation, FileRequest, MissingTarget
+from goodricke.download.http import AbsentFileError, Client, InvalidResponseError
 
 OID = re.compile(r"ZTF\d{2}[a-z]{7}")
 
@@ -30,50 +30,55 @@ class Ztf(Archive):
     READER: ClassVar[str] = "alerce"
     PER_SHARD: ClassVar[int] = 5000
     RATE: ClassVar[float] = 3.0
-    NONE: ClassVar[str] = "ALeRCE knows no such object, or no detection of it"
+    CONNECTIONS: ClassVar[int] = 2
+    ABSENT_REASON: ClassVar[str] = "ALeRCE knows no such object, or no detection of it"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Nothing but the targets decides."""
+        """Only the targets determine the files."""
         return {}
 
-    def target(self, text: str) -> str | None:
+    def parse_target(self, text: str) -> str | None:
         """Return the name of an object, ZTF18abbuksn."""
         name = text.strip()
         name = name[:3].upper() + name[3:].lower()
         return name if OID.fullmatch(name) else None
 
-    def asks(self, client: Client, targets: Sequence[str], columns: pa.Table) -> tuple[list[Ask], list[Missing]]:
-        """See `Archive.asks`; one request per object."""
+    def file_requests(
+        self, client: Client, targets: Sequence[str], columns: pa.Table
+    ) -> tuple[list[FileRequest], list[MissingTarget]]:
+        """See `Archive.file_requests`; one request per object."""
         base = self.server("alerce")
-        return [Ask((t,), ((Place(f"{t}.json", f"{base}/objects/{t}/lightcurve"),),)) for t in targets], []
+        return [
+            FileRequest((t,), ((FileLocation(f"{t}.json", f"{base}/objects/{t}/lightcurve"),),)) for t in targets
+        ], []
 
     def check(self, body: bytes) -> None:
         """See `Archive.check`."""
         detections(body)
 
     def tables(self, path: Path, targets: Sequence[str]) -> list[Path]:
-        """Return the detections as the table that the reader takes."""
-        found = detections(path.read_bytes())
-        if not found:
-            raise Absent(f"{targets[0]}: no detection")
+        """Return the detections as a table."""
+        rows = detections(path.read_bytes())
+        if not rows:
+            raise AbsentFileError(f"{targets[0]}: no detection")
         table = path.with_suffix(".csv")
-        pd.DataFrame(found).assign(oid=targets[0]).to_csv(table, index=False)
+        pd.DataFrame(rows).assign(oid=targets[0]).to_csv(table, index=False)
         return [table]
 
 
 def detections(body: bytes) -> list[dict[str, Any]]:
-    """Return the detections of an answer.
+    """Return the detections in a response.
 
     Raises
     ------
-    Damaged
+    InvalidResponseError
         If it is no light curve.
     """
     try:
-        found = json.loads(body)["detections"]
+        rows = json.loads(body)["detections"]
     except (ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"sent no light curve ({error!r})") from error
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise Damaged("sent a light curve whose detections are no list")
-    return found
+        raise InvalidResponseError(f"sent no light curve ({error!r})") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InvalidResponseError("sent a light curve whose detections are no list")
+    return rows
