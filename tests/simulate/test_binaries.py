@@ -230,7 +230,7 @@ def test_limb_darkened_discs_are_those_of_batman(ratio: float) -> None:
     np.testing.assert_allclose(hidden_fraction(distance, full * ratio, full * 0.4, full * 0.25), theirs, atol=1e-6)
 
 
-def test_all_is_hidden_behind_a_larger_disc_and_nothing_without_contact() -> None:
+def test_a_larger_disc_hides_all_and_a_distant_one_nothing() -> None:
     d, k, u = np.array([0.0, 0.15, 3.0]), np.array([1.3, 1.2, 1.5]), np.full(3, 0.3)
     np.testing.assert_allclose(hidden_fraction(d, k, u, u), [1, 1, 0], atol=1e-12)
 

@@ -51,7 +51,7 @@ def test_known_light_curves_are_in_their_sectors() -> None:
         assert stop - 1 <= last <= stop + 0.6
 
 
-def test_sectors_follow_each_other_or_are_those_asked_for() -> None:
+def test_sectors_are_consecutive_or_given_by_number() -> None:
     cadence = CADENCES["tess-30min"]
     seen = observe(cadence, 3, np.random.default_rng(1))
     assert list(np.diff(seen.numbers)) == [1, 1]
@@ -74,7 +74,7 @@ def test_resets_of_the_pointing_come_every_few_days_and_k2_fires_every_six_hours
 @pytest.mark.parametrize(
     ("sectors", "message"), [(27, "there are 26"), (0, "there are 26"), ((3, 99), "99"), ((), "no sector")]
 )
-def test_what_was_never_observed_is_refused(sectors: int | tuple[int, ...], message: str) -> None:
+def test_unknown_sectors_and_cadences_are_errors(sectors: int | tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         observe(CADENCES["tess-30min"], sectors, np.random.default_rng(0))
     with pytest.raises(ValueError, match="tess-30min, tess-10min"):

@@ -142,6 +142,6 @@ def test_jitter_shifts_cepheids_by_its_standard_deviation():
     assert 0.5 < ratio.min() < ratio.max() < 1.5  # frequencies that lie close together beat for long
 
 
-def test_rv_tauri_stars_alone_have_minima_of_alternating_depth():
+def test_only_rv_tauri_stars_have_minima_of_alternating_depth():
     truth = Type2Cepheid().draw(300, np.random.default_rng(9))
     assert ((truth["second_amplitude"] > 0) == (truth["period"] > 20)).all()

@@ -47,14 +47,14 @@ def test_dust_has_no_steps() -> None:
     assert extinction(np.array(0.05)) == extinction(np.array(0.17))
 
 
-def test_magnitudes_and_fluxes_undo_each_other() -> None:
+def test_magnitudes_are_the_inverse_of_fluxes() -> None:
     assert fluxes(np.array(8.9)) == pytest.approx(1e9, rel=1e-3)
     assert magnitudes(fluxes(np.array([18.0, 25.0]))) == pytest.approx([18.0, 25.0])
     assert np.isnan(magnitudes(np.array([0.0, -1.0]))).all()
     assert transmission(np.array(2.5)) == pytest.approx(0.1)
 
 
-def test_levels_have_the_magnitude_in_the_reference_band_and_redden() -> None:
+def test_band_fluxes_have_the_magnitude_in_the_reference_band_and_redden() -> None:
     spectrum = stellar(BANDS.nodes, np.full((2, 1, 1), 6000.0), 0.5)
     found = magnitudes(band_fluxes(BANDS, spectrum, np.array([18.0, 18.0]), np.array([0.0, 1.0]), reference=1))
     assert found[:, 1] == pytest.approx([18.0, 18.0])

@@ -64,7 +64,7 @@ def test_the_number_of_processes_changes_nothing() -> None:
     assert equal(*(simulate_dense(numbers, seed=3, workers=workers) for workers in (1, 2)))
 
 
-def test_times_and_gaps_do_not_tell_the_class() -> None:
+def test_times_and_gaps_are_the_same_for_all_classes() -> None:
     both = [DenseBlockMaker((kind,))(Block(kind, k, 16)) for k, kind in enumerate(["constant", "rr_lyrae_c"])]
     sectors = [curves.table_of_objects["sector"].to_pylist() for curves in both]
     assert sectors[0] == sectors[1]

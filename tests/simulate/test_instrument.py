@@ -64,7 +64,7 @@ def test_noise_is_that_of_the_missions() -> None:
 
 
 @pytest.mark.parametrize("name", ["drift", "level", "tweak", "ramp", "dump", "sawtooth", "neighbour"])
-def test_each_effect_alone_is_of_its_size(name: str) -> None:
+def test_a_single_effect_has_its_size(name: str) -> None:
     quiet, (loud, valid, _) = measured_flux(60)[0], measured_flux(60, **{name: 0.01})
     assert quiet.std() < 1e-3
     size = loud.std(1) if name not in ("level",) else np.abs(loud.mean(1))
@@ -92,7 +92,7 @@ def test_scattered_light_is_at_the_ends_of_the_orbits_and_can_be_flagged() -> No
     assert (measured_flux(4, "kepler")[0].std(1) < 1e-3).all()
 
 
-def test_jumps_heal_in_part_and_bursts_lose_light() -> None:
+def test_jumps_recover_in_part_and_bursts_lose_light() -> None:
     flux, _, _ = measured_flux(60, jump=0.05, jumps=3.0)
     steps = np.abs(np.diff(flux, axis=1)).max(1)
     assert (steps > 0.01).mean() > 0.7
@@ -117,7 +117,7 @@ def test_outliers_gaps_and_missing_points_have_their_rates() -> None:
     assert 1 - valid.mean() == pytest.approx(4 * 0.5 / (len(observations.time) / 48), rel=0.3)
 
 
-def test_dumps_are_flagged_where_it_says_so() -> None:
+def test_dumps_can_be_flagged() -> None:
     flux, valid, observations = measured_flux(40, dump=0.05, dump_flagged=0.0)
     at = np.flatnonzero(np.diff(observations.reset) < 0) + 1
     assert np.abs(flux[:, at]).mean() > 10 * np.abs(flux[:, at - 3]).mean()
@@ -137,7 +137,7 @@ def test_a_neighbours_light_shrinks_the_amplitudes() -> None:
 
 
 @pytest.mark.parametrize("cadence", ["tess-30min", "kepler", "k2"])
-def test_artefacts_dominate_the_junk(cadence: str) -> None:
+def test_artefacts_dominate_the_noise_of_class_instrument(cadence: str) -> None:
     truth = draw_systematics(64, CADENCES[cadence], np.random.default_rng(0))
     artefacts = strengthen_artefacts(truth, CADENCES[cadence], np.random.default_rng(1))
     np.testing.assert_array_equal(truth["magnitude"], artefacts["magnitude"])

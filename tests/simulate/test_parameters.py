@@ -12,7 +12,7 @@ def values(distribution, **numbers):
 
 
 @pytest.mark.parametrize("kind", table_names())
-def test_every_parameter_says_unit_meaning_and_literature(kind):
+def test_every_parameter_has_a_meaning_and_literature(kind):
     for parameter in table(kind).parameters.values():
         assert parameter.meaning, parameter.name
         assert parameter.literature, parameter.name
@@ -59,7 +59,7 @@ def test_choices_come_with_their_weights():
     assert (truth == 1).mean() == pytest.approx(0.75, abs=0.02)
 
 
-def test_a_draw_needs_one_random_number_each_so_that_later_ones_do_not_shift():
+def test_every_value_needs_one_random_number():
     one, other = np.random.default_rng(4), np.random.default_rng(4)
     Parameter("x", "normal", {"mean": 0, "sd": 1, "low": 3}, "", "", "").draw(7, one)
     other.random(7)
@@ -72,7 +72,7 @@ def test_rows_of_a_table_have_its_parameters_and_the_derived_ones():
     assert list(rows[0]) == ["parameter", "distribution", "unit", "meaning", "literature"]
 
 
-def test_an_unknown_kind_is_an_error_that_names_the_known():
+def test_an_unknown_table_is_an_error_with_the_names():
     with pytest.raises(ValueError, match=r"no table of parameters 'nova'; there are: .*cepheid"):
         table("nova")
 

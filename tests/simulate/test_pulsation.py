@@ -31,13 +31,13 @@ SERIES = [DIPOLE, QUADRUPOLE, ZONAL, RETROGRADE, ROSSBY]
 
 
 @pytest.mark.parametrize("m", [-2, -1, 0, 1, 2])
-def test_without_rotation_they_are_those_of_spherical_harmonics(m):
+def test_without_rotation_eigenvalues_are_those_of_spherical_harmonics(m):
     degree = np.arange(max(abs(m), 1), max(abs(m), 1) + 5)
     np.testing.assert_allclose(eigenvalues(1e-6, m)[:5], degree * (degree + 1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("m", [-2, -1, 1, 2])
-def test_slow_rotation_shifts_them_at_first_order(m):
+def test_slow_rotation_shifts_eigenvalues_at_first_order(m):
     """Sectoral modes: lambda = l (l + 1) - m spin, with the terms beyond of the order of spin squared."""
     degree, spin = abs(m), 1e-3
     assert eigenvalues(spin, m)[0] == pytest.approx(degree * (degree + 1) - m * spin, abs=5e-6)
@@ -137,7 +137,7 @@ def test_regular_stars_have_ridges_a_large_separation_apart():
         assert np.median(np.abs(place[:, None] - ridges).min(axis=1)) < 0.03
 
 
-def test_hybrids_alone_have_low_frequencies_that_are_no_combinations():
+def test_only_hybrids_have_low_frequencies_that_are_no_combinations():
     truth = DeltaScuti().draw(200, np.random.default_rng(4))
     low = truth["frequency"][:, -table("delta_scuti").maximum("gravity_modes") :]
     assert np.isfinite(low[truth["hybrid"] == 1]).any(axis=1).all()

@@ -30,7 +30,7 @@ def test_spots_dim_as_in_butterpy(period, shear, inclination, tau):
     assert np.ptp(ours) > 20 * cut
 
 
-def test_spots_are_those_of_the_table():
+def test_spots_agree_with_the_table():
     source = SpottedRotator()
     truth = source.draw(40, np.random.default_rng(1))
     for row in range(40):
@@ -86,7 +86,7 @@ def test_flares_average_over_exposures(exposure):
     np.testing.assert_allclose(flare(time, exposure), brute, atol=2e-3)
 
 
-def test_flaring_stars_alone_have_flares():
+def test_only_flaring_stars_have_flares():
     source = SpottedRotator()
     truth = source.draw(80, np.random.default_rng(4))
     time = np.arange(0, 25, 1 / 48)

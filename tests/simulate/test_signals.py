@@ -37,7 +37,7 @@ def test_events_come_at_their_rate_in_order():
     assert np.diff(time).std() == pytest.approx(2.0, rel=0.15)  # as long as the mean: no regular spacing
 
 
-def test_a_window_shows_the_events_that_a_longer_one_shows_there():
+def test_events_do_not_depend_on_the_window():
     time, marks = events(11, 2.0, 0, 100, 3)
     inner, inner_marks = events(11, 2.0, 31.7, 52.2, 3)
     inside = (time >= 31.7) & (time <= 52.2)
@@ -57,7 +57,7 @@ def line(low, high):
     return variance
 
 
-def test_the_variance_is_the_spectrums_and_lies_where_the_spectrum_does():
+def test_variance_and_frequencies_are_those_of_the_spectrum():
     time = np.arange(0, 30, 1 / 24)
     flux = gaussian_noise(SEEDS, line(2.0, 3.0), time, 0.0)
     assert flux.var() == pytest.approx(1, rel=0.05)
@@ -152,7 +152,7 @@ def test_an_exposure_is_an_average():
     np.testing.assert_allclose(sinusoids(TIME, f, a, p, 1 / 48), brute, atol=2e-4)
 
 
-def test_the_strongest_are_kept_in_order():
+def test_the_strongest_modes_in_order():
     f, a, _ = strongest_modes(np.array([2, 5, 0]), 6, modes())
     assert f.shape == (3, 6)
     assert np.isfinite(f).sum(axis=1).tolist() == [2, 5, 0]

@@ -23,7 +23,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_what_is_written_is_read_back_with_its_labels(tmp_path: Path) -> None:
+def test_a_written_file_can_be_read_with_its_labels(tmp_path: Path) -> None:
     out = tmp_path / "new" / "sim.parquet"
     code, text = run("--out", str(out), *SMALL)
     assert code == 0, text
@@ -42,7 +42,7 @@ def test_what_is_written_is_read_back_with_its_labels(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.parent.iterdir()) == ["sim-labels.csv", "sim.parquet"]
 
 
-def test_many_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_become_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("goodricke.simulate.blocks.GROUP_POINTS", 3000)
     curves = simulate_dense(8, classes=["INSTRUMENT"])
     done = list[int]()
@@ -52,7 +52,7 @@ def test_many_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(read(str(tmp_path / "a.parquet")).value, curves.value)
 
 
-def test_broken_off_nothing_is_left_that_looks_whole(tmp_path: Path) -> None:
+def test_an_interrupted_file_is_not_left_behind(tmp_path: Path) -> None:
     def parts():  # type: ignore[no-untyped-def]
         yield simulate_dense(2, classes=["INSTRUMENT"])
         raise RuntimeError("out of light")
@@ -87,7 +87,7 @@ def test_the_parameters_are_printed() -> None:
         (["--out", "a.parquet", "--cadence", "plato"], ""),
     ],
 )
-def test_wrong_usage_is_told(
+def test_wrong_usage_is_an_error(
     arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -105,7 +105,7 @@ def test_help_names_the_classes(survey: list[str], tmp_path: Path) -> None:
     assert set(names) <= set(run("--help")[1].replace(",", " ").replace("│", " ").split())
 
 
-def test_which_parse_sectors() -> None:
+def test_sectors_are_a_number_or_a_list() -> None:
     from goodricke.cli.simulate import _parse_sectors
 
     assert (_parse_sectors("3"), _parse_sectors("14,15,26"), _parse_sectors("14,")) == (3, (14, 15, 26), (14,))

@@ -95,7 +95,7 @@ def test_visits_are_the_same_for_all_classes() -> None:
         assert curve.n_obs[0] > 0.85 * len(field.visits.time)
 
 
-def test_labels_mean_something(few: dict[str, LightCurves]) -> None:
+def test_most_sources_are_detected_or_vary_visibly(few: dict[str, LightCurves]) -> None:
     for curves in few.values():
         about = curves.table_of_objects
         events = np.array([MULTIBAND.sources[kind].event for kind in about["kind"].to_pylist()])
@@ -111,7 +111,7 @@ def test_chosen_events_are_detected() -> None:
     assert (field.survey.detects(flux, field.visits).sum(1) >= FEWEST_DETECTIONS).all()
 
 
-def test_noise_is_as_large_as_the_errors_say() -> None:
+def test_noise_agrees_with_the_errors() -> None:
     curves = simulate_multiband(64, "rubin", seed=6, classes=["SNIA"])
     peak, redshift = (curves.column(f"true_{name}") for name in ("peak", "redshift"))
     before = (ragged.spread(peak, curves.offsets) - curves.time) / (1 + ragged.spread(redshift, curves.offsets))
@@ -139,7 +139,7 @@ def _power(time: np.ndarray, flux: np.ndarray, frequency: float) -> float:
     return float(np.abs(np.mean((flux - flux.mean()) * np.exp(1j * angle))) ** 2)
 
 
-def test_a_small_forest_tells_the_classes_apart() -> None:
+def test_a_small_forest_separates_the_classes() -> None:
     train, test = (simulate_multiband(24, "ztf", seed, EASY) for seed in (1, 2))
     labels = [np.array(curves.table_of_objects["label"].to_pylist()) for curves in (train, test)]
     forest = RandomForestClassifier(100, random_state=0).fit(_features(train), labels[0])
@@ -158,12 +158,12 @@ def _features(curves: LightCurves) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("survey", "model", "part"), [("rubin", "plasticc", 1.0), ("ztf", "ztf-bts", 0.9)])
-def test_shipped_models_take_them(few: dict[str, LightCurves], survey: str, model: str, part: float) -> None:
+def test_shipped_models_classify_them(few: dict[str, LightCurves], survey: str, model: str, part: float) -> None:
     found = classify(few[survey], model)
     assert found.ok.mean() >= part
 
 
-def test_a_model_of_real_supernovae_knows_those_of_type_ia() -> None:
+def test_a_model_of_real_supernovae_recognises_type_ia() -> None:
     curves = simulate_multiband({"SNIA": 60, "SNII": 60}, "ztf", seed=8)
     found = classify(curves, "ztf-bts")
     labels = np.array(curves.table_of_objects["label"].to_pylist())
@@ -189,7 +189,7 @@ def test_a_parameter_has_one_type_whatever_the_kind() -> None:
     assert {name: types for name, types in found.items() if len(types) > 1} == {}
 
 
-def test_the_command_writes_what_is_read_back(tmp_path: Path) -> None:
+def test_the_command_writes_a_readable_file(tmp_path: Path) -> None:
     out, page = tmp_path / "sim.parquet", tmp_path / "sim.png"
     chosen = ["--survey", "ztf", "--class", "SNIA", "--class", "RRL", "--seed", "3"]
     result = CliRunner().invoke(

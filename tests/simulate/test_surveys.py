@@ -47,7 +47,7 @@ def test_without_light_there_is_the_sky_s_noise(survey: str) -> None:
     np.testing.assert_array_equal(dark[0], dark[1])
 
 
-def test_what_is_measured_scatters_as_it_says() -> None:
+def test_measurements_scatter_by_their_errors() -> None:
     made, here = find_survey("rubin"), survey_field("rubin", 0, 1)
     flux = np.full((200, len(here.visits.time)), 800.0)
     found = made.measure(flux, here.visits, np.random.default_rng(1))
@@ -67,7 +67,7 @@ def test_magnitudes_are_those_of_detections(survey: str) -> None:
     assert found.valid.mean() > 0.9
 
 
-def test_rubin_comes_as_often_and_as_deep_as_planned() -> None:
+def test_rubin_has_the_planned_number_and_depth_of_visits() -> None:
     fields = [survey_field("rubin", 1, k) for k in FIELDS]
     years = [np.ceil((f.visits.time[-1] - 61041) / 365.25) for f in fields]
     visits = sum(len(f.visits.time) for f in fields) / sum(years)
@@ -80,7 +80,7 @@ def test_rubin_comes_as_often_and_as_deep_as_planned() -> None:
     assert depth[band == 2].max() < 24.35 + 0.5
 
 
-def test_rubin_comes_twice_a_night_and_leaves_the_blue_to_dark_nights() -> None:
+def test_rubin_visits_twice_a_night_and_in_u_in_dark_nights() -> None:
     for k in FIELDS[:5]:
         visits = survey_field("rubin", 1, k).visits
         _, count = np.unique(np.floor(visits.time), return_counts=True)
@@ -95,7 +95,7 @@ def test_full_and_new_moons_are_where_they_were() -> None:
     assert moon_fraction(np.array(57986.8)) < 0.03  # total solar eclipse of 2017 August 21
 
 
-def test_ztf_comes_every_third_night_or_later() -> None:
+def test_ztf_visits_every_third_night_or_later() -> None:
     for k in FIELDS[:8]:
         nights = np.unique(np.floor(survey_field("ztf", 1, k).visits.time))
         assert np.diff(nights).min() >= 2
@@ -119,7 +119,7 @@ def test_gaia_s_transits_come_in_clumps() -> None:
 
 
 @pytest.mark.parametrize("survey", SURVEYS)
-def test_fields_are_in_order_and_each_its_own(survey: str) -> None:
+def test_fields_are_ordered_and_different(survey: str) -> None:
     visits = survey_field(survey, 3, 5).visits
     assert (np.diff(visits.time) >= 0).all()
     assert len(np.unique(np.stack([visits.time, visits.band]), axis=1).T) == len(visits.time)
@@ -129,7 +129,7 @@ def test_fields_are_in_order_and_each_its_own(survey: str) -> None:
     np.testing.assert_array_equal(again.time, visits.time)
 
 
-def test_an_unknown_survey_is_named_with_the_known() -> None:
+def test_an_unknown_survey_is_an_error_with_the_names() -> None:
     with pytest.raises(ValueError, match="no survey 'hst'; there are rubin, ztf, gaia"):
         find_survey("hst")
 

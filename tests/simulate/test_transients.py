@@ -191,7 +191,7 @@ def test_flares_rise_at_once_and_have_their_width() -> None:
     assert (shape[age < -1] == 0).all()
 
 
-def test_flares_are_blue_and_as_many_as_told() -> None:
+def test_flares_are_blue_and_have_their_number() -> None:
     truth = Flares().draw(50, HERE, np.random.default_rng(3))
     assert (np.isfinite(truth["flare_peak"]).sum(1) == truth["flares"]).all()
     bright = truth | {

@@ -39,7 +39,7 @@ def test_pulsators_swing_more_in_the_blue_about_the_dense_shape(kind: str) -> No
     assert swing[:, 2] / np.ptp(dense, axis=1) == pytest.approx(swing[0, 2] / np.ptp(dense[0]), rel=1e-3)
 
 
-def test_temperatures_of_binaries_are_those_their_brightness_is_of() -> None:
+def test_temperatures_are_the_inverse_of_brightness_ratios() -> None:
     hot = np.array([6000.0, 9000.0])
     cool = np.array([4000.0, 8800.0])
     assert temperature_of_brightness(WAVELENGTH, hot, brightness_ratio(hot, cool)) == pytest.approx(cool, rel=1e-3)
@@ -66,7 +66,7 @@ def test_colours_are_those_of_the_class(kind: str, g_r: tuple[float, float]) -> 
     assert g_r[0] < np.median(mean[:, 1] - mean[:, 2]) < g_r[1]
 
 
-def test_nuclei_walk_as_far_as_told_and_farther_in_the_blue() -> None:
+def test_nuclei_have_their_structure_function_and_vary_more_in_the_blue() -> None:
     n = 200
     here = nightly(61000, 67000, step=3.0)
     truth = ActiveNucleus().draw(n, here, np.random.default_rng(5))
