@@ -115,8 +115,8 @@ def training(m: Model, n: int, low: int, high: int) -> dict[str, Any]:
     network.train()
 
     def batch() -> None:
-        for turn in task.turns(0):
-            task.loss(np.arange(n), turn)[0].backward()
+        for phase in task.phases(0):
+            task.loss(np.arange(n), phase)[0].backward()
 
     timing = measure(batch, 3)
     network.eval()

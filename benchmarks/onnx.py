@@ -17,7 +17,7 @@ from benchmarks import astrafier, multiband
 from benchmarks.astrafier import Case, Figures, Result, describe, perform, prepared_light_curves
 from benchmarks.plain.astrafier import plain_network
 from benchmarks.timing import measure, peak_memory, run_in_process
-from goodricke.models.export import Step, export
+from goodricke.models.export import StepNetwork, export
 from goodricke.models.multiband_step import stepper
 
 
@@ -50,14 +50,14 @@ def forward(folder: Path, tiny: bool) -> Figures:
 def exported(case: Case, path: Path) -> Result:
     """Measure an exported network in this process."""
     torch.set_num_threads(case.threads)
-    prepared, ask = prepared_light_curves(case.batch, case.points), session(path)
+    prepared, run_session = prepared_light_curves(case.batch, case.points), session(path)
     batch = prepared.batch(np.arange(len(prepared)))
-    given = {"values": batch.values.numpy(), "time": batch.time.numpy(), "mask": batch.mask.numpy()}
-    timing, peak = measure(lambda: ask(given), case.repeats), peak_memory()
+    inputs = {"values": batch.values.numpy(), "time": batch.time.numpy(), "mask": batch.mask.numpy()}
+    timing, peak = measure(lambda: run_session(inputs), case.repeats), peak_memory()
     network: Any = astrafier.model(case).network
     with torch.inference_mode():
         expected = plain_network(network)(*(x[:2] for x in batch[:3] if x is not None)).numpy()
-    return Result(timing, peak, float(np.abs(ask(given)[0][:2] - expected).max()))
+    return Result(timing, peak, float(np.abs(run_session(inputs)[0][:2] - expected).max()))
 
 
 def session(path: Path) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
@@ -74,31 +74,31 @@ def steps(folder: Path, tiny: bool) -> Figures:
     """Return the figures of a step and answer of a multi-band model in the paper's ZTF sizes."""
     model, figures, rng = multiband.model(), Figures(), np.random.default_rng(0)
     network: Any = model.network
-    step, ask = Step(network, 0), session(export(model, folder)[0])
+    step, run_session = StepNetwork(network, 0), session(export(model, folder)[0])
 
     @torch.inference_mode()
-    def in_pytorch(given: dict[str, np.ndarray]) -> list[np.ndarray]:
-        return [x.numpy() for x in step(*map(torch.from_numpy, given.values()))]
+    def in_pytorch(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [x.numpy() for x in step(*map(torch.from_numpy, inputs.values()))]
 
-    def in_numpy(given: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def in_numpy(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         steps = stepper(network)
-        bands, central = steps.step(0, given["window"], given["band_cells"], given["central_cells"])
-        return [bands, central, *steps.read_out(central[:, 0], given["extras"])]
+        bands, central = steps.step(0, inputs["window"], inputs["band_cells"], inputs["central_cells"])
+        return [bands, central, *steps.read_out(central[:, 0], inputs["extras"])]
 
     for batch in (1, 3) if tiny else (1, 16, 256):
         shapes = {name: (batch, *x.shape[1:]) for name, (x, _) in step.inputs().items()}
-        given = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-        ways: dict[str, Any] = {"goodricke": in_numpy, "PyTorch": in_pytorch, "onnxruntime": ask}
+        inputs = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+        ways: dict[str, Any] = {"goodricke": in_numpy, "PyTorch": in_pytorch, "onnxruntime": run_session}
         row = 1 if tiny else max(1000 // batch, 10)  # in a row, to take longer than the resolution of the clock
-        timings = {name: measure(partial(_in_a_row, way, given, row)) for name, way in ways.items()}
+        timings = {name: measure(partial(_in_a_row, way, inputs, row)) for name, way in ways.items()}
         for name, timing in timings.items():
-            each = timing.scaled(1e6 / (row * batch))
+            single = timing.scaled(1e6 / (row * batch))
             figures[f"multi-band, batch {batch}, {name}"] = {
-                "CPU [us]": each.median(),
-                "CPU, quartiles": each.quartiles(),
-                "per CPU second": 1e6 / each.median(),
+                "CPU [us]": single.median(),
+                "CPU, quartiles": single.quartiles(),
+                "per CPU second": 1e6 / single.median(),
                 "goodricke / this": timings["goodricke"].median() / timing.median(),
-                "difference of a logit": float(np.abs(ways[name](given)[2] - in_pytorch(given)[2]).max()),
+                "difference of a logit": float(np.abs(ways[name](inputs)[2] - in_pytorch(inputs)[2]).max()),
             }
     return figures
 
