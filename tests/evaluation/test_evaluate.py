@@ -241,7 +241,7 @@ def test_wrong_usage_names_the_fix(home: Path, tmp_path: Path) -> None:
         (model, *out, *options, "--split", home / "labels.csv"): "columns object_id and part",
         (model, *out, *options, "--split", home / "absent.csv"): "absent.csv: can't be read",
         (model, *out, *options, "--split", foreign): "none of the 82 labelled light curves is a test object there",
-        (model, *out, *options, "--label", "ra"): "Name them alike",
+        (model, *out, *options, "--label", "ra"): "Give them the same names",
         (tmp_path / "nothing", *out, *recipe): "no model",
     }.items():
         code, text = run(*arguments)
@@ -269,5 +269,5 @@ def test_labels_of_other_classes_are_refused_before_the_work(home: Path, monkeyp
         "goodricke.evaluation.evaluate.prepare", lambda *_: pytest.fail("the light curves were prepared")
     )
     data = files(home).model_copy(update={"label": "ra"})
-    with pytest.raises(ValueError, match=r"can be scored: their labels are .* Name them alike"):
+    with pytest.raises(ValueError, match=r"can be scored: their labels are .* Give them the same names"):
         evaluate_bands(home, data=data)

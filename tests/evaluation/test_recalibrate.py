@@ -76,7 +76,7 @@ def test_novelty_alone_is_that_of_a_whole_calibration(home: Path, tmp_path: Path
 def test_the_split_is_that_which_the_run_has_written(home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     recipe = read_recipe(home / "bands.toml").model_copy(update={"run": tmp_path / "run"})
     made_anew = recalibrate(home / "bands" / "model", recipe, tmp_path / "a", passes=0, console=QUIET)
-    assert "split.csv isn't there: the split is made anew" in caplog.text
+    assert "split.csv isn't there: the split is computed again" in caplog.text
     caplog.clear()
     split = pd.read_csv(home / "bands" / "split.csv", dtype=str)
     (tmp_path / "run").mkdir()

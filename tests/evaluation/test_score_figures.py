@@ -16,7 +16,6 @@ from goodricke.evaluation.figures.classes import (
     plot_precision_recall,
     plot_purity_completeness,
     plot_reliabilities,
-    plot_reliability,
 )
 from goodricke.evaluation.figures.conditions import plot_conditions, plot_shifts
 from goodricke.evaluation.figures.early import (
@@ -85,18 +84,17 @@ def test_fold_confusion(drawn, tmp_path):
 
 def test_reliability(drawn, tmp_path):
     curve = reliability(P, LABEL)
-    plot_reliability(LABEL, P, tmp_path / "x.png")
+    plot_reliabilities({"a": curve}, tmp_path / "x.png")
     plot_reliabilities({"a": curve, "b": curve}, tmp_path / "y.svg")
     for figure in drawn:
         upper, lower = figure.axes
         np.testing.assert_allclose(heights(upper), curve.rate[curve.n > 0])
         assert (upper.get_xlim(), upper.get_ylabel()) == ((0, 1), "fraction right")
         assert lower.get_xlabel() == "probability of the most probable class"
-    assert [bar.get_height() for bar in drawn[0].axes[1].patches] == curve.n.tolist()
-    plot_reliability(LABEL[:0], P[:0], tmp_path / "x.png")
-    assert drawn[2].axes[0].get_title() == "no classified object"
+        assert lower.patches[0].get_data().values.tolist() == curve.n.tolist()
+    assert drawn[0].axes[0].get_title() == f"expected calibration error {curve.error:.3f}"
     plot_class_reliabilities({"EA": {"a": reliability(P, LABEL, of=0)}}, tmp_path / "z.svg")
-    np.testing.assert_allclose(heights(drawn[3].axes[0]), (c := reliability(P, LABEL, of=0)).rate[c.n > 0])
+    np.testing.assert_allclose(heights(drawn[2].axes[0]), (c := reliability(P, LABEL, of=0)).rate[c.n > 0])
 
 
 def test_training_history(drawn, tmp_path):

@@ -239,7 +239,7 @@ def unknown_classes(sample: Sample, models: Mapping[str, Model]) -> str:
     known = ", ".join(f"{name}: {' '.join(model.classes)}" for name, model in models.items())
     return (
         f"none of {len(sample.label)} objects ({sample.origin}) can be scored: their labels are {names}, and the "
-        f"classes of the models {known}. Name them alike, with [data.merge] in a recipe or in the table of labels"
+        f"classes of the models {known}. Give them the same names: [data.merge] in a recipe, or in the table of labels"
     )
 
 

@@ -130,22 +130,16 @@ def expected_calibration_error(
     -----
     Absolute gaps make the error positive even for exact probabilities, and larger in resamples than in the sample. The
     interval is therefore moved down by the bootstrap's own bias (Efron & Tibshirani 1993, section 10.2), and the
-    error is to be held against ``by_chance``: outcomes drawn anew from the forecasts themselves.
+    error is to be compared with ``by_chance``, that of outcomes drawn from the forecasts themselves.
     """
     p, true = forecasts(probabilities, label, of)
-    sums = star_sums(star_numbers(star, len(p)), [(_bin(p, bins), p - true)], bins)
-    value = float(np.abs(np.asarray(sums.sum(axis=0))).sum() / len(p))
-    drawn = np.abs(bootstrap_sums(_with_count(sums, star_numbers(star, len(p))), resamples, seed))
+    columns = [(_bin(p, bins), p - true), (np.full(len(p), bins), np.ones(len(p)))]
+    sums = star_sums(star_numbers(star, len(p)), columns, bins + 1)
+    value = float(np.abs(np.asarray(sums.sum(axis=0)))[:-1].sum() / len(p))
+    drawn = np.abs(bootstrap_sums(sums, resamples, seed))
     samples = drawn[:, :-1].sum(1) / drawn[:, -1]
     bounds = np.clip(bias_corrected_interval(samples, value), 0, 1)
     return CalibrationError(Estimate(value, *bounds.tolist()), _by_chance(p, bins, max(resamples, 1), seed))
-
-
-def _with_count(sums: Any, star: NDArray) -> Any:
-    """Return the stars' sums (S, B) with the number of each one's light curves as one more column."""
-    from scipy.sparse import hstack
-
-    return hstack([sums, star_sums(star, [(np.zeros(len(star), np.int64), np.ones(len(star)))], 1)]).tocsr()
 
 
 def _by_chance(p: Float, bins: int, resamples: int, seed: int) -> Estimate:

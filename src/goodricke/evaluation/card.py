@@ -1,9 +1,9 @@
 """The model card: purpose, training, scores beside baselines, calibration, limits.
 
-A bundle keeps what its card says as data, in ``metrics`` of ``config.json``: the scores of the network and of each
+A bundle has the contents of its card as data, in ``metrics`` of ``config.json``: the scores of the network and of each
 baseline by name, and under ``card`` the description of the training, the comparisons with baselines, the scores of
-regressed parameters and those of the calibration. `render_card` renders the whole card from them. Older bundles have
-none of it: the sections of their cards are kept as text (`stored_card`), and new sections replace those of their title.
+regressed parameters and those of the calibration. `render_card` renders the whole card from them. Older bundles have no
+``card``: the sections of their cards stay as text (`stored_card`), and new sections replace those of the same title.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ finite number of validation objects explains it in more than 2.5 % of cases (of 
 classes), often because they are few; else *NO*."""
 
 
-# ---- what a bundle keeps --------------------------------------------------------------------------------------------
+# ---- contents in config.json ----------------------------------------------------------------------------------------
 
 
 def training_card(
@@ -60,7 +60,7 @@ def training_card(
     regression: Mapping[str, Mapping[str, RegressionScores]],
     outputs: Mapping[str, Output],
 ) -> dict[str, Any]:
-    """Return what the card of a newly trained model says beside its scores, as data.
+    """Return the contents of the card of a newly trained model, without its scores, as data.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def check_records(checks: Iterable[tuple[str, CoverageCheck]]) -> list[dict[str,
 
 
 def stored_card(model: Model) -> dict[str, Any]:
-    """Return what a bundle keeps of its card; of an older bundle the sections of the card as text, by title."""
+    """Return the stored contents of a card; for an older bundle the sections of the card as text, by title."""
     card = model.config.metrics.get("card")
     return {"text": card_sections(model)} if card is None else dict(card)
 
@@ -189,7 +189,7 @@ def render_card(model: Model) -> str:
 
 
 def render_calibration(card: Mapping[str, Any]) -> str:
-    """Return the section on calibration in Markdown from what a bundle keeps of its card."""
+    """Return the section on calibration in Markdown from the contents of a card."""
     x = card["calibration"]
     source = f" of {x['source']}" if x["source"] else ""
     lines = [

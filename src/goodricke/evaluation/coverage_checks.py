@@ -65,7 +65,7 @@ class CoverageCheck:
 def check_coverage(
     member: NDArray[np.bool_], label: NDArray[np.integer], nominal: float, validation: int, tests: int = 1
 ) -> CoverageCheck:
-    """Return how often the true class is in the prediction set.
+    """Return the fraction of objects whose true class is in the prediction set.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def check_coverage(
 def check_false_alarms(
     novelty: NDArray[np.floating], validation: int, rates: Sequence[float] = (0.01, 0.05)
 ) -> list[CoverageCheck]:
-    """Return how often objects of known classes have a novelty above the thresholds 1 - rate.
+    """Return the fractions of objects of known classes with a novelty above the thresholds 1 - rate.
 
     Parameters
     ----------

@@ -7,8 +7,8 @@ survey and of the choice of its objects. Where they predict the class, a network
 stars: in the training set of Debosscher et al. (2007) some classes come from Hipparcos and others from OGLE.
 
 **Shift** between two sets of light curves is measured by a classifier two-sample test (Lopez-Paz & Oquab 2017): a
-forest is trained to tell the two sets apart and tested on stars that it has not finite. If its area under the ROC curve
-is 0.5 it can't; at 1 it recognises the set of every object, and scores measured on one set say little of the other.
+forest is trained to tell the two sets apart and tested on other stars. If its area under the ROC curve is 0.5 it can't;
+at 1 it recognises the set of every object, and scores measured on one set say little of the other.
 """
 
 from __future__ import annotations

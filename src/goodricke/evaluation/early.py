@@ -96,7 +96,7 @@ def score_by_number(
     resamples: int = 1000,
     seed: int = 0,
 ) -> ScoresByNumber:
-    """Score whole light curves in bins of their number of observations (Becker et al. 2025, section 5.4, Fig. 10).
+    """Score complete light curves in bins of their number of observations (Becker et al. 2025, section 5.4, Fig. 10).
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ class Quartiles(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FoldSummary:
-    """How well the models of several folds classified one test set.
+    """Scores of the models of several folds on one test set.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class FoldSummary:
     recall, f1 : tuple of Quartiles (C,)
     confusion : float64 (3, C, C)
         Median, 25th and 75th percentile of each cell of the confusion matrices, whose rows (true classes) are
-        normalised to 1 before. The median's rows need not add up to 1: its cells come from different models.
+        normalised to 1. The median's rows need not add up to 1: its cells come from different models.
 
     Notes
     -----

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from goodricke.data.files import atomic_write
 from goodricke.data.predictions import Output
+from goodricke.evaluation.calibration_scores import reliability
 from goodricke.evaluation.card import describe_training, render_card, score_records, training_card
-from goodricke.evaluation.figures.classes import plot_confusion, plot_history, plot_reliability
+from goodricke.evaluation.figures.classes import plot_confusion, plot_history, plot_reliabilities
 from goodricke.evaluation.regression import RegressionScores, score_regression
 from goodricke.evaluation.scores import Scores, score
 from goodricke.inference import compute_output, to_predictions
@@ -132,7 +133,7 @@ def _write(experiment: Experiment, model: Model, result: Result) -> None:
     atomic_write(folder / "metrics.json", json.dumps(metrics, indent=2))
     plot_history(experiment.run.history, folder / "history.png")
     plot_confusion(result.scores[best], folder / "confusion.png")
-    plot_reliability(result.label, result.probabilities[best], folder / "reliability.png")
+    plot_reliabilities({best: reliability(result.probabilities[best], result.label)}, folder / "reliability.png")
     held_out = experiment.prepared.take(experiment.parts[TEST])
     label = pa.table({"label": pa.array(np.array(experiment.data.classes)[result.label].tolist())})
     predictions = to_predictions(model, held_out, result.outputs[best], held_out.status, label)

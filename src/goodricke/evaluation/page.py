@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else, with a Markdown and a JSON file of the same contents beside it.
+"""A report as one self-contained HTML file, with a Markdown and a JSON file of the same contents beside it.
 
 A `Page` has sections of text, figures and tables of plain numbers. The HTML holds its images, has no script and loads
 nothing; it is readable in dark mode and on paper.

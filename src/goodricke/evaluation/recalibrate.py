@@ -207,7 +207,9 @@ def _split_of_run(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
     """Return the usable rows of each part of the split.csv of a recipe's run, or else of a new split."""
     file = recipe.run / "split.csv"
     if not file.exists():
-        log.warning("%s isn't there: the split is made anew, as the training made it if the data are the same", file)
+        log.warning(
+            "%s isn't there: the split is computed again; it is that of the training if the data are the same", file
+        )
         return split_objects(recipe, data, prepared)
     return {name: rows[prepared.usable[rows]] for name, rows in read_parts(data, file).items()}
 

@@ -129,7 +129,7 @@ def _check(truth: Any, predicted: Any) -> tuple[Float, Float, NDArray[np.bool_]]
 
 
 def _sums(truth: Float, predicted: Float, star: NDArray) -> Any:
-    """Return each star's sums (stars, 7): n, y, y², e², |e|, |e / y| and how many y are not zero."""
+    """Return the sums of each star (stars, 7): n, y, y², e², |e|, |e / y| and the number of y that are not zero."""
     y, e, nonzero = truth - truth.mean(), predicted - truth, truth != 0  # about the mean: squares of T_eff lose digits
     relative = np.divide(np.abs(e), np.abs(truth), out=np.zeros(len(e)), where=nonzero)
     amounts = (np.ones(len(y)), y, y**2, e**2, np.abs(e), relative, nonzero)

@@ -381,7 +381,7 @@ def area_under_curve(
 
 
 def _drawn_stars(x: NDArray[np.floating], star: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.floating]:
-    """Return the numbers of as many stars as there are, drawn with replacement with all of their numbers (n,)."""
+    """Return a bootstrap sample of numbers (n,): stars drawn with replacement, each with all of its numbers."""
     n = int(star.max()) + 1
     return np.repeat(x, np.bincount(rng.integers(n, size=n), minlength=n)[star])
 

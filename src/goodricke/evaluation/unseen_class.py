@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from goodricke.data.files import atomic_write
 from goodricke.data.json import dumps
@@ -38,6 +39,7 @@ from goodricke.uncertainty.novelty import KINDS, fit_detector
 RATE = 0.01  # nominal, of false alarms
 TREES = 300
 RESAMPLES = 300
+FIGURES = ("auroc", "caught", "false_alarms")
 SCORES = [*KINDS, "isolation_forest"]
 TITLES = {
     "combined": "combined",
@@ -192,37 +194,32 @@ def _detection(validation: Float, known: Float, novel: Float) -> dict[str, Any]:
 
 
 def _write(run: Path, results: dict[str, Any]) -> None:
+    """Write the results as JSON and as a Markdown table."""
     atomic_write(run / "novelty.json", dumps(results, indent=2))
-    lines = [
-        f"| unseen class | objects | {' | '.join(TITLES[kind] for kind in SCORES)} |",
-        "|---|---|" + "---|" * len(SCORES),
-    ]
-    for name, result in results.items():
-        lines.append(f"| {name} | {result['objects']:,} | {' | '.join(_cell(result, kind) for kind in SCORES)} |")
-    lines.append(f"| mean | | {' | '.join(_mean(results, kind) for kind in SCORES)} |")
-    atomic_write(run / "novelty.md", "\n".join(lines) + "\n")
-
-
-def _cell(result: dict[str, Any], kind: str) -> str:
-    area, caught = (Estimate(**result["scores"][kind][name]) for name in ("auroc", "caught"))
-    return f"{area}; {caught.value:.2f}"
-
-
-def _mean(results: dict[str, Any], kind: str) -> str:
-    area, caught, false = (
-        np.mean([result["scores"][kind][name]["value"] for result in results.values()])
-        for name in ("auroc", "caught", "false_alarms")
-    )
-    return f"{area:.3f}; {caught:.2f} (false alarms {false:.3f})"
+    head = ["unseen class", "objects", *(TITLES[kind] for kind in SCORES)]
+    lines = [head, ["---"] * len(head), *_rows(results)]
+    atomic_write(run / "novelty.md", "".join(f"| {' | '.join(line)} |\n" for line in lines))
 
 
 def _table(results: dict[str, Any]) -> Table:
+    """Return the results as a rich table for the terminal."""
     title = f"Novelty of unseen classes: AUROC; detections at a nominal {RATE:.0%} of false alarms"
-    table = Table(title=title, title_justify="left")
-    for name in ("unseen", "objects", *(TITLES[kind] for kind in SCORES)):
-        table.add_column(name)
-    for name, result in results.items():
-        table.add_row(name, f"{result['objects']:,}", *(_cell(result, kind).replace("[", r"\[") for kind in SCORES))
-    table.add_section()
-    table.add_row("mean", "", *(_mean(results, kind) for kind in SCORES))
+    table = Table("unseen class", "objects", *(TITLES[kind] for kind in SCORES), title=title, title_justify="left")
+    for row in _rows(results):
+        table.add_row(*map(Text, row), end_section=row[0] == list(results)[-1])
     return table
+
+
+def _rows(results: dict[str, Any]) -> list[list[str]]:
+    """Return a row of text for each class, and one of means."""
+
+    def cell(scores: dict[str, Any]) -> str:
+        return f"{Estimate(**scores['auroc'])}; {scores['caught']['value']:.2f}"
+
+    def mean(kind: str) -> str:
+        values = [[x["scores"][kind][name]["value"] for name in FIGURES] for x in results.values()]
+        area, caught, false_alarms = np.mean(values, axis=0)
+        return f"{area:.3f}; {caught:.2f} (false alarms {false_alarms:.3f})"
+
+    rows = [[name, f"{x['objects']:,}", *(cell(x["scores"][k]) for k in SCORES)] for name, x in results.items()]
+    return [*rows, ["mean", "", *map(mean, SCORES)]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.evaluation.calibration_scores import Reliability, reliability
+from goodricke.evaluation.calibration_scores import Reliability
 from goodricke.evaluation.figures.style import (
     ACCENT,
     COLOURS,
@@ -74,29 +74,6 @@ def plot_history(history: Sequence[Mapping[str, float]], path: str | Path) -> No
         left, right = (despine(axes) for axes in figure.subplots(1, 2))
         _lines(left, history, {"loss": "training loss", "validation_loss": "validation loss"})
         _lines(right, history, {"accuracy": "accuracy", "macro_recall": "macro recall"})
-
-
-def plot_reliability(label: NDArray[np.integer], probabilities: NDArray[np.floating], path: str | Path) -> None:
-    """Draw the fraction of right answers against their probability, with 95 % Wilson intervals, and their numbers.
-
-    Parameters
-    ----------
-    label : int (n,)
-        Index of the true class.
-    probabilities : (n, C)
-    path : path
-    """
-    label, probabilities = np.asarray(label), np.asarray(probabilities, np.float64)
-    with canvas(path, 5, 5.6) as figure:
-        upper, lower = (despine(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
-        upper.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls="--")
-        upper.set(ylabel="fraction right", xlim=(0, 1), ylim=(0, 1.02), title="no classified object")
-        lower.set(xlabel="probability of the most probable class", ylabel="objects")
-        if len(label):
-            curve = reliability(probabilities, label)
-            upper.set_title(f"expected calibration error {curve.error:.3f}")
-            draw_reliability(upper, curve)
-            lower.bar((curve.edges[:-1] + curve.edges[1:]) / 2, curve.n, 0.9 / len(curve.n), color=ACCENT)
 
 
 def _matrix(
@@ -189,7 +166,8 @@ def plot_reliabilities(models: Mapping[str, Reliability], path: Path) -> None:
     with canvas(path, 5.4, 5.6) as figure:
         upper, lower = (despine(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
         _diagonal(upper)
-        upper.set(ylabel="fraction right")
+        title = f"expected calibration error {next(iter(models.values())).error:.3f}" if len(models) == 1 else ""
+        upper.set(ylabel="fraction right", title=title)
         lower.set(xlabel="probability of the most probable class", ylabel="objects", yscale="log")
         for k, (colour, (name, curve)) in enumerate(zip(COLOURS, models.items(), strict=False)):
             shift = STEP * (k - (min(len(models), len(COLOURS)) - 1) / 2)

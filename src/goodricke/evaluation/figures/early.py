@@ -137,8 +137,8 @@ def highlighted_classes(probabilities: NDArray[np.floating], truth: int | None =
     They are the last answer, the truth, and the classes with the highest peaks, if these reach `SMALL`.
     """
     peak = probabilities.max(0).astype(np.float64)
-    chosen = [probabilities[-1].argmax()] + ([] if truth is None else [truth])
-    peak[chosen] = np.inf
+    always = [probabilities[-1].argmax()] + ([] if truth is None else [truth])
+    peak[always] = np.inf
     order = np.argsort(-peak, kind="stable")[:MOST_CLASSES]
     return order[peak[order] >= SMALL]
 
@@ -186,14 +186,14 @@ def _draw_bins(axes: Any, curve: ScoresByNumber, colour: str, shift: float) -> N
 
 
 def _drawn_edges(curve: ScoresByNumber) -> tuple[NDArray, NDArray]:
-    """Return from where to where each bin is drawn: its edges, but not beyond all objects' numbers."""
+    """Return the drawn edges of each bin: its edges, but not beyond the numbers of the objects."""
     return np.maximum(curve.edges[:-1], curve.fewest[0] - 0.5), np.minimum(curve.edges[1:], curve.most[-1] + 0.5)
 
 
 def _checked_history(
     time: ArrayLike, probabilities: ArrayLike, classes: Sequence[str], curve: LightCurves | None, truth: str | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return times (M,) and probabilities (M, C), or write_note what is wrong."""
+    """Return times (M,) and probabilities (M, C), or raise ValueError."""
     t, p = np.asarray(time, np.float64), np.asarray(probabilities, np.float64)
     if p.shape != (len(t), len(classes)):
         raise ValueError(f"{len(t)} steps and {len(classes)} classes need probabilities of that shape, not {p.shape}")

@@ -40,7 +40,7 @@ def calibration_section(result: Assessment, folder: Path) -> Section:
         tables["Coverage and false alarms"] = checks
     return Section(
         "Calibration",
-        "points on the diagonal: of answers given 0.8, eight in ten are right. Bars are 95 % intervals.",
+        "points on the diagonal: of answers with probability 0.8, eight in ten are right. Bars are 95 % intervals.",
         "points below it: overconfident, so that cuts in probability let in more mistakes than they seem to; an error "
         "above the range that chance alone gives.",
         _draw(result, probabilities, folder),
@@ -75,7 +75,7 @@ def prediction_sets(result: ModelResult, rows: NDArray[np.int64]) -> list[list[s
 
 
 def _dependence_note(star: NDArray) -> list[str]:
-    """Say that coverage is tested on light curves, where there are fewer stars."""
+    """Return a note that coverage is tested on light curves, where there are fewer stars."""
     stars = len(np.unique(star))
     note = (
         f"The tests of coverage and false alarms take the {len(star):,} light curves as independent; they are of "
@@ -95,7 +95,7 @@ def _draw(result: Assessment, probabilities: Mapping[str, NDArray[np.float64]], 
     }
     plot_class_reliabilities(by_class, files[1])
     return {
-        "How often answers of each probability are right, and how many there are": files[0],
+        "Fraction of right answers by probability, and number of answers": files[0],
         "The same of the probability of each class, whether or not it is the most probable one": files[1],
     }
 

@@ -39,7 +39,7 @@ def confusion_section(result: Assessment, folder: Path) -> Section:
         data[name] = {"classes": scores.classes, "confusion": scores.confusion}
     return Section(
         "Confusion matrix",
-        "pairs that are taken for each other both ways: classes that nature or the sampling makes alike.",
+        "pairs that are taken for each other both ways: classes that are similar by nature or by sampling.",
         "one class that swallows all others: it is common in training, or the class weights are wrong.",
         pictures,
         notes=[note for name in result.scores for note in _confused(result, name)],
@@ -150,7 +150,7 @@ def mistakes_section(result: Assessment, folder: Path) -> Section:
     return Section(
         "Worst mistakes",
         "whose mistake it is: labels of catalogues are wrong too, and a confident model finds them first.",
-        "light curves on which anyone would say what the label says.",
+        "light curves on which anyone would agree with the label.",
         pictures,
         tables=tables,
         notes=notes,

@@ -31,8 +31,8 @@ SINGLE, TOGETHER = 0.25, 0.5  # part of the model's lead over the most frequent 
 NAMED = 5  # objects named in a sentence
 KNOWN_CASE = (
     "A known example is the training set of Debosscher et al. (2007), where some classes come from Hipparcos and "
-    "others from OGLE: the time of the first observation tells many of them apart, and a network that sees it learns "
-    "the survey."
+    "others from OGLE: the time of the first observation separates many of them, and a network that gets it learns the "
+    "survey."
 )
 
 

@@ -14,7 +14,8 @@ from rich.markup import escape
 from goodricke.data.files import atomic_write
 from goodricke.data.json import dumps
 from goodricke.evaluation.assessment import Assessment, ModelResult
-from goodricke.evaluation.figures.classes import plot_confusion, plot_fold_confusion, plot_reliability
+from goodricke.evaluation.calibration_scores import reliability
+from goodricke.evaluation.figures.classes import plot_confusion, plot_fold_confusion, plot_reliabilities
 from goodricke.evaluation.figures.early import plot_by_number, plot_early, plot_probability_history
 from goodricke.evaluation.figures.regression import plot_regression
 from goodricke.evaluation.figures.style import COLOURS, figure_name
@@ -54,7 +55,7 @@ def _write_model(result: Assessment, name: str, folder: Path, history: Sequence[
     table = to_predictions(x.model, x.prepared, x.output, x.status, objects)
     table.write(folder / "predictions.parquet")
     plot_confusion(result.scores[name], folder / "confusion.png")
-    plot_reliability(result.label, result.probabilities[name], folder / "reliability.png")
+    plot_reliabilities({name: reliability(result.probabilities[name], result.label)}, folder / "reliability.png")
     for target in x.model.config.targets:
         if target.name in result.regression[name]:
             truth, value = sample.targets[target.name][rows], x.output.parameters[target.name][rows]
