@@ -278,7 +278,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         if not lasting:
             self.model_.folder = None
         self.classes_ = classes
-        self.metrics_ = self.model_.config.metrics
+        self.metrics_ = {name: x for name, x in self.model_.config.metrics.items() if name != "card"}
 
     # ---- predictions ----------------------------------------------------------------------------------------------
 
