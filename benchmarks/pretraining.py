@@ -34,7 +34,7 @@ from goodricke.preprocess.tensors import length_buckets
 from goodricke.training.baselines.features import simple_statistics
 from goodricke.training.baselines.forest import features_if_installed, fit_forest
 from goodricke.training.experiment import prepare_once, pretrain_recipe, split_objects
-from goodricke.training.families import Network, build_network, fit_network
+from goodricke.training.families import Network, build_network, family_of
 from goodricke.training.labels import Labelled, limit_labels, read_everything
 from goodricke.training.pretraining import load_initial
 from goodricke.training.recipe import Recipe, read_recipe, resolve_recipe
@@ -144,9 +144,10 @@ def fitted(m: Material, arm: str, labels: int, seed: int, rows: NDArray[np.int64
     recipe = m.recipe.model_copy(update={"training": training})
     init = m.encoder if how.pretrained else None
     network = build_network(recipe, m.data.classes, (), init)
-    some = rows[:16]  # to validate by: nothing is chosen by it
+    validation = rows[:16]  # nothing is selected by it
     silent: Any = lambda _: None  # noqa: E731
-    fit_network(recipe, network, init, m.prepared, m.data, (), rows, some, folder, silent, silent)
+    fit = family_of(recipe.preprocessing).fit
+    fit(recipe, network, init, m.prepared, m.data, (), rows, validation, folder, silent, silent)
     last = torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
     network.load_state_dict(last)
     return answers(network.eval(), m.prepared, m.test)
@@ -155,12 +156,12 @@ def fitted(m: Material, arm: str, labels: int, seed: int, rows: NDArray[np.int64
 @torch.inference_mode()
 def answers(network: Network, prepared: Prepared, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return probabilities (n', C) of one deterministic pass."""
-    found: Any = None
-    for piece in length_buckets(prepared.padded[rows], 16384, 256):
-        logits = network.output(prepared.batch(rows[piece])).logits.float()  # type: ignore[arg-type]
-        found = np.zeros((len(rows), logits.shape[1]), np.float32) if found is None else found
-        found[piece] = logits.softmax(1).numpy()
-    return found
+    result: Any = None
+    for bucket in length_buckets(prepared.padded[rows], 16384, 256):
+        logits = network.output(prepared.batch(rows[bucket])).logits.float()  # type: ignore[arg-type]
+        result = np.zeros((len(rows), logits.shape[1]), np.float32) if result is None else result
+        result[bucket] = logits.softmax(1).numpy()
+    return result
 
 
 # ---- scores ---------------------------------------------------------------------------------------------------------

@@ -59,8 +59,8 @@ def fitted(curves, y) -> GoodrickeClassifier:
 def hopeless(curves) -> LightCurves:
     """Return four light curves of which the second has no observation and the third none in a known band."""
     empty = LightCurves.from_arrays(["nothing"], [0, 0], [], [], unit="mag")
-    strange = curves[0].rename_bands({"g": "x", "r": "y"})
-    return LightCurves.concat([curves[0], empty, strange, curves[1]])
+    unusual = curves[0].rename_bands({"g": "x", "r": "y"})
+    return LightCurves.concat([curves[0], empty, unusual, curves[1]])
 
 
 # ---- scikit-learn's own checks ------------------------------------------------------------------------------------
@@ -213,10 +213,10 @@ def test_too_short_a_training_is_told(curves, y):
 @pytest.mark.parametrize("kind", ["folded", "dense", "multiband"])
 def test_epochs_follow_from_the_number_of_light_curves(kind):
     clf = GoodrickeClassifier(kind)
-    few, many = (clf.recipe(n, "run").training for n in (100, 1_000_000))
-    assert 1500 <= few.epochs * np.ceil(90 / few.batch) < 1500 + np.ceil(90 / few.batch)
+    small, many = (clf.recipe(n, "run").training for n in (100, 1_000_000))
+    assert 1500 <= small.epochs * np.ceil(90 / small.batch) < 1500 + np.ceil(90 / small.batch)
     assert many.epochs == 10
-    assert few.patience == few.epochs
+    assert small.patience == small.epochs
 
 
 def test_defaults_are_those_of_the_example_recipes(tmp_path):

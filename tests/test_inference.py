@@ -54,10 +54,10 @@ MODELS = {
 each_model = pytest.mark.parametrize("kind", MODELS)
 
 
-def numbers(found: Predictions) -> np.ndarray:
+def numbers(result: Predictions) -> np.ndarray:
     """Return probabilities, spread, entropies and embedding as one array (n, ...)."""
-    embedding = [x if x is not None else [np.nan] * 8 for x in found.table["embedding"].to_pylist()]
-    columns = [found.column(k) for k in NUMBERS if k in found.table.column_names]
+    embedding = [x if x is not None else [np.nan] * 8 for x in result.table["embedding"].to_pylist()]
+    columns = [result.column(k) for k in NUMBERS if k in result.table.column_names]
     return np.concatenate([np.stack(columns, 1), np.reshape(embedding, (-1, 8))], 1)
 
 
@@ -107,14 +107,14 @@ def test_any_company_in_any_order_changes_nothing(order, count, points):
 def test_rounded_lengths_and_batches_made_in_a_thread_change_nothing(kind, passes, monkeypatch):
     """What a GPU has, which does both."""
     expected = classify(STARS, MODELS[kind], passes)
-    made = []
+    created = []
     monkeypatch.setattr(inference, "prefetch", lambda *a: gpu.prefetch_in_thread(*a[:2]))
-    monkeypatch.setattr(inference.gpu, "frame_multiple", lambda device: made.append(device) or 64)
+    monkeypatch.setattr(inference.gpu, "frame_multiple", lambda device: created.append(device) or 64)
     for points in (1, 500, 10**9):
         monkeypatch.setattr(inference, "POINTS", points)
         result = classify(STARS, MODELS[kind], passes)
         np.testing.assert_allclose(numbers(result), numbers(expected), atol=1e-5)
-    assert made
+    assert created
 
 
 def test_the_seed_determines_the_output():
@@ -127,9 +127,9 @@ def test_the_seed_determines_the_output():
 
 def test_more_passes_keep_the_first_ones_masks(monkeypatch):
     prepared, rows = prepare(STARS, MODEL.preprocessing), np.arange(6)
-    few = inference.monte_carlo(MODEL, prepared, rows, 2, 0)
+    small = inference.monte_carlo(MODEL, prepared, rows, 2, 0)
     many = inference.monte_carlo(MODEL, prepared, rows, 5, 0)
-    np.testing.assert_allclose(many[:2], few, atol=1e-5)
+    np.testing.assert_allclose(many[:2], small, atol=1e-5)
     monkeypatch.setattr(inference, "POINTS", 3 * 200 * 6)  # five passes in pieces of three and two
     np.testing.assert_allclose(inference.monte_carlo(MODEL, prepared, rows, 5, 0), many, atol=1e-5)
     assert many.std(0).min() > 1e-4
@@ -220,9 +220,9 @@ def test_a_batch_padded_to_frames_is_bounded_by_its_padded_points(monkeypatch):
     batch = Frames.batch
 
     def record(self, rows, multiple):
-        made = batch(self, rows, multiple)
-        sizes.append(made.mask.numel())
-        return made
+        created = batch(self, rows, multiple)
+        sizes.append(created.mask.numel())
+        return created
 
     monkeypatch.setattr(Frames, "batch", record)
     monkeypatch.setattr(inference, "POINTS", 400)
@@ -240,14 +240,14 @@ def multiband_model() -> Model:
     torch.manual_seed(0)
     preprocessing = MultibandConfig(bands=("g", "r"), brightness="magnitude", fewest=2)
     network = Multiband(MultibandNetworkConfig(bands=2, classes=3, hidden=8, head=(8,)))
-    about = BundleConfig(
+    config = BundleConfig(
         name="bands",
         family="multiband",
         classes=("A", "B", "C"),
         network=network.config.model_dump(),
         preprocessing=preprocessing,
     )
-    return Model(about, network.eval(), replace(Calibration.identity(3), one_pass=Scaling.from_temperature(1.7, 3)))
+    return Model(config, network.eval(), replace(Calibration.identity(3), one_pass=Scaling.from_temperature(1.7, 3)))
 
 
 def two_bands(n: int, cut: int | None = None) -> LightCurves:
@@ -261,8 +261,8 @@ def two_bands(n: int, cut: int | None = None) -> LightCurves:
 @pytest.mark.parametrize("points", [1, 50, 32768])
 def test_the_last_step_is_the_answer_and_each_step_that_of_the_light_curve_so_far(points, monkeypatch):
     monkeypatch.setattr(inference, "POINTS", points)
-    model, few = multiband_model(), two_bands(4)  # one step at most
-    curves = LightCurves.concat([two_bands(30), few, two_bands(12), two_bands(60)])
+    model, small = multiband_model(), two_bands(4)  # one step at most
+    curves = LightCurves.concat([two_bands(30), small, two_bands(12), two_bands(60)])
     steps = prepare(curves, model.preprocessing)
     result = inference.step_probabilities(model, steps)
     predictions = classify(curves, model)

@@ -155,8 +155,8 @@ def test_in_a_real_spark(curves, expected):
         work, udf = classify_rows(MODEL, keep=["objectId"]), classifier_udf(MODEL)
         result = table.mapInPandas(work, work.schema).toPandas().set_index("objectId").loc[curves.ids]
         np.testing.assert_allclose(result["p_IA"], expected.column("p_IA"), atol=1e-5)
-        answer = pandas_udf(udf, udf.schema)("cjd", "cmagpsf", "csigmapsf", "cfid")
-        again = table.select("objectId", answer.alias("g")).select("objectId", "g.*").toPandas()
+        output = pandas_udf(udf, udf.schema)("cjd", "cmagpsf", "csigmapsf", "cfid")
+        again = table.select("objectId", output.alias("g")).select("objectId", "g.*").toPandas()
         again = again.set_index("objectId").loc[curves.ids]
         np.testing.assert_allclose(again["p_IA"], expected.column("p_IA"), atol=1e-5)
         assert [list(x) for x in again["prediction_set"]] == expected.table["prediction_set"].to_pylist()

@@ -51,27 +51,27 @@ def curves(lengths: list[int], channels: int = 1, seed: int = 1) -> list[Curve]:
     return [(torch.randn(n, channels, generator=generator), t - t[:1]) for n, t in zip(lengths, spans, strict=True)]
 
 
-def batch(some: list[Curve], more: int = 0, fill: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+def batch(sample: list[Curve], more: int = 0, fill: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
     """Pad light curves to the longest and ``more``; return values (B, T, channels), time and mask (B, T)."""
-    T = max(len(time) for _, time in some) + more
-    values = torch.full((len(some), T, some[0][0].shape[1]), fill)
-    time, mask = torch.full((len(some), T), fill), torch.zeros(len(some), T, dtype=torch.bool)
-    for k, (v, t) in enumerate(some):
+    T = max(len(time) for _, time in sample) + more
+    values = torch.full((len(sample), T, sample[0][0].shape[1]), fill)
+    time, mask = torch.full((len(sample), T), fill), torch.zeros(len(sample), T, dtype=torch.bool)
+    for k, (v, t) in enumerate(sample):
         values[k, : len(t)], time[k, : len(t)], mask[k, : len(t)] = v, t, True
     return values, time, mask
 
 
-def run(model: Astrafier, some: list[Curve], more: int = 0, fill: float = 0.0) -> NetworkOutput:
+def run(model: Astrafier, sample: list[Curve], more: int = 0, fill: float = 0.0) -> NetworkOutput:
     """Classify light curves; the context of each is a function of its length."""
-    context = torch.tensor([[len(t) / 10, 1, -1] for _, t in some]) if model.config.context else None
+    context = torch.tensor([[len(t) / 10, 1, -1] for _, t in sample]) if model.config.context else None
     with torch.no_grad():
-        return model(*batch(some, more, fill), context)
+        return model(*batch(sample, more, fill), context)
 
 
-def assert_same(found: NetworkOutput, expected: NetworkOutput, atol: float = 1e-5) -> None:
+def assert_same(result: NetworkOutput, expected: NetworkOutput, atol: float = 1e-5) -> None:
     """Compare logits and embeddings."""
-    torch.testing.assert_close(found.logits, expected.logits, atol=atol, rtol=0)
-    torch.testing.assert_close(found.embedding, expected.embedding, atol=atol, rtol=0)
+    torch.testing.assert_close(result.logits, expected.logits, atol=atol, rtol=0)
+    torch.testing.assert_close(result.embedding, expected.embedding, atol=atol, rtol=0)
 
 
 def rows(output: NetworkOutput, index: Any) -> NetworkOutput:

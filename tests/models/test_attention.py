@@ -64,20 +64,20 @@ def test_no_mask_is_a_mask_that_leaves_nothing_out(T: int) -> None:
 
 
 def test_long_light_curves_take_it_at_inference_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = []
-    monkeypatch.setattr(attention, "attend_compiled", lambda q, k, v, keys: taken.append(keys.tolist()) or v)
+    selected = []
+    monkeypatch.setattr(attention, "attend_compiled", lambda q, k, v, keys: selected.append(keys.tolist()) or v)
     inputs, mask = heads(2, 1, LONG, 8), torch.arange(LONG) < torch.tensor([[LONG - 7], [0]])
     attend(*inputs, mask)
-    assert not taken  # gradients may be asked for
+    assert not selected  # gradients may be asked for
     with torch.inference_mode():
         attend(*inputs, mask)
-        assert taken == [[LONG - 7, LONG]]  # without a point everything is looked at
+        assert selected == [[LONG - 7, LONG]]  # without a point everything is looked at
         attend(*(x.double() for x in inputs), mask)
         attend(*(x[:, :, :-1] for x in inputs), mask[:, :-1])
         attend(*heads(2, 1, LONG, 32), mask)
-        assert len(taken) == 1
+        assert len(selected) == 1
         assert attend(*(x.bfloat16() for x in inputs), mask).dtype == torch.bfloat16
-        assert len(taken) == 2
+        assert len(selected) == 2
         monkeypatch.setattr(attention, "has_kernel", lambda: False)
         attend(*inputs, mask)
-    assert len(taken) == 2
+    assert len(selected) == 2

@@ -124,10 +124,10 @@ def test_saving_over_an_older_bundle_leaves_none_of_its_recordings(folder):
 def test_others_may_read_a_model_as_any_file_of_mine(tmp_path, folded_model):
     folded_model.save(tmp_path / "m", "card")
     (tmp_path / "any").touch()
-    usual = (tmp_path / "any").stat().st_mode
+    typical = (tmp_path / "any").stat().st_mode
     written = {path.name: path.stat().st_mode for path in (tmp_path / "m").iterdir()}
     assert {"model.safetensors", "calibration.json"} <= written.keys()
-    assert set(written.values()) == {usual}
+    assert set(written.values()) == {typical}
 
 
 def test_the_hash_is_that_of_the_content(folder, tmp_path):
@@ -135,13 +135,13 @@ def test_the_hash_is_that_of_the_content(folder, tmp_path):
     assert len(first) == 12
     model = make()
     assert model.save(tmp_path / "same", "another card").hash == first
-    seen = {first}
+    calls = {first}
     for k, change in enumerate(({"temperature": 1.8}, {"name": "other"}, {"encoding": "fast"})):
-        seen.add(make(**change).save(tmp_path / str(k), "card").hash)
+        calls.add(make(**change).save(tmp_path / str(k), "card").hash)
     with torch.no_grad():
         model.network.head[0].weight[0, 0] += 0.1
-    seen.add(model.save(tmp_path / "weights", "card").hash)
-    assert len(seen) == 5
+    calls.add(model.save(tmp_path / "weights", "card").hash)
+    assert len(calls) == 5
 
 
 def change_config(folder: Path, **changes) -> None:
@@ -237,9 +237,9 @@ def test_nothing_in_the_folder_is_a_pickle(folder):
         assert b"pickle" not in content, path.name
         assert not content.startswith(b"\x80"), path.name
         assert content[:2] != b"PK" or path.suffix == ".npz", path.name  # torch.save makes zip files
-    with np.load(folder / "golden.npz", allow_pickle=False) as kept:
-        assert {"object_id", "offsets", "time", "values", "context", "logits", "embedding"} <= set(kept)
-        assert all(kept[name].dtype != object for name in kept)
+    with np.load(folder / "golden.npz", allow_pickle=False) as selected:
+        assert {"object_id", "offsets", "time", "values", "context", "logits", "embedding"} <= set(selected)
+        assert all(selected[name].dtype != object for name in selected)
 
 
 @pytest.mark.parametrize("amx", [True, False])

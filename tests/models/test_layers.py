@@ -175,14 +175,14 @@ def test_under_autocast_an_lstm_computes_in_bfloat16_where_it_can_and_else_in_fl
 
 def twins(channels: int, hidden: int, layers: int) -> tuple[BiLSTM, nn.LSTM]:
     """Return a `BiLSTM` and torch's with the same weights."""
-    ours = scattered(BiLSTM(channels, hidden, layers, 0.5)).eval()
-    theirs = nn.LSTM(channels, hidden, layers, batch_first=True, bidirectional=True)
+    actual = scattered(BiLSTM(channels, hidden, layers, 0.5)).eval()
+    reference = nn.LSTM(channels, hidden, layers, batch_first=True, bidirectional=True)
     with torch.no_grad():
-        for name, parameter in theirs.named_parameters():
-            kind, _, rest = name.partition("_l")
-            direction = ours.backwards if rest.endswith("_reverse") else ours.forwards
-            parameter.copy_(getattr(direction[int(rest[0])], f"{kind}_l0"))
-    return ours, theirs
+        for name, parameter in reference.named_parameters():
+            kind, _, remaining = name.partition("_l")
+            direction = actual.backwards if remaining.endswith("_reverse") else actual.forwards
+            parameter.copy_(getattr(direction[int(remaining[0])], f"{kind}_l0"))
+    return actual, reference
 
 
 class TestBiLSTM:

@@ -39,15 +39,15 @@ def network(seed: int = 0, **changes: object) -> Multiband:
     """Return a small network whose norms are moved off their initial values."""
     torch.manual_seed(seed)
     sizes = {"bands": 2, "classes": 3, "hidden": 8, "head": (8, 8), "targets": 1} | changes
-    made = Multiband(MultibandNetworkConfig(**sizes)).eval()
-    for module in made.modules():
+    created = Multiband(MultibandNetworkConfig(**sizes)).eval()
+    for module in created.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
         if isinstance(module, Standard):
             module.mean.normal_()
             module.std.uniform_(0.5, 2)
-    return made
+    return created
 
 
 def curves(seed: int, counts: list[int], bands: int = 2) -> LightCurves:
@@ -78,10 +78,10 @@ def test_alone_as_in_company_and_in_any_order() -> None:
         together = model(complete.batch())
         shuffled = model.output(complete.batch(np.array([4, 0, 3])))
         for i in range(len(counts)):
-            mine = slice(*complete.offsets[i : i + 2])
+            rows = slice(*complete.offsets[i : i + 2])
             single = model(complete.batch(np.array([i])))
-            assert torch.allclose(together.logits[mine], single.logits, atol=1e-5)
-            assert torch.allclose(together.targets[mine], single.targets, atol=1e-5)
+            assert torch.allclose(together.logits[rows], single.logits, atol=1e-5)
+            assert torch.allclose(together.targets[rows], single.targets, atol=1e-5)
     last = complete.offsets[1:][[4, 0, 3]] - 1
     assert torch.allclose(shuffled.logits, together.logits[last], atol=1e-5)
 
@@ -107,8 +107,8 @@ def test_training_the_central_network_leaves_the_bands_bit_identical() -> None:
     model = network(raw_input=True).train()
     bands = {k: v.clone() for k, v in model.bands.state_dict().items()}
     optimiser = torch.optim.AdamW(model.central.parameters(), lr=0.1)
-    answer = model(steps(7, [30] * 4).batch())
-    (answer.logits.square().sum() + answer.targets.sum()).backward()
+    output = model(steps(7, [30] * 4).batch())
+    (output.logits.square().sum() + output.targets.sum()).backward()
     assert all(p.grad is None for p in model.bands.parameters())
     assert all(p.grad is not None for p in model.central.parameters() if p.requires_grad)
     optimiser.step()
@@ -130,11 +130,11 @@ def test_packed_sequences_are_read_like_one_after_the_other() -> None:
     for b, series in enumerate(batch.bands):
         packed = model.bands[b].recurrent(batch.window[series.steps], series.sizes)
         for i in range(4):
-            mine = np.flatnonzero((complete.band == b) & (np.repeat(np.arange(4), complete.n_points) == i))
-            if not len(mine):
+            rows = np.flatnonzero((complete.band == b) & (np.repeat(np.arange(4), complete.n_points) == i))
+            if not len(rows):
                 continue
-            one = model.bands[b].recurrent(batch.window[mine], torch.ones(len(mine), dtype=torch.int64))
-            at = torch.tensor([int((series.steps == k).nonzero()) for k in mine])
+            one = model.bands[b].recurrent(batch.window[rows], torch.ones(len(rows), dtype=torch.int64))
+            at = torch.tensor([int((series.steps == k).nonzero()) for k in rows])
             assert torch.allclose(packed[2][at], one[2], atol=1e-6)
 
 

@@ -38,13 +38,13 @@ def test_numpy_is_the_twin_of_pytorch(name: str, batch: int, half: bool) -> None
         b = k % c.bands
         window = rng.normal(0, 5, (batch, c.width)).astype(np.float32)
         extras = np.where(rng.random((batch, c.extras)) < 0.2, np.nan, rng.normal(0, 5, (batch, c.extras)))
-        answers = []
+        outputs = []
         for i, way in enumerate(ways):
-            mine, central_cells[i] = way.step(b, window, band_cells[i][:, b], central_cells[i])
+            rows, central_cells[i] = way.step(b, window, band_cells[i][:, b], central_cells[i])
             band_cells[i] = band_cells[i].copy()
-            band_cells[i][:, b] = mine
-            answers.append((mine, central_cells[i], *way.read_out(central_cells[i][:, 0], extras.astype(np.float32))))
-        for result, expected in zip(*answers, strict=True):
+            band_cells[i][:, b] = rows
+            outputs.append((rows, central_cells[i], *way.read_out(central_cells[i][:, 0], extras.astype(np.float32))))
+        for result, expected in zip(*outputs, strict=True):
             assert result.dtype == expected.dtype == np.float32
             np.testing.assert_allclose(result, expected, atol=1e-5, rtol=0)
         if half:  # from the same ones, lest a digit of float16 fall either way
@@ -61,9 +61,9 @@ def test_an_update_is_the_same_by_either_way(half: bool, monkeypatch: pytest.Mon
         monkeypatch.setattr(bundle, "stepper", way)
         state = m.init_state(5, half)
         for k in range(30):
-            done = m.update_arrays(state, light_curves(*([s[k]] for s in stars)))
-            state = done.state
-        results.append(done)
+            finished = m.update_arrays(state, light_curves(*([s[k]] for s in stars)))
+            state = finished.state
+        results.append(finished)
     for name in ("probabilities", "embedding"):
         np.testing.assert_allclose(*(getattr(r, name) for r in results), atol=1e-3 if half else 1e-5)
     assert (results[0].status == results[1].status).all()

@@ -182,13 +182,13 @@ def assert_step(model: Astrafier, arrays: Arrays) -> None:
         torch.testing.assert_close(result[key], value, atol=ATOL, rtol=1e-4, msg=message(key))
 
 
-def assert_same_numbers(ours: Arrays, theirs: Arrays) -> None:
+def assert_same_numbers(actual: Arrays, reference: Arrays) -> None:
     """Check that two state dicts hold the same numbers, tensor for tensor, under whatever names."""
-    theirs = {key: value for key, value in theirs.items() if key != "loss_fn.weight"}
+    reference = {key: value for key, value in reference.items() if key != "loss_fn.weight"}
     counts = "num_batches_tracked"
     fingerprints = [
         sorted(float(value.double().sum()) for key, value in state.items() if not key.endswith(counts))
-        for state in (ours, theirs)
+        for state in (actual, reference)
     ]
     assert fingerprints[0] == pytest.approx(fingerprints[1], rel=1e-12)
 
@@ -201,9 +201,9 @@ SMALL = AstrafierConfig(
 def published_state(config: AstrafierConfig = SMALL, head: bool = True) -> Arrays:
     """Return a random state dict under the published names."""
     torch.manual_seed(0)
-    ours = Astrafier(config).state_dict()
+    actual = Astrafier(config).state_dict()
     names = published._names(config.blocks, head)
-    return {old: ours[new].unsqueeze(2) if "pointwise" in new else ours[new] for old, new in names.items()}
+    return {old: actual[new].unsqueeze(2) if "pointwise" in new else actual[new] for old, new in names.items()}
 
 
 def save(folder: Path, state: Arrays, **hyper: int) -> Path:

@@ -46,10 +46,10 @@ observation = st.tuples(
 star = st.lists(observation, max_size=25).map(lambda s: sorted(s, key=lambda p: (p[0], (*BANDS, "x").index(p[2]))))
 
 
-def same(found, expected) -> None:
-    assert found.column("status").tolist() == expected.column("status").tolist()
-    assert np.allclose(found.probabilities, expected.probabilities, atol=1e-5, equal_nan=True)
-    assert found.column("n_obs").tolist() == expected.column("n_obs").tolist()
+def same(result, expected) -> None:
+    assert result.column("status").tolist() == expected.column("status").tolist()
+    assert np.allclose(result.probabilities, expected.probabilities, atol=1e-5, equal_nan=True)
+    assert result.column("n_obs").tolist() == expected.column("n_obs").tolist()
 
 
 @settings(max_examples=40, deadline=None)
@@ -116,11 +116,11 @@ def test_an_update_copies_the_state_and_changes_only_its_objects() -> None:
 
 def test_unknown_bands_and_bad_numbers() -> None:
     m, s = model(), random_star(4)
-    strange = [(s[30][0] + 1e-3, 17.0, "x"), (s[30][0] + 2e-3, np.nan, "g")]
-    _, result = m.update(m.init_state(1), light_curves(s[:30] + strange + s[31:]))
+    unusual = [(s[30][0] + 1e-3, 17.0, "x"), (s[30][0] + 2e-3, np.nan, "g")]
+    _, result = m.update(m.init_state(1), light_curves(s[:30] + unusual + s[31:]))
     same(result, classify(light_curves(s[:30] + s[31:]), m))
     with pytest.raises(ValueError, match="not x"):
-        m.update(m.init_state(1), light_curves(strange), strict=True)
+        m.update(m.init_state(1), light_curves(unusual), strict=True)
     with pytest.raises(ValueError, match="AB magnitudes"):
         m.update(m.init_state(1), light_curves(s, unit="electron / s"))
     with pytest.raises(ValueError, match="twice"):
@@ -163,10 +163,10 @@ def test_saved_is_loaded_and_goes_on_alike(half: bool) -> None:
 def test_bands_never_seen_are_not_stored() -> None:
     m, s = model(3), [(float(k), 15.0, "g") for k in range(9)]
     state, _ = m.update(m.init_state(2), light_curves(s, []))
-    seen, unseen = (len(part) for part in state.tobytes())
+    calls, unseen = (len(part) for part in state.tobytes())
     sizes = m.network.config  # of one band, and the central network, which has had no step before a band has
-    assert seen == unseen + 2 * sizes.hidden * (sizes.band_layers + sizes.central_layers) * 4
-    assert state.records.itemsize > seen
+    assert calls == unseen + 2 * sizes.hidden * (sizes.band_layers + sizes.central_layers) * 4
+    assert state.records.itemsize > calls
 
 
 def test_damaged_states_are_refused() -> None:

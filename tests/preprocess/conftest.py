@@ -11,5 +11,5 @@ def recorded() -> dict[str, np.ndarray]:
     """What the published preprocessing made of eleven light curves, or skip."""
     if not RECORDINGS.exists():
         pytest.skip(f"the published preprocessing's recordings aren't at {RECORDINGS}")
-    with np.load(RECORDINGS) as kept:
-        return dict(kept)
+    with np.load(RECORDINGS) as selected:
+        return dict(selected)

@@ -68,11 +68,11 @@ def test_bins_hold_the_weighted_mean_and_its_error(points):
     offsets, bins, time, value, error = bin_average(curves, index)
     k = 0
     for i in range(3):
-        own = slice(curves.offsets[i], curves.offsets[i + 1])
-        filled = sorted(set(index[own].tolist()))
+        rows = slice(curves.offsets[i], curves.offsets[i + 1])
+        filled = sorted(set(index[rows].tolist()))
         assert bins[offsets[i] : offsets[i + 1]].tolist() == filled
         for b in filled:
-            inside = np.flatnonzero(index[own] == b) + own.start
+            inside = np.flatnonzero(index[rows] == b) + rows.start
             weight = 1 / curves.error[inside].astype(float) ** 2
             assert value[k] == pytest.approx(np.average(curves.value[inside], weights=weight), rel=1e-6)
             assert time[k] == pytest.approx(np.average(curves.time[inside], weights=weight), rel=1e-6, abs=1e-9)

@@ -169,9 +169,10 @@ def test_single_bad_points_are_dropped_and_the_rest_is_as_if_they_had_never_been
     good = curve(300)
     value, time = good.value.copy(), good.time.copy()
     value[[3, 50]], value[70], time[90], time[100] = np.nan, np.inf, np.nan, np.inf
-    kept = np.isfinite(value) & np.isfinite(time)
+    selected = np.isfinite(value) & np.isfinite(time)
     assert_same(
-        prepare(light_curve(time, value), DenseConfig()), prepare(light_curve(time[kept], value[kept]), DenseConfig())
+        prepare(light_curve(time, value), DenseConfig()),
+        prepare(light_curve(time[selected], value[selected]), DenseConfig()),
     )
 
 

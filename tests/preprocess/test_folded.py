@@ -28,7 +28,7 @@ def star(n=300, period=0.7, seed=0, unit="mag", shape="sine", noise=0.01, error=
     return LightCurves.from_arrays([f"{shape}{seed}"], [0, n], time, mag, sigma, unit=unit)
 
 
-def of(time, value, error=None, unit="mag") -> LightCurves:
+def light_curve(time, value, error=None, unit="mag") -> LightCurves:
     return LightCurves.from_arrays(["x"], [0, len(time)], time, value, error, unit=unit)
 
 
@@ -44,7 +44,7 @@ def test_a_star_alone_and_in_company_is_the_same_to_the_bit():
 def test_the_order_of_the_observations_does_not_matter():
     sorted_star = star()
     order = np.random.default_rng(3).permutation(300)
-    mixed = of(sorted_star.time[order], sorted_star.value[order], sorted_star.error[order])
+    mixed = light_curve(sorted_star.time[order], sorted_star.value[order], sorted_star.error[order])
     assert_same(prepare(mixed, CONFIG), prepare(sorted_star, CONFIG))
 
 
@@ -79,7 +79,7 @@ def test_the_context_tells_period_power_and_amplitude():
 
 def test_noise_is_rough_and_has_little_power():
     rng = np.random.default_rng(0)
-    context = prepare(of(np.sort(rng.uniform(0, 200, 500)), 15 + rng.normal(size=500)), CONFIG).context[0]
+    context = prepare(light_curve(np.sort(rng.uniform(0, 200, 500)), 15 + rng.normal(size=500)), CONFIG).context[0]
     assert context[CONTEXT["folded roughness"]] > 0.5
     assert context[CONTEXT["periodogram power"]] < 0.2
 
@@ -114,19 +114,19 @@ def test_two_cycles_of_the_found_period_are_folded():
 
 @pytest.mark.parametrize("phase", [0, 0.25, 0.5])
 def test_when_the_observations_begin_does_not_matter_to_a_well_covered_star(phase):
-    def at(shift):
+    def shifted(shift):
         time = np.linspace(0, 50, 5000)
-        return prepare(of(time, 15 + 0.4 * np.sin(2 * np.pi * (time / 0.7 + shift))), CONFIG).values[:, 0]
+        return prepare(light_curve(time, 15 + 0.4 * np.sin(2 * np.pi * (time / 0.7 + shift))), CONFIG).values[:, 0]
 
-    a, b = at(0), at(phase)
+    a, b = shifted(0), shifted(phase)
     assert np.abs(a - b).max() < 0.15
 
 
 def test_missing_errors_are_zero_and_change_the_brightness_little():
-    known, unknown = prepare(star(), CONFIG), prepare(star(error=False), CONFIG)
-    assert (known.values[:, 1] > 0).all()
+    valid, unknown = prepare(star(), CONFIG), prepare(star(error=False), CONFIG)
+    assert (valid.values[:, 1] > 0).all()
     assert (unknown.values[:, 1] == 0).all()
-    np.testing.assert_allclose(unknown.values[:, 0], known.values[:, 0], atol=1e-4)
+    np.testing.assert_allclose(unknown.values[:, 0], valid.values[:, 0], atol=1e-4)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
@@ -134,7 +134,7 @@ def test_one_bad_error_leaves_finite_numbers(bad):
     good = star()
     error = good.error.copy()
     error[5] = bad
-    prepared = prepare(of(good.time, good.value, error), CONFIG)
+    prepared = prepare(light_curve(good.time, good.value, error), CONFIG)
     assert prepared.status.tolist() == ["OK"]
     assert np.isfinite(prepared.values).all()
     assert 10 ** prepared.context[0, 0] == pytest.approx(0.7, rel=0.01)
@@ -144,7 +144,7 @@ def test_an_absurdly_small_error_leaves_a_power_between_zero_and_one():
     good = star()
     error = good.error.copy()
     error[5] = 1e-30
-    context = prepare(of(good.time, good.value, error), CONFIG).context[0]
+    context = prepare(light_curve(good.time, good.value, error), CONFIG).context[0]
     assert 0 <= context[CONTEXT["periodogram power"]] <= 1
 
 
@@ -169,20 +169,20 @@ def test_negative_flux_is_dropped_and_the_rest_used():
     flux = star(unit="nJy")
     value = flux.value.copy()
     value[::10] = -1
-    kept = value > 0
-    some = prepare(of(flux.time, value, flux.error, "nJy"), CONFIG)
-    rest = prepare(of(flux.time[kept], value[kept], flux.error[kept], "nJy"), CONFIG)
-    assert_same(some, rest)
-    assert prepare(of(flux.time, -flux.value, flux.error, "nJy"), CONFIG).status.tolist() == ["NON_FINITE"]
+    selected = value > 0
+    sample = prepare(light_curve(flux.time, value, flux.error, "nJy"), CONFIG)
+    remaining = prepare(light_curve(flux.time[selected], value[selected], flux.error[selected], "nJy"), CONFIG)
+    assert_same(sample, remaining)
+    assert prepare(light_curve(flux.time, -flux.value, flux.error, "nJy"), CONFIG).status.tolist() == ["NON_FINITE"]
 
 
 DAYS = np.arange(30.0) + 0.1 * np.sin(np.arange(30))
 BAD = {
-    "EMPTY": of([], []),
-    "NON_FINITE": of(DAYS, np.full(30, np.nan)),
-    "TOO_FEW_POINTS": of(DAYS[:9], np.arange(9.0)),
-    "CONSTANT": of(DAYS, np.full(30, 15.0)),
-    "NO_PERIOD": of(np.full(30, 5.0), np.arange(30.0)),
+    "EMPTY": light_curve([], []),
+    "NON_FINITE": light_curve(DAYS, np.full(30, np.nan)),
+    "TOO_FEW_POINTS": light_curve(DAYS[:9], np.arange(9.0)),
+    "CONSTANT": light_curve(DAYS, np.full(30, 15.0)),
+    "NO_PERIOD": light_curve(np.full(30, 5.0), np.arange(30.0)),
 }
 
 
@@ -198,7 +198,7 @@ def test_what_can_not_be_folded_has_a_status_and_no_points(status):
 @pytest.mark.parametrize("far", [1e8, 1e30, 1e300, -1e300])
 def test_a_time_centuries_away_is_a_status_and_not_all_the_memory(far):
     good = star()
-    stray = of(np.append(good.time, far), np.append(good.value, 15), np.append(good.error, 0.01))
+    stray = light_curve(np.append(good.time, far), np.append(good.value, 15), np.append(good.error, 0.01))
     prepared = prepare(LightCurves.concat([stray, good]), CONFIG)
     assert prepared.status.tolist() == ["NO_PERIOD", "OK"]
 
@@ -209,18 +209,18 @@ def test_quantised_magnitudes_leave_finite_or_unknown_numbers(odd):
     value = np.full(90, 15.0)
     value[:odd] = 15.01
     rng = np.random.default_rng(0)
-    prepared = prepare(of(np.sort(rng.uniform(0, 200, 90)), value), CONFIG)
+    prepared = prepare(light_curve(np.sort(rng.uniform(0, 200, 90)), value), CONFIG)
     assert prepared.status.tolist() == ["OK"]
     assert np.nanmax(np.abs(prepared.context)) < 100  # never infinite
-    known = np.isfinite(prepared.context[0, [CONTEXT["log10 period"], CONTEXT["periodogram power"]]])
-    assert known.all()
+    valid = np.isfinite(prepared.context[0, [CONTEXT["log10 period"], CONTEXT["periodogram power"]]])
+    assert valid.all()
     assert np.isfinite(prepared.values).all()
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_huge_and_tiny_numbers_stay_finite(scale):
     good = star()
-    prepared = prepare(of(good.time, good.value * scale, good.error * scale), CONFIG)
+    prepared = prepare(light_curve(good.time, good.value * scale, good.error * scale), CONFIG)
     assert np.isfinite(prepared.context).all()
     assert np.isfinite(prepared.values).all()
 
@@ -228,7 +228,7 @@ def test_huge_and_tiny_numbers_stay_finite(scale):
 def test_a_million_points_are_folded():
     n = 1_000_000
     time = np.linspace(0, 20, n)
-    prepared = prepare(of(time, 15 + np.sin(2 * np.pi * time / 0.7)), CONFIG)
+    prepared = prepare(light_curve(time, 15 + np.sin(2 * np.pi * time / 0.7)), CONFIG)
     assert prepared.status.tolist() == ["OK"]
     assert prepared.n_points.tolist() == [128]
 
@@ -252,15 +252,15 @@ def test_colours_and_ratios_of_amplitude_are_told_where_there_are_several_bands(
     star = two_bands()
     config = FoldedConfig().resolved(star)
     assert config.bands == ("g", "r")
-    told = prepare(star, config).context[0]
-    assert len(told) == config.context == 9
-    assert told[7] == pytest.approx(-0.7, abs=0.15)
-    assert told[8] == pytest.approx(np.log10(2), abs=0.1)
+    expected = prepare(star, config).context[0]
+    assert len(expected) == config.context == 9
+    assert expected[7] == pytest.approx(-0.7, abs=0.15)
+    assert expected[8] == pytest.approx(np.log10(2), abs=0.1)
     # whatever order or company the bands come in
     swapped = LightCurves.from_arrays(
         ["s"], [0, 60], star.time, star.value, star.error, 2 - star.band, bands=("x", "r", "g"), unit="mag"
     )
-    assert np.allclose(prepare(swapped, config).context[0], told, atol=1e-5)
+    assert np.allclose(prepare(swapped, config).context[0], expected, atol=1e-5)
 
 
 def test_a_missing_band_has_no_colour_and_one_band_is_told_none() -> None:
@@ -272,13 +272,13 @@ def test_a_missing_band_has_no_colour_and_one_band_is_told_none() -> None:
 
 
 def test_the_level_is_told_where_it_is_wanted_in_each_band() -> None:
-    star, told = two_bands(), FoldedConfig(level=True)
-    both = told.resolved(star)
+    star, expected = two_bands(), FoldedConfig(level=True)
+    both = expected.resolved(star)
     assert both.context == 11
     assert prepare(star, both).context[0, 9:] == pytest.approx([15.0, 15.7], abs=0.15)
     one = star.where(star.band == 1)
-    assert told.resolved(one).context == 8
-    assert prepare(one, told).context[0, 7] == pytest.approx(15.7, abs=0.1)
+    assert expected.resolved(one).context == 8
+    assert prepare(one, expected).context[0, 7] == pytest.approx(15.7, abs=0.1)
     missing = prepare(one, both).context[0, 9:]
     assert np.isnan(missing[0])
     assert missing[1] == pytest.approx(15.7, abs=0.1)

@@ -191,10 +191,10 @@ def test_other_classes_leave_the_last_layers_as_they_are(caplog):
     assert caplog.messages[0].endswith(
         "which start from random weights: bands.g.head, bands.r.head, central.head.layers"
     )
-    kept, fresh, theirs = copied(new), copied(plain), copied(old.network)
-    for name, weight in kept.items():
+    selected, fresh, reference = copied(new), copied(plain), copied(old.network)
+    for name, weight in selected.items():
         last = name.endswith(("head.layers.4.weight", "head.layers.4.bias"))
-        assert torch.equal(weight, (fresh if last else theirs)[name]), name
+        assert torch.equal(weight, (fresh if last else reference)[name]), name
 
 
 def test_other_sizes_are_no_error_and_take_what_fits():
@@ -214,9 +214,9 @@ HEAT = Target(name="T", unit="K", mean=6000, std=900)
 @pytest.fixture
 def hot() -> Model:
     """Return a model of a period, learned as its logarithm, and a temperature."""
-    made = model(targets=2)
-    made.config = made.config.model_copy(update={"targets": (PERIOD, HEAT)})
-    return made
+    created = model(targets=2)
+    created.config = created.config.model_copy(update={"targets": (PERIOD, HEAT)})
+    return created
 
 
 def test_parameters_in_another_order_and_standardisation_say_the_same_in_their_units(hot):
@@ -225,21 +225,21 @@ def test_parameters_in_another_order_and_standardisation_say_the_same_in_their_u
         HEAT.model_copy(update={"mean": 5500.0, "std": 40.0}),
         PERIOD.model_copy(update={"mean": -1.2, "std": 3.0}),
     )
-    made, config = adopted(hot, targets=new)
-    result, expected = run_network(made, config)[:, 3:].numpy(), run_network(hot.network, config)[:, 3:].numpy()
+    created, config = adopted(hot, targets=new)
+    result, expected = run_network(created, config)[:, 3:].numpy(), run_network(hot.network, config)[:, 3:].numpy()
     np.testing.assert_allclose(new[1].physical(result[:, 1]), HEAT.physical(expected[:, 1]), rtol=1e-5)
     np.testing.assert_allclose(new[2].physical(result[:, 2]), PERIOD.physical(expected[:, 0]), rtol=1e-4)
     assert np.ptp(expected, 0).min() > 1e-3  # not all the same
     fresh = network(9, targets=3).central.regressions[0]
-    assert same(copied(made.central.regressions[0]), copied(fresh))
+    assert same(copied(created.central.regressions[0]), copied(fresh))
 
 
 @pytest.mark.parametrize("change", [{"log": False}, {"unit": "h"}, {"name": "period"}])
 def test_a_parameter_that_is_another_number_starts_afresh(hot, change, caplog):
-    made, _ = adopted(hot, targets=(PERIOD.model_copy(update=change), HEAT))
+    created, _ = adopted(hot, targets=(PERIOD.model_copy(update=change), HEAT))
     fresh = network(9, targets=2).central.regressions[0]
-    assert same(copied(made.central.regressions[0]), copied(fresh))
-    assert same(copied(made.central.regressions[1]), copied(hot.network.central.regressions[1]))
+    assert same(copied(created.central.regressions[0]), copied(fresh))
+    assert same(copied(created.central.regressions[1]), copied(hot.network.central.regressions[1]))
     named = {"unit": "d", "log": True, "name": "P"} | change
     assert caplog.messages == [
         "old has no fitting weights for these layers, which start from random weights: "
@@ -390,9 +390,9 @@ def test_targets_are_standardised_by_measured_training_objects():
     assert (p.mean, p.std) == (pytest.approx(1), pytest.approx(np.sqrt(2 / 3)))
     for target, k in ((p, 0), (t, 1)):
         learned = target.standardised(data.targets[training, k])
-        known = learned[np.isfinite(learned)]
-        assert known.mean() == pytest.approx(0)
-        assert known.std() == pytest.approx(1)
+        valid = learned[np.isfinite(learned)]
+        assert valid.mean() == pytest.approx(0)
+        assert valid.std() == pytest.approx(1)
         back = target.physical(learned)
         np.testing.assert_allclose(back[np.isfinite(back)], data.targets[training, k][np.isfinite(learned)])
     np.testing.assert_array_equal(standardised(data, (p, t))[:, 1], t.standardised(data.targets[:, 1]))

@@ -98,11 +98,11 @@ def test_the_context_is_standardised_by_the_training_objects_alone(tmp_path):
     prepared.context[validation] += 1e6
     net = network(3)
     fit(net, prepared, label, training, validation, LoopConfig(epochs=1, batch=16), tmp_path)
-    known = prepared.context[training]
-    np.testing.assert_allclose(net.context_mean, known.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(net.context_std, known.std(0), rtol=1e-4)
-    kept = torch.load(tmp_path / "best.pt", weights_only=True)
-    assert torch.equal(kept["context_mean"], net.context_mean)
+    valid = prepared.context[training]
+    np.testing.assert_allclose(net.context_mean, valid.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(net.context_std, valid.std(0), rtol=1e-4)
+    selected = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert torch.equal(selected["context_mean"], net.context_mean)
 
 
 def test_unknown_context_is_left_out_of_the_statistics_and_counts_as_average(tmp_path):
@@ -111,9 +111,9 @@ def test_unknown_context_is_left_out_of_the_statistics_and_counts_as_average(tmp
     net = network(2)
     training = np.arange(20)
     run = fit(net, prepared, label, training, np.arange(20, 40), LoopConfig(epochs=1), tmp_path)
-    known = prepared.context[training]
-    np.testing.assert_allclose(net.context_mean, np.nanmean(known, 0), rtol=1e-5)
-    np.testing.assert_allclose(net.context_std, np.nanstd(known, 0), rtol=1e-4)
+    valid = prepared.context[training]
+    np.testing.assert_allclose(net.context_mean, np.nanmean(valid, 0), rtol=1e-5)
+    np.testing.assert_allclose(net.context_std, np.nanstd(valid, 0), rtol=1e-4)
     assert np.isfinite(run.history[0]["loss"])
     net.eval()
     with torch.inference_mode():
@@ -162,11 +162,11 @@ def test_a_tiny_network_learns_what_anyone_can_tell_apart(tmp_path):
 def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path):
     prepared, label = toy(40, context=2)
     rows = np.arange(30), np.arange(30, 40)
-    complete, half, rest = network(2), network(2), network(2, seed=5)
+    complete, half, remaining = network(2), network(2), network(2, seed=5)
     fit(complete, prepared, label, *rows, LoopConfig(epochs=4, batch=8), tmp_path / "whole")
     fit(half, prepared, label, *rows, LoopConfig(epochs=2, batch=8), tmp_path / "cut")
-    fit(rest, prepared, label, *rows, LoopConfig(epochs=4, batch=8), tmp_path / "cut")
-    a, b = complete.state_dict(), rest.state_dict()
+    fit(remaining, prepared, label, *rows, LoopConfig(epochs=4, batch=8), tmp_path / "cut")
+    a, b = complete.state_dict(), remaining.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
@@ -184,27 +184,27 @@ def test_batches_made_ahead_and_rounded_lengths_end_in_the_same_weights(tmp_path
     """What a GPU has: without dropout, whose numbers depend on the padding."""
     prepared, label = toy(40)
     nets = [network(dropout=0), network(dropout=0)]
-    made = []
+    created = []
     for k, net in enumerate(nets):
         config = LoopConfig(epochs=2, batch=16, points=100)
         fit(net, prepared, label, np.arange(30), np.arange(30, 40), config, tmp_path / str(k))
-        monkeypatch.setattr(training, "prefetch", lambda *a: made.append(a) or prefetch.prefetch_in_thread(*a[:2]))
+        monkeypatch.setattr(training, "prefetch", lambda *a: created.append(a) or prefetch.prefetch_in_thread(*a[:2]))
         monkeypatch.setattr(gpu, "frame_multiple", lambda device: 16)
     a, b = (torch.load(tmp_path / str(k) / "checkpoint.pt", weights_only=True)["network"] for k in range(2))
     assert all(torch.allclose(a[k], b[k], atol=1e-5) for k in a)
-    assert len(made) == 4  # training and validation of two epochs
+    assert len(created) == 4  # training and validation of two epochs
 
 
 def test_the_points_computed_at_once_are_those_asked_for_or_the_device_s(tmp_path, monkeypatch):
     prepared, label = toy(20)
-    asked = []
+    calls = []
     real = training.Classification
-    monkeypatch.setattr(training, "Classification", lambda *a: asked.append(a[5]) or real(*a))
+    monkeypatch.setattr(training, "Classification", lambda *a: calls.append(a[5]) or real(*a))
     monkeypatch.setattr(gpu, "points_at_once", lambda device, work, cpu: 7 * cpu)
-    for k, given in enumerate(({}, {"points": 50})):
-        config = LoopConfig(epochs=1, **given)
+    for k, inputs in enumerate(({}, {"points": 50})):
+        config = LoopConfig(epochs=1, **inputs)
         fit(network(), prepared, label, np.arange(10), np.arange(10, 20), config, tmp_path / str(k))
-    assert asked == [7 * 16384, 50]
+    assert calls == [7 * 16384, 50]
 
 
 def test_training_in_bfloat16_ends_in_float32_weights(tmp_path):

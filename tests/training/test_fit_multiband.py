@@ -81,10 +81,10 @@ def test_weights_of_a_band_go_by_inverse_error_from_the_first_step_learned_from(
     _, series, _ = indices(steps)
     weight = job._step_weights(steps.error, series, steps.rank)
     for k in np.unique(series):
-        mine, error = weight[series == k], steps.error[series == k].astype(float)
-        first = min(skip, len(mine) - 1)  # at least the last one is learned from
-        assert (mine[:first] == 0).all()
-        np.testing.assert_allclose(mine[first:], 1 / error[first:] / (1 / error[first:]).sum())
+        rows, error = weight[series == k], steps.error[series == k].astype(float)
+        first = min(skip, len(rows) - 1)  # at least the last one is learned from
+        assert (rows[:first] == 0).all()
+        np.testing.assert_allclose(rows[first:], 1 / error[first:] / (1 / error[first:]).sum())
 
 
 @pytest.mark.parametrize("skip", [0, 3, 100])
@@ -94,15 +94,15 @@ def test_central_weights_sum_to_one_and_bands_share_equally(skip):
     owner, _, place = indices(steps)
     weight = job._central_weights(steps, owner, place)
     for i in np.unique(owner):
-        mine, band, error = (x[owner == i] for x in (weight, steps.band, steps.error.astype(float)))
-        first = min(skip, len(mine) - 1)
-        assert (mine[:first] == 0).all()
-        assert mine.sum() == pytest.approx(1)
-        kept = np.unique(band[first:])
-        for b in kept:
-            ours = (band == b) & (np.arange(len(band)) >= first)
-            assert mine[ours].sum() == pytest.approx(1 / len(kept))  # whatever its number of points
-            np.testing.assert_allclose(mine[ours] * error[ours], mine[ours][0] * error[ours][0])
+        rows, band, error = (x[owner == i] for x in (weight, steps.band, steps.error.astype(float)))
+        first = min(skip, len(rows) - 1)
+        assert (rows[:first] == 0).all()
+        assert rows.sum() == pytest.approx(1)
+        selected = np.unique(band[first:])
+        for b in selected:
+            actual = (band == b) & (np.arange(len(band)) >= first)
+            assert rows[actual].sum() == pytest.approx(1 / len(selected))  # whatever its number of points
+            np.testing.assert_allclose(rows[actual] * error[actual], rows[actual][0] * error[actual][0])
 
 
 def test_a_band_with_eight_times_the_points_has_no_larger_share():
@@ -130,13 +130,13 @@ def band_loss_by_hand(job: Ensemble, i: int) -> float:
     """Return the weighted loss of one light curve, band by band, each of them alone in its batch."""
     total, steps = 0.0, job.complete_steps.take(np.array([i]))
     for b in range(steps.bands):
-        mine = steps.band == b
-        if mine.any():
-            window = torch.from_numpy(steps.window[mine])
+        rows = steps.band == b
+        if rows.any():
+            window = torch.from_numpy(steps.window[rows])
             logits = job.network.bands[b](window, torch.ones(len(window), dtype=torch.int64))
             loss = F.cross_entropy(logits, torch.full((len(window),), int(job.label[i])), reduction="none")
             first = min(job.config.skip, len(window) - 1)
-            inverse = 1 / torch.from_numpy(steps.error[mine])[first:]
+            inverse = 1 / torch.from_numpy(steps.error[rows])[first:]
             total += float((loss[first:] * inverse).sum() / inverse.sum())
     return total * float(job.weights[job.label[i]])
 
@@ -195,14 +195,14 @@ def test_unknown_parameters_contribute_nothing():
     truth = np.array([[1.0, np.nan], [np.nan, np.nan], [-2.0, 0.5], [np.nan, 3.0]] * 2, np.float32)
     job, plain = task(curves, label, truth, target_weight=0.25), task(curves, label, truth, target_weight=0.0)
     rows = np.arange(8)
-    for each in (job, plain):
-        each.network.eval()
+    for value in (job, plain):
+        value.network.eval()
     result = job.network.output(job.complete_steps.batch()).targets.numpy()
     squares = np.nansum((result - truth) ** 2)
     difference = float(job.loss(rows, "central")[0]) - float(plain.loss(rows, "central")[0])
     assert difference == pytest.approx(0.25 * squares, rel=1e-4)
-    known = np.isfinite(truth[job.validation])
-    rmse = np.sqrt(np.mean((result - truth)[job.validation][known] ** 2))
+    valid = np.isfinite(truth[job.validation])
+    rmse = np.sqrt(np.mean((result - truth)[job.validation][valid] ** 2))
     assert job.validate()["target_rmse"] == pytest.approx(rmse, rel=1e-5)
 
 
@@ -307,11 +307,11 @@ def test_frozen_bands_never_change(tmp_path):
     job = task(curves, label, warmup_batches=2, thin=0.3, frozen_bands=("r",))
     before = copied(job.network.bands[1]), copied(job.network.bands[0])
     fit(job, np.arange(24), config(), tmp_path, learn=[0])
-    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["network"]
+    selected = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["network"]
     for name, weight in before[0].items():
-        assert torch.equal(kept[f"bands.1.{name}"], weight)
+        assert torch.equal(selected[f"bands.1.{name}"], weight)
     assert not torch.equal(
-        kept["bands.0.recurrent.layers.0.weight_hh_l0"], before[1]["recurrent.layers.0.weight_hh_l0"]
+        selected["bands.0.recurrent.layers.0.weight_hh_l0"], before[1]["recurrent.layers.0.weight_hh_l0"]
     )
 
 
@@ -324,8 +324,8 @@ def test_a_band_learns_the_same_whatever_other_bands_there_are(tmp_path):
         assert job.network.bands[0].head.layers[3].p == 0
         folder = tmp_path / "".join(bands)
         fit(job, np.arange(24), config(clip=0.05), folder)
-        kept = torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
-        result.append({k: v for k, v in kept.items() if k.startswith("bands.0.")})
+        selected = torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
+        result.append({k: v for k, v in selected.items() if k.startswith("bands.0.")})
     assert same(result[0], result[1])
     assert same(result[0], result[2])
 
@@ -346,13 +346,13 @@ def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path, frozen):
     curves, label = sky(16)
     targets = np.where(np.arange(16) % 3, np.arange(16), np.nan)[:, None].astype(np.float32)
     settings = {"warmup_batches": 3, "thin": 0.4, "noise": 1.0, "frozen_bands": frozen}
-    complete, half, rest = (task(curves, label, targets, sizes={"seed": s}, **settings) for s in (0, 0, 5))
+    complete, half, remaining = (task(curves, label, targets, sizes={"seed": s}, **settings) for s in (0, 0, 5))
     loop = {"batch": 12 if not frozen else 16}  # one batch of all objects, the same ones in every epoch
     fit(complete, np.arange(16), config(epochs=4, **loop), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         fit(half, np.arange(16), config(epochs=4, **loop), tmp_path / "cut", report=killed_after(2))
-    fit(rest, np.arange(16), config(epochs=4, **loop), tmp_path / "cut")
-    assert same(copied(complete.network), copied(rest.network))
+    fit(remaining, np.arange(16), config(epochs=4, **loop), tmp_path / "cut")
+    assert same(copied(complete.network), copied(remaining.network))
     a, b = (torch.load(tmp_path / k / "checkpoint.pt", weights_only=True)["network"] for k in ("whole", "cut"))
     assert same(a, b)
 
@@ -373,10 +373,10 @@ def test_the_score_is_the_figure_asked_for_on_whole_light_curves():
     assert job.validate() == figures
     assert figures["score"] == figures["macro_recall"]
     with torch.no_grad():
-        answer = job.network.eval().output(job.complete_steps.batch(job.validation)).logits
-    right = (answer.argmax(1).numpy() == label[job.validation]).mean()
+        output = job.network.eval().output(job.complete_steps.batch(job.validation)).logits
+    right = (output.argmax(1).numpy() == label[job.validation]).mean()
     assert figures["accuracy"] == pytest.approx(right)
-    expected = float(F.cross_entropy(answer, torch.from_numpy(label[job.validation])))
+    expected = float(F.cross_entropy(output, torch.from_numpy(label[job.validation])))
     assert figures["validation_loss"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -399,14 +399,14 @@ def test_statistics_are_of_the_training_objects_and_of_what_is_asked_for(tmp_pat
         window = steps.window[steps.band == b]
         learned = np.allclose(standard.mean, window.mean(0), atol=1e-5) and np.allclose(standard.std, window.std(0))
         assert learned == (b == 1)
-    told = np.concatenate([steps.colour, steps.wait[:, None]], 1)
+    expected = np.concatenate([steps.colour, steps.wait[:, None]], 1)
     central = job.network.central.standard
     assert central.mean[0] == 0
-    assert central.mean[1] == pytest.approx(told[:, 1].mean(), rel=1e-4)
-    assert central.std[1] == pytest.approx(told[:, 1].std(), rel=1e-4)
+    assert central.mean[1] == pytest.approx(expected[:, 1].mean(), rel=1e-4)
+    assert central.std[1] == pytest.approx(expected[:, 1].std(), rel=1e-4)
     fit(job, np.arange(10), config(epochs=1), tmp_path)
     np.testing.assert_allclose(job.network.bands[0].standard.mean, steps.window[steps.band == 0].mean(0), atol=1e-5)
-    np.testing.assert_allclose(central.mean, np.nanmean(told, 0), rtol=1e-4)
+    np.testing.assert_allclose(central.mean, np.nanmean(expected, 0), rtol=1e-4)
 
 
 # ---- light curves as a poorer survey would have seen them ---------------------------------------------------------
@@ -448,9 +448,9 @@ def test_brightness_is_shifted_by_known_errors_alone():
     error[::7], error[1::7] = np.nan, 0
     curves = replace(curves, error=error)
     result = augment(curves, 0.0, 2.0, np.random.default_rng(0))
-    known = curves.error > 0
-    shift = (result.value - curves.value)[known] / curves.error[known]
-    assert (result.value[~known] == curves.value[~known]).all()
+    valid = curves.error > 0
+    shift = (result.value - curves.value)[valid] / curves.error[valid]
+    assert (result.value[~valid] == curves.value[~valid]).all()
     assert np.std(shift) == pytest.approx(2, rel=0.05)
     assert np.mean(shift) == pytest.approx(0, abs=0.1)
     np.testing.assert_array_equal(result.error, curves.error)
@@ -492,14 +492,14 @@ def test_fading_leaves_unknown_errors_unknown():
 def test_the_same_seed_and_epoch_give_the_same_and_others_other_light_curves():
     curves, label = sky(10)
     one, two, other = (task(curves, label, thin=0.4, noise=1.0, seed=s) for s in (1, 1, 2))
-    seen = {}
+    calls = {}
     for name, job, epoch in (("a", one, 3), ("b", two, 3), ("c", other, 3), ("d", two, 4)):
         job.begin(epoch)
-        seen[name] = job.steps
-    assert np.array_equal(seen["a"].window, seen["b"].window)
-    assert np.array_equal(seen["a"].offsets, seen["b"].offsets)
+        calls[name] = job.steps
+    assert np.array_equal(calls["a"].window, calls["b"].window)
+    assert np.array_equal(calls["a"].offsets, calls["b"].offsets)
     for name in "cd":
-        assert not np.array_equal(seen["a"].offsets, seen[name].offsets)
+        assert not np.array_equal(calls["a"].offsets, calls[name].offsets)
     again = prepare(curves, one.preprocessing)
     assert np.array_equal(one.complete_steps.window, again.window)
     plain = task(curves, label)
@@ -532,6 +532,6 @@ def test_states_are_those_of_the_bands_as_they_are_now():
     real = job.network.band_states
     job.network.band_states = lambda batch: calls.append(1) or real(batch)
     optimiser = torch.optim.SGD(parameter_groups(job, 0.1))
-    for phase, made in (("bands", 0), ("central", 1), ("central", 1), ("bands", 1), ("central", 2)):
+    for phase, created in (("bands", 0), ("central", 1), ("central", 1), ("bands", 1), ("central", 2)):
         _step(job, np.arange(8), phase, optimiser, LoopConfig())
-        assert len(calls) == made
+        assert len(calls) == created

@@ -25,11 +25,11 @@ def test_at_most_so_many_of_each_class() -> None:
     name = pd.Series(["a"] * 50 + ["b"] * 5)
     config = DataConfig(light_curves="", labels="", most=10)
     keep = np.arange(55)
-    kept = _limit_classes(keep, name, config)
-    assert (name.iloc[kept] == "a").sum() == 10
-    assert (name.iloc[kept] == "b").sum() == 5
-    assert (np.diff(kept) > 0).all()
-    assert np.array_equal(kept, _limit_classes(keep, name, config))
+    selected = _limit_classes(keep, name, config)
+    assert (name.iloc[selected] == "a").sum() == 10
+    assert (name.iloc[selected] == "b").sum() == 5
+    assert (np.diff(selected) > 0).all()
+    assert np.array_equal(selected, _limit_classes(keep, name, config))
     assert np.array_equal(_limit_classes(keep, name, config.model_copy(update={"most": None})), keep)
 
 
@@ -64,9 +64,9 @@ def test_in_memory_stars_are_told_by_groups_or_ids_and_positions() -> None:
     assert labelled_in_memory(curves, label, classes).star.tolist() == [0, 0, 1, 2]
     placed = curves.with_columns(ra=[10.0, 10.0, 50.0, 50.0001], dec=[0.0] * 4)
     assert labelled_in_memory(placed, label, classes).star.tolist() == [0, 0, 1, 1]
-    told = labelled_in_memory(placed, label, classes, ["s", "t", "t", "s"])
-    assert told.star.tolist() == told.neighbourhood.tolist() == [0, 1, 1, 0]
-    assert (told.classes, told.part, told.targets.shape) == (classes, None, (4, 0))
+    expected = labelled_in_memory(placed, label, classes, ["s", "t", "t", "s"])
+    assert expected.star.tolist() == expected.neighbourhood.tolist() == [0, 1, 1, 0]
+    assert (expected.classes, expected.part, expected.targets.shape) == (classes, None, (4, 0))
     with pytest.raises(ValueError, match="3 groups for 4 light curves"):
         labelled_in_memory(curves, label, classes, ["s"] * 3)
 

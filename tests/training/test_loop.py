@@ -92,12 +92,12 @@ def test_a_resumed_run_ends_as_one_without_interruption_bit_for_bit(tmp_path, sc
 
 
 def test_two_and_two_epochs_are_four(tmp_path):
-    complete, half, rest = Regression(), Regression(), Regression(seed=3)
+    complete, half, remaining = Regression(), Regression(), Regression(seed=3)
     complete.fit(tmp_path / "whole", epochs=4)
     half.fit(tmp_path / "cut", epochs=2)
-    assert rest.fit(tmp_path / "cut", epochs=4).epoch == 4
-    assert rest.epochs == 2
-    assert equal(complete.weights(), rest.weights())
+    assert remaining.fit(tmp_path / "cut", epochs=4).epoch == 4
+    assert remaining.epochs == 2
+    assert equal(complete.weights(), remaining.weights())
 
 
 @pytest.mark.parametrize("name", ["best.pt", "checkpoint.pt"])
@@ -117,11 +117,11 @@ def test_a_kill_between_or_amid_the_writes_leaves_a_run_that_goes_on(tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         victim.fit(tmp_path / "cut", epochs=4)
     monkeypatch.undo()
-    kept = torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)
-    assert kept["run"]["epoch"] == 2
-    rest = Regression(seed=3)
-    rest.fit(tmp_path / "cut", epochs=4)
-    assert equal(complete.weights(), rest.weights())
+    selected = torch.load(tmp_path / "cut" / "checkpoint.pt", weights_only=True)
+    assert selected["run"]["epoch"] == 2
+    remaining = Regression(seed=3)
+    remaining.fit(tmp_path / "cut", epochs=4)
+    assert equal(complete.weights(), remaining.weights())
 
 
 def test_a_finished_run_is_taken_as_it_is(tmp_path):
@@ -164,13 +164,13 @@ def test_one_step_is_adamw_on_the_clipped_weighted_mean(tmp_path):
 
 def test_the_best_epoch_is_restored(tmp_path):
     task = Regression(scores=[0.1, 0.9, 0.3, 0.9])
-    kept = []
+    selected = []
     config = LoopConfig(epochs=4, batch=8, rate=1e-2, warmup=0)
     groups = [{"params": list(task.network.parameters()), "lr": 1e-2}]
-    run = train(task, np.arange(40), groups, config, tmp_path, lambda figures: kept.append(task.weights()))
+    run = train(task, np.arange(40), groups, config, tmp_path, lambda figures: selected.append(task.weights()))
     assert (run.best, run.best_epoch) == (0.9, 1)
-    assert equal(task.weights(), kept[1])
-    assert not equal(task.weights(), kept[3])
+    assert equal(task.weights(), selected[1])
+    assert not equal(task.weights(), selected[3])
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3])
@@ -239,8 +239,8 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path):
     single = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
     run = single.fit(tmp_path / "one", epochs=3, batch=8)
     command = [sys.executable, "-c", WORKER]
-    meeting, here = tmp_path / "meeting", str(Path(__file__).parents[2])
-    workers = [subprocess.Popen([*command, str(k), meeting, tmp_path / "two", here]) for k in range(2)]
+    meeting, local = tmp_path / "meeting", str(Path(__file__).parents[2])
+    workers = [subprocess.Popen([*command, str(k), meeting, tmp_path / "two", local]) for k in range(2)]
     try:
         assert [worker.wait(300) for worker in workers] == [0, 0]
     finally:

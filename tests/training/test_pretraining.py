@@ -68,8 +68,8 @@ def test_the_same_fraction_of_every_light_curve_is_hidden_and_something_is_left(
     lengths = [64, 40, 7, 2, 1]
     hidden = sample_hidden(prefixes(lengths, 64), fraction, run)
     assert not (hidden & ~prefixes(lengths, 64)).any()
-    wanted = [min(max(round(fraction * n), 1), max(n - 1, 1)) for n in lengths]
-    assert hidden.sum(1).tolist() == wanted
+    expected = [min(max(round(fraction * n), 1), max(n - 1, 1)) for n in lengths]
+    assert hidden.sum(1).tolist() == expected
 
 
 def test_points_are_hidden_everywhere_alike_in_runs_or_alone():
@@ -123,9 +123,9 @@ def test_the_loss_is_over_hidden_points_alone_however_cut():
     batch = prepared.batch(np.arange(6))
     hidden = sample_hidden(batch.mask, 0.4, 8)
     assert number == hidden.sum()
-    said = net(batch.values, batch.time, batch.mask, hidden)
+    reported = net(batch.values, batch.time, batch.mask, hidden)
     expected = sum(
-        huber_loss(said[i, t] - batch.values[i, t, 0], torch.tensor(0.0)) for i, t in hidden.nonzero().tolist()
+        huber_loss(reported[i, t] - batch.values[i, t, 0], torch.tensor(0.0)) for i, t in hidden.nonzero().tolist()
     )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     small = MaskedPoints(net, prepared, np.arange(20), PretrainingConfig(points=60))
@@ -139,10 +139,10 @@ def test_a_tiny_network_learns_to_fill_gaps(tmp_path: Path):
     prepared, _ = toy(120)
     net = astrafier(dropout=0.0)
     config = PretrainingConfig(epochs=8, batch=10, rate=1e-2)
-    done = pretrain(net, None, FoldedConfig(), prepared, np.arange(100), np.arange(100, 120), config, tmp_path)
-    assert done.history[0]["explained"] < done.history[-1]["explained"]
-    assert done.history[-1]["explained"] > 0.2
-    assert done.best == -done.history[done.best_epoch]["validation_loss"]
+    finished = pretrain(net, None, FoldedConfig(), prepared, np.arange(100), np.arange(100, 120), config, tmp_path)
+    assert finished.history[0]["explained"] < finished.history[-1]["explained"]
+    assert finished.history[-1]["explained"] > 0.2
+    assert finished.best == -finished.history[finished.best_epoch]["validation_loss"]
 
 
 # ---- the multi-band ensemble ----------------------------------------------------------------------------------------
@@ -162,25 +162,25 @@ def predictions(task: Forecast, curves: LightCurves) -> tuple[np.ndarray, np.nda
     later, then = next_of_group(steps.band), next_of_group(np.zeros(len(steps.band)))
     with torch.inference_mode():
         band = torch.from_numpy(steps.band.astype(np.int64))
-        _, own, central = task.network(steps.batch(), band, torch.from_numpy(later), torch.from_numpy(then))
-    return own.numpy(), central.numpy()
+        _, rows, central = task.network(steps.batch(), band, torch.from_numpy(later), torch.from_numpy(then))
+    return rows.numpy(), central.numpy()
 
 
 def test_a_prediction_depends_on_nothing_that_comes_later_but_the_time_and_band_asked_for():
     curves = sky(1, counts=(40, 41))[0]
     task = forecast(curves)
     task.network.eval()
-    own, central = predictions(task, curves)
+    rows, central = predictions(task, curves)
     steps = prepare(curves, task.preprocessing)
     k = 15  # the observation of this step and all later ones become other ones
     changed = np.where(curves.time >= steps.time[k], curves.value + 3, curves.value).astype(np.float32)
     other = LightCurves.from_arrays(
         curves.ids, curves.offsets, curves.time, changed, curves.error, curves.band, bands=curves.bands, unit="mag"
     )
-    theirs = predictions(task, other)
-    np.testing.assert_allclose(own[:k], theirs[0][:k], atol=1e-6)
-    np.testing.assert_allclose(central[:k], theirs[1][:k], atol=1e-6)
-    assert not np.allclose(central[k:-1], theirs[1][k:-1], atol=1e-4)
+    reference = predictions(task, other)
+    np.testing.assert_allclose(rows[:k], reference[0][:k], atol=1e-6)
+    np.testing.assert_allclose(central[:k], reference[1][:k], atol=1e-6)
+    assert not np.allclose(central[k:-1], reference[1][k:-1], atol=1e-4)
 
 
 def test_a_batch_says_of_each_object_what_it_says_of_it_alone():
@@ -225,8 +225,8 @@ def test_a_small_ensemble_learns_what_comes_next(tmp_path: Path):
     settings = MultibandConfig(bands=curves.bands, brightness="magnitude")
     config = PretrainingConfig(epochs=15, batch=8, rate=2e-2)
     rows = np.arange(40), np.arange(40, 50)
-    done = pretrain(multiband(), curves, settings, prepare(curves, settings), *rows, config, tmp_path)
-    assert done.history[-1]["explained"] > max(done.history[0]["explained"], 0.15)
+    finished = pretrain(multiband(), curves, settings, prepare(curves, settings), *rows, config, tmp_path)
+    assert finished.history[-1]["explained"] > max(finished.history[0]["explained"], 0.15)
 
 
 @pytest.mark.parametrize("kind", ["folded", "multiband"])
@@ -246,9 +246,9 @@ def test_a_resumed_pretraining_ends_as_one_without_interruption(tmp_path: Path, 
 
 
 def test_a_network_of_another_kind_is_refused(tmp_path: Path):
-    given = multiband(), None, FoldedConfig(), toy(4)[0], np.arange(2), np.arange(2), PretrainingConfig(), tmp_path
+    inputs = multiband(), None, FoldedConfig(), toy(4)[0], np.arange(2), np.arange(2), PretrainingConfig(), tmp_path
     with pytest.raises(TypeError, match="doesn't fit folded"):
-        pretrain(*given)
+        pretrain(*inputs)
 
 
 # ---- encoders -------------------------------------------------------------------------------------------------------
@@ -259,15 +259,15 @@ def test_an_encoder_is_saved_without_heads_and_read_as_it_was(tmp_path: Path, ki
     net = astrafier() if kind == "astrafier" else multiband()
     before = {name: x.clone() for name, x in net.state_dict().items()}
     settings = FoldedConfig() if kind == "astrafier" else MultibandConfig(bands=("g", "r"))
-    about = BundleConfig(name="e", family=kind, classes=(), network=net.config.model_dump(), preprocessing=settings)
-    result = load_initial(str(save_encoder(about, net, tmp_path / "e")))
+    config = BundleConfig(name="e", family=kind, classes=(), network=net.config.model_dump(), preprocessing=settings)
+    result = load_initial(str(save_encoder(config, net, tmp_path / "e")))
     assert len({path.stat().st_mode for path in (tmp_path / "e").iterdir()}) == 1  # who may read one may read the other
     assert result.classes == ()
     assert result.preprocessing == settings
-    theirs = result.network.state_dict()
-    assert not any("head." in name for name in theirs)
-    assert set(theirs) == {name for name in before if "head." not in name}
-    assert all(torch.equal(theirs[name], before[name]) for name in theirs)
+    reference = result.network.state_dict()
+    assert not any("head." in name for name in reference)
+    assert set(reference) == {name for name in before if "head." not in name}
+    assert all(torch.equal(reference[name], before[name]) for name in reference)
     with pytest.raises(OSError, match="e"):
         load_model(tmp_path / "e")
 
@@ -283,17 +283,17 @@ def test_a_multiband_training_takes_all_but_the_heads_from_an_encoder_whatever_i
     net = Multiband(MultibandNetworkConfig(bands=2, classes=2, hidden=6, head=(5,)))
     for p in net.parameters():
         torch.nn.init.normal_(p)
-    about = BundleConfig(
+    config = BundleConfig(
         name="e", family="multiband", classes=(), network=net.config.model_dump(), preprocessing=settings
     )
-    encoder = load_initial(str(save_encoder(about, net, tmp_path)))
-    made = build_network(recipe(("g", "r"), targets=("P",)), ("A", "B"), (Target(name="P"),), encoder)
-    theirs, ours = net.state_dict(), made.state_dict()
-    assert not [name for name in theirs if "head" in name]
-    for name, x in theirs.items():
+    encoder = load_initial(str(save_encoder(config, net, tmp_path)))
+    created = build_network(recipe(("g", "r"), targets=("P",)), ("A", "B"), (Target(name="P"),), encoder)
+    reference, actual = net.state_dict(), created.state_dict()
+    assert not [name for name in reference if "head" in name]
+    for name, x in reference.items():
         turned = name.replace("bands.0.", "bands.9.").replace("bands.1.", "bands.0.").replace("bands.9.", "bands.1.")
         turned = re.sub(r"translations\.(\d)", lambda m: f"translations.{1 - int(m[1])}", turned)
-        assert torch.equal(ours[turned], x), name
+        assert torch.equal(actual[turned], x), name
 
 
 def test_heads_are_taken_off_wherever_they_are():
@@ -319,15 +319,15 @@ def test_few_labels_of_each_class_drawn_by_the_seed():
     label = np.repeat([0, 1, 2], [200, 60, 12])
     rows = np.random.default_rng(0).permutation(272)
     parts = {"train": rows[:190], "validation": rows[190:220], "test": rows[220:]}
-    few = limit_labels(parts, label, 20, seed=1)
-    assert np.array_equal(few["test"], parts["test"])
+    small = limit_labels(parts, label, 20, seed=1)
+    assert np.array_equal(small["test"], parts["test"])
     for name in ("train", "validation"):
-        assert np.isin(few[name], parts[name]).all()
-    counts = sum(np.bincount(label[few[name]], minlength=3) for name in ("train", "validation"))
-    there = sum(np.bincount(label[parts[name]], minlength=3) for name in ("train", "validation"))
-    assert counts.tolist() == [20, 20, there[2]]
-    assert (np.bincount(label[few["validation"]]) >= 1).all()
-    assert not np.array_equal(few["train"], limit_labels(parts, label, 20, seed=2)["train"])
+        assert np.isin(small[name], parts[name]).all()
+    counts = sum(np.bincount(label[small[name]], minlength=3) for name in ("train", "validation"))
+    exists = sum(np.bincount(label[parts[name]], minlength=3) for name in ("train", "validation"))
+    assert counts.tolist() == [20, 20, exists[2]]
+    assert (np.bincount(label[small["validation"]]) >= 1).all()
+    assert not np.array_equal(small["train"], limit_labels(parts, label, 20, seed=2)["train"])
     complete = limit_labels(parts, label, 10_000, seed=1)
     assert np.array_equal(complete["train"], np.sort(parts["train"]))
 
@@ -432,14 +432,14 @@ def test_other_settings_in_the_same_folder_are_refused_and_more_epochs_go_on(hom
 
 
 def test_a_killed_writing_leaves_no_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    about = BundleConfig(name="e", classes=(), network={"classes": 2}, preprocessing=FoldedConfig())
+    config = BundleConfig(name="e", classes=(), network={"classes": 2}, preprocessing=FoldedConfig())
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "rename", killed)
     with pytest.raises(KeyboardInterrupt):
-        save_encoder(about, astrafier(), tmp_path)
+        save_encoder(config, astrafier(), tmp_path)
     assert not (tmp_path / "encoder.json").exists()
 
 
@@ -448,14 +448,14 @@ def test_a_killed_writing_leaves_no_encoder(tmp_path: Path, monkeypatch: pytest.
 
 def test_accuracy_and_macro_f1_of_confusion_matrices_are_scikit_learn_s():
     rng = np.random.default_rng(0)
-    label, answer = rng.integers(0, 4, (2, 300))
-    answer = np.where(rng.random(300) < 0.5, label, answer)
+    label, output = rng.integers(0, 4, (2, 300))
+    output = np.where(rng.random(300) < 0.5, label, output)
     confusion = np.zeros((5, 5))
-    np.add.at(confusion, (label, answer), 1)  # nobody is of the fifth class
+    np.add.at(confusion, (label, output), 1)  # nobody is of the fifth class
     accuracy, macro = scores(confusion)
-    assert accuracy == pytest.approx((label == answer).mean())
-    assert macro == pytest.approx(f1_score(label, answer, average="macro"))
-    result = samples(label, np.arange(300), answer, 5)
+    assert accuracy == pytest.approx((label == output).mean())
+    assert macro == pytest.approx(f1_score(label, output, average="macro"))
+    result = samples(label, np.arange(300), output, 5)
     assert result.shape == (1001, 2)
     np.testing.assert_allclose(result[0], [accuracy, macro])
     assert result[1:, 0].std() == pytest.approx(np.sqrt(accuracy * (1 - accuracy) / 300), rel=0.1)
@@ -475,12 +475,12 @@ def test_intervals_are_wider_where_seeds_disagree():
 def test_intervals_hold_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(0)
     seeds, stars = rng.normal(0, 0.03, (400, 3)), rng.normal(0, 0.01, 400)
-    held = 0
+    held_out = 0
     for luck, common in zip(seeds, stars, strict=True):
         result = 0.5 + common + luck[:, None] + np.append(0, rng.normal(0, 0.01, 1000))
-        (each,) = estimates(result[:, :, None])
-        held += each.low < 0.5 < each.high
-    assert 0.92 < held / 400 < 0.99
+        (value,) = estimates(result[:, :, None])
+        held_out += value.low < 0.5 < value.high
+    assert 0.92 < held_out / 400 < 0.99
 
 
 def test_all_arms_see_the_same_labels_and_another_seed_draws_others(tmp_path: Path):
@@ -488,9 +488,9 @@ def test_all_arms_see_the_same_labels_and_another_seed_draws_others(tmp_path: Pa
     data = Labelled(None, label, ("a", "b"), *[None] * 4)
     m = Material("asas", None, data, None, label[:, None], np.arange(60), np.arange(60, 80), None)
     run(m, "forest", 10, 1, tmp_path / "forest-10-1.npz")
-    kept = np.load(tmp_path / "forest-10-1.npz")
-    assert kept["labels"] == 20
-    assert (kept["probabilities"].argmax(1) == label[60:]).all()
+    selected = np.load(tmp_path / "forest-10-1.npz")
+    assert selected["labels"] == 20
+    assert (selected["probabilities"].argmax(1) == label[60:]).all()
     assert np.array_equal(drawn(m, 10, 1), drawn(m, 10, 1))
     assert not np.array_equal(drawn(m, 10, 1), drawn(m, 10, 2))
     assert not np.isin(drawn(m, 10, 1), m.test).any()

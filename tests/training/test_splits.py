@@ -109,9 +109,9 @@ def test_a_class_with_too_few_stars_is_named_with_the_mend():
 ARCSEC = 1 / 3600
 
 
-def groups(found) -> list[set[int]]:
+def groups(result) -> list[set[int]]:
     members = defaultdict(set)
-    for row, group in enumerate(np.asarray(found).tolist()):
+    for row, group in enumerate(np.asarray(result).tolist()):
         members[group].add(row)
     return sorted(members.values(), key=min)
 

@@ -22,14 +22,14 @@ def curves():
     return LightCurves.concat([star(200, 1), empty, star(57, 2), single, flat, star(300, 3, period=3.3)])
 
 
-def one(curve, **options):
+def features_by_name(curve, **options):
     features, names = simple_statistics(curve, **options)
     return [dict(zip(names, row, strict=True)) for row in features]
 
 
 def test_moments_and_percentiles_are_numpys_and_scipys(curves):
     for i in (0, 2, 5):
-        got, x = one(curves[i], brightness=True)[0], curves[i].value.astype(float)
+        got, x = features_by_name(curves[i], brightness=True)[0], curves[i].value.astype(float)
         q = lambda *p: np.percentile(x, p)  # noqa: B023, E731
         wide = np.diff(q(5, 95))[0]
         z = (x - x.mean()) / x.std()
@@ -59,7 +59,7 @@ def test_moments_and_percentiles_are_numpys_and_scipys(curves):
 def test_order_in_time_and_errors(curves):
     for i in (0, 2, 5):
         c = curves[i]
-        got, t, x, e = one(c)[0], c.time, c.value.astype(float), c.error.astype(float)
+        got, t, x, e = features_by_name(c)[0], c.time, c.value.astype(float), c.error.astype(float)
         n, line = len(x), stats.linregress(t, x)
         weighted = np.average(x, weights=e**-2)
         delta = np.sqrt(n / (n - 1)) * (x - weighted) / e
@@ -81,7 +81,7 @@ def test_order_in_time_and_errors(curves):
 def test_folded_statistics(curves):
     for i in (0, 5):
         c = curves[i]
-        got, result = one(c, period=True)[0], find_periods(c)
+        got, result = features_by_name(c, period=True)[0], find_periods(c)
         assert got["log_period"] == np.log10(result.period[0])
         assert got["power"] == result.power[0]
         for suffix, factor in (("", 1), ("_double", 2)):
@@ -95,7 +95,7 @@ def test_folded_statistics(curves):
             assert got[f"folded_eta{suffix}"] == pytest.approx(eta, rel=1e-5)
             assert got[f"folded_scatter{suffix}"] == pytest.approx(left / len(x) / x.var(), rel=1e-5)
             assert got[f"folded_roughness{suffix}"] == pytest.approx(rough, rel=1e-5)
-        assert got["folded_eta"] < 0.5 < one(c)[0]["eta"]  # smooth in phase, rough in time
+        assert got["folded_eta"] < 0.5 < features_by_name(c)[0]["eta"]  # smooth in phase, rough in time
 
 
 @pytest.mark.parametrize("period", [False, True])
@@ -149,13 +149,13 @@ def test_unknown_errors_cost_only_what_needs_them():
     for bad in (np.nan, 0.0, -1.0):
         error = good.error.copy()
         error[3] = bad
-        got = one(LightCurves.from_arrays(["e"], [0, 100], good.time, good.value, error, unit="mag"))[0]
+        got = features_by_name(LightCurves.from_arrays(["e"], [0, 100], good.time, good.value, error, unit="mag"))[0]
         assert {name for name, x in got.items() if x == MISSING} == {"median_error", "chi2", "stetson_j", "stetson_k"}
 
 
 def test_equal_times_have_no_slope():
     same = LightCurves.from_arrays(["t"], [0, 4], np.full(4, 5.0), [1.0, 2, 3, 4], np.ones(4))
-    got = one(same, period=True)[0]
+    got = features_by_name(same, period=True)[0]
     assert got["steepest"] == got["trend"] == got["log_period"] == MISSING
     assert got["std"] > 0
 

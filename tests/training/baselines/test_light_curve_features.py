@@ -24,19 +24,19 @@ def star(seed, n=200, period=0.7137, unit="mag", level=15.0, bands=(0, 1, 2)):
     return LightCurves.from_arrays([f"s{seed}"], [0, n], time, value, error, band, bands=BANDS, unit=unit)
 
 
-def few(name, time, value, unit):
+def light_curve(name, time, value, unit):
     n = len(time)
     return LightCurves.from_arrays([name], [0, n], time, value, np.full(n, 0.1), unit=unit, bands=BANDS)
 
 
 def batch(unit):
     odd = [
-        few("empty", [], [], unit),
-        few("one", [3.0], [12.0], unit),
-        few("two", [3.0, 4.0], [12.0, 12.5], unit),
-        few("flat", np.arange(8.0), np.full(8, 12.3), unit),
-        few("same time", np.full(6, 5.0), np.arange(6.0), unit),
-        few("not a number", [1.0, np.nan, 3.0], [np.inf, 1.0, np.nan], unit),
+        light_curve("empty", [], [], unit),
+        light_curve("one", [3.0], [12.0], unit),
+        light_curve("two", [3.0, 4.0], [12.0, 12.5], unit),
+        light_curve("flat", np.arange(8.0), np.full(8, 12.3), unit),
+        light_curve("same time", np.full(6, 5.0), np.arange(6.0), unit),
+        light_curve("not a number", [1.0, np.nan, 3.0], [np.inf, 1.0, np.nan], unit),
     ]
     level = 15.0 if unit == "mag" else -1.0
     stars = [star(1, unit=unit, level=level), star(2, 57, 3.3, unit, level), star(3, 40, 1.1, unit, level, (0, 2))]
@@ -48,7 +48,7 @@ def curves(request):
     return batch(request.param)
 
 
-def one(curve, row=0, **options):
+def features_by_name(curve, row=0, **options):
     features, names = light_curve_features(curve, **options)
     return dict(zip(names, features[row], strict=True))
 
@@ -68,11 +68,11 @@ def test_company_and_order_change_nothing(curves, periods):
 
 
 def test_order_of_observations_changes_nothing(curves):
-    some = curves[[0, 1, 8]]
-    bounds = zip(some.offsets[:-1], some.offsets[1:], strict=True)
+    sample = curves[[0, 1, 8]]
+    bounds = zip(sample.offsets[:-1], sample.offsets[1:], strict=True)
     order = np.concatenate([np.random.default_rng(0).permutation(np.arange(a, b)) for a, b in bounds])
-    mixed = replace(some, **{name: getattr(some, name)[order] for name in ("time", "value", "error", "band")})
-    np.testing.assert_array_equal(light_curve_features(mixed)[0], light_curve_features(some)[0])
+    mixed = replace(sample, **{name: getattr(sample, name)[order] for name in ("time", "value", "error", "band")})
+    np.testing.assert_array_equal(light_curve_features(mixed)[0], light_curve_features(sample)[0])
 
 
 @pytest.mark.parametrize("periods", ["none", "single", "multi"])
@@ -93,7 +93,7 @@ def test_order_of_bands_turns_colours_around_and_changes_nothing_else(curves, pe
 
 
 def test_statistics_are_those_of_numpy_and_scipy(curves):
-    c, got = curves[0], one(curves[0])
+    c, got = curves[0], features_by_name(curves[0])
     for index, band in enumerate(BANDS):
         t, x, e = (column[c.band == index].astype(float) for column in (c.time, c.value, c.error))
         n, weighted = len(x), np.average(x, weights=e**-2)
@@ -113,7 +113,7 @@ def test_statistics_are_those_of_numpy_and_scipy(curves):
 
 
 def test_colours_of_magnitudes_are_differences_of_means():
-    c, got = star(4), one(star(4))
+    c, got = star(4), features_by_name(star(4))
     mean = [c.value[c.band == b].mean(dtype=float) for b in range(3)]
     assert got["g-r"] == pytest.approx(mean[0] - mean[1])
     assert got["r-i"] == pytest.approx(mean[1] - mean[2])
@@ -122,7 +122,7 @@ def test_colours_of_magnitudes_are_differences_of_means():
 
 
 def test_colours_of_flux_are_contrasts_and_may_be_negative():
-    c, got = star(4, unit="nJy", level=-3.0), one(star(4, unit="nJy", level=-3.0))
+    c, got = star(4, unit="nJy", level=-3.0), features_by_name(star(4, unit="nJy", level=-3.0))
     high = [float(c.value[c.band == b].max()) for b in range(3)]
     assert min(high) < 0 < max(high)
     assert got["g_maximum"] == high[0]
@@ -135,13 +135,16 @@ def test_colours_of_flux_are_contrasts_and_may_be_negative():
     bright = star(5, unit="nJy", level=30.0)
     high = [float(bright.value[bright.band == b].max()) for b in range(3)]
     expected = np.tanh(0.2 * np.log(10) * 2.5 * np.log10(high[0] / high[1]))
-    assert one(bright)["g-r_maximum"] == pytest.approx(expected)
+    assert features_by_name(bright)["g-r_maximum"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("periods", ["single", "multi"])
 def test_what_shifts_and_scales(periods):
     c = star(6, unit="nJy", level=-1.0)
-    plain, scaled = one(c, periods=periods), one(replace(c, value=c.value * 4, error=c.error * 4), periods=periods)
+    plain, scaled = (
+        features_by_name(c, periods=periods),
+        features_by_name(replace(c, value=c.value * 4, error=c.error * 4), periods=periods),
+    )
     per_flux = {"amplitude", "maximum", "standard_deviation", "maximum_slope", "linear_trend", "otsu_mean_diff"}
     for name in plain:
         kind = name.partition("_")[2]
@@ -149,14 +152,14 @@ def test_what_shifts_and_scales(periods):
             assert scaled[name] == pytest.approx(4 * plain[name], rel=1e-4), name
         elif kind in {"skew", "kurtosis", "cusum", "eta", "chi2", "stetson_K", "period", "folded_eta"} or "-" in name:
             assert scaled[name] == pytest.approx(plain[name], rel=1e-4), name
-    later = one(replace(c, time=c.time + 50000), periods=periods)
+    later = features_by_name(replace(c, time=c.time + 50000), periods=periods)
     for name, value in plain.items():
         assert later[name] == pytest.approx(value, rel=1e-3, abs=1e-6), name
 
 
 def test_how_bright_a_star_is_can_not_be_seen():
     c = star(7)
-    plain, fainter = one(c), one(replace(c, value=c.value + 2))
+    plain, fainter = features_by_name(c), features_by_name(replace(c, value=c.value + 2))
     relative = {"mean_variance", "excess_variance"}  # the paper's: divided by the mean magnitude
     for name in plain:
         if name.partition("_")[2] not in relative:
@@ -164,35 +167,35 @@ def test_how_bright_a_star_is_can_not_be_seen():
 
 
 def test_period_of_a_sine():
-    single = one(star(8, 400), periods="single")
+    single = features_by_name(star(8, 400), periods="single")
     for band in BANDS:
         assert single[f"{band}_period"] == pytest.approx(0.7137, rel=1e-3)
         assert single[f"{band}_folded_eta"] < 0.6 < 1 < single[f"{band}_eta"]
-    multi = one(star(8, 400), periods="multi")
+    multi = features_by_name(star(8, 400), periods="multi")
     assert multi["period"] == pytest.approx(0.7137, rel=1e-3)
     assert multi["g_folded_eta"] < 0.6
-    assert not [name for name in one(star(8), periods="none") if "period" in name or "folded" in name]
+    assert not [name for name in features_by_name(star(8), periods="none") if "period" in name or "folded" in name]
 
 
 def test_bands_together_find_what_none_finds_alone():
     c = star(9, 12)  # about four points each
-    single, multi = one(c, periods="single"), one(star(9, 30), periods="multi")
+    single, multi = features_by_name(c, periods="single"), features_by_name(star(9, 30), periods="multi")
     assert multi["period"] == pytest.approx(0.7137, rel=1e-3)
     assert MISSING in {single[f"{band}_period"] for band in BANDS}
 
 
 @pytest.mark.parametrize("periods", ["single", "multi"])
 def test_a_band_without_observations(curves, periods):
-    got = one(curves, 8, periods=periods)  # has g and i
+    got = features_by_name(curves, 8, periods=periods)  # has g and i
     of_r = [name for name in got if name.startswith(("r_", "r-", "g-r"))]
     assert {got[name] for name in of_r} == {MISSING}
     assert got["g_amplitude"] > 0
     assert MISSING not in {value for name, value in got.items() if name.startswith("g-i")}
     # a band that the batch has never heard of is as missing, and bands not asked for don't matter
-    asked = one(curves, 0, periods=periods, bands=["g", "z"])
-    assert {value for name, value in asked.items() if name.startswith(("z_", "g-z"))} == {MISSING}
-    single = one(curves.where(curves.band == 0), 0, periods=periods, bands=["g"])
-    np.testing.assert_allclose([asked[name] for name in single], list(single.values()), rtol=1e-9)
+    calls = features_by_name(curves, 0, periods=periods, bands=["g", "z"])
+    assert {value for name, value in calls.items() if name.startswith(("z_", "g-z"))} == {MISSING}
+    single = features_by_name(curves.where(curves.band == 0), 0, periods=periods, bands=["g"])
+    np.testing.assert_allclose([calls[name] for name in single], list(single.values()), rtol=1e-9)
 
 
 def test_too_little_to_say(curves):
@@ -212,17 +215,17 @@ def test_too_little_to_say(curves):
 
 def test_one_observation_in_each_band_still_has_colours():
     c = LightCurves.from_arrays(["a"], [0, 2], [1.0, 2.0], [15.0, 14.5], band=[0, 1], bands=BANDS, unit="mag")
-    got = one(c)
+    got = features_by_name(c)
     assert {name: value for name, value in got.items() if value != MISSING} == {"g-r": 0.5}
 
 
 def test_unknown_errors_cost_only_what_needs_them():
     c = star(10)
-    clean = one(c)
+    clean = features_by_name(c)
     for bad in (np.nan, np.inf, 0.0, -1.0):
         error = c.error.copy()
         error[np.flatnonzero(c.band == 1)[3]] = bad
-        got = one(replace(c, error=error))
+        got = features_by_name(replace(c, error=error))
         lost = {name for name, value in got.items() if value == MISSING}
         assert lost == {f"r_{kind}" for kind in (*WEIGHTED, "excess_variance")}
         assert all(got[name] == value for name, value in clean.items() if name not in lost)
@@ -230,21 +233,21 @@ def test_unknown_errors_cost_only_what_needs_them():
 
 def test_bad_points_count_for_nothing_and_equal_times_are_averaged():
     c = star(11)
-    expected = one(c)
+    expected = features_by_name(c)
     columns = [np.append(getattr(c, name), x) for name, x in (("time", [np.nan, 4, 5]), ("value", [1, np.inf, np.nan]))]
     more = LightCurves.from_arrays(
         ["b"], [0, 203], *columns, np.append(c.error, [0.1] * 3), np.append(c.band, [0, 1, 2]), bands=BANDS, unit="mag"
     )
-    assert one(more) == expected
+    assert features_by_name(more) == expected
     time, value, band, error = (np.repeat(x, 2) for x in (c.time, c.value, c.band, c.error * np.float32(np.sqrt(2))))
     twice = LightCurves.from_arrays(["t"], c.offsets * 2, time, value, error, band, bands=BANDS, unit="mag")
-    for name, value in one(twice).items():
+    for name, value in features_by_name(twice).items():
         assert value == pytest.approx(expected[name], rel=1e-4, abs=1e-9), name
 
 
 def test_what_a_forest_can_not_take_is_missing():
     c = star(13)
-    got = one(replace(c, error=np.full_like(c.error, 1e-25)))
+    got = features_by_name(replace(c, error=np.full_like(c.error, 1e-25)))
     assert got["g_chi2"] == MISSING
     assert np.isfinite(np.array(list(got.values()), np.float32)).all()
 
@@ -253,7 +256,7 @@ def test_an_absurd_span_gives_no_period():
     c = star(12, 60)
     time = c.time.copy()
     time[0] = -1e9
-    got = one(replace(c, time=time))
+    got = features_by_name(replace(c, time=time))
     assert MISSING in {got[f"{band}_period"] for band in BANDS}
 
 

@@ -44,17 +44,17 @@ def uneven() -> tuple[LightCurves, np.ndarray]:
 def network(seed=0, **changes) -> MixtureOfExperts:
     torch.manual_seed(seed)
     sizes = {"bands": 2, "classes": 2, "hidden": 8, "head": (8,), "dropout": 0.2}
-    made = MixtureOfExperts(MultibandNetworkConfig(**sizes | changes)).eval()
-    made.head.layers[1].running_mean.normal_()
-    return made
+    created = MixtureOfExperts(MultibandNetworkConfig(**sizes | changes)).eval()
+    created.head.layers[1].running_mean.normal_()
+    return created
 
 
 CONFIG = MultibandConfig(bands=("g", "r"), brightness="magnitude")
 
 
 def prepare_steps(curves: LightCurves, columns: int = 0) -> Steps:
-    told = np.random.default_rng(2).normal(size=(len(curves), columns)).astype(np.float32)
-    return replace(prepare(curves, CONFIG), context=told)
+    expected = np.random.default_rng(2).normal(size=(len(curves), columns)).astype(np.float32)
+    return replace(prepare(curves, CONFIG), context=expected)
 
 
 # ---- the network --------------------------------------------------------------------------------------------------
@@ -85,23 +85,23 @@ def test_an_answer_is_made_of_each_bands_last_state_and_the_final_colours():
     model, steps = network(context=1), prepare_steps(uneven()[0], 1)
     model.standard.mean.normal_()
     result = model(steps.batch())
-    kept = np.flatnonzero(steps.n_points)
-    assert kept.tolist() == [0, 1, 2, 3, 6, 7]
-    assert len(result.logits) == len(kept)
-    assert result.targets.shape == (len(kept), 0)
-    for row, i in enumerate(kept):
-        mine = steps.take(np.array([i]))
+    selected = np.flatnonzero(steps.n_points)
+    assert selected.tolist() == [0, 1, 2, 3, 6, 7]
+    assert len(result.logits) == len(selected)
+    assert result.targets.shape == (len(selected), 0)
+    for row, i in enumerate(selected):
+        rows = steps.take(np.array([i]))
         states = []
         for b in (0, 1):
-            window = torch.from_numpy(mine.window[mine.band == b])
+            window = torch.from_numpy(rows.window[rows.band == b])
             if not len(window):
                 states.append(torch.zeros(8))
                 continue
             expert = model.experts[b]
             outputs = expert.recurrent(expert.standard(window), torch.ones(len(window), dtype=torch.int64))
             states.append(expert.mixture([y[-1] for y in outputs]))
-        told = torch.tensor([mine.colour[-1, 0], mine.context[0, 0]])
-        features = torch.cat([*states, model.standard(told)])
+        expected = torch.tensor([rows.colour[-1, 0], rows.context[0, 0]])
+        features = torch.cat([*states, model.standard(expected)])
         torch.testing.assert_close(result.embedding[row], features, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(result.logits[row], model.head(features[None])[0], atol=1e-5, rtol=1e-5)
     assert torch.isfinite(result.logits).all()
@@ -143,12 +143,12 @@ def test_the_loss_is_the_weighted_cross_entropy_however_cut():
     curves, label = uneven()
     rows = np.array([6, 1, 4, 3, 0, 5])  # numbers 4 and 5 have no step
     complete, small = task(curves, label), task(curves, label, points=20)
-    kept = np.array([6, 1, 3, 0])
-    logits = complete.network.output(complete.complete_steps.batch(kept)).logits
-    expected = F.cross_entropy(logits, torch.from_numpy(label[kept]), torch.tensor([1.0, 2.5]), reduction="sum")
+    selected = np.array([6, 1, 3, 0])
+    logits = complete.network.output(complete.complete_steps.batch(selected)).logits
+    expected = F.cross_entropy(logits, torch.from_numpy(label[selected]), torch.tensor([1.0, 2.5]), reduction="sum")
     assert len(list(small.microbatches(rows))) > 2
     for job in (complete, small):
-        sums = np.sum([[float(x) for x in job.loss(piece)] for piece in job.microbatches(rows)], axis=0)
+        sums = np.sum([[float(x) for x in job.loss(batch)] for batch in job.microbatches(rows)], axis=0)
         assert sums == pytest.approx([float(expected), 1.0 * 3 + 2.5 * 3], rel=1e-5)
 
 
@@ -202,17 +202,17 @@ def test_it_learns_what_anyone_can_tell_apart_and_says_how_sure_it_is(tmp_path):
     data = labelled(160)
     training, validation, test = np.arange(80), np.arange(80, 120), np.arange(120, 160)
     lines, counted = [], []
-    made = fit_mixture(
+    created = fit_mixture(
         *(recipe(epochs=6), data, training, validation, tmp_path), report=lines.append, tick=counted.append
     )
     assert len(lines) == 6
     assert sum(counted) == 480
     steps = prepare(data.curves, CONFIG)
-    result = mixture_probabilities(made, steps, data.label, validation, test)
+    result = mixture_probabilities(created, steps, data.label, validation, test)
     np.testing.assert_allclose(result.sum(1), 1)
     assert (result.argmax(1) == data.label[test]).mean() > 0.9
     scores = [line["macro_f1"] for line in lines]
-    right = mixture_logits(made, steps, validation).argmax(1) == data.label[validation]
+    right = mixture_logits(created, steps, validation).argmax(1) == data.label[validation]
     assert right.mean() == lines[int(np.argmax(scores))]["accuracy"]  # the best epoch's weights
 
 
@@ -221,58 +221,58 @@ def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path):
     complete = fit_mixture(recipe(epochs=4), data, *rows, tmp_path / "whole")
     fit_mixture(recipe(epochs=2), data, *rows, tmp_path / "cut")
     torch.manual_seed(99)
-    rest = fit_mixture(recipe(epochs=4), data, *rows, tmp_path / "cut")
-    a, b = complete.state_dict(), rest.state_dict()
+    remaining = fit_mixture(recipe(epochs=4), data, *rows, tmp_path / "cut")
+    a, b = complete.state_dict(), remaining.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert len((tmp_path / "cut" / "log.jsonl").read_text().splitlines()) == 4
 
 
 def test_settings_of_the_recipe_reach_the_loop(tmp_path, monkeypatch):
-    data, seen = labelled(12), []
-    monkeypatch.setattr("goodricke.training.baselines.mixture.train", lambda *args: seen.extend(args))
+    data, calls = labelled(12), []
+    monkeypatch.setattr("goodricke.training.baselines.mixture.train", lambda *args: calls.extend(args))
     training = np.array([0, 1, 2, 4, 6])
     settings = recipe(points=999, weight_power=1.0, init="no-such-model")
-    made = fit_mixture(settings, data, training, np.arange(8, 12), tmp_path)
-    job, rows, groups, config, folder, *_ = seen
+    created = fit_mixture(settings, data, training, np.arange(8, 12), tmp_path)
+    job, rows, groups, config, folder, *_ = calls
     assert (rows is training, config is settings.training, folder) == (True, True, tmp_path)
     assert (job.points, job.score, job.seed) == (999, "macro_f1", 3)
     assert job.config == settings.training.ensemble
     np.testing.assert_allclose(job.weights, [5 / 4, 5 / 1])
     assert [group["lr"] for group in groups] == [1e-2]
-    assert sum(p.numel() for p in groups[0]["params"]) == made.n_parameters
+    assert sum(p.numel() for p in groups[0]["params"]) == created.n_parameters
 
 
 def test_statistics_are_of_the_training_objects_alone():
-    steps, made = prepare_steps(uneven()[0], 1), network(context=1)
-    known = steps.take(np.array([0, 2, 3]))
-    learn_statistics(made, known)
+    steps, created = prepare_steps(uneven()[0], 1), network(context=1)
+    valid = steps.take(np.array([0, 2, 3]))
+    learn_statistics(created, valid)
     for b in (0, 1):
-        window = known.window[known.band == b]
-        np.testing.assert_allclose(made.experts[b].standard.mean, window.mean(0), atol=1e-5)
-        np.testing.assert_allclose(made.experts[b].standard.std, window.std(0), rtol=1e-3)
-    last = known.offsets[1:] - 1
-    colour = known.colour[last, 0]
+        window = valid.window[valid.band == b]
+        np.testing.assert_allclose(created.experts[b].standard.mean, window.mean(0), atol=1e-5)
+        np.testing.assert_allclose(created.experts[b].standard.std, window.std(0), rtol=1e-3)
+    last = valid.offsets[1:] - 1
+    colour = valid.colour[last, 0]
     assert np.isnan(colour).tolist() == [False, False, True]
-    assert made.standard.mean[0] == pytest.approx(np.nanmean(colour), rel=1e-4)
-    assert made.standard.mean[1] == pytest.approx(known.context.mean(), rel=1e-4)
+    assert created.standard.mean[0] == pytest.approx(np.nanmean(colour), rel=1e-4)
+    assert created.standard.mean[1] == pytest.approx(valid.context.mean(), rel=1e-4)
 
 
 def test_the_temperature_is_fitted_on_validation_objects_alone():
     curves, label = sky(40)
-    steps, made = prepare_steps(curves), network()
-    made.head.layers[-1].weight.data *= 20
+    steps, created = prepare_steps(curves), network()
+    created.head.layers[-1].weight.data *= 20
     validation, test = np.arange(20), np.array([31, 22, 25])
-    result = mixture_probabilities(made, steps, label, validation, test)
-    logits = mixture_logits(made, steps, test)
+    result = mixture_probabilities(created, steps, label, validation, test)
+    logits = mixture_logits(created, steps, test)
     with torch.no_grad():
-        one = made.output(steps.batch(test[:1])).logits.numpy()
+        one = created.output(steps.batch(test[:1])).logits.numpy()
     np.testing.assert_allclose(logits[:1], one, atol=1e-4)  # in the order asked for
     ratio = (np.log(result[:, 0]) - np.log(result[:, 1])) / (logits[:, 0] - logits[:, 1])
     assert ratio == pytest.approx(np.full(3, ratio[0]), rel=1e-3)
     assert ratio[0] < 0.5  # an untrained network is too sure of itself
     changed = label.copy()
     changed[20:] = 1 - changed[20:]
-    np.testing.assert_array_equal(mixture_probabilities(made, steps, changed, validation, test), result)
+    np.testing.assert_array_equal(mixture_probabilities(created, steps, changed, validation, test), result)
     np.testing.assert_allclose(result, softmax(logits * ratio[0], axis=1), atol=1e-4)
 
 
