@@ -52,7 +52,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 FORMAT = 1
 
 
-class Family(NamedTuple):
+class NetworkFamily(NamedTuple):
     """A family of networks; CONTRIBUTING describes how to add one."""
 
     config: type[BaseModel]  # of the network, `BundleConfig.network`
@@ -60,8 +60,8 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "astrafier": Family(AstrafierConfig, Astrafier),
-    "multiband": Family(MultibandNetworkConfig, Multiband),
+    "astrafier": NetworkFamily(AstrafierConfig, Astrafier),
+    "multiband": NetworkFamily(MultibandNetworkConfig, Multiband),
 }
 GOLDEN_TOLERANCE = 2e-4  # of a logit, for the same weights in float32 on another processor
 

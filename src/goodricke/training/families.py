@@ -394,7 +394,9 @@ def _same_band(network: Multiband, config: MultibandConfig, model: Model | None,
         return False
     state = network.band_modules(config.bands.index(band))[0].state_dict()
     initial_state = cast(Multiband, model.network).band_modules(known_bands.index(band))[0].state_dict()
-    return state.keys() == initial_state.keys() and all(torch.equal(state[name], initial_state[name]) for name in initial_state)
+    return state.keys() == initial_state.keys() and all(
+        torch.equal(state[name], initial_state[name]) for name in initial_state
+    )
 
 
 def _check_frozen(network: Multiband, config: MultibandConfig, model: Model | None, frozen: tuple[str, ...]) -> None:
