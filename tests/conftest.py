@@ -1,17 +1,20 @@
-"""What all tests share: one thread, example light curves, a tiny untrained model."""
+"""Fixtures of all tests: one thread, example light curves, tiny untrained models, exported models."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.bundle import BundleConfig, Model
+from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.preprocess import DenseConfig, FoldedConfig, prepare
+from goodricke.uncertainty.calibration import Calibration, Scaling
 
 torch.set_num_threads(1)
 
@@ -24,7 +27,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(autouse=True)
 def _small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the forests beside a trained network have few trees: they took most of the time of its tests."""
+    """Give the baseline forests few trees: they took most of the time of the tests that train."""
     monkeypatch.setattr("goodricke.training.baselines.forest.TREES", 20)
 
 
@@ -43,19 +46,25 @@ def stars() -> LightCurves:
     return read(example_files())
 
 
-def tiny_model(folder: Path, preprocessing: DenseConfig | FoldedConfig, stars: LightCurves) -> Model:
+def tiny_model(
+    folder: Path,
+    preprocessing: DenseConfig | FoldedConfig,
+    stars: LightCurves,
+    kernels: tuple[int, ...] = (3, 7),
+    calibration: Calibration | None = None,
+) -> Model:
     """Save an untrained, narrow network as a bundle and load it."""
     torch.manual_seed(1)
     sizes = {"channels": preprocessing.channels, "context": preprocessing.context}
-    network = Astrafier(AstrafierConfig(classes=3, embed=8, heads=2, hidden=16, blocks=1, kernels=(3, 7), **sizes))
+    network = Astrafier(AstrafierConfig(classes=3, embed=8, heads=2, hidden=16, blocks=1, kernels=kernels, **sizes))
     config = BundleConfig(
         name="tiny",
         classes=("ECL", "PULS", "ROT"),
         network=network.config.model_dump(),
         preprocessing=preprocessing,
     )
-    few = prepare(stars[:3], preprocessing)
-    return Model(config, network.eval()).save(folder, "# tiny\n\nUntrained, for tests.\n", few)
+    model = Model(config, network.eval(), calibration)
+    return model.save(folder, "# tiny\n\nUntrained, for tests.\n", prepare(stars[:3], preprocessing))
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +77,42 @@ def folded_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -
 def dense_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -> Model:
     """Return an untrained model for dense light curves."""
     return tiny_model(tmp_path_factory.mktemp("models") / "dense", DenseConfig(), stars)
+
+
+@pytest.fixture(scope="session")
+def calibrated_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -> Model:
+    """Return an untrained model of sparse light curves whose calibration changes every probability."""
+    scaling = Scaling("vector", np.array([0.5, 1.5, 2.0]), np.array([0.3, -0.2, 0.1]))
+    calibration = Calibration(scaling, Scaling.from_temperature(2.0, 3))
+    folder = tmp_path_factory.mktemp("models") / "calibrated"
+    return tiny_model(folder, FoldedConfig(bins=32), stars, kernels=(3, 65), calibration=calibration)
+
+
+@pytest.fixture(scope="session")
+def exported_stars(tmp_path_factory: pytest.TempPathFactory, calibrated_model: Model) -> Path:
+    """Return the ONNX file of the calibrated model."""
+    (path,) = export_once(tmp_path_factory, calibrated_model, "stars.onnx")
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported_transients(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return the ONNX files of the shipped model of transients."""
+    return export_once(tmp_path_factory, load_model("ztf-bts"), "transients")
+
+
+def export_once(factory: pytest.TempPathFactory, model: Model, name: str) -> list[Path]:
+    """Return a model's ONNX files in a folder that all processes of a test run share: an export takes long."""
+    from goodricke.models.export import export
+
+    pytest.importorskip("onnxscript", reason="export needs goodricke[onnx]")
+    pytest.importorskip("onnxruntime", reason="exported models are run by onnxruntime")
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "onnx" / name
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            partial = folder.with_name(f"partial-{name}")
+            export(model, partial / name if name.endswith(".onnx") else partial)
+            partial.rename(folder)
+    return sorted(folder.iterdir())
