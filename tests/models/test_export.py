@@ -167,7 +167,8 @@ def test_targets_and_context_and_files_for_bands_of_any_name(tmp_path: Path) -> 
         with torch.inference_mode():
             band, central = network.step(1, window, band.unbind(1), central.unbind(1))
             output = network.read_out(central[0].unbind(1), extras)
-        expected = [torch.stack(band, 1), torch.stack(central, 1), *output]
+        cells = torch.stack(band, 1), torch.stack(central, 1)
+        expected = (*cells, output.logits, output.embedding, output.targets)
         for a, b in zip(session.run(None, inputs), expected, strict=True):
             np.testing.assert_allclose(a, b.numpy(), atol=1e-5)
 

@@ -126,7 +126,8 @@ class StepNetwork(nn.Module):
         before = band_cells.unbind(1), central_cells.unbind(1)
         band, central = self.network.step(self.band, window, *before)  # type: ignore[arg-type]
         output = self.network.read_out(central[0].unbind(1), extras)
-        return (torch.stack(band, 1), torch.stack(central, 1), *output)[: len(self.outputs)]
+        cells = torch.stack(band, 1), torch.stack(central, 1)
+        return (*cells, output.logits, output.embedding, output.targets)[: len(self.outputs)]
 
     def inputs(self) -> dict[str, tuple[Tensor, Axes]]:
         """Return an example of every input, with the names of its axes."""
