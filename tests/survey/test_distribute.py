@@ -91,8 +91,8 @@ def test_workers_that_come_later_get_tasks_too(tmp_path):
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as growing:
         done = run_on_dask(slowly, [(str(tmp_path), k) for k in range(30)], growing.scheduler_address, 1)
         results = [next(done)]
-        growing.scale(3)
-        growing.wait_for_workers(3)
+        growing.scale(2)
+        growing.wait_for_workers(2)
         results += [next(done), next(done)]
         assert len(growing.scheduler.tasks) > AHEAD + 1
         results += done

@@ -1,5 +1,8 @@
 import csv
 import json
+import re
+import shutil
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -19,8 +22,6 @@ STARS = ["gaia_teff_gspphot", "gaia_phot_g_mean_mag", "gaia_bp_rp", "gaia_parall
 
 @pytest.fixture(autouse=True)
 def no_umap(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "umap", None)  # its first run compiles for half a minute
 
 
@@ -50,40 +51,48 @@ def survey(tmp_path_factory):
     return folder, full
 
 
-def everything(folder) -> dict:
+@pytest.fixture(scope="module")
+def examined(survey, tmp_path_factory):
+    """Examine the catalog with everything there is."""
+    folder, out = survey[0], tmp_path_factory.mktemp("examined")
     files = {"light_curves": str(folder / "curves.parquet"), "gaia": folder / "gaia.parquet"}
-    return files | {"labels": folder / "labels.csv"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "umap", None)
+        return examine(folder / "catalog.parquet", out, labels=folder / "labels.csv", **files)
 
 
-def test_all_of_it(survey, tmp_path):
-    folder, full = survey
-    result = examine(folder / "catalog.parquet", tmp_path / "out", **everything(folder))
-    table = pq.read_table(tmp_path / "out" / "joined.parquet")
+def test_everything_is_joined_counted_and_drawn(survey, examined):
+    full, result, out = survey[1], examined, examined.folder
+    table = pq.read_table(out / "joined.parquet")
     assert table["object_id"].to_pylist() == full["object_id"].to_pylist()
     found, true = table["f1"].to_numpy(), full["f1"].to_numpy()
     assert np.mean(np.abs(found - true) < 0.02) > 0.9  # each light curve its own, though they came in another order
     assert table["gaia_teff_gspphot"].null_count == 0
-    assert set(result.found) >= {"counts", "agreement", "distributions", "excesses", "groups", "hybrids", "crossmatch"}
-    assert result.found["labels"]["no_class_of_the_model"] == {"SN": 2}
+    assert set(result.results) >= {
+        "counts",
+        "agreement",
+        "distributions",
+        "excesses",
+        "groups",
+        "hybrids",
+        "crossmatch",
+    }
+    assert result.results["labels"]["no_class_of_the_model"] == {"SN": 2}
     assert result.sample.pair == CLASSES[:2]
-    assert json.loads((tmp_path / "out" / "examination.json").read_text())["rows"] == 60
-    with open(tmp_path / "out" / "hybrids.csv") as file:
-        assert len(list(csv.DictReader(file))) == len(result.found["hybrids"]["candidates"])
-    report = (tmp_path / "out" / "report.md").read_text()
+    assert json.loads((out / "examination.json").read_text())["rows"] == 60
+    with open(out / "hybrids.csv") as file:
+        assert len(list(csv.DictReader(file))) == len(result.results["hybrids"]["candidates"])
+    report = (out / "report.md").read_text()
     for line in report.splitlines():
         if line.startswith("!["):
-            assert (tmp_path / "out" / line.rpartition("(")[2].rstrip(")")).exists()
+            assert (out / line.rpartition("(")[2].rstrip(")")).exists()
 
 
-def test_the_page_is_well_formed_and_loads_nothing(survey, tmp_path):
-    folder, _ = survey
-    examine(folder / "catalog.parquet", tmp_path, **everything(folder))
-    page = (tmp_path / "report.html").read_text()
+def test_the_page_is_well_formed_and_loads_nothing(examined):
+    page = (examined.folder / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
     assert 'src="data:image/png;base64,' in page
     body = page.split("</head>")[1].rpartition("</html>")[0]
-    import re
-
     tree = ElementTree.fromstring(re.sub(r"<(img[^>]*)>", r"<\1/>", body))
     figures = tree.findall(".//img")
     assert len(figures) >= 8
@@ -103,7 +112,7 @@ def test_bare_catalog_says_what_to_add(survey, tmp_path):
     assert "--light-curves" in report
     assert "--gaia" in report
     assert not (tmp_path / "periods").exists()
-    assert "excesses" not in result.found
+    assert "excesses" not in result.results
 
 
 @pytest.mark.parametrize("rows", [0, 1])
@@ -114,12 +123,15 @@ def test_tiny_catalogs(survey, tmp_path, rows):
     assert (tmp_path / "out" / "report.html").exists()
 
 
-def test_again_with_other_cuts_measures_nothing_anew(survey, tmp_path, monkeypatch):
-    folder, _ = survey
-    files = {"light_curves": str(folder / "curves.parquet")}
-    examine(folder / "catalog.parquet", tmp_path, **files)
+def test_the_command_with_other_cuts_measures_nothing_again(survey, examined, tmp_path, monkeypatch):
+    folder = survey[0]
+    shutil.copytree(examined.folder / "periods", tmp_path / "o" / "periods")
     monkeypatch.setattr("goodricke.survey.variability.measure_piece", None)
-    assert examine(folder / "catalog.parquet", tmp_path, cuts=(0.6, 0.9), **files).found["cuts"] == [0.6, 0.9]
+    words = ["examine", str(folder / "catalog.parquet"), "--out", str(tmp_path / "o"), "--cuts", "0.6,0.9"]
+    result = CliRunner().invoke(app, [*words, "--light-curves", str(folder / "curves.parquet")])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "o" / "report.html").exists()
+    assert json.loads((tmp_path / "o" / "examination.json").read_text())["cuts"] == [0.6, 0.9]
 
 
 def test_light_curves_of_others_are_refused(survey, tmp_path):
@@ -151,13 +163,8 @@ def test_markup_in_names_stays_text(survey, tmp_path):
     assert "&lt;b&gt;&amp;RR&lt;/b&gt;" in page
 
 
-def test_command(survey, tmp_path):
-    folder, _ = survey
-    words = ["examine", str(folder / "catalog.parquet"), "--out", str(tmp_path / "o"), "--cuts", "0.5,0.9"]
-    words += ["--light-curves", str(folder / "curves.parquet"), "--labels", str(folder / "labels.csv")]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0, result.output
-    assert (tmp_path / "o" / "report.html").exists()
+def test_wrong_usage_of_the_command(survey, tmp_path):
+    words = ["examine", str(survey[0] / "catalog.parquet"), "--out", str(tmp_path / "o")]
     assert CliRunner().invoke(app, [*words[:4], "--cuts", "many"]).exit_code == 2
     assert CliRunner().invoke(app, [*words[:4], "--pair", "A,B"]).exit_code == 2
     assert CliRunner().invoke(app, ["examine", str(tmp_path / "none"), "--out", str(tmp_path / "p")]).exit_code == 2
@@ -171,4 +178,4 @@ def test_what_the_command_line_says():
         with pytest.raises(ValueError, match="--"):
             wrong()
     with pytest.raises(ValueError, match="from 0 to 1"):
-        module._checked_cuts([0.5, 80])
+        module._sort_cuts([0.5, 80])

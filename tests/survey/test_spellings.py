@@ -46,7 +46,7 @@ def test_an_id_matches_in_convert_explore_and_examine(folder, tmp_path):
 
 def test_labels_in_other_cases_count_in_examine_thresholds_and_evaluate(folder, folded_model, tmp_path):
     catalog, labels = folder / "catalog.parquet", folder / "labels.csv"
-    assert examine(catalog, tmp_path / "out", labels=labels).found["labels"]["used"] == 12
+    assert examine(catalog, tmp_path / "out", labels=labels).results["labels"]["used"] == 12
     cuts = choose_thresholds(catalog, labels, 0.5).classes
     assert [cut.labelled for cut in cuts.values()] == [4, 4, 4]
     command = ["evaluate", str(folded_model.folder), "--light-curves", str(folder / "curves.parquet")]

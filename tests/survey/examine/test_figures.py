@@ -1,8 +1,10 @@
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from goodricke.survey.examine import figures, numbers
-from goodricke.survey.examine import figures as diagrams
 from goodricke.survey.variability import SearchLimits
 from tests.checking import ink
 
@@ -13,18 +15,18 @@ DRAWING = {
     "distributions": figures.plot_distributions,
     "systematics": lambda s, path: figures.plot_systematics(s, numbers.excesses(s), numbers.by_group(s), path),
     "sky": figures.plot_sky,
-    "hertzsprung": diagrams.plot_hertzsprung,
+    "hertzsprung": figures.plot_hertzsprung,
 }
 
 
-@pytest.mark.parametrize("kind", degenerate())
-@pytest.mark.parametrize("name", DRAWING)
-def test_each_figure_of_each_catalog(tmp_path, name, kind):
-    DRAWING[name](degenerate()[kind], tmp_path / "figure.png")
-    width, height, filled = ink(tmp_path / "figure.png")
-    assert width > 600
-    assert height > 150
-    assert filled > 0.002
+@pytest.mark.parametrize("kind", sorted(set(degenerate()) - {"usual", "one cut", "a pair"}))
+def test_catalogs_with_little_to_draw_have_figures_that_say_so(tmp_path, kind):
+    for draw in DRAWING.values():
+        draw(degenerate()[kind], tmp_path / "figure.png")
+        width, height, filled = ink(tmp_path / "figure.png")
+        assert width > 600
+        assert height > 150
+        assert filled > 0.002
 
 
 @pytest.mark.parametrize("stars", [0, 1, 40])
@@ -34,76 +36,79 @@ def test_stacked_spectra(tmp_path, stars):
     centre = np.sqrt(limits.edges[1:] * limits.edges[:-1])
     spectra = np.exp(-0.5 * (np.log(centre / f1[:, None]) / 0.02) ** 2) + rng.uniform(0, 0.1, (stars, 200))
     spectra[: stars // 10] = np.nan
-    diagrams.plot_stacked("RRAB", spectra, f1, limits.edges, tmp_path / "s.png")
+    figures.plot_stacked("RRAB", spectra, f1, limits.edges, tmp_path / "s.png")
     assert ink(tmp_path / "s.png")[2] > (0.5 if stars else 0.002)
 
 
 def test_stacked_spectra_of_noughts(tmp_path):
-    diagrams.plot_stacked("x", np.zeros((3, 200)), np.ones(3), SearchLimits(bins=200).edges, tmp_path / "s.png")
+    figures.plot_stacked("x", np.zeros((3, 200)), np.ones(3), SearchLimits(bins=200).edges, tmp_path / "s.png")
 
 
 def test_patch_of_sky_across_zero_hours(tmp_path):
     table = catalog(60, ra=np.linspace(355, 365, 60) % 360, dec=np.linspace(60, 65, 60))
     found = sample(table)
-    turned = figures._unwrapped(found.numbers("ra"), found.best)
+    turned = figures._unwrap(found.numbers("ra"), found.best)
     assert np.ptp(turned[found.best]) < 11
     figures.plot_sky(found, tmp_path / "sky.png")
 
 
 def test_place_in_the_diagram():
     found = sample(with_stars(catalog(50)))
-    place = diagrams.place_in_diagram(found)
+    place = figures.place_in_diagram(found)
     g, parallax, extinction = (found.numbers(q) for q in ("g", "parallax", "extinction"))
     sure = parallax > 5 * 0.05
     np.testing.assert_allclose(place.magnitude[sure], (g + 5 * np.log10(parallax / 1000) + 5 - extinction)[sure])
     assert np.isnan(place.magnitude[~sure]).all()
     assert place.hot_left
-    assert diagrams.place_in_diagram(sample(catalog(5))) is None
+    assert figures.place_in_diagram(sample(catalog(5))) is None
 
 
 def test_temperature_where_there_is_no_colour():
-    place = diagrams.place_in_diagram(sample(with_stars(catalog(50)).drop_columns(["gaia_bp_rp"])))
+    place = figures.place_in_diagram(sample(with_stars(catalog(50)).drop_columns(["gaia_bp_rp"])))
     assert "eff" in place.axis
     assert not place.hot_left
 
 
 def test_embeddings_by_components_without_umap(tmp_path, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "umap", None)
     found = sample(catalog(100))
-    rows = diagrams.rows_to_map(found)
+    rows = figures.rows_to_map(found)
     embedding = np.array(found.table["embedding"].take(rows).to_pylist(), np.float32)
-    how = diagrams.plot_embedding(found, rows, embedding, tmp_path / "e.png")
+    how = figures.plot_embedding(found, rows, embedding, tmp_path / "e.png")
     assert "goodricke[umap]" in how
     assert ink(tmp_path / "e.png")[2] > 0.01
 
 
-def test_embeddings_by_umap():
-    pytest.importorskip("umap")
-    rng = np.random.default_rng(0)
-    embedding = np.concatenate([rng.normal(0, 1, (40, 5)), rng.normal(20, 1, (40, 5))]).astype(np.float32)
-    flat, how = diagrams.flattened(embedding)
-    assert how == "UMAP"
-    centres = flat[:40].mean(0), flat[40:].mean(0)
-    assert np.linalg.norm(centres[0] - centres[1]) > 3 * flat[:40].std()
+def test_embeddings_by_umap(monkeypatch):
+    class Umap:  # the real one compiles for a quarter of a minute
+        def __init__(self, random_state, n_jobs):
+            assert n_jobs == 1
+            self.scale = random_state
+
+        def fit_transform(self, embedding):
+            return self.scale * embedding[:, :2]
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
+    embedding = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    flat, method = figures.flatten_embeddings(embedding, seed=2)
+    assert method == "UMAP"
+    np.testing.assert_array_equal(flat, 2 * embedding[:, :2])
+    assert flat.dtype == np.float64
 
 
 @pytest.mark.parametrize("kind", degenerate())
 def test_embeddings_of_each_catalog(tmp_path, kind, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "umap", None)
     found = degenerate()[kind]
-    rows = diagrams.rows_to_map(found)
+    rows = figures.rows_to_map(found)
     embedding = np.ones((len(rows), 4), np.float32)
-    diagrams.plot_embedding(found, rows, embedding, tmp_path / "e.png")
+    figures.plot_embedding(found, rows, embedding, tmp_path / "e.png")
     assert ink(tmp_path / "e.png")[2] > 0.002
 
 
 def test_few():
     rows = np.arange(100)
-    assert figures.few(rows, 200) is rows
-    chosen = figures.few(rows, 10)
+    assert figures.draw_at_most(rows, 200) is rows
+    chosen = figures.draw_at_most(rows, 10)
     assert len(set(chosen)) == 10
-    np.testing.assert_array_equal(chosen, figures.few(rows, 10))
+    np.testing.assert_array_equal(chosen, figures.draw_at_most(rows, 10))

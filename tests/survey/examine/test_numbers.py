@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from goodricke.data.json import json_values
 from goodricke.survey.examine import numbers
 from goodricke.survey.examine.sample import CatalogSample
 
@@ -74,7 +75,7 @@ def test_hybrids_are_listed_by_share():
     rows = numbers.hybrid_rows(found)
     assert len(rows) == found.hybrids().sum()
     assert [row["share"] for row in rows] == sorted((row["share"] for row in rows), reverse=True)
-    assert sum(numbers.pairs_of(rows).values()) == len(rows)
+    assert sum(numbers.count_pairs(rows).values()) == len(rows)
 
 
 @pytest.mark.parametrize("name", degenerate())
@@ -82,4 +83,4 @@ def test_all_numbers_of(name):
     found = degenerate()[name]
     told = [numbers.counts(found), numbers.statuses(found), numbers.agreement(found), numbers.distributions(found)]
     told += [[vars(each) for each in numbers.excesses(found)], numbers.by_group(found), numbers.hybrid_rows(found)]
-    json.dumps(numbers.plain(told), allow_nan=False)
+    json.dumps(json_values(told), allow_nan=False)

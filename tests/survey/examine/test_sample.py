@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from goodricke.survey.examine.sample import SECOND, CatalogSample, joined, rows_of
+from goodricke.survey.examine.sample import HYBRID_SHARE, CatalogSample, join_columns, match_light_curves
 
 from .making import CLASSES, catalog, degenerate, sample, with_stars
 
@@ -36,7 +36,7 @@ def test_hybrids_by_the_two_most_probable_classes():
     assert share.tolist() == pytest.approx([0.2 / 0.9, 0.15 / 0.95, 0.35 / 0.75, 0.5])
     assert (first[3], second[3]) == (0, 2)
     assert found.hybrids().tolist() == [True, False, False, True]  # the third is below the cut
-    assert share[0] > SECOND > share[1]
+    assert share[0] > HYBRID_SHARE > share[1]
 
 
 def test_hybrids_of_a_pair():
@@ -70,21 +70,21 @@ def test_light_curves_of_one_star_stay_apart():
     table = catalog(10)
     other = table.select(["object_id", "sector"]).append_column("f1", pa.array(np.arange(10.0)))
     order = np.array([3, 1, 0, 2, 9, 8, 7, 6, 5, 4])
-    rows = rows_of(table, other.take(order))
+    rows = match_light_curves(table, other.take(order))
     assert order[rows].tolist() == list(range(10))
-    assert joined(table, other.take(order), rows)["f1"].to_pylist() == list(range(10))
+    assert join_columns(table, other.take(order), rows)["f1"].to_pylist() == list(range(10))
 
 
 def test_light_curves_that_only_their_order_tells_apart():
     table = pa.table({"object_id": ["a", "a", "b", "a"]})
-    assert rows_of(table, table).tolist() == [0, 1, 2, 3]
-    assert rows_of(table, table.slice(1)).tolist() == [0, 2, 1, -1]
+    assert match_light_curves(table, table).tolist() == [0, 1, 2, 3]
+    assert match_light_curves(table, table.slice(1)).tolist() == [0, 2, 1, -1]
 
 
 def test_sources_that_were_moved_do_not_matter():
     table = pa.table({"object_id": ["a", "a"], "source": ["old/1", "old/2"], "sector": [1, 2]})
     other = pa.table({"object_id": ["a", "a"], "source": ["pack", "pack"], "sector": [2, 1]})
-    assert rows_of(table, other).tolist() == [1, 0]
+    assert match_light_curves(table, other).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("name", degenerate())

@@ -1,6 +1,7 @@
-"""Figures of a catalog: how many of what, distributions by class, suspicious frequencies, positions on the sky.
+"""Figures of a catalog: counts, distributions, frequencies, sky, spectra, Hertzsprung-Russell diagram, embeddings.
 
-Stacked amplitude spectra, Hertzsprung-Russell diagram and map of the embeddings: Figs. 11, 13 and 14.
+Figs. 11 to 14 of the ASTRAFier paper are the map of the embeddings, the distributions, the stacked amplitude spectra
+and the Hertzsprung-Russell diagram.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from goodricke.evaluation.figures.style import (
 from goodricke.survey.examine.numbers import QUANTITIES, Excess
 from goodricke.survey.examine.sample import CatalogSample
 
+log = logging.getLogger("goodricke")
+
 Float = NDArray[np.float64]
 
 WIDTH = 10.0  # inches: 1200 pixels
@@ -35,6 +38,12 @@ MOST_POINTS = 20_000  # drawn in the background
 MARKERS = "osD^vPX"
 FINEST = 0.015  # width of a bin in f1, in its logarithm
 WIDE = 60.0  # degrees: a patch of sky larger than this is drawn on the sphere
+STACKED = 300  # spectra of a class
+CLASS_POINTS = 1500  # of a class in the Hertzsprung-Russell diagram
+MAPPED = 6000  # embeddings
+DARK = 0.2  # amplitude above the median, as a part of the highest, up to which a stacked spectrum is black
+SIGNIFICANT = 5.0  # parallax over its error from which on a distance is used
+NO_UMAP = "umap-learn is not installed: pip install 'goodricke[umap]'"
 UNITS = {"teff": "$T_{\\mathrm{eff}}$ [K]", "f1": "$f_1$ [d$^{-1}$]", "A1": "$A_1$ [mag]"}
 
 
@@ -49,7 +58,7 @@ def plot_counts(rows: list[dict[str, Any]], cuts: tuple[float, ...], path: Path)
     path : Path
     """
     keys = ["stars", *(f"stars_at_{cut:g}" for cut in cuts)]
-    looks = {key: _shade(k, len(keys)) for k, key in enumerate(keys)}
+    looks = {key: _blue(k, len(keys)) for k, key in enumerate(keys)}
     with canvas(path, WIDTH * 0.75, 1.3 + 0.34 * max(len(rows), 1)) as figure:
         axes = despine(figure.add_subplot())
         most = max([row["stars"] for row in rows], default=0)
@@ -160,13 +169,13 @@ def _legend_of_distributions(figure: Any, sample: CatalogSample) -> None:
     figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=8.5)
 
 
-def plot_systematics(sample: CatalogSample, found: list[Excess], shares: list[dict[str, Any]], path: Path) -> None:
+def plot_systematics(sample: CatalogSample, excesses: list[Excess], shares: list[dict[str, Any]], path: Path) -> None:
     """Draw how f1 is distributed, suspicious frequencies marked, and each sector's and camera's share near 1/d.
 
     Parameters
     ----------
     sample : CatalogSample
-    found : list of Excess
+    excesses : list of Excess
         Of `goodricke.survey.examine.numbers.excesses`.
     shares : list of dict
         Of `goodricke.survey.examine.numbers.by_group`.
@@ -181,29 +190,29 @@ def plot_systematics(sample: CatalogSample, found: list[Excess], shares: list[di
             write_note(left, "no light curve has a frequency")
             write_note(right, "")
             return
-        _frequencies(left, f1, found)
-        _around_a_day(right, f1, found)
+        _frequencies(left, f1, excesses)
+        _around_a_day(right, f1, excesses)
         if shares:
             _shares(despine(figure.add_subplot(grid[1, :])), shares)
 
 
-def _frequencies(axes: Any, f1: Float, found: list[Excess]) -> None:
+def _frequencies(axes: Any, f1: Float, excesses: list[Excess]) -> None:
     n = int(np.clip(3 * np.sqrt(len(f1)), 60, max(np.log(f1.max() / f1.min()) / FINEST, 61)))
     bins = np.geomspace(0.97 * f1.min(), 1.03 * f1.max(), n + 1)
     heights = np.histogram(f1, bins)[0]
     axes.stairs(heights, bins, fill=True, color=ACCENT, lw=0)
     top = heights.max() * 1.02
-    for each in found:
-        colour, inside = COLOURS[1] if each.suspicious else GREY, bins[0] <= each.frequency <= bins[-1]
-        if inside:
-            axes.plot(each.frequency, top, "v", color=colour, ms=7 if each.suspicious else 4, clip_on=False)
-            look = {"fontsize": 7.5, "color": colour, "rotation": 35, "annotation_clip": False}
-            axes.annotate(each.short, (each.frequency, top), (0, 7), textcoords="offset points", **look)
+    for excess in excesses:
+        if bins[0] <= excess.frequency <= bins[-1]:
+            colour = COLOURS[1] if excess.suspicious else GREY
+            axes.plot(excess.frequency, top, "v", color=colour, ms=7 if excess.suspicious else 4, clip_on=False)
+            style = {"fontsize": 7.5, "color": colour, "rotation": 35, "annotation_clip": False}
+            axes.annotate(excess.short, (excess.frequency, top), (0, 7), textcoords="offset points", **style)
     axes.set(xscale="log", xlabel=UNITS["f1"], ylabel="light curves per bin", ylim=(0, top))
 
 
-def _around_a_day(axes: Any, f1: Float, found: list[Excess]) -> None:
-    width = found[0].half_width if found else 0.01
+def _around_a_day(axes: Any, f1: Float, excesses: list[Excess]) -> None:
+    width = excesses[0].half_width if excesses else 0.01
     reach = max(8 * width, 0.1)
     near = int((np.abs(f1 - 1) < reach).sum())
     bins = np.linspace(1 - reach, 1 + reach, int(np.clip(3 * np.sqrt(near), 16, 80)) + 1)
@@ -236,14 +245,14 @@ def plot_sky(sample: CatalogSample, path: Path) -> None:
         with canvas(path, WIDTH, 2) as figure:
             write_note(figure.add_subplot(), "no star with a position reaches the cut")
         return
-    ra = _unwrapped(ra, known)
+    ra = _unwrap(ra, known)
     wide = bool(max(np.ptp(dec[known]), np.ptp(ra[known]) * np.cos(np.deg2rad(np.median(dec[known])))) > WIDE)
     rows, across = -(-len(shown) // ACROSS), min(ACROSS, len(shown))
     with canvas(path, WIDTH, 0.3 + rows * (1.5 if wide else 2.6)) as figure:
-        back = few(np.flatnonzero(known), MOST_POINTS)
+        back = draw_at_most(np.flatnonzero(known), MOST_POINTS)
         for n, k in enumerate(shown):
             axes: Any = figure.add_subplot(rows, across, n + 1, projection="mollweide" if wide else None)
-            own = few(np.flatnonzero(known & sample.of_class(k, sample.cuts[0])), MOST_POINTS // 4)
+            own = draw_at_most(np.flatnonzero(known & sample.of_class(k, sample.cuts[0])), MOST_POINTS // 4)
             for chosen, look in (
                 (back, {"color": "#DDDDDD", "s": 1}),
                 (own, {"color": ACCENT, "s": point_size(len(own)) / (2.5 if wide else 1)}),
@@ -255,8 +264,8 @@ def plot_sky(sample: CatalogSample, path: Path) -> None:
             _sky_axes(axes, wide, float(np.median(dec[known])), n % across == 0, n >= len(shown) - across)
 
 
-def _unwrapped(ra: Float, known: NDArray[np.bool_]) -> Float:
-    """Return right ascensions within 180 degrees of where most are, so that no patch is torn at 0 h."""
+def _unwrap(ra: Float, known: NDArray[np.bool_]) -> Float:
+    """Return right ascensions within 180 degrees of most of them, so that a patch across 0 h stays in one piece."""
     angle = np.deg2rad(ra[known])
     centre = np.rad2deg(np.arctan2(np.sin(angle).mean(), np.cos(angle).mean()))
     turned = centre + (ra - centre + 180) % 360 - 180
@@ -277,8 +286,8 @@ def _sky_axes(axes: Any, wide: bool, dec: float, left: bool, low: bool) -> None:
     axes.set(xlabel="RA [deg]" if low else "", ylabel="Dec [deg]" if left else "")
 
 
-def few(rows: NDArray[np.int64], most: int, seed: int = 0) -> NDArray[np.int64]:
-    """Return at most so many of the rows, at random but always the same ones, in order."""
+def draw_at_most(rows: NDArray[np.int64], most: int, seed: int = 0) -> NDArray[np.int64]:
+    """Return at most so many of the rows, drawn at random with a fixed seed, in order."""
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
@@ -289,26 +298,12 @@ def point_size(n: int) -> float:
     return float(np.clip(400 / np.sqrt(max(n, 1)) / 3, 2, 16))
 
 
-def _shade(k: int, n: int) -> str:
+def _blue(k: int, n: int) -> str:
     """Return the k-th of n blues, the first the palest."""
     return [PALE, "#6FA8CF", ACCENT, "#004166"][k if k < n - 1 or n > 3 else min(n - 1, 2)] if k < 4 else "#004166"
 
 
-# ---- Stacked amplitude spectra, Hertzsprung-Russell diagram and map of the embeddings: Figs. 11, 13 and 1 ------------
-
-
-log = logging.getLogger("goodricke")
-
-
-STACKED = 300  # spectra of a class
-OF_A_CLASS = 1500  # points in a diagram
-MAPPED = 6000  # embeddings
-DARK = 0.2  # amplitude above the median, as a part of the highest, up to which a stacked spectrum is black
-SURE = 5.0  # parallax over its error from which on a distance is used
-NO_UMAP = "umap-learn is not installed: pip install 'goodricke[umap]'"
-
-
-# ---- Fig. 13 --------------------------------------------------------------------------------------------------------
+# ---- stacked amplitude spectra (Fig. 13) -----------------------------------------------------------------------------
 
 
 def plot_stacked(name: str, spectra: NDArray[np.floating], f1: Float, edges: Float, path: Path) -> None:
@@ -319,8 +314,8 @@ def plot_stacked(name: str, spectra: NDArray[np.floating], f1: Float, edges: Flo
     name : str
         Of the class.
     spectra : (m, bins)
-        Amplitudes, NaN where a light curve has none. Shown is what is above a star's median (its noise), as a part of
-        its highest peak, lest large amplitudes hide all others.
+        Amplitudes, NaN where a light curve has none. The figure shows the amplitude above a star's median (its noise),
+        as a part of its highest peak, so that large amplitudes don't hide all others.
     f1 : (m,)
         Dominant frequencies [1/d].
     edges : (bins + 1,)
@@ -371,32 +366,34 @@ def _highest_shown(f1: Float, edges: Float) -> float:
     return float(min(max(3.2 * np.quantile(f1, 0.9), 1.1 * np.quantile(f1, 0.98), 3.0), edges[-1]))
 
 
-# ---- Fig. 14 --------------------------------------------------------------------------------------------------------
+# ---- Hertzsprung-Russell diagram (Fig. 14) ---------------------------------------------------------------------------
 
 
-class Hertzsprung(NamedTuple):
+class DiagramPlace(NamedTuple):
     """Where stars are in the Hertzsprung-Russell diagram, (n,) each, NaN where unknown."""
 
     x: Float
     magnitude: Float  # absolute G [mag]
     axis: str
     hot_left: bool  # colour runs from blue to red, temperature the other way round
-    notes: str  # what was cut and corrected
+    notes: str  # cuts and corrections
 
 
-def place_in_diagram(sample: CatalogSample) -> Hertzsprung | None:
-    """Return colour (or temperature) and absolute magnitude, None where the catalog lacks what is needed.
+def place_in_diagram(sample: CatalogSample) -> DiagramPlace | None:
+    """Return colour (or temperature) and absolute magnitude, None if the catalog lacks the columns.
 
     M_G = G + 5 log10(parallax / mas) - 10 - A_G, of parallaxes above 5 times their error. A_G and E(BP-RP) are those of
-    the table, where it has them; stars without are taken as they are.
+    the table; stars without them are not corrected.
     """
     if not (sample.has("g") and sample.has("parallax") and (sample.has("bp_rp") or sample.has("teff"))):
         return None
     parallax, error = sample.numbers("parallax"), sample.numbers("parallax_error")
     with np.errstate(invalid="ignore", divide="ignore"):
-        good = (parallax > 0) & (np.isnan(error) | (parallax > SURE * error))
+        good = (parallax > 0) & (np.isnan(error) | (parallax > SIGNIFICANT * error))
         distance_modulus = np.where(good, 10 - 5 * np.log10(np.where(good, parallax, 1)), np.nan)
-    notes = [f"parallax above {SURE:g} times its error" if np.isfinite(error).any() else "parallaxes without errors"]
+    notes = [
+        f"parallax above {SIGNIFICANT:g} times its error" if np.isfinite(error).any() else "parallaxes without errors"
+    ]
     magnitude = sample.numbers("g") - distance_modulus
     if sample.has("extinction"):
         magnitude = magnitude - np.nan_to_num(sample.numbers("extinction"))
@@ -408,16 +405,18 @@ def place_in_diagram(sample: CatalogSample) -> Hertzsprung | None:
         dereddened = sample.has("reddening")
         x = x - np.nan_to_num(sample.numbers("reddening")) if dereddened else x
         axis = "$(G_{BP} - G_{RP})_0$ [mag]" if dereddened else "$G_{BP} - G_{RP}$ [mag]"
-        return Hertzsprung(x, magnitude, axis, True, "; ".join(notes))
-    return Hertzsprung(sample.numbers("teff"), magnitude, UNITS["teff"], False, "; ".join(notes))
+        return DiagramPlace(x, magnitude, axis, True, "; ".join(notes))
+    return DiagramPlace(sample.numbers("teff"), magnitude, UNITS["teff"], False, "; ".join(notes))
 
 
 def plot_hertzsprung(sample: CatalogSample, path: Path) -> None:
     """Draw each class in the Hertzsprung-Russell diagram, all others in grey, hybrid candidates outlined (Fig. 14)."""
-    found = place_in_diagram(sample)
-    known = sample.best & np.isfinite(found.x) & np.isfinite(found.magnitude) if found else np.zeros(len(sample), bool)
+    place = place_in_diagram(sample)
+    known = np.zeros(len(sample), bool)
+    if place is not None:
+        known = sample.best & np.isfinite(place.x) & np.isfinite(place.magnitude)
     shown = [k for k in range(len(sample.classes)) if (known & sample.of_class(k, sample.cuts[0])).any()]
-    if found is None or not shown:
+    if place is None or not shown:
         with canvas(path, WIDTH, 2) as figure:
             write_note(
                 figure.add_subplot(), "no star that reaches the cut has a colour, a magnitude and a sure parallax"
@@ -427,57 +426,65 @@ def plot_hertzsprung(sample: CatalogSample, path: Path) -> None:
     hybrid, share = sample.hybrids(), sample.shares()[2]
     with canvas(path, WIDTH, 0.6 + 2.5 * rows) as figure:
         grid = figure.subplots(rows, across, squeeze=False, sharex=True, sharey=True)
-        back = few(np.flatnonzero(known), MOST_POINTS)
+        back = draw_at_most(np.flatnonzero(known), MOST_POINTS)
         image: Any = None
         for axes, k in zip(grid.flat, shown, strict=False):
-            axes.scatter(found.x[back], found.magnitude[back], s=1.5, lw=0, color="#DDDDDD", rasterized=True)
+            axes.scatter(place.x[back], place.magnitude[back], s=1.5, lw=0, color="#DDDDDD", rasterized=True)
             own = np.flatnonzero(known & (sample.of_class(k, sample.cuts[0]) | (hybrid & (sample.assigned == k))))
-            own = few(own, OF_A_CLASS)
-            image = _class_in_diagram(axes, found, own, share, hybrid)
+            own = draw_at_most(own, CLASS_POINTS)
+            image = _class_in_diagram(axes, place, own, share, hybrid)
             axes.set_title(f"{shorten(sample.classes[k], 16)}: {len(own):,}", parse_math=False, fontsize=8.5)
         for axes in grid.flat[len(shown) :]:
             axes.set_visible(False)
-        _diagram_axes(figure, grid, found, known, len(shown))
+        _diagram_axes(figure, grid, place, known, len(shown))
         figure.colorbar(image, ax=grid, label="share of the second class", pad=0.01, aspect=25, shrink=0.6)
 
 
-def _class_in_diagram(axes: Any, found: Hertzsprung, own: NDArray[np.int64], share: Float, hybrid: NDArray) -> Any:
+def _class_in_diagram(axes: Any, place: DiagramPlace, own: NDArray[np.int64], share: Float, hybrid: NDArray) -> Any:
     """Draw a class, coloured by the share of its second class; those above 0.2 with a black outline, on top."""
     despine(axes)
     size, image = point_size(len(own)), None
     for chosen, edge in ((own[~hybrid[own]], "none"), (own[hybrid[own]], "black")):
         colour = np.nan_to_num(share[chosen])
+        is_hybrid = edge == "black"
         image = axes.scatter(
-            *(found.x[chosen], found.magnitude[chosen]),
-            **{"c": colour, "s": size * (1.3 if edge == "black" else 1), "vmin": 0, "vmax": 0.5, "cmap": "viridis"},
-            **{"edgecolors": edge, "lw": 0.7 if edge == "black" else 0, "rasterized": True},
+            place.x[chosen],
+            place.magnitude[chosen],
+            c=colour,
+            s=size * (1.3 if is_hybrid else 1),
+            vmin=0,
+            vmax=0.5,
+            cmap="viridis",
+            edgecolors=edge,
+            lw=0.7 if is_hybrid else 0,
+            rasterized=True,
         )
     return image
 
 
-def _diagram_axes(figure: Any, grid: Any, found: Hertzsprung, known: NDArray[np.bool_], shown: int) -> None:
+def _diagram_axes(figure: Any, grid: Any, place: DiagramPlace, known: NDArray[np.bool_], shown: int) -> None:
     """Fit the axes to nearly all stars, bright upwards and hot to the left, and label the outer ones."""
     x, y = (
-        (v[known].min(), *np.quantile(v[known], (0.001, 0.999)), v[known].max()) for v in (found.x, found.magnitude)
+        (v[known].min(), *np.quantile(v[known], (0.001, 0.999)), v[known].max()) for v in (place.x, place.magnitude)
     )
     dx, dy = 0.05 * (x[2] - x[1]) + 1e-3, 0.05 * (y[2] - y[1]) + 0.1
     first = grid.flat[0]
-    first.set_xlim((x[1] - dx, x[2] + dx) if found.hot_left else (x[2] + dx, x[1] - dx))
+    first.set_xlim((x[1] - dx, x[2] + dx) if place.hot_left else (x[2] + dx, x[1] - dx))
     first.set_ylim(y[2] + dy, y[1] - dy)
     across = grid.shape[1]
     for n, axes in enumerate(grid.flat[:shown]):
         if n + across >= shown:
-            axes.set_xlabel(found.axis)
+            axes.set_xlabel(place.axis)
             axes.tick_params(labelbottom=True)
         if n % across == 0:
             axes.set_ylabel("$M_G$ [mag]")
 
 
-# ---- Fig. 11 --------------------------------------------------------------------------------------------------------
+# ---- map of the embeddings (Fig. 11) ---------------------------------------------------------------------------------
 
 
-def flattened(embedding: NDArray[np.float32], seed: int = 0) -> tuple[Float, str]:
-    """Return embeddings (m, d) in two dimensions (m, 2), and by what: UMAP, or principal components without it."""
+def flatten_embeddings(embedding: NDArray[np.float32], seed: int = 0) -> tuple[Float, str]:
+    """Return embeddings (m, d) in two dimensions (m, 2), and the method: UMAP, or principal components without it."""
     try:
         if len(embedding) < 10:
             raise ImportError("too few for UMAP")
@@ -500,18 +507,18 @@ def flattened(embedding: NDArray[np.float32], seed: int = 0) -> tuple[Float, str
 
 
 def rows_to_map(sample: CatalogSample) -> NDArray[np.int64]:
-    """Return the light curves whose embeddings are drawn: one of each star that reaches the lowest cut, at random."""
-    return few(np.flatnonzero(sample.best & (np.nan_to_num(sample.p_max) >= sample.cuts[0])), MAPPED)
+    """Return the light curves whose embeddings are drawn: one per star that reaches the lowest cut, at random."""
+    return draw_at_most(np.flatnonzero(sample.best & (np.nan_to_num(sample.p_max) >= sample.cuts[0])), MAPPED)
 
 
 def plot_embedding(sample: CatalogSample, rows: NDArray[np.int64], embedding: NDArray[np.float32], path: Path) -> str:
-    """Draw embeddings in two dimensions, coloured by class (Fig. 11); return by what they were flattened.
+    """Draw embeddings in two dimensions, coloured by class (Fig. 11); return the method.
 
     Parameters
     ----------
     sample : CatalogSample
     rows : int64 (m,)
-        Of which light curves they are.
+        Light curves of the embeddings.
     embedding : (m, d)
         NaN where there is none.
     path : Path
@@ -522,18 +529,18 @@ def plot_embedding(sample: CatalogSample, rows: NDArray[np.int64], embedding: ND
         with canvas(path, WIDTH, 2) as figure:
             write_note(figure.add_subplot(), "fewer than three stars with an embedding reach the cut")
         return "nothing"
-    flat, how = flattened(embedding)
+    flat, method = flatten_embeddings(embedding)
     with canvas(path, WIDTH * 0.85, 6) as figure:
         axes: Any = figure.add_subplot()
-        order = np.random.default_rng(0).permutation(len(rows))  # so that no class lies on top of all others
+        order = np.random.default_rng(0).permutation(len(rows))  # so that no class hides the others
         assigned = sample.assigned[rows]
         size = 2 * point_size(len(rows))
         for part in np.array_split(order, 20):
             for k in np.unique(assigned[part]):
                 own = part[assigned[part] == k]
-                axes.scatter(*flat[own].T, s=size, lw=0, alpha=0.8, **_look(int(k)), rasterized=True)
+                axes.scatter(*flat[own].T, s=size, lw=0, alpha=0.8, **_style(int(k)), rasterized=True)
         handles = [
-            axes.scatter([], [], s=26, lw=0, label=f"{shorten(name, 18)} ({(assigned == k).sum():,})", **_look(k))
+            axes.scatter([], [], s=26, lw=0, label=f"{shorten(name, 18)} ({(assigned == k).sum():,})", **_style(k))
             for k, name in enumerate(sample.classes)
             if (assigned == k).any()
         ]
@@ -541,14 +548,14 @@ def plot_embedding(sample: CatalogSample, rows: NDArray[np.int64], embedding: ND
         legend = axes.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8.5)
         for text in legend.get_texts():
             text.set_parse_math(False)
-        title = f"{how} of the embeddings of {len(rows):,} stars of probability at least {sample.cuts[0]:g}"
+        title = f"{method} of the embeddings of {len(rows):,} stars of probability at least {sample.cuts[0]:g}"
         axes.set(xticks=[], yticks=[], xlabel="first dimension", ylabel="second dimension", title=title)
         axes.spines[:].set_color(GREY)
-    return how
+    return method
 
 
 def _name_classes(axes: Any, flat: Float, assigned: NDArray[np.int64], classes: tuple[str, ...]) -> None:
-    """Write each class's name where its median is, at the star nearest to it: colours alone don't tell twelve apart."""
+    """Write each class's name where its median is, at the star nearest to it: twelve colours can't be told apart."""
     from matplotlib.patheffects import withStroke
 
     for k, name in enumerate(classes):
@@ -561,6 +568,6 @@ def _name_classes(axes: Any, flat: Float, assigned: NDArray[np.int64], classes: 
             )
 
 
-def _look(k: int) -> dict[str, Any]:
+def _style(k: int) -> dict[str, Any]:
     """Return colour and marker of a class: with more than seven, classes of one colour differ in their markers."""
     return {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k // len(COLOURS) % len(MARKERS)]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,39 +29,39 @@ RARE = 1e-3  # p-value, times the number of tests, below which an excess is call
 
 def counts(sample: CatalogSample) -> list[dict[str, Any]]:
     """Return, for each class, its stars and light curves, stars at each cut, and labelled stars."""
-    found = []
+    rows = []
     for k, name in enumerate(sample.classes):
         row: dict[str, Any] = {"class": name, "light_curves": int((sample.assigned == k).sum())}
         row["stars"] = int(sample.of_class(k).sum())
         row |= {f"stars_at_{cut:g}": int(sample.of_class(k, cut).sum()) for cut in sample.cuts}
         row["hybrid_candidates"] = int((sample.hybrids() & (sample.assigned == k)).sum())
         row["labelled"] = int(sample.labelled(k).sum())
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def statuses(sample: CatalogSample) -> dict[str, int]:
     """Return how many light curves have each status."""
     if "status" not in sample.table.column_names:
         return {"OK": int(sample.classified.sum())}
-    told = sample.table["status"].value_counts().to_pylist()
-    return {str(each["values"]): each["counts"] for each in sorted(told, key=lambda each: -each["counts"])}
+    rows = sample.table["status"].value_counts().to_pylist()
+    return {str(row["values"]): row["counts"] for row in sorted(rows, key=lambda row: -row["counts"])}
 
 
 def agreement(sample: CatalogSample) -> list[dict[str, Any]]:
-    """Return, for each class and cut, how many stars have a label, and the share of them that it confirms.
+    """Return, for each class and cut, how many stars have a label, and the share of them with the label of the class.
 
-    Labelled stars are rarely a fair sample, and a model may have been trained on these very ones.
+    Labelled stars are rarely a fair sample, and the model may have been trained on them.
     """
-    found = []
+    rows = []
     for k, name in enumerate(sample.classes):
         for cut in sample.cuts:
             chosen = sample.of_class(k, cut) & (sample.label >= 0)
             right, of_class = int((sample.label[chosen] == k).sum()), int(sample.labelled(k).sum())
             row = {"class": name, "cut": cut, "with_label": int(chosen.sum()), "right": right, "labelled": of_class}
             row |= {"purity": _ratio(right, int(chosen.sum())), "completeness": _ratio(right, of_class)}
-            found.append(row)
-    return found
+            rows.append(row)
+    return rows
 
 
 def distributions(sample: CatalogSample) -> list[dict[str, Any]]:
@@ -72,7 +71,7 @@ def distributions(sample: CatalogSample) -> list[dict[str, Any]]:
     """
     from scipy.stats import ks_2samp
 
-    found = []
+    rows = []
     for quantity in QUANTITIES:
         values = sample.numbers(quantity)
         if not np.isfinite(values).any():
@@ -84,8 +83,8 @@ def distributions(sample: CatalogSample) -> list[dict[str, Any]]:
                 row: dict[str, Any] = {"class": name, "quantity": quantity, "of": which, "n": len(x)}
                 row |= dict(zip(("q25", "median", "q75"), _quartiles(x), strict=True))
                 both = which != "labelled" and len(x) and len(known)
-                found.append(row | {"ks": float(ks_2samp(x, known).statistic) if both else float("nan")})
-    return found
+                rows.append(row | {"ks": float(ks_2samp(x, known).statistic) if both else float("nan")})
+    return rows
 
 
 # ---- systematics ----------------------------------------------------------------------------------------------------
@@ -93,7 +92,7 @@ def distributions(sample: CatalogSample) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Excess:
-    """Light curves in a narrow window around a suspicious frequency, held against the two windows beside it."""
+    """Light curves in a narrow window around a suspicious frequency, compared with the two windows beside it."""
 
     short: str
     name: str
@@ -109,21 +108,21 @@ def excesses(sample: CatalogSample) -> list[Excess]:
     """Return the excess of light curves at each suspicious frequency; the paper's ridge at 1/d is one.
 
     The windows are half a natural width, 1 / (2 span), wide to each side, at least `NARROWEST`; suspects that the
-    span can't tell from zero are left out.
+    span can't separate from zero are left out.
     """
     from scipy.stats import binomtest
 
     f1 = _finite(sample.numbers("f1")[sample.classified])
     width = half_width(sample)
-    found = []
+    windows = []
     for short, (name, frequency) in SUSPECTS.items():
         if frequency < 2 * width or not len(f1):
             continue
         apart = np.abs(f1 - frequency)
         inside, beside = int((apart <= width).sum()), int(((apart > width) & (apart <= 2 * width)).sum())
         p = binomtest(inside, inside + beside, 0.5, "greater").pvalue if inside + beside else 1.0
-        found.append(Excess(short, name, frequency, width, inside, beside, float(p), p * len(SUSPECTS) < RARE))
-    return found
+        windows.append(Excess(short, name, frequency, width, inside, beside, float(p), p * len(SUSPECTS) < RARE))
+    return windows
 
 
 def half_width(sample: CatalogSample) -> float:
@@ -133,7 +132,7 @@ def half_width(sample: CatalogSample) -> float:
 
 
 def by_group(sample: CatalogSample, frequency: float = 1.0) -> list[dict[str, Any]]:
-    """Return the share of light curves near a frequency [1/d] in each sector, camera, ..., held against all others.
+    """Return the share of light curves near a frequency [1/d] in each sector, camera, ..., compared with all others.
 
     ``p_value``: Fisher's exact test, one-sided: of so great a share by chance. A group with more light curves near 1/d
     than the others has its own systematics, or its own stars.
@@ -143,38 +142,31 @@ def by_group(sample: CatalogSample, frequency: float = 1.0) -> list[dict[str, An
     f1 = sample.numbers("f1")
     known = sample.classified & np.isfinite(f1)
     near = known & (np.abs(f1 - frequency) <= half_width(sample))
-    found: list[dict[str, Any]] = []
+    shares: list[dict[str, Any]] = []
     for name, group in groups(sample).items():
         for value in np.unique(group[known & (group >= 0)]):
-            here = known & (group == value)
-            table = [[int((near & here).sum()), int((~near & here).sum())]]
-            table += [[int((near & known & ~here).sum()), int((~near & known & ~here).sum())]]
-            hits, n = table[0][0], sum(table[0])
-            low, high = map(float, wilson(hits / n if n else 0.0, n))
-            row: dict[str, Any] = {
-                "group": name,
-                "value": int(value),
-                "light_curves": sum(table[0]),
-                "near": table[0][0],
-            }
-            row |= {"share": _ratio(table[0][0], sum(table[0])), "low": low, "high": high}
-            found.append(
-                row | {"p_value": float(fisher_exact(np.array(table), "greater").pvalue) if sum(table[1]) else 1.0}
-            )
-    for row in found:
-        row["suspicious"] = bool(row["p_value"] * len(found) < RARE)
-    return found
+            own = known & (group == value)
+            table = np.array([[(near & rows).sum(), (~near & rows).sum()] for rows in (own, known & ~own)])
+            hits, n = int(table[0, 0]), int(table[0].sum())
+            low, high = map(float, wilson(hits / n, n))
+            row: dict[str, Any] = {"group": name, "value": int(value), "light_curves": n, "near": hits}
+            row |= {"share": hits / n, "low": low, "high": high}
+            p_value = float(fisher_exact(table, "greater").pvalue) if table[1].sum() else 1.0
+            shares.append(row | {"p_value": p_value})
+    for row in shares:
+        row["suspicious"] = bool(row["p_value"] * len(shares) < RARE)
+    return shares
 
 
 def groups(sample: CatalogSample) -> dict[str, NDArray[np.int64]]:
     """Return the sector, quarter, camera, ... of each light curve (n,), -1 where unknown; those with two values."""
-    found = {}
+    columns = {}
     for name in GROUPS:
         if name in sample.table.column_names:
             values = np.asarray(sample.table[name].cast("int64").fill_null(-1).to_numpy())
             if len(np.unique(values[values >= 0])) > 1:
-                found[name] = values
-    return found
+                columns[name] = values
+    return columns
 
 
 # ---- hybrids --------------------------------------------------------------------------------------------------------
@@ -186,39 +178,21 @@ def hybrid_rows(sample: CatalogSample) -> list[dict[str, Any]]:
     rows = np.flatnonzero(sample.hybrids())
     rows = rows[np.argsort(-share[rows], kind="stable")]
     ids = sample.table["object_id"].take(rows).to_pylist()
-    found = []
+    candidates = []
     for name, i in zip(ids, rows, strict=True):
-        row: dict[str, Any] = {
-            "object_id": name,
-            "first": sample.classes[first[i]],
-            "second": sample.classes[second[i]],
-        }
-        row |= {
-            "p_first": float(sample.probabilities[i, first[i]]),
-            "p_second": float(sample.probabilities[i, second[i]]),
-        }
-        found.append(row | {"share": float(share[i])})
-    return found
+        p_first, p_second = (float(sample.probabilities[i, k]) for k in (first[i], second[i]))
+        row = {"object_id": name, "first": sample.classes[first[i]], "second": sample.classes[second[i]]}
+        candidates.append({**row, "p_first": p_first, "p_second": p_second, "share": float(share[i])})
+    return candidates
 
 
-def pairs_of(rows: list[dict[str, Any]]) -> dict[str, int]:
+def count_pairs(rows: list[dict[str, Any]]) -> dict[str, int]:
     """Return how many hybrid candidates there are of each pair of classes, the most frequent first."""
     counted: dict[str, int] = {}
     for row in rows:
         pair = f"{row['first']} + {row['second']}"
         counted[pair] = counted.get(pair, 0) + 1
     return dict(sorted(counted.items(), key=lambda item: -item[1]))
-
-
-def plain(value: Any) -> Any:
-    """Return numbers as JSON has them: NaN and infinity are null."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _finite(values: Float) -> Float:

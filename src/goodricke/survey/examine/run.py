@@ -1,4 +1,4 @@
-"""`goodricke examine`: a catalog held against what its model was not told; figures, numbers and a report."""
+"""``goodricke examine``: a catalog compared with data that its model didn't get; figures, numbers and a report."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from goodricke.data.files import atomic_path, atomic_write
+from goodricke.data.json import json_values
 from goodricke.evaluation.page import Page, to_html, to_markdown
 from goodricke.io import read_labels
 from goodricke.survey.crossmatch import (
@@ -30,25 +31,25 @@ from goodricke.survey.crossmatch import (
     read_table,
 )
 from goodricke.survey.examine import numbers, sections
-from goodricke.survey.examine.figures import STACKED, few
-from goodricke.survey.examine.sample import CUTS, CatalogSample, joined, rows_of
+from goodricke.survey.examine.figures import STACKED, draw_at_most
+from goodricke.survey.examine.sample import CUTS, CatalogSample, join_columns, match_light_curves
 from goodricke.survey.shards import Catalog
 from goodricke.survey.variability import measure_variability, read_variability
 from goodricke.training.class_names import ClassMatch, match_classes
 
 log = logging.getLogger("goodricke")
 
-SURE = 0.5  # probability from which on a spectrum may be drawn; whatever the cuts, so that they can be changed later
+SPECTRUM_CUT = 0.5  # lowest probability of a drawn spectrum; independent of the cuts, which can be changed later
 PULSATORS = ("DSCT", "GDOR")  # the pair whose hybrids the paper looks for
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What `examine` found and where it put it."""
+class Examination:
+    """The result of `examine`."""
 
     folder: Path
     sample: CatalogSample
-    found: dict[str, Any]  # as in examination.json
+    results: dict[str, Any]  # as in examination.json
 
 
 def examine(
@@ -68,8 +69,8 @@ def examine(
     rename: Mapping[str, str] | None = None,
     console: Console | None = None,
     **options: Any,
-) -> Examined:
-    """Hold a catalog against frequencies, amplitudes, temperatures, luminosities and labels (section 7 of the paper).
+) -> Examination:
+    """Compare a catalog with frequencies, amplitudes, temperatures, luminosities and labels (section 7 of the paper).
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def examine(
         See `goodricke.survey.Catalog.open`.
     out : path
         Folder for ``report.html``, its twins ``report.md`` and ``examination.json``, ``figures/``, ``joined.parquet``
-        (the catalog with all that was joined to it), ``hybrids.csv`` and ``periods/`` (see
+        (the catalog with all joined columns), ``hybrids.csv`` and ``periods/`` (see
         `goodricke.survey.variability.measure_variability`; an interrupted run goes on there).
     light_curves : str or list of str, optional
         What the catalog was made from, for f1, A1 and amplitude spectra.
@@ -105,14 +106,14 @@ def examine(
     console, out = console or Console(), Path(out)
     opened = Catalog.open(catalog)
     names = [n for n in opened.schema.names if n != "embedding"]
-    table, told = opened.read(names), _checked_cuts(cuts)
-    bare = CatalogSample(table, opened.classes, np.full(table.num_rows, -1), told, _pair(pair, opened.classes))
+    table, cuts = opened.read(names), _sort_cuts(cuts)
+    bare = CatalogSample(table, opened.classes, np.full(table.num_rows, -1), cuts, _pair(pair, opened.classes))
     spectra = None
-    found: dict[str, Any] = {"catalog": str(catalog), "rows": len(bare), "cuts": list(told)}
+    results: dict[str, Any] = {"catalog": str(catalog), "rows": len(bare), "cuts": list(cuts)}
     if light_curves is not None:
-        table, spectra = _with_periods(bare, light_curves, out / "periods", workers, console, found, options)
+        table, spectra = _with_periods(bare, light_curves, out / "periods", workers, console, results, options)
     if gaia is not None:
-        table = _with_stars(table, bare, gaia, radius, by, found)
+        table = _with_stars(table, bare, gaia, radius, by, results)
     known = np.full(table.num_rows, -1)
     if labels is not None:
         label_table = read_labels(labels, label, object_id)
@@ -120,12 +121,12 @@ def examine(
         known = match.class_index
         _check_labels(match, str(labels), label_table["object_id"].tolist(), table["object_id"], opened.classes)
         counts = {"used": int((known >= 0).sum()), "no_class_of_the_model": match.unmatched}
-        found["labels"] = {"file": str(labels), **counts}
-    sample = CatalogSample(table, opened.classes, known, told, bare.pair)
+        results["labels"] = {"file": str(labels), **counts}
+    sample = CatalogSample(table, opened.classes, known, cuts, bare.pair)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / "joined.parquet") as partial:
         pq.write_table(table, partial, compression="zstd")
-    return _tell(sample, opened, spectra, out, found)
+    return _write_report(sample, opened, spectra, out, results)
 
 
 def parse_cuts(text: str) -> list[float]:
@@ -162,11 +163,11 @@ def _with_periods(
     folder: Path,
     workers: int,
     console: Console,
-    found: dict[str, Any],
+    results: dict[str, Any],
     options: Mapping[str, Any],
 ) -> tuple[pa.Table, sections.Spectra]:
     """Return the catalog with f1, A1, ..., and amplitude spectra of some stars of each class."""
-    drawn = _to_draw(bare)
+    drawn = _spectra_rows(bare)
     ids = bare.table["object_id"].take(drawn).to_pylist()
     bar = (TextColumn("periodograms"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*bar, console=console, transient=True) as progress:
@@ -180,7 +181,7 @@ def _with_periods(
             **options,
         )
     measured = read_variability(folder)
-    rows = rows_of(bare.table, measured)
+    rows = match_light_curves(bare.table, measured)
     matched = int((rows >= 0).sum())
     if not matched and len(bare):
         raise ValueError(
@@ -190,54 +191,56 @@ def _with_periods(
         )
     if matched < len(bare):
         log.warning("%d of %d rows of the catalog have no light curve there", len(bare) - matched, len(bare))
-    told = {"light_curves": len(measured), "rows_with_one": matched}
-    found["periods"] = told | {"with_f1": int(len(measured) - measured["f1"].null_count)}
-    at = rows[drawn]
-    spectra = sections.Spectra.of(measured["spectrum"], drawn[at >= 0], at[at >= 0])
-    return joined(bare.table, measured.drop_columns(["spectrum"]), rows), spectra
+    with_f1 = int(len(measured) - measured["f1"].null_count)
+    results["periods"] = {"light_curves": len(measured), "rows_with_one": matched, "with_f1": with_f1}
+    places = rows[drawn]
+    spectra = sections.Spectra.from_column(measured["spectrum"], drawn[places >= 0], places[places >= 0])
+    return join_columns(bare.table, measured.drop_columns(["spectrum"]), rows), spectra
 
 
-def _to_draw(sample: CatalogSample) -> NDArray[np.int64]:
+def _spectra_rows(sample: CatalogSample) -> NDArray[np.int64]:
     """Return the light curves whose spectra are drawn: one of each of `STACKED` stars of a class, at random."""
-    parts = [few(np.flatnonzero(sample.of_class(k, SURE)), STACKED) for k in range(len(sample.classes))]
+    parts = [
+        draw_at_most(np.flatnonzero(sample.of_class(k, SPECTRUM_CUT)), STACKED) for k in range(len(sample.classes))
+    ]
     return np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
 
 
 def _with_stars(
-    table: pa.Table, bare: CatalogSample, path: str | Path, radius: float, by: str, found: dict[str, Any]
+    table: pa.Table, bare: CatalogSample, path: str | Path, radius: float, by: str, results: dict[str, Any]
 ) -> pa.Table:
     """Return the catalog with the columns of a table of stars."""
     ids, ra, dec = table["object_id"].combine_chunks().cast(pa.string()), bare.numbers("ra"), bare.numbers("dec")
     stars = read_near(path, ra, dec, radius) if is_hats(path) else read_table(path)
-    result: Crossmatch = crossmatch(ids, ra, dec, stars, radius, "position" if is_hats(path) else by)
-    told = {"table": str(path), "how": result.how, "stars": result.stars, "matched": result.matched}
-    found["crossmatch"] = told | {"columns": result.table.column_names}
-    if not result.matched:
-        log.warning("%s: no star of the catalog matches (%s)", path, result.how)
-    for name in result.table.column_names:
+    match: Crossmatch = crossmatch(ids, ra, dec, stars, radius, "position" if is_hats(path) else by)
+    counts = {"stars": match.stars, "matched": match.matched, "columns": match.table.column_names}
+    results["crossmatch"] = {"table": str(path), "how": match.how, **counts}
+    if not match.matched:
+        log.warning("%s: no star of the catalog matches (%s)", path, match.how)
+    for name in match.table.column_names:
         if name in table.column_names:
             table = table.drop_columns([name])
-        table = table.append_column(name, result.table[name])
+        table = table.append_column(name, match.table[name])
     return table
 
 
-def _tell(
-    sample: CatalogSample, catalog: Catalog, spectra: sections.Spectra | None, out: Path, found: dict[str, Any]
-) -> Examined:
+def _write_report(
+    sample: CatalogSample, catalog: Catalog, spectra: sections.Spectra | None, out: Path, results: dict[str, Any]
+) -> Examination:
     """Draw the figures and write the report."""
     figures = out / "figures"
     embeddings = sections.embeddings_of(catalog, sample)
-    parts = sections.all_sections(sample, spectra, embeddings, figures, found)
+    parts = sections.all_sections(sample, spectra, embeddings, figures, results)
     _write_hybrids(numbers.hybrid_rows(sample), out / "hybrids.csv")
-    title, facts = f"Examination of {Path(found['catalog']).name}", sections.facts(sample, catalog, found)
+    title, facts = f"Examination of {Path(results['catalog']).name}", sections.facts(sample, catalog, results)
     page = Page(title, facts, parts, numbers="examination.json")
     for name, text in (
         ("report.html", to_html(page)),
         ("report.md", to_markdown(page, out)),
-        ("examination.json", json.dumps(numbers.plain(found), indent=2) + "\n"),
+        ("examination.json", json.dumps(json_values(results), indent=2) + "\n"),
     ):
         atomic_write(out / name, text)
-    return Examined(out, sample, found)
+    return Examination(out, sample, results)
 
 
 def _write_hybrids(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -248,13 +251,13 @@ def _write_hybrids(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         writer.writerows(rows)
 
 
-def _checked_cuts(cuts: Sequence[float]) -> tuple[float, ...]:
-    told = tuple(sorted(set(map(float, cuts))))
-    if not told or told[0] < 0 or told[-1] > 1:
+def _sort_cuts(cuts: Sequence[float]) -> tuple[float, ...]:
+    values = tuple(sorted(set(map(float, cuts))))
+    if not values or values[0] < 0 or values[-1] > 1:
         raise ValueError(
             f"probability cuts are from 0 to 1, such as 0.5,0.8, not {', '.join(map(str, cuts)) or 'none'}"
         )
-    return told
+    return values
 
 
 def _pair(pair: tuple[str, str] | None, classes: Sequence[str]) -> tuple[str, str] | None:
@@ -264,8 +267,8 @@ def _pair(pair: tuple[str, str] | None, classes: Sequence[str]) -> tuple[str, st
         if unknown or pair[0] == pair[1]:
             raise ValueError(f"a pair is two of the classes {', '.join(classes)}, not {' and '.join(pair)}")
         return pair
-    found = [[name for name in classes if name.upper().startswith(kind)] for kind in PULSATORS]
-    return (found[0][0], found[1][0]) if all(len(names) == 1 for names in found) else None
+    candidates = [[name for name in classes if name.upper().startswith(kind)] for kind in PULSATORS]
+    return (candidates[0][0], candidates[1][0]) if all(len(names) == 1 for names in candidates) else None
 
 
 def _check_labels(

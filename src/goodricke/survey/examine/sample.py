@@ -12,15 +12,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke.io.roles import normal_name
+from goodricke.survey.crossmatch import take_rows
 from goodricke.survey.variability import PLACE
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 CUTS = (0.5, 0.8)  # probability cuts of the paper's Fig. 12
-SECOND = 0.2  # share of the second of two classes from which on a star is a hybrid candidate (Fig. 14)
+HYBRID_SHARE = 0.2  # share of the second of two classes from which on a star is a hybrid candidate (Fig. 14)
 PREFIXES = ("gaia", "tic")
-NAMES = {  # by what names tables call a quantity, in normal form, the best first
+NAMES = {  # of a quantity in tables, in normal form, the preferred first
     "teff": ("teffgspphot", "teffgspspec", "teff", "teffk", "teffval", "steff", "tefflamost", "effectivetemperature"),
     "g": ("photgmeanmag", "gmag", "gaiamag"),
     "bp": ("photbpmeanmag", "bpmag", "bp"),
@@ -40,7 +41,7 @@ NAMES = {  # by what names tables call a quantity, in normal form, the best firs
 
 @dataclass(frozen=True, eq=False)
 class CatalogSample:
-    """Light curves that a model was put to.
+    """The light curves of a catalog.
 
     Parameters
     ----------
@@ -48,9 +49,9 @@ class CatalogSample:
         The catalog's columns (see `goodricke.Predictions`), and those that were joined to it.
     classes : tuple of str (C,)
     label : int64 (n,)
-        Index of the class that an object is known to be of; -1 where there is none.
+        Index of the class of the object's label; -1 without a label.
     cuts : tuple of float
-        Probabilities from which on an object is taken to be of its class, increasing.
+        Probabilities from which on an object counts as one of its class, increasing.
     pair : tuple of str, optional
         Two classes between which hybrids are looked for; without it, the two most probable ones of each object.
     """
@@ -94,7 +95,7 @@ class CatalogSample:
 
     @cached_property
     def best(self) -> Mask:
-        """The most confidently classified light curve of each star (n,): what figures show of a star, as Fig. 12."""
+        """The most confidently classified light curve of each star (n,): the one that figures show, as in Fig. 12."""
         order = np.lexsort((np.arange(len(self)), -np.nan_to_num(self.p_max, nan=-1), self.star))
         chosen = np.zeros(len(self), bool)
         chosen[order[np.flatnonzero(np.diff(self.star[order], prepend=-1))]] = True
@@ -105,11 +106,11 @@ class CatalogSample:
         return self.best & (self.assigned == k) & (np.nan_to_num(self.p_max) >= cut)
 
     def labelled(self, k: int) -> Mask:
-        """Return the stars that are known to be of class ``k`` (n,)."""
+        """Return the stars with a label of class ``k`` (n,)."""
         return self.best & (self.label == k)
 
     def numbers(self, quantity: str) -> Float:
-        """Return a quantity of `NAMES` (n,), NaN where it isn't known."""
+        """Return a quantity of `NAMES` (n,), NaN where unknown."""
         name = self.column_of(quantity)
         if name is not None:
             return _floats(self.table[name])
@@ -118,7 +119,7 @@ class CatalogSample:
         return np.full(len(self), np.nan)
 
     def has(self, quantity: str) -> bool:
-        """Tell whether a quantity is known of at least one light curve."""
+        """Return whether a quantity is known for at least one light curve."""
         return bool(np.isfinite(self.numbers(quantity)).any())
 
     def column_of(self, quantity: str) -> str | None:
@@ -153,7 +154,7 @@ class CatalogSample:
         return order[:, 0], order[:, 1], np.where(good, share, np.nan)
 
     def hybrids(self, cut: float | None = None) -> Mask:
-        """Return the hybrid candidates (n,): second class's share above `SECOND`, the first's probability at the cut.
+        """Return the hybrid candidates (n,): the second class's share is above `HYBRID_SHARE`, the first is at the cut.
 
         With a ``pair`` the cut holds for the sum of the two probabilities: a true hybrid splits them.
         """
@@ -163,29 +164,29 @@ class CatalogSample:
         if self.pair is not None and len(self) and len(self.classes) > 1:
             rows = np.arange(len(self))
             sure = self.probabilities[rows, first] + self.probabilities[rows, second]
-        return self.best & (np.nan_to_num(share) > SECOND) & (np.nan_to_num(sure) >= cut)
+        return self.best & (np.nan_to_num(share) > HYBRID_SHARE) & (np.nan_to_num(sure) >= cut)
 
 
 def light_curve_keys(table: pa.Table, columns: Sequence[str]) -> pa.Array:
-    """Return a text per row (n,) that tells light curves apart: id, some columns, and how many had the same before."""
+    """Return a text per row (n,) that identifies it: id, some columns, and how many earlier rows have the same."""
     parts = [table[name].combine_chunks().cast(pa.string()).fill_null("") for name in ("object_id", *columns)]
-    joined = pc.binary_join_element_wise(*parts, "\x1f")
-    codes = pc.dictionary_encode(joined).indices.to_numpy(zero_copy_only=False)
+    text = pc.binary_join_element_wise(*parts, "\x1f")
+    codes = pc.dictionary_encode(text).indices.to_numpy(zero_copy_only=False)
     order = np.argsort(codes, kind="stable")
     first = np.flatnonzero(np.diff(codes[order], prepend=-1))
     nth = np.empty(len(codes), np.int64)
     nth[order] = np.arange(len(codes)) - np.repeat(first, np.diff(np.append(first, len(codes))))
-    return pc.binary_join_element_wise(joined, pa.array(nth).cast(pa.string()), "\x1f")
+    return pc.binary_join_element_wise(text, pa.array(nth).cast(pa.string()), "\x1f")
 
 
-def rows_of(table: pa.Table, other: pa.Table) -> NDArray[np.int64]:
+def match_light_curves(table: pa.Table, other: pa.Table) -> NDArray[np.int64]:
     """Return which row of ``other`` is of the same light curve (n,), -1 where none is.
 
-    By ``object_id`` and what both tables tell of source, sector, quarter, campaign, camera and CCD. If the sources are
-    called differently in the two (the light curves have been packed or moved since), by the rest. Light curves that
-    still can't be told apart are taken in order.
+    By ``object_id`` and those of source, sector, quarter, campaign, camera and CCD that both tables have. If the
+    sources have different names (the light curves have been packed or moved since), by the others. Light curves that
+    are still not distinct are matched in order.
     """
-    both = [name for name in PLACE if _tells(table, name) and _tells(other, name)]
+    both = [name for name in PLACE if _has_values(table, name) and _has_values(other, name)]
     best = np.full(len(table), -1)
     for columns in (both, [name for name in both if name != "source"]):
         keys, others = light_curve_keys(table, columns), light_curve_keys(other, columns)
@@ -195,16 +196,16 @@ def rows_of(table: pa.Table, other: pa.Table) -> NDArray[np.int64]:
     return best
 
 
-def _tells(table: pa.Table, name: str) -> bool:
+def _has_values(table: pa.Table, name: str) -> bool:
     return name in table.column_names and table[name].null_count < len(table)
 
 
-def joined(table: pa.Table, other: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
+def join_columns(table: pa.Table, other: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
     """Return a table with the columns of ``other`` that it lacks, null where its row (n,) is -1."""
     new = [name for name in other.column_names if name not in table.column_names]
-    taken = other.select(new).take(pa.array(rows, mask=rows < 0))
+    columns = take_rows(other.select(new), rows)
     for name in new:
-        table = table.append_column(name, taken[name])
+        table = table.append_column(name, columns[name])
     return table
 
 

@@ -1,4 +1,4 @@
-"""The sections of the report: each draws its figures, adds its numbers and says what to look for."""
+"""The sections of the report: each draws its figures, adds its numbers and says what a reader should look for."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from goodricke import __version__
 from goodricke.evaluation.figures.style import figure_name
 from goodricke.evaluation.page import Section
 from goodricke.survey.examine import figures, numbers
-from goodricke.survey.examine import figures as diagrams
-from goodricke.survey.examine.sample import SECOND, CatalogSample
+from goodricke.survey.examine.sample import HYBRID_SHARE, CatalogSample
 from goodricke.survey.shards import Catalog
 from goodricke.survey.variability import SearchLimits
 
@@ -34,13 +33,13 @@ class Spectra(NamedTuple):
     edges: NDArray[np.float64]  # (bins + 1,) [1/d]
 
     @classmethod
-    def of(cls, column: pa.ChunkedArray, rows: NDArray[np.int64], at: NDArray[np.int64]) -> Spectra:
-        """Take the spectra of catalog rows (m,) from places (m,) of a column, where there is one."""
+    def from_column(cls, column: pa.ChunkedArray, rows: NDArray[np.int64], places: NDArray[np.int64]) -> Spectra:
+        """Return the spectra of catalog rows (m,), which stand at places (m,) of a column; without null ones."""
         limits = SearchLimits()
-        taken = column.take(pa.array(at)).to_pylist()
-        kept = [k for k, values in enumerate(taken) if values is not None]
-        values = np.array([taken[k] for k in kept], np.float32).reshape(len(kept), limits.bins)
-        return cls(rows[kept], values, limits.edges)
+        lists = column.take(pa.array(places)).to_pylist()
+        known = [k for k, values in enumerate(lists) if values is not None]
+        values = np.array([lists[k] for k in known], np.float32).reshape(len(known), limits.bins)
+        return cls(rows[known], values, limits.edges)
 
 
 class Embeddings(NamedTuple):
@@ -54,28 +53,32 @@ def embeddings_of(catalog: Catalog, sample: CatalogSample) -> Embeddings | None:
     """Read the embeddings that are drawn, None if the catalog has none."""
     if "embedding" not in catalog.schema.names:
         return None
-    rows = diagrams.rows_to_map(sample)
+    rows = figures.rows_to_map(sample)
     column = catalog.dataset.take(pa.array(rows), columns=["embedding"])["embedding"].to_pylist() if len(rows) else []
-    width = next((len(each) for each in column if each is not None), 2)
-    values = [[np.nan] * width if each is None else each for each in column]
+    width = next((len(values) for values in column if values is not None), 2)
+    values = [[np.nan] * width if values is None else values for values in column]
     return Embeddings(rows, np.array(values, np.float32).reshape(len(rows), width))
 
 
-def facts(sample: CatalogSample, catalog: Catalog, found: dict[str, Any]) -> list[str]:
-    """Return what the examination is of, in sentences."""
+def facts(sample: CatalogSample, catalog: Catalog, results: dict[str, Any]) -> list[str]:
+    """Return sentences about the catalog and the tables joined to it."""
     stars = len(np.unique(sample.star))
-    told = [f"{len(sample):,} light curves of {stars:,} stars, {int(sample.classified.sum()):,} classified."]
+    sentences = [f"{len(sample):,} light curves of {stars:,} stars, {int(sample.classified.sum()):,} classified."]
     if "model" in sample.table.column_names:
         kinds = sample.table.select([n for n in ("model", "model_hash") if n in catalog.schema.names])
-        models = {" ".join(each.values()) for each in kinds.drop_null().slice(0, 1).to_pylist()}
-        told += [f"Model {name}." for name in models if name]
-    if "crossmatch" in found:
-        each = found["crossmatch"]
-        told.append(f"{each['matched']:,} of {each['stars']:,} stars matched with {each['table']}, {each['how']}.")
-    if "periods" in found:
-        each = found["periods"]
-        told.append(f"{each['with_f1']:,} of {each['light_curves']:,} light curves have a dominant frequency.")
-    return [*told, f"goodricke {__version__}. Figures count each star once, by its most confident light curve."]
+        models = {" ".join(row.values()) for row in kinds.drop_null().slice(0, 1).to_pylist()}
+        sentences += [f"Model {name}." for name in models if name]
+    if "crossmatch" in results:
+        match = results["crossmatch"]
+        sentences.append(
+            f"{match['matched']:,} of {match['stars']:,} stars matched with {match['table']}, {match['how']}."
+        )
+    if "periods" in results:
+        periods = results["periods"]
+        sentences.append(
+            f"{periods['with_f1']:,} of {periods['light_curves']:,} light curves have a dominant frequency."
+        )
+    return [*sentences, f"goodricke {__version__}. Figures count each star once, by its most confident light curve."]
 
 
 def all_sections(
@@ -83,51 +86,51 @@ def all_sections(
     spectra: Spectra | None,
     embeddings: Embeddings | None,
     folder: Path,
-    found: dict[str, Any],
+    results: dict[str, Any],
 ) -> list[Section]:
-    """Draw all figures into a folder, add their numbers to ``found`` and return the report's sections."""
+    """Draw all figures into a folder, add their numbers to ``results`` and return the report's sections."""
     return [
-        _counts(sample, folder, found),
-        *([_agreement(sample, found)] if (sample.label >= 0).any() else []),
-        _distributions(sample, folder, found),
+        _counts(sample, folder, results),
+        *([_agreement(sample, results)] if (sample.label >= 0).any() else []),
+        _distributions(sample, folder, results),
         _stacked(sample, spectra, folder),
-        _hertzsprung(sample, folder, found),
-        _hybrids(sample, found),
-        _map(sample, embeddings, folder, found),
-        _systematics(sample, folder, found),
+        _hertzsprung(sample, folder, results),
+        _hybrids(sample, results),
+        _map(sample, embeddings, folder, results),
+        _systematics(sample, folder, results),
         _sky(sample, folder),
     ]
 
 
-def _counts(sample: CatalogSample, folder: Path, found: dict[str, Any]) -> Section:
-    found["counts"], found["statuses"] = numbers.counts(sample), numbers.statuses(sample)
-    figures.plot_counts(found["counts"], sample.cuts, folder / "counts.png")
-    failed = {name: n for name, n in found["statuses"].items() if name != "OK"}
+def _counts(sample: CatalogSample, folder: Path, results: dict[str, Any]) -> Section:
+    results["counts"], results["statuses"] = numbers.counts(sample), numbers.statuses(sample)
+    figures.plot_counts(results["counts"], sample.cuts, folder / "counts.png")
+    failed = {name: n for name, n in results["statuses"].items() if name != "OK"}
     return Section(
         "Counts",
         "how the share of each class compares with what the sky holds, and how fast it shrinks with the cut.",
-        "a class that the training set hardly had and the catalog is full of; one that vanishes at the higher cut.",
+        "a class that is rare in the training set and common in the catalog; one that vanishes at the higher cut.",
         {"stars of each class at each probability cut": folder / "counts.png"},
-        found["counts"],
+        results["counts"],
         [f"not classified: {', '.join(f'{name} {n:,}' for name, n in failed.items())}"] if failed else [],
     )
 
 
-def _agreement(sample: CatalogSample, found: dict[str, Any]) -> Section:
-    found["agreement"] = numbers.agreement(sample)
+def _agreement(sample: CatalogSample, results: dict[str, Any]) -> Section:
+    results["agreement"] = numbers.agreement(sample)
     return Section(
         "Agreement with the labels",
         "purity rising with the cut, and how much completeness that costs.",
         "figures much better than on held-out stars: then the model was trained on these.",
-        table=found["agreement"],
+        table=results["agreement"],
         notes=["Labelled stars are rarely a fair sample of the catalog; these numbers hold for stars like them."],
     )
 
 
-def _distributions(sample: CatalogSample, folder: Path, found: dict[str, Any]) -> Section:
+def _distributions(sample: CatalogSample, folder: Path, results: dict[str, Any]) -> Section:
     title, path = "Temperature, frequency and amplitude", folder / "distributions.png"
     lacking = [q for q in numbers.QUANTITIES if not sample.has(q)]
-    found["distributions"] = numbers.distributions(sample)
+    results["distributions"] = numbers.distributions(sample)
     if len(lacking) == len(numbers.QUANTITIES):
         return Section(title, missing=f"{NO_PERIODS} {NO_STARS.format(what='temperature')}")
     figures.plot_distributions(sample, path)
@@ -141,7 +144,7 @@ def _distributions(sample: CatalogSample, folder: Path, found: dict[str, Any]) -
         "a second peak, a shift to low amplitudes as of RRLYR_CEPH in the paper (Fig. 12), pulsators cooler than their "
         "instability strip, or a spike at 1, 2 or 1/13.7 cycles per day. ks: distance from the labelled, 0 to 1.",
         {"distributions of temperature, frequency and amplitude by class": path},
-        found["distributions"],
+        results["distributions"],
         notes,
     )
 
@@ -155,82 +158,82 @@ def _stacked(sample: CatalogSample, spectra: Spectra | None, folder: Path) -> Se
         own = np.flatnonzero(sample.of_class(k, sample.cuts[0])[spectra.rows])
         if len(own):
             path = folder / f"stacked_{figure_name(name)}"
-            diagrams.plot_stacked(name, spectra.values[own], f1[spectra.rows[own]], spectra.edges, path)
+            figures.plot_stacked(name, spectra.values[own], f1[spectra.rows[own]], spectra.edges, path)
             pictures[f"amplitude spectra of {name}, a star a row"] = path
     return Section(
         title,
         "the ridge of f1 itself and, parallel to it, harmonics (rotation, eclipses, RR Lyrae) or second modes; up to "
-        f"{diagrams.STACKED} stars of a class, at random (Fig. 13). The triangle marks 1 cycle per day.",
+        f"{figures.STACKED} stars of a class, at random (Fig. 13). The triangle marks 1 cycle per day.",
         "a vertical ridge at one frequency in all rows, such as 1 per day: an alias of the nights or scattered light, "
         "not the stars; rows with no ridge at all: noise that was taken for a class.",
         pictures,
     )
 
 
-def _hertzsprung(sample: CatalogSample, folder: Path, found: dict[str, Any]) -> Section:
-    title, place = "Hertzsprung-Russell diagram", diagrams.place_in_diagram(sample)
+def _hertzsprung(sample: CatalogSample, folder: Path, results: dict[str, Any]) -> Section:
+    title, place = "Hertzsprung-Russell diagram", figures.place_in_diagram(sample)
     if place is None:
         return Section(title, missing=NO_STARS.format(what="parallax, magnitude and colour"))
     path = folder / "hertzsprung_russell.png"
-    diagrams.plot_hertzsprung(sample, path)
-    found["hertzsprung_russell"] = {
+    figures.plot_hertzsprung(sample, path)
+    results["hertzsprung_russell"] = {
         "stars": int((sample.best & np.isfinite(place.x) & np.isfinite(place.magnitude)).sum()),
         "cuts": place.notes,
     }
     return Section(
         title,
         "each class on its own sequence or instability strip; black outlines are hybrid candidates "
-        f"(the second class has more than {SECOND:g} of the two probabilities, Fig. 14).",
+        f"(the second class has more than {HYBRID_SHARE:g} of the two probabilities, Fig. 14).",
         "main-sequence pulsators on the red giant branch (wrong temperatures, or misclassified giants), "
-        "or a class spread like the grey background: then it says nothing about the star.",
+        "or a class spread like the grey background: then the class says nothing about the star.",
         {"Hertzsprung-Russell diagram of each class": path},
-        notes=[f"{found['hertzsprung_russell']['stars']:,} stars: {place.notes}."],
+        notes=[f"{results['hertzsprung_russell']['stars']:,} stars: {place.notes}."],
     )
 
 
-def _hybrids(sample: CatalogSample, found: dict[str, Any]) -> Section:
+def _hybrids(sample: CatalogSample, results: dict[str, Any]) -> Section:
     rows = numbers.hybrid_rows(sample)
-    found["hybrids"] = {"pairs": numbers.pairs_of(rows), "candidates": rows}
+    results["hybrids"] = {"pairs": numbers.count_pairs(rows), "candidates": rows}
     between = f"{' and '.join(sample.pair)}" if sample.pair else "the two most probable classes of a star"
     return Section(
         "Hybrid candidates",
         f"pairs that physics allows, such as p and g modes in one star. Looked for between {between}, where the second "
-        f"has more than {SECOND:g} of the two probabilities.",
+        f"has more than {HYBRID_SHARE:g} of the two probabilities.",
         "pairs that it doesn't allow: there the model is undecided, and more data or a higher cut decides.",
         table=rows[:20],
-        notes=[f"{pair}: {n:,}" for pair, n in list(found["hybrids"]["pairs"].items())[:12]] or ["none"],
+        notes=[f"{pair}: {n:,}" for pair, n in list(results["hybrids"]["pairs"].items())[:12]] or ["none"],
     )
 
 
-def _map(sample: CatalogSample, embeddings: Embeddings | None, folder: Path, found: dict[str, Any]) -> Section:
+def _map(sample: CatalogSample, embeddings: Embeddings | None, folder: Path, results: dict[str, Any]) -> Section:
     title, path = "Map of the embeddings", folder / "embeddings.png"
     if embeddings is None:
         return Section(title, missing="No embeddings in the catalog: it was written without the column embedding.")
-    found["embeddings"] = diagrams.plot_embedding(sample, embeddings.rows, embeddings.values, path)
+    results["embeddings"] = figures.plot_embedding(sample, embeddings.rows, embeddings.values, path)
     return Section(
         title,
         "classes as islands, and bridges between those that physics or the sampling makes alike (Fig. 11).",
         "islands that hold several classes, or one class in pieces: look at the sectors or cameras of each piece.",
         {"map of the embeddings": path},
-        notes=["Distances between islands and their sizes mean nothing; only who is whose neighbour does."],
+        notes=["Distances between islands and their sizes mean nothing; only the neighbours of a star do."],
     )
 
 
-def _systematics(sample: CatalogSample, folder: Path, found: dict[str, Any]) -> Section:
+def _systematics(sample: CatalogSample, folder: Path, results: dict[str, Any]) -> Section:
     title, path = "Systematics", folder / "systematics.png"
     if not sample.has("f1"):
         return Section(title, missing=NO_PERIODS)
     excesses, shares = numbers.excesses(sample), numbers.by_group(sample)
-    found["excesses"], found["groups"] = (
-        [{k: v for k, v in vars(each).items() if k != "short"} for each in excesses],
+    results["excesses"], results["groups"] = (
+        [{k: v for k, v in vars(excess).items() if k != "short"} for excess in excesses],
         shares,
     )
     figures.plot_systematics(sample, excesses, shares, path)
-    alarms = [each for each in excesses if each.suspicious]
     notes = [
-        f"{each.name}: {each.inside:,} light curves within {each.half_width:.3g} of {each.frequency:.4g} per day, "
-        f"where {each.beside:,} were expected from both sides (p = {each.p_value:.1g})"
-        for each in alarms
+        f"{e.name}: {e.inside:,} light curves within {e.half_width:.3g} of {e.frequency:.4g} per day, "
+        f"where {e.beside:,} were expected from both sides (p = {e.p_value:.1g})"
+        for e in excesses
+        if e.suspicious
     ]
     return Section(
         title,
@@ -238,7 +241,7 @@ def _systematics(sample: CatalogSample, folder: Path, found: dict[str, Any]) -> 
         "excess is tested against the windows on both sides (binomial, times the number of tests).",
         "an orange mark, or a sector or camera whose share near 1 per day is above the others' (Fisher's exact test).",
         {"distribution of the dominant frequency": path},
-        [*found["excesses"]],
+        [*results["excesses"]],
         notes or ["no excess at any of these frequencies"],
     )
 
