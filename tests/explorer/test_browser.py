@@ -215,7 +215,7 @@ def test_draws_a_range_on_a_histogram(page: Page) -> None:
         width // 2 - 1, 0
     ).release().perform()
     page.until(lambda: page.all("#chips .chip"))
-    low = float(page.one("input[aria-label='p_max at least']").get_attribute("value"))
+    low = float(page.until(lambda: page.one("input[aria-label='p_max at least']").get_attribute("value")))
     page.until(lambda: (shown := page.column("p_max")) and min(map(float, shown)) >= low - 5e-4)
 
 

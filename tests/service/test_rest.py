@@ -40,7 +40,7 @@ def served(tmp_path_factory, folded_model):
         patch.setenv("XDG_CACHE_HOME", str(folder))
         store = open_catalog(folder)
     yield [folded_model, bands_model(folder), bands_model(folder, "context", ("redshift",))], store
-    store.equal()
+    store.close()
 
 
 @pytest.fixture(scope="module")

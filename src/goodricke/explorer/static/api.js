@@ -85,7 +85,7 @@ export const api = {
  *
  * @template T
  * @param {(signal: AbortSignal, ...args: any[]) => Promise<T>} request
- * @returns {(...args: any[]) => Promise<T|undefined>} undefined where a later one has come
+ * @returns {(...args: any[]) => Promise<T|undefined>} undefined if a later request has started
  */
 export function latestOnly(request) {
   let current = new AbortController();

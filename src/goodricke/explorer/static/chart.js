@@ -61,7 +61,7 @@ export class Chart {
     this.box = { left: 0, right: 1, top: 0, bottom: 1 };
     this.xTicks = this.yTicks = /** @type {{at: number, label: string}[]} */ ([]);
     this.frame = 0;
-    /** @type {(() => void)|undefined} makes the marks anew in the colours of the theme */
+    /** @type {(() => void)|undefined} makes the marks again in the colours of the theme */
     this.onthemechange = undefined;
     /** @type {null|{x0: number, y0: number, x: number, y: number, pan: boolean, path: number[][]}} */
     this.dragging = null;
@@ -76,13 +76,13 @@ export class Chart {
     this.canvas.remove();
   }
 
-  /** Draw all at the next frame, once however often asked. */
+  /** Draw everything at the next frame, once for any number of calls. */
   redraw() {
     this.stale = true;
     this.refresh();
   }
 
-  /** Draw only the overlay anew. */
+  /** Draw only the overlay again. */
   refresh() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
@@ -196,12 +196,12 @@ export class Chart {
   nearest(px, py) {
     const [x, y] = [this.sx.pixelsOf(this.points.x), this.sy.pixelsOf(this.points.y)];
     let best = REACH ** 2;
-    let found = /** @type {number|null} */ (null);
+    let index = /** @type {number|null} */ (null);
     for (let i = 0; i < x.length; i++) {
       const distance = (x[i] - px) ** 2 + (y[i] - py) ** 2;
-      if (distance < best) [best, found] = [distance, i];
+      if (distance < best) [best, index] = [distance, i];
     }
-    return found;
+    return index;
   }
 
   /** Show all again. */

@@ -27,14 +27,14 @@ export function classStyle(index) {
 
 /** @param {string} band @param {number} index @returns {Style} */
 export function bandStyle(band, index) {
-  const known = BANDS[band.slice(-1)]; // g, zg, ztf_g
-  return { colour: classStyle(known ?? index).colour, shape: SHAPES[index % SHAPES.length] };
+  const colour = BANDS[band.slice(-1)]; // g, zg, ztf_g
+  return { colour: classStyle(colour ?? index).colour, shape: SHAPES[index % SHAPES.length] };
 }
 
 /** @param {string} name of a custom property of the style sheet @returns {string} its value in the present theme */
 export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Take light, dark, or (null) what the system says, and let the charts draw themselves anew. @param {string|null} theme */
+/** Set the theme: light, dark, or (null) the system's; the charts redraw themselves. @param {string|null} theme */
 export function setTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;

@@ -21,9 +21,8 @@ const TITLES = { embedding: "Embeddings", hr: "Hertzsprung-Russell", f1_a1: "Dom
 /** @param {string} name of a missing diagram @returns {string} */
 const diagramTitle = (name) => TITLES[name] ?? name;
 
-/** @param {string} words @returns {string} */
-const asSentence = (words) =>
-  `${words.charAt(0).toUpperCase()}${words.slice(1).replaceAll("`", "").replace(/\.?$/, ".")}`;
+/** @param {string} text @returns {string} */
+const asSentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replaceAll("`", "").replace(/\.?$/, ".")}`;
 
 class Diagram {
   /** @param {any} about of the server */

@@ -77,7 +77,7 @@ export function openHelp() {
     h(
       "p",
       { class: "dim" },
-      "Filters, columns and the object on show are kept in the address: copy it to share what you see.",
+      "Filters, columns and the object on show are part of the address: copy it to share this view.",
     ),
   );
   dialog.showModal();

@@ -36,7 +36,7 @@ export class LabelBar {
       "section",
       { class: "relabel" },
       this.buttons,
-      h("div", { class: "label-words" }, this.other, this.comment, this.saved),
+      h("div", { class: "label-fields" }, this.other, this.comment, this.saved),
     );
   }
 

@@ -118,7 +118,7 @@ function buildSplitter() {
   });
 }
 
-/** @param {number} rows of the whole catalog */
+/** @param {number} rows of the catalog */
 function buildTable(rows) {
   const title = byId("table-title");
   const table = new Table(byId("table"), (total, seconds) => {

@@ -59,8 +59,8 @@ function polygon(ctx, x, y, r, corners) {
 /** @param {import("./colours.js").Style} style @param {number} size [px] @param {number} ratio device pixels per pixel @returns {import("./raster.js").Mask} */
 function mask({ colour, shape }, size, ratio) {
   const key = `${colour} ${shape} ${size} ${ratio}`;
-  const ready = masks.get(key);
-  if (ready) return ready;
+  const cached = masks.get(key);
+  if (cached) return cached;
   const pixels = Math.ceil((size * 1.3 + 1) * ratio);
   const canvas = h("canvas", { width: pixels, height: pixels });
   const ctx = /** @type {any} */ (canvas).getContext("2d", { willReadFrequently: true });
@@ -72,9 +72,9 @@ function mask({ colour, shape }, size, ratio) {
     .data.filter((/** @type {number} */ _, /** @type {number} */ i) => i % 4 === 3);
   ctx.fillRect(0, 0, pixels, pixels);
   const [red, green, blue] = ctx.getImageData(0, 0, 1, 1).data;
-  const made = { size: pixels, alpha, red, green, blue };
-  masks.set(key, made);
-  return made;
+  const result = { size: pixels, alpha, red, green, blue };
+  masks.set(key, result);
+  return result;
 }
 
 /**
@@ -93,15 +93,15 @@ function mask({ colour, shape }, size, ratio) {
 export function points({ x, y, group, styles, size, alpha, error }) {
   return ({ ctx, sx, sy, ratio, box }) => {
     const raster = new Raster(box, ratio);
-    const ready = styles.map((style) => style && mask(style, size, ratio));
+    const shapes = styles.map((style) => style && mask(style, size, ratio));
     const [px, py] = [sx.pixelsOf(x), sy.pixelsOf(y)];
     const faint = x.length > 6000 ? 0.12 : x.length > 1000 ? 0.25 : 0.4;
     for (let i = 0; error && i < px.length; i++) {
-      const item = ready[group(i)];
+      const item = shapes[group(i)];
       if (item && error[i] > 0) raster.bar(item, px[i], sy.at(y[i] - error[i]), sy.at(y[i] + error[i]), faint);
     }
     for (let i = 0; i < px.length; i++) {
-      const item = ready[group(i)];
+      const item = shapes[group(i)];
       if (item) raster.stamp(item, px[i], py[i], alpha);
     }
     raster.paint(ctx);
