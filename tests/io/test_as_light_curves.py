@@ -1,4 +1,4 @@
-"""Light curves in memory, one for each row or file of what is given."""
+"""Light curves in memory, one for each row of a frame or each file."""
 
 import numpy as np
 import pandas as pd
