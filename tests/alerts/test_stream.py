@@ -181,7 +181,7 @@ def test_two_workers_one_killed_answer_as_one_would(tmp_path, model, request):
         first, second = ([start(name, name) for name in stores] for _ in range(2))
         try:
             for name, process in zip(stores, first, strict=True):
-                assert len(read_topic(address, f"out-{name}", least=100, seconds=60)) >= 100
+                assert len(read_topic(address, f"out-{name}", least=100, seconds=150)) >= 100
                 process.kill()
             send(address, stream[half:])
             deadline = time.monotonic() + 40
@@ -217,7 +217,8 @@ def test_avro_substreams_dead_letters_and_metrics(topics, tmp_path, model):
     command += ["--idle", "60", "--log-json", "--log-every", "0.5"]
     running = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
     try:
-        messages = read_topic(topics, "out", least=15, seconds=60)
+        messages = read_topic(topics, "out", least=15, seconds=150)
+        assert running.poll() is None, running.stderr.read()
         health = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read())
         text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
         running.send_signal(signal.SIGTERM)

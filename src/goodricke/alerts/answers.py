@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -101,16 +101,11 @@ class AlertAnswers:
         return len(self.object_id)
 
     @property
-    def best(self) -> NDArray[np.uint8]:
-        """Index of the most probable class, `NO_CLASS` if there is none, (n,)."""
-        return most_probable(self.probabilities)
-
-    @property
     def columns(self) -> dict[str, NDArray]:
         """Numbers and words by name, (n,) each: the columns that a filter may use."""
         names = np.array([*self.classes, *[""] * (256 - len(self.classes))], dtype=str)
         columns: dict[str, NDArray] = {"object_id": np.array(self.object_id, dtype=str), "status": self.status}
-        columns |= {"class": names[self.best], "previous_class": names[self.previous]}
+        columns |= {"class": names[most_probable(self.probabilities)], "previous_class": names[self.previous]}
         columns |= {f"p_{c}": self.probabilities[:, k] for k, c in enumerate(self.classes)}
         columns["p_max"] = self.probabilities.max(1, initial=0)
         columns["set_size"] = self.sets.sum(1)
@@ -119,7 +114,7 @@ class AlertAnswers:
         return columns | {"partition": np.full(len(self), self.partition)}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row per object with the names of `column_types`, of plain values, None for what is unknown."""
+        """Return a row per object with the names of `answer_schema`, of plain values, None for what is unknown."""
         columns = {name: _plain(column) for name, column in self.columns.items()}
         columns["prediction_set"] = [
             [c for c, member in zip(self.classes, row, strict=True) if member] or None for row in self.sets.tolist()
@@ -149,7 +144,7 @@ class AlertAnswers:
 def most_probable(p: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Return the index of the most probable class (n,) of probabilities (n, C), `NO_CLASS` where one is NaN."""
     known = np.isfinite(p).all(1) & (p.shape[1] > 0)
-    best = np.nan_to_num(p).argmax(1) if p.shape[1] else np.zeros(len(p), np.int64)
+    best = np.nan_to_num(p).argmax(1) if p.shape[1] else NO_CLASS
     return np.where(known, best, NO_CLASS).astype(np.uint8)
 
 
@@ -180,60 +175,48 @@ def _packed_dtype(n_classes: int) -> np.dtype:
 
 
 def _plain(column: NDArray) -> list[Any]:
-    """Return a column as Python values; NaN and empty words become None."""
-    if column.dtype.kind == "f":
-        values = np.round(column.astype(np.float64), 7) if column.dtype == np.float32 else column
-        return [None if x != x else x for x in values.tolist()]
-    return [None if x == "" else x for x in column.tolist()]
+    """Return a column as Python values, float32 with seven digits; NaN and empty words become None."""
+    values = np.round(column.astype(np.float64), 7) if column.dtype == np.float32 else column
+    return [None if x == "" or x != x else x for x in values.tolist()]
 
 
 # ---- formats --------------------------------------------------------------------------------------------------------
 
 
-class ColumnType(NamedTuple):
-    """The type of an answer's column: an Avro type, or ``strings`` for a list of them."""
-
-    name: str
-    nullable: bool = True
-
-    @property
-    def avro(self) -> Any:
-        """The type in an Avro schema."""
-        avro: Any = {"type": "array", "items": "string"} if self.name == "strings" else self.name
-        return ["null", avro] if self.nullable else avro
-
-    @property
-    def arrow(self) -> pa.DataType:
-        """The type of an Arrow column."""
-        return _ARROW[self.name]
+_STRINGS = pa.list_(pa.string())
+_AVRO: dict[pa.DataType, Any] = {
+    pa.string(): "string",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.int32(): "int",
+    pa.int64(): "long",
+    _STRINGS: {"type": "array", "items": "string"},
+}
 
 
-_ARROW = {"string": pa.string(), "float": pa.float32(), "double": pa.float64(), "int": pa.int32(), "long": pa.int64()}
-_ARROW["strings"] = pa.list_(pa.string())
-
-
-def column_types(classes: Sequence[str]) -> dict[str, ColumnType]:
+def answer_schema(classes: Sequence[str]) -> pa.Schema:
     """Return the columns of the answers, in order."""
-    string, count = ColumnType("string", nullable=False), ColumnType("long", nullable=False)
-    types = {"object_id": string, "status": string, "class": ColumnType("string")}
-    types["previous_class"] = ColumnType("string")
-    types |= {f"p_{c}": ColumnType("float") for c in classes}
-    types |= {"p_max": ColumnType("float"), "set_size": count}
-    types |= {"change": ColumnType("float"), "novelty": ColumnType("float")}
-    types |= {"n_obs": count, "n_missing": count}
-    types |= {name: ColumnType("double") for name in ("time", "ra", "dec")}
-    types |= {"offset": count, "partition": ColumnType("int", nullable=False)}
-    return types | {"prediction_set": ColumnType("strings"), "model": string, "model_hash": string}
+    types = {"object_id": pa.string(), "status": pa.string(), "class": pa.string(), "previous_class": pa.string()}
+    types |= {f"p_{c}": pa.float32() for c in classes}
+    types |= {"p_max": pa.float32(), "set_size": pa.int64(), "change": pa.float32(), "novelty": pa.float32()}
+    types |= {"n_obs": pa.int64(), "n_missing": pa.int64()}
+    types |= {"time": pa.float64(), "ra": pa.float64(), "dec": pa.float64()}
+    types |= {"offset": pa.int64(), "partition": pa.int32()}
+    types |= {"prediction_set": _STRINGS, "model": pa.string(), "model_hash": pa.string()}
+    required = ("object_id", "status", "model", "model_hash")
+    is_required = {name: name in required or pa.types.is_integer(kind) for name, kind in types.items()}
+    return pa.schema([pa.field(name, kind, nullable=not is_required[name]) for name, kind in types.items()])
 
 
 def filter_columns(classes: Sequence[str]) -> list[str]:
     """Return the names of `AlertAnswers.columns`, which a filter may use."""
-    return [name for name in column_types(classes) if name not in ("prediction_set", "model", "model_hash")]
+    return [name for name in answer_schema(classes).names if name not in ("prediction_set", "model", "model_hash")]
 
 
 def avro_schema(classes: Sequence[str]) -> dict[str, Any]:
     """Return the Avro schema of the answers; a name may only have letters, digits and underscores there."""
-    fields = [{"name": _avro_name(name), "type": kind.avro} for name, kind in column_types(classes).items()]
+    types = {f.name: ["null", _AVRO[f.type]] if f.nullable else _AVRO[f.type] for f in answer_schema(classes)}
+    fields = [{"name": _avro_name(name), "type": kind} for name, kind in types.items()]
     return {"type": "record", "name": "answer", "namespace": "goodricke", "fields": fields}
 
 
@@ -245,7 +228,7 @@ def avro_encoder(classes: Sequence[str]) -> Callable[[AlertAnswers], list[bytes]
     """Return a function that encodes answers in Avro, without a header, by `avro_schema`."""
     import fastavro
 
-    schema, names = fastavro.parse_schema(avro_schema(classes)), list(map(_avro_name, column_types(classes)))
+    schema, names = fastavro.parse_schema(avro_schema(classes)), list(map(_avro_name, answer_schema(classes).names))
 
     def encode(answers: AlertAnswers) -> list[bytes]:
         values = []
@@ -279,8 +262,7 @@ def write_answers(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], out
     if out.suffix in JSON_SUFFIXES:
         _write_json_lines(rows, out)
     else:
-        schema = pa.schema([(name, kind.arrow) for name, kind in column_types(classes).items()])
-        write_table(pa.Table.from_pylist(list(rows), schema), out)
+        write_table(pa.Table.from_pylist(list(rows), answer_schema(classes)), out)
 
 
 def write_table(table: pa.Table, out: Path) -> None:

@@ -279,14 +279,12 @@ class LmdbPartition:
     @property
     def offset(self) -> int:
         """See `Partition`."""
-        with self._begin(self._about) as transaction:
-            return int(_NUMBER.unpack(transaction.get(OFFSET, _NUMBER.pack(START)))[0])
+        return int(_NUMBER.unpack(self._read(OFFSET, _NUMBER.pack(START)))[0])
 
     @property
     def outbox(self) -> bytes:
         """See `Partition`."""
-        with self._begin(self._about) as transaction:
-            return bytes(transaction.get(OUTBOX, b""))
+        return self._read(OUTBOX, b"")
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """See `Partition`."""
@@ -300,8 +298,11 @@ class LmdbPartition:
     @property
     def settings(self) -> dict[str, Any]:
         """See `Store`."""
+        return json.loads(self._read(ABOUT, b"{}"))
+
+    def _read(self, key: bytes, default: bytes) -> bytes:
         with self._begin(self._about) as transaction:
-            return json.loads(bytes(transaction.get(ABOUT, b"{}")))
+            return bytes(transaction.get(key, default))
 
     def compact(self, folder: Path) -> None:
         """Write a copy without holes into an empty folder."""
