@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from benchmarks.astrafier import Figures
 from benchmarks.timing import measure
-from goodricke.data.predictions import Predictions
+from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.explorer.app import create_app
 from goodricke.explorer.session import open_explorer
 from goodricke.survey.shards import Entry, Folder, write_shard
+from goodricke.uncertainty.entropy import entropy
 
 SHARD = 100_000
 CLASSES = ("DSCT", "ECL", "ROT", "RRL", "SOLARLIKE")
@@ -29,27 +30,29 @@ HERE = "http://127.0.0.1"
 
 
 def run(tiny: bool = False) -> Figures:
-    """Measure a catalog of a million made-up rows: its first opening, and what the page asks for, answers and all.
+    """Measure a catalog of a million made-up rows: its first opening, and the page's requests with their answers.
 
     "Plain" is pandas doing the same to columns that it has in memory, without anything sent or drawn.
     """
     n = 2000 if tiny else 1_000_000
     with TemporaryDirectory() as folder, mock.patch.dict(os.environ, XDG_CACHE_HOME=str(Path(folder) / "cache")):
         path = catalog_of(Path(folder) / "catalog", n)
-        opened = []
+        times = []
         for _ in range(2):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             explorer = open_explorer(path)
-            opened.append(time.perf_counter() - begun)
-            if len(opened) == 1:
+            times.append(time.perf_counter() - start)
+            if len(times) == 1:
                 explorer.close()
         try:
-            figures = _asked(create_app(explorer), explorer.catalog.read().drop_columns(["embedding"]).to_pandas())
+            figures = _measure_requests(
+                create_app(explorer), explorer.catalog.read().drop_columns(["embedding"]).to_pandas()
+            )
         finally:
             explorer.close()
     figures[f"opening {n:,} rows"] = {
-        "first time [s]": opened[0],
-        "later [s]": opened[1],
+        "first time [s]": times[0],
+        "later [s]": times[1],
     }
     return figures
 
@@ -61,7 +64,7 @@ def catalog_of(path: Path, n: int) -> Path:
     for first in range(0, n, SHARD):
         size = min(SHARD, n - first)
         colour, parallax = rng.normal(0.9, 0.4, size), 10 ** rng.normal(-0.3, 0.4, size)
-        beside = {
+        columns = {
             "ra": rng.uniform(0, 360, size),
             "dec": np.degrees(np.arcsin(rng.uniform(-1, 1, size))),
             "f1": 10 ** rng.normal(0, 0.6, size),
@@ -71,17 +74,11 @@ def catalog_of(path: Path, n: int) -> Path:
             "parallax": parallax,
             "parallax_error": np.full(size, 0.02),
         }
-        table = Predictions.build(
-            pa.array([str(10_000_000 + i) for i in range(first, first + size)]),
-            np.full(size, "OK"),
-            CLASSES,
-            rng.dirichlet(np.ones(len(CLASSES)), size),
-            np.full(size, 99),
-            embedding=rng.standard_normal((size, 8), np.float32),
-            model="made up",
-            model_hash="0",
-            objects=pa.table(beside),
-        ).table
+        p = rng.dirichlet(np.ones(len(CLASSES)), size)
+        output = Output(p, entropy(p), embedding=rng.standard_normal((size, 8), np.float32))
+        ids = pa.array([str(10_000_000 + i) for i in range(first, first + size)])
+        model, status = ModelId("made up", "0", tuple(CLASSES)), np.full(size, "OK")
+        table = Predictions.build(output, model, ids, status, np.full(size, 99), objects=pa.table(columns)).table
         name = f"shard-{first:09d}.parquet"
         written, sha = write_shard(path / name, table, SHARD)
         folder.log(Entry(str(first), name, size, written, sha))
@@ -89,14 +86,14 @@ def catalog_of(path: Path, n: int) -> Path:
     return path
 
 
-def _asked(app: Any, frame: pd.DataFrame) -> Figures:
-    """Return the times of what the page asks for."""
+def _measure_requests(app: Any, frame: pd.DataFrame) -> Figures:
+    """Return the times of the page's requests."""
     from fastapi.testclient import TestClient
     from matplotlib.path import Path as Polygon
 
     client = TestClient(app, base_url=HERE)
-    turns = np.linspace(0, 2 * math.pi, CORNERS)
-    circle = np.stack([65 + 50 * np.cos(turns), -10 + 25 * np.sin(turns)], 1)
+    angles = np.linspace(0, 2 * math.pi, CORNERS)
+    circle = np.stack([65 + 50 * np.cos(angles), -10 + 25 * np.sin(angles)], 1)
     lasso = {"all": [{"inside": {"diagram": "sky", "polygon": circle.tolist()}}]}
     best = [{"column": "p_max", "descending": True}]
     find = {"all": [{"search": "1234"}]}
@@ -109,7 +106,8 @@ def _asked(app: Any, frame: pd.DataFrame) -> Figures:
         "first page": ("rows", {}, lambda: frame.head(100)),
         "page of the most probable": ("rows", {"sort": best}, lambda: frame.nlargest(100, "p_max")),
         "page in the middle of these": (
-            *("rows", {"sort": best, "offset": len(frame) // 2}),
+            "rows",
+            {"sort": best, "offset": len(frame) // 2},
             lambda: frame.sort_values("p_max", ascending=False).iloc[len(frame) // 2 :][:100],
         ),
         "page of a class": ("rows", {"where": ecl}, lambda: frame[frame["class"] == "ECL"].head(100)),
@@ -123,13 +121,13 @@ def _asked(app: Any, frame: pd.DataFrame) -> Figures:
     figures = Figures()
     for name, (path, body, plain) in cases.items():
 
-        def ask(path: str = path, body: dict[str, Any] = body) -> None:
+        def send(path: str = path, body: dict[str, Any] = body) -> None:
             client.post(f"/api/{path}", json=body).raise_for_status()
 
-        begun = time.perf_counter()
-        ask()
-        first = time.perf_counter() - begun
-        timing, other = measure(ask, 5, warm=False), measure(plain, 3)
+        start = time.perf_counter()
+        send()
+        first = time.perf_counter() - start
+        timing, other = measure(send, 5, warm=False), measure(plain, 3)
         figures[name] = {
             "first time [ms]": 1e3 * first,
             "again [ms]": 1e3 * timing.median("wall"),
