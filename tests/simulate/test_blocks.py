@@ -4,18 +4,23 @@ import numpy as np
 import pytest
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.simulate.blocks import BLOCK, Block, Simulation, parameter_column, plan
+from goodricke.simulate.blocks import BLOCK, Simulation, SourceBlock, parameter_column, plan
 
 
 def test_kinds_take_turns_in_blocks() -> None:
     blocks = plan({"a": 2 * BLOCK + 1, "b": 3})
-    assert blocks == [Block("a", 0, BLOCK), Block("b", 0, 3), Block("a", 1, BLOCK), Block("a", 2, 1)]
+    assert blocks == [
+        SourceBlock("a", 0, BLOCK),
+        SourceBlock("b", 0, 3),
+        SourceBlock("a", 1, BLOCK),
+        SourceBlock("a", 2, 1),
+    ]
     with pytest.raises(ValueError, match="at least 1"):
         plan({"a": 0})
 
 
 def test_an_error_in_a_block_is_raised() -> None:
-    def fail(block: Block) -> LightCurves:
+    def fail(block: SourceBlock) -> LightCurves:
         raise OSError(f"no {block.kind}")
 
     with pytest.raises(OSError, match="no a"):

@@ -5,7 +5,7 @@ import pytest
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess.dense import DenseConfig, prepare
-from goodricke.simulate.blocks import BLOCK, SIGNAL_TO_NOISE, VISIBLE, Block
+from goodricke.simulate.blocks import BLOCK, SIGNAL_TO_NOISE, VISIBLE, SourceBlock
 from goodricke.simulate.dense import QUIET, DenseBlockMaker, simulate_dense
 from goodricke.simulate.kinds import DENSE
 
@@ -65,7 +65,7 @@ def test_the_number_of_processes_changes_nothing() -> None:
 
 
 def test_times_and_gaps_are_the_same_for_all_classes() -> None:
-    both = [DenseBlockMaker((kind,))(Block(kind, k, 16)) for k, kind in enumerate(["constant", "rr_lyrae_c"])]
+    both = [DenseBlockMaker((kind,))(SourceBlock(kind, k, 16)) for k, kind in enumerate(["constant", "rr_lyrae_c"])]
     sectors = [curves.table_of_objects["sector"].to_pylist() for curves in both]
     assert sectors[0] == sectors[1]
     assert sectors[0][:8] == sectors[0][8:]  # whatever the number of stars, all fields have equal parts
@@ -76,7 +76,7 @@ def test_times_and_gaps_are_the_same_for_all_classes() -> None:
 
 @pytest.mark.parametrize("kind", ["planet", "red_giant", "delta_scuti"])
 def test_most_stars_of_variable_classes_vary_visibly(kind: str) -> None:
-    curves = DenseBlockMaker((kind,), seed=4)(Block(kind, 0, BLOCK))
+    curves = DenseBlockMaker((kind,), seed=4)(SourceBlock(kind, 0, BLOCK))
     table = curves.table_of_objects
     assert kind not in QUIET
     strength = table["signal_to_noise"].to_numpy()
@@ -84,7 +84,7 @@ def test_most_stars_of_variable_classes_vary_visibly(kind: str) -> None:
 
 
 def test_the_signal_to_noise_ratio_is_that_of_the_true_variation() -> None:
-    curves = DenseBlockMaker(("rr_lyrae_ab",), 4, "kepler")(Block("rr_lyrae_ab", 0, 8))
+    curves = DenseBlockMaker(("rr_lyrae_ab",), 4, "kepler")(SourceBlock("rr_lyrae_ab", 0, 8))
     table = curves.table_of_objects
     for i, noise in enumerate(table["noise"].to_numpy()):
         value = curves[i].value
@@ -119,7 +119,7 @@ def test_other_cadences(cadence: str, sectors: int | list[int], points: int) -> 
 def test_a_parameter_has_one_type_whatever_the_kind() -> None:
     types: dict[str, set[str]] = {}
     for kind in DENSE.labels:
-        for name, values in DenseBlockMaker((kind,))(Block(kind, 0, 1)).table_of_objects.to_pydict().items():
+        for name, values in DenseBlockMaker((kind,))(SourceBlock(kind, 0, 1)).table_of_objects.to_pydict().items():
             types.setdefault(name, set()).update(type(v).__name__ for v in values if v is not None)
     assert {name: names for name, names in types.items() if len(names) > 1} == {}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from goodricke.simulate.cadence import CADENCES, Observations, observe
+from goodricke.simulate.cadence import CADENCES, ObservedTimes, observe
 from goodricke.simulate.instrument import (
     ARTEFACTS,
     Instrument,
@@ -22,7 +22,7 @@ NONE = ("drift", "background", "level", "tweak", "ramp", "scatter", "dump", "saw
 NONE += ("cut", "dump_flagged", "outliers", "missing", "gaps", "jumps", "bursts", "edge", "dilution", "neighbour")
 
 
-def perfect(n: int, cadence: str, seed: int = 0, **changes: float) -> tuple[Truth, Observations]:
+def perfect(n: int, cadence: str, seed: int = 0, **changes: float) -> tuple[Truth, ObservedTimes]:
     """Return systematics of which none is there but the white noise and those given."""
     truth = draw_systematics(n, CADENCES[cadence], np.random.default_rng(seed))
     truth |= {name: np.zeros(n) for name in NONE} | {name: np.full(n, value) for name, value in changes.items()}
@@ -31,7 +31,7 @@ def perfect(n: int, cadence: str, seed: int = 0, **changes: float) -> tuple[Trut
 
 def measured_flux(
     n: int = 6, cadence: str = "tess-30min", **changes: float
-) -> tuple[np.ndarray, np.ndarray, Observations]:
+) -> tuple[np.ndarray, np.ndarray, ObservedTimes]:
     """Return relative fluxes of constant stars, which points are kept, and the observations."""
     truth, observations = perfect(n, cadence, magnitude=6.0, **changes)
     result = measure(np.ones((n, len(observations.time)), np.float32), truth, observations, np.random.default_rng(1))

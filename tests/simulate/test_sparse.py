@@ -14,7 +14,7 @@ from goodricke import classify, read
 from goodricke.cli import app
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.simulate.blocks import SIGNAL_TO_NOISE, Block
+from goodricke.simulate.blocks import SIGNAL_TO_NOISE, SourceBlock
 from goodricke.simulate.kinds import MULTIBAND, survey_kinds
 from goodricke.simulate.sparse import (
     FEWEST_DETECTIONS,
@@ -83,14 +83,14 @@ def test_other_classes_in_the_set_change_nothing() -> None:
 
 
 def test_other_processes_can_make_blocks() -> None:
-    maker, block = SparseBlockMaker(("dwarf_nova",), 3, "ztf"), Block("dwarf_nova", 1, 8)
+    maker, block = SparseBlockMaker(("dwarf_nova",), 3, "ztf"), SourceBlock("dwarf_nova", 1, 8)
     assert equal(pickle.loads(pickle.dumps(maker))(block), maker(block))
 
 
 def test_visits_are_the_same_for_all_classes() -> None:
     field = survey_field("rubin", 4, 3)
     for kind in ("long_period", "supernova_ia"):
-        curve = SparseBlockMaker((kind,), 4, "rubin")(Block(kind, 0, 8))[3]
+        curve = SparseBlockMaker((kind,), 4, "rubin")(SourceBlock(kind, 0, 8))[3]
         assert np.isin(curve.time, field.visits.time).all()
         assert curve.n_obs[0] > 0.85 * len(field.visits.time)
 
@@ -184,7 +184,9 @@ def test_true_parameters_are_columns(few: dict[str, LightCurves]) -> None:
 def test_a_parameter_has_one_type_whatever_the_kind() -> None:
     found: dict[str, set[str]] = {}
     for kind in MULTIBAND.labels:
-        for name, values in SparseBlockMaker((kind,), 0, "ztf")(Block(kind, 0, 1)).table_of_objects.to_pydict().items():
+        for name, values in (
+            SparseBlockMaker((kind,), 0, "ztf")(SourceBlock(kind, 0, 1)).table_of_objects.to_pydict().items()
+        ):
             found.setdefault(name, set()).update(type(v).__name__ for v in values if v is not None)
     assert {name: types for name, types in found.items() if len(types) > 1} == {}
 

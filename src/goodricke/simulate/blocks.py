@@ -40,7 +40,7 @@ GROUP_POINTS = 250_000  # observations in a row group
 LABELS = ("label", "kind", "magnitude")  # columns of the table of labels, besides the object's id
 
 
-class Block(NamedTuple):
+class SourceBlock(NamedTuple):
     """Sources to be made."""
 
     kind: str
@@ -51,8 +51,8 @@ class Block(NamedTuple):
 class Simulation(NamedTuple):
     """Light curves that are to be made."""
 
-    blocks: list[Block]
-    maker: Callable[[Block], LightCurves]
+    blocks: list[SourceBlock]
+    maker: Callable[[SourceBlock], LightCurves]
 
     @property
     def rows(self) -> int:
@@ -64,7 +64,7 @@ class Simulation(NamedTuple):
         return run_in_order(self.maker, self.blocks, workers)
 
 
-def plan(numbers: Mapping[str, int]) -> list[Block]:
+def plan(numbers: Mapping[str, int]) -> list[SourceBlock]:
     """Return the blocks of so many sources of each kind, the kinds taking turns.
 
     Raises
@@ -73,7 +73,7 @@ def plan(numbers: Mapping[str, int]) -> list[Block]:
         If there is not one source.
     """
     columns = [
-        [Block(kind, k, min(BLOCK, number - k * BLOCK)) for k in range(-(-number // BLOCK))]
+        [SourceBlock(kind, k, min(BLOCK, number - k * BLOCK)) for k in range(-(-number // BLOCK))]
         for kind, number in numbers.items()
     ]
     if not any(columns):
@@ -95,31 +95,31 @@ class BlockMaker(ABC):
     kinds: tuple[str, ...]
     seed: int = 0
 
-    def __call__(self, block: Block) -> LightCurves:
+    def __call__(self, block: SourceBlock) -> LightCurves:
         """Return the light curves of a block; source i is in field i modulo `FIELDS`."""
         sources = np.arange(block.rows)
         curves = LightCurves.concat([self.make_field(block, int(field)) for field in sources[:FIELDS]])
         return curves[(sources % FIELDS) * PER_FIELD + sources // FIELDS]
 
     @abstractmethod
-    def make_field(self, block: Block, field: int) -> LightCurves:
+    def make_field(self, block: SourceBlock, field: int) -> LightCurves:
         """Return the sources of a block that are in one field, and so have the same times."""
 
     @abstractmethod
     def example(self, kind: str) -> Truth:
         """Return true parameters of a few sources of a kind, for the types of the columns."""
 
-    def generators(self, block: Block, field: int, n: int) -> list[np.random.Generator]:
+    def generators(self, block: SourceBlock, field: int, n: int) -> list[np.random.Generator]:
         """Return ``n`` independent random generators for a field of a block."""
         key = [self.seed, crc32(block.kind.encode()), block.number, field]
         return [np.random.default_rng(child) for child in np.random.SeedSequence(key).spawn(n)]
 
-    def ids(self, block: Block, field: int, name: str) -> list[str]:
+    def ids(self, block: SourceBlock, field: int, name: str) -> list[str]:
         """Return the ids of the sources of a block in a field, ``kind-name-seed-number``."""
         first = block.number * BLOCK + field
         return [f"{block.kind}-{name}-{self.seed}-{first + FIELDS * i:06d}" for i in range(PER_FIELD)]
 
-    def object_table(self, block: Block, label: str, columns: Mapping[str, Any], truth: Truth) -> pa.Table:
+    def object_table(self, block: SourceBlock, label: str, columns: Mapping[str, Any], truth: Truth) -> pa.Table:
         """Return the columns of a field's sources, then the true parameters of all kinds, null where one has none.
 
         What isn't an array is the value of all sources.

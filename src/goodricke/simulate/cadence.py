@@ -104,7 +104,7 @@ def find_cadence(name: str) -> Cadence:
 
 
 @dataclass(frozen=True)
-class Observations:
+class ObservedTimes:
     """When stars in one field were observed.
 
     Parameters
@@ -141,7 +141,7 @@ class Observations:
         return max(1, round(HALF_HOUR / self.cadence.step))
 
 
-def observe(cadence: Cadence, sectors: int | Sequence[int], rng: np.random.Generator) -> Observations:
+def observe(cadence: Cadence, sectors: int | Sequence[int], rng: np.random.Generator) -> ObservedTimes:
     """Return when the stars of one field are observed.
 
     Parameters
@@ -165,7 +165,7 @@ def observe(cadence: Cadence, sectors: int | Sequence[int], rng: np.random.Gener
     interval = rng.choice(RESETS[cadence.mission], len(numbers))[sector]
     cycles = (time - time[0]) / interval + rng.random()
     piece = np.repeat(np.arange(len(parts)), lengths)
-    return Observations(cadence, numbers, time, piece, sector, cycles - np.floor(cycles))
+    return ObservedTimes(cadence, numbers, time, piece, sector, cycles - np.floor(cycles))
 
 
 def _choose_sectors(cadence: Cadence, sectors: int | Sequence[int], rng: np.random.Generator) -> tuple[int, ...]:

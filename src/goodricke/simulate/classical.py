@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.simulate.parameters import Table, table
+from goodricke.simulate.parameters import ParameterTable, table
 from goodricke.simulate.source import Float, Star, Truth, exposure_means
 
 HARMONICS = 12
@@ -38,20 +38,20 @@ class _RadialPulsator:
         """See `Source`."""
         return exposure_means(_flux, truth, time, exposure, self.nodes)
 
-    def _second_mode(self, n: int, t: Table, rng: np.random.Generator) -> Truth:
+    def _second_mode(self, n: int, t: ParameterTable, rng: np.random.Generator) -> Truth:
         """Return the second mode's relative amplitude and period: 0 and 1 where the table has no such mode."""
         defaults = {"second_amplitude": 0, "period_ratio": 1}
         truth = {k: t.sample(k, n, rng) if k in t.parameters else np.full(n, v) for k, v in defaults.items()}
         present = t.sample("beat", n, rng) if "beat" in t.parameters else 1.0
         return truth | {"second_amplitude": truth["second_amplitude"] * present}
 
-    def _amplitude(self, truth: Truth, t: Table) -> Float:
+    def _amplitude(self, truth: Truth, t: ParameterTable) -> Float:
         return truth["amplitude"]
 
-    def _shape(self, truth: Truth, t: Table) -> FourierSeries:
+    def _shape(self, truth: Truth, t: ParameterTable) -> FourierSeries:
         raise NotImplementedError
 
-    def _second_shape(self, truth: Truth, t: Table) -> FourierSeries:
+    def _second_shape(self, truth: Truth, t: ParameterTable) -> FourierSeries:
         """Return the second mode's shape, the same for all stars."""
         r21, r31, phi21, phi31 = np.repeat(t.value("second_shape")[:, None], len(truth["period"]), axis=1)
         return _extend_series(r21, r31, phi21, phi31)
@@ -62,11 +62,11 @@ class RRLyraeAb(_RadialPulsator):
 
     kind = "rr_lyrae_ab"
 
-    def _amplitude(self, truth: Truth, t: Table) -> Float:
+    def _amplitude(self, truth: Truth, t: ParameterTable) -> Float:
         trend = t.value("amplitude_slope") * (np.log10(truth["period"]) - np.log10(t.value("typical_period")))
         return np.clip(truth["amplitude"] + trend, *t.value("amplitude_range"))
 
-    def _shape(self, truth: Truth, t: Table) -> FourierSeries:
+    def _shape(self, truth: Truth, t: ParameterTable) -> FourierSeries:
         offset = truth["period"] - t.value("typical_period")
         truth["metallicity"] = truth["metallicity"] + t.value("metallicity_slope") * offset
         constant, slope, coefficient = t.value("metallicity_relation")
@@ -82,7 +82,7 @@ class RRLyraeC(_RadialPulsator):
 
     kind = "rr_lyrae_c"
 
-    def _shape(self, truth: Truth, t: Table) -> FourierSeries:
+    def _shape(self, truth: Truth, t: ParameterTable) -> FourierSeries:
         phi31 = truth["phi31"] + t.value("phi31_slope") * (truth["period"] - t.value("typical_period"))
         r31 = truth["r21"] * truth["r31_over_r21"]
         return _extend_series(truth["r21"], r31, truth["phi21"] + np.pi / 2, phi31 + np.pi)
@@ -99,10 +99,10 @@ class Cepheid(_RadialPulsator):
 
     kind = "cepheid"
 
-    def _amplitude(self, truth: Truth, t: Table) -> Float:
+    def _amplitude(self, truth: Truth, t: ParameterTable) -> Float:
         return truth["amplitude_factor"] * _interpolate(t, "amplitude_by_period", truth["period"])
 
-    def _shape(self, truth: Truth, t: Table) -> FourierSeries:
+    def _shape(self, truth: Truth, t: ParameterTable) -> FourierSeries:
         names = ("r21", "r31", "phi21", "phi31")
         r21, r31, phi21, phi31 = (_interpolate(t, f"{name}_by_period", truth["period"]) for name in names)
         factor, scatter = truth["ratio_factor"], truth["phase_scatter"]
@@ -120,7 +120,7 @@ class Type2Cepheid(_RadialPulsator):
 
     kind = "type2_cepheid"
 
-    def _shape(self, truth: Truth, t: Table) -> FourierSeries:
+    def _shape(self, truth: Truth, t: ParameterTable) -> FourierSeries:
         alternating = truth["period"] > t.value("rv_tauri_period")
         truth["second_amplitude"] = np.where(alternating, truth["second_amplitude"], 0.0)
         truth["second_phase"] = (truth["phase"] + truth["second_phase"] * 0.1) / 2
@@ -133,7 +133,7 @@ class HighAmplitudeDeltaScuti(_RadialPulsator):
     kind = "high_amplitude_delta_scuti"
     nodes = 5  # periods down to two exposures
 
-    def _shape(self, truth: Truth, t: Table) -> FourierSeries:
+    def _shape(self, truth: Truth, t: ParameterTable) -> FourierSeries:
         r21 = truth["r21"] * np.clip(truth["amplitude"] / t.value("typical_amplitude"), 0.15, 1.2)
         return _extend_series(r21, r21 * truth["r31_over_r21"], truth["phi21"], truth["phi31"])
 
@@ -149,7 +149,7 @@ def _extend_series(r21: Float, r31: Float, phi21: Float, phi31: Float) -> Fourie
     return ratio, phase
 
 
-def _interpolate(t: Table, name: str, period: Float) -> Float:
+def _interpolate(t: ParameterTable, name: str, period: Float) -> Float:
     return np.interp(np.log10(period), t.value("log_period"), t.value(name))
 
 

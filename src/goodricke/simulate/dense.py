@@ -16,13 +16,13 @@ from goodricke.simulate.blocks import (
     PER_FIELD,
     SIGNAL_TO_NOISE,
     VISIBLE,
-    Block,
     BlockMaker,
     Simulation,
+    SourceBlock,
     light_curves,
     plan,
 )
-from goodricke.simulate.cadence import HALF_HOUR, Cadence, Observations, find_cadence, observe
+from goodricke.simulate.cadence import HALF_HOUR, Cadence, ObservedTimes, find_cadence, observe
 from goodricke.simulate.instrument import (
     draw_systematics,
     half_hour_noise,
@@ -101,7 +101,7 @@ class DenseBlockMaker(BlockMaker):
     cadence: str = "tess-30min"
     sectors: int | tuple[int, ...] = 1
 
-    def make_field(self, block: Block, field: int) -> LightCurves:
+    def make_field(self, block: SourceBlock, field: int) -> LightCurves:
         """See `BlockMaker`."""
         star_rng, systematics_rng, noise_rng = self.generators(block, field, 3)
         cadence, source = find_cadence(self.cadence), DENSE.sources[block.kind]
@@ -140,7 +140,7 @@ def _example(kind: str) -> Truth:
 
 
 def draw_visible(
-    source: Source, observations: Observations, systematics: Truth, rng: np.random.Generator
+    source: Source, observations: ObservedTimes, systematics: Truth, rng: np.random.Generator
 ) -> tuple[Truth, NDArray[np.float32], Float]:
     """Return true parameters, fluxes (n, T) and signal-to-noise ratios of the variability (n,) of stars.
 
@@ -165,7 +165,7 @@ def draw_visible(
     return truth, flux, strength
 
 
-def signal_to_noise(flux: NDArray[np.float32], systematics: Truth, observations: Observations) -> Float:
+def signal_to_noise(flux: NDArray[np.float32], systematics: Truth, observations: ObservedTimes) -> Float:
     """Return the root of the sum of squares of the true variation over the white noise's, (n,).
 
     In half hours, less a Gaussian trend for TESS: what is left of it when the light curve is classified. A sine wave
@@ -194,7 +194,7 @@ def _brighten(systematics: Truth, strength: Float, required: Float, cadence: Cad
         before = after
 
 
-def _flux(source: Source, truth: Truth, observations: Observations) -> NDArray[np.float32]:
+def _flux(source: Source, truth: Truth, observations: ObservedTimes) -> NDArray[np.float32]:
     """Return fluxes (n, T), a few stars at a time where there are many points."""
     n, time = len(next(iter(truth.values()))), observations.time
     rows = max(1, AT_ONCE // len(time))

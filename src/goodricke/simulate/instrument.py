@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from goodricke.simulate.cadence import HALF_HOUR, Cadence, Observations
+from goodricke.simulate.cadence import HALF_HOUR, Cadence, ObservedTimes
 from goodricke.simulate.parameters import table
 from goodricke.simulate.source import Constant, Float, Measurement, Truth
 
@@ -29,7 +29,7 @@ class Instrument(Constant):
     kind = "instrument"
 
 
-def measure(flux: Float32, systematics: Truth, observations: Observations, rng: np.random.Generator) -> Measurement:
+def measure(flux: Float32, systematics: Truth, observations: ObservedTimes, rng: np.random.Generator) -> Measurement:
     """Return relative fluxes (n, T) as the instrument measures them, in electrons per second."""
     s = {name: value[:, None].astype(np.float32) for name, value in systematics.items()}
     cadence, time = observations.cadence, observations.time
@@ -146,7 +146,7 @@ def _red_noise(samples: Float, points: int, rng: np.random.Generator) -> Float32
     return np.stack(filtered).astype(np.float32)
 
 
-def _trends(s: Truth, drift: Float32, observations: Observations, rng: np.random.Generator) -> Float32:
+def _trends(s: Truth, drift: Float32, observations: ObservedTimes, rng: np.random.Generator) -> Float32:
     """Return a polynomial for each sector, and levels of the sectors and of their stretches."""
     n = len(s["drift"])
     result = np.empty((n, len(observations.time)), np.float32)
@@ -164,7 +164,7 @@ def _trends(s: Truth, drift: Float32, observations: Observations, rng: np.random
     return result
 
 
-def _ramps(s: Truth, observations: Observations, rng: np.random.Generator) -> Float32:
+def _ramps(s: Truth, observations: ObservedTimes, rng: np.random.Generator) -> Float32:
     """Return the exponential relaxation after each gap, when the instrument warms up."""
     result = np.zeros((len(s["ramp"]), len(observations.time)), np.float32)
     for piece in observations.pieces:
@@ -173,7 +173,7 @@ def _ramps(s: Truth, observations: Observations, rng: np.random.Generator) -> Fl
     return result
 
 
-def _scattered_light(s: Truth, observations: Observations, rng: np.random.Generator) -> Float32:
+def _scattered_light(s: Truth, observations: ObservedTimes, rng: np.random.Generator) -> Float32:
     """Return electrons per second of light from Earth and Moon at both ends of TESS orbits, with ripples."""
     result = np.zeros((len(s["scatter"]), len(observations.time)), np.float32)
     if not s["scatter"].any():
@@ -188,7 +188,7 @@ def _scattered_light(s: Truth, observations: Observations, rng: np.random.Genera
     return result
 
 
-def _sawtooth(s: Truth, observations: Observations, rng: np.random.Generator) -> Float32:
+def _sawtooth(s: Truth, observations: ObservedTimes, rng: np.random.Generator) -> Float32:
     """Return the drift between resets of the pointing, with an amplitude that changes over weeks."""
     n = len(s["sawtooth"])
     slow = (observations.time - observations.time[0]) / 30
@@ -254,7 +254,7 @@ def _neighbour(s: Truth, time: Float, rng: np.random.Generator) -> Float32:
     return (s["neighbour"] * (np.cos(angle) + 0.5 * second * np.cos(2 * angle + 1))).astype(np.float32)
 
 
-def _valid_points(s: Truth, observations: Observations, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _valid_points(s: Truth, observations: ObservedTimes, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return which points are neither missing, nor flagged at the edge of a common gap, nor in a gap of one star."""
     time = observations.time
     valid = rng.random((len(s["missing"]), len(time)), np.float32) >= s["missing"]

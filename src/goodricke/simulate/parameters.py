@@ -134,7 +134,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Table:
+class ParameterTable:
     """The parameters of one kind of star.
 
     Attributes
@@ -174,7 +174,7 @@ class Table:
 
 
 @cache
-def table(kind: str) -> Table:
+def table(kind: str) -> ParameterTable:
     """Read the table of a kind of star.
 
     Raises
@@ -188,7 +188,7 @@ def table(kind: str) -> Table:
     content = tomllib.loads(path.read_text())
     parameters = {name: _parameter(kind, name, row) for name, row in content.get("parameters", {}).items()}
     derived = {name: (row.get("unit", ""), row["meaning"]) for name, row in content.get("derived", {}).items()}
-    return Table(kind, content["label"], content["about"], parameters, derived)
+    return ParameterTable(kind, content["label"], content["about"], parameters, derived)
 
 
 def table_names() -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from goodricke.simulate.parameters import Table, table
+from goodricke.simulate.parameters import ParameterTable, table
 from goodricke.simulate.signals import gaussian_noise
 from goodricke.simulate.source import Float, Star, Truth, iterate_stars, seeds
 
@@ -49,7 +49,7 @@ class _SolarLike:
 
         return 1 + gaussian_noise(truth["seed"], variance, time, exposure, 4 * MICROHERTZ * truth["nu_max"])
 
-    def _evolutionary_stage(self, truth: Truth, t: Table) -> Truth:
+    def _evolutionary_stage(self, truth: Truth, t: ParameterTable) -> Truth:
         """Return parameters that depend on the star's stage."""
         return {name: np.full(len(truth["nu_max"]), t.value(name)) for name in ("period_spacing", "coupling")}
 
@@ -59,7 +59,7 @@ class RedGiant(_SolarLike):
 
     kind = "red_giant"
 
-    def _evolutionary_stage(self, truth: Truth, t: Table) -> Truth:
+    def _evolutionary_stage(self, truth: Truth, t: ParameterTable) -> Truth:
         clump = truth["clump"] == 1
         return {
             "nu_max": np.where(clump, truth["clump_nu_max"], truth["nu_max"]),
@@ -105,7 +105,7 @@ def _add_modes(result: Float, edges: Float, star: Star) -> None:
     np.add.at(result, bin_[:, :-1][inside], (deviation**2 * share)[inside])
 
 
-def _granulation(truth: Truth, t: Table) -> Truth:
+def _granulation(truth: Truth, t: ParameterTable) -> Truth:
     """Return standard deviations [relative flux] and frequencies [uHz] of two profiles, (n, 2) each."""
     factor, exponent = t.value("granulation_amplitude_relation")
     deviation = factor * 1e-6 * truth["nu_max"] ** exponent * truth["granulation_scatter"]
@@ -114,7 +114,7 @@ def _granulation(truth: Truth, t: Table) -> Truth:
     return {"granulation_deviation": np.stack([deviation, deviation], axis=1), "granulation_frequency": frequency}
 
 
-def _modes(star: Star, t: Table) -> tuple[Float, Float, Float]:
+def _modes(star: Star, t: ParameterTable) -> tuple[Float, Float, Float]:
     """Return frequency [uHz], standard deviation [relative flux] and width [uHz] of one star's modes, padded."""
     separation = star["large_separation"]
     epsilon = t.value("epsilon_relation")[0] + t.value("epsilon_relation")[1] * np.log10(separation)

@@ -19,9 +19,9 @@ from goodricke.simulate.blocks import (
     PER_FIELD,
     SIGNAL_TO_NOISE,
     VISIBLE,
-    Block,
     BlockMaker,
     Simulation,
+    SourceBlock,
     light_curves,
     parameter_column,
     plan,
@@ -89,7 +89,7 @@ class SparseBlockMaker(BlockMaker):
 
     survey: str = "rubin"
 
-    def make_field(self, block: Block, field: int) -> LightCurves:
+    def make_field(self, block: SourceBlock, field: int) -> LightCurves:
         """See `BlockMaker`."""
         source_rng, noise_rng = self.generators(block, field, 2)
         place = survey_field(self.survey, self.seed, block.number * FIELDS + field)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from goodricke.data.units import MAGNITUDES_PER_E, ab_magnitudes
 from goodricke.simulate.colours import Passbands, fluxes
-from goodricke.simulate.parameters import Table, table
+from goodricke.simulate.parameters import ParameterTable, table
 from goodricke.simulate.source import Float, Measurement
 
 SIGNIFICANT = 5.0  # flux over its error of a detection
@@ -72,7 +72,7 @@ class Survey:
     visit: Callable[[np.random.Generator], Visits]
 
     @property
-    def table(self) -> Table:
+    def table(self) -> ParameterTable:
         """The survey's numbers."""
         return table(f"survey_{self.name}")
 
@@ -141,13 +141,13 @@ def find_survey(name: str) -> Survey:
     )
 
 
-def _per_band(t: Table, name: str, default: float, bands: tuple[str, ...]) -> Float:
+def _per_band(t: ParameterTable, name: str, default: float, bands: tuple[str, ...]) -> Float:
     """Return numbers of bands, (B,), for which the table may have none, or one for all."""
     value = t.value(name) if name in t.parameters else default
     return np.array(np.broadcast_to(np.asarray(value, np.float64), len(bands)))
 
 
-def _error_coefficients(t: Table) -> Float:
+def _error_coefficients(t: ParameterTable) -> Float:
     """Return the coefficients of the squared errors, (B, 3).
 
     Gaia's table has them, in mmag. For Rubin and ZTF: Ivezic et al. (2019), equations 4 and 5, with the errors as
@@ -174,7 +174,7 @@ def rubin_visits(rng: np.random.Generator) -> Visits:
     return _sort_visits(time.ravel(), band.ravel(), _rubin_depth(t, time.ravel(), band.ravel(), rng))
 
 
-def _rubin_depth(t: Table, time: Float, band: NDArray[np.uint8], rng: np.random.Generator) -> Float:
+def _rubin_depth(t: ParameterTable, time: Float, band: NDArray[np.uint8], rng: np.random.Generator) -> Float:
     """Return 5-sigma depths of visits: Ivezic et al. (2019), equation 6, for exposures of 30 s."""
     airmass = t.sample("airmass", len(time), rng)
     seeing = t.value("seeing")[band] * airmass**0.6 * t.sample("seeing_factor", len(time), rng)
@@ -219,7 +219,7 @@ def moon_fraction(time: Float) -> Float:
     return (1 - np.cos(2 * np.pi * (time - NEW_MOON) / LUNATION)) / 2
 
 
-def _nights_in_season(t: Table, rng: np.random.Generator) -> Float:
+def _nights_in_season(t: ParameterTable, rng: np.random.Generator) -> Float:
     """Return the nights of a survey in which a field is up."""
     years = t.sample("years", 1, rng)[0]
     night = t.value("start") + np.arange(int(YEAR * years))
@@ -227,7 +227,7 @@ def _nights_in_season(t: Table, rng: np.random.Generator) -> Float:
     return night[since < t.value("season")]
 
 
-def _clear_nights(t: Table, nights: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _clear_nights(t: ParameterTable, nights: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return which nights are clear: runs of clear and of cloudy nights in turns."""
     runs = np.stack([t.sample(name, nights // 2 + 1, rng) for name in ("clear_run", "cloudy_run")], 1)
     return np.repeat(np.arange(runs.size) % 2 == 0, np.rint(runs.ravel()).astype(int))[:nights]

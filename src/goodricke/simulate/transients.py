@@ -22,7 +22,7 @@ from goodricke.simulate.colours import (
     stellar,
     transmission,
 )
-from goodricke.simulate.parameters import Table, table
+from goodricke.simulate.parameters import ParameterTable, table
 from goodricke.simulate.rotation import flare
 from goodricke.simulate.source import Float, Truth
 from goodricke.simulate.surveys import Field
@@ -67,34 +67,34 @@ class Thermal:
         modulus = distance_modulus(d["redshift"])
         return stretch * fluxes(d["absolute_magnitude"] + modulus + faint) * colour
 
-    def _filter(self, d: Truth, t: Table, field: Field, wavelength: Float) -> Float:
+    def _filter(self, d: Truth, t: ParameterTable, field: Field, wavelength: Float) -> Float:
         """Return the fraction that line blanketing and dust of host and Galaxy transmit, (n, B, K)."""
         cut, power = t.value("blanketed")
         host = d["host_extinction"][:, None] * extinction(wavelength, self.r_v(t))
         ours = d["extinction"][:, None] * extinction(field.survey.bands.nodes)
         return np.minimum(wavelength / cut, 1.0) ** power * transmission(host + ours)
 
-    def absolute_magnitude(self, truth: Truth, t: Table) -> Float:
+    def absolute_magnitude(self, truth: Truth, t: ParameterTable) -> Float:
         """Return absolute magnitudes at peak in the reference band, (n,)."""
         return truth["absolute_magnitude"]
 
-    def host_extinction(self, truth: Truth, t: Table) -> Float:
+    def host_extinction(self, truth: Truth, t: ParameterTable) -> Float:
         """Return A_V within the host, (n,)."""
         return truth["host_extinction"]
 
-    def r_v(self, t: Table) -> float:
+    def r_v(self, t: ParameterTable) -> float:
         """Return R_V of the host's dust."""
         return 3.1
 
-    def fading(self, d: Truth, t: Table, age: Float) -> Float:
+    def fading(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """Return magnitudes below the peak in the reference band at rest days from it, (n, T); ``d`` are (n, 1)."""
         raise NotImplementedError
 
-    def temperature(self, d: Truth, t: Table, age: Float) -> Float:
+    def temperature(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """Return temperatures [K] at rest days from the peak, (n, T)."""
         raise NotImplementedError
 
-    def red_excess(self, t: Table, age: Float, wavelength: Float, d: Truth) -> Float | float:
+    def red_excess(self, t: ParameterTable, age: Float, wavelength: Float, d: Truth) -> Float | float:
         """Return magnitudes by which it is brighter at rest wavelengths than a black body, (n, T)."""
         return 0.0
 
@@ -104,27 +104,27 @@ class SupernovaIa(Thermal):
 
     kind = "supernova_ia"
 
-    def absolute_magnitude(self, truth: Truth, t: Table) -> Float:
+    def absolute_magnitude(self, truth: Truth, t: ParameterTable) -> Float:
         """Return absolute magnitudes without the colour term, which is in `host_extinction`."""
         return t.value("absolute_magnitude") - t.value("brighter_slower") * truth["stretch"] + truth["scatter"]
 
-    def host_extinction(self, truth: Truth, t: Table) -> Float:
+    def host_extinction(self, truth: Truth, t: ParameterTable) -> Float:
         """Return R_V c."""
         return t.value("r_v") * truth["colour"]
 
-    def r_v(self, t: Table) -> float:
+    def r_v(self, t: ParameterTable) -> float:
         """Return R_V of the colour law."""
         return float(t.value("r_v"))
 
-    def fading(self, d: Truth, t: Table, age: Float) -> Float:
+    def fading(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         return _interpolate(t, "fading", age / _stretch(d, t))
 
-    def temperature(self, d: Truth, t: Table, age: Float) -> Float:
+    def temperature(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         return _interpolate(t, "temperatures", age / _stretch(d, t))
 
-    def red_excess(self, t: Table, age: Float, wavelength: Float, d: Truth) -> Float:
+    def red_excess(self, t: ParameterTable, age: Float, wavelength: Float, d: Truth) -> Float:
         """Return the second maximum."""
         height, day, width = t.value("second_maximum")
         red = np.clip((wavelength - 0.65) / 0.10, 0.0, 1.0)
@@ -136,7 +136,7 @@ class SupernovaII(Thermal):
 
     kind = "supernova_ii"
 
-    def fading(self, d: Truth, t: Table, age: Float) -> Float:
+    def fading(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         since = age + d["rise"]
         rising = _magnitudes_below_peak(1 - np.clip(1 - since / d["rise"], 0.0, 1.0) ** 2)
@@ -145,7 +145,7 @@ class SupernovaII(Thermal):
         drop = d["drop"] / (1 + np.exp(-np.clip((since - d["plateau"]) / d["drop_time"], -50, 50)))
         return rising + decline + tail + drop
 
-    def temperature(self, d: Truth, t: Table, age: Float) -> Float:
+    def temperature(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         since = np.maximum(age + d["rise"], 0.0)
         return d["recombination"] + (d["hottest"] - d["recombination"]) * np.exp(-since / d["cooling"])
@@ -156,11 +156,11 @@ class SupernovaIbc(Thermal):
 
     kind = "supernova_ibc"
 
-    def fading(self, d: Truth, t: Table, age: Float) -> Float:
+    def fading(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         return _interpolate(t, "fading", age / d["width"])
 
-    def temperature(self, d: Truth, t: Table, age: Float) -> Float:
+    def temperature(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         return d["hotter"] * _interpolate(t, "temperatures", age / d["width"])
 
@@ -170,12 +170,12 @@ class Superluminous(Thermal):
 
     kind = "superluminous"
 
-    def fading(self, d: Truth, t: Table, age: Float) -> Float:
+    def fading(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         scale = d["decline"] * np.where(age < 0, d["rise_over_decline"], 1.0)
         return np.minimum(MAGNITUDES_PER_E * (np.sqrt(1 + (age / scale) ** 2) - 1), INVISIBLE)
 
-    def temperature(self, d: Truth, t: Table, age: Float) -> Float:
+    def temperature(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         return np.maximum(d["hottest"] * np.exp(-np.maximum(age, -20.0) / (2.5 * d["decline"])), t.value("coolest"))
 
@@ -185,13 +185,13 @@ class TidalDisruption(Thermal):
 
     kind = "tidal_disruption"
 
-    def fading(self, d: Truth, t: Table, age: Float) -> Float:
+    def fading(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         rising = MAGNITUDES_PER_E * (age / d["rise"]) ** 2 / 2
         declining = 2.5 * 5 / 3 * np.log10(1 + np.maximum(age, 0.0) / d["decline"])
         return np.minimum(np.where(age < 0, rising, declining), INVISIBLE)
 
-    def temperature(self, d: Truth, t: Table, age: Float) -> Float:
+    def temperature(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         return np.broadcast_to(d["temperature"], age.shape)
 
@@ -201,12 +201,12 @@ class Kilonova(Thermal):
 
     kind = "kilonova"
 
-    def fading(self, d: Truth, t: Table, age: Float) -> Float:
+    def fading(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         rising = _magnitudes_below_peak(1 - np.clip(-age / d["rise"], 0.0, 1.0) ** 2)
         return np.minimum(rising + d["decline"] * np.maximum(age, 0.0), INVISIBLE)
 
-    def temperature(self, d: Truth, t: Table, age: Float) -> Float:
+    def temperature(self, d: Truth, t: ParameterTable, age: Float) -> Float:
         """See `Thermal`."""
         days = np.maximum(age + d["rise"], 0.1)
         return np.clip(d["first_day"] * days ** t.value("cooling"), t.value("coolest"), None)
@@ -296,7 +296,7 @@ class Flares:
         return height * shape
 
 
-def peak_times(t: Table, stretch: Float, field: Field, rng: np.random.Generator) -> Float:
+def peak_times(t: ParameterTable, stretch: Float, field: Field, rng: np.random.Generator) -> Float:
     """Return times of peaks (n,): a random visit is within the event's visible days, which ``stretch`` multiplies."""
     first, last = t.value("visible")
     return _random_visits(field, len(stretch), rng) - stretch * rng.uniform(first, last, len(stretch))
@@ -307,11 +307,11 @@ def _random_visits(field: Field, shape: int | tuple[int, ...], rng: np.random.Ge
     return field.visits.time[(rng.random(shape) * len(field.visits.time)).astype(int)]
 
 
-def _stretch(d: Truth, t: Table) -> Float:
+def _stretch(d: Truth, t: ParameterTable) -> Float:
     return np.polyval(t.value("stretch_relation")[::-1], d["stretch"])
 
 
-def _interpolate(t: Table, name: str, age: Float) -> Float:
+def _interpolate(t: ParameterTable, name: str, age: Float) -> Float:
     """Return a list of the table at ages [d]; before its first day the transient is invisible."""
     days, values = t.value("days"), t.value(name)
     result = np.interp(age, days, values)

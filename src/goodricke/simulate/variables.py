@@ -10,7 +10,7 @@ import numpy as np
 
 from goodricke.simulate.binaries import WAVELENGTH, main_sequence_temperature
 from goodricke.simulate.colours import band_fluxes, per_visit, planck, stellar, temperature_of_brightness, transmission
-from goodricke.simulate.parameters import Table, table
+from goodricke.simulate.parameters import ParameterTable, table
 from goodricke.simulate.signals import damped_random_walk
 from goodricke.simulate.source import Float, Source, Truth, seeds
 from goodricke.simulate.surveys import Field
@@ -162,12 +162,12 @@ class ActiveNucleus:
         return per_visit(mean, field.visits.band) * transmission(walk * per_visit(deviation, field.visits.band))
 
 
-def draw_star(t: Table, n: int, field: Field, rng: np.random.Generator) -> Truth:
+def draw_star(t: ParameterTable, n: int, field: Field, rng: np.random.Generator) -> Truth:
     """Return parameters of stars: those of their table, and magnitude and extinction of the survey's."""
     return t.draw(n, rng) | field.survey.table.draw(n, rng, "magnitude", "extinction")
 
 
-def star_fluxes(t: Table, truth: Truth, field: Field) -> Float:
+def star_fluxes(t: ParameterTable, truth: Truth, field: Field) -> Float:
     """Return the fluxes in each band of stars of one temperature, (n, B) [nJy]."""
     bands = field.survey.bands
     spectrum = stellar(bands.nodes, truth["temperature"][:, None, None], t.value("blue_deficit"))
@@ -179,7 +179,7 @@ def time_since_start(field: Field) -> Float:
     return field.visits.time - field.visits.time[0]
 
 
-def amplitude_ratios(t: Table, field: Field) -> Float:
+def amplitude_ratios(t: ParameterTable, field: Field) -> Float:
     """Return the amplitude in magnitudes in each visit's band over that at 0.7 um, (T,)."""
     ratios = np.interp(field.survey.bands.effective, t.value("wavelength"), t.value("amplitude_ratio"))
     return ratios[field.visits.band]
