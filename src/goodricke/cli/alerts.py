@@ -189,10 +189,10 @@ def show(where: Where, object_id: str) -> None:
     from goodricke.alerts.store import without_password
 
     def work() -> None:
-        found = find_record(where, object_id)
-        if found is None:
+        record = find_record(where, object_id)
+        if record is None:
             raise ValueError(f"{without_password(where)}: no record of {object_id}")
-        for name, value in describe_record(*found).items():
+        for name, value in describe_record(*record).items():
             console().print(f"{name:>14}  {value}", markup=False)
 
     _exit_with(work)
