@@ -1,5 +1,6 @@
 """The command line as a user meets it: real files, bad files, exit codes, messages."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -37,8 +38,8 @@ def folder(tmp_path: Path) -> Path:
     pd.DataFrame({"hjd": time, "mag": np.nan}).to_csv(tmp_path / "nan.csv", index=False)
     pd.DataFrame({"hjd": time[:1], "mag": mag[:1]}).to_csv(tmp_path / "one.csv", index=False)
     pd.DataFrame({"hjd": time, "mag": 12.0}).to_csv(tmp_path / "constant.csv", index=False)
-    whole = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(Table({"TIME": time, "FLUX": mag}))])
-    whole.writeto(tmp_path / "cut.fits")
+    complete = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(Table({"TIME": time, "FLUX": mag}))])
+    complete.writeto(tmp_path / "cut.fits")
     (tmp_path / "cut.fits").write_bytes((tmp_path / "cut.fits").read_bytes()[:3000])
     return tmp_path
 
@@ -64,10 +65,10 @@ def test_log_names_the_file_and_the_fix(folder: Path, folded_model: Model) -> No
     command = [sys.executable, "-m", "goodricke", "classify", str(folder / "timeless.csv"), "--mc", "0"]
     done = subprocess.run([*command, "--model", str(folded_model.folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    told = " ".join(done.stderr.split())
-    assert "timeless.csv" in told.replace(" ", "")
-    assert "Fix" in told
-    assert "time" in told
+    message = " ".join(done.stderr.split())
+    assert "timeless.csv" in message.replace(" ", "")
+    assert "Fix" in message
+    assert "time" in message
 
 
 def test_all_good_exits_with_zero(folder: Path, folded_model: Model) -> None:
@@ -90,7 +91,7 @@ def test_output_formats(folder: Path, folded_model: Model, suffix: str) -> None:
     assert 0 <= float(table["p_max"][0]) <= 1
 
 
-def test_unknown_output_format_is_refused_before_the_work(folder: Path, folded_model: Model) -> None:
+def test_unknown_output_format_is_refused_at_once(folder: Path, folded_model: Model) -> None:
     code, _ = run("classify", folder / "good0.csv", "--model", folded_model.folder, "--out", folder / "out.docx")
     assert code == 2
 
@@ -149,20 +150,20 @@ def test_inspect_shows_what_was_recognised(folder: Path) -> None:
 
 
 def test_every_command_reads_files_in_the_same_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = ["--quality", "hard", "--flux", "F", "--column", "time=t", "--column", "error=e", "--band", "g"]
-    told += ["--unit", "mJy", "--time-scale", "MJD", "-r"]
+    options = ["--quality", "hard", "--flux", "F", "--column", "time=t", "--column", "error=e", "--band", "g"]
+    options += ["--unit", "mJy", "--time-scale", "MJD", "-r"]
     expected = {"quality": "hard", "flux": "F", "columns": {"time": "t", "error": "e"}, "band": "g"}
     expected |= {"unit": "mJy", "time_scale": "MJD", "recursive": True}
     seen = []
-    monkeypatch.setattr("goodricke.cli.file_report.report_files", lambda *_, plot, **options: seen.append(options))
+    monkeypatch.setattr("goodricke.cli.file_report.report_files", lambda *_, plot, **reading: seen.append(reading))
     monkeypatch.setattr("goodricke.cli.classify.classify_files", lambda *_, reading, **__: seen.append(reading))
     monkeypatch.setattr("goodricke.evaluation.evaluate.data_source", lambda *arguments: seen.append(arguments[-1]))
     evaluated = ["evaluate", "m", "--out", folder, "--light-curves", folder, "--labels", folder / "labels.csv"]
     monkeypatch.setattr("goodricke.evaluation.evaluate.evaluate", lambda *_, **__: None)
     for command in (["inspect", folder], ["classify", folder, "--model", "m"], evaluated):
-        run(*command, *told)
+        run(*command, *options)
         run(*command)
-    assert [{k: v for k, v in options.items() if v is not None} for options in seen] == [expected, {}] * 3
+    assert [{k: v for k, v in reading.items() if v is not None} for reading in seen] == [expected, {}] * 3
     code, text = run("inspect", folder, "--column", "time")
     assert code == 2
     assert "write it as KIND=NAME" in text
@@ -210,7 +211,7 @@ def test_import_is_light() -> None:
     assert float(seconds) < 0.5
 
 
-def test_bands_are_called_as_the_model_does_and_others_are_told_of(tmp_path):
+def test_bands_are_renamed_and_unknown_ones_are_reported(tmp_path):
     rows = "".join(f"A,{60000 + t},{18 + 0.1 * t},0.1,{'gR'[t % 2]}\n" for t in range(20))
     (tmp_path / "a.csv").write_text("id,mjd,mag,magerr,band\n" + rows)
     command = ["classify", tmp_path / "a.csv", "--model", "ztf-bts", "--out", tmp_path / "o.csv"]
@@ -224,7 +225,7 @@ def test_bands_are_called_as_the_model_does_and_others_are_told_of(tmp_path):
     assert run(*command, "--band", "R=r,=i")[0] == 2
 
 
-def test_a_model_of_one_band_tells_that_it_takes_several_together(tmp_path, folded_model):
+def test_a_model_of_one_band_warns_that_it_takes_several_together(tmp_path, folded_model):
     rows = [f"{60000 + t},{18 + t % 7},{'gR'[t % 2]}\n" for t in range(60)]
     (tmp_path / "both.csv").write_text("mjd,mag,band\n" + "".join(rows))
     (tmp_path / "g.csv").write_text("mjd,mag,band\n" + "".join(rows[::2]))
@@ -232,8 +233,8 @@ def test_a_model_of_one_band_tells_that_it_takes_several_together(tmp_path, fold
     for name, more in (("both", []), ("both", ["--band", "g"]), ("g", [])):
         out = tmp_path / "o.csv"
         _, output = run("classify", tmp_path / f"{name}.csv", "--model", folded_model.folder, *more, "--out", out)
-        told = "combines their bands, each less its median. To use one band: --band g" in " ".join(output.split())
-        answer[name, *more] = told, _column(out, "n_obs"), _column(out, "class")
+        warned = "combines their bands, each less its median. To use one band: --band g" in " ".join(output.split())
+        answer[name, *more] = warned, _column(out, "n_obs"), _column(out, "class")
     assert answer["both",][:2] == (True, ["60"])
     assert answer["both", "--band", "g"] == answer["g",]
     assert answer["g",][:2] == (False, ["30"])
@@ -261,9 +262,7 @@ def test_a_unit_that_the_model_cannot_take_costs_its_rows_and_not_the_run(tmp_pa
     assert "1 │ the model can't use this unit" in run("catalog", *command, tmp_path / "c")[1]
 
 
-def test_a_table_tells_the_period_that_was_folded_on(tmp_path, folded_model):
-    import numpy as np
-
+def test_a_table_shows_the_period_of_the_fold(tmp_path, folded_model):
     time = np.sort(np.random.default_rng(0).uniform(58000, 58400, 300))
     rows = "".join(f"{t},{12 + np.sin(2 * np.pi * t / 0.7)}\n" for t in time)
     (tmp_path / "a.csv").write_text("mjd,mag\n" + rows)
@@ -274,7 +273,5 @@ def test_a_table_tells_the_period_that_was_folded_on(tmp_path, folded_model):
 
 
 def _column(path, name):
-    import csv
-
     with open(path) as file:
         return [row[name] for row in csv.DictReader(file)]

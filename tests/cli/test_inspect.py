@@ -39,8 +39,8 @@ def test_one_light_curve(tmp_path, console):
 
 
 def test_columns_that_are_not_used(tmp_path, console):
-    more = [f"c{i}" for i in range(25)]
-    csv(tmp_path / "a.csv", [(59000, 12, *more)] * 2, ",".join(["mjd", "mag", *more]))
+    unused = [f"c{i}" for i in range(25)]
+    csv(tmp_path / "a.csv", [(59000, 12, *unused)] * 2, ",".join(["mjd", "mag", *unused]))
     csv(tmp_path / "b.csv", [(59000, 12, "x")] * 2, "mjd,mag,Wort")
     csv(tmp_path / "c.csv", [(59000, 12)] * 2, "mjd,mag")
     shown = []
