@@ -149,9 +149,9 @@ def change_config(folder: Path, **changes) -> None:
     (folder / "config.json").write_text(json.dumps(content | changes))
 
 
-def test_a_newer_format_is_refused_and_names_the_mend(folder):
+def test_a_newer_format_is_refused_with_the_fix(folder):
     change_config(folder, format=bundle.FORMAT + 1)
-    with pytest.raises(ValueError, match=r"format 2 is newer than this goodricke \(1\); upgrade"):
+    with pytest.raises(ValueError, match=r"format 2 is newer than this goodricke \(1\). Fix: upgrade"):
         load_model(folder)
 
 
