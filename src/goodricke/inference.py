@@ -319,7 +319,8 @@ class InputChecks:
 
     def check(self, curves: LightCurves) -> None:
         """Check the unit and the bands of light curves."""
-        new = [band for band in curves.bands if band not in self._bands]
+        observed = [curves.bands[b] for b in np.unique(curves.band)]
+        new = [band for band in observed if band not in self._bands]
         self.check_unit(curves.unit)
         self.check_bands(new, bool(new) and bool(curves.has_several_bands.any()))
 
