@@ -32,7 +32,7 @@ PARSED_ONLY = (
     (r"alerts run --config", "a broker; tests/alerts"),
     (r"demo alerts", "a broker; tests/alerts"),
     (r"explore\b|serve\b", "a browser; tests/explorer"),
-    (r".*--dask", "a cluster; tests/survey/test_distribute.py"),
+    (r".*--dask", "a cluster; tests/survey/test_dask.py"),
     (r".*--device cuda", "a GPU"),
     (r".*--install-completion", "the user's shell"),
     (r".*\brecipes/", "survey data; the recipes' own runs"),

@@ -15,7 +15,7 @@ from goodricke.preprocess import MultibandConfig
 from goodricke.service.rest import create_rest_app
 from goodricke.survey.shards import Catalog
 from tests.making import sky
-from tests.survey.making_groups import groups
+from tests.survey.embedding_groups import groups
 
 CURVES = sky(6)[0]  # of the first objects of the catalog
 

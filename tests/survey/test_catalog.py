@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from goodricke import classify
@@ -23,7 +24,7 @@ from goodricke.survey import catalog as run
 from goodricke.survey.catalog import DENSE_POINTS, FEWEST_POINTS, MULTIBAND_POINTS, ClassificationJob, task_points
 from goodricke.survey.shards import LOG, Folder, completed_shards, read_log, read_manifest
 from goodricke.survey.tasks import SurveyTask
-from tests.survey.making_tables import assert_same_shards
+from tests.survey.prediction_tables import assert_same_shards
 
 EXAMPLES = str(files("goodricke").joinpath("data", "examples", "asas"))
 ROOT = Path(__file__).parents[2]
@@ -32,8 +33,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory, stars):
     """Return a nested file of 48 light curves in 24 row groups."""
-    import pyarrow.parquet as pq
-
     path = tmp_path_factory.mktemp("pack") / "stars.parquet"
     table = pa.concat_tables([stars.with_columns(copy=np.full(12, k)).to_arrow() for k in range(4)])
     table = table.set_column(0, "object_id", pa.array([f"star {i}" for i in range(48)]))
@@ -186,16 +185,16 @@ def test_tasks_are_about_ten_minutes_of_a_core(folded_model):
 
 
 def test_a_file_that_changes_while_it_is_classified_is_classified_again(tmp_path, stars, folded_model, monkeypatch):
-    path, model, whole = tmp_path / "stars.parquet", str(folded_model.folder), classifying.classify
+    path, model, whole = tmp_path / "stars.parquet", str(folded_model.folder), classifying.classify_batches
 
     def late(*arguments, **options):
         stars.write_parquet(path)
         return whole(*arguments, **options)
 
     stars[:5].write_parquet(path)
-    monkeypatch.setattr(classifying, "classify", late)
+    monkeypatch.setattr(classifying, "classify_batches", late)
     run.catalog([str(path)], model, tmp_path / "c", passes=0)
-    monkeypatch.setattr(classifying, "classify", whole)
+    monkeypatch.setattr(classifying, "classify_batches", whole)
     run.catalog([str(path)], model, tmp_path / "c", passes=0)
     assert len(Catalog.open(tmp_path / "c")) == 12
 
@@ -210,21 +209,17 @@ def test_columns_named_like_a_prediction_are_no_classes(tmp_path, stars, folded_
     assert max(catalog.read(["p_max"])["p_max"].to_pylist()) <= 1
 
 
-def test_threads_ask_a_model_one_at_a_time(tmp_path, pack, folded_model, monkeypatch):
-    whole, inside, most = classifying.classify, [], []
-
-    def watched(*arguments, **options):
-        inside.append(1)
-        most.append(len(inside))
-        time.sleep(0.05)
-        inside.pop()
-        return whole(*arguments, **options)
-
-    monkeypatch.setattr(classifying, "classify", watched)
-    job = ClassificationJob(tmp_path, str(folded_model.folder), folded_model.hash, passes=0)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(job, [SurveyTask(str(k), (pack,), (k, k + 1)) for k in range(8)]))
-    assert max(most) == 1
+def test_threads_that_share_a_model_write_the_shards_of_one(tmp_path, pack, folded_model):
+    tasks = [SurveyTask(str(k), (pack,), (k, k + 1)) for k in range(8)]
+    for threads in (1, 4):
+        (tmp_path / str(threads)).mkdir()
+        job = ClassificationJob(tmp_path / str(threads), str(folded_model.folder), folded_model.hash, passes=3)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(job, tasks))
+    for k in range(8):
+        one, four = (pq.read_table(tmp_path / folder / f"shard-{k}.parquet") for folder in ("1", "4"))
+        for name in ("p_ECL", "std_ECL"):
+            np.testing.assert_allclose(four[name].to_numpy(), one[name].to_numpy(), atol=1e-6)
 
 
 def test_a_catalog_that_is_being_added_to_has_all_its_columns(tmp_path, stars, folded_model, monkeypatch):

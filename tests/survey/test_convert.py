@@ -19,7 +19,7 @@ from goodricke.io import read
 from goodricke.survey import Catalog
 from goodricke.survey.convert import convert
 from goodricke.survey.shards import Entry, Folder, catalog_rows, write_shard
-from tests.survey.making_tables import predictions
+from tests.survey.prediction_tables import predictions
 
 SETTINGS = {"model": "tiny", "model_hash": "0123456789ab", "passes": 20, "seed": 0}
 

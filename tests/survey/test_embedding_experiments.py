@@ -7,7 +7,7 @@ import pytest
 from benchmarks.labelling import held_out, read_embedded, simulate_labelling
 from benchmarks.neighbours import USED, neighbour_purity
 
-from tests.survey.making_groups import CLASSES, groups, written
+from tests.survey.embedding_groups import CLASSES, groups, written
 
 KNOWN = {f"S{i:05d}": CLASSES[i % 3] for i in range(2000)}
 

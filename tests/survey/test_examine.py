@@ -15,7 +15,7 @@ from goodricke.cli import app
 from goodricke.data.lightcurves import LightCurves
 from goodricke.survey.examine import run as module
 from goodricke.survey.examine.run import examine, parse_cuts, parse_pair
-from tests.survey.examine.making import CLASSES, catalog, with_stars
+from tests.survey.examine.catalogs import CLASSES, catalog, with_stars
 
 STARS = ["gaia_teff_gspphot", "gaia_phot_g_mean_mag", "gaia_bp_rp", "gaia_parallax", "gaia_parallax_error"]
 

@@ -13,7 +13,7 @@ from goodricke.survey import embeddings
 from goodricke.survey.embeddings import Space
 from goodricke.survey.shards import Catalog, Entry, Folder, write_shard
 from goodricke.survey.similar import cached_index_path, identity, index_path, open_index
-from tests.survey.making_groups import embedding_of, groups, written
+from tests.survey.embedding_groups import embedding_of, groups, written
 
 
 def neighbours_by_formula(x: np.ndarray, query: int, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from goodricke.data.formats import Rows
 from goodricke.survey.per_star import FLOOR, per_star
 from goodricke.uncertainty.entropy import entropy
-from tests.survey.making_tables import CLASSES, predictions, rows
+from tests.survey.prediction_tables import CLASSES, predictions, rows
 
 P = [f"p_{c}" for c in CLASSES]
 HOWS = ("best", "mean")

@@ -9,7 +9,7 @@ import pytest
 import goodricke
 from goodricke.inference import classify
 from goodricke.survey.similar import Neighbours
-from tests.survey.making_groups import embedding_of, groups, written
+from tests.survey.embedding_groups import embedding_of, groups, written
 
 
 def opened(tmp_path: Path, **options) -> Neighbours:

@@ -11,7 +11,7 @@ from goodricke.cli import app
 from goodricke.data.examples import example_files
 from goodricke.inference import classify
 from tests.checking import ink
-from tests.survey.making_groups import written
+from tests.survey.embedding_groups import written
 
 
 def run(*words: object) -> tuple[int, str]:

@@ -13,7 +13,7 @@ from goodricke.data.predictions import Predictions
 from goodricke.io import read_labels
 from goodricke.survey import embeddings
 from goodricke.survey.suggest import STRATEGIES, explain, read_known_labels, suggest
-from tests.survey.making_groups import CLASSES, groups, written
+from tests.survey.embedding_groups import CLASSES, groups, written
 
 
 def with_novelty(made: Predictions, novelty: np.ndarray) -> Predictions:

@@ -13,7 +13,7 @@ from goodricke.cli import app
 from goodricke.data.predictions import Predictions
 from goodricke.survey.per_star import per_star
 from goodricke.survey.thresholds import FILE, Thresholds, thresholds, with_confident_class
-from tests.survey.making_tables import CLASSES, predictions, rows
+from tests.survey.prediction_tables import CLASSES, predictions, rows
 
 
 def labelled(n: int = 3000) -> tuple[Predictions, pd.DataFrame]:

@@ -8,7 +8,7 @@ from goodricke.survey.examine import figures, numbers
 from goodricke.survey.variability import SearchLimits
 from tests.checking import ink
 
-from .making import catalog, degenerate, sample, with_stars
+from .catalogs import catalog, degenerate, sample, with_stars
 
 DRAWING = {
     "counts": lambda s, path: figures.plot_counts(numbers.counts(s), s.cuts, path),

@@ -8,7 +8,7 @@ from goodricke.data.json import json_values
 from goodricke.survey.examine import numbers
 from goodricke.survey.examine.sample import CatalogSample
 
-from .making import CLASSES, catalog, degenerate, sample, with_stars
+from .catalogs import CLASSES, catalog, degenerate, sample, with_stars
 
 
 def of_frequencies(f1, span=27.0, **columns) -> CatalogSample:

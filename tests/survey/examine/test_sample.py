@@ -4,7 +4,7 @@ import pytest
 
 from goodricke.survey.examine.sample import HYBRID_SHARE, CatalogSample, join_columns, match_light_curves
 
-from .making import CLASSES, catalog, degenerate, sample, with_stars
+from .catalogs import CLASSES, catalog, degenerate, sample, with_stars
 
 
 def of_probabilities(*rows, **about) -> CatalogSample:

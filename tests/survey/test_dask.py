@@ -9,7 +9,7 @@ import pytest
 
 from goodricke.survey import catalog
 from goodricke.survey.jobs import AHEAD, open_client, run_on_dask
-from tests.survey.making_tables import assert_same_shards
+from tests.survey.prediction_tables import assert_same_shards
 
 distributed = pytest.importorskip("distributed", reason="needs goodricke[dask]")
 

@@ -9,7 +9,7 @@ from astropy.table import Table
 
 from goodricke.io import Unreadable
 from goodricke.survey.crossmatch import join_table
-from tests.survey.making_tables import predictions, rows
+from tests.survey.prediction_tables import predictions, rows
 
 
 def gaia(found) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from goodricke.cli import app
 from goodricke.data.formats import Rows
 from goodricke.survey import Catalog
 from goodricke.survey.convert import ORDER, convert, tiles, write_hats
-from tests.survey.making_tables import predictions, rows
+from tests.survey.prediction_tables import predictions, rows
 
 lsdb = pytest.importorskip("lsdb", reason="needs goodricke[survey]")
 
