@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from goodricke.download.archive import Archive
+from goodricke.download.archive import DataArchive
 from goodricke.download.http import Client, RequestPolicy
 from goodricke.download.targets import read_targets
 from goodricke.download.transfer import Download
@@ -31,7 +31,7 @@ def real_kepler(shared: Path) -> bytes:
 def make(tmp_path: Path) -> Callable[..., Download]:
     """Return a maker of downloads into ``tmp_path/out``."""
 
-    def download(archive: Archive, listed: str, policy: RequestPolicy = QUICK, **more: object) -> Download:
+    def download(archive: DataArchive, listed: str, policy: RequestPolicy = QUICK, **more: object) -> Download:
         path = tmp_path / "targets.txt"
         path.write_text(listed)
         return Download(archive, read_targets(path, archive), tmp_path / "out", Client(policy), **more)

@@ -1,4 +1,4 @@
-"""Comparison of two sets of answers: two models on the same stream, by their stores or by files of answers.
+"""AnswerComparison of two sets of answers: two models on the same stream, by their stores or by files of answers.
 
 Two consumer groups, each with a model and a store of its own, read the same topic; neither knows of the other. What
 they last answered about the same objects is compared here.
@@ -76,7 +76,7 @@ def _read_file(path: Path) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class AnswerComparison:
     """How far two sets of answers, A and B, agree.
 
     Parameters
@@ -137,7 +137,7 @@ class Comparison:
         return pa.Table.from_pandas(self.objects, preserve_index=False)
 
 
-def compare_answers(a: pd.DataFrame, b: pd.DataFrame) -> Comparison:
+def compare_answers(a: pd.DataFrame, b: pd.DataFrame) -> AnswerComparison:
     """Compare two sets of answers.
 
     Parameters
@@ -172,7 +172,7 @@ def compare_answers(a: pd.DataFrame, b: pd.DataFrame) -> Comparison:
     for name in names:
         if name.startswith("n_obs"):
             objects[name] = objects[name].astype("Int64")
-    return Comparison(objects, shared)
+    return AnswerComparison(objects, shared)
 
 
 def _classes(answers: pd.DataFrame) -> list[str]:
@@ -183,7 +183,7 @@ def _matrix(table: pd.DataFrame, columns: list[str]) -> NDArray[np.float64]:
     return table[columns].to_numpy(np.float64)
 
 
-def comparison_view(comparison: Comparison) -> Group:
+def comparison_view(comparison: AnswerComparison) -> Group:
     """Return a comparison as tables for the terminal."""
     parts: list[object] = [_overview(comparison), _status_table(comparison)]
     classes, largest = comparison.class_table(), comparison.largest_differences()
@@ -194,7 +194,7 @@ def comparison_view(comparison: Comparison) -> Group:
     return Group(*parts)  # type: ignore[arg-type]
 
 
-def _overview(comparison: Comparison) -> Table:
+def _overview(comparison: AnswerComparison) -> Table:
     table = Table.grid(padding=(0, 2))
     n = len(comparison.classified)
     table.add_row("objects in both", f"{comparison.count(BOTH):,}")
@@ -205,7 +205,7 @@ def _overview(comparison: Comparison) -> Table:
     return table
 
 
-def _status_table(comparison: Comparison) -> Table:
+def _status_table(comparison: AnswerComparison) -> Table:
     table = Table("status", title="objects by status", title_justify="left")
     for name in ("A", "B"):
         table.add_column(name, justify="right")

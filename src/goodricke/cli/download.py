@@ -11,7 +11,7 @@ from goodricke.cli.options import Flux, Quality, Reading, console, exit_with, op
 from goodricke.data.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from goodricke.download.archive import Archive
+    from goodricke.download.archive import DataArchive
     from goodricke.download.transfer import Download
 
 app = typer.Typer(
@@ -131,7 +131,7 @@ def gaia(*, options: DownloadOptions) -> None:
     _run(Gaia, options)
 
 
-def _run(archive: type[Archive], options: DownloadOptions, **settings: Any) -> NoReturn:
+def _run(archive: type[DataArchive], options: DownloadOptions, **settings: Any) -> NoReturn:
     """Download with a bar; errors that the user can fix are one line, without a traceback."""
     from goodricke.download.http import RequestError
     from goodricke.download.transfer import ServerDownError
@@ -146,7 +146,7 @@ def _run(archive: type[Archive], options: DownloadOptions, **settings: Any) -> N
     exit_with(download)
 
 
-def _download(archive: Archive, options: DownloadOptions) -> int:
+def _download(archive: DataArchive, options: DownloadOptions) -> int:
     from goodricke.download.http import Client, RequestPolicy
     from goodricke.download.targets import read_targets
     from goodricke.download.transfer import Download

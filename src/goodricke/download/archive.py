@@ -48,7 +48,7 @@ class FileRequest(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Archive(ABC):
+class DataArchive(ABC):
     """An archive, and what to download from it; the four are in modules of their names.
 
     Parameters

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import pyarrow as pa
 
-from goodricke.download.archive import Archive, FileLocation, FileRequest, MissingTarget
+from goodricke.download.archive import DataArchive, FileLocation, FileRequest, MissingTarget
 from goodricke.download.http import AbsentFileError, Client, InvalidResponseError
 
 PER_REQUEST = 100  # sources per request: an address of 2,000 characters; the service allows 5,000 sources
@@ -24,7 +24,7 @@ RELEASE = "Gaia DR3"
 
 
 @dataclass(frozen=True)
-class Gaia(Archive):
+class Gaia(DataArchive):
     """All epochs in G, BP and RP of a source.
 
     Parameters
@@ -56,7 +56,7 @@ class Gaia(Archive):
     def file_requests(
         self, client: Client, targets: Sequence[str], columns: pa.Table
     ) -> tuple[list[FileRequest], list[MissingTarget]]:
-        """See `Archive.file_requests`; one request per `per_request` sources."""
+        """See `DataArchive.file_requests`; one request per `per_request` sources."""
         parts = [tuple(targets[i : i + self.per_request]) for i in range(0, len(targets), self.per_request)]
         return [FileRequest(part, ((self._location(part),),)) for part in parts], []
 
@@ -71,7 +71,7 @@ class Gaia(Archive):
         return self._location([target]).url
 
     def check(self, body: bytes) -> None:
-        """See `Archive.check`; `tables` checks the contents."""
+        """See `DataArchive.check`; `tables` checks the contents."""
         if body and body[:2] != b"PK" and b"source_id" not in body[:1024]:
             raise InvalidResponseError(f"sent neither a ZIP nor a table: {body[:80].decode('utf-8', 'replace')!r}")
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from goodricke.download.archive import Archive, FileLocation, FileRequest, MissingTarget
+from goodricke.download.archive import DataArchive, FileLocation, FileRequest, MissingTarget
 from goodricke.download.http import Client
 
 # By quarter, 0 to 17 (MAST's own script get_kepler.py).
@@ -49,7 +49,7 @@ SHORT = (
 
 
 @dataclass(frozen=True)
-class Kepler(Archive):
+class Kepler(DataArchive):
     """Light curves of one quarter.
 
     Parameters
@@ -88,7 +88,7 @@ class Kepler(Archive):
     def file_requests(
         self, client: Client, targets: Sequence[str], columns: pa.Table
     ) -> tuple[list[FileRequest], list[MissingTarget]]:
-        """See `Archive.file_requests`; the addresses follow from the number."""
+        """See `DataArchive.file_requests`; the addresses follow from the number."""
         return [FileRequest((target,), self._files(target)) for target in targets], []
 
     def _files(self, target: str) -> tuple[tuple[FileLocation, ...], ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from goodricke.download.archive import NO_TARGET, Archive, MissingTarget
+from goodricke.download.archive import NO_TARGET, DataArchive, MissingTarget
 from goodricke.io.observations import OBJECT_COLUMNS
 from goodricke.io.roles import OBJECT_ID, normal_name
 
@@ -56,7 +56,7 @@ class Targets:
         text = repr((self.ids, self.columns.to_pydict(), [other.target for other in self.unrecognised]))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def csv(self, archive: Archive) -> bytes:
+    def csv(self, archive: DataArchive) -> bytes:
         """Return the list as a CSV table with the ids that light curves have: labels for ``goodricke train``."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
@@ -67,7 +67,7 @@ class Targets:
         return out.getvalue().encode()
 
 
-def read_targets(path: Path | str, archive: Archive, id_column: str | None = None) -> Targets:
+def read_targets(path: Path | str, archive: DataArchive, id_column: str | None = None) -> Targets:
     """Read a list of targets.
 
     Parameters
@@ -75,7 +75,7 @@ def read_targets(path: Path | str, archive: Archive, id_column: str | None = Non
     path : path or str
         Text with cells between commas, semicolons, tabs or bars; lines that begin with # are comments. Without a line
         of names the first cell is the id and the second the label.
-    archive : Archive
+    archive : DataArchive
         Whose ids they are.
     id_column : str, optional
         Name of the column of ids, if it isn't recognised.
@@ -110,7 +110,7 @@ def read_targets(path: Path | str, archive: Archive, id_column: str | None = Non
     return Targets(tuple(ids), table, unrecognised)
 
 
-def _rows(path: Path, archive: Archive) -> tuple[list[str], list[list[str]]]:
+def _rows(path: Path, archive: DataArchive) -> tuple[list[str], list[list[str]]]:
     """Return the names of the columns, none if the list has no line of names, and the cells of the lines."""
     try:
         text = path.read_text(encoding="utf-8-sig")

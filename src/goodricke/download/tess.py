@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from goodricke.download.archive import ABSENT, Archive, FileLocation, FileRequest, MissingTarget
+from goodricke.download.archive import ABSENT, DataArchive, FileLocation, FileRequest, MissingTarget
 from goodricke.download.http import AbsentFileError, Client, InvalidResponseError, RequestError
 from goodricke.io.roles import normal_name
 
@@ -31,7 +31,7 @@ POLLS = 60  # of a search, until it is given up
 
 
 @dataclass(frozen=True)
-class Tess(Archive):
+class Tess(DataArchive):
     """Light curves of one product and sector.
 
     Parameters
@@ -81,7 +81,7 @@ class Tess(Archive):
     def file_requests(
         self, client: Client, targets: Sequence[str], columns: pa.Table
     ) -> tuple[list[FileRequest], list[MissingTarget]]:
-        """See `Archive.file_requests`; SPOC and TGLC need requests for the names."""
+        """See `DataArchive.file_requests`; SPOC and TGLC need requests for the names."""
         if self.product == "qlp":
             locations: Mapping[str, tuple[FileLocation, ...]] = {target: (self._qlp(target),) for target in targets}
         elif self.product == "spoc":

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from goodricke.data.files import atomic_path, atomic_write
 from goodricke.data.lightcurves import LightCurves
-from goodricke.download.archive import ABSENT, FAILED, Archive, FileLocation, FileRequest, MissingTarget
+from goodricke.download.archive import ABSENT, FAILED, DataArchive, FileLocation, FileRequest, MissingTarget
 from goodricke.download.http import AbsentFileError, Client, InvalidResponseError, RequestError
 from goodricke.download.targets import Targets
 from goodricke.io import ReadOptions
@@ -59,7 +59,7 @@ class Download:
 
     Parameters
     ----------
-    archive : Archive
+    archive : DataArchive
     targets : Targets
     out : Path
     client : Client
@@ -72,7 +72,7 @@ class Download:
         Folder to keep the downloaded files in.
     """
 
-    archive: Archive
+    archive: DataArchive
     targets: Targets
     out: Path
     client: Client
@@ -272,14 +272,14 @@ class Fetcher:
 
     Parameters
     ----------
-    archive : Archive
+    archive : DataArchive
     client : Client
     options : ReadOptions
     folder : Path
         For the files; those that are in it are not requested again.
     """
 
-    archive: Archive
+    archive: DataArchive
     client: Client
     options: ReadOptions
     folder: Path

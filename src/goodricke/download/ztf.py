@@ -16,14 +16,14 @@ from typing import Any, ClassVar
 import pandas as pd
 import pyarrow as pa
 
-from goodricke.download.archive import Archive, FileLocation, FileRequest, MissingTarget
+from goodricke.download.archive import DataArchive, FileLocation, FileRequest, MissingTarget
 from goodricke.download.http import AbsentFileError, Client, InvalidResponseError
 
 OID = re.compile(r"ZTF\d{2}[a-z]{7}")
 
 
 @dataclass(frozen=True)
-class Ztf(Archive):
+class Ztf(DataArchive):
     """All detections of an object."""
 
     NAME: ClassVar[str] = "ztf"
@@ -47,14 +47,14 @@ class Ztf(Archive):
     def file_requests(
         self, client: Client, targets: Sequence[str], columns: pa.Table
     ) -> tuple[list[FileRequest], list[MissingTarget]]:
-        """See `Archive.file_requests`; one request per object."""
+        """See `DataArchive.file_requests`; one request per object."""
         base = self.server("alerce")
         return [
             FileRequest((t,), ((FileLocation(f"{t}.json", f"{base}/objects/{t}/lightcurve"),),)) for t in targets
         ], []
 
     def check(self, body: bytes) -> None:
-        """See `Archive.check`."""
+        """See `DataArchive.check`."""
         detections(body)
 
     def tables(self, path: Path, targets: Sequence[str]) -> list[Path]:

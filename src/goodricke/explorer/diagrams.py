@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from goodricke.data.files import atomic_path
 from goodricke.explorer.query import Lasso, Where
 from goodricke.explorer.store import cache_path
-from goodricke.explorer.table import Table
+from goodricke.explorer.table import CatalogTable
 from goodricke.survey.embeddings import EMBEDDING
 from goodricke.survey.examine.figures import NO_UMAP, flatten_embeddings, place_in_diagram
 from goodricke.survey.examine.sample import CatalogSample
@@ -92,11 +92,11 @@ class Diagrams:
     Parameters
     ----------
     catalog : Catalog
-    table : Table
+    table : CatalogTable
     classes : sequence of str
     """
 
-    def __init__(self, catalog: Catalog, table: Table, classes: Sequence[str]) -> None:
+    def __init__(self, catalog: Catalog, table: CatalogTable, classes: Sequence[str]) -> None:
         self.catalog, self.table, self.classes = catalog, table, list(classes)
         self._map = EmbeddingMap(catalog, self._rows_to_map)
         numbers = [c.name for c in table.columns.values() if c.kind == "number" and not c.empty]

@@ -23,7 +23,7 @@ from goodricke.data.json import json_values
 from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.figures.style import COLOURS
 from goodricke.explorer.cache import Cache
-from goodricke.explorer.table import Table
+from goodricke.explorer.table import CatalogTable
 from goodricke.io import ReadOptions, Unreadable, nested, roles
 from goodricke.io.files import SourceFile
 from goodricke.io.reading import read_pieces
@@ -63,7 +63,7 @@ class Sources:
     ----------
     sources : sequence of str
         Packs, HATS catalogs, files, folders, patterns, lists of files.
-    table : Table
+    table : CatalogTable
         Of the catalog that was made from them.
     **options
         Of the readers, see `goodricke.io.ReadOptions`.
@@ -74,7 +74,7 @@ class Sources:
         If none of the files exists.
     """
 
-    def __init__(self, sources: Sequence[str], table: Table, **options: Any) -> None:
+    def __init__(self, sources: Sequence[str], table: CatalogTable, **options: Any) -> None:
         self.options, self._table = ReadOptions(**options), table
         self.files = [os.path.abspath(path) for path in source_files(sources, self.options.recursive)]
         missing = [path for path in self.files if not os.path.isfile(path)]

@@ -28,7 +28,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=False)
 
 
-class Comparison(_Model):
+class FilterTerm(_Model):
     """A column against a value; rows without a value are unequal to any, and neither less nor more."""
 
     column: Name
@@ -67,7 +67,7 @@ class HasLabel(_Model):
     labelled: bool
 
 
-Condition = Comparison | Search | InsideLasso | RowNumbers | HasLabel
+Condition = FilterTerm | Search | InsideLasso | RowNumbers | HasLabel
 
 
 class Where(_Model):

@@ -20,7 +20,7 @@ from goodricke.explorer.diagrams import Diagrams
 from goodricke.explorer.light_curves import Sources
 from goodricke.explorer.live import EngineMonitor
 from goodricke.explorer.store import Progress, RowStore, open_row_store
-from goodricke.explorer.table import Table
+from goodricke.explorer.table import CatalogTable
 from goodricke.survey.crossmatch import IdIndex, read_object_table
 from goodricke.survey.embeddings import EMBEDDING
 from goodricke.survey.examine.sample import join_columns, match_light_curves
@@ -44,7 +44,7 @@ class Explorer:
     catalog: Catalog
     store: RowStore
     labels: LabelFile
-    table: Table
+    table: CatalogTable
     diagrams: Diagrams
     about: dict[str, str]  # model, model_hash, ...
     model: Model | None = None
@@ -137,7 +137,7 @@ def open_explorer(
     about = provenance(opened)
     store = open_row_store(opened, None if extra is None else read_extra_columns(opened, extra), progress)
     label_file = LabelFile(labels if labels is not None else default_label_path(opened.path))
-    table = Table(store, label_file, lambda lasso: diagrams.rows_inside(lasso))
+    table = CatalogTable(store, label_file, lambda lasso: diagrams.rows_inside(lasso))
     diagrams = Diagrams(opened, table, opened.classes)
     explorer = Explorer(opened, store, label_file, table, diagrams, about)
     explorer.model, explorer.no_model = find_model(about, model)

@@ -31,7 +31,7 @@ LABEL_COLUMNS = (
 Rows = NDArray[np.int64]
 
 
-class Table:
+class CatalogTable:
     """The rows of a catalog with the user's labels.
 
     Parameters

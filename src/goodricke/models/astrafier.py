@@ -237,7 +237,7 @@ class Block(nn.Module):
         return x
 
 
-class Head(nn.Sequential):
+class ClassificationHead(nn.Sequential):
     """The three-layer perceptron from embedding (and context) to logits (section 3.6)."""
 
     def __init__(self, c: AstrafierConfig) -> None:
@@ -266,7 +266,7 @@ class Astrafier(nn.Module):
         self.config = config
         self.embed = nn.Linear(config.channels, config.embed)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.head = Head(config)
+        self.head = ClassificationHead(config)
         if config.context:  # of the training objects; set by the fit, saved with the weights
             self.register_buffer("context_mean", torch.zeros(config.context))
             self.register_buffer("context_std", torch.ones(config.context))

@@ -71,7 +71,7 @@ class Recurrent(nn.Module):
         Parameters
         ----------
         x : (M, size)
-            Steps in packed order, see `goodricke.preprocess.tensors.Series`; the outputs are too.
+            Steps in packed order, see `goodricke.preprocess.tensors.PackedSteps`; the outputs are too.
         sizes : int64 (T,)
             Number of sequences with a first, second, ... step.
         """

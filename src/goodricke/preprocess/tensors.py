@@ -304,7 +304,7 @@ class Steps(Prepared):
         return step_batch(self if rows is None else self.take(rows))
 
 
-class Series(NamedTuple):
+class PackedSteps(NamedTuple):
     """Sequences of different lengths in the order in which a recurrent network reads them, without padding.
 
     The first steps of all sequences, the longest sequence first, then the second steps, and so on: the order of
@@ -320,13 +320,13 @@ class StepBatch(NamedTuple):
 
     window: Tensor  # (M, width)
     extras: Tensor  # (M, extras): colours, NaN if unknown, the time since the previous observation, columns
-    bands: tuple[Series, ...]  # the steps of each band
-    objects: Series  # the steps of all bands
+    bands: tuple[PackedSteps, ...]  # the steps of each band
+    objects: PackedSteps  # the steps of all bands
     last: Tensor  # (B',) int64, the last step of each object that has one
 
     def to(self, device: Any) -> StepBatch:
         """Return the batch on a device."""
-        moved = [Series(s.steps.to(device), s.sizes) for s in (*self.bands, self.objects)]
+        moved = [PackedSteps(s.steps.to(device), s.sizes) for s in (*self.bands, self.objects)]
         window, extras, last = (x.to(device) for x in (self.window, self.extras, self.last))
         return StepBatch(window, extras, tuple(moved[:-1]), moved[-1], last)
 
@@ -353,10 +353,10 @@ def step_batch(steps: Steps) -> StepBatch:
     )
 
 
-def _series(index: NDArray[np.int64], row: NDArray[np.int64], place: NDArray[np.int64]) -> Series:
-    """Return steps in the order of `Series`, from their sequence ``row`` and their ``place`` in it."""
+def _series(index: NDArray[np.int64], row: NDArray[np.int64], place: NDArray[np.int64]) -> PackedSteps:
+    """Return steps in the order of `PackedSteps`, from their sequence ``row`` and their ``place`` in it."""
     import torch
 
     longest_first = np.argsort(np.argsort(-np.bincount(row), kind="stable"), kind="stable") if len(row) else row
     order = np.lexsort((longest_first[row], place))
-    return Series(torch.from_numpy(index[order]), torch.from_numpy(np.bincount(place)))
+    return PackedSteps(torch.from_numpy(index[order]), torch.from_numpy(np.bincount(place)))
