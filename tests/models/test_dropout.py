@@ -5,17 +5,16 @@ import pytest
 import torch
 from torch import nn
 
+from goodricke.data.splitmix import derive_keys, splitmix64
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.dropout import (
     BLOCK,
     Dropout,
-    derive_keys,
     dropout_from,
     dropout_mask,
     mask_at_once,
     mask_by_blocks,
     row_keys,
-    splitmix64,
     splitmix64_tensor,
 )
 from goodricke.uncertainty.entropy import entropy, summarise

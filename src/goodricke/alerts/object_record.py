@@ -32,6 +32,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from goodricke.data.splitmix import STEP, splitmix64
+
 MAGIC, VERSION = b"gkal", 2
 
 HEADER = struct.Struct("<4sHI")  # magic, version, checksum
@@ -176,15 +178,13 @@ def concatenate_points(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
 
 
 def observation_hashes(points: NDArray[np.void]) -> NDArray[np.uint32]:
-    """Return a hash of 32 bits for each observation (k,), of its time and band (splitmix64, Steele et al. 2014).
+    """Return a hash of 32 bits for each observation (k,), of its time and band.
 
     Two observations have the same hash by chance once in 4e9.
     """
     x = (points["time"] + 0.0).view(np.uint64)  # -0 becomes 0
-    x = x + (points["band"].astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((x ^ (x >> np.uint64(31))) >> np.uint64(32)).astype(HASH)
+    x = splitmix64(x + (points["band"].astype(np.uint64) + np.uint64(1)) * np.uint64(STEP))
+    return (x >> np.uint64(32)).astype(HASH)
 
 
 class AlertPoints(NamedTuple):

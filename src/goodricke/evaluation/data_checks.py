@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.splitmix import STEP, splitmix64
 from goodricke.evaluation.intervals import Estimate, holm, mean_estimate, star_numbers
 from goodricke.evaluation.scores import area_under_curve
 from goodricke.preprocess.cleaning import finite_points
@@ -36,7 +37,6 @@ RUN = 4  # consecutive values that make a shingle
 SKETCH = 16  # smallest hashes of each light curve that make its sketch
 SHARED = 0.5  # of them that two light curves share if one is a copy of the other
 MOST_COPIES = 50  # light curves with one shingle: more are a constant, not copies
-ODD = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9)
 EMPTY = np.uint64(2**64 - 1)
 
 MOST_OBJECTS = 20_000  # for the trees
@@ -122,8 +122,7 @@ def _shingles(curves: LightCurves) -> tuple[Int, NDArray[np.uint64]]:
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return well-mixed bits, never `EMPTY`."""
-    x = (x + np.uint64(ODD[0])) * np.uint64(ODD[1])
-    return np.minimum(x ^ (x >> np.uint64(29)), EMPTY - np.uint64(1))
+    return np.minimum(splitmix64(x + np.uint64(STEP)), EMPTY - np.uint64(1))
 
 
 def _pairs(hashes: NDArray[np.uint64], row: Int, side: Int, within: bool) -> Int:

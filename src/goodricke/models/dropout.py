@@ -21,24 +21,9 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-STEP, FIRST, SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # constants of SplitMix64
-SHIFTS = (30, 27, 31)
+from goodricke.data.splitmix import FIRST, SECOND, SHIFTS, STEP, derive_keys, splitmix64, splitmix64_in_place
+
 BLOCK = 16384  # words that a CPU computes together: they fit in its cache
-
-
-def splitmix64(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return 64-bit words whose every bit depends on every bit of ``words``, any shape."""
-    result = words.copy()
-    _splitmix64_in_place(result, np.empty_like(result))
-    return result
-
-
-def _splitmix64_in_place(words: NDArray[np.uint64], spare: NDArray[np.uint64]) -> None:
-    for shift, factor in zip(SHIFTS, (FIRST, SECOND, 1), strict=True):
-        np.right_shift(words, np.uint64(shift), out=spare)
-        np.bitwise_xor(words, spare, out=words)
-        if factor != 1:
-            np.multiply(words, np.uint64(factor), out=words)
 
 
 def splitmix64_tensor(words: Tensor) -> Tensor:
@@ -51,12 +36,6 @@ def splitmix64_tensor(words: Tensor) -> Tensor:
 
 def _signed(word: int) -> int:
     return word - 2**64 if word >= 2**63 else word
-
-
-def derive_keys(keys: NDArray[np.uint64], count: int) -> NDArray[np.uint64]:
-    """Derive ``count`` keys from each key, (count, *keys.shape)."""
-    steps = np.arange(count, dtype=np.uint64).reshape(-1, *[1] * keys.ndim) * np.uint64(STEP)
-    return splitmix64(keys + steps)
 
 
 def dropout_mask(keys: Tensor, x: Tensor, rate: float) -> Tensor:
@@ -95,7 +74,7 @@ def mask_by_blocks(keys: Tensor, x: Tensor, rate: float) -> Tensor:
             counters = steps[start : start + BLOCK]
             part, block = row[4 * start : 4 * (start + BLOCK)], words[: len(counters)]
             np.add(counters, key, out=block)
-            _splitmix64_in_place(block, spare[: len(counters)])
+            splitmix64_in_place(block, spare[: len(counters)])
             np.multiply(block.view("<u2")[: len(part)] >= _threshold(rate), 1 / (1 - rate), out=part)
     return torch.from_numpy(mask).view(x.shape).to(x.dtype)
 

@@ -13,7 +13,7 @@ from finufft import Plan
 from numpy.typing import NDArray
 from scipy.special import beta
 
-from goodricke.models.dropout import STEP, derive_keys, splitmix64
+from goodricke.data.splitmix import STEP, derive_keys, splitmix64
 from goodricke.simulate.source import Float, Truth
 
 Variance = Callable[[int, Float], Float]
