@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 
+from goodricke.data.formats import Rows
 from goodricke.io import Unreadable
 from goodricke.survey.crossmatch import join_table
 from tests.survey.prediction_tables import predictions, rows
@@ -40,7 +41,7 @@ def test_positions_are_filled_in_where_there_are_none(tmp_path):
     gone = table["ra"].to_pandas().where(np.arange(60) < 50)
     table = table.set_column(table.column_names.index("ra"), "ra", [gone.tolist()])
     gaia(found).to_csv(tmp_path / "g.csv", index=False)
-    joined = join_table(rows(found).of(table, {}), tmp_path / "g.csv").table().to_pandas()
+    joined = join_table(Rows.from_table(table, {}), tmp_path / "g.csv").table().to_pandas()
     assert joined["ra"][:50].tolist() == found.column("ra")[:50].tolist()
     assert joined["ra"][50:].tolist() == [10.0] * 10
 
