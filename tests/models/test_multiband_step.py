@@ -65,7 +65,7 @@ def test_an_update_is_the_same_by_either_way(half: bool, monkeypatch: pytest.Mon
             state = finished.state
         results.append(finished)
     for name in ("probabilities", "embedding"):
-        np.testing.assert_allclose(*(getattr(r, name) for r in results), atol=1e-3 if half else 1e-5)
+        np.testing.assert_allclose(*(getattr(r.output, name) for r in results), atol=1e-3 if half else 1e-5)
     assert (results[0].status == results[1].status).all()
 
 
@@ -82,8 +82,8 @@ def test_arrays_are_those_of_the_table() -> None:
         m.update(state, light_curves([s[41]]), np.array([0])),
     )
     assert after.records.tobytes() == arrays.state.records.tobytes()
-    np.testing.assert_array_equal(table.probabilities, arrays.probabilities.astype(np.float32))
-    np.testing.assert_array_equal(np.stack(table.column("embedding")), arrays.embedding)
+    np.testing.assert_array_equal(table.probabilities, arrays.output.probabilities.astype(np.float32))
+    np.testing.assert_array_equal(np.stack(table.column("embedding")), arrays.output.embedding)
 
 
 # ---- the weights are those of now -----------------------------------------------------------------------------------

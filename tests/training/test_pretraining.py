@@ -187,8 +187,8 @@ def test_a_batch_says_of_each_object_what_it_says_of_it_alone():
     curves = sky(6)[0]
     task = forecast(curves)
     task.network.eval()
-    sums, number = task._misfits(task.complete_steps)
-    single = [task._misfits(task.complete_steps.take(np.array([k]))) for k in range(6)]
+    sums, number = task._losses(task.complete_steps)
+    single = [task._losses(task.complete_steps.take(np.array([k]))) for k in range(6)]
     torch.testing.assert_close(sums, torch.stack([s for s, _ in single]).sum(0), rtol=1e-5, atol=1e-4)
     assert number == sum(n for _, n in single)
     per_object = task.complete_steps.n_points - 1

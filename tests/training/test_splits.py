@@ -98,9 +98,9 @@ def test_numbered_stars_split_as_well_as_named_ones():
     assert all(len(result) == 1 for result in sides(number, part).values())
 
 
-def test_a_class_with_too_few_stars_is_named_with_the_mend():
+def test_a_class_with_too_few_stars_is_named_with_the_fix():
     star, label = catalogue({"A": 10, "RARE": 2}, lambda k: 9)
-    with pytest.raises(ValueError, match=r"too few stars.*RARE \(2\)\. Merge or drop"):
+    with pytest.raises(ValueError, match=r"too few stars.*RARE \(2\)\. Fix: merge or drop"):
         split_by_star(star, label)
 
 

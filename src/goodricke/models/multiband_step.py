@@ -117,9 +117,8 @@ class TorchStepper:
     def read_out(self, hidden: Array, extras: Array) -> tuple[Array, Array, Array]:
         """See `Stepper`."""
         states = torch.from_numpy(hidden).to(self.device).unbind(1)
-        output = self.network.read_out(states, torch.from_numpy(extras).to(self.device))
-        logits, embedding, targets = (x.float().cpu().numpy() for x in output)
-        return logits, embedding, targets
+        output = self.network.read_out(states, torch.from_numpy(extras).to(self.device)).numpy()
+        return output.logits, output.embedding, output.targets
 
 
 class NumpyStepper:
