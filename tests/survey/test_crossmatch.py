@@ -6,7 +6,8 @@ from astropy.table import MaskedColumn, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodricke.survey.crossmatch import IdIndex, crossmatch, is_hats, one_to_one, read_near, read_table
+from goodricke.data.identifiers import IdIndex
+from goodricke.survey.crossmatch import crossmatch, is_hats, one_to_one, read_near, read_table
 
 ARCSEC = 1 / 3600
 

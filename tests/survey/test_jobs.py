@@ -85,9 +85,9 @@ def test_in_order_an_error_is_raised_and_a_death_too():
         list(jobs.run_in_order(die_at_three, range(6), 2))
 
 
-@pytest.mark.parametrize("work", ["tasks", "periods"])
+@pytest.mark.parametrize("work", ["tasks", "periods", "preprocessing"])
 def test_no_process_is_left_when_the_parent_is_killed(tmp_path, work):
-    if work == "periods":
+    if work != "tasks":
         write_long_light_curves(tmp_path / "curves.parquet")
     parent = get_context("spawn").Process(target=run_work, args=(work, tmp_path))
     parent.start()
@@ -108,6 +108,11 @@ def test_no_process_is_left_when_the_parent_is_killed(tmp_path, work):
 def run_work(work, folder):
     if work == "tasks":
         list(jobs.run_in_processes(note_pid, [folder / "a", folder / "b"], 2))
+    elif work == "preprocessing":
+        from goodricke.data.lightcurves import LightCurves
+        from goodricke.preprocess import FoldedConfig, prepare
+
+        prepare(LightCurves.read_parquet(folder / "curves.parquet"), FoldedConfig(), workers=2, chunk=100)
     else:
         from goodricke.survey.variability import measure_variability
 

@@ -16,7 +16,7 @@ from goodricke.models.bundle import BundleConfig, Model, read_config
 from goodricke.preprocess import prepare
 from goodricke.training.class_names import spell_as_classes
 from goodricke.training.experiment import Parts, split_objects
-from goodricke.training.labels import Labelled, read_labelled
+from goodricke.training.labels import Labelled, match_labels, read_labelled
 from goodricke.training.recipe import DataConfig, Recipe, TargetConfig, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 
@@ -109,7 +109,7 @@ def _label_table(config: DataConfig, ids: Sequence[str]) -> pd.DataFrame:
     paths = [config.labels, *([config.test_labels] if config.test_labels else [])]
     tables = [read_labels(path, config.label, config.object_id, id_prefix=config.id_prefix) for path in paths]
     table = pd.concat(tables).drop_duplicates("object_id", keep="last")
-    return table.set_index("object_id").reindex(list(ids))
+    return match_labels(table, ids)
 
 
 def _targets(data: DataConfig, models: Sequence[BundleConfig]) -> dict[str, TargetConfig]:

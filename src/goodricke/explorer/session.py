@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from goodricke.data.identifiers import IdIndex
 from goodricke.data.lightcurves import LightCurves
 from goodricke.explorer.annotations import LabelFile
 from goodricke.explorer.cache import Cache
@@ -21,7 +22,7 @@ from goodricke.explorer.light_curves import Sources
 from goodricke.explorer.live import EngineMonitor
 from goodricke.explorer.store import Progress, RowStore, open_row_store
 from goodricke.explorer.table import CatalogTable
-from goodricke.survey.crossmatch import IdIndex, read_object_table
+from goodricke.survey.crossmatch import read_object_table
 from goodricke.survey.embeddings import EMBEDDING
 from goodricke.survey.examine.sample import join_columns, match_light_curves
 from goodricke.survey.shards import Catalog, provenance

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.processes import process_pool
 from goodricke.preprocess import dense, folded, multiband
 from goodricke.preprocess.dense import DenseConfig
 from goodricke.preprocess.folded import FoldedConfig
@@ -59,7 +59,7 @@ def prepare(
     chunks = [curves[i : i + chunk] for i in range(0, max(len(curves), 1), chunk)]
     if workers <= 1 or len(chunks) == 1:
         return Frames.concat([step(part) for part in chunks])
-    with ProcessPoolExecutor(workers) as pool:
+    with process_pool(workers) as pool:
         return Frames.concat(list(pool.map(step, chunks)))
 
 

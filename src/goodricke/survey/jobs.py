@@ -10,21 +10,16 @@ costs its tasks one of their two attempts. The scheduler receives little: a task
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
 import tomllib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
-from multiprocessing.connection import wait as wait_for
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from goodricke.data.processes import limit_worker, process_pool
 from goodricke.models.runtime.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -170,40 +165,15 @@ def _run_in_own_pool(function: Callable[[T], R], task: T, counter: Any) -> R | E
             return RuntimeError(DIED_TWICE)
 
 
-@contextmanager
-def _pool(workers: int, counter: Any) -> Iterator[ProcessPoolExecutor]:
-    """Start processes, and kill them if the work is broken off."""
-    others = set(active_children())
-    # spawned, not forked: the threads of PyTorch and Arrow don't survive a fork
-    with ProcessPoolExecutor(workers, get_context("spawn"), initialize_worker, (counter,)) as pool:
-        try:
-            yield pool
-        except BaseException:
-            for process in set(active_children()) - others:
-                process.kill()
-            raise
+def _pool(workers: int, counter: Any) -> AbstractContextManager[ProcessPoolExecutor]:
+    """Start processes; spawned, not forked: the threads of PyTorch and Arrow don't survive a fork."""
+    return process_pool(workers, _initialize, (counter,), "spawn")
 
 
-def initialize_worker(counter: Any = None) -> None:
-    """Make this process a worker: one thread, deaf to Ctrl-C, ended when its parent is gone."""
+def _initialize(counter: Any) -> None:
     global _counter
     _counter = counter
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"  # read by what is imported from here on
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
     keep_freed_memory()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _exit_with(sentinel: int) -> None:
-    """End this process when another is gone: it must not write to a folder that the next run writes to."""
-    wait_for([sentinel])
-    os._exit(1)
 
 
 # ---- on a Dask cluster -----------------------------------------------------------------------------------------------
@@ -319,7 +289,8 @@ def _worker_plugin() -> Any:
         def setup(self, worker: Any) -> None:
             import goodricke.inference  # noqa: F401  seconds of imports
 
-            initialize_worker()
+            limit_worker()
+            keep_freed_memory()
 
     return Setup()
 

@@ -36,10 +36,11 @@ from rich.table import Table
 
 from goodricke.data.files import atomic_write
 from goodricke.data.formats import Rows
+from goodricke.data.identifiers import IdIndex
 from goodricke.data.predictions import Status
 from goodricke.evaluation.intervals import LEVEL, Estimate, clopper_pearson, exact_lower_bound
 from goodricke.io import read_labels
-from goodricke.survey.crossmatch import IdIndex, labels_of_objects
+from goodricke.survey.crossmatch import labels_of_objects
 from goodricke.survey.per_star import How, per_star
 from goodricke.survey.shards import Catalog, catalog_rows, file_sha256
 from goodricke.training.class_names import spell_as_classes

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from goodricke.data.identifiers import IdIndex
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read, read_labels
 from goodricke.io.roles import POSITION, find_column, names_by_alias
@@ -108,7 +109,7 @@ def _read_joined(config: DataConfig) -> tuple[LightCurves, pd.DataFrame]:
     names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
     curves = read(config.light_curves, errors="skip", **{name: getattr(config, name) for name in names})
     curves = curves.rename_bands(config.rename_bands)
-    return curves, _read_labels(config).set_index("object_id").reindex(curves.ids)
+    return curves, match_labels(_read_labels(config), curves.ids)
 
 
 def _labelled(
@@ -185,6 +186,16 @@ def limit_labels(
         selected[TRAIN].append(training[: per_class - n_validation])
         selected[VALIDATION].append(validation[:n_validation])
     return result | {name: np.sort(np.concatenate(rows)) for name, rows in selected.items()}
+
+
+def match_labels(table: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of a table of labels for objects with ``ids`` (n,), NaN for those that it lacks.
+
+    The ids of the table and of the objects may be spelled differently; see `goodricke.data.identifiers.IdIndex`.
+    """
+    rows = IdIndex(table["object_id"]).rows_of(pa.array(ids, pa.string()))
+    matched = table.drop(columns="object_id").reset_index(drop=True).reindex(rows)
+    return matched.set_axis(pd.Index(ids, name="object_id"))
 
 
 def _read_labels(config: DataConfig) -> pd.DataFrame:
