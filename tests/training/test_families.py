@@ -13,6 +13,7 @@ from goodricke.models.multiband import Multiband, MultibandNetworkConfig, Standa
 from goodricke.preprocess.folded import FoldedConfig
 from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.training.families import (
+    Examples,
     adopt,
     build_network,
     check_unchanged_bands,
@@ -351,8 +352,9 @@ def test_bands_that_have_changed_are_noticed():
         check_unchanged_bands(new, settings.preprocessing, old, ("g", "r"))
 
 
-def fit(recipe, *arguments) -> None:
-    family_of(recipe.preprocessing).fit(recipe, *arguments, lambda _: None, lambda _: None)
+def fit(recipe, network, init, prepared, data, targets, training, validation, folder) -> None:
+    examples = Examples(prepared, data, targets, training, validation)
+    family_of(recipe.preprocessing).fit(recipe, network, init, examples, folder, lambda _: None, lambda _: None)
 
 
 def labelled(n=24, targets=0, bands=("g", "r")) -> Labelled:

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.training.labels import PART, _column, _limit_classes, labelled_in_memory, official_split, read_labelled
+from goodricke.training.labels import (
+    PART,
+    _column,
+    _limit_classes,
+    labelled_in_memory,
+    match_labels,
+    official_split,
+    read_labelled,
+)
 from goodricke.training.recipe import DataConfig
 
 
@@ -87,3 +95,10 @@ def test_a_column_that_is_missing_is_told_with_those_of_the_file() -> None:
     rows = pd.DataFrame({"label": ["a"], PART: ["train"]})
     with pytest.raises(ValueError, match=r"l.csv has no column z; it has label$"):
         _column(rows, "z", "l.csv")
+
+
+def test_ids_of_labels_may_be_spelled_differently():
+    table = pd.DataFrame({"object_id": ["tic-1", "2", "KIC 3"], "label": ["EB", "RR", "DSCT"]})
+    matched = match_labels(table, ["TIC 00000001", "TIC 2", "TIC 3", "kic 3"])
+    assert matched.index.tolist() == ["TIC 00000001", "TIC 2", "TIC 3", "kic 3"]
+    assert matched["label"].fillna("").tolist() == ["EB", "RR", "", "DSCT"]

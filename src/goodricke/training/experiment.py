@@ -32,7 +32,14 @@ from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare, rest
 from goodricke.training import loop
 from goodricke.training.baselines.mixture import MixtureOfExperts, fit_mixture, mixture_probabilities
 from goodricke.training.calibrate import calibrate
-from goodricke.training.families import Network, build_network, check_unchanged_bands, family_of, learned_targets
+from goodricke.training.families import (
+    Examples,
+    Network,
+    build_network,
+    check_unchanged_bands,
+    family_of,
+    learned_targets,
+)
 from goodricke.training.labels import Labelled, limit_labels, read_everything, read_labelled, split_unlabelled
 from goodricke.training.pretraining import load_initial, pretrain, save_encoder
 from goodricke.training.recipe import Recipe, TrainingConfig, resolve_recipe
@@ -266,10 +273,11 @@ def fit_network(
             f"\\[training] epochs to {math.ceil(FEWEST_STEPS * training.epochs / steps)}, or use init[/]"
         )
 
+    examples = Examples(prepared, data, targets, parts[TRAIN], parts[VALIDATION])
+
     def fit(report: Callable, tick: Callable) -> loop.Run:
-        rows, folder = (parts[TRAIN], parts[VALIDATION]), recipe.run / "checkpoints"
         family = family_of(recipe.preprocessing)
-        return family.fit(recipe, network, init, prepared, data, targets, *rows, folder, report, tick)
+        return family.fit(recipe, network, init, examples, recipe.run / "checkpoints", report, tick)
 
     return run_with_progress(fit, len(parts[TRAIN]), training.epochs, console)
 

@@ -9,7 +9,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,16 @@ log = logging.getLogger("goodricke")
 Network = Astrafier | Multiband
 Int = NDArray[np.int64]
 Weights = dict[str, Tensor]
+
+
+class Examples(NamedTuple):
+    """Labelled light curves that a network is fitted to."""
+
+    prepared: Prepared  # n objects
+    data: Labelled
+    targets: Sequence[Target]  # regressed parameters
+    training: Int  # rows
+    validation: Int  # rows
 
 
 class Family(ABC):
@@ -59,11 +69,7 @@ class Family(ABC):
         recipe: Recipe,
         network: Any,
         init: Model | None,
-        prepared: Any,
-        data: Labelled,
-        targets: Sequence[Target],
-        training: Int,
-        validation: Int,
+        examples: Examples,
         folder: Path,
         report: Callable[[dict[str, float]], None],
         tick: Callable[[int], None],
@@ -89,11 +95,7 @@ class AstrafierFamily(Family):
         recipe: Recipe,
         network: Astrafier,
         init: Model | None,
-        prepared: Frames,
-        data: Labelled,
-        targets: Sequence[Target],
-        training: Int,
-        validation: Int,
+        examples: Examples,
         folder: Path,
         report: Callable[[dict[str, float]], None],
         tick: Callable[[int], None],
@@ -102,10 +104,10 @@ class AstrafierFamily(Family):
         settings = recipe.training
         return fit_astrafier.fit(
             network,
-            prepared,
-            data.label,
-            training,
-            validation,
+            cast(Frames, examples.prepared),
+            examples.data.label,
+            examples.training,
+            examples.validation,
             settings,
             folder,
             settings.weight_power,
@@ -149,25 +151,22 @@ class MultibandFamily(Family):
         recipe: Recipe,
         network: Multiband,
         init: Model | None,
-        prepared: Prepared,
-        data: Labelled,
-        targets: Sequence[Target],
-        training: Int,
-        validation: Int,
+        examples: Examples,
         folder: Path,
         report: Callable[[dict[str, float]], None],
         tick: Callable[[int], None],
     ) -> Run:
         """Train a network in place; see `goodricke.training.fit_multiband`."""
         settings, config = recipe.training, cast(MultibandConfig, recipe.preprocessing)
-        weights = fit_astrafier.class_weights(data.label[training], network.config.classes, settings.weight_power)
+        data, training, classes = examples.data, examples.training, network.config.classes
+        weights = fit_astrafier.class_weights(data.label[training], classes, settings.weight_power)
         task = fit_multiband.Ensemble(
             network,
             data.curves,
             config,
             data.label,
-            standardised(data, targets).astype(np.float32),
-            validation,
+            standardised(data, examples.targets).astype(np.float32),
+            examples.validation,
             weights,
             settings.ensemble,
             settings.points,
