@@ -65,7 +65,7 @@ def test_calibrated_probabilities_are_nearer_the_truth_than_the_softmax(held_out
     model = load_model("ztf-bts")
     prepared = prepare(curves, model.preprocessing)
     truth = np.array([model.classes.index(c) for c in label])
-    logits = model.answer(prepared, np.arange(len(label)))[0]
+    logits = model.run(prepared, np.arange(len(label)))[0]
     raw = np.exp(logits - logits.max(1, keepdims=True))
     before = calibration_error(raw / raw.sum(1, keepdims=True), truth)
     assert calibration_error(model.calibration.one_pass.probabilities(logits), truth) < before
