@@ -205,8 +205,8 @@ def test_a_table_of_features_is_refused_with_a_hint():
         quick().fit(np.zeros((4, 3)), [0, 1, 0, 1])
 
 
-def test_too_short_a_training_is_told(curves, y):
-    with pytest.warns(ConvergenceWarning, match="some 5 gradient steps"):
+def test_a_warning_of_too_short_a_training(curves, y):
+    with pytest.warns(ConvergenceWarning, match="about 5 gradient steps"):
         quick().fit(curves, y)
 
 
@@ -306,7 +306,7 @@ def test_labels_and_groups_by_column(fitted, curves, y):
 # ---- kept ---------------------------------------------------------------------------------------------------------
 
 
-def test_saved_pickled_and_loaded_it_says_the_same(fitted, curves, hopeless, tmp_path):
+def test_saved_pickled_and_loaded_models_predict_the_same(fitted, curves, hopeless, tmp_path):
     folder = fitted.save(tmp_path / "model")
     expected = fitted.predict_proba(curves)
     assert verify_model(gr.load_model(folder)) < 1e-4
@@ -322,7 +322,7 @@ def test_saved_pickled_and_loaded_it_says_the_same(fitted, curves, hopeless, tmp
     np.testing.assert_allclose(p, fitted.predict_proba(hopeless)[:, 1], atol=1e-5)
     fitted.save(folder)  # again
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(FileExistsError, match="other things"):
+    with pytest.raises(FileExistsError, match="contains other files"):
         fitted.save(tmp_path)
 
 

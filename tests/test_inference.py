@@ -277,7 +277,7 @@ def test_the_last_step_is_the_answer_and_each_step_that_of_the_light_curve_so_fa
 
 
 def test_only_multi_band_models_answer_at_every_step():
-    with pytest.raises(TypeError, match="whole light curves"):
+    with pytest.raises(TypeError, match="only multi-band models"):
         inference.step_probabilities(MODEL, prepare(STARS, MODEL.preprocessing))
 
 
