@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goodricke.data import formats
 from goodricke.data.arrow import join_tables
 
 if TYPE_CHECKING:
@@ -270,6 +269,8 @@ class Predictions:
         ValueError
             If the suffix is none of these.
         """
+        from goodricke.data import formats
+
         formats.write(formats.Rows.from_table(self.table, self.metadata), path)
 
     @property
