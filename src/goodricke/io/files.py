@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import gzip
 import os
+import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +19,17 @@ import pyarrow.parquet as pq
 from goodricke.io.fits import CUT_SHORT, FitsFile
 from goodricke.io.options import Unreadable
 
-FORMATS = ("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl", "avro")
+FORMATS = (
+    *("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl", "avro", "json"),
+    "jsonl",
+)
 SUFFIXES = (*(f".{name}{packed}" for name in FORMATS for packed in ("", ".gz")), ".parquet", ".pq")
 HATS = ("hats.properties", "properties")  # one of them is in the folder of a HATS catalog
 THUMBNAIL = "data_thumbnail.parquet"  # among the files of a HATS catalog: rows that are in the others
 COLLECTION = "collection.properties"  # and this one in that of a HATS collection, which names its catalog
 LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
 AVRO_MAGIC = b"Obj\x01"  # of an Avro object container file
+JSON_START = re.compile(rb"(\xef\xbb\xbf)?\s*(\{\s*[\"}]|\[\s*[\[{\]])")
 HEAD = 4096  # bytes that tell text from binary
 
 Source = str | Path | Sequence[str | Path]
@@ -158,6 +164,7 @@ class SourceFile:
         self.path, self.groups = str(path), groups
         self.columns_read: list[str] = []  # by a reader of tables
         self.columns_ignored: list[str] = []
+        self.left_out: Counter[str] = Counter()  # rows that are no measurement, by the reason
         self.cache: dict[Any, Any] = {}  # what one reader found out while recognising, for the others
         plain = Path(path)
         if plain.is_dir():
@@ -190,7 +197,7 @@ class SourceFile:
 
     @cached_property
     def kind(self) -> str:
-        """What the bytes are: ``fits``, ``parquet``, ``avro``, ``votable``, ``html``, ``text`` or ``binary``."""
+        """What the bytes are: fits, parquet, avro, votable, html, json, text or binary."""
         head = self.head
         if head[:9] == b"SIMPLE  =":
             return "fits"
@@ -203,6 +210,8 @@ class SourceFile:
         start = head[:1000].lstrip().lower()
         if start.startswith((b"<!doctype html", b"<html")):
             return "html"
+        if JSON_START.match(start):
+            return "json"
         return "votable" if b"<votable" in start else "text"
 
     @cached_property

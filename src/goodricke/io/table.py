@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from goodricke.data import ragged, units
+from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import roles, table_files
 from goodricke.io.files import SourceFile
@@ -44,39 +44,47 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         If it is no table, is empty, or a column is missing or ambiguous.
     """
     source = table_files.open_table(file, [options.columns["object_id"]] if "object_id" in options.columns else ())
-    match = roles.match_columns(source.names, options.chosen, file.path)
+    chosen = table_files.chosen_columns(source, options, file.path)
+    match = roles.match_columns(source.names, chosen, file.path, lambda name: source.load([name])[name])
     data, file.columns_read = source.load(match.used), match.used
     file.columns_ignored = [name for name in (*source.names, *source.lists) if name not in match.used]
-    days = roles.days_per_unit(source.units.get(match.time), match.time, options, file.path)
-    time = units.scale(roles.numbers(data[match.time], match.time, file.path), days) + match.offset
-    stated, stated_error = source.units.get(match.value), source.units.get(match.error or "")
-    value, error, unit = roles.brightness(
-        data, match, options, file.path, kind=match.kind, stated=stated, stated_error=stated_error
+    object_id = data[match.object_id] if match.object_id else None
+    codes = roles.object_codes(object_id, match.object_id, file.path) if match.object_id else None
+    measured = roles.measure(
+        data,
+        match,
+        options,
+        file.path,
+        source.units,
+        stated_scale=source.time_scale,
+        offset=source.time_offset,
+        codes=codes[1] if codes else None,
     )
-    roles.warn_of_unknown_unit(unit, options, file.path)
+    roles.warn_of_unknown_unit(measured.unit, options, file.path)
     if not (match.object_id or source.object_id):
         band = roles.bands(data[match.band] if match.band else None, match.band, options, file.path)[1]
-        _warn_of_merged_stars(file, source, match, time, band)
+        _warn_of_merged_stars(file, source, match, measured.time, band)
     rows = Observations(
-        data[match.object_id] if match.object_id else None,
-        time,
-        value,
-        error,
+        object_id,
+        measured.time,
+        measured.value,
+        measured.error,
         data[match.band] if match.band else None,
         match.band,
-        roles.passes_quality(data[match.quality] if match.quality else None, match, options, file.path, len(time)),
+        measured.good,
         roles.degrees(data[match.ra], match.ra) if match.ra else source.ra,
         roles.degrees(data[match.dec], match.dec) if match.dec else source.dec,
         match.object_id or "object_id",
         source.object_id,
+        codes,
     )
-    scale = options.time_scale or source.time_scale or roles.check_time_scale(match, time, file.path)
+    file.left_out.update(measured.left_out)
     return light_curves(
         file,
         options,
         rows,
-        unit=unit,
-        time_scale=scale,
+        unit=measured.unit,
+        time_scale=measured.time_scale,
         keep_order=True,
         mission=source.mission,
         product=source.product,
