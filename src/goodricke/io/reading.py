@@ -56,8 +56,9 @@ def read(source: files.Source, *, errors: str = "raise", **options: Any) -> Ligh
     for path in files.iterate(source, recursive=settings.recursive):
         result = path if isinstance(path, Unreadable) else _read_file(path, settings)
         if isinstance(result, LightCurves):
-            parts.append(result)
-            _check_units(parts[0], result, str(path))
+            if len(result) or not parts:  # an empty partition of a catalog has no unit that could differ
+                parts = [*(parts if not parts or len(parts[0]) else []), result]
+                _check_units(parts[0], result, str(path))
             continue
         if errors == "raise":
             raise result
