@@ -17,9 +17,10 @@ from astropy.table import Table
 from astropy.time import Time
 
 from goodricke.data import arrow
-from goodricke.io import json_tables, roles
+from goodricke.data.units import days_in_unit
+from goodricke.io import ecsv, json_tables, roles
 from goodricke.io.files import SourceFile
-from goodricke.io.fits import BARYCENTRIC, CUT_SHORT
+from goodricke.io.fits import BARYCENTRIC, CUT_SHORT, FitsTable
 from goodricke.io.options import ReadOptions, Unreadable
 from goodricke.io.text_layout import (
     BLANKS,
@@ -198,7 +199,15 @@ def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
     texts = [name for name, cell in zip(form.names, form.first, strict=False) if not _is_number(cell, form)]
     units = units_in_names(form.names) | dict(form.units)
     return Tabular(
-        form.names, load, form.product, units, form.time_scale, texts=texts, roles=form.roles, named=form.named
+        form.names,
+        load,
+        form.product,
+        units,
+        form.time_scale,
+        texts=texts,
+        whole=[name for name, cell in zip(form.names, form.first, strict=False) if cell.isdecimal()],
+        roles=form.roles,
+        named=form.named,
     )
 
 
@@ -287,6 +296,7 @@ def _json(file: SourceFile) -> Tabular:
         meta.get(b"object_id", b"").decode() or None,
         lists=nested,
         texts=texts,
+        whole=[f.name for f in table.schema if pa.types.is_integer(f.type)],
     )
 
 
@@ -295,10 +305,11 @@ def _json(file: SourceFile) -> Tabular:
 
 def _astropy(file: SourceFile, form: str) -> Tabular:
     """Open an ECSV, IPAC table or VOTable file by astropy."""
+    raw, scale = ecsv.with_known_times(file.raw) if form == "ascii.ecsv" else (file.raw, None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            table = Table.read(io.BytesIO(file.raw), format=form)
+            table = Table.read(io.BytesIO(raw), format=form)
     except Exception as error:  # astropy raises whatever its parsers raise
         raise Unreadable(file.path, f"is a damaged {PRODUCTS[form]} file ({error})", CUT_SHORT) from error
     times = [name for name in table.colnames if isinstance(table[name], Time)]
@@ -311,7 +322,9 @@ def _astropy(file: SourceFile, form: str) -> Tabular:
 
     units = {name: str(table[name].unit) for name in plain if getattr(table[name], "unit", None)}
     texts = [name for name in plain if name not in times and table[name].dtype.kind in "UO"]
-    return Tabular(plain, load, PRODUCTS[form], units, "MJD" if times else None, lists=lists, texts=texts)
+    scale = scale or ("MJD" if times else None)
+    whole = [name for name in plain if name not in times and table[name].dtype.kind in "iu"]
+    return Tabular(plain, load, PRODUCTS[form], units, scale, lists=lists, texts=texts, whole=whole)
 
 
 def _parquet(file: SourceFile) -> Tabular:
@@ -331,13 +344,14 @@ def _parquet(file: SourceFile) -> Tabular:
     scale = meta.get(b"time_scale", b"").decode() or None
     lists = [f.name for f in schema if arrow.is_list(f.type)]
     texts = [f.name for f in plain if str(f.type) in ("string", "large_string") or pa.types.is_dictionary(f.type)]
-    return Tabular([f.name for f in plain], load, "Parquet table", units, scale, lists=lists, texts=texts)
+    names, whole = [f.name for f in plain], [f.name for f in plain if pa.types.is_integer(f.type)]
+    return Tabular(names, load, "Parquet table", units, scale, lists=lists, texts=texts, whole=whole)
 
 
 def _fits(file: SourceFile) -> Tabular:
     fits = file.fits
-    names = {str(table.value("EXTNAME")).upper() for table in fits.tables}
-    if names & {"TARGETTABLES", "PIXELS"}:
+    extensions = {str(table.value("EXTNAME")).upper() for table in fits.tables}
+    if extensions & {"TARGETTABLES", "PIXELS"}:
         raise Unreadable(file.path, "is a target pixel file, not a light curve", "download the light curve (_lc, _llc)")
     if fits.tables and all(name in fits.tables[0] for name in ("FLUXCAL", "PHOTFLAG")) and "SNID" not in fits.tables[0]:
         raise Unreadable(file.path, "is the PHOT half of an SNANA pair", "give the HEAD file, the PHOT file beside it")
@@ -345,20 +359,42 @@ def _fits(file: SourceFile) -> Tabular:
         raise Unreadable(file.path, "is a FITS file without a binary table", "check that it is a light curve")
     table = fits.tables[0]
     scale, units = _fits_time_scale(fits.text("TIME_FORMAT"), table.value("BJDREFI")), {}
-    for name in table.plain_names:
+    names, offset = [*table.time_names, *table.plain_names], None if table.time_names else _fits_time_offset(table)
+    for name in names:
         if unit := table.unit(name):
             units[name] = unit
     return Tabular(
-        table.plain_names,
-        lambda wanted: {name: table[name] for name in wanted},
+        names,
+        lambda wanted: {name: table.mjd(name) if name in table.time_names else table[name] for name in wanted},
         "FITS table",
         units,
-        scale,
+        "MJD" if table.time_names or offset is not None else scale,
         fits.text("LABEL", "OBJECT", "TARGETID", "TICID", "KEPLERID", "SNID") or None,
         fits.text("MISSION", "TELESCOP") or None,
         fits.number("RA_OBJ", "RA"),
         fits.number("DEC_OBJ", "DEC"),
+        texts=table.names_of_kind("S"),
+        time_offset=offset or 0.0,
+        whole=table.names_of_kind("iu"),
     )
+
+
+def _fits_time_offset(table: FitsTable) -> float | None:
+    """Return the MJD that the times count from, by MJDREF (or MJDREFI and MJDREFF) and TIMEZERO; None if none is told.
+
+    High-energy missions write it (OGIP/93-003): MJD = MJDREF + TIMEZERO + TIME, in the unit of TIME.
+    """
+
+    def number(name: str) -> float:
+        value = table.value(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+
+    if all(table.value(name) is None for name in ("MJDREF", "MJDREFI")):
+        return None
+    days = days_in_unit(str(table.value("TIMEUNIT") or "s")) or 1.0
+    zero = number("TIMEZERO") if table.value("TIMEZERO") is not None else number("TIMEZERI") + number("TIMEZERF")
+    reference = number("MJDREF") or number("MJDREFI") + number("MJDREFF")
+    return reference + zero * days if reference else None
 
 
 def _fits_time_scale(stated: str, reference: Any) -> str | None:

@@ -14,7 +14,21 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.io import nested, table
 from goodricke.io.files import SourceFile
 from goodricke.io.options import ReadOptions, Unreadable
-from goodricke.io.products import alerce, alert_packets, fink, gaia, hlsp, panstarrs, qlp, snana, spoc, tglc, ztf_forced
+from goodricke.io.products import (
+    alerce,
+    alert_packets,
+    fink,
+    gaia,
+    hlsp,
+    lightkurve,
+    panstarrs,
+    qlp,
+    snana,
+    spoc,
+    superwasp,
+    tglc,
+    ztf_forced,
+)
 
 HTML = "is a web page, not data: an archive's error message or a login page"
 DAMAGED_ZIP = {b"PK\x03\x04": "ZIP", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -36,10 +50,12 @@ class Reader(Protocol):
 
 READERS: tuple[Reader, ...] = (
     alert_packets,
+    lightkurve,
     qlp,
     tglc,
     hlsp,
     spoc,
+    superwasp,
     snana,
     ztf_forced,
     alerce,
