@@ -148,6 +148,19 @@ SEVERE = {"catflags": 1 << 15}
 NO_STARS = {
     *("camera", "cam", "ccd", "detector", "instrument", "inst", "telescope", "tel", "site", "observatory", "station"),
     *("observer", "obs", "obscode", "observercode", "field", "survey", "reference", "ref", "utdate", *BAND, *QUALITY),
+    *(
+        "ccdid",
+        "chip",
+        "quadrant",
+        "rcid",
+        "fieldid",
+        "programid",
+        "visit",
+        "ccdvisitid",
+        "sector",
+        "quarter",
+        "season",
+    ),
 }
 POSITION = {
     "ra": ("ra", "raj2000", "radeg", "alpha", "objra"),
@@ -859,6 +872,7 @@ def times(
     scale, zero = scale_and_offset(stated) if stated and JULIAN.match(stated) else ("", 0.0)
     if match.offset or not (zero or scale in ("BTJD", "BKJD") or not match.time_scale):
         scale, zero = "", match.offset
+    offset = 0.0 if match.time_scale else offset  # the header's zero point is of TIME
     finite = time[:1000][np.isfinite(time[:1000])]
     if zero and len(finite) and np.median(finite) >= (2.3e6 if zero > 1e6 else zero):
         logger.warning("%s: column %s counts from no zero point, whatever its name: %.7g", path, match.time, finite[0])

@@ -60,10 +60,12 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         offset=source.time_offset,
         codes=codes[1] if codes else None,
     )
+    ra = roles.degrees(data[match.ra], match.ra) if match.ra else source.ra
+    dec = roles.degrees(data[match.dec], match.dec) if match.dec else source.dec
     roles.warn_of_unknown_unit(measured.unit, options, file.path)
     if not (match.object_id or source.object_id):
         band = roles.bands(data[match.band] if match.band else None, match.band, options, file.path)[1]
-        _warn_of_merged_stars(file, source, match, measured.time, band)
+        _warn_of_merged_stars(file, source, match, measured.time, band, ra, dec)
     rows = Observations(
         object_id,
         measured.time,
@@ -72,8 +74,8 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         data[match.band] if match.band else None,
         match.band,
         measured.good,
-        roles.degrees(data[match.ra], match.ra) if match.ra else source.ra,
-        roles.degrees(data[match.dec], match.dec) if match.dec else source.dec,
+        ra,
+        dec,
         match.object_id or "object_id",
         source.object_id,
         codes,
@@ -97,12 +99,18 @@ def _warn_of_merged_stars(
     match: Match,
     time: NDArray[np.float64],
     band: NDArray[np.uint8] | None,
+    ra: NDArray[np.float64] | float | None,
+    dec: NDArray[np.float64] | float | None,
 ) -> None:
-    """Warn where a text column that isn't used seems to name the stars, which make one light curve without it."""
-    texts = [name for name in source.texts if name not in match.used and roles.normal_name(name) not in roles.NO_STARS]
+    """Warn where a column of text or whole numbers that isn't used seems to name the stars, which make one light curve.
+
+    Or where the rows are at several places of the sky.
+    """
+    unused = [name for name in (*source.texts, *source.whole) if name not in match.used]
+    unused = [name for name in unused if roles.normal_name(name) not in roles.NO_STARS]
     timed, n_values = np.isfinite(time), dict[str, int]()
     bands = np.zeros(len(time), np.uint8) if band is None else band
-    for name, values in source.load(texts).items() if texts else ():
+    for name, values in source.load(unused).items() if unused else ():
         # a missing name is a name like others
         codes = pd.factorize(roles.as_series(values)[timed], use_na_sentinel=False)[0]
         n = len(np.unique(codes))
@@ -119,6 +127,23 @@ def _warn_of_merged_stars(
             name,
             name,
         )
+    elif n_places := _places(ra, dec):
+        logger.warning(
+            "%s: the rows are at %d places of the sky, and are taken as one light curve: no column is known "
+            "to name the stars. Fix: --column object_id=NAME",
+            file.path,
+            n_places,
+        )
+
+
+def _places(ra: NDArray[np.float64] | float | None, dec: NDArray[np.float64] | float | None) -> int:
+    """Return how many places apart rows (N,) are at, counted in steps of 30 arcseconds; 0 if it is one place."""
+    if not (isinstance(ra, np.ndarray) and isinstance(dec, np.ndarray)):
+        return 0
+    finite = np.isfinite(ra) & np.isfinite(dec)
+    if not finite.any() or np.ptp(ra[finite]) * np.cos(np.radians(dec[finite][0])) + np.ptp(dec[finite]) < 30 / 3600:
+        return 0
+    return len(np.unique(np.round(np.stack([ra[finite], dec[finite]]) * 120), axis=1).T)
 
 
 def _are_merged(codes: NDArray[np.int64], time: NDArray[np.float64], band: NDArray[np.uint8]) -> bool:
