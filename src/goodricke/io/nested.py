@@ -49,6 +49,11 @@ def recognises(file: SourceFile) -> bool:
     return file.kind == "parquet" and bool(_candidates(file.parquet.schema_arrow))
 
 
+def holds_lists(schema: pa.Schema) -> bool:
+    """Tell whether a table has one light curve per row, in lists, and not one observation."""
+    return bool(_candidates(schema))
+
+
 def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """Read the whole file; an empty partition of a HATS catalog gives no light curve.
 
@@ -81,10 +86,11 @@ def stream(file: SourceFile, options: ReadOptions, max_points: int) -> Iterator[
     schema = file.parquet.schema_arrow
     column, match = _find_light_curve(schema, file.path, options, lambda: _sample(file))
     file.columns_read = [f"{column}.{name}" if column else name for name in match.used]
-    size = min(max(1, int(max_points / max(_points_per_row(file), 1.0))), 1 << 20)
     groups = range(file.parquet.num_row_groups) if file.groups is None else file.groups
+    wanted = _wanted_columns(schema, column)
+    size = min(max(1, int(max_points / max(_points_per_row(file, wanted, groups), 1.0))), 1 << 20)
     first, scale = sum(file.parquet.metadata.row_group(i).num_rows for i in range(groups.start)), ""
-    for table in _tables(file, size, _wanted_columns(schema, column), groups):
+    for table in _tables(file, size, wanted, groups):
         part = _light_curves(file.path, options, table, column, match, first, scale, file.left_out)
         first, scale = first + len(table), part.time_scale
         yield part
@@ -189,12 +195,29 @@ def _wanted_columns(schema: pa.Schema, column: str) -> list[str]:
     return [name for name in schema.names if name in {*light_curve, *plain}]
 
 
-def _points_per_row(file: SourceFile) -> float:
-    """Return the mean length of the longest list, from the Parquet footer."""
-    meta = file.parquet.metadata
-    groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
-    values = sum(max((g.column(j).num_values for j in range(g.num_columns)), default=0) for g in groups)
-    return float(values / max(meta.num_rows, 1))
+def _points_per_row(file: SourceFile, names: list[str], groups: range) -> float:
+    """Return the mean length of the longest list in some row groups."""
+    sizes = row_group_sizes(file, names, groups)
+    return sum(values for _, values in sizes) / max(sum(rows for rows, _ in sizes), 1)
+
+
+def row_group_sizes(file: SourceFile, names: Sequence[str], groups: range) -> list[tuple[int, int]]:
+    """Return the rows of row groups and the values of their longest list among columns, from the Parquet footer.
+
+    Raises
+    ------
+    Unreadable
+        If a row group can't be read: its first row is, because damage that reading reports as an error ends the whole
+        process where the footer is asked (Arrow doesn't catch it there).
+    """
+    paths = file.parquet.schema
+    leaves = [j for j in range(len(paths)) if paths.column(j).path.split(".")[0] in names]
+    sizes = []
+    for i in groups:
+        next(_tables(file, 1, list(names), range(i, i + 1)), None)
+        group = file.parquet.metadata.row_group(i)
+        sizes.append((group.num_rows, max((group.column(j).num_values for j in leaves), default=0)))
+    return sizes
 
 
 # ---- rows to light curves -----------------------------------------------------------------------------------------

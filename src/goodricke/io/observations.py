@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,16 @@ OBJECT_COLUMNS = pa.schema(
         ("n_used", pa.int64()),  # of them measurements: with a time and a finite brightness, and not flagged
     ]
 )
+
+
+class Named(Protocol):
+    """A file, or a table in memory: what messages and objects are called after."""
+
+    path: str
+
+    @property
+    def stem(self) -> str:
+        """The name without folder and ending."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ class Observations:
 
 
 def light_curves(
-    file: SourceFile,
+    file: Named,
     options: ReadOptions,
     rows: Observations,
     *,
@@ -145,7 +155,7 @@ def light_curves(
 
 
 def identify(
-    file: SourceFile, object_id: Any, name: str, n: int, object_name: str | None = None
+    file: Named, object_id: Any, name: str, n: int, object_name: str | None = None
 ) -> tuple[pa.Array, NDArray[np.int64]]:
     """Return the identifiers in order of appearance and the index of each row's, (n,).
 

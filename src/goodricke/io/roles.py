@@ -581,15 +581,23 @@ def identifiers(values: Any, name: str, path: str = "the table") -> pa.Array:
     Unreadable
         If digits are lost: two stars may share a number that was rounded.
     """
+    encoded = _encoded_identifiers(values, name, path)
+    return encoded.dictionary.take(encoded.indices)
+
+
+def _encoded_identifiers(values: Any, name: str, path: str) -> pa.DictionaryArray:
+    """Return object identifiers as text, each distinct one once."""
     array = as_arrow(values)
-    _refuse_lost_digits(array, name, path)
-    ids = _plain_text(array)
-    prefix = PREFIXES.get(normal_name(name))
-    if prefix is None:
-        return ids
-    encoded = ids.dictionary_encode()
-    named = pa.array([f"{prefix} {i}" if i.isdigit() else i for i in encoded.dictionary.to_pylist()], pa.string())
-    return named.take(encoded.indices)
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    distinct = array.dictionary
+    _refuse_lost_digits(distinct, name, path)
+    names = _plain_text(distinct)
+    if prefix := PREFIXES.get(normal_name(name)):
+        names = pa.array([f"{prefix} {i}" if i and i.isdigit() else i for i in names.to_pylist()], pa.string())
+    if names.null_count or len(pc.unique(names)) < len(names):
+        return names.take(array.indices).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(array.indices, names)
 
 
 def _refuse_lost_digits(array: pa.Array, name: str, path: str) -> None:
@@ -619,17 +627,15 @@ def _refuse_lost_digits(array: pa.Array, name: str, path: str) -> None:
     raise Unreadable(path, reason, fix)
 
 
-def _plain_text(array: pa.Array) -> pa.Array:
+def _plain_text(distinct: pa.Array) -> pa.Array:
     """Return identifiers as text, without blanks around them; whole numbers that were written as 11.0 lose the zero."""
-    ids = strings(array)
-    if pa.types.is_floating(array.type) or pa.types.is_integer(array.type):
-        return ids
-    encoded = ids.dictionary_encode()
-    names = pc.utf8_trim_whitespace(encoded.dictionary)
+    names = strings(distinct)
+    if pa.types.is_floating(distinct.type) or pa.types.is_integer(distinct.type):
+        return names
+    names = pc.utf8_trim_whitespace(names)
     if len(names) and pc.all(pc.match_substring_regex(names, r"^\d+\.0$")).as_py():
         names = pc.utf8_slice_codeunits(names, 0, -2)
-    names = pc.if_else(pc.equal(names, ""), None, names)
-    return names.take(encoded.indices) if not names.equals(encoded.dictionary) else ids
+    return pc.if_else(pc.equal(names, ""), None, names)
 
 
 def object_codes(values: Any, name: str, path: str) -> tuple[pa.Array, NDArray[np.int64]]:
@@ -640,11 +646,10 @@ def object_codes(values: Any, name: str, path: str) -> tuple[pa.Array, NDArray[n
     Unreadable
         If a row has none.
     """
-    ids = identifiers(values, name, path)
-    if ids.null_count:
+    encoded = _encoded_identifiers(values, name, path)
+    if encoded.null_count:
         fix = "fill the column, or leave these rows out"
-        raise Unreadable(path, f"has {ids.null_count} rows without {name}", fix)
-    encoded = ids.dictionary_encode()
+        raise Unreadable(path, f"has {encoded.null_count} rows without {name}", fix)
     return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
@@ -1058,7 +1063,7 @@ def _judged_magnitudes(
     )
     for suspect in SUSPECT:
         equal = value == np.float32(suspect)
-        if equal.any():
+        if np.count_nonzero(equal):
             evidence = _is_far(value, equal, codes)
             doubtful = np.zeros(len(value), bool) if error is None else np.isnan(error) | (error <= 0)
             repeated = equal.sum() > 1 or abs(suspect) > 28
@@ -1090,17 +1095,19 @@ def _is_far(value: NDArray[np.float32], equal: Mask, codes: NDArray[np.int64] | 
 
     A star without any other is compared with all the others.
     """
-    others = ~equal & np.isfinite(value)
+    number, others = value[equal][0], ~equal & np.isfinite(value)
     if not others.any():
         return np.zeros(len(value), bool)
-    number = value[equal][0]
-    distance = np.where(others, np.abs(value - number), np.float32(np.inf))
-    nearest = np.full(len(value), distance.min())
-    if codes is not None:
-        by_star = np.full(int(codes.max()) + 1, np.inf, np.float32)
-        np.minimum.at(by_star, codes[others], distance[others])
-        nearest = np.where(np.isfinite(by_star), by_star, distance.min())[codes]
-    return equal & (nearest > FAR)
+    everywhere = np.min(np.abs(value - number), where=others, initial=np.inf)
+    if codes is None:
+        return equal & bool(everywhere > FAR)
+    stars = np.zeros(int(codes.max()) + 1, bool)
+    stars[codes[equal]] = True
+    rows = np.flatnonzero(stars[codes] & others)
+    nearest = np.full(len(stars), np.inf, np.float32)
+    np.minimum.at(nearest, codes[rows], np.abs(value[rows] - number))
+    far = np.where(np.isfinite(nearest), nearest, everywhere) > FAR
+    return equal & far[codes]
 
 
 def _judged_fluxes(

@@ -12,16 +12,19 @@ used and seems to name the stars gets a warning.
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import roles, table_files
 from goodricke.io.files import SourceFile
-from goodricke.io.observations import Observations, light_curves
+from goodricke.io.observations import Observations, choose_bands, light_curves
 from goodricke.io.options import ReadOptions
 from goodricke.io.roles import Match
 
@@ -43,7 +46,35 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     Unreadable
         If it is no table, is empty, or a column is missing or ambiguous.
     """
-    source = table_files.open_table(file, [options.columns["object_id"]] if "object_id" in options.columns else ())
+    names = [options.columns["object_id"]] if "object_id" in options.columns else ()
+    return _light_curves(file, table_files.open_table(file, names), options)
+
+
+@dataclass
+class Frame:
+    """A flat table in memory, in place of a `SourceFile`."""
+
+    path: str
+    stem: str
+    columns_read: list[str] = field(default_factory=list)
+    columns_ignored: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def from_arrow(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
+    """Return the light curves of a flat table in memory as `read` does those of a file; ``name`` stands for its path.
+
+    Raises
+    ------
+    Unreadable
+        As `read`.
+    """
+    source = table_files.tabular_from_arrow(table, lambda wanted: {column: table[column] for column in wanted})
+    return choose_bands(_light_curves(Frame(name, "frame"), source, options), options, name)
+
+
+def _light_curves(file: SourceFile | Frame, source: table_files.Tabular, options: ReadOptions) -> LightCurves:
+    """Return the light curves of an opened table."""
     chosen = table_files.chosen_columns(source, options, file.path)
     match = roles.match_columns(source.names, chosen, file.path, lambda name: source.load([name])[name])
     data, file.columns_read = source.load(match.used), match.used
@@ -94,7 +125,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
 
 
 def _warn_of_merged_stars(
-    file: SourceFile,
+    file: SourceFile | Frame,
     source: table_files.Tabular,
     match: Match,
     time: NDArray[np.float64],

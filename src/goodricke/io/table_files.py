@@ -328,9 +328,6 @@ def _astropy(file: SourceFile, form: str) -> Tabular:
 
 
 def _parquet(file: SourceFile) -> Tabular:
-    schema = file.parquet.schema_arrow
-    plain = [f for f in schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
-
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
         try:
             table = file.parquet.read(columns=list(wanted), use_pandas_metadata=False)
@@ -338,6 +335,13 @@ def _parquet(file: SourceFile) -> Tabular:
             raise Unreadable(file.path, f"is a damaged Parquet file ({error})", CUT_SHORT) from error
         return {name: table[name] for name in wanted}
 
+    return tabular_from_arrow(file.parquet.schema_arrow, load, "Parquet table")
+
+
+def tabular_from_arrow(table: pa.Table | pa.Schema, load: Load, product: str = "table") -> Tabular:
+    """Return a flat table of Arrow, or of Parquet by its schema, before its columns are read."""
+    schema = table if isinstance(table, pa.Schema) else table.schema
+    plain = [f for f in schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
     stated = {f.name: f.metadata[b"unit"].decode() for f in plain if f.metadata and b"unit" in f.metadata}
     units = units_in_names([f.name for f in plain]) | stated
     meta = schema.metadata or {}
@@ -345,7 +349,7 @@ def _parquet(file: SourceFile) -> Tabular:
     lists = [f.name for f in schema if arrow.is_list(f.type)]
     texts = [f.name for f in plain if str(f.type) in ("string", "large_string") or pa.types.is_dictionary(f.type)]
     names, whole = [f.name for f in plain], [f.name for f in plain if pa.types.is_integer(f.type)]
-    return Tabular(names, load, "Parquet table", units, scale, lists=lists, texts=texts, whole=whole)
+    return Tabular(names, load, product, units, scale, lists=lists, texts=texts, whole=whole)
 
 
 def _fits(file: SourceFile) -> Tabular:
