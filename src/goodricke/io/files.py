@@ -223,8 +223,10 @@ class SourceFile:
     def parquet(self) -> pq.ParquetFile:
         """The file as Parquet; opening reads the footer alone."""
         try:
-            return pq.ParquetFile(self.path)
-        except (pa.ArrowInvalid, OSError) as error:
+            parquet = pq.ParquetFile(self.path)
+            _names(parquet.schema_arrow)
+            return parquet
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
             raise Unreadable(self.path, f"is a damaged Parquet file ({error})", CUT_SHORT) from error
 
     @property
@@ -237,6 +239,15 @@ class SourceFile:
     def stem(self) -> str:
         """The name of the file without its suffixes: the object's name where the file tells none."""
         return name_stem(self.path)
+
+
+def _names(fields: Iterable[pa.Field]) -> list[str]:
+    """Return the names of columns and of what is in them; damaged ones raise UnicodeDecodeError."""
+    names = list[str]()
+    for field in fields:
+        inner = [field.type.field(i) for i in range(field.type.num_fields)]
+        names += [field.name, *_names(inner)]
+    return names
 
 
 def name_stem(path: str) -> str:

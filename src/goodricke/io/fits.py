@@ -48,7 +48,12 @@ class FitsTable:
     """One binary table: its columns by name, in any case."""
 
     def __init__(self, path: str, raw: bytes, hdu: fits.BinTableHDU) -> None:
-        self.path, self.header, self.length, self.columns_read = path, hdu.header, hdu.header["NAXIS2"], list[str]()
+        length = header_value([hdu.header], "NAXIS2")
+        if not isinstance(length, int) or length < 0:
+            raise Unreadable(
+                path, "has a broken header (a table without its number of rows)", "check it with fitsverify"
+            )
+        self.path, self.header, self.length, self.columns_read = path, hdu.header, length, list[str]()
         self._raw, self._hdu = raw, hdu
 
     def value(self, keyword: str) -> Any:
