@@ -77,9 +77,15 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     time = np.where(missing, np.nan, np.where(time < TIME_ZERO, time + TIME_ZERO, time))
     names = frame["star"].to_numpy()
     rows = Observations(names, time, value, error, np.repeat("V", len(time)), "band", good, id_name="desig")
-    names = "ASAS", "ASAS-3"
     return light_curves(
-        file, options, rows, unit="mag", time_scale="HJD", keep_order=True, mission=names[0], product=names[1]
+        file,
+        options,
+        rows,
+        unit="mag",
+        time_scale="HJD",
+        keep_order=True,
+        mission="ASAS",
+        product="ASAS-3",
     )
 
 

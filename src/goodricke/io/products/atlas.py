@@ -63,7 +63,13 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     if n := int((~good).sum()):
         logger.info("%s: %d rows left out by ATLAS's cuts on err, duJy and Sky. All: --quality none", file.path, n)
         file.left_out["flags"] += n
-    names = "ATLAS", "ATLAS forced photometry"
     return light_curves(
-        file, options, rows, unit="uJy", time_scale="MJD", keep_order=True, mission=names[0], product=names[1]
+        file,
+        options,
+        rows,
+        unit="uJy",
+        time_scale="MJD",
+        keep_order=True,
+        mission="ATLAS",
+        product="ATLAS forced photometry",
     )

@@ -64,7 +64,13 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         np.ones(len(time), bool),
         object_name=header[2].decode("utf-8", "replace").strip() if header else None,
     )
-    names = "Gaia", "Gaia Science Alert"
     return light_curves(
-        file, options, rows, unit="mag", time_scale="JD", keep_order=True, mission=names[0], product=names[1]
+        file,
+        options,
+        rows,
+        unit="mag",
+        time_scale="JD",
+        keep_order=True,
+        mission="Gaia",
+        product="Gaia Science Alert",
     )
