@@ -1063,7 +1063,7 @@ def _judged_magnitudes(
     )
     for suspect in SUSPECT:
         equal = value == np.float32(suspect)
-        if np.count_nonzero(equal):
+        if np.count_nonzero(equal) and not _have_near_neighbours(value, equal, codes):
             evidence = _is_far(value, equal, codes)
             doubtful = np.zeros(len(value), bool) if error is None else np.isnan(error) | (error <= 0)
             repeated = equal.sum() > 1 or abs(suspect) > 28
@@ -1088,6 +1088,17 @@ def _judged_errors(error: NDArray[np.float32], counts: Counter[str]) -> tuple[ND
         counts["errors that are the same impossible number everywhere"] += int(large.sum())
         return np.full(len(error), np.nan, np.float32), np.zeros(len(error), bool)
     return np.where(large | below, np.float32(np.nan), error), large
+
+
+def _have_near_neighbours(value: NDArray[np.float32], equal: Mask, codes: NDArray[np.int64] | None) -> bool:
+    """Tell whether each of some equal magnitudes has one of its star that is no further than `FAR` in the next row."""
+    rows = np.flatnonzero(equal)
+    near = np.zeros(len(rows), bool)
+    for step in (-1, 1):
+        others = np.clip(rows + step, 0, len(value) - 1)
+        same_star = True if codes is None else codes[others] == codes[rows]
+        near |= same_star & ~equal[others] & (np.abs(value[others] - value[rows]) <= FAR)
+    return bool(near.all())
 
 
 def _is_far(value: NDArray[np.float32], equal: Mask, codes: NDArray[np.int64] | None) -> Mask:

@@ -53,6 +53,9 @@ PRODUCTS = {
     "ascii.mrt": "machine-readable table of the AAS",
 }
 
+# A VOTable's IDs are made of its names, without the units in them.
+READ_BY_ASTROPY: dict[str, dict[str, Any]] = {"votable": {"use_names_over_ids": True}}
+
 Load = Callable[[Sequence[str]], Mapping[str, Any]]
 
 
@@ -309,9 +312,10 @@ def _astropy(file: SourceFile, form: str) -> Tabular:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            table = Table.read(io.BytesIO(raw), format=form)
+            table = Table.read(io.BytesIO(raw), format=form, **READ_BY_ASTROPY.get(form, {}))
     except Exception as error:  # astropy raises whatever its parsers raise
-        raise Unreadable(file.path, f"is a damaged {PRODUCTS[form]} file ({error})", CUT_SHORT) from error
+        reason = f"is in the format {PRODUCTS[form]}, but can't be parsed ({str(error)[:300]})"
+        raise Unreadable(file.path, reason, "fix what the parser names, or save the table as CSV") from error
     times = [name for name in table.colnames if isinstance(table[name], Time)]
     lists = [name for name in table.colnames if name not in times and arrow.holds_arrays(table[name])]
     plain = [name for name in table.colnames if name not in lists]
