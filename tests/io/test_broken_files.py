@@ -121,12 +121,12 @@ def test_parquet_whose_footer_ends_the_process(tmp_path):
     from goodricke.io.files import SourceFile
 
     raw = nested_file(tmp_path / "a.parquet").read_bytes()
-    sizes = []
-    for at in range(raw.rindex(b"object_id"), len(raw) - 8):
+    outcomes = set[str]()
+    for at in range(len(raw) - 950, len(raw) - 800):  # where the footer has the histograms
         damaged = tmp_path / "b.parquet"
         damaged.write_bytes(raw[:at] + bytes([raw[at] ^ 2]) + raw[at + 1 :])
-        sizes.append(outcome(damaged))
-    assert set(sizes) <= {"read", "Unreadable"}
+        outcomes.add(outcome(damaged))
+    assert outcomes <= {"read", "Unreadable"}
     assert nested.row_group_sizes(SourceFile(tmp_path / "a.parquet"), ["mjd", "mag"], range(1)) == [(2, 3)]
 
 
