@@ -138,7 +138,10 @@ def test_faults_of_the_light_curve_are_not_the_readers(tmp_path):
 def test_no_warning_reaches_the_user(tmp_path, kepler_tess):
     """Astropy warns about odd units and headers; none of that is the user's business here."""
     odd = write_fits(
-        tmp_path / "odd.fits", {"mission": "K2"}, {"time": np.arange(3.0), "flux": np.ones(3)}, {"TUNIT2": "e-/s!"}
+        tmp_path / "odd.fits",
+        {"mission": "K2"},
+        {"time": np.arange(3.0), "flux": np.ones(3), "x": np.ones(3)},
+        {"TUNIT3": "e-/s!"},
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -69,6 +69,7 @@ def test_ecsv_opens_without_lightkurve(tmp_path):
     check(read(path))
 
 
+@pytest.mark.filterwarnings("ignore:The unit 'electron / s' could not be saved")
 def test_same_numbers_from_every_file(tmp_path):
     """Promise 3, with a table that astropy writes: a pair of Julian dates instead of BTJD."""
     table = QTable({"time": Time(TIME + 2457000, format="jd", scale="tdb"), "quality": QUALITY}, meta=META)
