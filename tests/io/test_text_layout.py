@@ -103,7 +103,15 @@ def test_plain_columns_without_names(tmp_path, caplog):
     assert other.value.tolist() == [5, 5]
 
 
-@pytest.mark.parametrize("row", ["2455266.5 700.0 0.010 5.0", "17 15.8 0.01 5.0", "2455266.5 15.8 15.9 5.0"])
+def test_three_columns_without_names(tmp_path):
+    rows = "2455266.5 15.822 0.010\n2455275.9 15.555 0.020\n"
+    assert read(write(tmp_path / "a.dat", rows)).unit == "mag"
+    assert read(write(tmp_path / "b.dat", rows.replace("15.", "1."))).unit == "unknown"  # a relative flux, perhaps
+
+
+@pytest.mark.parametrize(
+    "row", ["2455266.5 1.0 0.010 5.0", "2455266.5 700.0 0.010 5.0", "17 15.8 0.01 5.0", "2455266.5 15.8 15.9 5.0"]
+)
 def test_columns_without_names_that_could_be_anything(tmp_path, row):
     with pytest.raises(Unreadable, match=r"--column time=1 --column value=2") as caught:
         read(write(tmp_path / "a.dat", f"{row}\n{row}\n"))

@@ -51,7 +51,7 @@ AAVSO_DOWNLOAD = (
     "Credit",
 )
 PLAIN_JULIAN = (2.4e6, 2.6e6)  # days: times that can be nothing else
-PLAIN_MAGNITUDE = (-5.0, 35.0)
+PLAIN_MAGNITUDE = (3.0, 30.0)  # numbers around 0 or 1 may be relative to something
 PLAIN_ERROR = 2.0  # mag
 
 
@@ -167,7 +167,9 @@ def _names_in_comment(comments: Sequence[str], rows: Rows, separator: str, decim
     if len(cells) in (23, 24) and separator == "," and _in_range(cells[0], PLAIN_JULIAN) and cells[4].isalpha():
         return TextLayout(list(AAVSO_DOWNLOAD[: len(cells)]), separator, begin, "AAVSO download", cells, decimal)
     if len(cells) in HEADERLESS:
-        return TextLayout(HEADERLESS[len(cells)], separator, begin, product, cells, decimal, named=False)
+        names = HEADERLESS[len(cells)]
+        units = dict.fromkeys(names[1:], "mag") if _is_plain(rows, separator, decimal) else {}
+        return TextLayout(names, separator, begin, product, cells, decimal, units, named=False)
     names = [str(i + 1) for i in range(len(cells))]
     plain = dict(zip(("time", "value", "error"), names, strict=False)) if _is_plain(rows, separator, decimal) else {}
     units = {plain["value"]: "mag", plain["error"]: "mag"} if plain else {}
