@@ -19,10 +19,8 @@ import pyarrow.parquet as pq
 from goodricke.io.fits import CUT_SHORT, FitsFile
 from goodricke.io.options import Unreadable
 
-FORMATS = (
-    *("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl", "avro", "json"),
-    "jsonl",
-)
+# Of files in a folder; JSON isn't among them: what lies beside light curves is a manifest. A pattern finds it (*.json).
+FORMATS = ("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl", "avro")
 SUFFIXES = (*(f".{name}{packed}" for name in FORMATS for packed in ("", ".gz")), ".parquet", ".pq")
 HATS = ("hats.properties", "properties")  # one of them is in the folder of a HATS catalog
 THUMBNAIL = "data_thumbnail.parquet"  # among the files of a HATS catalog: rows that are in the others
