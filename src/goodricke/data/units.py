@@ -162,7 +162,7 @@ def is_brightness(stated: str) -> bool:
     >>> [is_brightness(text) for text in ("mJy", "ppm", "36.3078 nJy", "banana", "km", "dB")]
     [True, True, True, False, False, False]
     """
-    text = stated.strip()
+    text = stated.strip().rstrip("!?.,;:")
     lower = text.lower()
     if not text or magnitude_factor(text) is not None or lower in LINEAR or lower in MAGGIES:
         return True
