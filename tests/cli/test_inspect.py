@@ -217,3 +217,25 @@ def test_dummies_are_those_of_the_readers(unit):
     for value, drawn in ((roles.NO_MAGNITUDE, False), (roles.NO_MAGNITUDE - 1, True)):
         curves = LightCurves.from_arrays(["a"], [0, 1], [1.0], [value], unit=unit)
         assert (sketch(curves) != ["(no finite value to draw)"]) == drawn
+
+
+def test_rows_that_are_not_used_have_a_reason(tmp_path, console):
+    rows = [(59000 + i, 12.0 + i / 100, 0.1, 0) for i in range(6)]
+    rows += [(59010, ">16.5", "", 0), (59011, 99.99, 0.1, 0), (59012, 12.0, 0.1, 32768), ("", 12.0, 0.1, 0)]
+    csv(tmp_path / "a.csv", rows, "mjd,mag,magerr,catflags")
+    assert report_files(tmp_path / "a.csv", console=console) == 0
+    shown = " ".join(console.export_text().replace("│", " ").split())
+    assert "rows 10 read, 6 used (not used: " in shown
+    for reason in ("limits", "flagged 1", "without a time or brightness, or repeated 1"):
+        assert reason in shown
+
+
+def test_packets_of_alerts(shared, console):
+    pytest.importorskip("fastavro", reason="needs goodricke[alerts]")
+    paths = sorted((shared / "data/formats/ztf_alert").glob("*.avro"))
+    assert report_files(paths, console=console) == 0
+    text = console.export_text()
+    assert "ZTF, alert packet (reader alert)" in text
+    assert "rows           22 read, 22 used" in text
+    assert report_files(paths, flux="difference", console=console) == 0
+    assert "brightness in  nJy" in console.export_text()

@@ -45,7 +45,7 @@ def test_the_real_table(shared):
 def test_the_light_curves_of_a_challenge(shared):
     """Not from ALeRCE's database: SNANA's names, which any table may have."""
     curves = read(shared / "data" / "formats" / "alerce" / "lc_sample_wo_nev_comp.parquet")
-    assert (len(curves), len(curves.time), curves.unit, curves.time_scale) == (400, 23860, "flux", "MJD")
+    assert (len(curves), len(curves.time), curves.unit, curves.time_scale) == (400, 23860, "36.3078 nJy", "MJD")
     assert set("ugriz") < set(curves.bands)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from goodricke.data.units import nanojansky
 from goodricke.io import Unreadable, read
 
 pytest.importorskip("fastavro", reason="needs goodricke[alerts]")
@@ -23,7 +24,17 @@ def test_ztf_packets_are_light_curves(shared, name, past):
 def test_total_and_difference_brightness_differ(shared):
     path = shared / "data/formats/ztf_alert/472263571115115000.avro"
     total, difference = read(path), read(path, flux="difference")
-    assert total.value[-1] < difference.value[-1]  # star and difference together are brighter
+    assert (total.unit, difference.unit) == ("mag", "nJy")
+    star_and_difference, _ = nanojansky(total.value[-1:], total.error[-1:])
+    assert 0 < difference.value[-1] < star_and_difference[0]
+
+
+def test_a_negative_difference_is_a_flux(shared):
+    curves = read(shared / "data/formats/ztf_alert/2019_01_10_739260766315010006.avro", flux="difference")
+    assert curves.unit == "nJy"
+    assert curves.value[-1] < 0
+    with pytest.raises(Unreadable, match="no flux psfFlux"):
+        read(shared / "data/formats/ztf_alert/472263571115115000.avro", flux="psfFlux")
 
 
 def test_a_folder_of_packets_is_searched_and_rubin_read(shared):

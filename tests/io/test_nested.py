@@ -106,7 +106,7 @@ def test_no_or_several_light_curves(tmp_path):
         read(tmp_path / "a.parquet")
     one = [[{"mjd": 59000.0, "mag": 1.0}]]
     pq.write_table(pa.table({"id": [1], "a": one, "b": one}), tmp_path / "b.parquet")
-    with pytest.raises(Unreadable, match="several nested light curves: a, b"):
+    with pytest.raises(Unreadable, match=r"several nested light curves: a, b.*--light-curve a"):
         read(tmp_path / "b.parquet")
 
 
@@ -122,3 +122,97 @@ def test_dummy_magnitudes_become_nan(tmp_path):
     pq.write_table(pa.table({"id": ["a", "b"], "lc": rows}), tmp_path / "a.parquet")
     assert np.isnan(read(tmp_path / "a.parquet").value).tolist() == [False, True, True]
     assert not np.isnan(read(tmp_path / "a.parquet", unit="nJy").value).any()
+
+
+def test_one_of_several_nested_columns_is_chosen(tmp_path):
+    source = [[{"midpointMjdTai": 60000.5, "psfFlux": 1.0, "psfFluxErr": 0.1}]]
+    forced = [[{"midpointMjdTai": 60001.5, "psfFlux": 2.0, "psfFluxErr": 0.1}]]
+    table = pa.table({"diaObjectId": [1], "diaSource": source, "diaObjectForcedSource": forced})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path)
+    with pytest.raises(Unreadable, match="--light-curve diaObjectForcedSource"):
+        read(path)
+    assert read(path, light_curve="diaObjectForcedSource").value.tolist() == [2]
+    assert read(path, light_curve="diaSource").value.tolist() == [1]
+    with pytest.raises(Unreadable, match="no nested column x; it has diaSource, diaObjectForcedSource"):
+        read(path, light_curve="x")
+
+
+@pytest.mark.parametrize("sentinel", [0.0, -99.0, -999.0])
+@pytest.mark.parametrize("name", ["mag", "flux"])
+def test_padding_is_no_observation(tmp_path, sentinel, name):
+    rows = [
+        {"mjd": [59000.5, 59001.5, sentinel], name: [15.0, 16.0, 0.0], f"{name}_err": [0.1, 0.1, 0.0]},
+        {"mjd": [59000.5, sentinel, sentinel], name: [17.0, 0.0, 0.0], f"{name}_err": [0.1, 0.0, 0.0]},
+    ]
+    pq.write_table(pa.table({"id": ["a", "b"], "lc": rows}), tmp_path / "a.parquet")
+    curves = read(tmp_path / "a.parquet")
+    assert curves.n_obs.tolist() == [2, 1]
+    assert curves.value.tolist() == [15, 16, 17]
+
+
+def test_a_row_without_identifier_costs_no_other(tmp_path, caplog):
+    rows = [[{"mjd": 59000.0 + i, "mag": 15.0 + i}] for i in range(3)]
+    pq.write_table(pa.table({"id": pa.array([7, None, 9]), "lc": rows}), tmp_path / "a.parquet")
+    curves = read(tmp_path / "a.parquet")
+    assert curves.ids == ["7", "9"]
+    assert curves.value.tolist() == [15, 17]
+    assert "1 rows without id are left out" in caplog.text
+
+
+def test_invented_identifiers_of_partitions_differ(tmp_path, caplog):
+    rows = [[{"mjd": 59000.0, "mag": 15.0}]]
+    for order in (0, 1):
+        folder = tmp_path / f"Norder={order}" / "Dir=0"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table({"lc": rows}), folder / "Npix=4.parquet")
+    curves = read(tmp_path, recursive=True)
+    assert curves.ids == ["Norder=0:Npix=4:0", "Norder=1:Npix=4:0"]
+    assert "has no identifiers" in caplog.text
+
+
+@pytest.mark.parametrize("empty", [0, 1, 2])
+def test_empty_partitions_add_nothing(tmp_path, empty):
+    table = pa.table({"id": [1], "lc": [[{"mjd": 59000.0, "mag": 15.0}]]})
+    for i in range(3):
+        folder = tmp_path / "Norder=0" / "Dir=0"
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table.slice(0, 0) if i == empty else table, folder / f"Npix={i}.parquet")
+    assert read(tmp_path, recursive=True).ids == ["1", "1"]
+    ((batch, failures),) = read_batches(tmp_path, recursive=True)
+    assert (batch.ids, failures) == (["1", "1"], [])
+
+
+def test_lists_with_the_band_before_their_names(tmp_path):
+    table = pa.table(
+        {
+            "id": ["a", "b"],
+            "g_mjd": [[59000.0, 59001.0], [59002.0]],
+            "g_mag": [[15.0, 16.0], [17.0]],
+            "g_magerr": [[0.1, 0.1], [0.1]],
+            "r_mjd": [[59003.0], []],
+            "r_mag": [[18.0], []],
+            "r_magerr": [[0.1], []],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    curves = read(tmp_path / "a.parquet")
+    assert curves.n_obs.tolist() == [3, 1]
+    assert curves.value.tolist() == [15, 16, 18, 17]
+    assert [curves.bands[b] for b in curves.band] == ["g", "g", "r", "g"]
+
+
+def test_units_inside_a_nested_column(tmp_path):
+    rows = [[{"time [s]": 86400.0, "mag [mmag]": 12500.0}, {"time [s]": 172800.0, "mag [mmag]": 13500.0}]]
+    pq.write_table(pa.table({"id": ["a"], "lc": rows}), tmp_path / "a.parquet")
+    curves = read(tmp_path / "a.parquet")
+    assert curves.time.tolist() == [1, 2]
+    assert curves.value.tolist() == pytest.approx([12.5, 13.5])
+
+
+def test_times_in_32_bits_get_a_warning(tmp_path, caplog):
+    kind = pa.list_(pa.struct({"mjd": pa.float32(), "mag": pa.float32()}))
+    rows = pa.array([[{"mjd": 59000.5, "mag": 15.0}, {"mjd": 59001.5, "mag": 16.0}]], kind)
+    pq.write_table(pa.table({"id": ["a"], "lc": rows}), tmp_path / "a.parquet")
+    read(tmp_path / "a.parquet")
+    assert "32-bit numbers" in caplog.text

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from goodricke.io import Unreadable, read, recognise
 
@@ -38,6 +39,16 @@ def test_quality(qlp_file, quality, kept):
     curves = read(qlp_file(n=len(FLAGS), QUALITY=FLAGS, TIME=time), quality=quality)
     assert FLAGS[(curves.time - 1700).astype(int)].tolist() == kept
     assert curves.column("n_flagged").tolist() == [len(FLAGS) - len(kept)]
+
+
+@pytest.mark.parametrize(("generation", "sector", "flag"), [(1, 55, 4096), (2, 56, 1 << 30), (2, 60, 1 << 30)])
+def test_low_precision_flag_moved_with_sector_56(qlp_file, generation, sector, flag):
+    """4096 is QLP's flag of low precision to sector 55; from 56 on it is scattered light, and 2^30 took its place."""
+    flags = np.array([0, 4096, 1 << 30], "i4")
+    path = qlp_file(n=3, generation=generation, QUALITY=flags, TIME=np.arange(3.0))
+    fits.setval(path, "SECTOR", value=sector)
+    kept = read(path, quality="bitmask").time.astype(int)
+    assert flags[kept].tolist() == [value for value in flags.tolist() if value != flag]
 
 
 def test_wrong_generation_named(qlp_file):

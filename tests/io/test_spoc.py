@@ -20,7 +20,7 @@ def test_kepler(kepler_tess):
     assert len(curves.time) == 4075
     assert about(curves) == {
         "source": str(kepler_tess / Q2), "mission": "Kepler", "product": "Kepler long cadence", "quarter": 2,
-        "ra": 287.86721, "dec": 46.98308, "n_read": 4354, "n_flagged": 119,
+        "ra": 287.86721, "dec": 46.98308, "n_read": 4354, "n_flagged": 119, "n_used": 4070,
     }  # fmt: skip
     assert 4354 - 119 - 4075 == 160  # rows without a time
     assert curves.time[0] > 169.5

@@ -174,7 +174,7 @@ def test_files_that_cannot_be_read_have_a_row(tmp_path, folded_model):
 
 def test_nothing_but_bad_files_is_a_catalog_of_bad_rows(tmp_path, folded_model):
     (tmp_path / "empty.fits").write_text("")
-    assert run.catalog([str(tmp_path / "empty.fits")], str(folded_model.folder), tmp_path / "c", passes=0) == 0
+    assert run.catalog([str(tmp_path / "empty.fits")], str(folded_model.folder), tmp_path / "c", passes=0) == 3
     assert Catalog.open(tmp_path / "c").read()["status"].to_pylist() == ["UNREADABLE"]
 
 

@@ -158,10 +158,24 @@ def _header(curves: LightCurves, stats: Statistics, file: SourceFile, reader: st
         *([("not used", list_names(unused, MAX_UNUSED))] if (unused := file.columns_ignored) else []),
         ("brightness in", curves.unit),
         ("time in", f"{curves.time_scale} [d]"),
+        ("rows", _rows(curves, file)),
         ("objects", f"{len(curves):,} with {len(curves.time):,} observations"),
         ("bands", _bands(curves)),
     ]
     return _grid(rows)
+
+
+def _rows(curves: LightCurves, file: SourceFile) -> str:
+    """Return how many rows were read and used, and why the others were not."""
+    table = curves.table_of_objects
+    read, flagged = (sum(filter(None, table[name].to_pylist())) for name in ("n_read", "n_flagged"))
+    used = int(np.isfinite(curves.value).sum())
+    reasons = Counter({reason: n for reason, n in file.left_out.items() if n and reason != "flags"})
+    if flagged:
+        reasons["flagged"] = flagged
+    reasons["without a time or brightness, or repeated"] = max(read - used - sum(reasons.values()), 0)
+    why = ", ".join(f"{reason} {n:,}" for reason, n in reasons.items() if n)
+    return f"{read:,} read, {used:,} used" + (f" (not used: {why})" if why else "")
 
 
 def _bands(curves: LightCurves) -> str:
@@ -206,8 +220,9 @@ def _detail(curves: LightCurves, stats: Statistics, i: int) -> Table:
     """Show one light curve."""
     one = curves[i]
     row = one.table_of_objects.to_pylist()[0]
-    left = row["n_read"] - row["n_flagged"] - int(stats.n_obs[i])
-    points = f"{row['n_read']:,} read, {row['n_flagged']:,} flagged, {left:,} without a time, {stats.n_obs[i]:,} kept"
+    n_read, n_flagged = row["n_read"] or int(stats.n_obs[i]), row["n_flagged"] or 0  # null where a file doesn't tell
+    left = n_read - n_flagged - int(stats.n_obs[i])
+    points = f"{n_read:,} read, {n_flagged:,} flagged, {left:,} without a time, {stats.n_obs[i]:,} kept"
     rows = [("points", f"{points}, {stats.n_nan[i]:,} of them NaN or infinite")]
     if stats.n_obs[i]:
         rows.append(("span", f"{duration(stats.span[i])}, from {stats.start[i]:.5f}"))

@@ -53,6 +53,10 @@ TimeScale = Annotated[
     str | None,
     typer.Option(help="Time scale, where the files don't give it: MJD, BTJD, HJD, ...", show_default=False),
 ]
+LightCurveColumn = Annotated[
+    str | None,
+    typer.Option("--light-curve", help="Of several nested columns, the one with the light curves", show_default=False),
+]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders with all their subfolders")]
 Passes = Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")]
 Seed = Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")]
@@ -109,6 +113,7 @@ def read_options(
     band: Band = None,
     unit: Unit = None,
     time_scale: TimeScale = None,
+    light_curve: LightCurveColumn = None,
     recursive: Recursive = False,
 ) -> Reading:
     """Return the options of `goodricke.read` that the command line sets; the others keep the defaults of `read`.
@@ -125,6 +130,7 @@ def read_options(
     options: Reading = {"quality": None if quality == "default" else quality, "flux": flux}
     options |= {"band": band} if "=" not in (band or "") else {"rename_bands": _band_names(str(band))}
     options |= {"unit": unit, "time_scale": time_scale and time_scale.upper(), "recursive": recursive or None}
+    options |= {"light_curve": light_curve}
     options |= {"columns": {kind: name for kind, _, name in pairs} or None}
     return {name: value for name, value in options.items() if value is not None}
 

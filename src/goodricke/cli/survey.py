@@ -78,7 +78,8 @@ def catalog(
 
     Killed at any moment, the same command goes on where it stopped and gives the same rows.
     Next: goodricke convert, goodricke examine, goodricke thresholds.
-    Exit code: 0 all shards made, 3 some tasks failed (the same command tries them again), 2 wrong usage.
+    Exit code: 0 all shards made, 3 some tasks failed (the same command tries them again) or nothing could be read,
+    2 wrong usage.
     """
     from goodricke.survey.catalog import catalog as run
     from goodricke.uncertainty.prediction_sets import Coverage

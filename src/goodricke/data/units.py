@@ -19,6 +19,7 @@ MJD_ZERO = 2400000.5  # JD
 # Time scales counted from a zero point of their own [JD].
 ZERO_POINTS = {"BTJD": 2457000.0, "BKJD": 2454833.0, "MJD": MJD_ZERO}
 
+# Spellings that astropy doesn't know, with what they are called here.
 UNIT_NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
 TIME_UNITS = {"sec": "s", "secs": "s", "mins": "min", "hrs": "h", "yrs": "yr"}  # beyond those that astropy knows
 BRACKET = re.compile(r"\[([^\[\]]+)\]\s*$|\(((?:[^()]|\([^()]*\))+)\)\s*$")
@@ -26,6 +27,50 @@ BRACKET = re.compile(r"\[([^\[\]]+)\]\s*$|\(((?:[^()]|\([^()]*\))+)\)\s*$")
 # something else in the name of a column: V is a band and no volt, TT a time scale and no teratesla.
 BRIGHTNESS = {"spectral flux density", "spectral flux density wav", "photon flux density", "photon flux density wav"}
 BRIGHTNESS |= {"energy flux", "irradiance", "surface brightness", "unknown"}
+
+
+# A magnitude in any system and spelling: mag, mags, ABmag, mag(AB), mag_ab, "Vega mag", AB, m_AB; millimagnitudes.
+SYSTEM = r"(ab|st|vega|gaia|johnson|cousins|sdss|instrumental|inst)?"
+MAGNITUDE = re.compile(
+    rf"^{SYSTEM}[\W_]*(m|milli)?[\W_]*mag(nitude)?s?[\W_]*{SYSTEM}[\W_]*$|^(m_)?(ab|st|vega)$", re.IGNORECASE
+)
+# Brightnesses that aren't physical, but linear all the same.
+LINEAR = {"relative", "relative flux", "flux", "normalized", "normalised", "normalized flux", "normalised flux"}
+LINEAR |= {
+    "arbitrary",
+    "arb",
+    "arb. units",
+    "a.u.",
+    "unknown",
+    "unitless",
+    "none",
+    "-",
+    "1",
+    "ppm",
+    "ppt",
+    "percent",
+    "%",
+}
+LINEAR |= {
+    "counts",
+    "count",
+    "counts/s",
+    "count/s",
+    "cts",
+    "cts/s",
+    "ct",
+    "ct/s",
+    "adu",
+    "adu/s",
+    "dn",
+    "dn/s",
+    "electrons",
+}
+LINEAR |= {"electrons/s", "electrons per second", "e-", "e/s", "e-/cadence", "fluxcal"}
+MAGGIES = {"maggy": AB_ZERO, "maggies": AB_ZERO, "mgy": AB_ZERO, "nmgy": AB_ZERO * 1e-9, "nanomaggy": AB_ZERO * 1e-9}
+MAGGIES |= {"nanomaggies": AB_ZERO * 1e-9}
+FLUXCAL_ZERO = 27.5  # AB magnitude of a FLUXCAL of 1 (SNANA manual, section 4.4)
+FLUXCAL = "36.3078 nJy"
 
 
 # ---- magnitudes and fluxes ----------------------------------------------------------------------------------------
@@ -50,6 +95,11 @@ def nanojansky(
     """Return fluxes (N,) in nJy and their uncertainties of AB magnitudes: the inverse of `ab_magnitudes`."""
     flux = AB_ZERO * 10 ** (-0.4 * np.asarray(magnitude, np.float64))
     return flux, flux * error / MAGNITUDES_PER_E
+
+
+def nanojansky_per_unit(zero_point: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the flux (N,) in nJy of one unit whose AB magnitude is the zero point: 3631 Jy * 10^(-0.4 zp)."""
+    return AB_ZERO * 10 ** (-0.4 * np.asarray(zero_point, np.float64))
 
 
 # ---- units as files state them ------------------------------------------------------------------------------------
@@ -82,17 +132,54 @@ def brightness_unit(kind: str, stated: str | None) -> tuple[str, float]:
     stated : str, optional
         Its unit as the file writes it.
     """
-    factor = _stated_factor(stated, "mag") if stated else None
+    factor = magnitude_factor(stated) if stated else None
     if kind == "mag" or (factor is not None and factor != 1):
         return "mag", factor or 1.0
+    if factor is not None and not str(stated).lower().startswith("mag"):
+        return "mag", 1.0
+    if stated is not None and stated.strip().lower() in MAGGIES:
+        return "nJy", MAGGIES[stated.strip().lower()]
     if stated is not None:
         return UNIT_NAMES.get(stated, stated), 1.0
     return ("flux" if kind == "flux" else "unknown"), 1.0
 
 
+def magnitude_factor(stated: str) -> float | None:
+    """Return what numbers in a unit of magnitude, of any system, are multiplied by to be in mag; None if it is none.
+
+    >>> [magnitude_factor(text) for text in ("ABmag", "Vega", "mmag", "millimagnitudes", "nJy", "maggy")]
+    [1.0, 1.0, 0.001, 0.001, None, None]
+    """
+    text = stated.strip()
+    if match := MAGNITUDE.match(text):
+        return 1e-3 if match[2] else 1.0
+    return None if text.lower() in MAGGIES else _stated_factor(text, "mag")
+
+
+def is_brightness(stated: str) -> bool:
+    """Tell whether a stated unit is one of brightness: a magnitude, a flux, counts, or a number relative to another.
+
+    >>> [is_brightness(text) for text in ("mJy", "ppm", "36.3078 nJy", "banana", "km", "dB")]
+    [True, True, True, False, False, False]
+    """
+    text = stated.strip().rstrip("!?.,;:")
+    lower = text.lower()
+    if not text or magnitude_factor(text) is not None or lower in LINEAR or lower in MAGGIES:
+        return True
+    if text in UNIT_NAMES or text in UNIT_NAMES.values():
+        return True
+    unit = units.Unit(text, parse_strict="silent")
+    if isinstance(unit, units.UnrecognizedUnit) or hasattr(unit, "function_unit"):
+        return False
+    if (BRIGHTNESS - {"unknown"}) & set(str(unit.physical_type).split("/")):
+        return True
+    counts = {"electron", "ct", "count", "adu", "DN", "ph", "photon", "pix", "bit"}
+    return unit.physical_type == "dimensionless" or bool(counts & {str(base) for base in unit.bases})
+
+
 def error_factor(stated: str | None, value_factor: float, unit: str) -> float:
     """Return what an uncertainty is multiplied by: by its own unit if that is one of magnitude, else as the value."""
-    own = _stated_factor(stated, "mag") if stated and unit == "mag" else None
+    own = magnitude_factor(stated) if stated and unit == "mag" else None
     return value_factor if own is None else own
 
 

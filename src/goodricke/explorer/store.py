@@ -36,7 +36,10 @@ FORMAT = 1  # of the copy
 BATCH = 65_536  # rows
 MAX_SHOWN_CLASSES = 8  # up to which the page shows all probabilities at first
 RENAMED = {"label": "catalog_label", "comment": "catalog_comment", "row": "catalog_row"}  # names that the page uses
-HIDDEN = ("model", "model_hash", "source", "mission", "product", "aleatoric_entropy", "n_read", "n_flagged", "camera")
+HIDDEN = (
+    *("model", "model_hash", "source", "mission", "product", "aleatoric_entropy", "n_read", "n_flagged", "n_used"),
+    "camera",
+)
 SAFE_SETTINGS = (  # later queries can't reach any file
     "SET enable_external_access = false",
     "SET python_enable_replacements = false",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import glob
 import gzip
 import os
+import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +19,7 @@ import pyarrow.parquet as pq
 from goodricke.io.fits import CUT_SHORT, FitsFile
 from goodricke.io.options import Unreadable
 
+# Of files in a folder; JSON isn't among them: what lies beside light curves is a manifest. A pattern finds it (*.json).
 FORMATS = ("fits", "fit", "fts", "csv", "ecsv", "txt", "dat", "tsv", "lc", "vot", "votable", "xml", "tbl", "avro")
 SUFFIXES = (*(f".{name}{packed}" for name in FORMATS for packed in ("", ".gz")), ".parquet", ".pq")
 HATS = ("hats.properties", "properties")  # one of them is in the folder of a HATS catalog
@@ -24,6 +27,7 @@ THUMBNAIL = "data_thumbnail.parquet"  # among the files of a HATS catalog: rows 
 COLLECTION = "collection.properties"  # and this one in that of a HATS collection, which names its catalog
 LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
 AVRO_MAGIC = b"Obj\x01"  # of an Avro object container file
+JSON_START = re.compile(rb"(\xef\xbb\xbf)?\s*(\{\s*[\"}]|\[\s*[\[{\]])")
 HEAD = 4096  # bytes that tell text from binary
 
 Source = str | Path | Sequence[str | Path]
@@ -158,6 +162,7 @@ class SourceFile:
         self.path, self.groups = str(path), groups
         self.columns_read: list[str] = []  # by a reader of tables
         self.columns_ignored: list[str] = []
+        self.left_out: Counter[str] = Counter()  # rows that are no measurement, by the reason
         self.cache: dict[Any, Any] = {}  # what one reader found out while recognising, for the others
         plain = Path(path)
         if plain.is_dir():
@@ -190,7 +195,7 @@ class SourceFile:
 
     @cached_property
     def kind(self) -> str:
-        """What the bytes are: ``fits``, ``parquet``, ``avro``, ``votable``, ``html``, ``text`` or ``binary``."""
+        """What the bytes are: fits, parquet, avro, votable, html, json, text or binary."""
         head = self.head
         if head[:9] == b"SIMPLE  =":
             return "fits"
@@ -203,6 +208,8 @@ class SourceFile:
         start = head[:1000].lstrip().lower()
         if start.startswith((b"<!doctype html", b"<html")):
             return "html"
+        if JSON_START.match(start):
+            return "json"
         return "votable" if b"<votable" in start else "text"
 
     @cached_property
@@ -214,8 +221,10 @@ class SourceFile:
     def parquet(self) -> pq.ParquetFile:
         """The file as Parquet; opening reads the footer alone."""
         try:
-            return pq.ParquetFile(self.path)
-        except (pa.ArrowInvalid, OSError) as error:
+            parquet = pq.ParquetFile(self.path)
+            _names(parquet.schema_arrow)
+            return parquet
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
             raise Unreadable(self.path, f"is a damaged Parquet file ({error})", CUT_SHORT) from error
 
     @property
@@ -228,6 +237,15 @@ class SourceFile:
     def stem(self) -> str:
         """The name of the file without its suffixes: the object's name where the file tells none."""
         return name_stem(self.path)
+
+
+def _names(fields: Iterable[pa.Field]) -> list[str]:
+    """Return the names of columns and of what is in them; damaged ones raise UnicodeDecodeError."""
+    names = list[str]()
+    for field in fields:
+        inner = [field.type.field(i) for i in range(field.type.num_fields)]
+        names += [field.name, *_names(inner)]
+    return names
 
 
 def name_stem(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from goodricke.io.options import Unreadable
 
 # Barycentric time scales by their zero points [JD].
 BARYCENTRIC = {ZERO_POINTS["BTJD"]: "BTJD", ZERO_POINTS["BKJD"]: "BKJD", 0.0: "BJD"}
+UNIT_IN_COMMENT = re.compile(r"^- \{name: ([^,{}]+), unit: ([^,{}]+)[,}]", re.MULTILINE)
 CUT_SHORT = "download it again: the transfer was broken off"
 _FILTERS = threading.RLock()
 
@@ -46,7 +48,12 @@ class FitsTable:
     """One binary table: its columns by name, in any case."""
 
     def __init__(self, path: str, raw: bytes, hdu: fits.BinTableHDU) -> None:
-        self.path, self.header, self.length, self.columns_read = path, hdu.header, hdu.header["NAXIS2"], list[str]()
+        length = header_value([hdu.header], "NAXIS2")
+        if not isinstance(length, int) or length < 0:
+            raise Unreadable(
+                path, "has a broken header (a table without its number of rows)", "check it with fitsverify"
+            )
+        self.path, self.header, self.length, self.columns_read = path, hdu.header, length, list[str]()
         self._raw, self._hdu = raw, hdu
 
     def value(self, keyword: str) -> Any:
@@ -74,6 +81,24 @@ class FitsTable:
         """Names of the columns with one number or text per row, as written in the file."""
         kinds = self._rows.dtype
         return [name for name in self._names.values() if kinds[name].kind in "iufS" and not kinds[name].shape]
+
+    def names_of_kind(self, kinds: str) -> list[str]:
+        """Return the plain columns whose NumPy kind is one of ``kinds``: "S" text, "i" and "u" whole numbers."""
+        return [name for name in self.plain_names if self._rows.dtype[name].kind in kinds]
+
+    @cached_property
+    def time_names(self) -> list[str]:
+        """Names of the columns of times that astropy wrote: two numbers per row, whose sum is the Julian date."""
+        kinds = self._rows.dtype
+        pairs = [name for name in self._names.values() if kinds[name].base.kind == "f" and kinds[name].shape == (2,)]
+        numbers = {name: i for i, name in enumerate(kinds.names or (), 1)}
+        return [name for name in pairs if self.value(f"TCTYP{numbers[name]}") or self.value("JDREF") is not None]
+
+    def mjd(self, name: str) -> NDArray[np.float64]:
+        """Return the MJD (n,) of one of `time_names`, to the precision of the pair."""
+        self.columns_read.append(name)
+        pair = np.asarray(self._rows[name], np.float64)
+        return (pair[:, 0] - ZERO_POINTS["MJD"]) + pair[:, 1] + float(self.value("JDREF") or 0)
 
     def __contains__(self, name: str) -> bool:
         return name.upper() in self._names
@@ -121,8 +146,15 @@ class FitsTable:
         raise Unreadable(self.path, f"has no flux column {name}", f"choose one of {', '.join(others)} with --flux")
 
     def unit(self, name: str) -> str | None:
-        """Return the unit of a column as written in the file."""
-        return self._hdu.columns[self._names[name.upper()]].unit
+        """Return the unit of a column as written in the file, or in the comments for units that FITS doesn't know."""
+        name = self._names[name.upper()]
+        return self._hdu.columns[name].unit or self._units_in_comments.get(name)
+
+    @cached_property
+    def _units_in_comments(self) -> dict[str, str]:
+        """Units by column, as astropy keeps those that no TUNIT may hold (electron / s): in YAML in the comments."""
+        comments = header_value([self.header], "COMMENT")
+        return dict(UNIT_IN_COMMENT.findall("\n".join(str(line) for line in comments))) if comments else {}
 
 
 class FitsFile:

@@ -1,38 +1,61 @@
 """Nested Parquet: one row per object, its light curve in a list; HATS, nested-pandas, LSDB and goodricke write it.
 
 The light curve is a ``struct<list>`` or ``list<struct>`` column of any name, or several plain list columns side by side
-(time, mag, ...); the names inside are found by the aliases in `roles`. The other columns become per-object columns. A
-file of any size is read a few rows at a time. Dummy magnitudes such as 99.99 become NaN.
+(time, mag, ...), in one band or with the band before each name (g_time, g_mag, r_time, ...); the names inside are found
+and judged by `roles` as those of any table. Of several nested columns `ReadOptions.light_curve` chooses one. The other
+columns become per-object columns. A file of any size is read a few rows at a time; a row without an identifier is left
+out. JSON with lists in its records is read in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke.data import ragged
 from goodricke.data.arrow import first_uneven, inner_fields, inner_lists, is_list, list_lengths, one_chunk
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import roles
+from goodricke.io import json_tables, roles
 from goodricke.io.files import SourceFile, name_stem
 from goodricke.io.fits import CUT_SHORT
 from goodricke.io.observations import OBJECT_COLUMNS, choose_bands, object_columns
 from goodricke.io.options import ReadOptions, Unreadable
 
+logger = logging.getLogger("goodricke")
+
 NAME = "nested"
 SIDE_BY_SIDE = ""  # stands for plain list columns instead of one nested column
+BAND_FIRST = re.compile(r"^(u|g|r|i|z|y|U|B|V|R|I|J|H|K|G|bp|rp|BP|RP|zg|zr|zi|w1|w2|W1|W2)[_.](\w+)$")
+SAMPLE = 1000  # rows from which columns of one meaning are told apart
+PARTITION = re.compile(r"^(Norder|Npix)=(\d+)$")  # folders and files of a HATS catalog
 
 
 def recognises(file: SourceFile) -> bool:
-    """Tell whether the file is Parquet with lists in it, and no plain table that happens to have one."""
+    """Tell whether the file is Parquet or JSON with lists in it, and no plain table that happens to have one."""
+    if file.kind == "json":
+        try:
+            return bool(_candidates(json_tables.read_table(file).schema))
+        except Unreadable:  # the reader of tables raises it again
+            return False
     return file.kind == "parquet" and bool(_candidates(file.parquet.schema_arrow))
 
 
+def holds_lists(schema: pa.Schema) -> bool:
+    """Tell whether a table has one light curve per row, in lists, and not one observation."""
+    return bool(_candidates(schema))
+
+
 def read(file: SourceFile, options: ReadOptions) -> LightCurves:
-    """Read the whole file.
+    """Read the whole file; an empty partition of a HATS catalog gives no light curve.
 
     Raises
     ------
@@ -40,6 +63,8 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         If no nested column holds times and brightnesses, or several do.
     """
     parts = list(stream(file, options, 1 << 62))
+    if not parts:
+        return LightCurves.from_arrays(pa.array([], pa.string()), np.zeros(1, np.int64), np.zeros(0), np.zeros(0))
     return parts[0] if len(parts) == 1 else LightCurves.concat(parts)
 
 
@@ -51,18 +76,29 @@ def stream(file: SourceFile, options: ReadOptions, max_points: int) -> Iterator[
     Unreadable
         As `read`, and if the file is damaged further on.
     """
-    schema = file.parquet.schema_arrow
-    column, match = _find_light_curve(schema, file.path, options)
-    file.columns_read = [f"{column}.{name}" if column else name for name in match.used]
+    if file.kind == "json":
+        yield from_table(json_tables.read_table(file), options, file.path)
+        return
     if not file.parquet.metadata.num_rows:
+        if _partition(file.path):
+            return
         raise Unreadable(file.path, "is a table without rows", "leave the file out")
-    size = min(max(1, int(max_points / max(_points_per_row(file), 1.0))), 1 << 20)
+    schema = file.parquet.schema_arrow
+    column, match = _find_light_curve(schema, file.path, options, lambda: _sample(file))
+    file.columns_read = [f"{column}.{name}" if column else name for name in match.used]
     groups = range(file.parquet.num_row_groups) if file.groups is None else file.groups
+    wanted = _wanted_columns(schema, column)
+    size = min(max(1, int(max_points / max(_points_per_row(file, wanted, groups), 1.0))), 1 << 20)
     first, scale = sum(file.parquet.metadata.row_group(i).num_rows for i in range(groups.start)), ""
-    for table in _tables(file, size, _wanted_columns(schema, column), groups):
-        part = _light_curves(file.path, options, table, column, match, first, scale)
+    for table in _tables(file, size, wanted, groups):
+        part = _light_curves(file.path, options, table, column, match, first, scale, file.left_out)
         first, scale = first + len(table), part.time_scale
         yield part
+
+
+def _sample(file: SourceFile) -> pa.Table:
+    """Return the first rows of a file."""
+    return next(_tables(file, SAMPLE, file.parquet.schema_arrow.names, range(file.parquet.num_row_groups)))
 
 
 def from_table(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
@@ -73,9 +109,9 @@ def from_table(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
     Unreadable
         As `read`.
     """
-    column, match = _find_light_curve(table.schema, name, options)
+    column, match = _find_light_curve(table.schema, name, options, lambda: table.slice(0, SAMPLE))
     table = table.select(_wanted_columns(table.schema, column))
-    return choose_bands(_light_curves(name, options, table, column, match, 0, ""), options, name)
+    return choose_bands(_light_curves(name, options, table, column, match, 0, "", Counter()), options, name)
 
 
 def _tables(file: SourceFile, size: int, names: list[str], groups: range) -> Iterator[pa.Table]:
@@ -98,23 +134,58 @@ def _candidates(schema: pa.Schema) -> dict[str, list[str]]:
     return nested | ({SIDE_BY_SIDE: plain} if len(plain) > 1 else {})
 
 
-def _find_light_curve(schema: pa.Schema, path: str, options: ReadOptions) -> tuple[str, roles.Match]:
+def _find_light_curve(
+    schema: pa.Schema, path: str, options: ReadOptions, sample: Callable[[], pa.Table]
+) -> tuple[str, roles.Match]:
     """Return the nested column that holds times and brightnesses, and the names inside it."""
+    candidates = _candidates(schema)
+    named = [name for name in candidates if name != SIDE_BY_SIDE]
+    if options.light_curve is not None:
+        if options.light_curve not in named:
+            reason = f"has no nested column {options.light_curve}; it has {', '.join(named) or 'none'}"
+            raise Unreadable(path, reason, f"--light-curve {named[0]}" if named else "leave --light-curve out")
+        candidates = {options.light_curve: candidates[options.light_curve]}
     fitting, refusals = {}, list[Unreadable]()
-    inner = {role: name for role, name in options.chosen.items() if role != "object_id"}
-    for column, names in _candidates(schema).items():
+    for column, names in candidates.items():
         try:
-            fitting[column] = roles.match_columns(names, inner, path)
+            fitting[column] = _match_inside(column, names, path, options, sample)
         except Unreadable as refusal:
             refusals.append(refusal)
     if "lightcurve" in fitting:  # what goodricke and HATS call it
         return "lightcurve", fitting["lightcurve"]
     if len(fitting) > 1:
-        fix = "write the one wanted to a file of its own"
-        raise Unreadable(path, f"has several nested light curves: {', '.join(fitting)}", fix)
+        columns = [name for name in fitting if name != SIDE_BY_SIDE]
+        proposed = next((name for name in columns if "forced" in name.lower()), columns[0])
+        fix = f"choose one, --light-curve {proposed}"
+        raise Unreadable(path, f"has several nested light curves: {', '.join(columns)}", fix)
     if not fitting:
         raise refusals[0]
     return next(iter(fitting.items()))
+
+
+def _match_inside(
+    column: str, names: Sequence[str], path: str, options: ReadOptions, sample: Callable[[], pa.Table]
+) -> roles.Match:
+    """Choose the column for each role inside a nested column, or among lists side by side."""
+    inner = {role: name for role, name in options.chosen.items() if role != "object_id"}
+    if column == SIDE_BY_SIDE and (bands := _names_by_band(names)):
+        names = [*next(iter(bands.values())), "band"]
+
+    def load(name: str) -> pa.Array:
+        return _flatten(sample(), column, [name], path)[1][name]
+
+    return roles.match_columns(names, inner, path, load)
+
+
+def _names_by_band(names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the columns by band and by what follows the band in their names, empty unless all are written so."""
+    bands: dict[str, dict[str, str]] = {}
+    for name in names:
+        if (match := BAND_FIRST.match(name)) is None:
+            return {}
+        bands.setdefault(match[1], {})[match[2]] = name
+    first = next(iter(bands.values()), {})
+    return bands if len(first) > 1 and all(inner.keys() == first.keys() for inner in bands.values()) else {}
 
 
 def _wanted_columns(schema: pa.Schema, column: str) -> list[str]:
@@ -124,65 +195,116 @@ def _wanted_columns(schema: pa.Schema, column: str) -> list[str]:
     return [name for name in schema.names if name in {*light_curve, *plain}]
 
 
-def _points_per_row(file: SourceFile) -> float:
-    """Return the mean length of the longest list, from the Parquet footer."""
-    meta = file.parquet.metadata
-    groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
-    values = sum(max((g.column(j).num_values for j in range(g.num_columns)), default=0) for g in groups)
-    return float(values / max(meta.num_rows, 1))
+def _points_per_row(file: SourceFile, names: list[str], groups: range) -> float:
+    """Return the mean length of the longest list in some row groups."""
+    sizes = row_group_sizes(file, names, groups)
+    return sum(values for _, values in sizes) / max(sum(rows for rows, _ in sizes), 1)
+
+
+def row_group_sizes(file: SourceFile, names: Sequence[str], groups: range) -> list[tuple[int, int]]:
+    """Return the rows of row groups and the values of their longest list among columns, from the Parquet footer.
+
+    Raises
+    ------
+    Unreadable
+        If a row group can't be read: its first row is, because damage that reading reports as an error ends the whole
+        process where the footer is asked (Arrow doesn't catch it there).
+    """
+    paths = file.parquet.schema
+    leaves = [j for j in range(len(paths)) if paths.column(j).path.split(".")[0] in names]
+    sizes = []
+    for i in groups:
+        next(_tables(file, 1, list(names), range(i, i + 1)), None)
+        group = file.parquet.metadata.row_group(i)
+        sizes.append((group.num_rows, max((group.column(j).num_values for j in leaves), default=0)))
+    return sizes
 
 
 # ---- rows to light curves -----------------------------------------------------------------------------------------
 
 
 def _light_curves(
-    path: str, options: ReadOptions, table: pa.Table, column: str, match: roles.Match, first: int, scale: str
+    path: str,
+    options: ReadOptions,
+    table: pa.Table,
+    column: str,
+    match: roles.Match,
+    first: int,
+    scale: str,
+    left_out: Counter[str],
 ) -> LightCurves:
     """Return the light curves of some rows; ``first`` is the number of the first of them."""
     metadata = table.schema.metadata or {}
-    offsets, flat = _flatten(table, column, match, path)
-    time = roles.numbers(flat[match.time], match.time, path) + match.offset
-    timed = np.isfinite(time)
-    good = roles.passes_quality(flat.get(match.quality or ""), match, options, path, len(time))
-    stated = metadata.get(b"unit", b"").decode() or None
-    value, error, unit = roles.brightness(flat, match, options, path, kind="" if stated else match.kind, stated=stated)
+    table, ids = _identified(path, table, options, first)
+    offsets, flat = _flatten(table, column, match.per_observation, path)
+    stated = _stated_units(table.schema, column)
+    if b"unit" in metadata:
+        stated[match.value] = metadata[b"unit"].decode()
+        match = replace(match, kind="")
+    stated_scale = metadata.get(b"time_scale", b"").decode() or scale or None
+    codes = ragged.owner(offsets)
+    measured = roles.measure(flat, match, options, path, stated, stated_scale=stated_scale, codes=codes)
+    left_out.update(measured.left_out)
     if not first:
-        roles.warn_of_unknown_unit(unit, options, path)
-    stated_scale = metadata.get(b"time_scale", b"").decode() or scale or roles.infer_time_scale(match.time_scale, time)
+        roles.warn_of_unknown_unit(measured.unit, options, path)
+    timed, good = np.isfinite(measured.time), measured.good
     bands, band = _bands(flat, table, match, options, offsets, path)
+    n_flagged, n_used = timed & ~good, timed & good & np.isfinite(measured.value)
     curves = LightCurves.from_arrays(
-        _ids(path, table, options, first),
+        ids,
         offsets,
-        time,
-        value,
-        error,
+        measured.time,
+        measured.value,
+        measured.error,
         band,
         bands=bands,
-        unit=unit,
-        time_scale=options.time_scale or stated_scale,
-        objects=_objects(path, table, offsets, ragged.total(timed & ~good, offsets)),
+        unit=measured.unit,
+        time_scale=measured.time_scale,
+        objects=_objects(path, table, offsets, ragged.total(n_flagged, offsets), ragged.total(n_used, offsets)),
     )
     return curves if (timed & good).all() else curves.where(timed & good)
 
 
+def _stated_units(schema: pa.Schema, column: str) -> dict[str, str]:
+    """Return the units of the columns of a light curve, from their metadata."""
+    fields = schema if column == SIDE_BY_SIDE else inner_fields(schema.field(column).type)
+    return {f.name: f.metadata[b"unit"].decode() for f in fields if f.metadata and b"unit" in f.metadata}
+
+
 def _flatten(
-    table: pa.Table, column: str, match: roles.Match, path: str
+    table: pa.Table, column: str, names: Sequence[str], path: str
 ) -> tuple[NDArray[np.int64], dict[str, pa.Array]]:
-    """Return the offsets (n + 1,) and the flat columns (N,) that are in use, by name.
+    """Return the offsets (n + 1,) and the flat columns (N,) of some names.
 
     Raises
     ------
     Unreadable
         If the lists of one row differ in length.
     """
+    if column == SIDE_BY_SIDE and not set(names) <= set(table.column_names):
+        return _flatten_bands(table, names, path)
     lists = table if column == SIDE_BY_SIDE else inner_lists(table[column])
-    roles_inside = (match.time, match.value, match.error, match.band, match.quality)
-    names = list(dict.fromkeys(name for name in roles_inside if name is not None))
     if uneven := first_uneven([lists[name] for name in names]):
         name, row = names[uneven[0]], uneven[1] + 1
-        raise Unreadable(path, f"has {match.time} and {name} of different length in row {row}", "fix the row")
-    offsets = ragged.offsets_from_counts(list_lengths(lists[match.time]))
+        raise Unreadable(path, f"has {names[0]} and {name} of different length in row {row}", "fix the row")
+    offsets = ragged.offsets_from_counts(list_lengths(lists[names[0]]))
     return offsets, {name: one_chunk(lists[name]).flatten() for name in names}
+
+
+def _flatten_bands(table: pa.Table, names: Sequence[str], path: str) -> tuple[NDArray[np.int64], dict[str, pa.Array]]:
+    """Return offsets and flat columns of lists with the band before their names, the bands one after another."""
+    bands = _names_by_band(_candidates(table.schema)[SIDE_BY_SIDE])
+    inner = [name for name in names if name != "band"] or [next(iter(next(iter(bands.values()))))]
+    parts = [_flatten(table, SIDE_BY_SIDE, [columns[name] for name in inner], path) for columns in bands.values()]
+    counts = [np.diff(offsets) for offsets, _ in parts]
+    order = pa.array(np.argsort(np.concatenate([ragged.owner(offsets) for offsets, _ in parts]), kind="stable"))
+    flat = {}
+    for i, name in enumerate(inner):
+        columns = [list(part.values())[i] for _, part in parts]
+        flat[name] = pa.concat_arrays(columns).take(order)
+    codes = np.repeat(np.arange(len(bands)), [int(count.sum()) for count in counts])
+    flat["band"] = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(list(bands))).take(order)
+    return ragged.offsets_from_counts(np.sum(counts, axis=0)), {name: flat[name] for name in names}
 
 
 def _bands(
@@ -206,17 +328,29 @@ def _plain_columns(table: pa.Table) -> dict[str, str]:
     return roles.names_by_alias(f.name for f in table.schema if not pa.types.is_nested(f.type))
 
 
-def _ids(path: str, table: pa.Table, options: ReadOptions, first: int) -> pa.Array:
-    """Return the identifiers: of the id column, else file name and row number."""
+def _identified(path: str, table: pa.Table, options: ReadOptions, first: int) -> tuple[pa.Table, pa.Array]:
+    """Return the rows that have an identifier and those; if none has, all rows, called after the file and numbered."""
     chosen = options.columns.get("object_id")
     name = chosen if chosen in table.column_names else roles.find_column(_plain_columns(table), roles.OBJECT_ID)
-    if name is not None and not table[name].null_count:
-        return roles.identifiers(table[name], name)
-    stem = name_stem(path)
-    return pa.array([f"{stem}:{first + i}" for i in range(len(table))], pa.string())
+    if name is not None and table[name].null_count < max(len(table), 1):
+        if n := table[name].null_count:
+            logger.warning("%s: %d rows without %s are left out", path, n, name)
+            table = table.filter(pc.is_valid(table[name]))
+        return table, roles.identifiers(table[name], name)
+    stem = _partition(path) or name_stem(path)
+    if not first:
+        logger.warning("%s has no identifiers: its objects are called %s:0, %s:1, ...", path, stem, stem)
+    return table, pa.array([f"{stem}:{first + i}" for i in range(len(table))], pa.string())
 
 
-def _objects(path: str, table: pa.Table, offsets: NDArray[np.int64], n_flagged: NDArray) -> pa.Table:
+def _partition(path: str) -> str:
+    """Return order and pixel of a partition of a HATS catalog, which a file's name alone doesn't tell apart."""
+    matches = [PARTITION.match(name_stem(part)) for part in Path(path).parts]
+    found = {match[1]: match[2] for match in matches if match}
+    return f"Norder={found['Norder']}:Npix={found['Npix']}" if len(found) == 2 else ""
+
+
+def _objects(path: str, table: pa.Table, offsets: NDArray[np.int64], n_flagged: NDArray, n_used: NDArray) -> pa.Table:
     """Return the per-object columns: `OBJECT_COLUMNS`, filled from the file where it has them, and the file's own."""
     plain = _plain_columns(table)
     known = {f.name: table[f.name] for f in OBJECT_COLUMNS if f.name in table.column_names}
@@ -228,6 +362,7 @@ def _objects(path: str, table: pa.Table, offsets: NDArray[np.int64], n_flagged: 
             del known[role]  # sexagesimal
     if b"goodricke" not in (table.schema.metadata or {}):  # a pack tells what the light curves were read from
         known |= {"source": path, "n_read": np.diff(offsets), "n_flagged": n_flagged.astype(np.int64)}
+        known |= {"n_used": n_used.astype(np.int64)}
     known.setdefault("product", "nested Parquet")
     result = object_columns(len(table), **known)
     for name in plain.values():

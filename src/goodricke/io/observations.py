@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -39,8 +39,19 @@ OBJECT_COLUMNS = pa.schema(
         ("dec", pa.float64()),
         ("n_read", pa.int64()),  # observations in the file
         ("n_flagged", pa.int64()),  # of them left out by the quality cut
+        ("n_used", pa.int64()),  # of them measurements: with a time and a finite brightness, and not flagged
     ]
 )
+
+
+class Named(Protocol):
+    """A file, or a table in memory: what messages and objects are called after."""
+
+    path: str
+
+    @property
+    def stem(self) -> str:
+        """The name without folder and ending."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,8 @@ class Observations:
         The column of the identifiers.
     object_name : str, optional
         Of the one object, where the file tells it.
+    codes : tuple of string array (n,) and int64 (N,), optional
+        The identifiers and the index of each row's, if the reader has them already.
     """
 
     object_id: Any
@@ -78,10 +91,11 @@ class Observations:
     dec: NDArray[np.float64] | float | None = None
     id_name: str = "object_id"
     object_name: str | None = None
+    codes: tuple[pa.Array, NDArray[np.int64]] | None = None
 
 
 def light_curves(
-    file: SourceFile,
+    file: Named,
     options: ReadOptions,
     rows: Observations,
     *,
@@ -107,13 +121,14 @@ def light_curves(
     Unreadable
         If there is no row, a row has no object, or there are more than 256 bands.
     """
-    ids, codes = identify(file, rows.object_id, rows.id_name, len(rows.time), rows.object_name)
+    ids, codes = rows.codes or identify(file, rows.object_id, rows.id_name, len(rows.time), rows.object_name)
     bands, band = roles.bands(rows.band, rows.band_name, options, file.path)
     order: Any = np.lexsort((rows.time, codes)) if not keep_order else np.argsort(codes, kind="stable")
     if keep_order and (np.diff(codes) >= 0).all():  # sorted by object, the usual case: no copy
         order = slice(None)
     offsets = ragged.offsets_from_counts(np.bincount(codes, minlength=len(ids)))
     timed, good = np.isfinite(rows.time)[order], rows.good[order]
+    used = timed & good & np.isfinite(rows.value[order])
     read = np.diff(offsets) if keep_order else ragged.total(timed, offsets).astype(np.int64)
     curves = LightCurves.from_arrays(
         ids,
@@ -130,6 +145,7 @@ def light_curves(
             source=file.path,
             n_read=read,
             n_flagged=ragged.total(timed & ~good, offsets).astype(np.int64),
+            n_used=ragged.total(used, offsets).astype(np.int64),
             ra=_first_value(rows.ra, codes, len(ids)),
             dec=_first_value(rows.dec, codes, len(ids)),
             **known,
@@ -139,7 +155,7 @@ def light_curves(
 
 
 def identify(
-    file: SourceFile, object_id: Any, name: str, n: int, object_name: str | None = None
+    file: Named, object_id: Any, name: str, n: int, object_name: str | None = None
 ) -> tuple[pa.Array, NDArray[np.int64]]:
     """Return the identifiers in order of appearance and the index of each row's, (n,).
 
@@ -181,7 +197,14 @@ def one_light_curve(
         bands=(options.band or band,),
         unit=options.unit or unit,
         time_scale=options.time_scale or time_scale,
-        objects=object_columns(1, source=file.path, n_read=len(time), n_flagged=int((timed & ~good).sum()), **known),
+        objects=object_columns(
+            1,
+            source=file.path,
+            n_read=len(time),
+            n_flagged=int((timed & ~good).sum()),
+            n_used=int((keep & np.isfinite(value)).sum()),
+            **known,
+        ),
     )
 
 
@@ -205,7 +228,9 @@ def choose_bands(curves: LightCurves, options: ReadOptions, path: str) -> LightC
         curves = curves.in_band(options.band)
         if "n_read" in curves.table_of_objects.column_names:
             others = pa.array(counts - curves.n_obs)
-            curves = curves.with_columns(n_read=pc.subtract(curves.table_of_objects["n_read"], others))
+            used = ragged.total(np.isfinite(curves.value), curves.offsets).astype(np.int64)
+            known = {"n_read": pc.subtract(curves.table_of_objects["n_read"], others)}
+            curves = curves.with_columns(**known, n_used=pa.array(used))
         if not len(curves.time):
             logger.warning(
                 "%s has no observation in band %s, only in %s: keep one of these, or --band %s=%s",

@@ -57,6 +57,8 @@ class ReadOptions:
         Of several bands in the file, the one that is read; else the name of its only band.
     rename_bands : mapping, optional
         Other names for bands, such as those that a model knows: ``{"R": "r"}``.
+    light_curve : str, optional
+        Of several nested columns, the one with the light curves: ``"diaObjectForcedSource"``.
     recursive : bool
         Whether folders are searched with all their subfolders.
 
@@ -73,6 +75,7 @@ class ReadOptions:
     time_scale: str | None = None
     band: str | None = None
     rename_bands: Mapping[str, str] = field(default_factory=dict)
+    light_curve: str | None = None
     recursive: bool = False
 
     @property

@@ -15,6 +15,7 @@ import pyarrow as pa
 from goodricke.data.arrow import strings, table_from_frame
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import files, nested, roles
+from goodricke.io import table as flat
 from goodricke.io.files import SourceFile, name_stem
 from goodricke.io.observations import choose_bands
 from goodricke.io.options import ReadOptions, Unreadable
@@ -56,8 +57,9 @@ def read(source: files.Source, *, errors: str = "raise", **options: Any) -> Ligh
     for path in files.iterate(source, recursive=settings.recursive):
         result = path if isinstance(path, Unreadable) else _read_file(path, settings)
         if isinstance(result, LightCurves):
-            parts.append(result)
-            _check_units(parts[0], result, str(path))
+            if len(result) or not parts:  # an empty partition of a catalog has no unit that could differ
+                parts = [*(parts if not parts or len(parts[0]) else []), result]
+                _check_units(parts[0], result, str(path))
             continue
         if errors == "raise":
             raise result
@@ -229,7 +231,8 @@ def as_light_curves(source: Any, **options: Any) -> LightCurves:
     """Return light curves, one for each row of a frame, or for each file.
 
     A frame has one row per object: its light curve is a nested column (nested-pandas), or lists side by side
-    (``time``, ``mag``, ``magerr``, ``band``, under any of the names in `roles`). One row gives one light curve.
+    (``time``, ``mag``, ``magerr``, ``band``, under any of the names in `roles`). One row gives one light curve. A frame
+    without lists has one row per observation, and is read like a table in a file.
 
     Parameters
     ----------
@@ -269,6 +272,8 @@ def as_light_curves(source: Any, **options: Any) -> LightCurves:
 def _from_table(source: Any, options: ReadOptions) -> LightCurves:
     """Return the light curves of a table; without a column of ids, objects are called as the frame's index has them."""
     table = source if isinstance(source, pa.Table) else table_from_frame(source)
+    if not nested.holds_lists(table.schema):
+        return flat.from_arrow(table.combine_chunks(), options, "the frame")
     known = roles.names_by_alias(table.column_names)
     if "object_id" not in options.columns and roles.find_column(known, roles.OBJECT_ID) is None:
         index = getattr(source, "index", np.arange(len(table)))

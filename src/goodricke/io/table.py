@@ -12,16 +12,19 @@ used and seems to name the stars gets a warning.
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from goodricke.data import ragged, units
+from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import roles, table_files
 from goodricke.io.files import SourceFile
-from goodricke.io.observations import Observations, light_curves
+from goodricke.io.observations import Observations, choose_bands, light_curves
 from goodricke.io.options import ReadOptions
 from goodricke.io.roles import Match
 
@@ -43,40 +46,78 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     Unreadable
         If it is no table, is empty, or a column is missing or ambiguous.
     """
-    source = table_files.open_table(file, [options.columns["object_id"]] if "object_id" in options.columns else ())
-    match = roles.match_columns(source.names, options.chosen, file.path)
+    names = [options.columns["object_id"]] if "object_id" in options.columns else ()
+    return _light_curves(file, table_files.open_table(file, names), options)
+
+
+@dataclass
+class Frame:
+    """A flat table in memory, in place of a `SourceFile`."""
+
+    path: str
+    stem: str
+    columns_read: list[str] = field(default_factory=list)
+    columns_ignored: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def from_arrow(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
+    """Return the light curves of a flat table in memory as `read` does those of a file; ``name`` stands for its path.
+
+    Raises
+    ------
+    Unreadable
+        As `read`.
+    """
+    source = table_files.tabular_from_arrow(table, lambda wanted: {column: table[column] for column in wanted})
+    return choose_bands(_light_curves(Frame(name, "frame"), source, options), options, name)
+
+
+def _light_curves(file: SourceFile | Frame, source: table_files.Tabular, options: ReadOptions) -> LightCurves:
+    """Return the light curves of an opened table."""
+    chosen = table_files.chosen_columns(source, options, file.path)
+    match = roles.match_columns(source.names, chosen, file.path, lambda name: source.load([name])[name])
     data, file.columns_read = source.load(match.used), match.used
     file.columns_ignored = [name for name in (*source.names, *source.lists) if name not in match.used]
-    days = roles.days_per_unit(source.units.get(match.time), match.time, options, file.path)
-    time = units.scale(roles.numbers(data[match.time], match.time, file.path), days) + match.offset
-    stated, stated_error = source.units.get(match.value), source.units.get(match.error or "")
-    value, error, unit = roles.brightness(
-        data, match, options, file.path, kind=match.kind, stated=stated, stated_error=stated_error
+    object_id = data[match.object_id] if match.object_id else None
+    codes = roles.object_codes(object_id, match.object_id, file.path) if match.object_id else None
+    measured = roles.measure(
+        data,
+        match,
+        options,
+        file.path,
+        source.units,
+        stated_scale=source.time_scale,
+        offset=source.time_offset,
+        codes=codes[1] if codes else None,
     )
-    roles.warn_of_unknown_unit(unit, options, file.path)
+    ra = roles.degrees(data[match.ra], match.ra) if match.ra else source.ra
+    dec = roles.degrees(data[match.dec], match.dec) if match.dec else source.dec
+    roles.warn_of_unknown_unit(measured.unit, options, file.path)
     if not (match.object_id or source.object_id):
         band = roles.bands(data[match.band] if match.band else None, match.band, options, file.path)[1]
-        _warn_of_merged_stars(file, source, match, time, band)
+        _warn_of_merged_stars(file, source, match, measured.time, band, ra, dec)
     rows = Observations(
-        data[match.object_id] if match.object_id else None,
-        time,
-        value,
-        error,
+        object_id,
+        measured.time,
+        measured.value,
+        measured.error,
         data[match.band] if match.band else None,
         match.band,
-        roles.passes_quality(data[match.quality] if match.quality else None, match, options, file.path, len(time)),
-        roles.degrees(data[match.ra], match.ra) if match.ra else source.ra,
-        roles.degrees(data[match.dec], match.dec) if match.dec else source.dec,
+        measured.good,
+        ra,
+        dec,
         match.object_id or "object_id",
         source.object_id,
+        codes,
     )
-    scale = options.time_scale or source.time_scale or roles.check_time_scale(match, time, file.path)
+    file.left_out.update(measured.left_out)
     return light_curves(
         file,
         options,
         rows,
-        unit=unit,
-        time_scale=scale,
+        unit=measured.unit,
+        time_scale=measured.time_scale,
         keep_order=True,
         mission=source.mission,
         product=source.product,
@@ -84,17 +125,23 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
 
 
 def _warn_of_merged_stars(
-    file: SourceFile,
+    file: SourceFile | Frame,
     source: table_files.Tabular,
     match: Match,
     time: NDArray[np.float64],
     band: NDArray[np.uint8] | None,
+    ra: NDArray[np.float64] | float | None,
+    dec: NDArray[np.float64] | float | None,
 ) -> None:
-    """Warn where a text column that isn't used seems to name the stars, which make one light curve without it."""
-    texts = [name for name in source.texts if name not in match.used and roles.normal_name(name) not in roles.NO_STARS]
+    """Warn where a column of text or whole numbers that isn't used seems to name the stars, which make one light curve.
+
+    Or where the rows are at several places of the sky.
+    """
+    unused = [name for name in (*source.texts, *source.whole) if name not in match.used]
+    unused = [name for name in unused if roles.normal_name(name) not in roles.NO_STARS]
     timed, n_values = np.isfinite(time), dict[str, int]()
     bands = np.zeros(len(time), np.uint8) if band is None else band
-    for name, values in source.load(texts).items() if texts else ():
+    for name, values in source.load(unused).items() if unused else ():
         # a missing name is a name like others
         codes = pd.factorize(roles.as_series(values)[timed], use_na_sentinel=False)[0]
         n = len(np.unique(codes))
@@ -111,6 +158,23 @@ def _warn_of_merged_stars(
             name,
             name,
         )
+    elif n_places := _places(ra, dec):
+        logger.warning(
+            "%s: the rows are at %d places of the sky, and are taken as one light curve: no column is known "
+            "to name the stars. Fix: --column object_id=NAME",
+            file.path,
+            n_places,
+        )
+
+
+def _places(ra: NDArray[np.float64] | float | None, dec: NDArray[np.float64] | float | None) -> int:
+    """Return how many places apart rows (N,) are at, counted in steps of 30 arcseconds; 0 if it is one place."""
+    if not (isinstance(ra, np.ndarray) and isinstance(dec, np.ndarray)):
+        return 0
+    finite = np.isfinite(ra) & np.isfinite(dec)
+    if not finite.any() or np.ptp(ra[finite]) * np.cos(np.radians(dec[finite][0])) + np.ptp(dec[finite]) < 30 / 3600:
+        return 0
+    return len(np.unique(np.round(np.stack([ra[finite], dec[finite]]) * 120), axis=1).T)
 
 
 def _are_merged(codes: NDArray[np.int64], time: NDArray[np.float64], band: NDArray[np.uint8]) -> bool:

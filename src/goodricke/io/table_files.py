@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from astropy.table import Table
 from astropy.time import Time
 
 from goodricke.data import arrow
-from goodricke.data.units import unit_in_name
-from goodricke.io import roles
+from goodricke.data.units import days_in_unit
+from goodricke.io import ecsv, json_tables, roles
 from goodricke.io.files import SourceFile
-from goodricke.io.fits import BARYCENTRIC, CUT_SHORT
-from goodricke.io.options import Unreadable
+from goodricke.io.fits import BARYCENTRIC, CUT_SHORT, FitsTable
+from goodricke.io.options import ReadOptions, Unreadable
+from goodricke.io.text_layout import (
+    BLANKS,
+    HEADERLESS,
+    NO_TABLE,
+    NUMBER,
+    TextLayout,
+    split_cells,
+    text_layout,
+    units_in_names,
+)
 
-KINDS = ("text", "votable", "parquet", "fits")
-NO_TABLE = "check that it is a table of observations with a line of column names"
-HEADERLESS = {2: ["time", "value"], 3: ["time", "value", "error"]}
-COMMENT = ("#", "%", "!", "\\", "//")
-WITH_BRACKETS = re.compile(r"[^\s,;\[(]+(?:\s*(?:\[[^\]]*\]|\([^)]*\)))*")  # "time [s] flux" are two names
-NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?(nan|inf|null|none|-+)$|^$", re.IGNORECASE)
+logger = logging.getLogger("goodricke")
+
+KINDS = ("text", "json", "votable", "parquet", "fits")
+NA_VALUES = ["-", "--", "---", "null", "None", "none", "INDEF", "indef", "Indef", "na", "untrusted"]
 
 # Text that astropy reads: ECSV, and IPAC tables, whose names and types stand between bars.
 SELF_DESCRIBING = {
@@ -34,8 +44,17 @@ SELF_DESCRIBING = {
     "ascii.ipac": re.compile(
         rb"(\\[^\n]*\n)*\|[^\n]*\|\s*\n(\|\s*(c|char|i|int|l|long|f|float|d|double|r|real|date)\s*)+\|\s*\n"
     ),
+    "ascii.mrt": re.compile(rb"\s*Title:.*?\n(.|\n)*?Byte-by-byte Description"),
 }
-PRODUCTS = {"votable": "VOTable", "ascii.ecsv": "ECSV", "ascii.ipac": "IPAC table"}
+README_OF_CDS = re.compile(rb"\s*[JIVX]+/[A-Za-z0-9+/]+ +\S.*\n=+")
+FROM_VIZIER = "download the table from VizieR, as VOTable or TSV"
+PRODUCTS = {
+    **{"votable": "VOTable", "ascii.ecsv": "ECSV", "ascii.ipac": "IPAC table"},
+    "ascii.mrt": "machine-readable table of the AAS",
+}
+
+# A VOTable's IDs are made of its names, without the units in them.
+READ_BY_ASTROPY: dict[str, dict[str, Any]] = {"votable": {"use_names_over_ids": True}}
 
 Load = Callable[[Sequence[str]], Mapping[str, Any]]
 
@@ -60,6 +79,14 @@ class Tabular:
         Columns with text, where that can be seen without reading them.
     ra, dec : float, optional
         Position of the one object [deg].
+    time_offset : float
+        What the header adds to the times, once in days [d].
+    whole : sequence of str
+        Columns with whole numbers, where that can be seen without reading them.
+    roles : mapping of str
+        Columns without names that can be only one thing, by role.
+    named : bool
+        Whether the columns have names.
     """
 
     names: Sequence[str]
@@ -73,6 +100,10 @@ class Tabular:
     dec: float | None = None
     lists: Sequence[str] = ()
     texts: Sequence[str] = ()
+    time_offset: float = 0.0
+    whole: Sequence[str] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
+    named: bool = True
 
 
 def column_names(file: SourceFile) -> frozenset[str]:
@@ -101,6 +132,32 @@ def open_table(file: SourceFile, text_columns: Sequence[str] = ()) -> Tabular:
     return file.cache[key]
 
 
+def chosen_columns(table: Tabular, options: ReadOptions, path: str) -> dict[str, str]:
+    """Return the columns that are chosen outright: by the options, or by a table without names that is plain enough.
+
+    Raises
+    ------
+    Unreadable
+        If the columns have no names, and neither the options nor the numbers tell them apart.
+    """
+    if table.named or len(table.names) in HEADERLESS:
+        return options.chosen
+    missing = [role for role in ("time", "value") if role not in options.chosen]
+    if not missing or not set(missing) <= set(table.roles):
+        if missing:
+            fix = "name them by their numbers: --column time=1 --column value=2 --column error=3, and --unit mag if so"
+            reason = f"is text without names of its columns; its columns are {roles.list_names(table.names)}"
+            raise Unreadable(path, reason, fix)
+        return options.chosen
+    logger.warning(
+        "%s: has no names of its %d columns: the first three hold Julian dates, magnitudes and errors, and are read. "
+        "Others: --column time=1 --column value=2 --column error=3",
+        path,
+        len(table.names),
+    )
+    return {**table.roles, **options.chosen}
+
+
 def load_columns(file: SourceFile, *wanted: str) -> dict[str, Any]:
     """Return columns of a table by the names given, whatever their case; those that it lacks are missing."""
     source = open_table(file)
@@ -114,7 +171,11 @@ def load_columns(file: SourceFile, *wanted: str) -> dict[str, Any]:
 def _open(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
     if file.kind == "text":
         form = next((form for form, mark in SELF_DESCRIBING.items() if mark.match(file.head)), None)
+        if form is None and README_OF_CDS.match(file.head):
+            raise Unreadable(file.path, "is the ReadMe of a catalogue at CDS, without its tables", FROM_VIZIER)
         return _astropy(file, form) if form else _text(file, text_columns)
+    if file.kind == "json":
+        return _json(file)
     if file.kind == "votable":
         return _astropy(file, "votable")
     return _parquet(file) if file.kind == "parquet" else _fits(file)
@@ -123,114 +184,123 @@ def _open(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
 # ---- text ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a text table is laid out: columns' names, separator, lines before the first row of numbers, and that row."""
-
-    names: list[str]
-    separator: str
-    skip: int
-    product: str
-    first: list[str]
-
-
-def layout(lines: Sequence[str], path: str) -> Layout:
-    """Return how a text table is laid out, from its first lines.
-
-    The names are on the first line that isn't a comment; or, if there are numbers on that line, on the last comment.
-
-    Raises
-    ------
-    Unreadable
-        If there is no row, or the columns are unknown.
-    """
-    rows = [(i, line) for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith(COMMENT)]
-    if not rows:
-        raise Unreadable(path, "is a text file without any row", NO_TABLE)
-    separator = _separator(rows[min(1, len(rows) - 1)][1])
-    begin, top = rows[0]
-    cells = _split(top, separator)
-    product = "CSV" if separator == "," else "text table"
-    _check_width(rows, separator, path)
-    if not any(cell and NUMBER.match(cell) for cell in cells):
-        if len(rows) < 2:
-            raise Unreadable(path, "is a text file without any row of numbers", NO_TABLE)
-        # ZTF's forced photometry has commas between the names and blanks between the numbers
-        names = cells if _separator(top) == separator else re.split(r"[,;\s]+", top.strip(" ,;\t\r\n"))
-        first = _split(rows[1][1], separator)
-        if len(bracketed := WITH_BRACKETS.findall(top)) == len(first) < len(names):
-            names = bracketed
-        return Layout(_unique(names), separator, begin + 1, product, first)
-    comments = [line.lstrip(" #%!\\/") for line in lines[:begin] if line.strip(" #%!\\/\r\n")]
-    last = comments[-1].strip() if comments else ""
-    for names in (re.split(r"[,;\s]+", last), _split(last, separator), WITH_BRACKETS.findall(last)):
-        if len(names) == len(cells) and not all(NUMBER.match(name) for name in names):
-            return Layout(_unique(names), separator, begin, product, cells)
-    numbered = [str(i + 1) for i in range(len(cells))]
-    return Layout(HEADERLESS.get(len(cells), numbered), separator, begin, product, cells)
-
-
 def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
-    form = layout(file.raw[: 1 << 18].decode("utf-8", "replace").removeprefix("\ufeff").splitlines(), file.path)
+    raw = file.raw
+    form = text_layout(raw[: 1 << 18].decode("utf-8", "replace").removeprefix("\ufeff"), file.path)
+    raw = _without_cut_line(raw, form, file.path)
 
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
         as_text = {name for name in wanted if roles.normal_name(name) in roles.OBJECT_ID} | set(text_columns)
         try:
-            frame = pd.read_csv(
-                io.BytesIO(file.raw),
-                sep=form.separator,
-                names=form.names,
-                header=None,
-                skiprows=form.skip,
-                usecols=list(wanted),
-                dtype=dict.fromkeys(as_text, str),
-                comment="#",
-                skipinitialspace=True,
-                encoding_errors="replace",
-                na_values=["-", "--", "---", "null", "None", "none"],
-                index_col=False,
-            )
+            frame = _read_text(raw, form, wanted, as_text, file.path)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+            if isinstance(error, Unreadable):
+                raise
             raise Unreadable(file.path, f"is no regular table ({error})", NO_TABLE) from error
         return {name: frame[name] for name in wanted}
 
-    texts = [name for name, cell in zip(form.names, form.first, strict=False) if not NUMBER.match(cell)]
-    return Tabular(form.names, load, form.product, _units_in_names(form.names), texts=texts)
+    texts = [name for name, cell in zip(form.names, form.first, strict=False) if not _is_number(cell, form)]
+    units = units_in_names(form.names) | dict(form.units)
+    return Tabular(
+        form.names,
+        load,
+        form.product,
+        units,
+        form.time_scale,
+        texts=texts,
+        whole=[name for name, cell in zip(form.names, form.first, strict=False) if cell.isdecimal()],
+        roles=form.roles,
+        named=form.named,
+    )
 
 
-def _units_in_names(names: Sequence[str]) -> dict[str, str]:
-    """Return the units that columns have in their names."""
-    return {name: unit for name in names if (unit := unit_in_name(name))}
+def _is_number(cell: str, form: TextLayout) -> bool:
+    return bool(NUMBER.match(cell.replace(",", ".") if form.decimal == "," else cell))
 
 
-def _check_width(rows: Sequence[tuple[int, str]], separator: str, path: str) -> None:
-    """Refuse a table whose later rows are wider than its second; a separator at the end of a line is no cell."""
-    if separator == r"\s+":  # remarks at the end of a line are common there, and do no harm
-        return
-    marks = f"{separator} \t\r\n"
-    width = max(len(_split(line.rstrip(marks), separator)) for _, line in rows[:2])
-    for number, line in rows[2:]:
-        if '"' not in line and len(_split(line.rstrip(marks), separator)) > width:
-            raise Unreadable(path, f"is no regular table (line {number + 1} has more than {width} cells)", NO_TABLE)
+def _read_text(raw: bytes, form: TextLayout, wanted: Sequence[str], as_text: set[str], path: str) -> pd.DataFrame:
+    """Read columns of a text table; in blank-separated text, cells left empty are found by their position."""
+    by_blanks = form.separator == BLANKS
+    last = form.names[-1]
+    options: dict[str, Any] = {
+        **{"names": form.names, "header": None, "skiprows": form.skip, "index_col": False},
+        **{"usecols": list(dict.fromkeys([*wanted, *([last] if by_blanks else [])]))},
+        **{"dtype": dict.fromkeys(as_text, str), "decimal": form.decimal, "na_values": NA_VALUES},
+        **{"comment": "#", "skipinitialspace": True, "encoding_errors": "replace"},
+    }
+    frame = pd.read_csv(io.BytesIO(raw), sep=form.separator, **options)
+    if not by_blanks or not frame[last].isna().any():
+        return frame
+    places = _places_of_cells(raw, form, last in wanted, path)
+    if places is None:
+        return frame
+    del options["skipinitialspace"]
+    return pd.read_fwf(io.BytesIO(raw), colspecs=places, **options)
 
 
-def _separator(line: str) -> str:
-    return next((mark for mark in (",", ";", "\t", "|") if mark in line), r"\s+")
+def _places_of_cells(raw: bytes, form: TextLayout, last_wanted: bool, path: str) -> list[tuple[int, int]] | None:
+    """Return where the cells of fixed-width text begin and end; None if every row has all its cells.
+
+    Raises
+    ------
+    Unreadable
+        If rows lack a cell, and the lines aren't aligned.
+    """
+    lines = list(enumerate(raw.decode("utf-8", "replace").splitlines(), 1))[form.skip :]
+    lines = [(i, line) for i, line in lines if line.strip() and not line.lstrip().startswith("#")]
+    counts = np.array([len(line.split()) for _, line in lines])
+    n = len(form.names)
+    short = counts < n
+    remarks = not last_wanted and not _is_number(form.first[-1], form) and bool((counts[short] == n - 1).all())
+    if not short.any() or remarks:
+        return None
+    width = max(len(line) for _, line in lines)
+    filled = np.zeros(width + 2, bool)
+    for _, line in lines:
+        filled[1 : len(line) + 1] |= np.array([not mark.isspace() for mark in line], bool)
+    edges = np.flatnonzero(np.diff(filled))
+    if len(edges) != 2 * n:
+        number = lines[int(np.flatnonzero(short)[0])][0]
+        few = f"{counts[short][0]} cells under {n} names in line {number}"
+        reason = f"has {few}, and which one is missing can't be told"
+        raise Unreadable(path, reason, "write nan where a value is missing, or save the table as CSV")
+    logger.info("%s: %d rows have empty cells, found by their place in the line", path, short.sum())
+    return [(int(start), int(end)) for start, end in edges.reshape(n, 2)]
 
 
-def _split(line: str, separator: str) -> list[str]:
-    parts = line.split() if separator == r"\s+" else line.split(separator)
-    return [part.strip().strip("\"'") for part in parts]
+def _without_cut_line(raw: bytes, form: TextLayout, path: str) -> bytes:
+    """Return the text without a last line that ends in the middle, which would give a wrong number."""
+    whole, _, line = raw.rpartition(b"\n")
+    n_cells = len(split_cells(line.decode("utf-8", "replace"), form.separator))
+    if not whole or not line.strip() or len(form.first) < len(form.names) or n_cells >= len(form.names):
+        return raw
+    if line.lstrip().startswith(b"#"):
+        return raw
+    logger.warning("%s: the last line has %d of %d cells and is left out", path, n_cells, len(form.names))
+    return whole + b"\n"
 
 
-def _unique(names: Sequence[str]) -> list[str]:
-    """Return the names, the second of the same kind with a number."""
-    seen: dict[str, int] = {}
-    result = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
-    return result
+# ---- JSON ---------------------------------------------------------------------------------------------------------
+
+
+def _json(file: SourceFile) -> Tabular:
+    """Open a table in JSON; see `json_tables`."""
+    table = json_tables.read_table(file)
+    nested = [f.name for f in table.schema if arrow.is_list(f.type)]
+    plain = [f.name for f in table.schema if not pa.types.is_nested(f.type)]
+    meta = table.schema.metadata or {}
+    texts = [f.name for f in table.schema if pa.types.is_string(f.type)]
+    return Tabular(
+        plain,
+        lambda wanted: {name: table[name] for name in wanted},
+        meta.get(b"product", b"JSON table").decode(),
+        units_in_names(plain),
+        meta.get(b"time_scale", b"").decode() or None,
+        meta.get(b"object_id", b"").decode() or None,
+        lists=nested,
+        texts=texts,
+        whole=[f.name for f in table.schema if pa.types.is_integer(f.type)],
+    )
 
 
 # ---- self-describing formats --------------------------------------------------------------------------------------
@@ -238,12 +308,14 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 def _astropy(file: SourceFile, form: str) -> Tabular:
     """Open an ECSV, IPAC table or VOTable file by astropy."""
+    raw, scale = ecsv.with_known_times(file.raw) if form == "ascii.ecsv" else (file.raw, None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            table = Table.read(io.BytesIO(file.raw), format=form)
+            table = Table.read(io.BytesIO(raw), format=form, **READ_BY_ASTROPY.get(form, {}))
     except Exception as error:  # astropy raises whatever its parsers raise
-        raise Unreadable(file.path, f"is a damaged {PRODUCTS[form]} file ({error})", CUT_SHORT) from error
+        reason = f"is in the format {PRODUCTS[form]}, but can't be parsed ({str(error)[:300]})"
+        raise Unreadable(file.path, reason, "fix what the parser names, or save the table as CSV") from error
     times = [name for name in table.colnames if isinstance(table[name], Time)]
     lists = [name for name in table.colnames if name not in times and arrow.holds_arrays(table[name])]
     plain = [name for name in table.colnames if name not in lists]
@@ -254,13 +326,12 @@ def _astropy(file: SourceFile, form: str) -> Tabular:
 
     units = {name: str(table[name].unit) for name in plain if getattr(table[name], "unit", None)}
     texts = [name for name in plain if name not in times and table[name].dtype.kind in "UO"]
-    return Tabular(plain, load, PRODUCTS[form], units, "MJD" if times else None, lists=lists, texts=texts)
+    scale = scale or ("MJD" if times else None)
+    whole = [name for name in plain if name not in times and table[name].dtype.kind in "iu"]
+    return Tabular(plain, load, PRODUCTS[form], units, scale, lists=lists, texts=texts, whole=whole)
 
 
 def _parquet(file: SourceFile) -> Tabular:
-    schema = file.parquet.schema_arrow
-    plain = [f for f in schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
-
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
         try:
             table = file.parquet.read(columns=list(wanted), use_pandas_metadata=False)
@@ -268,19 +339,27 @@ def _parquet(file: SourceFile) -> Tabular:
             raise Unreadable(file.path, f"is a damaged Parquet file ({error})", CUT_SHORT) from error
         return {name: table[name] for name in wanted}
 
+    return tabular_from_arrow(file.parquet.schema_arrow, load, "Parquet table")
+
+
+def tabular_from_arrow(table: pa.Table | pa.Schema, load: Load, product: str = "table") -> Tabular:
+    """Return a flat table of Arrow, or of Parquet by its schema, before its columns are read."""
+    schema = table if isinstance(table, pa.Schema) else table.schema
+    plain = [f for f in schema if not pa.types.is_nested(f.type) and not pa.types.is_binary(f.type)]
     stated = {f.name: f.metadata[b"unit"].decode() for f in plain if f.metadata and b"unit" in f.metadata}
-    units = _units_in_names([f.name for f in plain]) | stated
+    units = units_in_names([f.name for f in plain]) | stated
     meta = schema.metadata or {}
     scale = meta.get(b"time_scale", b"").decode() or None
     lists = [f.name for f in schema if arrow.is_list(f.type)]
     texts = [f.name for f in plain if str(f.type) in ("string", "large_string") or pa.types.is_dictionary(f.type)]
-    return Tabular([f.name for f in plain], load, "Parquet table", units, scale, lists=lists, texts=texts)
+    names, whole = [f.name for f in plain], [f.name for f in plain if pa.types.is_integer(f.type)]
+    return Tabular(names, load, product, units, scale, lists=lists, texts=texts, whole=whole)
 
 
 def _fits(file: SourceFile) -> Tabular:
     fits = file.fits
-    names = {str(table.value("EXTNAME")).upper() for table in fits.tables}
-    if names & {"TARGETTABLES", "PIXELS"}:
+    extensions = {str(table.value("EXTNAME")).upper() for table in fits.tables}
+    if extensions & {"TARGETTABLES", "PIXELS"}:
         raise Unreadable(file.path, "is a target pixel file, not a light curve", "download the light curve (_lc, _llc)")
     if fits.tables and all(name in fits.tables[0] for name in ("FLUXCAL", "PHOTFLAG")) and "SNID" not in fits.tables[0]:
         raise Unreadable(file.path, "is the PHOT half of an SNANA pair", "give the HEAD file, the PHOT file beside it")
@@ -288,20 +367,42 @@ def _fits(file: SourceFile) -> Tabular:
         raise Unreadable(file.path, "is a FITS file without a binary table", "check that it is a light curve")
     table = fits.tables[0]
     scale, units = _fits_time_scale(fits.text("TIME_FORMAT"), table.value("BJDREFI")), {}
-    for name in table.plain_names:
+    names, offset = [*table.time_names, *table.plain_names], None if table.time_names else _fits_time_offset(table)
+    for name in names:
         if unit := table.unit(name):
             units[name] = unit
     return Tabular(
-        table.plain_names,
-        lambda wanted: {name: table[name] for name in wanted},
+        names,
+        lambda wanted: {name: table.mjd(name) if name in table.time_names else table[name] for name in wanted},
         "FITS table",
         units,
-        scale,
+        "MJD" if table.time_names or offset is not None else scale,
         fits.text("LABEL", "OBJECT", "TARGETID", "TICID", "KEPLERID", "SNID") or None,
         fits.text("MISSION", "TELESCOP") or None,
         fits.number("RA_OBJ", "RA"),
         fits.number("DEC_OBJ", "DEC"),
+        texts=table.names_of_kind("S"),
+        time_offset=offset or 0.0,
+        whole=table.names_of_kind("iu"),
     )
+
+
+def _fits_time_offset(table: FitsTable) -> float | None:
+    """Return the MJD that the times count from, by MJDREF (or MJDREFI and MJDREFF) and TIMEZERO; None if none is told.
+
+    High-energy missions write it (OGIP/93-003): MJD = MJDREF + TIMEZERO + TIME, in the unit of TIME.
+    """
+
+    def number(name: str) -> float:
+        value = table.value(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+
+    if all(table.value(name) is None for name in ("MJDREF", "MJDREFI")):
+        return None
+    days = days_in_unit(str(table.value("TIMEUNIT") or "s")) or 1.0
+    zero = number("TIMEZERO") if table.value("TIMEZERO") is not None else number("TIMEZERI") + number("TIMEZERF")
+    reference = number("MJDREF") or number("MJDREFI") + number("MJDREFF")
+    return reference + zero * days if reference else None
 
 
 def _fits_time_scale(stated: str, reference: Any) -> str | None:

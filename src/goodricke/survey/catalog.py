@@ -76,8 +76,8 @@ def catalog(
     Returns
     -------
     int
-        0 if all shards were made, 3 if a task failed; the manifest says why. Light curves that could not be classified
-        have a row with their status and don't count here.
+        0 if all shards were made, 3 if a task failed or nothing at all could be read; the manifest says why. Light
+        curves that could not be classified have a row with their status and don't count here.
     """
     console = console or Console()
     read = ReadOptions(**(options or {}))
@@ -96,7 +96,9 @@ def catalog(
         status = sum((Counter(content.get("status", {})) for content in contents), Counter[str]())
         unreadable, manifest = folder.list_unreadable(), folder.finish(status=dict(status))
     console.print(_status_table(manifest, out))
-    return ExitCode.SOME_FAILED if print_failures(manifest, unreadable, out, console) else ExitCode.DONE
+    nothing_read = bool(unreadable) and not set(status) - {Status.UNREADABLE}
+    failed = print_failures(manifest, unreadable, out, console)
+    return ExitCode.SOME_FAILED if failed or nothing_read else ExitCode.DONE
 
 
 @dataclass(frozen=True)

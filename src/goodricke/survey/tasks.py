@@ -266,19 +266,19 @@ def _cut_parquet(path: str, groups: list[tuple[int, int]], points: int, first: i
 
 
 def _row_groups(path: str) -> Iterator[tuple[int, int]]:
-    """Give rows and observations of each row group; nothing if the file is no nested Parquet."""
+    """Give rows and observations of each row group; nothing if the file is no nested Parquet, or damaged."""
+    import pyarrow as pa
+
     from goodricke.io import nested
 
     try:
         file = SourceFile(path)
         if not nested.recognises(file):
             return
-        meta = file.parquet.metadata
+        lists = [field.name for field in file.parquet.schema_arrow if pa.types.is_nested(field.type)]
+        yield from nested.row_group_sizes(file, lists, range(file.parquet.num_row_groups))
     except (Unreadable, OSError):
         return
-    for i in range(meta.num_row_groups):
-        group = meta.row_group(i)
-        yield group.num_rows, max((group.column(j).num_values for j in range(group.num_columns)), default=0)
 
 
 def _files_are_gone(task: SurveyTask) -> bool:

@@ -61,6 +61,7 @@ COLUMNS = {
     ),
     "n_read": Meaning("Observations in the file", "", OBSERVATIONS),
     "n_flagged": Meaning("Observations left out by the quality cut", "", OBSERVATIONS),
+    "n_used": Meaning("Observations with a time and a finite brightness that pass the quality cut", "", OBSERVATIONS),
     "model": Meaning("Identifier of the model", "", "meta.id;meta.modelled"),
     "model_hash": Meaning("SHA-256 of the model's weights and configuration, first 12 digits", "", "meta.checksum"),
     "n_light_curves": Meaning("Light curves of the star", "", NUMBER),

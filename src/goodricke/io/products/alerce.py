@@ -8,6 +8,9 @@ Detections listed twice, and several of one band and instant, count once: the on
 
 Quality: ``"default"`` leaves out detections that ALeRCE calls dubious, and negative differences of objects without a
 correction, whose magnitudes are no brightness; ``"hard"`` also those with a real-bogus score below 0.55.
+
+With ``flux="total"`` it is the source's magnitude for all objects, with ``flux="difference"`` the flux of the
+difference [nJy], negative where ``isdiffpos`` says so, as for packets.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import nanojansky
 from goodricke.io import roles, table, table_files
 from goodricke.io.files import SourceFile
 from goodricke.io.observations import Observations, identify, light_curves
@@ -54,12 +58,17 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     time = roles.column_numbers(data, "mjd", file.path)
     ids, codes = identify(file, data.get("oid"), "oid", len(time))
     corrected = _corrected(data, codes, time, len(ids))
-    value, error = _magnitudes(data, corrected[codes], options, file)
-    good = _good(data, corrected[codes], options.quality, file.path)
+    is_difference = (options.flux or "").lower() == "difference"
+    if is_difference:
+        value, error = _difference_flux(data, file.path)
+    else:
+        value, error = _magnitudes(data, corrected[codes], options, file)
+    good = _good(data, corrected[codes] | is_difference, options.quality, file.path)
     time = np.where(_representatives(data, codes, time, good, file.path), time, np.nan)
     ra, dec = (roles.column_numbers(data, name, file.path) if name in data else None for name in ("ra", "dec"))
     rows = Observations(ids.take(codes), time, value, error, data["fid"], "fid", good, ra, dec)
-    curves = light_curves(file, options, rows, unit="mag", time_scale="MJD", mission="ZTF", product="ALeRCE detections")
+    unit, product = "nJy" if is_difference else "mag", "ALeRCE detections"
+    curves = light_curves(file, options, rows, unit=unit, time_scale="MJD", mission="ZTF", product=product)
     return curves.with_columns(corrected=corrected)
 
 
@@ -77,13 +86,24 @@ def _magnitudes(
 ) -> tuple[Numbers, Numbers]:
     """Return magnitudes and errors (N,): of the source where the object is corrected, else of the difference."""
     wanted = (options.flux or "").lower()
+    wanted = {"total": SOURCE_MAG}.get(wanted, wanted)
     if wanted and wanted not in ERRORS:
-        raise Unreadable(file.path, f"has no magnitude {wanted}", f"choose one of {', '.join(ERRORS)} with --flux")
+        choices = ", ".join((*ERRORS, "total", "difference"))
+        raise Unreadable(file.path, f"has no magnitude {wanted}", f"choose one of {choices} with --flux")
     is_source = corrected if not wanted else np.full(len(corrected), wanted == SOURCE_MAG)
     source, difference = ([roles.column_numbers(data, name, file.path) for name in pair] for pair in ERRORS.items())
     value, error = (np.where(is_source, a, b) for a, b in zip(source, difference, strict=True))
     value = roles.mask_dummies(value.astype(np.float32), "mag", file.path)
     return value.astype(np.float64), np.where(error < UNKNOWN, error, np.nan)
+
+
+def _difference_flux(data: Mapping[str, Any], path: str) -> tuple[Numbers, Numbers]:
+    """Return fluxes of the difference and errors (N,) [nJy], with the sign of ``isdiffpos``."""
+    if "isdiffpos" not in data:
+        raise Unreadable(path, "has no column isdiffpos, the sign of the difference", f"--flux {DIFFERENCE_MAG}")
+    magnitude, error = (roles.column_numbers(data, name, path) for name in (DIFFERENCE_MAG, ERRORS[DIFFERENCE_MAG]))
+    flux, error = nanojansky(np.where(np.abs(magnitude) < UNKNOWN, magnitude, np.nan), error)
+    return roles.signs(data["isdiffpos"]) * flux, error
 
 
 def _good(data: Mapping[str, Any], corrected: NDArray[np.bool_], quality: str, path: str) -> NDArray[np.bool_]:

@@ -1,12 +1,15 @@
 """Alert packets of ZTF and Rubin in files (``.avro``): a light curve per packet, its history included.
 
 Decoded by `goodricke.io.packets` (``pip install 'goodricke[alerts]'``). ZTF's brightness is the total magnitude, of
-variable stars; with ``flux="difference"`` that of the difference, of transients. Rubin's is ``scienceFlux`` [nJy], with
+variable stars; with ``flux="difference"`` the flux of the difference [nJy], of transients, which may be negative and
+has no magnitude then. Rubin's is ``scienceFlux`` [nJy], with
 ``"difference"`` ``psfFlux``. A folder of packets of one object gives a light curve for each packet, the last the
 longest.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from goodricke.io.observations import object_columns
 from goodricke.io.options import ReadOptions, Unreadable
 
 NAME = "alert"
+CHOICES = "--flux total or --flux difference"
 
 
 def recognises(file: SourceFile) -> bool:
@@ -33,22 +37,32 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         If none can be used, or the extra is missing.
     """
     survey = "ztf" if b"ztf" in file.head.lower() else "rubin"
-    difference = (options.flux or "").lower() == "difference"
+    photometry: Any = (options.flux or "total").lower()
+    if photometry not in ("total", "difference"):
+        raise Unreadable(file.path, f"is an alert packet, which has no flux {options.flux}", CHOICES)
+    unit = "nJy" if photometry == "difference" else None
     try:
         from goodricke.io.packets import PacketOptions, decode
 
-        alerts = decode([file.raw], survey, PacketOptions(photometry="difference" if difference else "total"))
+        alerts = decode([file.raw], survey, PacketOptions(photometry=photometry, unit=unit))
     except ImportError as error:
         raise Unreadable(file.path, "is an alert packet", f"{error}") from error
     if not len(alerts):
         why = alerts.failures[0].error if alerts.failures else "holds no alert"
-        raise Unreadable(file.path, why, "with --flux difference, ZTF's and Rubin's difference photometry is taken")
+        other = "--flux difference takes the difference photometry" if photometry == "total" else "leave the file out"
+        raise Unreadable(file.path, why, other)
     both = LightCurves.concat([alerts.history, alerts.new])
     owner = ragged.owner(both.offsets) % len(alerts)  # the history of each alert first, then the new ones
     order = np.lexsort((both.time, owner))
     counts = np.bincount(owner, minlength=len(alerts))
     place = {axis: alerts.new.column(axis) for axis in ("ra", "dec")}
-    about = {"mission": "ZTF" if survey == "ztf" else "Rubin", "product": "alert packet", "n_read": counts}
+    used = np.isfinite(both.value[order])
+    about: dict[str, Any] = {
+        "mission": "ZTF" if survey == "ztf" else "Rubin",
+        "product": "alert packet",
+        "n_read": counts,
+    }
+    about |= {"n_flagged": 0, "n_used": np.bincount(owner[order][used], minlength=len(alerts))}
     return LightCurves.from_arrays(
         alerts.object_id,
         ragged.offsets_from_counts(counts),

@@ -4,12 +4,12 @@ To sector 55 the detrended flux is KSPSAP_FLUX, from sector 56 DET_FLUX; SAP_FLU
 unless another column is named: detrending for transits takes stellar variability away. All are relative to the median.
 The uncertainty is the column of the flux if there is one, else that of the detrended flux.
 
-QUALITY holds the flags of the spacecraft (`roles.TESS_BITS`) and, from bit 13 (4096) upwards, QLP's own. These
-cadences stay:
+QUALITY holds the flags of the spacecraft (`roles.TESS_BITS`) and QLP's own flag of low precision: bit 13 (4096) to
+sector 55, bit 31 (2^30) from sector 56 on, where 4096 is the mission's flag of scattered light. These cadences stay:
 
 - ``"default"``: those whose value is exactly one of `KEEP`, the set used for ASTRAFier (its published reader): a lone
   cosmic ray, discontinuity, collateral cosmic ray, stray light or 8192. Two flags at once go.
-- ``"bitmask"``: those without a severe flag of the spacecraft and without QLP's 4096.
+- ``"bitmask"``: those without a severe flag of the spacecraft and without QLP's of low precision.
 - ``"hard"``: those without any flag. ``"none"``: all.
 """
 
@@ -30,7 +30,8 @@ NAME = "qlp"
 FLUX = "SAP_FLUX"
 DETRENDED = ("KSPSAP_FLUX", "DET_FLUX")  # first and second generation
 KEEP = (0, 64, 256, 1024, 2048, 8192)
-QLP_BIT = 4096
+LOW_PRECISION = 1 << 12, 1 << 30  # to sector 55, and from sector 56 on
+SECOND_GENERATION = 56  # the first sector
 
 
 def recognises(file: SourceFile) -> bool:
@@ -62,7 +63,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         time=table["TIME"] + shift,
         value=table[flux],
         error=_error(table, flux),
-        good=unflagged(table["QUALITY"], options.quality),
+        good=unflagged(table["QUALITY"], options.quality, low_precision(fits.integer("SECTOR"), table)),
         unit="relative",
         time_scale=scale,
         band="TESS",
@@ -72,11 +73,17 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     )
 
 
-def unflagged(flags: NDArray, quality: str) -> NDArray[np.bool_]:
+def low_precision(sector: int | None, table: FitsTable) -> int:
+    """Return QLP's flag of low precision; where the sector is unknown, the detrended column tells the generation."""
+    second = DETRENDED[1] in table if sector is None else sector >= SECOND_GENERATION
+    return LOW_PRECISION[second]
+
+
+def unflagged(flags: NDArray, quality: str, low_precision: int) -> NDArray[np.bool_]:
     """Return which cadences (n,) stay, by their QUALITY value; see the module."""
     if quality == "default":
         return np.isin(flags, KEEP)
-    return roles.unflagged(flags, roles.TESS_BITS | QLP_BIT, quality)
+    return roles.unflagged(flags, roles.TESS_BITS | low_precision, quality)
 
 
 def _error(table: FitsTable, flux: str) -> NDArray | None:

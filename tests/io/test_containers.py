@@ -1,0 +1,144 @@
+"""Promise 3: the same numbers give the same light curves, whatever container they come in."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy import units as u
+from astropy.table import Table
+from astropy.time import Time
+from astropy.timeseries import TimeSeries
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from goodricke.data.lightcurves import LightCurves
+from goodricke.io import as_light_curves, read
+
+DAYS = {"mjd": 1, "time [s]": 1 / 86400, "time [h]": 1 / 24, "MJD [d]": 1, "MJD-50000": 1}
+BRIGHTNESS = {"mag": "mag_err", "mag [mmag]": "mag_err [mmag]", "flux [mJy]": "flux_err [mJy]", "flux": "flux_err"}
+
+
+@st.composite
+def tables(draw):
+    """Return a table of observations as lists by name: stars one after another, gaps, limits, bands, units in names."""
+    random = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    counts = draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))
+    n, time, value = sum(counts), draw(st.sampled_from(list(DAYS))), draw(st.sampled_from(list(BRIGHTNESS)))
+    days = np.round(np.concatenate([np.sort(random.uniform(58000, 59000, count)) for count in counts]), 4)
+    scale = 1000 if "mmag" in value else 1
+    magnitudes = np.round(random.normal(15, 0.3, n), 3)
+    errors = np.round(random.uniform(0.01, 0.1, n), 3)
+    if value.startswith("mag") and draw(st.booleans()):
+        sentinel = draw(st.sampled_from([99.99, 99.0, -99.0, 999.0]))
+        magnitudes = np.where(random.random(n) < 0.2, sentinel, magnitudes)
+    if draw(st.booleans()):
+        errors = np.where(random.random(n) < 0.2, np.nan, errors)
+    if draw(st.booleans()):
+        magnitudes = np.where(random.random(n) < 0.2, np.nan, magnitudes)
+    table = {
+        "object_id": np.repeat([f"star{i}" for i in range(len(counts))], counts),
+        time: (days - (50000 if "50000" in time else 0)) / DAYS[time],
+        value: magnitudes * scale,
+        BRIGHTNESS[value]: errors * scale,
+    }
+    if draw(st.booleans()):
+        table["band"] = random.choice(["g", "r", "i"], n)
+    if draw(st.booleans()):
+        table["hjd"] = np.where(np.arange(n) == 0, np.nan, days + 2400000.5)
+    if draw(st.booleans()) and not value.startswith("mag"):
+        table["upperlimit"] = random.random(n) < 0.2
+    return table
+
+
+def nested(table):
+    frame = pd.DataFrame(table)
+    groups = [group.drop(columns="object_id") for _, group in frame.groupby("object_id", sort=False)]
+    lists = pa.array([group.to_dict("records") for group in groups], _struct(frame))
+    return pa.table({"object_id": list(dict.fromkeys(table["object_id"])), "lightcurve": lists})
+
+
+def _struct(frame):
+    types = {"f": pa.float64(), "b": pa.bool_()}
+    fields = [pa.field(n, types.get(frame[n].dtype.kind, pa.string())) for n in frame.columns if n != "object_id"]
+    return pa.list_(pa.struct(fields))
+
+
+def as_csv(table, path):
+    pd.DataFrame(table).to_csv(path, index=False)
+
+
+def as_tsv(table, path):
+    pd.DataFrame(table).to_csv(path, index=False, sep="\t")
+
+
+def as_json(table, path):
+    columns = {k: [None if x != x else x for x in np.asarray(v).tolist()] for k, v in table.items()}
+    path.write_text(json.dumps([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]))
+
+
+WRITERS = {
+    "csv": as_csv,
+    "tsv": as_tsv,
+    "json": as_json,
+    "ecsv": lambda table, path: Table(table).write(path, format="ascii.ecsv"),
+    "fits": lambda table, path: Table(table).write(path, format="fits"),
+    "vot": lambda table, path: Table(table).write(path, format="votable"),
+    "parquet": lambda table, path: pd.DataFrame(table).to_parquet(path),
+    "nested.parquet": lambda table, path: pq.write_table(nested(table), path),
+}
+IN_MEMORY = {"pandas": pd.DataFrame, "Arrow": pa.table, "nested Arrow": nested}
+
+
+def check_same(curves: LightCurves, expected: LightCurves, container: str) -> None:
+    assert curves.ids == expected.ids, container
+    assert (curves.unit, curves.time_scale) == (expected.unit, expected.time_scale), container
+    np.testing.assert_array_equal(curves.offsets, expected.offsets, container)
+    np.testing.assert_allclose(curves.time, expected.time, rtol=0, atol=1e-8, err_msg=container)
+    np.testing.assert_array_equal(curves.value, expected.value, container)
+    np.testing.assert_array_equal(curves.error, expected.error, container)
+    bands, others = ([batch.bands[i] for i in batch.band] for batch in (curves, expected))
+    assert bands == others, container
+    assert curves.column("n_used").tolist() == expected.column("n_used").tolist(), container
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=tables())
+def test_every_container_gives_the_same_light_curves(tmp_path: Path, table):
+    expected = as_light_curves(pd.DataFrame(table))
+    for ending, write in WRITERS.items():
+        path = tmp_path / f"a.{ending}"
+        path.unlink(missing_ok=True)
+        write(table, path)
+        check_same(read(path), expected, ending)
+    for container, make in IN_MEMORY.items():
+        check_same(as_light_curves(make(table)), expected, container)
+
+
+@settings(max_examples=25, deadline=None)
+@given(table=tables())
+def test_the_numbers_are_those_of_the_table(table):
+    curves = as_light_curves(pd.DataFrame(table))
+    time, value = (next(name for name in table if name in known) for known in (DAYS, BRIGHTNESS))
+    zero = 50000 if "50000" in time else 0
+    assert curves.time == pytest.approx(table[time] * DAYS[time] + zero, abs=1e-7)
+    numbers = table[value] * (1e-3 if "mmag" in value else 1)
+    measured = np.isfinite(numbers) & (np.abs(numbers) < 50) & ~table.get("upperlimit", np.zeros(len(numbers), bool))
+    assert np.isfinite(curves.value).tolist() == measured.tolist()
+    assert curves.value[measured] == pytest.approx(numbers[measured], rel=1e-6)
+
+
+def test_series_of_astropy(tmp_path):
+    time, mag = Time([59000.5, 59001.5, 59002.5], format="mjd"), [12000.0, 12500.0, 13000.0]
+    series = TimeSeries(time=time, data={"mag": mag * u.mmag, "mag_err": [10.0, 20.0, 30.0] * u.mmag})
+    rows = pd.DataFrame({"mjd": time.mjd, "mag [mmag]": mag, "mag_err [mmag]": [10.0, 20.0, 30.0]})
+    expected, curves = as_light_curves(rows), LightCurves.from_timeseries(series)
+    series.write(tmp_path / "a.ecsv", format="ascii.ecsv")
+    for other in (curves, read(tmp_path / "a.ecsv")):
+        assert (other.unit, other.time_scale) == (expected.unit, expected.time_scale) == ("mag", "MJD")
+        assert other.time == pytest.approx(expected.time, abs=1e-8)
+        assert other.value == pytest.approx(expected.value)
+        assert other.error == pytest.approx(expected.error)

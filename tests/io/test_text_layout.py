@@ -1,0 +1,188 @@
+"""Text tables as catalogues, observers and programs write them."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from goodricke.io import Unreadable, read
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+VIZIER = """#
+#   VizieR Astronomical Server vizier.cds.unistra.fr
+#Column	HJD	(F13.5)	Date	[ucd=time.epoch]
+
+Star{0}HJD{0}Vmag{0}e_Vmag
+ {0}{1}{0}mag{0}{2}
+----{0}-----{0}------{0}-----
+V1{0}2457001.5{0}16.714{0}10
+V2{0}2457002.5{0}16.800{0}20
+V1{0}2457003.5{0}      {0}10
+"""
+
+
+@pytest.mark.parametrize("separator", ["\t", ";", "|"])
+def test_rows_of_units_and_dashes(tmp_path, separator):
+    curves = read(write(tmp_path / "a.tsv", VIZIER.format(separator, "d", "mmag")))
+    assert curves.ids == ["V1", "V2"]
+    assert curves.value.tolist() == pytest.approx([16.714, np.nan, 16.8], nan_ok=True)
+    assert curves.error.tolist() == pytest.approx([0.01, 0.01, 0.02])
+    assert (curves.unit, curves.time_scale) == ("mag", "HJD")
+    assert curves.column("product")[0] == "VizieR table"
+
+
+def test_units_below_the_names_are_applied(tmp_path):
+    curves = read(write(tmp_path / "a.csv", "time,mag,magerr\ns,mag,mmag\n86400,12.5,20\n172800,13,30\n"))
+    assert curves.time.tolist() == [1, 2]
+    assert curves.error.tolist() == pytest.approx([0.02, 0.03])
+
+
+def test_two_tables_in_one_file(tmp_path):
+    text = VIZIER.format("\t", "d", "mag")
+    with pytest.raises(Unreadable, match="several tables"):
+        read(write(tmp_path / "a.tsv", text + "\n" + text))
+
+
+MRT = """Title: Photometry
+Authors: Nobody A.
+Table: Photometry
+================================================================================
+Byte-by-byte Description of file: a.txt
+--------------------------------------------------------------------------------
+   Bytes Format Units Label  Explanations
+--------------------------------------------------------------------------------
+   1-  3 A3     ---   Name   Star
+   5- 13 F9.1   d     HJD    Date
+  15- 20 F6.3   mag   Vmag   ? V magnitude
+  22- 23 I2     mmag  e_Vmag Uncertainty
+--------------------------------------------------------------------------------
+007 2457001.5 16.714 10
+V02 2457002.5        20
+"""
+
+
+def test_machine_readable_table(tmp_path):
+    curves = read(write(tmp_path / "a.txt", MRT))
+    assert curves.ids == ["007", "V02"]
+    assert curves.value.tolist() == pytest.approx([16.714, np.nan], nan_ok=True)
+    assert curves.error.tolist() == pytest.approx([0.01, 0.02])
+    assert (curves.unit, curves.time_scale) == ("mag", "HJD")
+
+
+@pytest.mark.parametrize("word", ["INDEF", "indef", "null", "--", "nan"])
+def test_words_for_no_number(tmp_path, word):
+    for separator in " ,\t":
+        rows = [("#HJD", "MAG", "MERR"), ("2457000.5", word, word), ("2457001.5", "17.5", "0.01")]
+        curves = read(write(tmp_path / "a.txt", "\n".join(separator.join(row) for row in rows)))
+        assert curves.value.tolist() == pytest.approx([np.nan, 17.5], nan_ok=True)
+
+
+@pytest.mark.parametrize("separator", [";", "\t", " ", " | "])
+@pytest.mark.parametrize("names", [True, False])
+def test_decimal_commas(tmp_path, separator, names):
+    rows = [("JD", "mag", "err")] * names + [("2455266,25", "15,5", "0,125"), ("2455267,5", "15,25", "0,25")]
+    curves = read(write(tmp_path / "a.csv", "\n".join(separator.join(row) for row in rows)), unit="mag")
+    assert curves.time.tolist() == [2455266.25, 2455267.5]
+    assert curves.value.tolist() == [15.5, 15.25]
+    assert curves.error.tolist() == [0.125, 0.25]
+
+
+def test_plain_columns_without_names(tmp_path, caplog):
+    rows = "2455266.5 15.822 0.010 5.00 700.0\n2455275.9 15.555 0.020 5.00 700.0\n"
+    path = write(tmp_path / "phot.dat", rows)
+    curves = read(path)
+    assert curves.value.tolist() == pytest.approx([15.822, 15.555])
+    assert (curves.unit, curves.time_scale) == ("mag", "JD")
+    assert "no names of its 5 columns" in caplog.text
+    other = read(path, columns={"time": "1", "value": "4"}, unit="flux")
+    assert other.value.tolist() == [5, 5]
+
+
+def test_three_columns_without_names(tmp_path):
+    rows = "2455266.5 15.822 0.010\n2455275.9 15.555 0.020\n"
+    assert read(write(tmp_path / "a.dat", rows)).unit == "mag"
+    assert read(write(tmp_path / "b.dat", rows.replace("15.", "1."))).unit == "unknown"  # a relative flux, perhaps
+
+
+@pytest.mark.parametrize(
+    "row", ["2455266.5 1.0 0.010 5.0", "2455266.5 700.0 0.010 5.0", "17 15.8 0.01 5.0", "2455266.5 15.8 15.9 5.0"]
+)
+def test_columns_without_names_that_could_be_anything(tmp_path, row):
+    with pytest.raises(Unreadable, match=r"--column time=1 --column value=2") as caught:
+        read(write(tmp_path / "a.dat", f"{row}\n{row}\n"))
+    assert "without names of its columns" in str(caught.value)
+
+
+def test_empty_cells_of_fixed_width_text(tmp_path, caplog):
+    lines = [
+        "HJD       mag    err   flag",
+        "2457000.5 12.5   0.1   A",
+        "2457001.5        0.2   B",
+        "2457002.5 13.5         C",
+    ]
+    with caplog.at_level(logging.INFO, logger="goodricke"):
+        curves = read(write(tmp_path / "a.txt", "\n".join(lines) + "\n"))
+    assert curves.value.tolist() == pytest.approx([12.5, np.nan, 13.5], nan_ok=True)
+    assert curves.error.tolist() == pytest.approx([0.1, 0.2, np.nan], nan_ok=True)
+    assert "2 rows have empty cells" in caplog.text
+
+
+def test_missing_cells_that_cant_be_placed(tmp_path):
+    text = "HJD mag err\n2457000.5 12.5 0.1\n2457001.5 0.2\n2457002.55 13 0.1\n"
+    with pytest.raises(Unreadable, match=r"has 2 cells under 3 names in line 3"):
+        read(write(tmp_path / "a.txt", text))
+
+
+def test_remarks_at_the_end_of_some_lines(tmp_path):
+    text = "HJD mag err note\n2457000.5 12.5 0.1 clouds\n2457001.5 12.6 0.2\n"
+    assert read(write(tmp_path / "a.txt", text)).value.tolist() == pytest.approx([12.5, 12.6])
+
+
+@pytest.mark.parametrize("separator", [" ", ","])
+def test_last_line_cut_in_the_middle(tmp_path, caplog, separator):
+    text = "mjd mag err\n59000.5 12.5 0.1\n59001.5 12.6 0.1\n59002.5 1".replace(" ", separator)
+    assert read(write(tmp_path / "a.txt", text)).value.tolist() == pytest.approx([12.5, 12.6])
+    assert "the last line has 2 of 3 cells and is left out" in caplog.text
+
+
+EXTENDED = """#TYPE=Extended
+#OBSCODE=AAA
+#DELIM={delim}
+#DATE={date}
+{names}SS CYG,2457001.5,11.8,0.1,V,NO,STD,111,11.2,112,12.1,1.3,na,X1,na
+SS CYG,2457002.5,<12.5,na,V,NO,STD,111,11.2,112,12.1,1.3,na,X1,na
+"""
+AAVSO_NAMES = "#NAME,DATE,MAG,MERR,FILT,TRANS,MTYPE,CNAME,CMAG,KNAME,KMAG,AMASS,GROUP,CHART,NOTES\n"
+
+
+@pytest.mark.parametrize("names", ["", AAVSO_NAMES, AAVSO_NAMES[1:]])
+@pytest.mark.parametrize("date", ["JD", "HJD"])
+def test_extended_format_of_aavso(tmp_path, names, date):
+    curves = read(write(tmp_path / "a.txt", EXTENDED.format(delim=",", date=date, names=names)))
+    assert curves.ids == ["SS CYG"]
+    assert curves.time_scale == date
+    assert curves.value[0] == pytest.approx(11.8)
+    assert not np.isfinite(curves.value[1:]).any()
+    text = EXTENDED.format(delim="COMMA", date="EXCEL", names=names)
+    with pytest.raises(Unreadable, match="dates of the kind EXCEL"):
+        read(write(tmp_path / "b.txt", text))
+
+
+def test_aavso_download_without_names(tmp_path):
+    row = "2457002.5,11.80,0.01,,V,AAA,,000-BBB-111,,X1234,,No,,Z,,,{},SS CYG,AAVSO,STD,,,,\n"
+    curves = read(
+        write(tmp_path / "a.csv", row.format("") + row.format("2457002.503").replace("2.5,11.80", "3.5,11.9"))
+    )
+    assert curves.ids == ["SS CYG"]
+    assert curves.value.tolist() == pytest.approx([11.8, 11.9])
+
+
+def test_readme_of_a_catalogue(tmp_path):
+    text = "J/MNRAS/456/1/1    Variable stars   (Nobody+, 2016)\n" + "=" * 80 + "\nByte-by-byte Description\n"
+    with pytest.raises(Unreadable, match="ReadMe of a catalogue"):
+        read(write(tmp_path / "ReadMe", text))
