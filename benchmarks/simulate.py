@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.astrafier import Figures
 from benchmarks.timing import measure, peak_memory
-from goodricke.simulate.blocks import Block, plan
+from goodricke.simulate.blocks import SourceBlock, plan
 from goodricke.simulate.dense import DenseBlockMaker
 from goodricke.simulate.kinds import DENSE
 
@@ -18,7 +18,7 @@ def dense(tiny: bool = False) -> Figures:
     return figures | {kind: _speed("tess-30min", plan({kind: 64})) for kind in (["constant"] if tiny else DENSE.labels)}
 
 
-def _speed(cadence: str, blocks: list[Block]) -> dict[str, float]:
+def _speed(cadence: str, blocks: list[SourceBlock]) -> dict[str, float]:
     """Return the cost per light curve; parts of blocks cost as much as whole fields of eight."""
     maker = DenseBlockMaker(tuple({block.kind for block in blocks}), cadence=cadence)
     maker(blocks[0])  # reads the tables and imports libraries
