@@ -384,7 +384,7 @@ def test_a_faulty_request_fails_alone(served, monkeypatch):
     monkeypatch.setattr(model_queue, "classify", picky)
     queue = ModelQueue(served[0][1])
     bad, good = ClassifyRequest(CURVES[2]), ClassifyRequest(CURVES[3])
-    queue._answer([bad, good])
+    queue._classify_group([bad, good])
     assert len(good.answer.result()) == 1
     with pytest.raises(ValueError, match="not that one"):
         bad.answer.result()

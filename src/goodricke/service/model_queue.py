@@ -89,7 +89,7 @@ class ModelQueue:
         try:
             with self._network():
                 if not request.answer.done():
-                    self._answer(self._take_batch(request))
+                    self._classify_group(self._take_batch(request))
         finally:
             with self._waiting_lock:
                 self._waiting = [other for other in self._waiting if other is not request]
@@ -141,7 +141,7 @@ class ModelQueue:
             self._waiting = [other for other in self._waiting if other not in batch]
         return batch
 
-    def _answer(self, batch: list[ClassifyRequest]) -> None:
+    def _classify_group(self, batch: list[ClassifyRequest]) -> None:
         """Answer requests in one call; if it fails, one by one, so that a request fails only by its own fault."""
         first = batch[0]
         curves = LightCurves.concat([request.curves for request in batch]) if len(batch) > 1 else first.curves
@@ -154,7 +154,7 @@ class ModelQueue:
                 first.answer.set_exception(error)
             else:
                 for request in batch:
-                    self._answer([request])
+                    self._classify_group([request])
             return
         start = 0
         for request in batch:

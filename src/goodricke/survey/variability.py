@@ -260,7 +260,7 @@ def _bin_spectrum(frequency: Float, amplitude: Float, limits: SearchLimits) -> N
 # ---- many light curves -----------------------------------------------------------------------------------------------
 
 
-class Piece(NamedTuple):
+class LightCurvePart(NamedTuple):
     """Light curves that a process measures at a time."""
 
     names: pa.Table  # (n rows) of the result: object_id and `PLACE`
@@ -268,9 +268,9 @@ class Piece(NamedTuple):
     with_spectrum: NDArray[np.bool_]  # (n,)
     unreadable: bool = False  # whether they are empty light curves in place of files that can't be read
 
-    def without_first(self, n: int) -> Piece:
+    def without_first(self, n: int) -> LightCurvePart:
         """Return the piece without its first n light curves."""
-        return Piece(self.names.slice(n), self.curves[n:], self.with_spectrum[n:], self.unreadable)
+        return LightCurvePart(self.names.slice(n), self.curves[n:], self.with_spectrum[n:], self.unreadable)
 
 
 def measure_variability(
@@ -349,16 +349,18 @@ def _entries(folder: Folder) -> list[Entry]:
 
 def _pieces(
     batches: Iterable[tuple[LightCurves | None, list[Unreadable]]], with_spectrum: frozenset[str]
-) -> Iterator[Piece]:
+) -> Iterator[LightCurvePart]:
     """Yield batches in pieces; files that can't be read are pieces too."""
     for curves, failures in batches:
         if failures:
-            yield _unreadable_piece(failures)
+            yield _unreadable_part(failures)
         for start in range(0, 0 if curves is None else len(curves), PIECE):
             assert curves is not None
             part = curves[start : start + PIECE]
             without_ids = replace(part, object_id=pa.array([""] * len(part)), objects=None)
-            yield Piece(_names(part), without_ids, np.array([name in with_spectrum for name in part.ids], bool))
+            yield LightCurvePart(
+                _names(part), without_ids, np.array([name in with_spectrum for name in part.ids], bool)
+            )
 
 
 def _names(curves: LightCurves) -> pa.Table:
@@ -368,16 +370,16 @@ def _names(curves: LightCurves) -> pa.Table:
     return pa.table({"object_id": curves.object_id} | place)
 
 
-def _unreadable_piece(failures: Sequence[Unreadable]) -> Piece:
+def _unreadable_part(failures: Sequence[Unreadable]) -> LightCurvePart:
     """Return files that can't be read as rows, named as in a table of predictions."""
     n, paths = len(failures), [failure.path for failure in failures]
     empty = LightCurves.from_arrays([Path(path).name for path in paths], np.zeros(n + 1), [], [])
-    return Piece(_names(empty.with_columns(source=pa.array(paths))), empty, np.zeros(n, bool), True)
+    return LightCurvePart(_names(empty.with_columns(source=pa.array(paths))), empty, np.zeros(n, bool), True)
 
 
 def _unmeasured(
-    pieces: Iterable[Piece], done: list[Entry], folder: Folder, tick: Callable[[int], None]
-) -> Iterator[Piece]:
+    pieces: Iterable[LightCurvePart], done: list[Entry], folder: Folder, tick: Callable[[int], None]
+) -> Iterator[LightCurvePart]:
     """Yield the light curves that no earlier run has measured; the others are read again, which costs little.
 
     Raises
@@ -397,7 +399,7 @@ def _unmeasured(
         left = max(left - n, 0)
 
 
-def measure_piece(piece: Piece, limits: SearchLimits) -> pa.Table:
+def measure_piece(piece: LightCurvePart, limits: SearchLimits) -> pa.Table:
     """Return names and measurements of light curves as a table, one row each."""
     result = dominant_variability(piece.curves, limits, piece.with_spectrum)
     status = np.full(len(result.status), Status.UNREADABLE) if piece.unreadable else result.status
