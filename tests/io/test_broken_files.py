@@ -22,6 +22,9 @@ from goodricke.io import Unreadable, read
 
 from .conftest import DATA, write_fits
 
+# warnings of writers and of broken files: some of astropy's can't be sent between test processes
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 N_FILES = int(os.environ.get("GOODRICKE_BROKEN_FILES", "200"))
 SEED = int(os.environ.get("GOODRICKE_BROKEN_SEED", "20261130"))
 BIGGEST = 600_000  # bytes of a real file that is broken here; larger ones only cost time

@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import as_light_curves, read
 
+# warnings of writers and of broken files: some of astropy's can't be sent between test processes
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 DAYS = {"mjd": 1, "time [s]": 1 / 86400, "time [h]": 1 / 24, "MJD [d]": 1, "MJD-50000": 1}
 BRIGHTNESS = {"mag": "mag_err", "mag [mmag]": "mag_err [mmag]", "flux [mJy]": "flux_err [mJy]", "flux": "flux_err"}
 
