@@ -307,7 +307,7 @@ def test_a_new_band_leaves_the_old_ones_as_they_are(survey: Path, monkeypatch: p
     (survey / "run").rename(survey / "old")
     loaded = []
     monkeypatch.setattr(
-        "goodricke.evaluation.held_out.load_initial", lambda name: loaded.append(name) or load_model(name)
+        "goodricke.training.experiment.load_initial", lambda name: loaded.append(name) or load_model(name)
     )
     output = train_bands(survey, 2, "--add-band", "i", "--from", str(survey / "old/model"))
     assert loaded == [str(survey / "old/model")]  # once

@@ -166,7 +166,7 @@ def loaded(chromium: Any, address: str) -> Iterator[Page]:
     page.load()
     yield page
     assert any(url.endswith("/api/about") for url in page.asked)
-    assert [url for url in page.asked if not url.startswith((address, "blob:", "data:", "about:"))] == []
+    assert [url for url in page.asked if not url.startswith((address, "blob:", "data:", "about:", "chrome:"))] == []
 
 
 @pytest.fixture
