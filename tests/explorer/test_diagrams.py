@@ -140,7 +140,9 @@ def test_embeddings_by_row(world):
 
 @pytest.fixture
 def by_axes(monkeypatch):
-    monkeypatch.setattr(diagrams, "flatten_embeddings", lambda embedding: (embedding[:, :2].astype(float), "two of the axes"))
+    monkeypatch.setattr(
+        diagrams, "flatten_embeddings", lambda embedding: (embedding[:, :2].astype(float), "two of the axes")
+    )
 
 
 def test_a_map_is_kept_and_shown(world, by_axes, tmp_path, monkeypatch):
