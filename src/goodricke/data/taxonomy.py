@@ -80,7 +80,7 @@ class Taxonomy(BaseModel):
         roots = [name for name in (*self.nodes, *self.leaves) if name not in parents]
         if not self.leaves or len(roots) != 1:
             raise ValueError(f"a taxonomy has one root and at least one leaf; these have no parent: {roots}")
-        if any(len(children) < 2 for children in self.nodes.values()) or len(self._below(roots[0])) < len(self.nodes):
+        if min(map(len, self.nodes.values()), default=2) < 2 or len(self._below(roots[0])) < len(self.nodes):
             raise ValueError("each node has at least two children, and the root is above all of them")
         unknown = sorted({leaf for leaves in self.types.values() for leaf in leaves} - set(self.leaves))
         if unknown:
@@ -94,7 +94,7 @@ class Taxonomy(BaseModel):
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> Taxonomy:
-        """Return the taxonomy of a TOML file: ``[leaves.X]``, ``[nodes.X]`` with title, children, types; ``[types]``."""
+        """Return the taxonomy of a TOML file: ``[leaves.X]``, ``[nodes.X]`` (title, children, types), ``[types]``."""
         nodes: Mapping[str, Any] = content.get("nodes", {})
         tree = cls(
             leaves=content["leaves"],
