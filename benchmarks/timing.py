@@ -18,6 +18,8 @@ import numpy as np
 import torch
 
 Clock = Literal["cpu", "wall"]
+CPU_MATRIX, GPU_MATRIX = 1024, 8192  # rows of the matrices of `gemm_rate`
+COPIED = 256  # MB, of `copy_rate`
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,15 @@ def default_clock(device: str) -> Clock:
 @cache
 def gemm_rate(dtype: torch.dtype, device: str = "cpu", clock: Clock | None = None) -> float:
     """Return the rate of a big matrix product [GFLOP/s] in its fastest run, the most that a network can reach."""
-    size = 1024 if device == "cpu" else 8192
+    size = CPU_MATRIX if device == "cpu" else GPU_MATRIX
     a = torch.randn(size, size, device=device).to(dtype)
     timing = measure(lambda: a @ a, 9, device)
     return 2e-9 * size**3 / min(getattr(timing, clock or default_clock(device)))
 
 
-def copy_rate(device: str = "cpu", megabytes: int = 256) -> float:
+def copy_rate(device: str = "cpu") -> float:
     """Return the rate of copying memory [GB/s], read and written bytes both counted, in its fastest run."""
-    a = torch.ones(megabytes * 2**18, device=device)
+    a = torch.ones(COPIED * 2**18, device=device)
     b = torch.empty_like(a)
     timing = measure(lambda: b.copy_(a), 9, device)
     return 2e-9 * a.nbytes / min(getattr(timing, default_clock(device)))

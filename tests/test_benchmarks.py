@@ -11,12 +11,21 @@ import torch
 from benchmarks import __main__ as program
 from benchmarks import astrafier, explorer, gpu, growth, multiband, onnx, reading, similar, simulate
 from benchmarks.plain.astrafier import plain_network
-from benchmarks.timing import peak_memory, run_in_processes, wait_for_processes
+from benchmarks.timing import run_in_processes
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.preprocess.tensors import Batch
+from tests.processes import process
+
+
+@pytest.fixture(autouse=True)
+def _toy_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the machine's own rates, which took most of the time here, with small arrays too."""
+    monkeypatch.setattr("benchmarks.timing.CPU_MATRIX", 64)
+    monkeypatch.setattr("benchmarks.timing.COPIED", 1)
+    monkeypatch.setattr("benchmarks.multiband.IN_A_ROW", 4)
 
 
 def finite(figures: dict[str, dict[str, Any]]) -> bool:
@@ -106,11 +115,6 @@ def test_the_command_writes_json_and_a_table(tmp_path: Path) -> None:
     assert set(json.loads(result.read_text())) == {"machine", "reading"}
     assert "| goodricke |" in table.read_text()
     assert CliRunner().invoke(app, ["--only", "writing", "--out", str(tmp_path)]).exit_code == 2
-
-
-def process() -> tuple[int, str | None, float]:
-    wait_for_processes()
-    return os.getpid(), os.environ.get("MALLOC_TOP_PAD_"), peak_memory()
 
 
 def test_cases_run_in_processes_of_their_own() -> None:
