@@ -14,11 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache, cached_property
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from goodricke.data.config_errors import faults
 
 EITHER = re.compile(r"[|+]")  # "EA|EB": either type; "DSCT+GDOR": both, of which either answer is right
 
@@ -323,6 +326,24 @@ def _outside(leaf: Leaf, period: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.zeros(period.shape, bool)
     shortest, longest = leaf.shortest or 0.0, leaf.longest or np.inf
     return (period < shortest) | (period > longest)
+
+
+def read_taxonomy(path: str | Path) -> Taxonomy:
+    """Read a taxonomy from a TOML file as the package's ``taxonomy.toml``.
+
+    Raises
+    ------
+    ValueError
+        If the file is none.
+    """
+    try:
+        return Taxonomy.from_content(tomllib.loads(Path(path).read_text("utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: no taxonomy ({error}). Fix: write [leaves.NAME] and [nodes.NAME] children"
+        ) from error
+    except ValidationError as error:
+        raise ValueError(f"{path}: no taxonomy: {'; '.join(faults(error, Leaf, Taxonomy))}") from error
 
 
 @cache

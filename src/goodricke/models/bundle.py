@@ -20,11 +20,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from goodricke.data.config_errors import faults
 from goodricke.data.files import atomic_folder
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import ModelId, Output, Predictions
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.models import recurrent_state
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.hub import SHIPPED, fetch, shipped_models
@@ -41,7 +42,8 @@ from goodricke.models.multiband_step import stepper
 from goodricke.models.output import NetworkOutput
 from goodricke.models.recurrent_state import State, Update
 from goodricke.models.runtime import gpu, threads
-from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, Prepared, Preprocessing, restore
+from goodricke.models.variables import Variables, VariablesNetworkConfig
+from goodricke.preprocess import MultibandConfig, Prepared, Preprocessing, restore
 from goodricke.preprocess.multiband import object_context
 from goodricke.preprocess.tensors import Batch, StepBatch
 from goodricke.uncertainty.calibration import Calibration, Mode
@@ -62,6 +64,7 @@ class NetworkFamily(NamedTuple):
 FAMILIES = {
     "astrafier": NetworkFamily(AstrafierConfig, Astrafier),
     "multiband": NetworkFamily(MultibandNetworkConfig, Multiband),
+    "variables": NetworkFamily(VariablesNetworkConfig, Variables),
 }
 GOLDEN_TOLERANCE = 2e-4  # of a logit, for the same weights in float32 on another processor
 
@@ -108,6 +111,18 @@ class BundleConfig(BaseModel):
     simulated: bool = False
     metrics: dict[str, Any] = {}
     version: str = ""
+    taxonomy: Taxonomy | None = Field(None, description="of the classes, which are then its leaves")
+
+    @model_validator(mode="after")
+    def _check_leaves(self) -> Self:
+        if self.taxonomy is not None and tuple(self.taxonomy.leaves) != self.classes:
+            raise ValueError("the leaves of the taxonomy are not the classes, in the same order")
+        return self
+
+    def to_json(self) -> str:
+        """Return the text of ``config.json``; without a taxonomy it has no such key, as older versions wrote it."""
+        absent = {"taxonomy"} if self.taxonomy is None else set()
+        return self.model_dump_json(indent=2, exclude=absent) + "\n"
 
 
 @dataclass
@@ -154,7 +169,7 @@ class Model:
         return self.config.classes
 
     @property
-    def preprocessing(self) -> DenseConfig | FoldedConfig | MultibandConfig:
+    def preprocessing(self) -> Preprocessing:
         """The preprocessing of the network's input."""
         return self.config.preprocessing
 
@@ -374,7 +389,7 @@ class Model:
                 (partial / "model.safetensors").write_bytes(
                     save(weights)
                 )  # safetensors' save_file makes a file that only its owner can read
-            (partial / "config.json").write_text(self.config.model_dump_json(indent=2) + "\n")
+            (partial / "config.json").write_text(self.config.to_json())
             self.calibration.write(partial)
             (partial / "README.md").write_text(card)
             if golden is not None:
