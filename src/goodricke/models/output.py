@@ -15,8 +15,9 @@ class NetworkOutput(NamedTuple):
     embedding: Any  # (B, d)
     features: Any  # (B, f) the input of the head: the embedding first, then the context columns
     targets: Any = None  # (B, k) regressed parameters, standardised; None for networks without
+    pairs: Any = None  # (B, K, C) logits of pairs of a candidate period and a class; None for networks without
 
     def numpy(self) -> NetworkOutput:
-        """Return the output as float32 arrays."""
-        targets = self.logits[:, :0] if self.targets is None else self.targets
-        return NetworkOutput(*(x.float().cpu().numpy() for x in (*self[:3], targets)))
+        """Return the output as float32 arrays, (B, 0) for what the network doesn't have."""
+        parts = (self.logits[:, :0] if x is None else x for x in self)
+        return NetworkOutput(*(x.float().cpu().numpy() for x in parts))

@@ -10,13 +10,14 @@ from pydantic import Field
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.processes import process_pool
-from goodricke.preprocess import dense, folded, multiband
+from goodricke.preprocess import dense, folded, multiband, variables
 from goodricke.preprocess.dense import DenseConfig
 from goodricke.preprocess.folded import FoldedConfig
 from goodricke.preprocess.multiband import MultibandConfig
 from goodricke.preprocess.tensors import Frames, Prepared, Steps
+from goodricke.preprocess.variables import VariablesConfig
 
-Preprocessing = Annotated[DenseConfig | FoldedConfig | MultibandConfig, Field(discriminator="kind")]
+Preprocessing = Annotated[DenseConfig | FoldedConfig | MultibandConfig | VariablesConfig, Field(discriminator="kind")]
 
 __all__ = [
     "DenseConfig",
@@ -26,20 +27,19 @@ __all__ = [
     "Prepared",
     "Preprocessing",
     "Steps",
+    "VariablesConfig",
     "prepare",
     "restore",
 ]
 
 
-def prepare(
-    curves: LightCurves, config: DenseConfig | FoldedConfig | MultibandConfig, workers: int = 1, chunk: int = 500
-) -> Prepared:
+def prepare(curves: LightCurves, config: Preprocessing, workers: int = 1, chunk: int = 500) -> Prepared:
     """Preprocess light curves.
 
     Parameters
     ----------
     curves : LightCurves
-    config : DenseConfig, FoldedConfig or MultibandConfig
+    config : DenseConfig, FoldedConfig, MultibandConfig or VariablesConfig
     workers : int
         Processes; each takes ``chunk`` light curves at a time, which also bounds memory.
 
@@ -54,6 +54,8 @@ def prepare(
     step: Callable[[LightCurves], Frames]
     if isinstance(config, DenseConfig):
         step = partial(dense.prepare, config=config)
+    elif isinstance(config, VariablesConfig):
+        step = partial(variables.prepare, config=config)
     else:
         step = partial(folded.prepare, config=config)
     chunks = [curves[i : i + chunk] for i in range(0, max(len(curves), 1), chunk)]
@@ -63,7 +65,7 @@ def prepare(
         return Frames.concat(list(pool.map(step, chunks)))
 
 
-def restore(arrays: Mapping[str, Any], config: DenseConfig | FoldedConfig | MultibandConfig) -> Prepared:
+def restore(arrays: Mapping[str, Any], config: Preprocessing) -> Prepared:
     """Return preprocessed light curves from the arrays of their ``to_arrays``."""
     if isinstance(config, MultibandConfig):
         return Steps.from_arrays(arrays)

@@ -97,7 +97,7 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Frames:
         Values (M, 2): brightness (up is brighter), median 0 and standard deviation 1 over the observations, and its
         error in the same unit (0 if unknown). Context (n, 7 or more): see `FoldedConfig.context`, NaN where unknown.
     """
-    nonpositive = _nonpositive_fraction(curves)
+    nonpositive = nonpositive_fraction(curves)
     curves = in_magnitudes(curves)
     distinct = distinct_points(finite_points(curves))
     cleaned = clip_outliers(align_bands(distinct).sorted(), config.clip_sigma, config.clip_rounds)
@@ -132,7 +132,7 @@ def prepare(curves: LightCurves, config: FoldedConfig) -> Frames:
     )
 
 
-def _nonpositive_fraction(curves: LightCurves) -> NDArray[np.float64]:
+def nonpositive_fraction(curves: LightCurves) -> NDArray[np.float64]:
     """Return the fraction of each light curve's finite fluxes that are not positive, (n,); 0 for magnitudes."""
     if curves.in_magnitudes:
         return np.zeros(len(curves))

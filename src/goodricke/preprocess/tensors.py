@@ -123,6 +123,19 @@ class Prepared(ABC):
         """Return the arrays that ``from_arrays`` restores the object from, for a file without pickle."""
 
 
+class CandidatePeriods(NamedTuple):
+    """The candidate periods of n objects, K each, the best first; NaN where there are fewer."""
+
+    period: NDArray[np.float64]  # (n, K) [d]
+    error: NDArray[np.float64]  # (n, K) [d]
+    false_alarm_probability: NDArray[np.float64]  # (n,) of the best
+    span: NDArray[np.float64]  # (n,) [d] of the observations
+
+    def take(self, rows: NDArray[np.integer]) -> CandidatePeriods:
+        """Return those of the objects in ``rows``."""
+        return CandidatePeriods(*(x[rows] for x in self))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Frames(Prepared):
     """Preprocessed light curves for a network that reads a light curve at once.
@@ -139,6 +152,8 @@ class Frames(Prepared):
         Observations of each light curve after cleaning, before averaging; its points by default.
     period : float64 (n,), optional
         Period of the fold [d].
+    candidates : CandidatePeriods, optional
+        For networks that choose a period.
     """
 
     POINT_FIELDS = ("time", "values")
@@ -149,6 +164,11 @@ class Frames(Prepared):
     frames: int | None = None
     observations: NDArray[np.int64] | None = None
     period: NDArray[np.float64] | None = None
+    candidates: CandidatePeriods | None = None
+
+    def _select(self, rows: NDArray[np.int64], points: NDArray[np.int64], offsets: NDArray[np.int64]) -> Frames:
+        candidates = None if self.candidates is None else self.candidates.take(rows)
+        return replace(super()._select(rows, points, offsets), candidates=candidates)
 
     @property
     def n_obs(self) -> NDArray[np.int64]:
@@ -185,8 +205,10 @@ class Frames(Prepared):
         """Return the arrays that `from_arrays` restores the object from, for a file without pickle."""
         names = ("offsets", "time", "values", "context", "status", "n_obs")
         ids = np.array(self.object_id.to_pylist(), dtype=str)
-        period = {} if self.period is None else {"period": self.period}
-        return {"object_id": ids} | {name: getattr(self, name) for name in names} | period
+        optional = {} if self.period is None else {"period": self.period}
+        if self.candidates is not None:
+            optional |= {f"candidate_{name}": x for name, x in self.candidates._asdict().items()}
+        return {"object_id": ids} | {name: getattr(self, name) for name in names} | optional
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray], frames: int | None = None) -> Frames:
@@ -199,6 +221,9 @@ class Frames(Prepared):
             frames=frames,
             observations=arrays.get("n_obs"),
             period=arrays.get("period"),
+            candidates=CandidatePeriods(*(arrays[f"candidate_{name}"] for name in CandidatePeriods._fields))
+            if "candidate_period" in arrays
+            else None,
         )
 
     @staticmethod
@@ -206,6 +231,7 @@ class Frames(Prepared):
         """Concatenate prepared light curves."""
         if len(parts) == 1:
             return parts[0]
+        candidates = [part.candidates for part in parts if part.candidates is not None]
         return replace(
             parts[0],
             object_id=pa.concat_arrays([part.object_id for part in parts]),
@@ -216,6 +242,7 @@ class Frames(Prepared):
             status=np.concatenate([part.status for part in parts]),
             observations=np.concatenate([part.n_obs for part in parts]),
             period=None if parts[0].period is None else np.concatenate([part.period for part in parts]),
+            candidates=CandidatePeriods(*map(np.concatenate, zip(*candidates, strict=True))) if candidates else None,
         )
 
 

@@ -62,14 +62,13 @@ def run(network: nn.Module, batch: Batch | StepBatch, passes: int = 1, keys: Key
             return _run(copy_of_network, *part)
 
     with _LOCK, _torch_threads(threads // number), ThreadPoolExecutor(number) as pool:
-        logits, embedding, features, _ = zip(*pool.map(work, _copies(network, number), parts), strict=True)
+        outputs = list(pool.map(work, _copies(network, number), parts))
 
-    def join(outputs: tuple[Tensor, ...]) -> Tensor:
-        return torch.cat(
-            [x.unflatten(0, (-1, n)) for x, (_, n, _) in zip(outputs, parts, strict=True)], int(by_pass)
-        ).flatten(0, 1)
+    def join(tensors: tuple[Tensor | None, ...]) -> Tensor | None:
+        pieces = [x.unflatten(0, (-1, n)) for x, (_, n, _) in zip(tensors, parts, strict=True) if x is not None]
+        return torch.cat(pieces, int(by_pass)).flatten(0, 1) if pieces else None
 
-    return NetworkOutput(join(logits), join(embedding), join(features))
+    return NetworkOutput(*(join(tensors) for tensors in zip(*outputs, strict=True)))
 
 
 def _run(network: nn.Module, batch: Batch, passes: int, keys: Keys | None) -> NetworkOutput:

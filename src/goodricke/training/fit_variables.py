@@ -1,0 +1,203 @@
+"""Fit `goodricke.models.variables` to stars whose labels are sets of classes, and whose periods are known or not.
+
+The loss of a star is -log of the summed probability of the pairs (candidate period, class) that its label and its
+catalog period allow: the classes of the label's set, with the candidates that agree with the catalog period, or with
+all candidates where there is none or none agrees. Catalog periods are targets only, and noisy ones; they are no inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from goodricke.models.variables import IMPOSSIBLE, Variables
+from goodricke.preprocess.tensors import CandidatePeriods, Frames
+from goodricke.training.loop import LoopConfig, Run, train
+
+WIDTHS = 0.5  # candidate and catalog frequency agree within this, in units of 1 / span, ...
+RELATIVE = 2e-3  # ... or within this fraction of the frequency
+LARGEST_LOSS = 20.0  # [nat] per star: a wrong label must not dominate a step
+SHIFT = 2  # phase bins by which folds are shifted at random: the faintest phase is uncertain
+TAILS = (0.02, 0.5, 0.98)  # quantiles that standardise the numbers of stars
+
+
+class Targets(NamedTuple):
+    """The pairs that are right for n stars: a candidate of ``periods`` with a class of ``classes``."""
+
+    classes: NDArray[np.bool_]  # (n, C)
+    periods: NDArray[np.bool_]  # (n, K)
+    group: NDArray[np.int64]  # (n,) survey and label, for weights and scores
+
+    def take(self, rows: NDArray[np.int64]) -> Targets:
+        """Return those of the stars in ``rows``."""
+        return Targets(*(x[rows] for x in self))
+
+
+def agreeing_candidates(candidates: CandidatePeriods, period: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which candidates (n, K) are allowed by catalog periods (n,) [d], NaN where unknown.
+
+    Those that agree, or all that exist where none does.
+    """
+    exists = np.isfinite(candidates.period)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        frequency = 1 / period[:, None]
+        tolerance = np.maximum(WIDTHS / candidates.span[:, None], RELATIVE * frequency)
+        agree = exists & (np.abs(1 / candidates.period - frequency) < tolerance)
+    return np.where(agree.any(1, keepdims=True), agree, exists)
+
+
+def star_weights(group: NDArray[np.int64], power: float) -> NDArray[np.float32]:
+    """Return ``(N / N_g) ** power`` of each star's group of survey and label, scaled to mean 1, (n,)."""
+    counts = np.bincount(group)
+    weight = (len(group) / np.maximum(counts, 1)[group]) ** power
+    return (weight / weight.mean()).astype(np.float32)
+
+
+class PairClassification:
+    """Softmax over pairs of period and class: a `goodricke.training.loop.Task`.
+
+    Parameters
+    ----------
+    network : Variables
+    prepared : Frames (n objects)
+    targets : Targets (n objects)
+    weights : float32 (n,)
+        Of the training objects.
+    validation : int64 (v,)
+        Rows of the validation objects.
+    score : {"accuracy", "macro_recall", "macro_f1"}
+        The validation figure that selects the best epoch; ``macro_f1`` means the same as ``macro_recall`` here.
+    """
+
+    def __init__(
+        self,
+        network: Variables,
+        prepared: Frames,
+        targets: Targets,
+        weights: NDArray[np.float32],
+        validation: NDArray[np.int64],
+        score: str = "accuracy",
+    ) -> None:
+        self.network, self.prepared, self.targets, self.validation, self.score = (
+            network,
+            prepared,
+            targets,
+            validation,
+            score,
+        )
+        self.weights = torch.from_numpy(weights)
+        self.device = next(network.parameters()).device
+
+    def microbatches(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Yield a batch at once: folds are small."""
+        yield rows
+
+    def prepare_ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
+        """Yield the batches."""
+        return iter(batches)
+
+    def begin(self, epoch: int) -> None:
+        """Do nothing: all epochs are equal."""
+
+    def phases(self, step: int) -> tuple[str]:
+        """Return the only phase of a batch."""
+        return ("all",)
+
+    def clip_groups(self, phase: str) -> list[list[nn.Parameter]]:
+        """Return all parameters as one group."""
+        return [list(self.network.parameters())]
+
+    def loss(self, rows: NDArray[np.int64], phase: str = "all") -> tuple[Tensor, float]:
+        """Return the weighted loss summed over ``rows``, and the sum of the weights."""
+        weight = self.weights[rows]
+        loss = pair_loss(self._pairs(rows, shift=True), *self._allowed(rows)).clamp(max=LARGEST_LOSS)
+        return (loss * weight.to(self.device)).sum(), float(weight.sum())
+
+    def _pairs(self, rows: NDArray[np.int64], shift: bool = False) -> Tensor:
+        """Return the network's logits (B, K, C), from folds shifted at random or not."""
+        batch = self.prepared.batch(rows).to(self.device)
+        values = batch.values
+        if shift:
+            folds = values.unflatten(1, (self.network.config.candidates, -1))  # (B, K, bins, channels)
+            values = folds.roll(int(torch.randint(-SHIFT, SHIFT + 1, ())), 2).flatten(1, 2)
+        return self.network(values, batch.time, batch.mask, batch.context).pairs
+
+    def _allowed(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        classes, periods, _ = self.targets.take(rows)
+        return torch.from_numpy(classes).to(self.device), torch.from_numpy(periods).to(self.device)
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Return loss, accuracy (the most probable class is one of the label's), and its mean over groups."""
+        self.network.eval()
+        losses, right, right_period = [], [], []
+        for rows in np.array_split(self.validation, max(len(self.validation) // 1024, 1)):
+            pairs, (classes, periods) = self._pairs(rows), self._allowed(rows)
+            losses.append(pair_loss(pairs, classes, periods))
+            right.append(classes.gather(1, torch.logsumexp(pairs, 1).argmax(1, keepdim=True))[:, 0])
+            right_period.append(periods.gather(1, torch.logsumexp(pairs, 2).argmax(1, keepdim=True))[:, 0])
+        correct, group = torch.cat(right).cpu().numpy(), self.targets.group[self.validation]
+        recall = float(np.mean([correct[group == g].mean() for g in np.unique(group)]))
+        figures = {
+            "validation_loss": float(torch.cat(losses).mean()),
+            "accuracy": float(correct.mean()),
+            "macro_recall": recall,
+            "period": float(torch.cat(right_period).float().mean()),
+        }
+        return figures | {"score": figures["accuracy" if self.score == "accuracy" else "macro_recall"]}
+
+
+def pair_loss(pairs: Tensor, classes: Tensor, periods: Tensor) -> Tensor:
+    """Return -log of the summed probability of the allowed pairs, (B,).
+
+    Parameters
+    ----------
+    pairs : Tensor (B, K, C)
+    classes : Tensor (B, C), bool
+    periods : Tensor (B, K), bool
+    """
+    allowed = periods.unsqueeze(2) & classes.unsqueeze(1)
+    total = torch.logsumexp(pairs.flatten(1), 1)
+    return total - torch.logsumexp(pairs.masked_fill(~allowed, IMPOSSIBLE).flatten(1), 1)
+
+
+def fit(
+    network: Variables,
+    prepared: Frames,
+    targets: Targets,
+    training: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    config: LoopConfig,
+    folder: Path,
+    weight_power: float = 0.5,
+    score: str = "accuracy",
+    report: Callable[[dict[str, float]], None] = lambda figures: None,
+    tick: Callable[[int], None] = lambda objects: None,
+) -> Run:
+    """Train a network in place; see `PairClassification` and `goodricke.training.loop.train` for the parameters."""
+    standardise(network, prepared.context[training])
+    weights = np.zeros(len(prepared), np.float32)
+    weights[training] = star_weights(targets.group[training], weight_power)
+    task = PairClassification(network, prepared, targets, weights, validation, score)
+    head = list(network.head.parameters())
+    body = [*network.fold.parameters(), *network.candidate.parameters(), *network.star.parameters()]
+    groups = [{"params": body, "lr": config.rate}, {"params": head, "lr": config.head_rate}]
+    return train(task, training, groups, config, folder, report, tick)
+
+
+def standardise(network: Variables, context: NDArray[np.float32]) -> None:
+    """Set the network's location and scale of its numbers from training stars (n, star + K candidate)."""
+    c = network.config
+    star, candidate = context[:, : c.star], context[:, c.star :].reshape(-1, c.candidate)
+    for columns, numbers in ((slice(None, c.star), star), (slice(c.star, None), candidate)):
+        finite = np.where(np.isfinite(numbers), numbers, np.nan)
+        known = np.isfinite(finite).any(0)
+        low, middle, high = np.nanquantile(np.where(known, finite, 0), TAILS, axis=0)
+        network.context_mean[columns] = torch.from_numpy(middle).float()
+        network.context_std[columns] = torch.from_numpy(np.maximum((high - low) / 3, 1e-3)).float()
