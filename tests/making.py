@@ -4,8 +4,10 @@ import numpy as np
 import pyarrow as pa
 
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.period_answer import PeriodAnswer
 from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.data.ragged import offsets_from_counts
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.uncertainty.entropy import entropy
 
 
@@ -32,11 +34,38 @@ def sky(n=24, seed=0, bands=("g", "r"), counts=(14, 30)) -> tuple[LightCurves, n
 
 
 def predictions_of(
-    ids, status, classes, p, n_obs, *, model="", model_hash="", columns=None, objects=None, **output
+    ids, status, classes, p, n_obs, *, model="", model_hash="", taxonomy=None, columns=None, objects=None, **output
 ) -> Predictions:
     """Return predictions with the probabilities ``p`` (n, C); ``output`` has more of the fields of `Output`."""
     whole = Output(**{"probabilities": p, "entropy": entropy(p)} | output)
     ids = ids if isinstance(ids, pa.Array) else pa.array(ids, pa.string())
-    return Predictions.build(
-        whole, ModelId(model, model_hash, tuple(classes)), ids, np.asarray(status), n_obs, columns, objects
+    identity = ModelId(model, model_hash, tuple(classes), taxonomy)
+    return Predictions.build(whole, identity, ids, np.asarray(status), n_obs, columns, objects)
+
+
+LEAVES = ("EA", "EB", "EW", "RRAB", "MIRA")
+
+
+def period_answer() -> PeriodAnswer:
+    """Return the periods of four objects: with aliases, long, none, and of an object that isn't classified."""
+    nan = np.nan
+    return PeriodAnswer(
+        period=np.array([0.4, 300.0, nan, 1.0]),
+        probability=np.array([0.83, 0.6, nan, 1.0]),
+        error=np.array([0.00002, 4.0, nan, 1.0]),
+        alternatives=np.array([[0.2, 1 / 1.5, nan], [150.0, nan, nan], [nan] * 3, [nan] * 3]),
+        alternative_probabilities=np.array([[0.12, 0.05, nan], [0.4, nan, nan], [nan] * 3, [nan] * 3]),
+        false_alarm_probability=np.array([1e-30, 0.02, nan, 0.5]),
+        is_long=np.array([False, True, False, True]),
     )
+
+
+def variables(**more) -> Predictions:
+    """Return four predictions of a model with a taxonomy and periods; the last is not classified."""
+    p = np.array([[0.0, 0.42, 0.55, 0.02, 0.01], [0, 0, 0, 0, 1.0], [0.3, 0.05, 0.05, 0.3, 0.3], [np.nan] * 5])
+    sets = np.array([[0, 1, 1, 0, 0], [0, 0, 0, 0, 1], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], bool)
+    fields = {"prediction_set": sets, "novelty": np.array([0.5, 0.1, 0.999, np.nan]), "periods": period_answer()}
+    names = {"model": "variables", "model_hash": "0123456789ab"}
+    tree = Taxonomy.shipped().restricted(LEAVES)
+    ids, status = ["binary", "mira", "strange", "empty"], ["OK", "OK", "OK", "EMPTY"]
+    return predictions_of(ids, status, LEAVES, p, [80, 60, 40, 0], taxonomy=tree, **names | fields | more)

@@ -32,7 +32,10 @@ def everything(n: int = 3) -> pa.Table:
     def take(values, kind=None):
         return pa.array([values[k] for k in which], kind)
 
-    embedding = [[0.5, -1e-30], None, [np.nan, 3.0]]
+    embedding, periods = (
+        [[0.5, -1e-30, 0.0, 1.0], None, [np.nan, 3.0, 2.0, 1.0]],
+        [[1 / 3, 0.7, 1e9], None, [2.5, np.nan, np.nan]],
+    )
     return pa.table(
         {
             "object_id": pa.array([f"{k:06d}" for k in range(n)]),
@@ -41,7 +44,8 @@ def everything(n: int = 3) -> pa.Table:
             "p_RRAB": take([0.1, None, 1 / 3], pa.float32()),
             "p_max": take([0.1, None, 1 - 1e-7], pa.float32()),
             "teff_gspphot": take([5000.123456789, None, 1e-300], pa.float64()),
-            "embedding": take(embedding, pa.list_(pa.float32(), 2)),
+            "embedding": take(embedding, pa.list_(pa.float32(), 4)),
+            "period_alternatives": take(periods, pa.list_(pa.float64(), 3)),
             "n_obs": take([5, None, -(2**31)], pa.int32()),
             "tic_id": take([2**60 + 1, None, 3], pa.int64()),
             "sector": take([200, None, 0], pa.uint8()),
@@ -78,6 +82,9 @@ def test_every_kind_of_column_comes_back_with_its_values_and_its_gaps(suffix, tm
         if name == "embedding":
             assert (column in found.colnames) == (suffix in (".fits", ".vot"))
             continue
+        if name == "period_alternatives":
+            assert_periods_are_read_back([table[name][k].as_py() for k in (0, 2)], found[column])
+            continue
         values = table[name].to_pylist()
         unknown = [bool(np.ma.is_masked(x)) or x in ("", None) or x != x for x in found[column]]
         if (name, suffix) not in {("flag", ".fits"), ("nothing", ".csv")}:  # astropy reads no unknown truth values
@@ -89,6 +96,16 @@ def test_every_kind_of_column_comes_back_with_its_values_and_its_gaps(suffix, tm
                 assert np.float32(got) == np.float32(value) if table[name].type == pa.float32() else got == value
             else:
                 assert got == value, name
+
+
+def assert_periods_are_read_back(written, column) -> None:
+    """Check lists of three numbers, which are text in CSV, and the gap between them."""
+    for k, numbers in zip((0, 2), written, strict=True):
+        got = column[k].split("|") if isinstance(column[k], str) else np.ma.filled(column[k], np.nan)
+        got = np.array([*map(float, got), np.nan, np.nan])[:3]
+        np.testing.assert_array_equal(got, numbers)
+    gap = column[1]
+    assert np.ma.is_masked(gap) or gap is None or np.isnan(np.ma.filled(np.asarray(gap, float), np.nan)).all()
 
 
 def test_parquet_keeps_everything_as_it_is(tmp_path):

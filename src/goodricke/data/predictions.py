@@ -13,12 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goodricke.data.arrow import join_tables
+from goodricke.data.period_answer import PERIOD_COLUMNS, PeriodAnswer
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from goodricke.data.taxonomy import Taxonomy
 
-RESERVED = ("p_", "std_", "pred_")  # prefixes of the columns of model output only
+NODE = "node_"  # prefix of the probabilities of a taxonomy's nodes; those of its leaves are p_<LEAF>
+RESERVED = ("p_", "std_", "pred_", NODE)  # prefixes of the columns of model output only
+THRESHOLD = 0.7  # probability from which the deepest node or leaf of a taxonomy is the class
 # columns that only some models have; columns of these names in other tables are not carried along
 OPTIONAL = (
     "mutual_information",
@@ -28,6 +32,9 @@ OPTIONAL = (
     "embedding",
     "fold_period",
     "n_points",
+    "class_probability",
+    "prediction_set_node",
+    *PERIOD_COLUMNS,
 )
 
 
@@ -51,7 +58,7 @@ class Status(StrEnum):
 MEANING = {
     Status.OK: "classified",
     Status.EMPTY: "the light curve has no observation, or the quality cut removed them all (see --quality)",
-    Status.NON_FINITE: "every brightness is NaN or infinite, or the numbers are too large to compute with",
+    Status.NON_FINITE: "every brightness is a limit, missing or infinite, or the numbers are too large to compute with",
     Status.TOO_FEW_POINTS: "fewer usable observations than the model needs",
     Status.CONSTANT: "all observations have the same brightness",
     Status.NO_PERIOD: "no period can be searched: the observations span too little time, or centuries",
@@ -70,6 +77,7 @@ class ModelId(NamedTuple):
     name: str
     hash: str  # first digits of the SHA-256 of its files, empty if never saved
     classes: tuple[str, ...]  # C, in the order of the logits
+    taxonomy: Taxonomy | None = None  # whose leaves are the classes
 
 
 def _empty_array() -> NDArray[np.floating]:
@@ -103,6 +111,8 @@ class Output:
         Which classes are in the set.
     coverage : (float, bool)
         Coverage of the prediction sets, and whether it holds in each class.
+    periods : PeriodAnswer, optional
+        Periods in the convention of the answered class.
     """
 
     probabilities: NDArray[np.floating]
@@ -115,6 +125,7 @@ class Output:
     novelty: NDArray[np.floating] | None = None
     prediction_set: NDArray[np.bool_] | None = None
     coverage: tuple[float, bool] = (0.9, False)
+    periods: PeriodAnswer | None = None
 
     @property
     def mode(self) -> Literal["one_pass", "monte_carlo"]:
@@ -124,7 +135,9 @@ class Output:
     def take(self, rows: NDArray[np.integer]) -> Output:
         """Return the output for the objects in ``rows``."""
         arrays = {name: x[rows] for name, x in vars(self).items() if isinstance(x, np.ndarray) and len(x)}
-        return replace(self, **arrays, parameters={name: x[rows] for name, x in self.parameters.items()})
+        parameters = {name: x[rows] for name, x in self.parameters.items()}
+        periods = None if self.periods is None else self.periods.take(rows)
+        return replace(self, **arrays, parameters=parameters, periods=periods)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,9 +150,15 @@ class Predictions:
         Columns ``object_id``, ``status``, ``class``, ``p_<CLASS>`` for each class, ``p_max``, ``std_<CLASS>`` (spread
         over Monte-Carlo passes), ``entropy``, ``mutual_information`` and ``aleatoric_entropy`` (its two parts),
         ``prediction_set`` (list of classes), ``novelty``, ``embedding`` (list of float32), ``pred_<NAME>`` (regressed
-        parameters), ``fold_period`` [d], ``n_obs``, ``n_points``, ``model``, ``model_hash``, and the per-object columns
-        of the light curves. Null wherever ``status`` is not OK.
+        parameters), the columns of `PeriodAnswer` or else ``fold_period`` [d], ``n_obs``, ``n_points``, ``model``,
+        ``model_hash``, and the per-object columns of the light curves. Null wherever ``status`` is not OK.
+
+        Of models with a taxonomy, ``class`` is the deepest node or leaf with a probability of at least `THRESHOLD`,
+        ``class_probability`` its probability, ``leaf`` the most probable leaf (``p_max``), ``node_<NODE>`` the
+        probabilities of the nodes below the root, and ``prediction_set_node`` the node that has just the leaves of the
+        set.
     classes : tuple of str
+        Of models with a taxonomy the leaves.
     """
 
     table: pa.Table
@@ -165,8 +184,8 @@ class Predictions:
         model : ModelId
         object_id, status, n_obs : (n,)
         columns : dict of (n,), optional
-            Columns of preprocessing: ``fold_period`` [d], and ``n_points`` where points are not single observations;
-            None for none.
+            Columns of preprocessing: ``fold_period`` [d], left out where the model answers a period; ``n_points`` where
+            points are not single observations; None for none.
         objects : pyarrow.Table, optional
             Per-object columns to carry along, except those with names of prediction columns.
         """
@@ -175,9 +194,12 @@ class Predictions:
         names = np.array([str(c) for c in model.classes], dtype=object)
         table: dict[str, Any] = {"object_id": object_id}
         table["status"] = pa.array(np.asarray(status).astype(str).tolist(), pa.string())
-        table["class"] = pa.array(names[p.argmax(1) if n else np.zeros(0, int)], pa.string(), mask=~ok)
+        most_probable = pa.array(names[p.argmax(1) if n else np.zeros(0, int)], pa.string(), mask=~ok)
+        table |= {"class": most_probable} if model.taxonomy is None else _answers(model.taxonomy, most_probable, p, ok)
         values = {f"p_{c}": p[:, k] for k, c in enumerate(model.classes)}
         values["p_max"] = p.max(1, initial=0)
+        if model.taxonomy is not None:
+            values |= _node_probabilities(model.taxonomy, p)
         if output.spread is not None:
             values |= {f"std_{c}": output.spread[:, k] for k, c in enumerate(model.classes)}
         values["entropy"] = output.entropy
@@ -189,12 +211,16 @@ class Predictions:
         table |= _numbers(values, ok)
         if output.prediction_set is not None:
             table["prediction_set"] = _sets(output.prediction_set & ok[:, None], ok, names)
+            if model.taxonomy is not None:
+                table["prediction_set_node"] = _set_nodes(model.taxonomy, output.prediction_set, ok)
         if output.embedding.shape[1]:
             flat = pa.array(np.ascontiguousarray(output.embedding, np.float32).ravel())
             mask = None if ok.all() else pa.array(~ok)
             table["embedding"] = pa.FixedSizeListArray.from_arrays(flat, output.embedding.shape[1], mask=mask)
         table |= _numbers({f"pred_{name}": x for name, x in output.parameters.items()}, ok)
-        if (period := prepared_columns.get("fold_period")) is not None:
+        if output.periods is not None:
+            table |= output.periods.columns(ok)
+        elif (period := prepared_columns.get("fold_period")) is not None:
             table["fold_period"] = pa.array(period, pa.float64(), mask=~ok)
         table["n_obs"] = pa.array(np.asarray(n_obs, np.int32))
         if (n_points := prepared_columns.get("n_points")) is not None:
@@ -204,7 +230,12 @@ class Predictions:
             reserved = {*table, *OPTIONAL}
             carried = [name for name in objects.column_names if name not in reserved and not name.startswith(RESERVED)]
             table |= {name: objects[name] for name in carried}
-        return cls(_describe_coverage(pa.table(table), output.coverage), tuple(model.classes))
+        about = {"prediction_set": {"description": _coverage_text(output.coverage)}}
+        if output.periods is not None:
+            about["period"] = {"description": "Period; the orbital one of eclipsing and ellipsoidal stars"}
+        if model.taxonomy is not None:
+            about |= _taxonomy_metadata(model.taxonomy)
+        return cls(_with_metadata(pa.table(table), about), tuple(model.classes))
 
     @classmethod
     def failed(cls, object_id: Sequence[str], status: Status, template: Predictions) -> Predictions:
@@ -301,12 +332,48 @@ def _sets(member: NDArray[np.bool_], ok: NDArray[np.bool_], names: NDArray[np.ob
     return pa.ListArray.from_arrays(pa.array(ends), flat.dictionary_decode(), mask=pa.array(~ok))
 
 
-def _describe_coverage(table: pa.Table, coverage: tuple[float, bool]) -> pa.Table:
-    """Return the table with the coverage of the prediction sets as the description of their column."""
-    place = table.schema.get_field_index("prediction_set")
-    if place < 0:
-        return table
+def _answers(taxonomy: Taxonomy, leaf: pa.Array, p: NDArray[np.floating], ok: NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """Return the columns of the deepest nodes or leaves that are probable enough, and of the most probable leaves."""
+    name, probability = taxonomy.deepest(p, THRESHOLD)
+    columns = {"class": pa.array(name, pa.string(), mask=~ok)}
+    return columns | _numbers({"class_probability": probability}, ok) | {"leaf": leaf}
+
+
+def _node_probabilities(taxonomy: Taxonomy, p: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
+    """Return the probabilities of the nodes below the root, whose own is one."""
+    values = zip(taxonomy.nodes, taxonomy.node_probabilities(p).T, strict=True)
+    return {f"{NODE}{name}": column for name, column in values if name != taxonomy.root}
+
+
+def _set_nodes(taxonomy: Taxonomy, member: NDArray[np.bool_], ok: NDArray[np.bool_]) -> pa.Array:
+    """Return the node that has just the leaves of each set (n, C), null where there is none or a single leaf."""
+    sets, index = np.unique(member, axis=0, return_inverse=True)
+    names = [taxonomy.set_name(one) if one.sum() > 1 else None for one in sets]
+    of_rows = np.array([*names, None], object)[:-1][index.ravel()]
+    return pa.array(of_rows, pa.string(), mask=~ok)
+
+
+def _taxonomy_metadata(taxonomy: Taxonomy) -> dict[str, dict[str, str]]:
+    """Return what the columns of a taxonomy hold; ``leaves`` of a node make the tree known to readers of the table."""
+    about = {
+        "class": {"description": f"Deepest node or leaf of the taxonomy with a probability of at least {THRESHOLD:g}"},
+        "p_max": {"description": "Probability of the most probable leaf"},
+        "leaf": {"description": "Most probable leaf of the taxonomy", "ucd": "meta.code.class"},
+    }
+    leaves = list(taxonomy.leaves)
+    for name in taxonomy.nodes:
+        members = [leaves[k] for k in taxonomy.members(name)]
+        about[f"{NODE}{name}"] = {"description": f"Probability of {' or '.join(members)}", "leaves": "|".join(members)}
+    return about
+
+
+def _coverage_text(coverage: tuple[float, bool]) -> str:
+    """Return the description of a column of prediction sets."""
     level, per_class = coverage
     group = "each class" if per_class else "all objects"
-    text = f"Classes, the true one among them for {100 * level:g} % of {group} like those of the training set"
-    return table.cast(table.schema.set(place, table.schema.field(place).with_metadata({"description": text})))
+    return f"Classes, the true one among them for {100 * level:g} % of {group} like those of the training set"
+
+
+def _with_metadata(table: pa.Table, about: Mapping[str, Mapping[str, str]]) -> pa.Table:
+    """Return the table with metadata of those of the columns that it has."""
+    return table.cast(pa.schema([f.with_metadata(about[f.name]) if f.name in about else f for f in table.schema]))

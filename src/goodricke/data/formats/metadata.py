@@ -47,6 +47,10 @@ COLUMNS = {
         "",
         "stat.param;src.class",
     ),
+    "class_probability": Meaning("Probability of the class", "", PROBABILITY),
+    "prediction_set_node": Meaning(
+        "Node of the taxonomy that has just the classes of the prediction set", "", "meta.code.class"
+    ),
     "prediction_set": Meaning("Classes, the true one among them as often as promised", "", "meta.code.class"),
     "novelty": Meaning("Fraction of validation objects that are less unlike the training set", "", "stat.probability"),
     "embedding": Meaning("The light curve in the space where the network tells classes apart", "", "stat.param"),
@@ -55,6 +59,18 @@ COLUMNS = {
         "d",
         "time.period;src.var",
     ),
+    "period_error": Meaning("Standard error of the period, if it is the right one", "d", "stat.error;time.period"),
+    "period_probability": Meaning("Probability that the period is the right one", "", "stat.probability;time.period"),
+    "period_alternatives": Meaning(
+        "Other periods, the most probable first, each in the convention of its class", "d", "time.period;src.var"
+    ),
+    "period_alternative_probabilities": Meaning(
+        "Probabilities of the other periods", "", "stat.probability;time.period"
+    ),
+    "false_alarm_probability": Meaning(
+        "Probability of a peak as high as the period's in noise alone", "", "stat.probability;stat.Fourier"
+    ),
+    "period_note": Meaning("What to know of the period, empty if nothing", "", "meta.note"),
     "n_obs": Meaning("Observations used, after quality cuts and cleaning", "", OBSERVATIONS),
     "n_points": Meaning(
         "Points given to the network: observations averaged to the model's cadence, or bins of phase", "", OBSERVATIONS
@@ -112,6 +128,7 @@ SURVEY_COLUMNS = {
 
 PATTERNS = (
     (r"p_(.+)", Meaning("Probability of class {}", "", PROBABILITY)),
+    (r"node_(.+)", Meaning("Probability of node {}", "", PROBABILITY)),
     (r"std_(.+)", Meaning("Standard deviation of p_{} over Monte-Carlo passes", "", "stat.stdev;src.class")),
     (r"pred_(.+)", Meaning("Estimate of {}, in the unit of the model's training set", "", "stat.value;meta.modelled")),
 )
@@ -204,8 +221,13 @@ class Rows:
         """Return all rows in memory."""
         return pa.concat_tables([self.schema.empty_table(), *self.batches()])
 
-    def portable(self, lists: bool = True) -> Rows:
-        """Return the columns of numbers, truth values, text and, if wanted, lists of numbers of one length.
+    def portable(self, longest: float = np.inf) -> Rows:
+        """Return the columns of numbers, truth values, text and lists of numbers of one length.
+
+        Parameters
+        ----------
+        longest : float
+            Length above which lists are left out.
 
         Raises
         ------
@@ -213,7 +235,7 @@ class Rows:
             While going through the rows, if a number is too large.
         """
         kinds = {f.name: portable_type(f.type) for f in self.schema}
-        fields = [f for f in self.schema if (k := kinds[f.name]) and (lists or not pa.types.is_nested(k))]
+        fields = [f for f in self.schema if (k := kinds[f.name]) and getattr(k, "list_size", 0) <= longest]
         schema = pa.schema([f.with_type(kinds[f.name]) for f in fields])
 
         def batches() -> Iterator[pa.Table]:
@@ -253,7 +275,8 @@ def _cast(column: pa.ChunkedArray, wanted: pa.Field) -> pa.Array:
         return array
     try:
         if pa.types.is_fixed_size_list(array.type):
-            return fixed_lists(list_floats(array, array.type.list_size).astype(np.float32), array.is_null())
+            kind = wanted.type.value_type.to_pandas_dtype()
+            return fixed_lists(list_floats(array, array.type.list_size).astype(kind), array.is_null())
         if pa.types.is_list(array.type):
             return pc.binary_join(array, BETWEEN)
         return (array.dictionary_decode() if pa.types.is_dictionary(array.type) else array).cast(wanted.type)
