@@ -161,7 +161,7 @@ class Model:
     @property
     def id(self) -> ModelId:
         """The model's identity in a row of predictions."""
-        return ModelId(self.name, self.hash, self.classes)
+        return ModelId(self.name, self.hash, self.classes, self.config.taxonomy)
 
     @property
     def classes(self) -> tuple[str, ...]:
