@@ -146,6 +146,12 @@ def _weights(value: Float, error: Float, offsets: Int) -> Float:
     return weight / ragged.spread(ragged.total(weight, offsets), offsets)
 
 
+def _one(joined: Joined, i: int) -> tuple[Float, Float, Float]:
+    """Return time, value and weight of one light curve."""
+    part = slice(joined.offsets[i], joined.offsets[i + 1])
+    return joined.time[part], joined.value[part], joined.weight[part]
+
+
 # ---- harmonic fits ------------------------------------------------------------------------------------------------
 
 
@@ -156,7 +162,9 @@ class HarmonicFits(NamedTuple):
     coefficients: Float  # (M, 2 H + 1) of H harmonics: constant, cosine, sine, cosine of the double frequency, ...
 
 
-def harmonic_fits(time: Float, value: Float, weight: Float, frequency: Float, harmonics: int = HARMONICS) -> HarmonicFits:
+def harmonic_fits(
+    time: Float, value: Float, weight: Float, frequency: Float, harmonics: int = HARMONICS
+) -> HarmonicFits:
     r"""Fit harmonic series with a free constant to a light curve at given frequencies, in double precision.
 
     Parameters
@@ -257,8 +265,8 @@ def _explained(matrix: NDArray[np.complex128]) -> Float:
 def _scores(r2: Float, count: int) -> Float:
     r"""Return the scores (M, H) of fits to ``count`` observations, :math:`-N/2 \ln(1 - R^2_h) - h \ln N`.
 
-    Half the difference of the Bayesian information criteria of a constant and a series of h harmonics, each with two
-    parameters. Series of more than one harmonic per `FEWEST` observations have the score of the longest allowed.
+    Half the Bayesian information criterion of a constant less that of a series of h harmonics, with two parameters
+    each. Series of more than one harmonic per `FEWEST` observations have the score of the longest allowed.
     """
     h = np.minimum(np.arange(1, r2.shape[1] + 1), max(count // FEWEST, 1))
     return -0.5 * count * np.log1p(-r2[:, h - 1]) - h * np.log(count)
@@ -271,7 +279,7 @@ class Candidates(NamedTuple):
     """Candidate periods, the best first; NaN where there are fewer than ``K``."""
 
     period: Float  # (n, K) [d]
-    score: Float  # (n, K) twice as many are 1 / 2 the difference in BIC from a constant
+    score: Float  # (n, K) half the Bayesian information criterion of a constant less that of the best fit
 
 
 def find_candidates(joined: Joined, search: CandidateSearch | None = None) -> Candidates:
@@ -291,9 +299,9 @@ def find_candidates(joined: Joined, search: CandidateSearch | None = None) -> Ca
     """
     search = search or CandidateSearch()
     result = Candidates(*np.full((2, len(joined.scale), search.number), np.nan))
-    for i, (a, b) in enumerate(zip(joined.offsets[:-1], joined.offsets[1:], strict=True)):
-        time, value, weight = joined.time[a:b], joined.value[a:b], joined.weight[a:b]
-        if b - a < FEWEST or not joined.scale[i] > 0 or _size(time[-1], search) is None:
+    for i in np.flatnonzero((ragged.lengths(joined.offsets) >= FEWEST) & (joined.scale > 0)):
+        time, value, weight = _one(joined, i)
+        if _size(time[-1], search) is None:
             continue
         frequency, score = _search(time, value, weight, search)
         chosen = _choose(frequency, score, time[-1], search.number)
@@ -407,9 +415,7 @@ def _peaks(power: NDArray[np.float32], lowest: int) -> Int:
     half, quarter = len(power) // 2, len(power) // 4
     two = power[:half] + power[: 2 * half : 2]
     four = two[:quarter] + power[: 3 * quarter : 3] + power[: 4 * quarter : 4]
-    return np.unique(
-        np.concatenate([_highest(p, lowest, PEAKS[h]) for h, p in ((1, power), (2, two), (4, four))])
-    )
+    return np.unique(np.concatenate([_highest(p, lowest, PEAKS[h]) for h, p in ((1, power), (2, two), (4, four))]))
 
 
 def _highest(power: NDArray[np.float32], lowest: int, number: int) -> Int:
@@ -435,40 +441,104 @@ def _refine(time: Float, value: Float, weight: Float, frequency: Float, width: f
 def _choose(frequency: Float, score: Float, span: float, number: int) -> Int:
     """Return the candidates' indices: the best, the one at half its frequency, then others by score, all distinct."""
     order = np.argsort(-score)
-    half = order[np.abs(frequency[order] - frequency[order[0]] / 2) < 0.5 / span]
+    half = order[np.abs(frequency[order] - frequency[order[:1]] / 2) < 0.5 / span]
     chosen: list[int] = []
-    for k in [order[0], *half[:1], *order[1:]]:
+    for k in [*order[:1], *half[:1], *order[1:]]:
         if len(chosen) < number and all(abs(frequency[k] - frequency[j]) >= 0.35 / span for j in chosen):
             chosen.append(k)
     return np.array(chosen, np.int64)
 
 
-# ---- significance -------------------------------------------------------------------------------------------------
+# ---- significance and uncertainty -----------------------------------------------------------------------------------
 
 
 def false_alarm_probability(time: Float, value: Float, weight: Float, period: float, search: CandidateSearch) -> float:
-    """Return an upper bound of the probability that noise has a sine as strong as that of ``period`` [d] anywhere.
+    r"""Return an upper bound of the probability that white noise has a peak as high anywhere in the periodogram.
 
-    Baluev (2008), eqs. 5 and 6, for the residual sum of squares; the search runs up to 1 / ``search.shortest``.
+    Parameters
+    ----------
+    time, value, weight : float64 (N,)
+        One light curve of `join_bands`.
+    period : float
+        Its best candidate [d].
+    search : CandidateSearch
+        As for `find_candidates`.
+
+    Returns
+    -------
+    float
+        NaN for fewer than `FEWEST` observations.
+
+    Notes
+    -----
+    The bound of Baluev (2008) for the fraction z of variance that a sine explains in N observations,
+
+    .. math:: 1 - \left(1 - (1 - z)^{(N - 3) / 2}\right)
+              \exp\left(-\gamma W (1 - z)^{(N - 4) / 2} \sqrt{(N - 1) z / 2}\right),
+
+    with :math:`W = f_\mathrm{max} \sqrt{4 \pi \operatorname{var} t}`, about the number of independent frequencies,
+    and :math:`\gamma = \sqrt{2 / (N - 1)} \, \Gamma((N - 1) / 2) / \Gamma((N - 2) / 2)`. The sine is the strongest
+    harmonic of the period, because the periodogram of an eclipsing binary peaks at half its period.
     """
     count = len(time)
-    r2 = float(_r2(time, value, weight, np.array([1 / period]), 1)[0, 0])
     if count < FEWEST:
-        return float("nan")
-    width = np.sqrt(4 * np.pi * np.var(time)) / search.shortest
-    gamma = np.exp(gammaln((count - 1) / 2) - gammaln((count - 2) / 2)) * np.sqrt(2 / (count - 1))
-    single = (1 - r2) ** ((count - 3) / 2)
-    crossings = gamma * width * (1 - r2) ** ((count - 4) / 2) * np.sqrt((count - 1) / 2 * r2)
-    return float(-np.expm1(-crossings) + np.exp(-crossings) * single)
+        return np.nan
+    harmonics = np.arange(1, HARMONICS + 1)
+    harmonics = harmonics[harmonics * search.shortest <= max(period, search.shortest)]
+    z = _r2(time, value, weight, harmonics / period, 1).max()
+    variance = np.average((time - np.average(time, weights=weight)) ** 2, weights=weight)
+    gamma = np.sqrt(2 / (count - 1)) * np.exp(gammaln((count - 1) / 2) - gammaln((count - 2) / 2))
+    number = np.sqrt(4 * np.pi * variance) / search.shortest
+    above = gamma * number * (1 - z) ** ((count - 4) / 2) * np.sqrt((count - 1) * z / 2)
+    one = (1 - z) ** ((count - 3) / 2)  # probability at one frequency
+    return float(-np.expm1(np.log1p(-min(one, 1 - 1e-16)) - above))
 
 
 def period_uncertainty(time: Float, value: Float, weight: Float, period: Float) -> Float:
-    """Return the uncertainties [d] of periods (k,) of one light curve (Montgomery & O'Donoghue 1999).
+    r"""Return the standard errors [d] of periods of one light curve.
 
-    For a sine of amplitude A in noise s at N times over T: sigma_f = sqrt(6 / N) s / (pi T A); here A^2 / 2 is the
-    variance that the harmonics explain and s^2 the rest, of effectively (sum w)^2 / sum w^2 observations.
+    Parameters
+    ----------
+    time, value, weight : float64 (N,)
+        One light curve of `join_bands`.
+    period : float64 (k,)
+        In days.
+
+    Returns
+    -------
+    float64 (k,)
+        NaN where there are fewer observations than parameters.
+
+    Notes
+    -----
+    From the curvature of chi2 in frequency, all coefficients of the series of h harmonics with the best score free:
+
+    .. math:: \sigma_f^2 = \frac{1 - R_h^2}{N - 2 h - 2} \bigg/ \sum_i w_i g_{\perp,i}^2,
+
+    where :math:`g_\perp` is the derivative of the series with respect to frequency, less its projection on the terms
+    of the series. For a sine of amplitude A, evenly sampled over the time T with noise :math:`\sigma`, that is
+    :math:`\sqrt{6 / N} \, \sigma / (\pi T A)` (Montgomery & O'Donoghue 1999). It holds for independent errors, and if
+    the period is not an alias of the right one.
     """
-    r2 = _r2(time, value, weight, 1 / period, HARMONICS)[:, -1]
-    count = weight.sum() ** 2 / np.square(weight).sum()
-    sigma = np.sqrt(6 / count * (1 - r2) / (2 * np.maximum(r2, 1e-6))) / (np.pi * time[-1])
-    return sigma * period**2
+    fits = harmonic_fits(time, value, weight, 1 / period)
+    best = _scores(fits.r2, len(time)).argmax(1)
+    middle = time - time.mean()
+    errors = [
+        _frequency_error(middle, value, weight, 1 / p, h + 1, r2[h])
+        for p, h, r2 in zip(period, best, fits.r2, strict=True)
+    ]
+    return np.array(errors, np.float64) * period**2
+
+
+def _frequency_error(time: Float, value: Float, weight: Float, frequency: float, harmonics: int, r2: float) -> float:
+    """Return the standard error of a frequency [1/d]; see `period_uncertainty`."""
+    k, root = np.arange(1, harmonics + 1), np.sqrt(weight)[:, None]
+    wave = _waves(np.multiply.outer(time * frequency, k), np.complex128)  # (N, h)
+    terms = root * np.concatenate([np.ones((len(time), 1)), wave.real, wave.imag], 1)
+    a, b = np.split(np.linalg.lstsq(terms, root[:, 0] * value)[0][1:], 2)
+    slope = root[:, 0] * 2 * np.pi * time * (wave.real @ (k * b) - wave.imag @ (k * a))
+    freedom = len(time) - 2 * harmonics - 2
+    if freedom <= 0:
+        return np.nan
+    remainder = abs(np.linalg.qr(np.column_stack([terms, slope]), mode="r")[-1, -1])  # root of the sum of w g^2
+    return float(np.sqrt((1 - r2) / freedom) / remainder) if remainder > 0 else np.nan
