@@ -192,6 +192,7 @@ def compute_output(
     embedding = np.full((n, model.embedding_size), np.nan, np.float32)
     logits = np.full((n, classes), np.nan, np.float32)
     novelty = np.full(n, np.nan) if "one_pass" in model.calibration.novelty else None
+    pairs = np.full((n, *model.pairs), np.nan, np.float32)
     scaling = model.calibration.scaling("monte_carlo" if passes else "one_pass")
     usable = np.flatnonzero(prepared.usable)
     lengths = rounded_up(prepared.padded[usable], gpu.frame_multiple(model.device))
@@ -201,6 +202,7 @@ def compute_output(
         batch = host_batch.to(model.device)
         output = model.run_batch(batch)
         logits[rows], embedding[rows], targets[rows] = output.logits, output.embedding, output.targets
+        pairs[rows] = output.pairs
         if novelty is not None:
             novelty[rows] = model.novelty("one_pass", output.features, output.logits, prepared.n_points[rows])
         samples = monte_carlo(model, prepared, rows, passes, seed, batch) if passes else logits[None, rows]
@@ -218,6 +220,7 @@ def compute_output(
         novelty,
         model.prediction_sets("monte_carlo" if passes else "one_pass", mean, prepared.n_points, coverage),
         coverage,
+        model.periods(pairs, mean, getattr(prepared, "candidates", None)),
     )
 
 

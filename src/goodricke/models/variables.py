@@ -15,16 +15,20 @@ Everything that dropout changes comes after the encoders, so that Monte-Carlo pa
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from einops import rearrange
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import softmax
 from torch import Tensor, nn
 
+from goodricke.data.period_answer import ALTERNATIVES, PeriodAnswer
 from goodricke.models.dropout import Dropout
 from goodricke.models.layers import repeat
 from goodricke.models.output import NetworkOutput
-from goodricke.preprocess.tensors import Batch
+from goodricke.preprocess.tensors import Batch, CandidatePeriods
 
 IMPOSSIBLE = -1e9  # logit of a candidate that a star doesn't have
 LARGEST = 4.0  # standardised numbers are clipped here
@@ -145,6 +149,11 @@ class Variables(nn.Module):
         embedding = (weight * hidden.float()).sum(1)
         return NetworkOutput(torch.logsumexp(pairs, 1), embedding, embedding, pairs=pairs)
 
+    @property
+    def pairs(self) -> tuple[int, int]:
+        """Number of candidates and of classes, (K, C)."""
+        return self.config.candidates, self.config.classes
+
     def _standardised(self, x: Tensor, columns: slice) -> Tensor:
         """Return numbers (..., n) standardised, 0 where unknown, and flags of the unknown ones, (..., 2 n)."""
         unknown = ~torch.isfinite(x)
@@ -164,3 +173,48 @@ class Variables(nn.Module):
     def n_parameters(self) -> int:
         """Number of trainable parameters."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+def answered_periods(
+    pairs: NDArray[np.floating],
+    probabilities: NDArray[np.floating],
+    candidates: CandidatePeriods,
+    periodic: NDArray[np.bool_],
+) -> PeriodAnswer:
+    """Return the periods that belong to the most probable classes of n stars.
+
+    The period is the candidate with the largest p(k, c) for that class c; the alternatives are the others by their
+    probability p(k), the sum over classes.
+
+    Parameters
+    ----------
+    pairs : (n, K, C)
+        Logits; NaN for stars that can't be classified.
+    probabilities : (n, C)
+        Of the classes.
+    candidates : CandidatePeriods
+        Of n stars.
+    periodic : bool (C,)
+        Whether a class has a period: of a star without variability, none is answered.
+    """
+    answer = PeriodAnswer.empty(len(pairs))
+    rows = np.flatnonzero(np.isfinite(pairs).all((1, 2)) & np.isfinite(probabilities).all(1))
+    best_class = probabilities[rows].argmax(1)
+    rows, best_class = rows[periodic[best_class]], best_class[periodic[best_class]]
+    if not len(rows):
+        return answer
+    p = softmax(pairs[rows].astype(np.float64), (1, 2)).sum(2)  # (m, K)
+    at = np.arange(len(rows))
+    best = pairs[rows, :, best_class].argmax(1)
+    answer.period[rows] = candidates.period[rows, best]
+    answer.error[rows] = candidates.error[rows, best]
+    answer.probability[rows] = p[at, best]
+    answer.false_alarm_probability[rows] = candidates.false_alarm_probability[rows]
+    answer.is_long[rows] = candidates.period[rows, best] > candidates.span[rows] / 2
+    rank = np.where(np.isfinite(candidates.period[rows]), p, -1.0)
+    rank[at, best] = -2.0
+    for place, k in enumerate(np.argsort(-rank, 1, kind="stable").T[:ALTERNATIVES]):
+        exists = rank[at, k] >= 0
+        answer.alternatives[rows[exists], place] = candidates.period[rows[exists], k[exists]]
+        answer.alternative_probabilities[rows[exists], place] = p[at[exists], k[exists]]
+    return answer

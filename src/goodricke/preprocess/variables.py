@@ -1,4 +1,4 @@
-"""Sparse light curves of variable stars for `goodricke.models.variables`: a fold and its numbers at each candidate period.
+"""Sparse light curves of variable stars for `goodricke.models.variables`: a fold and numbers at each candidate period.
 
 The bands of a star are brought to one amplitude and joined (`goodricke.preprocess.candidates`), so that a model knows
 one band or several of any survey by their shape. Nothing else that would identify the survey is computed: neither
@@ -11,6 +11,7 @@ has those of `STAR`. A second period, of a double-mode pulsator or of a modulati
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ STAR = (
     "von Neumann eta",
     "log10 kurtosis",
     "fraction beyond 2 sigma",
-    *(f"log10 structure function at {a} to {b} d" for a, b in zip(INTERVALS, INTERVALS[1:], strict=False)),
+    *(f"log10 structure function at {a} to {b} d" for a, b in pairwise(INTERVALS)),
     "log10 reduced chi-square",
     "log10 ratio of second frequency and first",
     "residual power at second frequency",
@@ -155,6 +156,7 @@ def prepare(curves: LightCurves, config: VariablesConfig) -> Frames:
     status = np.where((status == "OK") & (nonpositive >= MOST_NONPOSITIVE), "NOT_POSITIVE", status)
     status = np.where((status == "OK") & ~np.isfinite(found.period[:, 0]), "NO_PERIOD", status)
     usable, number = status == "OK", config.search.number
+    period = np.where(usable[:, None], found.period, np.nan)
     context = np.zeros((len(curves), config.context), np.float32)
     folds = np.zeros((usable.sum(), number, config.bins, config.channels), np.float32)
     error, alarm = np.full((len(curves), number), np.nan), np.full(len(curves), np.nan)
@@ -162,6 +164,7 @@ def prepare(curves: LightCurves, config: VariablesConfig) -> Frames:
         series = _series(joined, i)
         folds[k], context[i], error[i] = describe(series, found.period[i], found.score[i], config)
         alarm[i] = false_alarm_probability(series.time, series.value, series.weight, found.period[i, 0], config.search)
+    span = ragged.extreme(joined.time, joined.offsets, np.maximum)
     return Frames(
         object_id=curves.object_id,
         offsets=ragged.offsets_from_counts(usable * number * config.bins),
@@ -170,10 +173,8 @@ def prepare(curves: LightCurves, config: VariablesConfig) -> Frames:
         context=context,
         status=status,
         observations=ragged.lengths(joined.offsets),
-        period=found.period[:, 0],
-        candidates=CandidatePeriods(
-            found.period, error, alarm, ragged.extreme(joined.time, joined.offsets, np.maximum)
-        ),
+        period=period[:, 0],
+        candidates=CandidatePeriods(period, error, alarm, span),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from goodricke.models.variables import IMPOSSIBLE, Variables
 from goodricke.preprocess.tensors import CandidatePeriods, Frames
+from goodricke.training.labels import Labelled
 from goodricke.training.loop import LoopConfig, Run, train
 
 WIDTHS = 0.5  # candidate and catalog frequency agree within this, in units of 1 / span, ...
@@ -37,6 +38,18 @@ class Targets(NamedTuple):
     def take(self, rows: NDArray[np.int64]) -> Targets:
         """Return those of the stars in ``rows``."""
         return Targets(*(x[rows] for x in self))
+
+
+def pair_targets(prepared: Frames, data: Labelled, rows: NDArray[np.int64] | None = None) -> Targets:
+    """Return the targets of prepared light curves, those of the labelled objects ``rows`` (all by default)."""
+    rows = np.arange(len(data.label)) if rows is None else rows
+    sets, label = data.label_sets, data.label[rows]
+    candidates = cast(CandidatePeriods, prepared.candidates)
+    if sets is None:
+        classes = np.arange(len(data.classes)) == label[:, None]
+        return Targets(classes, np.isfinite(candidates.period), label)
+    _, group = np.unique(sets.levels()[1], return_inverse=True)  # survey and leaves
+    return Targets(sets.leaves[rows], agreeing_candidates(candidates, sets.period[rows]), group[rows])
 
 
 def agreeing_candidates(candidates: CandidatePeriods, period: NDArray[np.float64]) -> NDArray[np.bool_]:
