@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from goodricke.data.config_errors import faults
 from goodricke.data.files import atomic_folder
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.period_answer import PeriodAnswer
 from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.data.taxonomy import Taxonomy
 from goodricke.models import recurrent_state
@@ -42,10 +43,10 @@ from goodricke.models.multiband_step import stepper
 from goodricke.models.output import NetworkOutput
 from goodricke.models.recurrent_state import State, Update
 from goodricke.models.runtime import gpu, threads
-from goodricke.models.variables import Variables, VariablesNetworkConfig
+from goodricke.models.variables import Variables, VariablesNetworkConfig, answered_periods
 from goodricke.preprocess import MultibandConfig, Prepared, Preprocessing, restore
 from goodricke.preprocess.multiband import object_context
-from goodricke.preprocess.tensors import Batch, StepBatch
+from goodricke.preprocess.tensors import Batch, CandidatePeriods, StepBatch
 from goodricke.uncertainty.calibration import Calibration, Mode
 from goodricke.uncertainty.entropy import entropy
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
@@ -212,6 +213,33 @@ class Model:
     def parameters(self, standardised: np.ndarray) -> dict[str, np.ndarray]:
         """Return the regressed parameters by name, each (n,) in its unit, from the network's targets (n, k)."""
         return {t.name: t.physical(standardised[:, k]) for k, t in enumerate(self.config.targets)}
+
+    @property
+    def pairs(self) -> tuple[int, ...]:
+        """Shape of an object's pairs of a candidate period and a class, (K, C); (0,) for other networks."""
+        return tuple(getattr(self.network, "pairs", (0,)))
+
+    def periods(
+        self, pairs: np.ndarray, probabilities: np.ndarray, candidates: CandidatePeriods | None
+    ) -> PeriodAnswer | None:
+        """Return the answered periods of n objects, None if the model doesn't choose among candidates.
+
+        Parameters
+        ----------
+        pairs : (n, K, C)
+            Logits of one pass; NaN for unusable objects.
+        probabilities : (n, C)
+            Of the classes.
+        candidates : CandidatePeriods, optional
+            From the preprocessing.
+        """
+        return None if candidates is None else answered_periods(pairs, probabilities, candidates, self._periodic)
+
+    @property
+    def _periodic(self) -> np.ndarray:
+        """Whether a class (C,) has a period; all have without a taxonomy."""
+        leaves = {} if self.config.taxonomy is None else self.config.taxonomy.leaves
+        return np.array([name not in leaves or leaves[name].period != "none" for name in self.classes])
 
     # ---- calibrated uncertainty ---------------------------------------------------------------------------------
 
