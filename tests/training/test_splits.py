@@ -192,3 +192,7 @@ def test_without_a_test_set_two_stars_of_a_class_are_enough():
     assert sorted(part[:2]) == sorted(part[2:]) == ["train", "validation"]
     with pytest.raises(ValueError, match=r"split in two: B \(1\)"):
         split_by_star(["a", "b", "c"], ["A", "A", "B"], test=0)
+
+
+def test_no_position_is_no_common_position():
+    assert stars(["a", "b", "c"], np.zeros(3), np.zeros(3)).tolist() == [0, 1, 2]

@@ -24,12 +24,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from goodricke import __version__
-from goodricke.data.files import atomic_path, atomic_write
+from goodricke.data.files import atomic_write
 from goodricke.data.lightcurves import LightCurves
 from goodricke.models.bundle import BundleConfig, Model, Target, resolve_device
 from goodricke.models.multiband import Multiband
-from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare, restore
+from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare
 from goodricke.training import loop
+from goodricke.training.augmentation import with_background
 from goodricke.training.baselines.mixture import MixtureOfExperts, fit_mixture, mixture_probabilities
 from goodricke.training.calibrate import calibrate
 from goodricke.training.families import (
@@ -41,6 +42,7 @@ from goodricke.training.families import (
     learned_targets,
 )
 from goodricke.training.labels import Labelled, limit_labels, read_everything, read_labelled, split_unlabelled
+from goodricke.training.prepared_files import digest, prepare_cached
 from goodricke.training.pretraining import load_initial, pretrain, save_encoder
 from goodricke.training.recipe import Recipe, TrainingConfig, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split, split_by_star
@@ -70,32 +72,13 @@ def prepare_once(recipe: Recipe, curves: LightCurves, console: Console) -> Prepa
     """Preprocess light curves, or read the result of an interrupted run on the same ones from its folder."""
     if isinstance(recipe.preprocessing, MultibandConfig):
         return prepare(curves, recipe.preprocessing)
-    file = recipe.run / "prepared.npz"
-    key = f"{__version__} {digest(curves)} {recipe.preprocessing.model_dump_json()}"
-    if loop.rank_and_world()[0] == 0 and not _has_key(file, key):
+    file, first = recipe.run / "prepared.npz", loop.rank_and_world()[0] == 0
+    if first:
         with console.status(f"Preprocessing {len(curves):,} light curves"):
-            prepared = prepare(curves, recipe.preprocessing, recipe.training.workers)
-        with atomic_path(file) as partial:
-            np.savez(partial, allow_pickle=False, key=np.array(key), **prepared.to_arrays())
+            prepared = prepare_cached(file, curves, recipe.preprocessing, recipe.training.workers)
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
-    with np.load(file) as arrays:
-        return restore(arrays, recipe.preprocessing)
-
-
-def digest(curves: LightCurves) -> str:
-    """Return a hash of the light curves, observation by observation."""
-    digest = hashlib.sha256("\n".join(curves.ids).encode())
-    for x in (curves.offsets, curves.time, curves.value, curves.error, curves.band):
-        digest.update(x.tobytes())
-    return digest.hexdigest()
-
-
-def _has_key(file: Path, key: str) -> bool:
-    if not file.exists():
-        return False
-    with np.load(file) as arrays:
-        return str(arrays["key"]) == key
+    return prepared if first else prepare_cached(file, curves, recipe.preprocessing)
 
 
 def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
@@ -109,15 +92,17 @@ def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
     if not ok.any():
         why = ", ".join(f"{n:,} {status}" for status, n in Counter(prepared.status.tolist()).items())
         raise ValueError(f"none of {len(ok):,} labelled light curves can be used ({why}). Fix: see [preprocessing]")
-    name = np.array(data.classes)[data.label]
     _, star = np.unique(
         data.star[ok], return_inverse=True
     )  # renumbered, so that unusable objects don't change the split
+    sets = data.label_sets
+    stratum = np.array(data.classes)[data.label[ok]] if sets is None else sets.strata(np.flatnonzero(ok), star)
     fold = None if config.folds is None else (config.fold, config.folds)
     if data.part is None:
-        part[ok] = split_by_star(star, name[ok], config.test, config.validation, config.seed, fold)
+        part[ok] = split_by_star(star, stratum, config.test, config.validation, config.seed, fold)
     else:
-        part[ok] = complete_split(data.part[ok], star, name[ok], config.validation, config.seed, fold)
+        given = data.part[ok]
+        part[ok] = complete_split(given, star, stratum, config.validation, config.seed, fold, config.test)
     near_training = np.isin(data.neighbourhood, data.neighbourhood[np.isin(part, (TRAIN, VALIDATION))])
     part[(part == TEST) & near_training] = ""
     parts = {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}
@@ -222,6 +207,7 @@ def fit_recipe(
     recipe.run.mkdir(parents=True, exist_ok=True)
     init = None if recipe.training.init is None else load_initial(recipe.training.init)
     data = read_labelled(recipe.data, recipe.preprocessing.columns) if data is None else data
+    data = with_background(data, recipe.data.background, recipe.data.seed)
     recipe = resolve_recipe(recipe, data.curves, None if init is None else init.config)
     prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
@@ -243,7 +229,7 @@ def fit_recipe(
         model.calibration = calibrate(
             model,
             prepared,
-            data.label,
+            data.label if data.label_sets is None else data.label_sets.leaves,
             parts[VALIDATION],
             parts[TRAIN],
             data.star,

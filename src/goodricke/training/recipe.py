@@ -5,13 +5,14 @@ from __future__ import annotations
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from goodricke.data.config_errors import faults
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.taxonomy import Taxonomy, read_taxonomy
 from goodricke.models.astrafier import AstrafierConfig
 from goodricke.models.bundle import BundleConfig, read_config
 from goodricke.models.multiband import MultibandNetworkConfig
@@ -34,8 +35,8 @@ class TargetConfig(BaseModel):
     highest: float = Field(np.inf, description="values above it count as unknown")
 
 
-class DataConfig(BaseModel):
-    """The ``[data]`` section."""
+class SourceConfig(BaseModel):
+    """Light curves and labels of one survey, and how to read them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,21 +55,73 @@ class DataConfig(BaseModel):
     quality: str = "default"
     flux: str | None = None
     recursive: bool = False
-    merge: dict[str, list[str]] = {}
     drop: list[str] = []
     exclude: list[str] = Field([], description="ids of objects to leave out")
-    fewest: int = Field(30, ge=3)
     most: int | None = Field(
         None, ge=1, description="largest number of objects per class, drawn at random; all if unset"
     )
-    per_class: int | None = Field(
-        None, ge=2, description="number of labels per class, validation included, drawn by [training] seed"
-    )
     fewest_per_band: int = Field(0, ge=0, description="light curves with fewer observations in any band are left out")
-    targets: dict[str, TargetConfig] = Field({}, description="physical parameters to regress (multi-band models)")
     split: str | None = Field(
         None, description="column of an official split: train, test (and validation), or true for training objects"
     )
+    leaves: dict[str, str | list[str]] = Field(
+        {},
+        description="with [taxonomy]: leaf, node or list of these for each label; if empty, labels are VSX types",
+    )
+    period: str | None = Field(
+        None, description="column of the labels with the catalogue's period [d]: a target, never an input"
+    )
+    frequency: str | None = Field(None, description="column with the catalogue's frequency [1/d], instead of period")
+
+    @model_validator(mode="after")
+    def _one_period(self) -> Self:
+        if self.period and self.frequency:
+            raise ValueError("period and frequency name columns of the same quantity: leave one out")
+        return self
+
+
+class SurveyConfig(SourceConfig):
+    """One of several surveys: ``[data.surveys.NAME]``."""
+
+    name: str = Field("", description="of the survey, for the card; by default NAME")
+    part: Literal["train", "test"] | None = Field(
+        None, description="all objects are for training, or for test; by default the split's fractions hold"
+    )
+
+
+class TaxonomyConfig(BaseModel):
+    """The ``[taxonomy]`` section: labels are sets of leaves, the model's classes are leaves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str | None = Field(None, description="TOML file of another taxonomy than the package's")
+    leaves: list[str] | None = Field(
+        None, description="of the model; by default those that alone are the label of [data] fewest objects"
+    )
+
+    def tree(self) -> Taxonomy:
+        """Return the whole taxonomy.
+
+        Raises
+        ------
+        ValueError
+            If the file is none, or ``leaves`` names something else.
+        """
+        tree = Taxonomy.shipped() if self.file is None else read_taxonomy(self.file)
+        if self.leaves is not None:
+            tree.restricted(self.leaves)
+        return tree
+
+
+class DataConfig(SourceConfig):
+    """The ``[data]`` section."""
+
+    merge: dict[str, list[str]] = {}
+    fewest: int = Field(30, ge=3)
+    per_class: int | None = Field(
+        None, ge=2, description="number of labels per class, validation included, drawn by [training] seed"
+    )
+    targets: dict[str, TargetConfig] = Field({}, description="physical parameters to regress (multi-band models)")
     test: float = Field(0.2, ge=0, lt=1, description="fraction of the stars for test; 0: no test set, no scores")
     validation: float = Field(0.1, gt=0, lt=1)
     seed: int = 42
@@ -78,6 +131,41 @@ class DataConfig(BaseModel):
     fold: int = Field(1, ge=1, description="this one is for validation; see `goodricke train --folds`")
     same_star: float = Field(5.0, gt=0, description="positions within this many arcsec are of one star")
     guard: float = Field(0.0, ge=0, description="test stars within this many arcsec of a training star are not scored")
+    background: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="simulated constant stars, quasars and transients, each as many as this fraction of the objects",
+    )
+    surveys: dict[str, SurveyConfig] = Field({}, description="several surveys, each [data.surveys.NAME]")
+    taxonomy: TaxonomyConfig | None = Field(None, description="written as the section [taxonomy]")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_own_files(cls, content: Any) -> Any:
+        """Ask for no files of light curves where surveys name theirs."""
+        return {"light_curves": [], "labels": ""} | content if _has_surveys(content) else content
+
+    @model_validator(mode="after")
+    def _check_taxonomy(self) -> Self:
+        if self.surveys:
+            own = sorted(self.model_fields_set & (set(SourceConfig.model_fields) - {"name", "light_curves", "labels"}))
+            own += [name for name in ("light_curves", "labels") if getattr(self, name)]
+            if own:
+                raise ValueError(f"{', '.join(own)}: with several surveys, write this in each [data.surveys.NAME]")
+        if (self.surveys or self.leaves) and self.taxonomy is None:
+            raise ValueError("several surveys, or leaves, need the section [taxonomy], which may be empty")
+        if self.merge and self.taxonomy is not None:
+            raise ValueError("merge and [taxonomy] exclude each other: map labels in leaves")
+        return self
+
+    def sources(self) -> dict[str, SourceConfig]:
+        """Return the surveys by name, or these data under an empty name."""
+        return dict(self.surveys) or {"": self}
+
+
+def _has_surveys(content: Any) -> bool:
+    return isinstance(content, dict) and bool(content.get("surveys"))
 
 
 class TrainingConfig(LoopConfig):
@@ -92,6 +180,9 @@ class TrainingConfig(LoopConfig):
     )
     novelty: NoveltyKind = "combined"
     workers: int = Field(1, ge=1, description="processes for preprocessing")
+    thinned: int = Field(
+        0, ge=0, description="copies of each training light curve with fewer observations (kind variables)"
+    )
     init: str | None = Field(None, description="initial model, name or folder; by default random weights")
     ensemble: EnsembleConfig = Field(EnsembleConfig(), description="settings of multi-band models")
     mixture: bool = Field(
@@ -138,6 +229,15 @@ class Recipe(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _move_taxonomy(cls, content: Any) -> Any:
+        """Read the section ``[taxonomy]`` as a part of the data: it says what their labels mean."""
+        if not isinstance(content, dict) or "taxonomy" not in content or not isinstance(content.get("data"), dict):
+            return content
+        rest = {name: value for name, value in content.items() if name != "taxonomy"}
+        return rest | {"data": content["data"] | {"taxonomy": content["taxonomy"]}}
+
+    @model_validator(mode="before")
+    @classmethod
     def _family_defaults(cls, content: Any) -> Any:
         """Fill in the defaults of a multi-band recipe."""
         sections = (
@@ -169,16 +269,27 @@ def read_recipe(path: str | Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid TOML: {error}. Fix: start from `goodricke train --example`") from error
     folder = path.resolve().parent
-    paths = recipe.data.light_curves
-    curves = [str(folder / x) for x in ([paths] if isinstance(paths, str) else paths)]
-    labels = {"labels": str(folder / recipe.data.labels)}
-    if recipe.data.test_labels is not None:
-        labels["test_labels"] = str(folder / recipe.data.test_labels)
-    data = recipe.data.model_copy(update={"light_curves": curves} | labels)
+    data = _with_absolute_paths(recipe.data, folder)
     training, init = recipe.training, recipe.training.init
     if init is not None and (folder / init).exists():
         training = training.model_copy(update={"init": str(folder / init)})
     return recipe.model_copy(update={"data": data, "run": folder / recipe.run, "training": training})
+
+
+def _with_absolute_paths(config: DataConfig, folder: Path) -> DataConfig:
+    """Return data whose paths, so far relative to a folder, are absolute."""
+    surveys = {name: survey.model_copy(update=_absolute(survey, folder)) for name, survey in config.surveys.items()}
+    update: dict[str, Any] = {"surveys": surveys} if surveys else _absolute(config, folder)
+    if config.taxonomy is not None and config.taxonomy.file is not None:
+        update["taxonomy"] = config.taxonomy.model_copy(update={"file": str(folder / config.taxonomy.file)})
+    return config.model_copy(update=update)
+
+
+def _absolute(source: SourceConfig, folder: Path) -> dict[str, Any]:
+    paths = source.light_curves
+    update: dict[str, Any] = {"light_curves": [str(folder / x) for x in ([paths] if isinstance(paths, str) else paths)]}
+    tables = {"labels": source.labels, "test_labels": source.test_labels}
+    return update | {name: str(folder / path) for name, path in tables.items() if path is not None}
 
 
 def recipe_from_content(content: dict[str, Any], origin: str | Path) -> Recipe:
