@@ -225,7 +225,8 @@ def _exponential_sums(
     """Return the sums of w e^(2 pi i k f t), (M, 2 H + 1), and of w y e^(2 pi i k f t), (M, H + 1)."""
     plain = np.empty((len(frequency), 2 * harmonics + 1), np.complex128)
     product = np.empty((len(frequency), harmonics + 1), np.complex128)
-    columns = np.stack([weight, weight * value], 1).astype(dtype)
+    # two vectors: BLAS multiplies a matrix by them ten times as fast as by the matrix of both
+    weights, products = weight.astype(dtype), (weight * value).astype(dtype)
     plain[:, 0], product[:, 0] = weight.sum(), (weight * value).sum()
     step = max(BLOCK // max(len(time), 1), 1)
     for start in range(0, len(frequency), step):
@@ -235,10 +236,9 @@ def _exponential_sums(
         for k in range(1, 2 * harmonics + 1):
             if k > 1:
                 power = power * wave
-            sums = power @ columns[:, : 1 + (k <= harmonics)]
-            plain[part, k] = sums[:, 0]
+            plain[part, k] = power @ weights
             if k <= harmonics:
-                product[part, k] = sums[:, 1]
+                product[part, k] = power @ products
     return plain, product
 
 

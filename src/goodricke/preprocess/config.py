@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +15,10 @@ class PreprocessingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: ClassVar[str] = "astrafier"  # family of the networks that read its output
+
+    def resolved(self, curves: LightCurves) -> Self:
+        """Return the configuration with what it leaves to the training light curves, such as their bands."""
+        return self
 
     def check_unit(self, curves: LightCurves) -> None:
         """Raise ValueError if light curves are in a unit that the model can't use."""

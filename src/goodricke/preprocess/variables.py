@@ -17,6 +17,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from threadpoolctl import threadpool_limits
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
@@ -130,6 +131,7 @@ class Series(NamedTuple):
     scale: float  # of the value [mag]
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # thousands of small products: threads only wait for each other
 def prepare(curves: LightCurves, config: VariablesConfig) -> Frames:
     """Find candidate periods of light curves and describe the star at each.
 

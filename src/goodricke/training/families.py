@@ -20,15 +20,18 @@ from torch import Tensor
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import Model, Target
 from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig
-from goodricke.preprocess import Frames, MultibandConfig, Prepared, Preprocessing
-from goodricke.training import fit_astrafier, fit_multiband
+from goodricke.models.variables import Variables, VariablesNetworkConfig
+from goodricke.preprocess import Frames, MultibandConfig, Prepared, Preprocessing, VariablesConfig
+from goodricke.training import fit_astrafier, fit_multiband, fit_variables
+from goodricke.training.augmentation import thin
 from goodricke.training.labels import Labelled
 from goodricke.training.loop import Run
+from goodricke.training.prepared_files import prepare_cached
 from goodricke.training.recipe import Recipe
 
 log = logging.getLogger("goodricke")
 
-Network = Astrafier | Multiband
+Network = Astrafier | Multiband | Variables
 Int = NDArray[np.int64]
 Weights = dict[str, Tensor]
 
@@ -117,6 +120,58 @@ class AstrafierFamily(Family):
         )
 
 
+class VariablesFamily(Family):
+    """Pairs of a candidate period and a class: sparse light curves of variable stars."""
+
+    def new_network(self, recipe: Recipe, classes: Sequence[str]) -> Variables:
+        """Return the network of a recipe, freshly initialised."""
+        config = cast(VariablesConfig, recipe.preprocessing)
+        sizes = {"classes": len(classes), "candidates": config.search.number, "bins": config.bins}
+        sizes |= {"channels": config.channels, "star": config.star, "candidate": config.candidate}
+        return Variables(TypeAdapter(VariablesNetworkConfig).validate_python(recipe.network | sizes))
+
+    def last_layers(self, network: Variables) -> str:
+        """Return a substring of the names of the weights that belong to particular classes."""
+        return "head.last."
+
+    def fit(
+        self,
+        recipe: Recipe,
+        network: Variables,
+        init: Model | None,
+        examples: Examples,
+        folder: Path,
+        report: Callable[[dict[str, float]], None],
+        tick: Callable[[int], None],
+    ) -> Run:
+        """Train a network in place, also on thinned copies; see `goodricke.training.fit_variables`."""
+        settings, data, rows = recipe.training, examples.data, examples.training
+        prepared = cast(Frames, examples.prepared)
+        targets = fit_variables.pair_targets(prepared, data)
+        parts, training = [prepared], [rows]
+        for copy in range(settings.thinned):
+            thinned = thin(data.curves[rows], seed=settings.seed + copy)
+            file = recipe.run / f"thinned-{copy}.npz"
+            prepared_copy = cast(Frames, prepare_cached(file, thinned, recipe.preprocessing, settings.workers))
+            training.append(np.flatnonzero(prepared_copy.usable) + sum(map(len, parts)))
+            parts.append(prepared_copy)
+            copy_targets = fit_variables.pair_targets(prepared_copy, data, rows)
+            targets = fit_variables.Targets(*map(np.concatenate, zip(targets, copy_targets, strict=True)))
+        return fit_variables.fit(
+            network,
+            Frames.concat(parts),
+            targets,
+            np.concatenate(training),
+            examples.validation,
+            settings,
+            folder,
+            settings.weight_power,
+            settings.score,
+            report,
+            tick,
+        )
+
+
 class MultibandFamily(Family):
     """The multi-band ensemble (Becker et al. 2025, section 3.6)."""
 
@@ -177,7 +232,11 @@ class MultibandFamily(Family):
         return fit_multiband.fit(task, training, settings, folder, bands, extras, report, tick)
 
 
-FAMILIES: dict[str, Family] = {"astrafier": AstrafierFamily(), "multiband": MultibandFamily()}
+FAMILIES: dict[str, Family] = {
+    "astrafier": AstrafierFamily(),
+    "multiband": MultibandFamily(),
+    "variables": VariablesFamily(),
+}
 
 
 def family_of(config: Preprocessing) -> Family:
