@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.preprocess import Prepared, Steps
+from goodricke.preprocess import Frames, Prepared, Steps
 from goodricke.training.baselines.features import light_curve_features, simple_statistics
 
 log = logging.getLogger("goodricke")
@@ -99,6 +99,52 @@ def fit_forest(
         trees, class_weight="balanced_subsample" if balanced else None, random_state=seed, n_jobs=jobs
     )
     return Forest(tuple(classes), model.fit(features, label))
+
+
+def fit_forest_to_sets(
+    features: NDArray[np.floating],
+    leaves: NDArray[np.bool_],
+    classes: Sequence[str],
+    seed: int = 0,
+    trees: int = 500,
+    jobs: int = 1,
+) -> Forest:
+    """Fit a random forest to objects whose labels are sets of classes.
+
+    A first forest is fitted to the objects of a single class. An object with several allowed classes then counts as
+    one of each, in proportion to the first forest's probabilities, in the fit of the second.
+
+    Parameters
+    ----------
+    features : (n, F)
+        As in `fit_forest`.
+    leaves : bool (n, C)
+        Classes that each object may be of; at least one.
+    classes : (C,)
+    seed, trees, jobs
+        As in `fit_forest`.
+
+    Raises
+    ------
+    ValueError
+        As in `fit_forest`, or if an object has no class.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    features, leaves = np.asarray(features), np.asarray(leaves, bool)
+    if not leaves.any(1).all():
+        raise ValueError("an object has no class")
+    single = leaves.sum(1) == 1
+    first = fit_forest(features[single], leaves[single].argmax(1), classes, seed=seed, trees=trees, jobs=jobs)
+    if single.all():
+        return first
+    weight = np.where(leaves, 1e-3, 0.0)
+    weight[~single] += np.where(leaves, first.probabilities(features), 0)[~single]
+    weight /= weight.sum(1, keepdims=True)
+    row, label = np.nonzero(weight)
+    x, label = _check(features[row], label, classes)
+    model = RandomForestClassifier(trees, random_state=seed, n_jobs=jobs)
+    return Forest(tuple(classes), model.fit(x, label, sample_weight=weight[row, label]))
 
 
 def fit_balanced_forest(
@@ -205,6 +251,7 @@ def _check_finite(features: NDArray, labels: NDArray, keep: NDArray[np.bool_] | 
 BASELINES = {
     "forest": "random forest on simple statistics",
     "forest_period": "random forest on simple statistics and the network's own period features",
+    "forest_folds": "random forest on all that the network knows: simple statistics, its numbers and the best fold",
     "forest_features": "random forest on light-curve features with single-band periods",
     "balanced_forest": "balanced random forest on light-curve features with single-band periods",
     "mixture": "mixture of experts: band networks joined by one head, trained end to end",
@@ -219,6 +266,7 @@ def forest_probabilities(
     classes: tuple[str, ...],
     training: NDArray[np.int64],
     rows: NDArray[np.int64],
+    leaves: NDArray[np.bool_] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Return the probabilities (n', C) of forests for the objects in ``rows`` (n',), fitted to those in ``training``.
 
@@ -228,6 +276,8 @@ def forest_probabilities(
         ``label`` is an index into ``classes``.
     classes : tuple of str (C,)
     training, rows : int64
+    leaves : bool (n, C), optional
+        Classes that each label allows, if labels are sets.
 
     Returns
     -------
@@ -236,6 +286,13 @@ def forest_probabilities(
         is installed.
     """
     inputs = {"forest": simple_statistics(curves)[0]}
+    if isinstance(prepared, Frames) and prepared.candidates is not None:
+        known = np.hstack([inputs["forest"], np.nan_to_num(prepared.context, nan=-999), first_folds(prepared)])
+        truth = np.arange(len(classes)) == label[:, None] if leaves is None else leaves
+        return {
+            name: fit_forest_to_sets(x[training], truth[training], classes, trees=TREES).probabilities(x[rows])
+            for name, x in (inputs | {"forest_folds": known}).items()
+        }
     if isinstance(prepared, Steps):
         features = features_if_installed(curves, prepared)
         inputs |= {} if features is None else {"forest_features": features, "balanced_forest": features}
@@ -245,6 +302,18 @@ def forest_probabilities(
     for name, x in inputs.items():
         fit = fit_balanced_forest if name == "balanced_forest" else fit_forest
         result[name] = fit(x[training], label[training], classes, trees=TREES).probabilities(x[rows])
+    return result
+
+
+def first_folds(prepared: Frames) -> NDArray[np.float32]:
+    """Return the brightness in the phase bins of each light curve's first fold (n, bins), -999 without one."""
+    bins = prepared.n_points.max(initial=0) // (
+        1 if prepared.candidates is None else prepared.candidates.period.shape[1]
+    )
+    result = np.full((len(prepared), bins), -999, np.float32)
+    usable = prepared.usable
+    points = prepared.offsets[:-1][usable][:, None] + np.arange(bins)
+    result[usable] = prepared.values[points, 0]
     return result
 
 
