@@ -2,37 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from goodricke.data.answer_text import (
+    NOVEL,
+    Row,
+    alternatives_text,
+    class_probability,
+    false_alarm_text,
+    is_doubtful,
+    is_novel,
+    leaves_text,
+    period_text,
+    set_text,
+    set_title,
+)
+from goodricke.data.period_answer import PERIOD_PROBABILITY, period_column
 from goodricke.data.predictions import MEANING, Predictions, Status
 from goodricke.models.bundle import read_config
 from goodricke.models.hub import shipped_models
 
 WIDE = 100  # columns of a terminal with room for bars beside periods
 SHOWN = 25  # rows of the table
-NOVEL = 0.99  # novelty above which an object is pointed out: one in a hundred objects of known classes
+PERIOD_LEGEND = "P: period, the orbital one of binaries, with its uncertainty in the last digits; or P: other periods"
+FEW_CYCLES = "< 2 cycles"
+
+
+class Layout(NamedTuple):
+    """A column of the table on the terminal."""
+
+    title: str
+    cell: Callable[[Row], str]
+    style: str = "dim"
+    right: bool = False
 
 
 def print_predictions(predictions: Predictions, title: str, console: Console) -> None:
     """Print a table of the first rows, and counts of classes and failures."""
-    sets, novelty, periods = (_optional(predictions, name) for name in ("prediction_set", "novelty", "fold_period"))
-    bars = console.width >= WIDE or not periods
-    console.print(_prediction_table(predictions, title, sets, novelty, periods, bars))
+    console.print(_prediction_table(predictions, title, console.width))
     if len(predictions) > SHOWN:
         console.print(f"... and {len(predictions) - SHOWN:,} more rows (all of them with --out)")
-    statuses = _counts(predictions.column("status"))
+    statuses, names = _counts(predictions.column("status")), predictions.table.column_names
     classes = ", ".join(f"{k} {v:,}" for k, v in _counts(predictions.column("class")[predictions.ok]).items())
     summary = f"{statuses.pop(Status.OK, 0):,} of {len(predictions):,} classified"
     console.print(f"{summary}: {classes}" if classes else summary)
-    if sets and classes:
-        description = predictions.table.schema.field("prediction_set").metadata[b"description"].decode()
-        console.print(f"[dim]or: {description[0].lower()}{description[1:]}[/]")
-    if new := sum(x is not None and x > NOVEL for x in novelty):
+    if "prediction_set" in names and classes:
+        schema = predictions.table.schema
+        description = (schema.field("prediction_set").metadata or {}).get(b"description", b"").decode()
+        console.print(f"[dim]{set_title(schema)}: {description[:1].lower()}{description[1:]}[/]")
+    if PERIOD_PROBABILITY in names:
+        console.print(f"[dim]{PERIOD_LEGEND}[/]")
+        if long := len(predictions) - predictions.table["period_note"].null_count:
+            console.print(f"[yellow]{long:,} {FEW_CYCLES}[/]: their periods are longer than half the time span")
+    if new := _count_novel(predictions):
         console.print(
             f"[yellow]{new:,} new?[/]: less like the training set than {NOVEL:.0%} of the objects that the model was "
             "checked with; its probabilities say nothing of classes that it doesn't know"
@@ -41,46 +70,80 @@ def print_predictions(predictions: Predictions, title: str, console: Console) ->
         console.print(f"[red]{count:,} {status}[/]: {MEANING[Status(status)]}")
 
 
-def _prediction_table(
-    predictions: Predictions, title: str, sets: list[Any], novelty: list[Any], periods: list[Any], bars: bool
-) -> Table:
-    """Return the first rows as a table; sets, novelty and periods are empty where the model has none."""
+def _prediction_table(predictions: Predictions, title: str, width: int) -> Table:
+    """Return the first rows as a table."""
+    layout = _layout(predictions, width)
     table = Table(title=title, title_justify="left")
     table.add_column("object")
-    table.add_column("class")
-    table.add_column("probability", justify="right", no_wrap=True)
-    if bars:
-        table.add_column("")
-    table.add_column("next", style="dim")
-    if sets:
-        table.add_column("or", style="dim")
-    if periods:
-        table.add_column("P \\[d]", justify="right", style="dim")
-    table.add_column("obs", justify="right", style="dim")
-    classes, p = predictions.classes, predictions.probabilities
-    spread = predictions.spread if f"std_{classes[0]}" in predictions.table.column_names else None
-    ids, status, n_obs = (predictions.table[name].to_pylist() for name in ("object_id", "status", "n_obs"))
-    for i in range(min(len(predictions), SHOWN)):
-        if status[i] != Status.OK:
-            empty = [""] * (bool(sets) + bool(periods))
-            meaning = MEANING.get(status[i], "")
-            table.add_row(ids[i], f"[red]{status[i]}[/]", "", *[""] * bars, meaning, *empty, str(n_obs[i]))
-            continue
-        first, second = np.argsort(-p[i])[:2]
-        name = classes[first] + (" [yellow]new?[/]" if novelty and novelty[i] > NOVEL else "")
-        error = "" if spread is None else f" ± {spread[i, first]:.2f}"
-        cells = [ids[i], name, f"{p[i, first]:.2f}{error}"]
-        cells += ["█" * round(10 * float(p[i, first]))] * bars
-        cells += [f"{classes[second]} {p[i, second]:.2f}"]
-        cells += [" ".join(c for c in sets[i] if c != classes[first])] if sets else []
-        cells += [f"{periods[i]:.5g}"] if periods else []
-        table.add_row(*cells, str(n_obs[i]))
+    table.add_column("class", min_width=max(map(len, [c for c in predictions.column("class")[:SHOWN] if c]), default=0))
+    for column in layout:
+        style = {"style": column.style or None, "justify": "right" if column.right else "left"}
+        table.add_column(column.title, no_wrap=column.right, **style)
+    for row in predictions.table.slice(0, SHOWN).to_pylist():
+        if row["status"] == Status.OK:
+            name = escape(row["class"]) + (" [yellow]new?[/]" if is_novel(row) else "")
+            table.add_row(escape(row["object_id"]), name, *(column.cell(row) for column in layout))
+        else:
+            meaning = MEANING.get(row["status"], "")
+            cells = [meaning if column.title == "next" else "" for column in layout[:-1]]
+            table.add_row(escape(row["object_id"]), f"[red]{row['status']}[/]", *cells, str(row["n_obs"]))
     return table
 
 
-def _optional(predictions: Predictions, name: str) -> list[Any]:
-    """Return a column as a list, an empty one if there is none."""
-    return predictions.table[name].to_pylist() if name in predictions.table.column_names else []
+def _layout(predictions: Predictions, width: int) -> list[Layout]:
+    """Return the columns beside object and class: those that the model has, in a terminal of this width."""
+    classes, names = predictions.classes, predictions.table.column_names
+    period, answers_period = period_column(names), PERIOD_PROBABILITY in names
+    has_nodes, is_wide = "class_probability" in names, width >= WIDE
+    columns = [Layout("p" if has_nodes else "probability", partial(_probability, classes), "", True)]
+    if not period or (is_wide and not answers_period):
+        columns.append(Layout("", lambda row: "█" * round(10 * class_probability(row)), ""))
+    if has_nodes:
+        columns.append(Layout("leaves", lambda row: escape(leaves_text(row, classes))))
+    else:
+        columns.append(Layout("next", partial(_second, classes)))
+    if "prediction_set" in names:
+        columns.append(Layout(set_title(predictions.table.schema), lambda row: escape(set_text(row))))
+    if period:
+        columns.append(Layout("P \\[d]", partial(_period, period), right=True))
+    if answers_period and is_wide:
+        columns += [Layout("p", _period_probability, right=True), Layout("or P", alternatives_text)]
+    if answers_period and any(map(_doubts, predictions.table.slice(0, SHOWN).to_pylist())):
+        columns.append(Layout("doubt", _doubts, "yellow"))
+    return [*columns, Layout("obs", lambda row: str(row["n_obs"]), right=True)]
+
+
+def _probability(classes: Sequence[str], row: Row) -> str:
+    """Return the probability of the class, with its spread over Monte-Carlo passes if it is one of the classes."""
+    spread = row.get(f"std_{row['class']}") if row["class"] in classes else None
+    return f"{class_probability(row):.2f}" + ("" if spread is None else f" ± {spread:.2f}")
+
+
+def _second(classes: Sequence[str], row: Row) -> str:
+    """Return the second most probable class."""
+    ranked = sorted(classes, key=lambda name: -row[f"p_{name}"])[1:2]
+    return "".join(escape(f"{name} {row[f'p_{name}']:.2f}") for name in ranked)
+
+
+def _period(column: str, row: Row) -> str:
+    """Return the period with its uncertainty in the last digits."""
+    period = row[column]
+    return "" if period is None else period_text(period, row.get("period_error"))
+
+
+def _period_probability(row: Row) -> str:
+    return "" if row[PERIOD_PROBABILITY] is None else f"{row[PERIOD_PROBABILITY]:.2f}"
+
+
+def _doubts(row: Row) -> str:
+    """Return the reasons to doubt the period in a few letters."""
+    return ", ".join([FEW_CYCLES] * bool(row["period_note"]) + [false_alarm_text(row)] * is_doubtful(row))
+
+
+def _count_novel(predictions: Predictions) -> int:
+    if "novelty" not in predictions.table.column_names:
+        return 0
+    return int((predictions.column("novelty") > NOVEL).sum())
 
 
 def _counts(values: Sequence[Any] | np.ndarray) -> dict[str, int]:

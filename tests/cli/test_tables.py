@@ -1,0 +1,80 @@
+"""The table of predictions on the terminal: its cells, with and without a taxonomy, periods and sets."""
+
+from io import StringIO
+
+import numpy as np
+from rich.console import Console
+
+from goodricke.cli.tables import _prediction_table, print_predictions
+from goodricke.data.predictions import Predictions
+from tests.making import predictions_of, variables
+
+
+def cells(predictions: Predictions, width: int = 160) -> dict[str, list[str]]:
+    """Return the cells of the table by the titles of its columns; a second column of one name has a space after it."""
+    result: dict[str, list[str]] = {}
+    for column in _prediction_table(predictions, "", width).columns:
+        title = str(column.header)
+        result[title + " " * (title in result)] = [str(cell) for cell in column.cells]
+    return result
+
+
+def printed(predictions: Predictions, width: int = 160) -> str:
+    console = Console(file=StringIO(), width=width)
+    print_predictions(predictions, "title", console)
+    return console.file.getvalue()
+
+
+def test_answers_with_nodes_and_periods() -> None:
+    table = cells(variables())
+    assert table["class"] == ["ECLIPSING", "MIRA", "VARIABLE_STAR [yellow]new?[/]", "[red]EMPTY[/]"]
+    assert table["p"] == ["0.97", "1.00", "1.00", ""]
+    assert table["leaves"][:2] == ["EW 0.55 / EB 0.42", "MIRA 1.00"]
+    assert table["90 % set"] == ["EW or EB", "MIRA", "ECLIPSING", ""]
+    assert table["P \\[d]"] == ["0.40000(2)", "300(4)", "", ""]
+    assert table["p "] == ["0.83", "0.60", "", ""]
+    assert table["or P"] == ["P/2 0.12, 1-day alias 0.05", "P/2 0.40", "", ""]
+    assert table["doubt"] == ["", "< 2 cycles, FAP 0.02", "", ""]
+    assert table["obs"] == ["80", "60", "40", "0"]
+
+
+def test_a_narrow_terminal_has_fewer_columns_and_whole_names_of_classes() -> None:
+    assert "or P" not in cells(variables(), 80)
+    assert "VARIABLE_STAR" in printed(variables(), 80)
+
+
+def test_what_is_below_the_table() -> None:
+    text = " ".join(printed(variables()).split())
+    assert "3 of 4 classified: ECLIPSING 1, MIRA 1, VARIABLE_STAR 1" in text
+    assert "90 % set: classes, the true one among them for 90 % of all objects" in text
+    assert "1 < 2 cycles: their periods are longer than half the time span" in text
+    assert "1 new?: less like the training set than 99%" in text
+    assert "1 EMPTY: the light curve has no observation" in text
+
+
+def test_models_without_nodes_and_periods_have_the_next_class_and_a_bar() -> None:
+    p, spread = np.array([[0.2, 0.8], [0.5, 0.5]]), np.full((2, 2), 0.1)
+    plain = predictions_of(["a", "b"], ["OK", "EMPTY"], ("EA", "[ew]"), p, [5, 0], spread=spread)
+    table = cells(plain)
+    assert list(table) == ["object", "class", "probability", "", "next", "obs"]
+    assert table["class"][0] == "\\[ew]"
+    assert table["probability"] == ["0.80 ± 0.10", ""]
+    assert table[""] == ["████████", ""]
+    assert table["next"][0] == "EA 0.20"
+    assert table["next"][1].startswith("the light curve has no observation")
+
+
+def test_the_period_of_a_fold_replaces_the_bar_in_a_narrow_terminal() -> None:
+    p, columns = np.array([[0.2, 0.8]]), {"fold_period": np.array([0.123456789])}
+    folded = predictions_of(["a"], ["OK"], ("EA", "EW"), p, [5], columns=columns)
+    assert cells(folded)["P \\[d]"] == ["0.12346"]
+    assert "" in cells(folded)
+    assert "" not in cells(folded, 80)
+
+
+def test_no_row_and_no_class() -> None:
+    none = predictions_of([], np.array([], str), ("X",), np.zeros((0, 1)), np.zeros(0, int))
+    assert "0 of 0 classified" in printed(none)
+    one = predictions_of(["a"], ["OK"], ("X",), np.ones((1, 1)), [5], prediction_set=np.zeros((1, 1), bool))
+    assert cells(one)["90 % set"] == ["no class"]
+    assert cells(one)["next"] == [""]
