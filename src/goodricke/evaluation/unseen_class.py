@@ -22,10 +22,12 @@ from rich.text import Text
 
 from goodricke.data.files import atomic_write
 from goodricke.data.json import dumps
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.evaluation.intervals import Estimate, proportion
 from goodricke.evaluation.scores import area_under_curve
 from goodricke.models.bundle import BundleConfig, Model, resolve_device
 from goodricke.preprocess import Prepared, Steps
+from goodricke.training.augmentation import with_background
 from goodricke.training.baselines.features import simple_statistics
 from goodricke.training.baselines.forest import features_if_installed
 from goodricke.training.calibrate import network_output, reference_objects
@@ -34,6 +36,7 @@ from goodricke.training.families import build_network
 from goodricke.training.labels import Labelled, read_labelled
 from goodricke.training.recipe import Recipe, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
+from goodricke.uncertainty.label_sets import likeliest
 from goodricke.uncertainty.novelty import KINDS, fit_detector
 
 RATE = 0.01  # nominal, of false alarms
@@ -63,7 +66,7 @@ def detect_unseen_classes(
     recipe : Recipe
         The result of a class is kept in ``run/without/CLASS``: an interrupted call continues there.
     classes : list of str
-        Unseen ones; each class in turn by default.
+        Unseen ones; each class in turn by default. With a taxonomy also nodes; by default `nodes_to_leave_out`.
     device : str
     console : rich Console, optional
 
@@ -82,15 +85,18 @@ def detect_unseen_classes(
     console, torch_device = console or Console(), resolve_device(device)
     recipe.run.mkdir(parents=True, exist_ok=True)
     data = read_labelled(recipe.data, recipe.preprocessing.columns)
-    _check(classes, data.classes)
+    data = with_background(data, recipe.data.background, recipe.data.seed)
+    tree = None if data.label_sets is None else data.label_sets.taxonomy
+    names = data.classes if tree is None else tree.names
+    _check(classes, names)
     recipe = resolve_recipe(recipe, data.curves, None)
     prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
     features = _features(data, prepared)
-    files = {name: recipe.run / "without" / name.replace("/", "_") / "novelty.json" for name in data.classes}
+    files = {name: recipe.run / "without" / name.replace("/", "_") / "novelty.json" for name in names}
     settings = recipe.model_dump_json(include={"data", "preprocessing", "network", "training"})
     key = hashlib.sha256(settings.encode()).hexdigest()
-    for name in classes or data.classes:
+    for name in classes or (data.classes if tree is None else nodes_to_leave_out(tree)):
         if _read_finished(files[name], key) is None:
             files[name].parent.mkdir(parents=True, exist_ok=True)
             class_recipe = recipe.model_copy(update={"run": files[name].parent})
@@ -101,6 +107,16 @@ def detect_unseen_classes(
     _write(recipe.run, results)
     console.print(_table(results))
     return results
+
+
+def nodes_to_leave_out(tree: Taxonomy) -> list[str]:
+    """Return the nodes and leaves whose parents have only leaves or nodes of leaves below: kinds of stars.
+
+    The nodes above leaves, such as RR_LYRAE, but not those above other nodes, such as PULSATING.
+    """
+    inner = {child for children in tree.nodes.values() for child in children if child in tree.nodes}
+    lowest = [name for name in tree.nodes if name in inner and not set(tree.nodes[name]) & set(tree.nodes)]
+    return lowest
 
 
 def _check(wanted: Sequence[str], classes: Sequence[str]) -> None:
@@ -138,12 +154,10 @@ def _evaluate_without(
     console: Console,
 ) -> dict[str, Any]:
     """Train without a class; return how well each score detects it."""
-    unseen = data.classes.index(name)
-    others = {part: rows[data.label[rows] != unseen] for part, rows in parts.items()}
+    others, novel = _divide(name, data, parts)
     check_same_run(recipe, data, others)
-    classes = tuple(c for c in data.classes if c != name)
-    label = np.maximum(data.label - (data.label > unseen), 0)  # those of the unseen class are not used
-    data = data._replace(label=label, classes=classes)
+    data = _without(name, data)
+    classes = data.classes
     network = build_network(recipe, classes, (), None).to(device)
     fit_network(recipe, network, None, prepared, data, (), others, console)
     config = BundleConfig(
@@ -154,12 +168,55 @@ def _evaluate_without(
         preprocessing=recipe.preprocessing,
     )
     model = Model(config, network.eval())
-    novel = np.setdiff1d(np.concatenate(list(parts.values())), np.concatenate(list(others.values())))
     scores = _novelty_scores(model, prepared, data, others, novel, features)
     result = {kind: _detection(*values) for kind, values in scores}
     test = network_output(model, prepared, others[TEST])
-    accuracy = proportion(test.logits.argmax(1) == label[others[TEST]])
+    accuracy = proportion(right_answers(data, others[TEST], test.logits))
     return {"objects": len(novel), "accuracy_of_the_others": accuracy.to_dict(), "scores": result}
+
+
+def _allowed(data: Labelled) -> NDArray[np.bool_]:
+    """Return the classes that each label allows, (n, C)."""
+    return np.arange(len(data.classes)) == data.label[:, None] if data.label_sets is None else data.label_sets.leaves
+
+
+def _unseen(name: str, data: Labelled) -> NDArray[np.bool_]:
+    """Return which classes (C,) belong to a class or node."""
+    if data.label_sets is None:
+        return np.array(data.classes) == name
+    mask = np.zeros(len(data.classes), bool)
+    mask[list(data.label_sets.taxonomy.members(name))] = True
+    return mask
+
+
+def _divide(name: str, data: Labelled, parts: Parts) -> tuple[Parts, Int]:
+    """Return the parts of a split without the unseen class, and all objects of it.
+
+    Objects that may be of it or of another class are in neither.
+    """
+    unseen, allowed = _unseen(name, data), _allowed(data)
+    possible, certain = (allowed & unseen).any(1), ~(allowed & ~unseen).any(1)
+    others = {part: rows[~possible[rows]] for part, rows in parts.items()}
+    everything = np.sort(np.concatenate(list(parts.values())))
+    return others, everything[certain[everything]]
+
+
+def _without(name: str, data: Labelled) -> Labelled:
+    """Return the labels without an unseen class; those of its objects have no meaning."""
+    keep = ~_unseen(name, data)
+    classes = tuple(np.array(data.classes)[keep].tolist())
+    new_index = np.cumsum(keep) - 1
+    known = (data.label >= 0) & keep[data.label]
+    label = np.where(known, new_index[data.label], 0 if data.label_sets is None else -1)
+    sets = data.label_sets
+    if sets is not None:
+        sets = sets._replace(taxonomy=sets.taxonomy.restricted(classes), leaves=sets.leaves[:, keep])
+    return data._replace(label=label, classes=classes, label_sets=sets)
+
+
+def right_answers(data: Labelled, rows: Int, logits: Float) -> NDArray[np.bool_]:
+    """Return whether the most probable class of each object is one that its label allows."""
+    return _allowed(data)[rows, logits.argmax(1)]
 
 
 def _novelty_scores(
@@ -172,8 +229,9 @@ def _novelty_scores(
     outputs = [network_output(model, prepared, rows) for rows in groups]
     reference = reference_objects(others[TRAIN])
     training = network_output(model, prepared, reference)
+    label = likeliest(training.logits, _allowed(data)[reference])
     for kind in KINDS:
-        detector = fit_detector(kind, training.features, training.logits, data.label[reference])
+        detector = fit_detector(kind, training.features, training.logits, label)
         validation, test, new = (detector.score(x.features, x.logits) for x in outputs)
         yield kind, (validation, test, new)
     forest = IsolationForest(n_estimators=TREES, random_state=0).fit(features[others[TRAIN]])
