@@ -177,13 +177,15 @@ def _evaluate_without(
 
 def _allowed(data: Labelled) -> NDArray[np.bool_]:
     """Return the classes that each label allows, (n, C)."""
-    return np.arange(len(data.classes)) == data.label[:, None] if data.label_sets is None else data.label_sets.leaves
+    if data.label_sets is not None:
+        return data.label_sets.leaves
+    return np.asarray(np.arange(len(data.classes)) == data.label[:, None])
 
 
 def _unseen(name: str, data: Labelled) -> NDArray[np.bool_]:
     """Return which classes (C,) belong to a class or node."""
     if data.label_sets is None:
-        return np.array(data.classes) == name
+        return np.isin(data.classes, [name])
     mask = np.zeros(len(data.classes), bool)
     mask[list(data.label_sets.taxonomy.members(name))] = True
     return mask

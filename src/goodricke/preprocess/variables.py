@@ -162,7 +162,7 @@ def prepare(curves: LightCurves, config: VariablesConfig) -> Frames:
     context = np.zeros((len(curves), config.context), np.float32)
     folds = np.zeros((usable.sum(), number, config.bins, config.channels), np.float32)
     error, alarm = np.full((len(curves), number), np.nan), np.full(len(curves), np.nan)
-    for k, i in enumerate(np.flatnonzero(usable)):
+    for k, i in enumerate(np.flatnonzero(usable).tolist()):
         series = _series(joined, i)
         folds[k], context[i], error[i] = describe(series, found.period[i], found.score[i], config)
         alarm[i] = false_alarm_probability(series.time, series.value, series.weight, found.period[i, 0], config.search)

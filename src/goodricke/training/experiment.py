@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from goodricke import __version__
 from goodricke.data.files import atomic_write
 from goodricke.data.lightcurves import LightCurves
+from goodricke.models.astrafier import Astrafier
 from goodricke.models.bundle import BundleConfig, Model, Target, resolve_device
 from goodricke.models.multiband import Multiband
 from goodricke.preprocess import MultibandConfig, Prepared, Steps, prepare
@@ -349,7 +350,7 @@ def pretrain_recipe(recipe: Recipe, device: str = "cpu", console: Console | None
     rows = split_unlabelled(everything, prepared.usable, test, config.validation, config.seed)
     _check_pretraining_settings(recipe, everything.curves, np.concatenate(rows))
     console.print(f"{len(rows[0]):,} light curves to learn from without labels, {len(rows[1]):,} to validate")
-    network = build_network(recipe, ("", ""), (), None).to(torch_device)
+    network = cast(Astrafier | Multiband, build_network(recipe, ("", ""), (), None).to(torch_device))
     run = run_with_progress(
         lambda report, tick: pretrain(
             network,

@@ -155,8 +155,7 @@ class VariablesFamily(Family):
             prepared_copy = cast(Frames, prepare_cached(file, thinned, recipe.preprocessing, settings.workers))
             training.append(np.flatnonzero(prepared_copy.usable) + sum(map(len, parts)))
             parts.append(prepared_copy)
-            copy_targets = fit_variables.pair_targets(prepared_copy, data, rows)
-            targets = fit_variables.Targets(*map(np.concatenate, zip(targets, copy_targets, strict=True)))
+            targets = targets.joined(fit_variables.pair_targets(prepared_copy, data, rows))
         return fit_variables.fit(
             network,
             Frames.concat(parts),

@@ -37,7 +37,12 @@ class Targets(NamedTuple):
 
     def take(self, rows: NDArray[np.int64]) -> Targets:
         """Return those of the stars in ``rows``."""
-        return Targets(*(x[rows] for x in self))
+        return Targets(self.classes[rows], self.periods[rows], self.group[rows])
+
+    def joined(self, other: Targets) -> Targets:
+        """Return those of the stars of both."""
+        pairs = [np.concatenate(both) for both in zip(self, other, strict=True)]
+        return Targets(pairs[0].astype(bool), pairs[1].astype(bool), pairs[2])
 
 
 def pair_targets(prepared: Frames, data: Labelled, rows: NDArray[np.int64] | None = None) -> Targets:

@@ -142,9 +142,8 @@ def fit_forest_to_sets(
     weight[~single] += np.where(leaves, first.probabilities(features), 0)[~single]
     weight /= weight.sum(1, keepdims=True)
     row, label = np.nonzero(weight)
-    x, label = _check(features[row], label, classes)
     model = RandomForestClassifier(trees, random_state=seed, n_jobs=jobs)
-    return Forest(tuple(classes), model.fit(x, label, sample_weight=weight[row, label]))
+    return Forest(tuple(classes), model.fit(features[row], label, sample_weight=weight[row, label]))
 
 
 def fit_balanced_forest(
