@@ -185,7 +185,7 @@ def _allowed(data: Labelled) -> NDArray[np.bool_]:
 def _unseen(name: str, data: Labelled) -> NDArray[np.bool_]:
     """Return which classes (C,) belong to a class or node."""
     if data.label_sets is None:
-        return np.isin(data.classes, [name])
+        return np.asarray(np.isin(np.array(data.classes), [name]))
     mask = np.zeros(len(data.classes), bool)
     mask[list(data.label_sets.taxonomy.members(name))] = True
     return mask
@@ -197,7 +197,8 @@ def _divide(name: str, data: Labelled, parts: Parts) -> tuple[Parts, Int]:
     Objects that may be of it or of another class are in neither.
     """
     unseen, allowed = _unseen(name, data), _allowed(data)
-    possible, certain = (allowed & unseen).any(1), ~(allowed & ~unseen).any(1)
+    possible: NDArray[np.bool_] = np.any(allowed[:, unseen], axis=1)
+    certain: NDArray[np.bool_] = np.logical_not(np.any(allowed[:, ~unseen], axis=1))
     others = {part: rows[~possible[rows]] for part, rows in parts.items()}
     everything = np.sort(np.concatenate(list(parts.values())))
     return others, everything[certain[everything]]
@@ -205,7 +206,7 @@ def _divide(name: str, data: Labelled, parts: Parts) -> tuple[Parts, Int]:
 
 def _without(name: str, data: Labelled) -> Labelled:
     """Return the labels without an unseen class; those of its objects have no meaning."""
-    keep = ~_unseen(name, data)
+    keep: NDArray[np.bool_] = np.logical_not(_unseen(name, data))
     classes = tuple(np.array(data.classes)[keep].tolist())
     new_index = np.cumsum(keep) - 1
     known = (data.label >= 0) & keep[data.label]
