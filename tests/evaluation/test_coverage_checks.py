@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from goodricke.evaluation.coverage_checks import check_coverage, check_false_alarms
+from goodricke.evaluation.coverage_checks import check_coverage, check_false_alarms, checks_by_confidence
 from goodricke.evaluation.intervals import proportion
+from goodricke.uncertainty.prediction_sets import Conformal
 
 
 def test_the_interval_is_that_of_clopper_and_pearson():
@@ -73,3 +74,18 @@ def test_false_alarms_are_those_above_the_threshold():
     assert few.is_plausible
     assert many.is_plausible
     assert "mean_size" not in few.to_dict()
+
+
+def test_sets_are_checked_in_bins_of_confidence():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(4, 0.4), 4000)
+    label = (p.cumsum(1) > rng.random((4000, 1))).argmax(1)
+    right = dict(checks_by_confidence(Conformal.fit(p[:2000], label[:2000]), p[2000:], label[2000:], 0.9))
+    assert list(right) == [f"the same where p_max is {x}" for x in ("0 to 0.5", "0.5 to 0.7", "0.7 to 0.9", "0.9 to 1")]
+    assert all(check.is_plausible for check in right.values())
+    sizes = [check.set_size for check in right.values()]
+    assert sizes == sorted(sizes, reverse=True)
+    one_threshold = Conformal.fit(p[:2000], label[:2000])
+    one_threshold.confidence[:] = 1  # all objects in one bin
+    wrong = checks_by_confidence(one_threshold, p[2000:], label[2000:], 0.9)
+    assert not all(check.is_met for _, check in wrong)

@@ -144,6 +144,47 @@ def test_a_class_without_objects_is_not_ruled_out():
     assert chosen.kind == "temperature"
 
 
+# ---- labels that are sets of classes --------------------------------------------------------------------------------
+
+GROUPS = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], bool)  # classes 0 and 1 share a label
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sets_of_one_class_give_the_map_of_single_labels(kind):
+    bad, _, label = tilted(500)
+    one, other = (fit_scaling(bad[None], y, kind) for y in (label, np.eye(4, dtype=bool)[label]))
+    assert one.is_same_as(other)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 2.7])
+def test_a_known_temperature_is_recovered_from_sets(temperature):
+    logits, label = sample()
+    assert fit_temperature(logits[None] * temperature, GROUPS[label]) == pytest.approx(temperature, rel=0.07)
+
+
+def test_the_temperature_minimises_the_loss_of_the_summed_probability():
+    logits, label = sample(500, seed=3)
+
+    def loss(t):
+        return -np.log((softmax(logits / t, 1) * GROUPS[label]).sum(1)).mean()
+
+    best = fit_temperature(logits[None], GROUPS[label])
+    assert loss(best) <= min(loss(best * 1.05), loss(best / 1.05))
+
+
+def test_a_tilt_between_labels_is_undone_by_sets():
+    bad, good, label = tilted()
+    chosen, left_out = choose_scaling(bad[None], GROUPS[label])
+    assert chosen.kind != "temperature"
+    p, exact = (np.stack([x[:, :2].sum(1), x[:, 2], x[:, 3]], 1) for x in (left_out, softmax(good, 1)))
+    assert np.abs(p - exact).mean() < 0.02
+
+
+def test_an_empty_set_is_refused():
+    with pytest.raises(ValueError, match="empty sets"):
+        fit_temperature(sample(10)[0][None], np.zeros((10, 4), bool))
+
+
 # ---- files ---------------------------------------------------------------------------------------------------------
 
 

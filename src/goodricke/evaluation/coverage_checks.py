@@ -3,6 +3,9 @@
 The m validation objects that a threshold comes from are a sample themselves: the coverage of a threshold at the k-th of
 their scores is distributed as Beta(m + 1 - k, k) (Vovk 2012), and the number of n held-out objects that are covered is
 beta-binomial. Coverage counts as too low only where a result this low has a probability below 2.5 %.
+
+Sets are checked over all objects, in bins of the highest probability (``p_max``), where ambiguous objects must have
+larger sets, and, if made for it, in each class.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from goodricke.models.bundle import Model
 from goodricke.uncertainty.prediction_sets import Conformal, Coverage
 
 LEVELS = (0.8, 0.9, 0.95)  # nominal coverage of the prediction sets that are checked
+CONFIDENCE_LEVEL = 0.9  # that is checked in bins of p_max
+CONFIDENCE_BORDERS = (0.5, 0.7, 0.9)  # of these bins
 CHANCE = (1 - LEVEL) / 2
 
 
@@ -126,14 +131,15 @@ def coverage_checks(model: Model, output: Output, label: NDArray[np.int64]) -> l
     if (conformal := model.calibration.sets.get(output.mode)) is not None:
         for level in LEVELS:
             member = conformal.sets(output.probabilities, coverage=Coverage(level))
-            check = check_coverage(member, label, level, len(conformal.score))
+            check = check_coverage(member, label, level, len(conformal))
             checks.append(("sets that hold the true class", check))
+        checks += checks_by_confidence(conformal, output.probabilities, label, CONFIDENCE_LEVEL)
         for level in LEVELS:
             by_class = _checks_by_class(conformal, output.probabilities, label, level)
             worst = min(by_class, key=lambda c: (by_class[c].is_plausible, by_class[c].observed.value))
             missed = sum(not check.is_met for check in by_class.values())
             count = f", {missed} of {len(by_class)} missed" if missed else ""
-            checks.append((f"the same of each class{count}; worst: {model.classes[worst]}", by_class[worst]))
+            checks.append((f"sets made for each class{count}; worst: {model.classes[worst]}", by_class[worst]))
     return checks + false_alarm_checks(model, output)
 
 
@@ -146,14 +152,29 @@ def false_alarm_checks(model: Model, output: Output) -> list[tuple[str, Coverage
     return [(f"novelty above {1 - check.nominal:g}", check) for check in checks]
 
 
+def checks_by_confidence(
+    conformal: Conformal, probabilities: NDArray[np.floating], label: NDArray[np.int64], level: float
+) -> list[tuple[str, CoverageCheck]]:
+    """Return the coverage of the objects in each bin of the highest probability that has any, with a description."""
+    member, confidence = conformal.sets(probabilities, coverage=Coverage(level)), probabilities.max(1)
+    number = np.searchsorted(CONFIDENCE_BORDERS, confidence, side="right")
+    reference = np.searchsorted(CONFIDENCE_BORDERS, conformal.confidence, side="right")
+    bounds = (0.0, *CONFIDENCE_BORDERS, 1.0)
+    checks = []
+    for k in np.unique(number):
+        rows, validation = number == k, round(float(conformal.weight[reference == k].sum()))
+        check = check_coverage(member[rows], label[rows], level, validation, tests=len(bounds) - 1)
+        checks.append((f"the same where p_max is {bounds[k]:g} to {bounds[k + 1]:g}", check))
+    return checks
+
+
 def _checks_by_class(
     conformal: Conformal, probabilities: NDArray[np.floating], label: NDArray[np.int64], level: float
 ) -> dict[int, CoverageCheck]:
     """Return the coverage of the objects of each class, by sets that should reach the level in each class."""
     member, classes = conformal.sets(probabilities, coverage=Coverage(level, per_class=True)), np.unique(label)
+    number = {c: round(float(conformal.weight[conformal.label == c].sum())) for c in classes}
     return {
-        int(c): check_coverage(
-            member[label == c], label[label == c], level, int((conformal.label == c).sum()), tests=len(classes)
-        )
+        int(c): check_coverage(member[label == c], label[label == c], level, number[c], tests=len(classes))
         for c in classes
     }

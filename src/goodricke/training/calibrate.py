@@ -15,7 +15,17 @@ from goodricke.inference import monte_carlo
 from goodricke.models.bundle import Model
 from goodricke.models.output import NetworkOutput
 from goodricke.preprocess import Prepared, Steps
-from goodricke.uncertainty.calibration import KINDS, Calibration, Kind, Mode, choose_scaling, fit_scaling, folds_of
+from goodricke.uncertainty.calibration import (
+    KINDS,
+    Calibration,
+    Kind,
+    Label,
+    Mode,
+    choose_scaling,
+    fit_scaling,
+    folds_of,
+)
+from goodricke.uncertainty.label_sets import likeliest
 from goodricke.uncertainty.novelty import Detector, Novelty, fit_detector
 from goodricke.uncertainty.novelty import Kind as NoveltyKind
 from goodricke.uncertainty.prediction_sets import Conformal, stratum_of
@@ -31,7 +41,7 @@ Int = NDArray[np.int64]
 def calibrate(
     model: Model,
     prepared: Prepared,
-    label: NDArray[np.integer],
+    label: Label,
     validation: Int,
     training: Int,
     star: NDArray | None = None,
@@ -47,8 +57,8 @@ def calibrate(
         Without ``training`` objects the detector of novelty of its calibration is used.
     prepared : Prepared
         Of n objects.
-    label : int (n,)
-        Index of the true class.
+    label : int (n,) or bool (n, C)
+        Index of the true class, or the set of classes that it is in, see `goodricke.uncertainty.label_sets`.
     validation : int (m,)
         Rows of usable objects that the network was not fitted to.
     training : int (k,)
@@ -64,10 +74,11 @@ def calibrate(
     Raises
     ------
     ValueError
-        If there is no validation object.
+        If there is no validation object, or a label is an empty set.
     """
     if not len(validation):
         raise ValueError("no labelled object that the model can classify, so it can't be calibrated")
+    label = np.asarray(label)
     star = np.arange(len(label)) if star is None else star
     output = network_output(model, prepared, validation)
     one_pass, probabilities = choose_scaling(output.logits[None], label[validation], star[validation], kinds)
@@ -91,7 +102,7 @@ def calibrate(
 def measure_novelty(
     model: Model,
     prepared: Prepared,
-    label: NDArray[np.integer],
+    label: Label,
     validation: Int,
     training: Int,
     kind: NoveltyKind = "combined",
@@ -122,15 +133,13 @@ def _batches(rows: Int) -> list[Int]:
     return np.array_split(rows, max(len(rows) // 32, 1))
 
 
-def _detector(
-    model: Model, prepared: Prepared, label: NDArray[np.integer], training: Int, kind: NoveltyKind
-) -> Detector | None:
+def _detector(model: Model, prepared: Prepared, label: Label, training: Int, kind: NoveltyKind) -> Detector | None:
     """Return a detector fitted to training objects; without any, the model's own."""
     if not len(training):
         return next((novelty.detector for novelty in model.calibration.novelty.values()), None)
     rows = reference_objects(training)
     output = network_output(model, prepared, rows)
-    return fit_detector(kind, output.features, output.logits, label[rows])
+    return fit_detector(kind, output.features, output.logits, likeliest(output.logits, label[rows]))
 
 
 def reference_objects(training: Int) -> Int:
@@ -165,7 +174,7 @@ def _stream_sets(
     kind: Kind,
     model: Model,
     steps: Steps,
-    label: NDArray[np.integer],
+    label: Label,
     validation: Int,
     complete: NetworkOutput,
     star: NDArray,

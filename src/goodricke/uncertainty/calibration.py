@@ -9,6 +9,8 @@ also corrects classes predicted too often, as after training with class weights;
 on its distance from a temperature. `choose_scaling` selects a freer map only if it is clearly better in
 cross-validation.
 
+Labels name one class, int (n,), or a set of classes, bool (n, C), see `goodricke.uncertainty.label_sets`.
+
 A complete light curve is compared with complete ones of the validation set. A *stream* is classified after every
 observation: its sets and novelty are compared with validation light curves cut to a similar length, in strata.
 """
@@ -25,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, logsumexp
 
+from goodricke.uncertainty.label_sets import check_labels, class_counts, log_likelihood
 from goodricke.uncertainty.novelty import Detector, Novelty
 from goodricke.uncertainty.prediction_sets import Conformal
 
@@ -35,6 +38,7 @@ FOLDS = 5
 FEWEST_PER_CLASS = 20  # validation objects per class, on average, below which only a temperature is fitted
 
 Float = NDArray[np.floating]
+Label = NDArray[np.integer] | NDArray[np.bool_]  # (n,) classes, or (n, C) sets of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,41 +102,48 @@ class Scaling:
         return cls(content["kind"], weight, offset)
 
 
-def fit_scaling(logits: Float, label: NDArray[np.integer], kind: Kind = "temperature") -> Scaling:
+def fit_scaling(logits: Float, label: Label, kind: Kind = "temperature") -> Scaling:
     """Return the map that minimises the negative log-likelihood of validation objects.
 
     Parameters
     ----------
     logits : (S, n, C)
         Of S passes, whose probabilities are averaged: one pass without dropout, or Monte-Carlo passes.
-    label : (n,)
-        Index of the true class.
+    label : int (n,) or bool (n, C)
+        Index of the true class, or the set that it is in: the loss is then -log of the summed probability of the set.
     kind : {"temperature", "vector", "dirichlet"}
+
+    Raises
+    ------
+    ValueError
+        If a set is empty.
     """
     classes = logits.shape[2]
     start = Scaling.from_temperature(fit_temperature(logits, label), classes)
     return start if kind == "temperature" else _refine(logits, label, kind, start)
 
 
-def fit_temperature(logits: Float, label: NDArray[np.integer]) -> float:
+def fit_temperature(logits: Float, label: Label) -> float:
     """Return the best temperature (Guo et al. 2017, section 4.2); see `fit_scaling`."""
     from scipy.optimize import minimize_scalar
 
-    rows = np.arange(len(label))
+    label = check_labels(label)
 
     def loss(log_temperature: float) -> float:
-        log_likelihood = log_softmax(logits / np.exp(log_temperature), axis=2)[:, rows, label]  # (S, n)
-        return -float((logsumexp(log_likelihood, axis=0) - np.log(len(log_likelihood))).mean())
+        likelihood = log_likelihood(log_softmax(logits / np.exp(log_temperature), axis=2), label)  # log, (S, n)
+        return -float((logsumexp(likelihood, axis=0) - np.log(len(likelihood))).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
 
 
-def _refine(logits: Float, label: NDArray[np.integer], kind: Kind, start: Scaling) -> Scaling:
+def _refine(logits: Float, label: Label, kind: Kind, start: Scaling) -> Scaling:
     """Return a map with more freedom than a temperature, fitted from it (Kull et al. 2019, section 4)."""
     import torch
 
     log_probabilities = torch.from_numpy(log_softmax(np.asarray(logits, np.float64), axis=2))  # (S, n, C)
-    truth, samples, classes = torch.from_numpy(np.asarray(label, np.int64)), len(logits), logits.shape[2]
+    samples, classes = len(logits), logits.shape[2]
+    member = np.eye(classes, dtype=bool)[label] if label.ndim == 1 else label
+    outside = torch.from_numpy(~member)  # (n, C)
     weight = torch.from_numpy(start.weight.copy() if kind == "vector" else np.diag(start.weight))
     centre, offset = weight.clone(), torch.zeros(classes, dtype=torch.float64)
     weight.requires_grad_()
@@ -142,8 +153,8 @@ def _refine(logits: Float, label: NDArray[np.integer], kind: Kind, start: Scalin
     def loss() -> Any:
         search.zero_grad()
         scaled = log_probabilities * weight if kind == "vector" else log_probabilities @ weight.T
-        log_likelihood = torch.log_softmax(scaled + offset, 2)[:, torch.arange(len(truth)), truth]  # (S, n)
-        fit = -(torch.logsumexp(log_likelihood, 0) - np.log(samples)).mean()
+        inside = torch.log_softmax(scaled + offset, 2).masked_fill(outside, -torch.inf)
+        fit = -(torch.logsumexp(inside, (0, 2)) - np.log(samples)).mean()
         total = fit + PENALTY[kind] * ((weight - centre).square().sum() + offset.square().sum()) / classes
         total.backward()
         return total
@@ -153,7 +164,7 @@ def _refine(logits: Float, label: NDArray[np.integer], kind: Kind, start: Scalin
 
 
 def choose_scaling(
-    logits: Float, label: NDArray[np.integer], star: ArrayLike | None = None, kinds: Sequence[Kind] = KINDS
+    logits: Float, label: Label, star: ArrayLike | None = None, kinds: Sequence[Kind] = KINDS
 ) -> tuple[Scaling, NDArray[np.float64]]:
     """Fit the freest map that is clearly better than the simpler ones, by cross-validation over stars.
 
@@ -178,16 +189,17 @@ def choose_scaling(
     A freer map is selected if it lowers the negative log-likelihood in cross-validation by more than the standard
     error of the difference.
     """
+    label = check_labels(label)
     star = np.arange(len(label)) if star is None else np.asarray(star)
     fold = folds_of(star)
-    counts = np.bincount(label, minlength=logits.shape[2])
+    counts = class_counts(label, logits.shape[2])
     possible = (
         kinds if counts.all() and counts.mean() >= FEWEST_PER_CLASS else kinds[:1]
     )  # else an absent class would get no probability
     probabilities = {kind: _cross_validated(logits, label, fold, kind) for kind in possible}
-    rows, best = np.arange(len(label)), possible[0]
+    best = possible[0]
     for kind in possible[1:]:
-        gain = np.log(probabilities[kind][rows, label]) - np.log(probabilities[best][rows, label])
+        gain = log_likelihood(np.log(probabilities[kind]), label) - log_likelihood(np.log(probabilities[best]), label)
         star_gain = np.bincount(np.unique(star, return_inverse=True)[1], gain)
         if star_gain.mean() > star_gain.std(ddof=1) / np.sqrt(len(star_gain)):
             best = kind
@@ -201,9 +213,7 @@ def folds_of(star: NDArray) -> NDArray[np.int64]:
     return cast(NDArray[np.int64], shuffled[number] % FOLDS)
 
 
-def _cross_validated(
-    logits: Float, label: NDArray[np.integer], fold: NDArray[np.int64], kind: Kind
-) -> NDArray[np.float64]:
+def _cross_validated(logits: Float, label: Label, fold: NDArray[np.int64], kind: Kind) -> NDArray[np.float64]:
     """Return probabilities (n, C) of objects, each by a map fitted to the other folds."""
     result = np.empty(logits.shape[1:], np.float64)
     for k in np.unique(fold):
@@ -272,7 +282,7 @@ class Calibration:
         arrays = {} if detector is None else {f"detector.{name}": x for name, x in detector.arrays.items()}
         for kind, references in (("sets", self.sets), ("novelty", self.novelty)):
             for mode, reference in references.items():
-                names = ("score", "stratum", "edges", "label") if kind == "sets" else ("score", "stratum", "edges")
+                names = ("score", "stratum", "edges", *(("confidence", "label", "weight") if kind == "sets" else ()))
                 arrays |= {f"{kind}.{mode}.{name}": np.ascontiguousarray(getattr(reference, name)) for name in names}
         path = folder / "calibration.safetensors"
         path.unlink(missing_ok=True)
