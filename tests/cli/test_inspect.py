@@ -5,7 +5,7 @@ from rich.console import Console
 from goodricke.cli.file_report import compute_statistics, duration, report_files, sketch, write_png
 from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.figures.style import figure_name
-from goodricke.io import roles, table
+from goodricke.io import measurements, table
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def test_one_light_curve(tmp_path, console):
     for words in (
         "recognised as  CSV (reader table)",
         "columns used   mjd, mag, magerr, band",
-        "brightness in  mag",
-        "time in        MJD [d]",
-        "102 read, 0 flagged, 1 without a time, 101 kept, 1 of them NaN or infinite",
+        "brightness in  mag (by name of mag)",
+        "time in        MJD [d] (by name of mjd and the numbers; days by default)",
+        "rows           102 read, 100 used; not used: 1 without a time, 1 missing brightnesses",
+        "102 read, 0 flagged, 2 no measurements, 100 kept",
         "median cadence  30 min",
-        "g 51, r 50",
-        "value is not finite (1)",
+        "g 50, r 50",
         "times are not sorted",
     ):
         assert words in text
@@ -214,7 +214,7 @@ def test_sketch_of_nearly_nothing(value):
 @pytest.mark.parametrize("unit", ["mag", "mag(AB)"])
 def test_dummies_are_those_of_the_readers(unit):
     """A value just beyond the readers' limit is not drawn, one just below is."""
-    for value, drawn in ((roles.NO_MAGNITUDE, False), (roles.NO_MAGNITUDE - 1, True)):
+    for value, drawn in ((measurements.NO_MAGNITUDE, False), (measurements.NO_MAGNITUDE - 1, True)):
         curves = LightCurves.from_arrays(["a"], [0, 1], [1.0], [value], unit=unit)
         assert (sketch(curves) != ["(no finite value to draw)"]) == drawn
 
@@ -225,8 +225,8 @@ def test_rows_that_are_not_used_have_a_reason(tmp_path, console):
     csv(tmp_path / "a.csv", rows, "mjd,mag,magerr,catflags")
     assert report_files(tmp_path / "a.csv", console=console) == 0
     shown = " ".join(console.export_text().replace("│", " ").split())
-    assert "rows 10 read, 6 used (not used: " in shown
-    for reason in ("limits", "flagged 1", "without a time or brightness, or repeated 1"):
+    assert "rows 10 read, 6 used; not used: " in shown
+    for reason in ("1 limits such as >16.5", "1 dummy", "1 flagged by column catflags", "1 without a time"):
         assert reason in shown
 
 

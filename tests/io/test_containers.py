@@ -1,6 +1,7 @@
 """Promise 3: the same numbers give the same light curves, whatever container they come in."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import as_light_curves, read
+from goodricke.io import as_light_curves, read, read_batches
 
 # warnings of writers and of broken files: some of astropy's can't be sent between test processes
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -93,7 +94,17 @@ WRITERS = {
     "parquet": lambda table, path: pd.DataFrame(table).to_parquet(path),
     "nested.parquet": lambda table, path: pq.write_table(nested(table), path),
 }
-IN_MEMORY = {"pandas": pd.DataFrame, "Arrow": pa.table, "nested Arrow": nested}
+IN_MEMORY = {"pandas": pd.DataFrame, "Arrow": pa.table, "nested Arrow": nested, "astropy": Table}
+
+
+def as_hats(table, folder: Path) -> Path:
+    """Write a HATS catalog of two partitions."""
+    (folder / "dataset" / "Norder=0" / "Dir=0").mkdir(parents=True)
+    (folder / "hats.properties").write_text("obs_collection=a\ndataproduct_type=object\n")
+    rows = nested(table)
+    for pixel, part in enumerate((rows.slice(0, 1), rows.slice(1))):
+        pq.write_table(part, folder / "dataset" / "Norder=0" / "Dir=0" / f"Npix={pixel}.parquet")
+    return folder
 
 
 def check_same(curves: LightCurves, expected: LightCurves, container: str) -> None:
@@ -119,6 +130,40 @@ def test_every_container_gives_the_same_light_curves(tmp_path: Path, table):
         check_same(read(path), expected, ending)
     for container, make in IN_MEMORY.items():
         check_same(as_light_curves(make(table)), expected, container)
+    shutil.rmtree(tmp_path / "hats", ignore_errors=True)
+    check_same(read(as_hats(table, tmp_path / "hats")), expected, "HATS")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 1 << 32), unit=st.sampled_from([u.mag, u.mmag, u.mJy, u.nJy]), gaps=st.booleans())
+def test_time_series_in_memory_and_in_files_are_tables(tmp_path: Path, seed, unit, gaps):
+    random = np.random.default_rng(seed)
+    time = Time(np.sort(random.uniform(58000, 59000, 9)).round(4), format="mjd")
+    value = np.where((random.random(9) < 0.3) & gaps, np.nan, random.normal(15, 1, 9).round(3))
+    name = "mag" if "mag" in str(unit) else "flux"
+    columns = {f"{name} [{unit}]": value, f"{name}_err [{unit}]": np.full(9, 0.125)}
+    expected = as_light_curves(pd.DataFrame({"object_id": "A", "mjd": time.mjd} | columns))
+    series = TimeSeries(time=time, data={name: value * unit, f"{name}_err": np.full(9, 0.125) * unit})
+    series["object_id"] = ["A"] * 9
+    check_same(as_light_curves(series), expected, "TimeSeries")
+    for form, ending in (("ascii.ecsv", "ecsv"), ("fits", "fits")):
+        series.write(tmp_path / f"a.{ending}", format=form, overwrite=True)
+        check_same(read(tmp_path / f"a.{ending}"), expected, ending)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1 << 32), batch=st.integers(1, 30))
+def test_a_nested_file_is_judged_as_a_whole(tmp_path_factory, seed, batch):
+    """A number is a dummy or a limit by what the whole file says, however many rows are read at a time."""
+    random, path = np.random.default_rng(seed), tmp_path_factory.mktemp("nested") / "a.parquet"
+    value, error = random.normal(200, 20, 60).round(2), np.full(60, 5.0)
+    value[random.random(60) < 0.1], error[random.random(60) < 0.1] = -999, -1
+    time = np.where(random.random(60) < 0.2, 0.0, random.uniform(58000, 59000, 60))
+    ids = np.repeat([f"star{i}" for i in range(20)], 3)
+    table = {"object_id": ids, "mjd": time, "flux": value, "flux_err": error}
+    pq.write_table(nested(table), path, row_group_size=4)
+    parts = [curves for curves, _ in read_batches(path, max_points=batch) if curves is not None]
+    check_same(LightCurves.concat(parts), as_light_curves(pd.DataFrame(table)), "batches")
 
 
 @settings(max_examples=25, deadline=None)
@@ -127,11 +172,11 @@ def test_the_numbers_are_those_of_the_table(table):
     curves = as_light_curves(pd.DataFrame(table))
     time, value = (next(name for name in table if name in known) for known in (DAYS, BRIGHTNESS))
     zero = 50000 if "50000" in time else 0
-    assert curves.time == pytest.approx(table[time] * DAYS[time] + zero, abs=1e-7)
     numbers = table[value] * (1e-3 if "mmag" in value else 1)
     measured = np.isfinite(numbers) & (np.abs(numbers) < 50) & ~table.get("upperlimit", np.zeros(len(numbers), bool))
-    assert np.isfinite(curves.value).tolist() == measured.tolist()
-    assert curves.value[measured] == pytest.approx(numbers[measured], rel=1e-6)
+    assert curves.time == pytest.approx((table[time] * DAYS[time] + zero)[measured], abs=1e-7)
+    assert curves.value == pytest.approx(numbers[measured], rel=1e-6)
+    assert curves.n_obs.tolist() == curves.column("n_used").tolist()
 
 
 def test_series_of_astropy(tmp_path):

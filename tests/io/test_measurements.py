@@ -11,7 +11,9 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from goodricke.io import Unreadable, read
+from goodricke.io import ReadOptions, Unreadable, read
+from goodricke.io.files import SourceFile
+from goodricke.io.products import find_reader
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 
@@ -98,18 +100,18 @@ def test_the_flag_of_the_brightness_leaves_rows_out(tmp_path):
 def test_words_for_no_number(tmp_path, word):
     rows = [f"2457000.5,12.5,{word}", f"2457001.5,{word},0.1", "2457002.5,12.6,0.1"]
     curves = read(write(tmp_path, "hjd,mag,mag_err", *rows))
-    assert np.isnan(curves.value).tolist() == [False, True, False]
-    assert np.isnan(curves.error).tolist() == [True, False, False]
+    assert curves.time.tolist() == [2457000.5, 2457002.5]
+    assert np.isnan(curves.error).tolist() == [True, False]
     text = pd.DataFrame({"mjd": [59000.0, 59001.0], "mag": ["12.5", word]})
     text.to_parquet(tmp_path / "a.parquet")
-    assert np.isnan(read(tmp_path / "a.parquet").value).tolist() == [False, True]
+    assert read(tmp_path / "a.parquet").value.tolist() == [12.5]
 
 
 @pytest.mark.parametrize("sentinel", ["9.999", "29.999", "99", "99.9", "99.99", "999", "-99", "-999", "-999.0"])
 def test_numbers_for_no_measurement(tmp_path, said, sentinel):
     rows = [f"{59000 + i},{sentinel if i % 5 == 0 else 15 + i / 20},0.05" for i in range(20)]
     curves = read(write(tmp_path, "mjd,mag,mag_err", *rows))
-    assert np.flatnonzero(np.isnan(curves.value)).tolist() == [0, 5, 10, 15]
+    assert curves.time.tolist() == [59000 + i for i in range(20) if i % 5]
     assert any(": 4 " in message for message in said.messages)
     assert curves.column("n_used").tolist() == [16]
 
@@ -118,15 +120,15 @@ def test_numbers_for_no_measurement(tmp_path, said, sentinel):
 def test_an_impossible_error_marks_a_limit(tmp_path, said, sentinel):
     rows = [f"{59000 + i},{15 + i / 20},{sentinel if i % 5 == 0 else 0.05}" for i in range(20)]
     curves = read(write(tmp_path, "mjd,mag,mag_err", *rows))
-    assert np.flatnonzero(np.isnan(curves.value)).tolist() == [0, 5, 10, 15]
+    assert curves.time.tolist() == [59000 + i for i in range(20) if i % 5]
     assert said.messages == [
-        f"{tmp_path}/a.csv: 4 limits (magnitudes whose error is impossible, such as 99.99) made NaN"
+        f"{tmp_path}/a.csv: 4 limits of magnitude (their error is impossible, such as 99.99) left out"
     ]
 
 
 def test_errors_that_say_nothing_leave_the_magnitudes(tmp_path):
     curves = read(write(tmp_path, "mjd,mag,mag_err", *(f"{59000 + i},{15 + i / 20},99.99" for i in range(9))))
-    assert np.isfinite(curves.value).all()
+    assert curves.n_obs.tolist() == [9]
     assert np.isnan(curves.error).all()
 
 
@@ -135,7 +137,7 @@ def test_real_magnitudes_that_look_like_none(tmp_path):
     faint = [f"B,{59000 + i},{15 + i / 20},0.01" for i in range(10)]
     zero = [f"C,{59000 + i},{(i - 5) / 10},0.01" for i in range(10)]
     curves = read(write(tmp_path, "star,mjd,mag,mag_err", *bright, *faint, *zero, "A,59011,9.999,0.01"))
-    assert np.isfinite(curves.value).all()
+    assert curves.n_obs.tolist() == [11, 10, 10]
 
 
 def test_a_number_is_judged_within_its_star(tmp_path):
@@ -158,7 +160,7 @@ def test_a_column_of_limits(tmp_path, yes):
     no = {"T": "F", "True": "False", "1": "0", "y": "n"}[yes]
     path = write(tmp_path, "event,time,magnitude,e_magnitude,upperlimit", f"A,58000,17,.1,{no}", f"A,58001,20.5,,{yes}")
     curves = read(path)
-    assert curves.value.tolist() == pytest.approx([17, np.nan], nan_ok=True)
+    assert curves.value.tolist() == [17]
     assert (curves.ids, curves.column("n_used").tolist()) == (["A"], [1])
 
 
@@ -215,7 +217,7 @@ def test_magnitudes_of_every_system(tmp_path, unit):
     pq.write_table(table.cast(schema), tmp_path / "a.parquet")
     curves = read(tmp_path / "a.parquet")
     assert curves.in_magnitudes
-    assert np.isnan(curves.value).tolist() == [False, True]
+    assert curves.value.tolist() == [12]
 
 
 @pytest.mark.parametrize(("name", "unit"), [("flux", "banana"), ("mag", "nJy"), ("flux", "dex"), ("flux", "km")])
@@ -331,7 +333,7 @@ def test_places_that_seem_to_be_several_stars(tmp_path, said):
     ("name", "used", "unit"),
     [
         *(("aavso.csv", [3], "mag"), ("aavsodata.csv", [108], "mag"), ("partial_bjd.csv", [200], "mag")),
-        *(("pyasassn.csv", [3, 1], "mJy"), ("pyasassn_two.csv", [140, 140], "mJy"), ("crts.csv", [2, 2], "mag")),
+        *(("pyasassn.csv", [2, 1], "mJy"), ("pyasassn_two.csv", [130, 130], "mJy"), ("crts.csv", [2, 2], "mag")),
         *(("zp.csv", [2], "nJy"), ("sncosmo_mixed_zp.csv", [60], "nJy"), ("osc.csv", [1], "mag")),
         *(("dp0.csv", [1], "nJy"), ("dp02_diasource.parquet", [30, 30], "nJy"), ("indef.txt", [2], "mag")),
         *(("dp1_forcedsource_visit.parquet", [24, 24], "nJy"), ("elasticc_diasource.csv", [30, 30], "nJy")),
@@ -341,13 +343,97 @@ def test_files_as_people_have_them(name, used, unit):
     if not CASES.is_dir():
         pytest.skip(f"no files at {CASES}")
     curves = read(CASES / name)
-    assert (curves.column("n_used").tolist(), curves.unit) == (used, unit)
+    assert (curves.n_obs.tolist(), curves.column("n_used").tolist(), curves.unit) == (used, used, unit)
 
 
 def test_asas_sn_in_magnitudes_leaves_limits_and_bad_images_out():
     if not CASES.is_dir():
         pytest.skip(f"no files at {CASES}")
     curves = read(CASES / "pyasassn.csv", flux="mag")
-    seen = np.isfinite(curves.value)
-    assert curves.value[seen] == pytest.approx([13.9, 13.6, 16.4])
-    assert [curves.bands[b] for b in curves.band[seen]] == ["V", "g", "V"]
+    assert curves.value == pytest.approx([13.9, 13.6, 16.4])
+    assert [curves.bands[b] for b in curves.band] == ["V", "g", "V"]
+
+
+# ---- rows that are left out ---------------------------------------------------------------------------------------
+
+
+def test_each_row_has_one_reason(tmp_path):
+    rows = ["59000,15,0.1,G", "59001,>16.5,,G", "59002,99.99,0.1,G", "59003,99.99,0.1,B", "59004,,0.1,G", ",15,0.1,G"]
+    file = SourceFile(write(tmp_path, "mjd,mag,mag_err,quality", *rows, "0,0,0,G"))
+    curves = find_reader(file).read(file, ReadOptions())
+    assert (curves.n_obs.tolist(), curves.column("n_read").tolist()) == ([1], [7])
+    assert file.left_out == {
+        "padding rows": 1,
+        "without a time": 1,
+        "rows of quality B (column quality)": 1,
+        "limits such as >16.5": 1,
+        "dummy magnitudes (50 or more either way)": 1,
+        "missing brightnesses": 1,
+    }
+
+
+def test_where_unit_and_time_scale_were_found(tmp_path):
+    def origins(header, row):
+        file = SourceFile(write(tmp_path, header, row))
+        find_reader(file).read(file, ReadOptions())
+        return file.origins
+
+    assert origins("mjd,flux [mJy]", "59000,1")["unit"] == "name of flux [mJy]"
+    assert origins("time [s],mag", "59000,1")["time unit"] == "name of time [s]"
+    assert origins("diaObjectId,midpointMjdTai,psfFlux", "1,60000,5")["unit"] == "the survey, known by its columns"
+    assert origins("hjd,mag", "2457000,5")["time scale"] == "name of hjd and the numbers"
+
+
+@pytest.mark.parametrize(
+    ("magnitude", "error"), [(">16.5", "99.99"), (">16.5", ""), ("16.9", "99.99"), ("99.99", "99.99")]
+)
+@pytest.mark.parametrize("names", ["asas_sn_id,jd,flux,flux_err,mag,mag_err", "hjd,camera,mag,mag_err,flux,flux_err"])
+def test_a_flux_of_asas_sn_whose_magnitude_is_a_limit(tmp_path, names, magnitude, error):
+    one = {"asas_sn_id": "1", "camera": "be", "flux": "5", "flux_err": "1", "mag": "14.5", "mag_err": "0.1"}
+    limit = one | {"mag": magnitude, "mag_err": error, "flux": "0.3"}
+    days = [{"jd": day, "hjd": day} for day in ("2458000.5", "2458001.5")]
+    rows = [
+        ",".join((day | row)[name] for name in names.split(",")) for day, row in zip(days, (one, limit), strict=True)
+    ]
+    curves = read(write(tmp_path, names, *rows))
+    assert (curves.value.tolist(), curves.unit) == ([5], "mJy")
+
+
+@pytest.mark.parametrize("first", [5266.5, 2455266.5])
+def test_files_of_ogle_are_magnitudes(tmp_path, first):
+    path = tmp_path / "OGLE-LMC-CEP-0001.dat"
+    path.write_text("".join(f"{first + i} 15.{i}22 0.010\n" for i in range(3)))
+    curves = read(path)
+    assert (curves.unit, curves.time_scale, curves.time[0]) == ("mag", "HJD", 2455266.5)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("flux [ppm]", "ppm"), ("flux (counts)", "counts"), ("flux (raw)", "flux")])
+def test_units_of_no_physics_in_names(tmp_path, name, unit):
+    assert read(write(tmp_path, f"mjd,{name}", "59000,1")).unit == unit
+
+
+def test_an_unknown_unit_in_square_brackets_is_refused(tmp_path):
+    with pytest.raises(Unreadable, match="unknown unit 'banana'"):
+        read(write(tmp_path, "mjd,flux [banana]", "59000,1"))
+
+
+def test_the_zero_point_of_dates_in_a_description(tmp_path):
+    table = Table({"HJD": [7000.5, 7001.5], "mag": [12.0, 13.0]})
+    table["HJD"].description, table["HJD"].unit = "Heliocentric Julian Date - 2450000", "d"
+    table.write(tmp_path / "a.ecsv", format="ascii.ecsv")
+    curves = read(tmp_path / "a.ecsv")
+    assert (curves.time.tolist(), curves.time_scale) == ([2457000.5, 2457001.5], "HJD")
+
+
+@pytest.mark.parametrize(
+    ("names", "day"),
+    [
+        ("oid,mjd,fid,magpsf,sigmapsf,isdiffpos", 59000.5),
+        ("i:objectId,i:jd,i:fid,i:magpsf,i:sigmapsf,i:isdiffpos", 2459000.5),
+    ],
+)
+def test_negative_differences_of_any_broker_are_no_magnitudes(tmp_path, names, day):
+    path = write(tmp_path, names, f"ZTF1,{day},1,18.1,0.1,1", f"ZTF1,{day + 1},2,18.2,0.1,-1")
+    assert read(path).value.tolist() == pytest.approx([18.1])
+    difference = read(path, flux="difference")
+    assert (np.sign(difference.value).tolist(), difference.unit) == ([1, -1], "nJy")

@@ -117,11 +117,11 @@ def test_a_plain_table_with_a_stray_list_stays_a_table(tmp_path):
     assert len(read(tmp_path / "a.parquet")) == 1
 
 
-def test_dummy_magnitudes_become_nan(tmp_path):
+def test_dummy_magnitudes_are_no_observations(tmp_path):
     rows = [[{"mjd": 59000.0, "mag": 15.0}, {"mjd": 59001.0, "mag": 99.99}], [{"mjd": 59000.0, "mag": -999.0}]]
     pq.write_table(pa.table({"id": ["a", "b"], "lc": rows}), tmp_path / "a.parquet")
-    assert np.isnan(read(tmp_path / "a.parquet").value).tolist() == [False, True, True]
-    assert not np.isnan(read(tmp_path / "a.parquet", unit="nJy").value).any()
+    assert read(tmp_path / "a.parquet").n_obs.tolist() == [1, 0]
+    assert read(tmp_path / "a.parquet", unit="nJy").n_obs.tolist() == [2, 1]
 
 
 def test_one_of_several_nested_columns_is_chosen(tmp_path):

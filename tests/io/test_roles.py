@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from goodricke.io.measurements import infer_time_scale
 from goodricke.io.options import Unreadable
-from goodricke.io.roles import infer_time_scale, match_columns, normal_name
+from goodricke.io.roles import match_columns, normal_name
 
 
 def roles(names, **chosen):

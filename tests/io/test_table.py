@@ -19,24 +19,33 @@ def write(path, text):
 
 
 @pytest.mark.parametrize(
-    ("name", "objects", "points", "unit", "scale", "bands", "first"),
+    ("name", "objects", "points", "used", "unit", "scale", "bands", "first"),
     [
-        ("asas_acvs", 13909, 7945952, "mag", "JD", ("V",), "149389"),
-        ("crts_periodic", 30196, 6761918, "mag", "MJD", ("none",), "3019021001365"),
-        ("plasticc", 7848, 1421705, "flux", "MJD", ("r", "g", "i", "z", "y", "u"), "615"),
-        ("spcc_des", 21319, 2052860, "flux", "MJD", ("g", "r", "i", "z"), "17"),
-        ("ztf_bts", 2710, 96034, "mag", "MJD", ("R", "g"), "ZTF18abvvmdf"),
-        ("hipparcos_ogle", 1392, 263608, "mag", "unknown", ("Clear",), "100148010"),
-        ("s82_rrlyrae", 483, 136196, "mag", "MJD", ("r", "i", "u", "z", "g"), "1061631"),
-        ("ps1_rrlyrae", 314, 9179, "mag", "MJD", ("g", "r", "i", "z", "y"), "ps1_-3914437316742795175cleaned.txt"),
+        ("asas_acvs", 13909, 7945952, 7945952, "mag", "JD", ("V",), "149389"),
+        ("crts_periodic", 30196, 6761918, 6761918, "mag", "MJD", ("none",), "3019021001365"),
+        ("plasticc", 7848, 1421705, 1421705, "flux", "MJD", ("r", "g", "i", "z", "y", "u"), "615"),
+        ("spcc_des", 21319, 2052860, 2052860, "flux", "MJD", ("g", "r", "i", "z"), "17"),
+        ("ztf_bts", 2710, 96034, 96034, "mag", "MJD", ("R", "g"), "ZTF18abvvmdf"),
+        ("hipparcos_ogle", 1392, 263608, 263608, "mag", "unknown", ("Clear",), "100148010"),
+        ("s82_rrlyrae", 483, 136196, 136137, "mag", "MJD", ("r", "i", "u", "z", "g"), "1061631"),
+        (
+            "ps1_rrlyrae",
+            314,
+            9179,
+            9179,
+            "mag",
+            "MJD",
+            ("g", "r", "i", "z", "y"),
+            "ps1_-3914437316742795175cleaned.txt",
+        ),
     ],
 )
-def test_survey_tables(data, name, objects, points, unit, scale, bands, first):
+def test_survey_tables(data, name, objects, points, used, unit, scale, bands, first):
     path = data / name / "lightcurves.parquet"
     begun = clock.perf_counter()
     curves = read(path)
     assert clock.perf_counter() - begun < 60
-    assert (len(curves), len(curves.time)) == (objects, points)
+    assert (len(curves), len(curves.time), np.isfinite(curves.value).all()) == (objects, used, True)
     assert (curves.unit, curves.time_scale, curves.bands, curves.ids[0]) == (unit, scale, bands, first)
     assert np.isfinite(curves.error).any()
     assert curves.column("n_read").sum() == points
@@ -125,7 +134,7 @@ def test_votable(tmp_path):
     )
     curves = read(tmp_path / "a.vot")
     assert (curves.ids, curves.unit, curves.time_scale) == (["5"], "mag", "JD")
-    assert np.isnan(curves.value[1])
+    assert (curves.value.tolist(), curves.column("n_read").tolist()) == ([12.5], [2])
 
 
 def test_parquet_with_catalogue_numbers_nulls_and_scattered_rows(tmp_path):
@@ -134,7 +143,7 @@ def test_parquet_with_catalogue_numbers_nulls_and_scattered_rows(tmp_path):
     pq.write_table(table, tmp_path / "a.parquet")
     curves = read(tmp_path / "a.parquet")
     assert curves.ids == ["TIC 11", "TIC 22"]
-    assert curves.n_obs.tolist() == [2, 1]  # the row without a time is gone, the one without a flux is not
+    assert curves.n_obs.tolist() == [1, 1]  # the rows without a time and without a flux are gone
     assert curves.column("n_read").tolist() == [2, 2]
     assert curves.column("ra").tolist() == [10, 20]
     hard = read(tmp_path / "a.parquet", quality="hard")
@@ -143,10 +152,10 @@ def test_parquet_with_catalogue_numbers_nulls_and_scattered_rows(tmp_path):
 
 
 def test_a_band_is_kept_alone_as_if_the_file_had_no_other(tmp_path, caplog):
-    g, others = "mjd,mag,band\n59000,12,g\n59002,,g\n", "59001,13,r\n59003,14,\n"
+    g, others = "mjd,mag,band\n59000,12,g\n59002,,g\n", "59001,13,r\n59003,14,\n59004,,r\n"
     both, alone = write(tmp_path / "a.csv", g + others), write(tmp_path / "b.csv", g)
     kept, same = read(both, band="g"), read(alone)
-    assert (kept.bands, kept.time.tolist()) == (("g",), [59000, 59002]) == (same.bands, same.time.tolist())
+    assert (kept.bands, kept.time.tolist()) == (("g",), [59000]) == (same.bands, same.time.tolist())
     assert kept.column("n_read").tolist() == same.column("n_read").tolist() == [2]
     assert read(both, band="g", rename_bands={"g": "G"}).bands == ("G",)
     assert not caplog.text
@@ -178,14 +187,14 @@ def test_asas_sn_in_flux_and_in_magnitudes(tmp_path, caplog):
     path = write(tmp_path / "a.csv", ASAS_SN)
     curves = read(path)
     assert (curves.unit, curves.time_scale, curves.bands) == ("mJy", "HJD", ("V", "g"))
-    assert curves.value.tolist() == pytest.approx([7.912, 0.301, 6.854])
-    assert curves.error.tolist() == pytest.approx([0.146, 0.140, 0.190])
+    assert curves.value.tolist() == pytest.approx([7.912, 6.854])  # the magnitude of the second is a limit
+    assert curves.error.tolist() == pytest.approx([0.146, 0.190])
     with caplog.at_level(logging.INFO, logger="goodricke"):
         curves = read(path, columns={"value": "mag"})
     assert curves.unit == "mag"
-    assert curves.value.tolist() == pytest.approx([14.21, np.nan, 14.31], nan_ok=True)
-    assert curves.error[[0, 2]].tolist() == pytest.approx([0.02, 0.03])
-    assert caplog.messages == [f"{path}: 1 limits such as >16.5 made NaN"]
+    assert curves.value.tolist() == pytest.approx([14.21, 14.31])
+    assert curves.error.tolist() == pytest.approx([0.02, 0.03])
+    assert caplog.messages == [f"{path}: 1 limits such as >16.5 left out"]
     full = read(path, columns={"value": "mag", "error": "mag_err"}, unit="mag")
     np.testing.assert_array_equal(full.value, curves.value)
 
@@ -194,10 +203,10 @@ def test_asas_sn_in_flux_and_in_magnitudes(tmp_path, caplog):
 @pytest.mark.parametrize("unit", [None, "mag"])
 def test_limits_of_magnitude_are_no_measurements(tmp_path, limit, unit):
     path = write(tmp_path / "a.csv", f"mjd,{'value' if unit else 'mag'}\n59000,12.5\n59001,{limit}\n59002,99.99\n")
-    assert read(path, unit=unit).value.tolist() == pytest.approx([12.5, np.nan, np.nan], nan_ok=True)
+    assert read(path, unit=unit).value.tolist() == [12.5]
     frame = pd.read_csv(path, names=["mjd", "mag"], header=0)
     frame.to_parquet(tmp_path / "a.parquet")
-    assert np.isnan(read(tmp_path / "a.parquet", unit=unit).value).tolist() == [False, True, True]
+    assert read(tmp_path / "a.parquet", unit=unit).value.tolist() == [12.5]
 
 
 @pytest.mark.parametrize(
@@ -266,24 +275,24 @@ def test_no_alarm_about_a_column_that_names_no_stars(tmp_path, caplog):
     assert merged(path, rows, header, caplog)  # so that none of these is silent for another reason
 
 
-def test_faults_are_kept_as_found(tmp_path):
-    path = write(tmp_path / "a.csv", "mjd,flux\n59002,inf\n59001,nan\n59001,-5\n59001,1\n")
+def test_rows_without_a_brightness_are_no_observations_and_others_stay_as_they_are(tmp_path):
+    path = write(tmp_path / "a.csv", "mjd,flux\n59002,inf\n59001,nan\n59003,7\n59001,-5\n59001,1\n")
     curves = read(path)
-    assert curves.time.tolist() == [59002, 59001, 59001, 59001]
-    assert np.isinf(curves.value[0])
-    assert curves.value[2] == -5
+    assert curves.time.tolist() == [59003, 59001, 59001]
+    assert curves.value.tolist() == [7, -5, 1]
+    assert (curves.column("n_read").tolist(), curves.column("n_used").tolist()) == ([5], [3])
 
 
 @pytest.mark.parametrize(
     ("unit", "dummies"), [(None, [False, True, True, True, True, False, False]), ("flux", [False] * 7)]
 )
-def test_dummy_magnitudes_become_nan(tmp_path, caplog, unit, dummies):
+def test_dummy_magnitudes_are_no_observations(tmp_path, caplog, unit, dummies):
     values = ("12", "99.99", "-99", "50", "-50", "49.9", "-49.9")
     rows = "\n".join(f"{59000 + i},{values[i]},-99" for i in range(7))
     path = write(tmp_path / "a.csv", "mjd,mag,magerr\n" + rows)
     with caplog.at_level(logging.INFO, logger="goodricke"):
         curves = read(path, unit=unit)
-    assert np.isnan(curves.value).tolist() == dummies
+    assert curves.time.tolist() == [59000 + i for i in range(7) if not dummies[i]]
     assert np.isnan(curves.error).all()
     assert ("4 dummy magnitudes" in caplog.text) == any(dummies)
 

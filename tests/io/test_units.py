@@ -12,7 +12,7 @@ from astropy.table import MaskedColumn, Table
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import brightness_unit, unit_in_name
 from goodricke.io import ReadOptions, Unreadable, read, read_batches
-from goodricke.io.roles import days_per_unit
+from goodricke.io.measurements import days_per_unit
 
 DAYS = np.array([59000.0, 59000.25, 59003.0])
 TAKEN_AS_FLUX = "has no known unit and is taken as flux; if it is in magnitudes, say --unit mag"
@@ -172,7 +172,7 @@ def test_brightness_without_a_name_is_told_once(tmp_path, caplog, text):
     path.write_text(text)
     with caplog.at_level(logging.WARNING, logger="goodricke"):
         assert read(path).unit == "unknown"
-    assert caplog.messages == [f"the brightness of {path} {TAKEN_AS_FLUX}"]
+    assert caplog.messages == [f"{path}: the brightness {TAKEN_AS_FLUX}"]
     caplog.clear()
     assert read(path, unit="mag").in_magnitudes
     assert not caplog.messages
@@ -183,7 +183,7 @@ def test_nested_brightness_without_a_name_is_told_once_a_file(tmp_path, caplog):
     pq.write_table(pa.table({"id": list(range(10)), "lc": rows}), tmp_path / "a.parquet")
     batches = list(read_batches(tmp_path, max_points=3))
     assert len(batches) > 1
-    assert caplog.messages == [f"the brightness of {tmp_path / 'a.parquet'} {TAKEN_AS_FLUX}"]
+    assert caplog.messages == [f"{tmp_path / 'a.parquet'}: the brightness {TAKEN_AS_FLUX}"]
 
 
 # ---- from_timeseries ----------------------------------------------------------------------------------------------

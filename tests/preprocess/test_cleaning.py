@@ -144,6 +144,11 @@ def test_the_status_tells_the_first_reason():
     assert result.tolist() == ["EMPTY", "NON_FINITE", "TOO_FEW_POINTS", "CONSTANT", "OK"]
 
 
+def test_rows_that_readers_left_out_tell_missing_from_flagged_ones():
+    curves = batch([[], [], []]).with_columns(n_read=[0, 5, 5], n_flagged=[0, 0, 5])
+    assert cleaning_status(curves, curves, 3).tolist() == ["EMPTY", "NON_FINITE", "EMPTY"]
+
+
 def light_curves_in(unit: str, values: list, errors: list) -> LightCurves:
     flat = [np.concatenate(xs) for xs in (values, errors)]
     offsets = np.concatenate([[0], np.cumsum([len(v) for v in values])])

@@ -25,16 +25,18 @@ from goodricke.data.arrow import NO_BAND
 from goodricke.data.exit_codes import ExitCode
 from goodricke.data.lightcurves import Fault, LightCurves
 from goodricke.io.files import Source, SourceFile, iterate
+from goodricke.io.measurements import dummy_magnitudes
 from goodricke.io.options import ReadOptions, Unreadable
 from goodricke.io.products import find_reader
 from goodricke.io.reading import errors_as_unreadable
-from goodricke.io.roles import dummy_magnitudes, list_names
+from goodricke.io.roles import list_names
 
 MAX_DETAILED, FIRST = 5, 3  # objects up to which a file is shown in detail; objects detailed of a larger one
 MAX_UNUSED = 20  # unused columns listed by name
 MAX_SPAN = 200 * 365.25  # days; hardly any star was measured for longer
 MAX_FIGURES = 100  # PNG files written for one input file
 GAPS = 3
+BY_QUALITY = ("flag", "rows of quality")  # reasons of the quality cut
 PLOT_WIDTH, PLOT_HEIGHT = 72, 10  # in characters, each of 2 x 4 dots
 PLOT_MARGIN = 14  # columns for the frame and the scale
 BRAILLE = 0x2800
@@ -155,9 +157,9 @@ def _header(curves: LightCurves, stats: Statistics, file: SourceFile, reader: st
     rows = [
         ("recognised as", f"{recognised} (reader {reader})"),
         ("columns used", ", ".join(file.used_columns)),
-        *([("not used", list_names(unused, MAX_UNUSED))] if (unused := file.columns_ignored) else []),
-        ("brightness in", curves.unit),
-        ("time in", f"{curves.time_scale} [d]"),
+        *([("not used", list_names(unused, MAX_UNUSED))] if (unused := file.unused_columns) else []),
+        ("brightness in", _with_origin(curves.unit, file.origins.get("unit"))),
+        ("time in", _with_origin(f"{curves.time_scale} [d]", _origin_of_times(file))),
         ("rows", _rows(curves, file)),
         ("objects", f"{len(curves):,} with {len(curves.time):,} observations"),
         ("bands", _bands(curves)),
@@ -165,17 +167,30 @@ def _header(curves: LightCurves, stats: Statistics, file: SourceFile, reader: st
     return _grid(rows)
 
 
+def _with_origin(what: str, origin: str | None) -> str:
+    """Return a unit or scale, and where it was found."""
+    return f"{what} (by {'the product' if origin is None else origin})"
+
+
+def _origin_of_times(file: SourceFile) -> str | None:
+    """Return where the scale and the unit of the times were found."""
+    scale, unit = file.origins.get("time scale"), file.origins.get("time unit")
+    return scale and f"{scale}; days by {unit}"
+
+
 def _rows(curves: LightCurves, file: SourceFile) -> str:
     """Return how many rows were read and used, and why the others were not."""
     table = curves.table_of_objects
     read, flagged = (sum(filter(None, table[name].to_pylist())) for name in ("n_read", "n_flagged"))
     used = int(np.isfinite(curves.value).sum())
-    reasons = Counter({reason: n for reason, n in file.left_out.items() if n and reason != "flags"})
-    if flagged:
+    reasons = +file.left_out
+    if not any(reason.startswith(BY_QUALITY) for reason in reasons) and flagged:
         reasons["flagged"] = flagged
-    reasons["without a time or brightness, or repeated"] = max(read - used - sum(reasons.values()), 0)
-    why = ", ".join(f"{reason} {n:,}" for reason, n in reasons.items() if n)
-    return f"{read:,} read, {used:,} used" + (f" (not used: {why})" if why else "")
+    left = read - used - sum(reasons.values())
+    if left > 0:
+        reasons["without a time or brightness, or repeated"] = left
+    why = ", ".join(f"{n:,} {reason.rstrip(',')}" for reason, n in reasons.most_common())
+    return f"{read:,} read, {used:,} used" + (f"; not used: {why}" if why else "")
 
 
 def _bands(curves: LightCurves) -> str:
@@ -221,9 +236,9 @@ def _detail(curves: LightCurves, stats: Statistics, i: int) -> Table:
     one = curves[i]
     row = one.table_of_objects.to_pylist()[0]
     n_read, n_flagged = row["n_read"] or int(stats.n_obs[i]), row["n_flagged"] or 0  # null where a file doesn't tell
-    left = n_read - n_flagged - int(stats.n_obs[i])
-    points = f"{n_read:,} read, {n_flagged:,} flagged, {left:,} without a time, {stats.n_obs[i]:,} kept"
-    rows = [("points", f"{points}, {stats.n_nan[i]:,} of them NaN or infinite")]
+    left, n_nan = n_read - n_flagged - int(stats.n_obs[i]), int(stats.n_nan[i])
+    points = f"{n_read:,} read, {n_flagged:,} flagged, {left:,} no measurements, {stats.n_obs[i]:,} kept"
+    rows = [("points", points + (f", {n_nan:,} of them NaN or infinite" if n_nan else ""))]
     if stats.n_obs[i]:
         rows.append(("span", f"{duration(stats.span[i])}, from {stats.start[i]:.5f}"))
     if stats.n_obs[i] > 1:

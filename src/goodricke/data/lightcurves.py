@@ -223,6 +223,7 @@ class LightCurves:
     def from_timeseries(cls, series: Any, object_id: str | None = None, band: str | None = None) -> LightCurves:
         """Make a batch of one from a lightkurve ``LightCurve``, an astropy ``TimeSeries`` or the like.
 
+        The numbers stay as they are; `goodricke.io.as_light_curves` judges limits, dummies and flags too, as in a file.
         Nothing is imported: ``time`` needs a ``jd``, or is a quantity or plain numbers in days; the brightness is the
         ``flux`` or ``mag`` attribute or column, with ``flux_err`` / ``mag_err`` beside it. Times in other units come
         out in days, mmag in mag; units of flux are kept.

@@ -8,7 +8,7 @@ import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,7 @@ class SourceFile:
         self.columns_read: list[str] = []  # by a reader of tables
         self.columns_ignored: list[str] = []
         self.left_out: Counter[str] = Counter()  # rows that are no measurement, by the reason
+        self.origins: dict[str, str] = {}  # where unit and time scale were found
         self.cache: dict[Any, Any] = {}  # what one reader found out while recognising, for the others
         plain = Path(path)
         if plain.is_dir():
@@ -234,9 +235,44 @@ class SourceFile:
         return list(dict.fromkeys([*self.columns_read, *(name for table in tables for name in table.columns_read)]))
 
     @property
+    def unused_columns(self) -> list[str]:
+        """The columns that weren't read, of tables of any kind; of a FITS file, those of the tables in use."""
+        if self.columns_ignored or self.kind != "fits":
+            return self.columns_ignored
+        used = {name.upper() for name in self.used_columns}
+        names = (name for table in self.fits.tables if table.columns_read for name in table.plain_names)
+        return list(dict.fromkeys(name for name in names if name.upper() not in used))
+
+    @property
     def stem(self) -> str:
         """The name of the file without its suffixes: the object's name where the file tells none."""
         return name_stem(self.path)
+
+
+class TableInMemory(SourceFile):
+    """A table of astropy in place of a file: what readers of ECSV files ask of one is given at once.
+
+    Parameters
+    ----------
+    name : str
+        Stands for the path in messages.
+    table : Tabular
+        See `table_files`.
+    header : mapping
+        The table's metadata.
+    """
+
+    def __init__(self, name: str, table: Any, header: Mapping[str, Any]) -> None:
+        self.path, self.groups = name, None
+        self.columns_read, self.columns_ignored = list[str](), list[str]()
+        self.left_out, self.origins = Counter[str](), dict[str, str]()
+        self.cache = {("table",): table, "lightkurve": {str(key).upper(): value for key, value in header.items()}}
+        self.__dict__.update(kind="text", head=b"# %ECSV", raw=b"")
+
+    @property
+    def stem(self) -> str:
+        """The name of the one object where the table tells none."""
+        return str(self.cache["lightkurve"].get("OBJECT") or self.path)
 
 
 def _names(fields: Iterable[pa.Field]) -> list[str]:

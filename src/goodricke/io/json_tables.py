@@ -123,10 +123,10 @@ def _open_supernova_catalog(events: Mapping[str, Mapping[str, Any]], path: str) 
         logger.warning("%s: %d computed magnitudes (%s) left out", path, computed, ", ".join(NOT_MEASURED))
     if not rows:
         raise Unreadable(path, f"has no photometry of {', '.join(list(events)[:MAX_NAMES])}", "leave the file out")
-    scales = {row.get("u_time") for row in rows if row.get("time") is not None}
+    scales = {row["u_time"] for row in rows if row.get("time") is not None and row.get("u_time")}
     if len(scales) > 1:
         raise Unreadable(path, f"has times in several units ({', '.join(map(str, scales))})", "leave one unit in it")
-    scale = str(next(iter(scales)) or "")
+    scale = str(next(iter(scales), ""))
     about = {"product": "Open Supernova Catalog"} | ({"time_scale": scale} if scale in ("MJD", "JD", "HJD") else {})
     named = [{"object_id": row.pop("event"), **row} for row in rows]
     return _from_records(named, about)

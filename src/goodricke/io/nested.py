@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.io import json_tables, roles
 from goodricke.io.files import SourceFile, name_stem
 from goodricke.io.fits import CUT_SHORT
+from goodricke.io.measurements import Evidence, Remarks, measure, parse, warn_of_unknown_unit
 from goodricke.io.observations import OBJECT_COLUMNS, choose_bands, object_columns
 from goodricke.io.options import ReadOptions, Unreadable
 
@@ -36,6 +37,7 @@ NAME = "nested"
 SIDE_BY_SIDE = ""  # stands for plain list columns instead of one nested column
 BAND_FIRST = re.compile(r"^(u|g|r|i|z|y|U|B|V|R|I|J|H|K|G|bp|rp|BP|RP|zg|zr|zi|w1|w2|W1|W2)[_.](\w+)$")
 SAMPLE = 1000  # rows from which columns of one meaning are told apart
+EVIDENCE_ROWS = 1 << 15  # read at a time where the whole file is looked at
 PARTITION = re.compile(r"^(Norder|Npix)=(\d+)$")  # folders and files of a HATS catalog
 
 
@@ -86,14 +88,40 @@ def stream(file: SourceFile, options: ReadOptions, max_points: int) -> Iterator[
     schema = file.parquet.schema_arrow
     column, match = _find_light_curve(schema, file.path, options, lambda: _sample(file))
     file.columns_read = [f"{column}.{name}" if column else name for name in match.used]
+    file.columns_ignored = _unused_columns(schema, column, match)
     groups = range(file.parquet.num_row_groups) if file.groups is None else file.groups
     wanted = _wanted_columns(schema, column)
     size = min(max(1, int(max_points / max(_points_per_row(file, wanted, groups), 1.0))), 1 << 20)
-    first, scale = sum(file.parquet.metadata.row_group(i).num_rows for i in range(groups.start)), ""
+    first = sum(file.parquet.metadata.row_group(i).num_rows for i in range(groups.start))
+    remarks = Remarks(file.path, file.left_out, file.origins)
+
+    def evidence() -> Evidence:
+        return _evidence(file, options, column, match, remarks)
+
+    parts = _Parts(file.path, options, column, match, remarks, cache(evidence))
     for table in _tables(file, size, wanted, groups):
-        part = _light_curves(file.path, options, table, column, match, first, scale, file.left_out)
-        first, scale = first + len(table), part.time_scale
+        part = parts.light_curves(table, first)
+        first += len(table)
         yield part
+    remarks.say_left_out()
+
+
+def _unused_columns(schema: pa.Schema, column: str, match: roles.Match) -> list[str]:
+    """Return the columns inside the nested one that aren't used, and other nested ones."""
+    candidates = _candidates(schema)
+    inner = [f"{column}.{name}" if column else name for name in candidates[column] if name not in match.used]
+    return [*inner, *(name for name in candidates if name not in (column, SIDE_BY_SIDE))]
+
+
+def _evidence(file: SourceFile, options: ReadOptions, column: str, match: roles.Match, remarks: Remarks) -> Evidence:
+    """Return what the whole file says about its doubtful numbers, whichever rows are read of it."""
+    evidence, schema = Evidence(), file.parquet.schema_arrow
+    stated, names = _stated_units(schema, column, match), [n for n in match.per_observation if n != match.band]
+    columns = [f.name for f in schema if f.name == column or (column == SIDE_BY_SIDE and is_list(f.type))]
+    for table in _tables(file, EVIDENCE_ROWS, columns, range(file.parquet.num_row_groups)):
+        flat = _flatten(table, column, names, file.path)[1]
+        evidence.add(parse(flat, match, options, file.path, stated, 0.0, remarks))
+    return evidence
 
 
 def _sample(file: SourceFile) -> pa.Table:
@@ -110,8 +138,10 @@ def from_table(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
         As `read`.
     """
     column, match = _find_light_curve(table.schema, name, options, lambda: table.slice(0, SAMPLE))
-    table = table.select(_wanted_columns(table.schema, column))
-    return choose_bands(_light_curves(name, options, table, column, match, 0, "", Counter()), options, name)
+    table, remarks = table.select(_wanted_columns(table.schema, column)), Remarks(name)
+    curves = _Parts(name, options, column, match, remarks).light_curves(table, 0)
+    remarks.say_left_out()
+    return choose_bands(curves, options, name)
 
 
 def _tables(file: SourceFile, size: int, names: list[str], groups: range) -> Iterator[pa.Table]:
@@ -223,52 +253,80 @@ def row_group_sizes(file: SourceFile, names: Sequence[str], groups: range) -> li
 # ---- rows to light curves -----------------------------------------------------------------------------------------
 
 
-def _light_curves(
-    path: str,
-    options: ReadOptions,
-    table: pa.Table,
-    column: str,
-    match: roles.Match,
-    first: int,
-    scale: str,
-    left_out: Counter[str],
-) -> LightCurves:
-    """Return the light curves of some rows; ``first`` is the number of the first of them."""
-    metadata = table.schema.metadata or {}
-    table, ids = _identified(path, table, options, first)
-    offsets, flat = _flatten(table, column, match.per_observation, path)
-    stated = _stated_units(table.schema, column)
-    if b"unit" in metadata:
-        stated[match.value] = metadata[b"unit"].decode()
-        match = replace(match, kind="")
-    stated_scale = metadata.get(b"time_scale", b"").decode() or scale or None
-    codes = ragged.owner(offsets)
-    measured = roles.measure(flat, match, options, path, stated, stated_scale=stated_scale, codes=codes)
-    left_out.update(measured.left_out)
-    if not first:
-        roles.warn_of_unknown_unit(measured.unit, options, path)
-    timed, good = np.isfinite(measured.time), measured.good
-    bands, band = _bands(flat, table, match, options, offsets, path)
-    n_flagged, n_used = timed & ~good, timed & good & np.isfinite(measured.value)
-    curves = LightCurves.from_arrays(
-        ids,
-        offsets,
-        measured.time,
-        measured.value,
-        measured.error,
-        band,
-        bands=bands,
-        unit=measured.unit,
-        time_scale=measured.time_scale,
-        objects=_objects(path, table, offsets, ragged.total(n_flagged, offsets), ragged.total(n_used, offsets)),
-    )
-    return curves if (timed & good).all() else curves.where(timed & good)
+@dataclass
+class _Parts:
+    """How some rows of a nested table become light curves.
+
+    Parameters
+    ----------
+    path : str
+    options : ReadOptions
+    column : str
+        The nested column.
+    match : roles.Match
+        The columns inside it.
+    remarks : Remarks
+        Of the whole file.
+    evidence : callable, optional
+        Gives the evidence of the whole file; without it that of the rows counts.
+    scale : str
+        Time scale of the rows before.
+    """
+
+    path: str
+    options: ReadOptions
+    column: str
+    match: roles.Match
+    remarks: Remarks
+    evidence: Callable[[], Evidence] | None = None
+    scale: str = ""
+
+    def light_curves(self, table: pa.Table, first: int) -> LightCurves:
+        """Return the light curves of some rows; ``first`` is the number of the first of them."""
+        metadata, match = table.schema.metadata or {}, self.match
+        table, ids = _identified(self.path, table, self.options, first)
+        offsets, flat = _flatten(table, self.column, match.per_observation, self.path)
+        if b"unit" in metadata:
+            match = replace(match, kind="")
+        measured = measure(
+            flat,
+            match,
+            self.options,
+            self.path,
+            _stated_units(table.schema, self.column, match),
+            stated_scale=metadata.get(b"time_scale", b"").decode() or self.scale or None,
+            codes=ragged.owner(offsets),
+            remarks=self.remarks,
+            evidence=self.evidence,
+            stated_in="metadata",
+        )
+        self.scale = measured.time_scale
+        warn_of_unknown_unit(measured.unit, self.options, self.remarks)
+        bands, band = _bands(flat, table, match, self.options, offsets, self.path)
+        timed, good = np.isfinite(measured.time), measured.good
+        used = timed & good & np.isfinite(measured.value)
+        counts = {"n_flagged": ragged.total(timed & ~good, offsets), "n_used": ragged.total(used, offsets)}
+        curves = LightCurves.from_arrays(
+            ids,
+            offsets,
+            measured.time,
+            measured.value,
+            measured.error,
+            band,
+            bands=bands,
+            unit=measured.unit,
+            time_scale=measured.time_scale,
+            objects=_objects(self.path, table, offsets, counts),
+        )
+        return curves if used.all() else curves.where(used)
 
 
-def _stated_units(schema: pa.Schema, column: str) -> dict[str, str]:
-    """Return the units of the columns of a light curve, from their metadata."""
+def _stated_units(schema: pa.Schema, column: str, match: roles.Match) -> dict[str, str]:
+    """Return the units of the columns of a light curve, from their metadata; the table's is that of the brightness."""
     fields = schema if column == SIDE_BY_SIDE else inner_fields(schema.field(column).type)
-    return {f.name: f.metadata[b"unit"].decode() for f in fields if f.metadata and b"unit" in f.metadata}
+    stated = {f.name: f.metadata[b"unit"].decode() for f in fields if f.metadata and b"unit" in f.metadata}
+    unit = (schema.metadata or {}).get(b"unit")
+    return stated | ({match.value: unit.decode()} if unit else {})
 
 
 def _flatten(
@@ -350,7 +408,7 @@ def _partition(path: str) -> str:
     return f"Norder={found['Norder']}:Npix={found['Npix']}" if len(found) == 2 else ""
 
 
-def _objects(path: str, table: pa.Table, offsets: NDArray[np.int64], n_flagged: NDArray, n_used: NDArray) -> pa.Table:
+def _objects(path: str, table: pa.Table, offsets: NDArray[np.int64], counts: Mapping[str, NDArray]) -> pa.Table:
     """Return the per-object columns: `OBJECT_COLUMNS`, filled from the file where it has them, and the file's own."""
     plain = _plain_columns(table)
     known = {f.name: table[f.name] for f in OBJECT_COLUMNS if f.name in table.column_names}
@@ -361,8 +419,8 @@ def _objects(path: str, table: pa.Table, offsets: NDArray[np.int64], n_flagged: 
         if role in known and not pa.types.is_floating(known[role].type):
             del known[role]  # sexagesimal
     if b"goodricke" not in (table.schema.metadata or {}):  # a pack tells what the light curves were read from
-        known |= {"source": path, "n_read": np.diff(offsets), "n_flagged": n_flagged.astype(np.int64)}
-        known |= {"n_used": n_used.astype(np.int64)}
+        known |= {"source": path, "n_read": np.diff(offsets)}
+        known |= {name: values.astype(np.int64) for name, values in counts.items()}
     known.setdefault("product", "nested Parquet")
     result = object_columns(len(table), **known)
     for name in plain.values():

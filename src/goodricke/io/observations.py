@@ -104,7 +104,9 @@ def light_curves(
     keep_order: bool = False,
     **known: Any,
 ) -> LightCurves:
-    """Return the light curves of a table's rows; rows without a time go, flagged ones too.
+    """Return the light curves of a table's rows that are measurements.
+
+    Rows go that have no time or no finite brightness (limits and missing ones), and flagged ones.
 
     Parameters
     ----------
@@ -128,15 +130,21 @@ def light_curves(
         order = slice(None)
     offsets = ragged.offsets_from_counts(np.bincount(codes, minlength=len(ids)))
     timed, good = np.isfinite(rows.time)[order], rows.good[order]
-    used = timed & good & np.isfinite(rows.value[order])
+    band = None if band is None else band[order]
+    if options.band in bands and len(bands) > 1 and band is not None:  # as if no other had been read
+        in_band = band == bands.index(options.band)
+        order, timed, good, band = np.arange(len(codes))[order][in_band], timed[in_band], good[in_band], None
+        offsets, bands = ragged.select(in_band, offsets), (options.band,)
+    value = rows.value[order]
+    used = timed & good & np.isfinite(value)
     read = np.diff(offsets) if keep_order else ragged.total(timed, offsets).astype(np.int64)
     curves = LightCurves.from_arrays(
         ids,
         offsets,
         rows.time[order],
-        rows.value[order],
+        value,
         None if rows.error is None else rows.error[order],
-        None if band is None else band[order],
+        band,
         bands=bands,
         unit=options.unit or unit,
         time_scale=options.time_scale or time_scale,
@@ -151,7 +159,7 @@ def light_curves(
             **known,
         ),
     )
-    return curves if (timed & good).all() else curves.where(timed & good)
+    return curves if used.all() else curves.where(used)
 
 
 def identify(

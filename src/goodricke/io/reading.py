@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from goodricke.data.arrow import strings, table_from_frame
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import files, nested, roles
+from goodricke.io import files, nested, roles, table_files
 from goodricke.io import table as flat
-from goodricke.io.files import SourceFile, name_stem
+from goodricke.io.files import SourceFile, TableInMemory, name_stem
 from goodricke.io.observations import choose_bands
 from goodricke.io.options import ReadOptions, Unreadable
-from goodricke.io.products import find_reader
+from goodricke.io.products import find_reader, lightkurve
 
 logger = logging.getLogger("goodricke")
 
@@ -236,9 +236,10 @@ def as_light_curves(source: Any, **options: Any) -> LightCurves:
 
     Parameters
     ----------
-    source : LightCurves, list of LightCurves, NestedFrame, DataFrame, pyarrow.Table, path or list of paths
-        A single path may be a folder or a pattern: all light curves in its files, as `goodricke.read` has them. In a
-        list of paths each is of one light curve; a file that can't be read is logged and gives an empty one.
+    source : LightCurves, list of LightCurves, NestedFrame, DataFrame, Table, TimeSeries, path or list of paths
+        Tables of pyarrow and astropy, and lightkurve's LightCurve too. A single path may be a folder or a pattern: all
+        light curves in its files, as `goodricke.read` has them. In a list of paths each is of one light curve; a file
+        that can't be read is logged and gives an empty one.
     **options
         See `goodricke.io.ReadOptions`.
 
@@ -255,6 +256,8 @@ def as_light_curves(source: Any, **options: Any) -> LightCurves:
         return source
     if isinstance(source, str | Path):
         return read(source, errors="skip", **options)
+    if hasattr(source, "colnames"):
+        return _from_astropy(source, ReadOptions(**options))
     if isinstance(source, pa.Table) or hasattr(source, "columns"):
         return _from_table(source, ReadOptions(**options))
     members = list(source) if isinstance(source, Sequence | np.ndarray) or hasattr(source, "to_numpy") else []
@@ -279,6 +282,13 @@ def _from_table(source: Any, options: ReadOptions) -> LightCurves:
         index = getattr(source, "index", np.arange(len(table)))
         table = table.append_column("object_id", strings(np.asarray(index).astype(str)))
     return nested.from_table(table.combine_chunks(), options, "the frame")
+
+
+def _from_astropy(table: Any, options: ReadOptions) -> LightCurves:
+    """Return the light curves of a table or time series of astropy, as those of the same table in an ECSV file."""
+    file = TableInMemory("the table", table_files.tabular_from_astropy(table, "table"), table.meta)
+    reader = lightkurve if lightkurve.recognises(file) else flat
+    return choose_bands(reader.read(file, options), options, file.path)
 
 
 def _from_files(paths: Sequence[str | Path], options: dict[str, Any]) -> LightCurves:

@@ -1,27 +1,23 @@
-"""The columns of any table: their roles, units, limits, quality and missing values, all judged here.
+"""The columns of any table and their roles: which is the time, the brightness, its error, the band, the object.
 
-Columns are found by the aliases under which surveys know time, brightness, band and object. Their values become
-numbers, identifiers, bands and yes or no; times and brightnesses come out in known units; limits, dummies and flagged
-rows are marked.
+Columns are found by the aliases under which surveys know them. Names are compared in lower case, without spaces,
+underscores, punctuation and bracketed units: ``MJD [d]`` is ``mjd``. Where several columns fit one role, the first
+alias wins, unless it has gaps that another of the same meaning fills; flux comes before magnitude (it keeps negative
+measurements). Aliases in one inner tuple have equal standing: two of them in one table, both with numbers, is an error,
+not a guess. The error, the zero point, the flag and the mark of limits belong to the brightness that is chosen, never
+to another one.
 
-Names are compared in lower case, without spaces, underscores, punctuation and bracketed units: ``MJD [d]`` is ``mjd``.
-Where several columns fit one role, the first alias wins, unless it has gaps that another of the same meaning fills;
-flux comes before magnitude (it keeps negative measurements). Aliases in one inner tuple have equal standing: two of
-them in one table, both with numbers, is an error, not a guess. The error, the zero point, the flag and the mark of
-limits belong to the brightness that is chosen, never to another one.
-
-A number that stands for no measurement (99.99, 29.999, -999) is told from a real one by evidence: it is outside the
-sky, or its error is impossible, or it is repeated exactly and far from the other measurements of its star.
+The values of a column become numbers, identifiers, bands, or yes and no here. What they measure, and which rows are no
+measurement, is judged in `measurements`.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,16 +34,13 @@ logger = logging.getLogger("goodricke")
 
 Mask = NDArray[np.bool_]
 
-# A Julian date is in days, whatever zero point follows it: "BJD - 2457000, days".
-JULIAN = re.compile(r"^\W*([a-z]{0,2}jd(tdb|utc|tai|tt)?(?![a-z])|julian|days?\b)", re.IGNORECASE)
-
 OBJECT_ID = (
     *("objectid", "oid", "diaobjectid", "id", "sourceid", "snid", "starid", "lcid", "lightcurveid", "targetid"),
     *("ticid", "tic", "kepid", "kic", "epic", "epicid", "gaiaid", "gaiasourceid", "objid", "iauname", "object", "name"),
     *("star", "starname", "objectname", "masterid", "asassnid", "asasid", "coaddobjectid", "ssobjectid", "crtsid"),
     *("superwaspid", "ogleid", "gaiadr3id", "gaiadr2id", "allwiseid", "ztfid", "desid", "ps1id", "sdssid", "hipid"),
     *("hip", "2massid", "tmassid", "varid", "event", "eventname", "transient", "designation", "starnumber"),
-    *("diasourceid",),
+    *("numericalid", "diasourceid"),
 )
 PREFIXES = {"tic": "TIC", "ticid": "TIC", "kic": "KIC", "kepid": "KIC", "epic": "EPIC", "epicid": "EPIC"}
 
@@ -69,7 +62,6 @@ TIME = {
     **dict.fromkeys(("times", "timesec", "timeseconds", "timed", "timedays", "timehours", "timeh", "timehr"), ""),
 }
 SHORT_DATES = {"rjd": 2400000.0, "tjd": 2440000.5}  # reduced and truncated Julian dates, by their zero point [JD]
-UNIT_AFTER_TIME = re.compile(r"^times?_(s|sec|secs|seconds|min|minutes|h|hr|hours|d|days|yr|years)$", re.IGNORECASE)
 PHASE = re.compile(r"phase|^folded|^phi$")
 FOLDED = ("phase", "cycle", "cyclenumber", "epochtime", "timeoriginal", "timefolded")
 # Names like HJD-2450000, BJD_TDB (2457000+) or MJD-50000: the scale, and what the numbers need added to them.
@@ -111,9 +103,6 @@ QUALITY = (
     *("quality", "sapquality", "qualityflag", "qflag", "flags", "flag", "tessflags", "catflags", "photflag"),
     *("infobitssci", "grade"),
 )
-# Qualities in letters: those that a survey's makers leave out. ASAS grades A (best) to D (worst), ASAS-SN good and bad.
-LETTERS = {"ASAS-SN": ("GB", "B", "G"), "ASAS": ("ABCD", "D", "A")}
-GOOD_WORDS, BAD_WORDS = {"good", "ok", "true", "t", "yes", "y"}, {"bad", "poor", "false", "f", "no", "n"}
 # Yes or no: whether a row is a limit of brightness and no detection.
 LIMIT_FLAG = (
     "upperlimit",
@@ -132,18 +121,7 @@ ZERO_POINT_SYSTEM = ("zpsys", "magsys", "zeropointsystem", "zpsystem", "photsys"
 RUBIN_FLUX = {"psfflux", "psflux", "apflux", "scienceflux", "psfdiffflux", "totflux", "forcedpsfflux"}
 RUBIN = {"diaobjectid", "diasourceid", "ccdvisitid", "midpointtai", "midpointmjdtai", "expmidptmjd", "psflux"}
 RUBIN |= {"psfdiffflux", "parentobjectid", "forcedsourceid", "ssobjectid"}
-ASAS_SN = {"camera", "fwhm", "limit"}
-# Severe flags of the Kepler Archive Manual (KDMC-10008, table 2-3): attitude tweak 1, safe mode 2, coarse point 4,
-# Earth point 8, reaction wheel desaturation 32, manual exclude 256, detector anomaly 2^14, no data 2^16, thruster
-# firing 2^20. Cosmic rays and rolling bands are kept.
-KEPLER_BITS = 1130799
-# Severe flags of the TESS Science Data Products Description (EXP-TESS-ARC-ICD-0014, table 28): attitude tweak 1, safe
-# mode 2, coarse point 4, Earth point 8, Argabrightening 16, desaturation 32, manual exclude 128, impulsive outlier 512,
-# bad calibration 2^14. Cosmic rays and stray light are kept.
-TESS_BITS = 17087
-# Severe flags of quality columns whose name tells the survey: bit 15 of ZTF's catflags marks measurements spoilt by
-# clouds, the Moon or bad pixels (IRSA's ZTF Lightcurve Queries filter by it, BAD_CATFLAGS_MASK=32768).
-SEVERE = {"catflags": 1 << 15}
+ASAS_SN = ({"asassnid"}, {"camera", "fwhm", "limit"}, {"hjd", "camera", "mag", "magerr", "fluxerr"})
 # Columns of text that repeats from row to row and names no star.
 NO_STARS = {
     *("camera", "cam", "ccd", "detector", "instrument", "inst", "telescope", "tel", "site", "observatory", "station"),
@@ -186,27 +164,6 @@ PLAIN_ERROR = ("error", "err", "uncertainty", "unc", "sigma", "valueerr", "value
 # What files write for no number, in any case.
 MISSING = ("", "indef", "null", "none", "nan", "na", "n/a", "-", "--", "---", "----", "...", "*", "nodata", "untrusted")
 LOST_DIGITS = 2.0**53  # whole numbers of this size and more aren't exact as floats
-# Magnitudes and errors that surveys write where nothing was measured. All but the large ones may be real.
-SUSPECT = (9.99, 9.999, 9.9999, -9.99, -9.999, 19.999, 29.9, 29.99, 29.999, 29.9999, 30.0, 0.0, -1.0)
-SUSPECT_ERROR = (9.99, 9.999, 9.9999)
-SUSPECT_FLUX = (
-    -99.0,
-    -99.9,
-    -99.99,
-    -999.0,
-    -999.9,
-    -999.99,
-    -9999.0,
-    -9999.99,
-    99.0,
-    99.99,
-    999.0,
-    999.99,
-    9999.0,
-    0.0,
-)
-FAR = 3.0  # mag from every other measurement: no star does that, and comes back to the same thousandth
-NO_MAGNITUDE = 50.0  # no star is that faint: surveys write 99.99, -99, -999 and the like for no measurement
 LIMIT = r"\s*[<>]\s*[-+]?\d+\.?\d*\s*$"  # >16.5, a star that was too faint to be seen
 # What to do about text where numbers should be.
 TEXT_FIXES = {
@@ -238,6 +195,8 @@ class Match:
         The magnitude of one unit of flux, row by row.
     implied_unit : str, optional
         Of the brightness, by what survey the names are from.
+    magnitude, magnitude_error : str, optional
+        The magnitude beside the flux, and its error, where they mark limits (ASAS-SN: >16.5 and 99.99).
     """
 
     time: str
@@ -256,6 +215,8 @@ class Match:
     zero_point: str | None = None
     zero_point_system: str | None = None
     implied_unit: str | None = None
+    magnitude: str | None = None
+    magnitude_error: str | None = None
 
     @property
     def used(self) -> list[str]:
@@ -267,13 +228,14 @@ class Match:
     def per_observation(self) -> list[str]:
         """The chosen columns that have something to say about each observation, not about the object."""
         roles = (self.time, self.value, self.error, self.band, self.quality, self.flag, self.limit)
-        names = (*roles, self.zero_point, self.zero_point_system)
+        names = (*roles, self.zero_point, self.zero_point_system, self.magnitude, self.magnitude_error)
         return list(dict.fromkeys(name for name in names if name is not None))
 
 
 def normal_name(name: str) -> str:
     """Return a column's name as aliases are written."""
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"[\[(].*?[\])]", "", name.lower()))
+    name = name.lower().removeprefix("i:")  # Fink marks the columns of ZTF's candidates
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"[\[(].*?[\])]", "", name))
 
 
 def names_by_alias(names: Iterable[str]) -> dict[str, str]:
@@ -308,7 +270,7 @@ def match_columns(
     known = names_by_alias(names)
     chosen = {role: _chosen_column(name, known, names, path) for role, name in chosen.items()}
     time = chosen.get("time") or _time_column(known, set(chosen.values()), names, path, load)
-    _refuse_phases(time, path)
+    refuse_phases(time, path)
     value = chosen.get("value") or _value_column(known, {*chosen.values(), time}, names, path, load)
     kind = _kind(normal_name(value))
     scale, offset = scale_and_offset(time)
@@ -331,6 +293,7 @@ def match_columns(
         zero_point=zero_point,
         zero_point_system=find_column(known, ZERO_POINT_SYSTEM) if zero_point else None,
         implied_unit=_implied_unit(normal_name(value), set(known)),
+        **_magnitude_beside(normal_name(value), known),
     )
 
 
@@ -355,13 +318,20 @@ def _time_column(
     if not columns:
         phases = next((name for name in names if PHASE.search(normal_name(name))), None)
         if phases:
-            _refuse_phases(phases, path)
+            refuse_phases(phases, path)
         fix = "say which column holds the times in days, --column time=NAME"
         raise Unreadable(path, f"has no time column; its columns are {list_names(names)}", fix)
     return _fullest(columns, path, load, "times")
 
 
-def _refuse_phases(time: str, path: str) -> None:
+def refuse_phases(time: str, path: str) -> None:
+    """Refuse a column of phases as times.
+
+    Raises
+    ------
+    Unreadable
+        If it is one by its name.
+    """
     if PHASE.search(normal_name(time)):
         reason = f"has phases in column {time}, which are no days: it is a folded light curve"
         raise Unreadable(path, reason, "give the light curve before folding, or name its times, --column time=NAME")
@@ -423,8 +393,8 @@ def _groups_with_numbers(groups: list[list[str]], path: str, load: Callable[[str
     same = [name for group in filled for name in group if normal_name(name) in SAME_MEANING]
     if len(first) == 1 and first[0] in same and len(same) > 1:
         return [[_fullest(same, path, load, "brightness")]]
-    if first is not groups[0] and first != groups[0]:
-        logger.warning("%s: column %s has no number: %s is used", path, groups[0][0], ", ".join(first))
+    if empty := [name for name in groups[0] if not counts.get(name, 1)]:
+        logger.warning("%s: column %s has no number: %s is used", path, ", ".join(empty), ", ".join(first))
     elif others := [name for group in filled[1:] for name in group]:
         logger.info("%s: column %s is used for the brightness, not %s", path, ", ".join(first), ", ".join(others))
     return [first]
@@ -487,12 +457,25 @@ def _implied_unit(value: str, known: set[str]) -> str | None:
     """Return the unit that a survey's brightness is known to be in, by the columns beside it."""
     if value in RUBIN_FLUX and known & RUBIN:
         return "nJy"
-    if value == "flux" and (("asassnid" in known) or known >= ASAS_SN):
+    if _is_asas_sn(value, known):
         return "mJy"
     if value == "fluxcal":
         return units.FLUXCAL
     named = {"ujy": "uJy", "njy": "nJy", "fluxujy": "uJy", "fluxnjy": "nJy", "fluxmjy": "mJy", "fluxjy": "Jy"}
     return named.get(value)
+
+
+def _is_asas_sn(value: str, known: set[str]) -> bool:
+    """Tell whether a brightness is a flux of ASAS-SN, by the columns beside it."""
+    return value == "flux" and any(names <= known for names in ASAS_SN)
+
+
+def _magnitude_beside(value: str, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the magnitude and its error beside a flux of ASAS-SN, which mark the limits among its rows."""
+    if not _is_asas_sn(value, set(known)):
+        return {}
+    columns = {"magnitude": ("mag", "magnitude"), "magnitude_error": ERROR["mag"]}
+    return {role: name for role, aliases in columns.items() if (name := find_column(known, aliases))}
 
 
 def scale_and_offset(text: str) -> tuple[str, float]:
@@ -721,547 +704,6 @@ def degrees(values: Any, name: str) -> NDArray[np.float64] | None:
         return None
 
 
-# ---- times --------------------------------------------------------------------------------------------------------
-
-
-def days_per_unit(stated: str | None, column: str, options: ReadOptions, path: str) -> float:
-    """Return the length in days of the unit that times are stated in; without one they are in days.
-
-    Raises
-    ------
-    Unreadable
-        If it is no unit of time, and no time scale is given to say that the numbers are days all the same.
-    """
-    if (not stated or JULIAN.match(stated)) and (after := UNIT_AFTER_TIME.match(column)):
-        stated = after[1]
-    if not stated or JULIAN.match(stated):
-        return 1.0
-    if (factor := units.days_in_unit(stated)) is not None:
-        return factor
-    if options.time_scale:
-        return 1.0
-    fix = "fix the unit (s, min, h, d and yr are known), or, if the times are in days, say their --time-scale"
-    raise Unreadable(path, f"has times in the unknown unit {stated!r} (column {column})", fix)
-
-
-def infer_time_scale(named: str, time: NDArray[np.float64]) -> str:
-    """Return the time scale that the column's name and the numbers (days) speak for.
-
-    If they disagree, it is that of the numbers where they can be nothing else, or else ``"unknown"``.
-    """
-    finite = time[:1000][np.isfinite(time[:1000])]
-    if not len(finite):
-        return named or "unknown"
-    middle = float(np.median(finite))
-    if 2.4e6 < middle < 2.6e6:
-        return named if named in ("JD", "HJD", "BJD") else "JD"
-    if named in ("MJD", "JD") and 1.5e4 < middle < 1e5:
-        return "MJD"
-    if named == "":
-        return "MJD" if 4e4 < middle < 7e4 else "unknown"
-    return named if named in ("BTJD", "BKJD") and middle < 2e4 else "unknown"
-
-
-def check_time_scale(match: Match, time: NDArray[np.float64], path: str) -> str:
-    """Return the scale of times (N,), with a warning where it isn't the one that the column is named after."""
-    scale = infer_time_scale(match.time_scale, time)
-    if match.time_scale and scale != match.time_scale:
-        logger.warning(
-            "%s: column %s holds times around %.7g, which are no %s: their scale is taken as %s. Another: --time-scale",
-            path,
-            match.time,
-            np.nanmedian(time),
-            match.time_scale,
-            scale,
-        )
-    return scale
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The observations of a table's rows, judged.
-
-    Parameters
-    ----------
-    time : float64 (N,)
-        Days; NaN where there is no observation.
-    value, error : float32 (N,)
-        NaN for limits and missing ones; the error is None if there is none.
-    good : bool (N,)
-        False for rows that the quality cut leaves out.
-    unit, time_scale : str
-        Of value and time.
-    left_out : Counter
-        Number of rows by the reason why they are no measurement.
-    """
-
-    time: NDArray[np.float64]
-    value: NDArray[np.float32]
-    error: NDArray[np.float32] | None
-    good: Mask
-    unit: str
-    time_scale: str
-    left_out: Counter[str] = field(default_factory=Counter)
-
-
-def measure(
-    data: Mapping[str, Any],
-    match: Match,
-    options: ReadOptions,
-    path: str,
-    stated: Mapping[str, str],
-    *,
-    stated_scale: str | None = None,
-    offset: float = 0.0,
-    codes: NDArray[np.int64] | None = None,
-) -> Measured:
-    """Return what a table's rows measured: the one way from any table's columns to numbers, flat or nested.
-
-    Parameters
-    ----------
-    data : mapping
-        The columns `Match.per_observation` by name, each (N,).
-    stated : mapping of str
-        Units of the columns as the file writes them; a unit in a column's name counts too.
-    stated_scale : str, optional
-        Time scale by the file's header.
-    offset : float
-        What the header adds to the times [d].
-    codes : int64 (N,), optional
-        The object of each row; without it all are of one.
-
-    Raises
-    ------
-    Unreadable
-        If a column holds text, or is in an unknown unit.
-    """
-    left_out = Counter[str]()
-    stated = {name: unit for name in match.used if (unit := stated.get(name) or units.unit_in_name(name))}
-    time, scale = times(data[match.time], match, options, path, stated.get(match.time), offset)
-    time = _without_padding_times(time, left_out)
-    value, error, unit = brightness(
-        data,
-        match,
-        options,
-        path,
-        kind=match.kind,
-        stated=stated.get(match.value),
-        stated_error=stated.get(match.error or ""),
-        codes=codes,
-        left_out=left_out,
-    )
-    good = passes_quality(data.get(match.quality or ""), match, options, path, len(time))
-    if match.flag and options.quality != "none":
-        good &= ~flags(data[match.flag])
-    left_out["flags"] += int((~good).sum())
-    scale = _agreed_scale(stated_scale, scale, time)
-    scale = options.time_scale or scale or check_time_scale(match, time, path)
-    return Measured(time, value, error, good, unit, scale, +left_out)
-
-
-def times(
-    values: Any, match: Match, options: ReadOptions, path: str, stated: str | None, offset: float = 0.0
-) -> tuple[NDArray[np.float64], str | None]:
-    """Return times (N,) in days, and the scale that their unit states, None if none.
-
-    Raises
-    ------
-    Unreadable
-        If they are in an unknown unit.
-    """
-    if stated and stated.strip().lower() in ("phase", "cycles", "cycle", "dimensionless", "norm"):
-        _refuse_phases("phase", path)
-    time = numbers(values, match.time, path)
-    _warn_of_rounded_times(values, time, match.time, path)
-    time = units.scale(time, days_per_unit(stated, match.time, options, path))
-    scale, zero = scale_and_offset(stated) if stated and JULIAN.match(stated) else ("", 0.0)
-    if match.offset or not (zero or scale in ("BTJD", "BKJD") or not match.time_scale):
-        scale, zero = "", match.offset
-    offset = 0.0 if match.time_scale else offset  # the header's zero point is of TIME
-    finite = time[:1000][np.isfinite(time[:1000])]
-    if zero and len(finite) and np.median(finite) >= (2.3e6 if zero > 1e6 else zero):
-        logger.warning("%s: column %s counts from no zero point, whatever its name: %.7g", path, match.time, finite[0])
-        zero = 0.0
-    return (time + (zero + offset) if zero + offset else time), scale or None
-
-
-def _agreed_scale(header: str | None, unit: str | None, time: NDArray[np.float64]) -> str | None:
-    """Return the stated scale, None if the numbers can't be in it: a full Julian date is no BTJD."""
-    finite = time[:1000][np.isfinite(time[:1000])]
-    middle = np.median(finite) if len(finite) else 0.0
-    stated = header or unit
-    return None if stated in ("BTJD", "BKJD", "MJD") and middle > 2.3e6 else stated
-
-
-def _warn_of_rounded_times(values: Any, time: NDArray[np.float64], name: str, path: str) -> None:
-    """Warn of dates in 32 bits: those of Julian dates are a quarter of a day apart."""
-    kind = str(getattr(values, "type", getattr(values, "dtype", "")))
-    if kind not in ("float", "float32", ">f4", "<f4", "halffloat", "float16"):
-        return
-    largest = np.float32(np.nanmax(np.abs(time[:1000]), initial=0.0))
-    if np.isfinite(largest) and (step := float(np.spacing(largest))) > 1e-3:
-        logger.warning(
-            "%s: the times in column %s are 32-bit numbers, rounded to %.2g d: short periods are lost. "
-            "Fix: write them in 64 bits",
-            path,
-            name,
-            step,
-        )
-
-
-def _without_padding_times(time: NDArray[np.float64], left_out: Counter[str]) -> NDArray[np.float64]:
-    """Return times (N,) with 0, -99 and the like as NaN where all others are dates: such rows pad a table."""
-    low = time < 100
-    if not low.any() or not (dates := time[~low & np.isfinite(time)]).size or dates.min() < 1e4:
-        return time
-    padding = np.isin(time, [0.0, *(x for x in SUSPECT_FLUX if x < 100)])
-    left_out["padding"] += int(padding.sum())
-    return np.where(padding, np.nan, time)
-
-
-# ---- brightness ---------------------------------------------------------------------------------------------------
-
-
-def brightness(
-    data: Mapping[str, Any],
-    match: Match,
-    options: ReadOptions,
-    path: str,
-    *,
-    kind: str,
-    stated: str | None,
-    stated_error: str | None = None,
-    codes: NDArray[np.int64] | None = None,
-    left_out: Counter[str] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, str]:
-    """Return the brightnesses (N,), their uncertainties, None if there are none, and the unit.
-
-    Magnitudes come out in mag, fluxes with a zero point in nJy; limits and missing ones are NaN. If the options name a
-    unit, the numbers stay as they are.
-
-    Parameters
-    ----------
-    data : mapping
-        Columns by name.
-    kind : {"mag", "flux", ""}
-        What the brightness is by its name.
-    stated, stated_error : str, optional
-        Units as the file writes them.
-    codes : int64 (N,), optional
-        The object of each row.
-    left_out : Counter, optional
-        Takes the number of rows by the reason why they are no measurement.
-
-    Raises
-    ------
-    Unreadable
-        If a column holds text, or the unit is none of brightness.
-    """
-    if stated and not options.unit:
-        _refuse_unknown_unit(stated, kind, match.value, path)
-    if stated_error and not options.unit and not units.is_brightness(stated_error):
-        _refuse_unknown_unit(stated_error, "", match.error or "", path)
-    unit, factor = units.brightness_unit(kind, stated or match.implied_unit)
-    if options.unit:
-        unit, factor = options.unit, 1.0
-    counts = Counter[str]()
-    value = units.scale(
-        numbers(_without_limits(data[match.value], unit, counts), match.value, path, np.float32), factor
-    )
-    error = None
-    if match.error is not None:
-        error = numbers(data[match.error], match.error, path, np.float32)
-        error = units.scale(error, factor if options.unit else units.error_factor(stated_error, factor, unit))
-    if match.limit is not None and match.limit in data:
-        value = _masked(value, flags(data[match.limit]), f"limits by column {match.limit}", counts)
-    judge = _judged_magnitudes if unit.lower().startswith("mag") else _judged_fluxes
-    value, error = judge(value, error, codes, counts)
-    log_left_out(path, counts)
-    if left_out is not None:
-        left_out.update(counts)
-    if match.zero_point is not None and not options.unit:
-        value, error, unit = _by_zero_points(data, match, value, error, unit, stated, path)
-    return value, error, unit
-
-
-def log_left_out(path: str, counts: Mapping[str, int]) -> None:
-    """Say how many numbers are no measurements, by reason."""
-    for reason, count in counts.items():
-        sure = reason.startswith(("limits such as", "limits by", "dummy", "missing"))
-        logger.log(logging.INFO if sure else logging.WARNING, "%s: %d %s made NaN", path, count, reason)
-
-
-def _refuse_unknown_unit(stated: str, kind: str, column: str, path: str) -> None:
-    fits = units.is_brightness(stated) and (
-        kind != "mag" or stated.lower() in units.LINEAR or units.magnitude_factor(stated)
-    )
-    if not fits:
-        reason = f"has brightnesses in the unknown unit {stated!r} (column {column})"
-        fix = "say which unit the numbers are in, --unit mag, nJy, mJy, relative, ..., or name another column"
-        raise Unreadable(path, reason, fix)
-
-
-def _by_zero_points(
-    data: Mapping[str, Any],
-    match: Match,
-    value: NDArray[np.float32],
-    error: NDArray[np.float32] | None,
-    unit: str,
-    stated: str | None,
-    path: str,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, str]:
-    """Return fluxes whose zero points a column tells, in nJy; of another system than AB, at one zero point.
-
-    Notes
-    -----
-    F = f * 3631 Jy * 10^(-0.4 zp), and so for the error.
-    """
-    name = str(match.zero_point)
-    plain = unit in ("flux", "unknown") or (stated or unit).strip().lower() in units.LINEAR
-    if unit.lower().startswith("mag") or not plain:
-        logger.info("%s: column %s isn't used: the brightness is in %s", path, name, unit)
-        return value, error, unit
-    zero = numbers(data[name], name, path)
-    systems = _systems(data.get(match.zero_point_system or ""))
-    if systems <= {"ab", "ab_b12", ""}:
-        factor, unit, how = units.nanojansky_per_unit(zero), "nJy", "AB"
-    else:
-        factor, unit, how = 10 ** (-0.4 * (zero - units.FLUXCAL_ZERO)), "flux", ", ".join(sorted(systems))
-        logger.warning("%s: the zero points are of the system %s: fluxes come out at zero point 27.5 of it", path, how)
-    if missing := int((np.isnan(factor) & ~np.isnan(value)).sum()):
-        logger.warning("%s: %d fluxes without a zero point in column %s made NaN", path, missing, name)
-    else:
-        logger.info("%s: fluxes are calibrated by column %s, to %s", path, name, unit)
-    value = (value * factor).astype(np.float32)
-    return value, None if error is None else (error * factor).astype(np.float32), unit
-
-
-def _systems(values: Any) -> set[str]:
-    """Return the distinct systems of zero points, in lower case."""
-    return set() if values is None else {str(value).strip().lower() for value in as_series(values).dropna().unique()}
-
-
-def _masked(values: NDArray[np.float32], mask: Mask, reason: str, counts: Counter[str]) -> NDArray[np.float32]:
-    """Return numbers (N,) with those of a mask as NaN, and count them."""
-    mask = mask & ~np.isnan(values)
-    if not mask.any():
-        return values
-    counts[reason] += int(mask.sum())
-    return np.where(mask, np.float32(np.nan), values)
-
-
-def _judged_magnitudes(
-    value: NDArray[np.float32], error: NDArray[np.float32] | None, codes: NDArray[np.int64] | None, counts: Counter[str]
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return magnitudes (N,) and errors with NaN for what can't be a measurement, and count it by reason."""
-    impossible = np.zeros(len(value), bool)
-    if error is not None and len(error):
-        error, impossible = _judged_errors(error, counts)
-        value = _masked(value, impossible, "limits (magnitudes whose error is impossible, such as 99.99)", counts)
-    value = _masked(
-        value, dummy_magnitudes(value, "mag"), f"dummy magnitudes ({NO_MAGNITUDE:g} or more either way)", counts
-    )
-    for suspect in SUSPECT:
-        equal = value == np.float32(suspect)
-        if np.count_nonzero(equal) and not _have_near_neighbours(value, equal, codes):
-            evidence = _is_far(value, equal, codes)
-            doubtful = np.zeros(len(value), bool) if error is None else np.isnan(error) | (error <= 0)
-            repeated = equal.sum() > 1 or abs(suspect) > 28
-            mask = equal & evidence & (doubtful | repeated)
-            value = _masked(value, mask, f"magnitudes of exactly {suspect:g}, far from all others,", counts)
-    return value, error
-
-
-def _judged_errors(error: NDArray[np.float32], counts: Counter[str]) -> tuple[NDArray[np.float32], Mask]:
-    """Return errors of magnitudes with the impossible ones as NaN, and which of them mean that nothing was measured.
-
-    An error of 9.999 or 99.99 is a limit's; one below 0 tells only that the error is unknown, and so does one number in
-    all rows.
-    """
-    large = (error >= 9) & ((error >= NO_MAGNITUDE) | np.isin(error, np.array(SUSPECT_ERROR, np.float32)))
-    below = error < 0
-    if below.any():
-        counts["errors below 0"] += int(below.sum())
-    if not large.any():
-        return (np.where(below, np.float32(np.nan), error) if below.any() else error), large
-    if not (np.isfinite(error) & ~large & ~below).any():
-        counts["errors that are the same impossible number everywhere"] += int(large.sum())
-        return np.full(len(error), np.nan, np.float32), np.zeros(len(error), bool)
-    return np.where(large | below, np.float32(np.nan), error), large
-
-
-def _have_near_neighbours(value: NDArray[np.float32], equal: Mask, codes: NDArray[np.int64] | None) -> bool:
-    """Tell whether each of some equal magnitudes has one of its star that is no further than `FAR` in the next row."""
-    rows = np.flatnonzero(equal)
-    near = np.zeros(len(rows), bool)
-    for step in (-1, 1):
-        others = np.clip(rows + step, 0, len(value) - 1)
-        same_star = True if codes is None else codes[others] == codes[rows]
-        near |= same_star & ~equal[others] & (np.abs(value[others] - value[rows]) <= FAR)
-    return bool(near.all())
-
-
-def _is_far(value: NDArray[np.float32], equal: Mask, codes: NDArray[np.int64] | None) -> Mask:
-    """Tell which of some equal magnitudes are further than `FAR` from all others of their star (N,).
-
-    A star without any other is compared with all the others.
-    """
-    number, others = value[equal][0], ~equal & np.isfinite(value)
-    if not others.any():
-        return np.zeros(len(value), bool)
-    everywhere = np.min(np.abs(value - number), where=others, initial=np.inf)
-    if codes is None:
-        return equal & bool(everywhere > FAR)
-    stars = np.zeros(int(codes.max()) + 1, bool)
-    stars[codes[equal]] = True
-    rows = np.flatnonzero(stars[codes] & others)
-    nearest = np.full(len(stars), np.inf, np.float32)
-    np.minimum.at(nearest, codes[rows], np.abs(value[rows] - number))
-    far = np.where(np.isfinite(nearest), nearest, everywhere) > FAR
-    return equal & far[codes]
-
-
-def _judged_fluxes(
-    value: NDArray[np.float32], error: NDArray[np.float32] | None, codes: NDArray[np.int64] | None, counts: Counter[str]
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return fluxes (N,) and errors with NaN for the likes of -999 that can't be a measurement, and count it by reason.
-
-    Any number may be a flux: -999 is none where its error is impossible, or it is repeated far below all others.
-    """
-    doubtful = np.zeros(len(value), bool)
-    if error is not None:
-        below = error < 0
-        if below.any():
-            counts["errors below 0"] += int(below.sum())
-            error = np.where(below, np.float32(np.nan), error)
-        if np.any(error > 0):  # else the errors tell nothing
-            doubtful = np.isnan(error)
-    for suspect in SUSPECT_FLUX[:-1]:
-        equal = value == np.float32(suspect)
-        if not equal.any():
-            continue
-        rest = value[~equal & np.isfinite(value)]
-        span = float(np.ptp(rest)) if len(rest) else 0.0
-        far = bool(len(rest)) and (suspect < rest.min() - span or suspect > rest.max() + 5 * span)
-        repeated = equal.sum() > 1 and far and len(rest) > 2 and suspect < 0
-        mask = equal & (doubtful | repeated) if far or error is not None else np.zeros(len(value), bool)
-        value = _masked(
-            value, mask, f"fluxes of exactly {suspect:g}, with an impossible error or far from all others,", counts
-        )
-    return value, error
-
-
-def warn_of_unknown_unit(unit: str, options: ReadOptions, path: str) -> None:
-    """Warn that a brightness without a unit is taken as flux, which turns magnitudes upside down."""
-    if unit == "unknown" and options.unit is None:
-        logger.warning(
-            "the brightness of %s has no known unit and is taken as flux; if it is in magnitudes, say --unit mag", path
-        )
-
-
-def _without_limits(values: Any, unit: str, counts: Counter[str]) -> Any:
-    """Return a column with limits of magnitude such as ``>16.5`` missing, and count them; any other as it is."""
-    kind = getattr(values, "type", None)
-    if not unit.lower().startswith("mag") or (
-        kind is not None and (pa.types.is_floating(kind) or pa.types.is_integer(kind))
-    ):
-        return values
-    series = as_series(values)
-    if pd.api.types.is_numeric_dtype(series):
-        return values
-    limits = series.astype("string").str.match(LIMIT).fillna(False).to_numpy(bool)
-    if not limits.any():
-        return values
-    counts[f"limits such as {str(series[limits].iloc[0]).strip()}"] += int(limits.sum())
-    return series.mask(limits)
-
-
-def dummy_magnitudes(value: NDArray[np.float32], unit: str) -> Mask:
-    """Mark the brightnesses (N,) that stand for no measurement: magnitudes of `NO_MAGNITUDE` and more either way.
-
-    In other units every number may be a measurement.
-    """
-    return np.abs(value) >= NO_MAGNITUDE if unit.lower().startswith("mag") else np.zeros(len(value), bool)
-
-
-def mask_dummies(value: NDArray[np.float32], unit: str, path: str) -> NDArray[np.float32]:
-    """Return brightnesses (N,) with the `dummy_magnitudes` as NaN, which preprocessing drops; log how many."""
-    dummy = dummy_magnitudes(value, unit)
-    if not dummy.any():
-        return value
-    logger.info("%s: %d dummy magnitudes (%g or more either way) made NaN", path, dummy.sum(), NO_MAGNITUDE)
-    return np.where(dummy, np.float32(np.nan), value)
-
-
 def as_series(values: Any) -> pd.Series:
     """Return a column of any library as one of pandas."""
     return values.to_pandas() if isinstance(values, pa.Array | pa.ChunkedArray) else pd.Series(values)
-
-
-# ---- quality ------------------------------------------------------------------------------------------------------
-
-
-def unflagged(flags: NDArray, bits: int, quality: str) -> Mask:
-    """Return which rows (N,) stay: those without any of ``bits``, without any flag (``"hard"``), or all."""
-    if quality == "none":
-        return np.ones(len(flags), bool)
-    values = np.nan_to_num(flags).astype(np.int64)
-    return values == 0 if quality == "hard" else (values & bits) == 0
-
-
-def passes_quality(values: Any, match: Match, options: ReadOptions, path: str, n: int) -> Mask:
-    """Return which rows (n,) of a table stay by its quality column.
-
-    Flags have a meaning where the column's name tells the survey (`SEVERE`), letters where they are one of the known
-    scales (`LETTERS`).
-    """
-    if match.quality is None or values is None or options.quality == "none":
-        return np.ones(n, bool)
-    if (by_letters := _passes_letters(values, match.quality, options.quality, path)) is not None:
-        return by_letters
-    severe = SEVERE.get(normal_name(match.quality), 0)
-    if not (severe or options.quality == "hard"):
-        return np.ones(n, bool)
-    return unflagged(numbers(values, match.quality, path), severe, options.quality)
-
-
-def _passes_letters(values: Any, name: str, quality: str, path: str) -> Mask | None:
-    """Return which rows (N,) stay by a quality in letters or words, None if it is in numbers; what is missing stays."""
-    kind = getattr(values, "type", getattr(values, "dtype", None))
-    if isinstance(kind, pa.DataType) and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return None
-    series = as_series(values)
-    if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
-        return None
-    words = series.astype("string").str.strip()
-    distinct = set(words.dropna().unique()) - {""}
-    if not distinct or all(re.fullmatch(r"[-+]?\d+(\.0*)?", word) for word in distinct):
-        return None
-    upper, lower = {word.upper() for word in distinct}, {word.lower() for word in distinct}
-    for survey, (scale, worst, best) in LETTERS.items():
-        if (
-            upper <= set(scale)
-            and ((survey == "ASAS-SN") == (normal_name(name) != "grade"))
-            and (survey == "ASAS" or upper == {"B"} or "G" in upper)
-        ):
-            passed = words.str.upper() == best if quality == "hard" else words.str.upper() != worst
-            return _said_of_letters(passed, name, worst if quality != "hard" else f"other than {best}", path)
-    if upper <= set("ABCD"):
-        passed = words.str.upper() == "A" if quality == "hard" else words.str.upper() != "D"
-        return _said_of_letters(passed, name, "D" if quality != "hard" else "other than A", path)
-    if (
-        lower <= GOOD_WORDS | BAD_WORDS
-        and lower & BAD_WORDS
-        and not lower <= {"t", "f", "true", "false", "y", "n", "yes", "no"}
-    ):
-        return _said_of_letters(~words.str.lower().isin(BAD_WORDS), name, "bad", path)
-    shown = ", ".join(sorted(distinct)[:5])
-    logger.info("%s: the qualities in column %s (%s) have no known meaning and aren't used", path, name, shown)
-    return np.ones(len(words), bool)
-
-
-def _said_of_letters(passed: pd.Series, name: str, worst: str, path: str) -> Mask:
-    mask = passed.fillna(True).to_numpy(bool)
-    if not mask.all():
-        logger.info("%s: %d rows of quality %s (column %s) are left out", path, (~mask).sum(), worst, name)
-    return mask

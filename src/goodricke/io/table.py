@@ -4,9 +4,9 @@ Columns are found by the aliases in `roles`, or as `ReadOptions.columns` names t
 is one object, named after the file (a FITS table: after its header). Text without a line of names and with two or
 three columns is time, brightness, uncertainty. The unit is ``"mag"`` for magnitudes (mmag are converted), else what the
 file states, else ``"flux"``, or ``"unknown"`` with a warning if the column's name doesn't even say that. Times whose
-column has a unit are converted to days. Dummy magnitudes such as 99.99 and limits such as >16.5 become NaN. Of flags,
-only ZTF's catflags have a meaning that is known here: rows with a severe one are left out. A text column that isn't
-used and seems to name the stars gets a warning.
+column has a unit are converted to days. Rows that are no measurement (dummies such as 99.99, limits such as >16.5,
+missing ones, padding) are left out and counted. Of flags, only ZTF's catflags have a meaning that is known here: rows
+with a severe one are left out. A text column that isn't used and seems to name the stars gets a warning.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import roles, table_files
 from goodricke.io.files import SourceFile
+from goodricke.io.measurements import Remarks, measure, warn_of_unknown_unit
 from goodricke.io.observations import Observations, choose_bands, light_curves
 from goodricke.io.options import ReadOptions
 from goodricke.io.roles import Match
@@ -59,6 +60,7 @@ class Frame:
     columns_read: list[str] = field(default_factory=list)
     columns_ignored: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    origins: dict[str, str] = field(default_factory=dict)
 
 
 def from_arrow(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
@@ -81,7 +83,8 @@ def _light_curves(file: SourceFile | Frame, source: table_files.Tabular, options
     file.columns_ignored = [name for name in (*source.names, *source.lists) if name not in match.used]
     object_id = data[match.object_id] if match.object_id else None
     codes = roles.object_codes(object_id, match.object_id, file.path) if match.object_id else None
-    measured = roles.measure(
+    remarks = Remarks(file.path, file.left_out, file.origins)
+    measured = measure(
         data,
         match,
         options,
@@ -90,10 +93,13 @@ def _light_curves(file: SourceFile | Frame, source: table_files.Tabular, options
         stated_scale=source.time_scale,
         offset=source.time_offset,
         codes=codes[1] if codes else None,
+        remarks=remarks,
+        stated_in=source.stated_in,
     )
+    remarks.say_left_out()
     ra = roles.degrees(data[match.ra], match.ra) if match.ra else source.ra
     dec = roles.degrees(data[match.dec], match.dec) if match.dec else source.dec
-    roles.warn_of_unknown_unit(measured.unit, options, file.path)
+    warn_of_unknown_unit(measured.unit, options, remarks)
     if not (match.object_id or source.object_id):
         band = roles.bands(data[match.band] if match.band else None, match.band, options, file.path)[1]
         _warn_of_merged_stars(file, source, match, measured.time, band, ra, dec)
@@ -111,7 +117,6 @@ def _light_curves(file: SourceFile | Frame, source: table_files.Tabular, options
         source.object_id,
         codes,
     )
-    file.left_out.update(measured.left_out)
     return light_curves(
         file,
         options,

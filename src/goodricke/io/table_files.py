@@ -53,6 +53,8 @@ PRODUCTS = {
     "ascii.mrt": "machine-readable table of the AAS",
 }
 
+# The zero point of dates in the description of their column: Julian date - 2450000, HJD-2400000.5
+ZERO_POINT = re.compile(r"-\s*2[34]\d{5}(\.\d+)?(?!\d)")
 # A VOTable's IDs are made of its names, without the units in them.
 READ_BY_ASTROPY: dict[str, dict[str, Any]] = {"votable": {"use_names_over_ids": True}}
 
@@ -87,6 +89,8 @@ class Tabular:
         Columns without names that can be only one thing, by role.
     named : bool
         Whether the columns have names.
+    stated_in : str
+        Where the file states units and time scale.
     """
 
     names: Sequence[str]
@@ -104,6 +108,7 @@ class Tabular:
     whole: Sequence[str] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
     named: bool = True
+    stated_in: str = "header"
 
 
 def column_names(file: SourceFile) -> frozenset[str]:
@@ -211,6 +216,7 @@ def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
         whole=[name for name, cell in zip(form.names, form.first, strict=False) if cell.isdecimal()],
         roles=form.roles,
         named=form.named,
+        stated_in="line of units" if form.units else "comment",
     )
 
 
@@ -316,19 +322,39 @@ def _astropy(file: SourceFile, form: str) -> Tabular:
     except Exception as error:  # astropy raises whatever its parsers raise
         reason = f"is in the format {PRODUCTS[form]}, but can't be parsed ({str(error)[:300]})"
         raise Unreadable(file.path, reason, "fix what the parser names, or save the table as CSV") from error
+    return tabular_from_astropy(table, PRODUCTS[form], scale, "field" if form == "votable" else "header")
+
+
+def tabular_from_astropy(table: Table, product: str, scale: str | None = None, stated_in: str = "unit") -> Tabular:
+    """Return a table of astropy, a time series too, before its columns are read."""
     times = [name for name in table.colnames if isinstance(table[name], Time)]
+    own = next((table[name].format.upper() for name in times if table[name].format in ("btjd", "bkjd")), None)
     lists = [name for name in table.colnames if name not in times and arrow.holds_arrays(table[name])]
     plain = [name for name in table.colnames if name not in lists]
 
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
-        how = dict.fromkeys(times, lambda column: column.mjd) | dict.fromkeys(lists, arrow.lists_from_astropy)
+        days = {
+            name: (lambda column: np.asarray(column.value)) if own else (lambda column: column.mjd) for name in times
+        }
+        how = days | dict.fromkeys(lists, arrow.lists_from_astropy)
         return {name: how.get(name, arrow.fill_masked)(table[name]) for name in wanted}
 
     units = {name: str(table[name].unit) for name in plain if getattr(table[name], "unit", None)}
+    units |= _zero_points_described(table, [name for name in plain if name not in times])
     texts = [name for name in plain if name not in times and table[name].dtype.kind in "UO"]
-    scale = scale or ("MJD" if times else None)
+    scale = scale or own or ("MJD" if times else None)
     whole = [name for name in plain if name not in times and table[name].dtype.kind in "iu"]
-    return Tabular(plain, load, PRODUCTS[form], units, scale, lists=lists, texts=texts, whole=whole)
+    return Tabular(plain, load, product, units, scale, lists=lists, texts=texts, whole=whole, stated_in=stated_in)
+
+
+def _zero_points_described(table: Table, names: Sequence[str]) -> dict[str, str]:
+    """Return the descriptions of dates that name their zero point: "Heliocentric Julian Date - 2450000"."""
+    described = {name: str(getattr(table[name], "description", "") or "") for name in names}
+    return {
+        name: f"{name} {zero[0]}"
+        for name, text in described.items()
+        if roles.normal_name(name) in roles.TIME and (zero := ZERO_POINT.search(text))
+    }
 
 
 def _parquet(file: SourceFile) -> Tabular:
@@ -353,7 +379,7 @@ def tabular_from_arrow(table: pa.Table | pa.Schema, load: Load, product: str = "
     lists = [f.name for f in schema if arrow.is_list(f.type)]
     texts = [f.name for f in plain if str(f.type) in ("string", "large_string") or pa.types.is_dictionary(f.type)]
     names, whole = [f.name for f in plain], [f.name for f in plain if pa.types.is_integer(f.type)]
-    return Tabular(names, load, product, units, scale, lists=lists, texts=texts, whole=whole)
+    return Tabular(names, load, product, units, scale, lists=lists, texts=texts, whole=whole, stated_in="metadata")
 
 
 def _fits(file: SourceFile) -> Tabular:
@@ -384,6 +410,7 @@ def _fits(file: SourceFile) -> Tabular:
         texts=table.names_of_kind("S"),
         time_offset=offset or 0.0,
         whole=table.names_of_kind("iu"),
+        stated_in="header (TUNIT, TIMESYS, MJDREF)",
     )
 
 

@@ -6,6 +6,7 @@ format (with or without its line of names), AAVSO's downloads without a line of 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,9 @@ AAVSO_DOWNLOAD = (
 PLAIN_JULIAN = (2.4e6, 2.6e6)  # days: times that can be nothing else
 PLAIN_MAGNITUDE = (3.0, 30.0)  # numbers around 0 or 1 may be relative to something
 PLAIN_ERROR = 2.0  # mag
+# Files of OGLE have no names: heliocentric Julian dates, in full or short, magnitudes and uncertainties.
+OGLE = re.compile(r"^OGLE[-_]", re.IGNORECASE)
+SHORT_JULIAN = (0.0, 2e4)  # days after JD 2450000, since 1995
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def text_layout(text: str, path: str) -> TextLayout:
     product = "CSV" if separator == "," else "text table"
     if any(cell and _is_number(cell, decimal) for cell in cells):
         _check_width(rows, separator, path)
-        return _names_in_comment(lines[:begin], rows, separator, decimal, product)
+        return _names_in_comment(lines[:begin], rows, separator, decimal, product, path)
     if len(rows) < 2:
         raise Unreadable(path, "is a text file without any row of numbers", NO_TABLE)
     # ZTF's forced photometry has commas between the names and blanks between the numbers
@@ -155,7 +159,9 @@ def units_in_names(names: Sequence[str]) -> dict[str, str]:
 # ---- names --------------------------------------------------------------------------------------------------------
 
 
-def _names_in_comment(comments: Sequence[str], rows: Rows, separator: str, decimal: str, product: str) -> TextLayout:
+def _names_in_comment(
+    comments: Sequence[str], rows: Rows, separator: str, decimal: str, product: str, path: str
+) -> TextLayout:
     """Return the layout of a table whose first row has numbers: the names are on the last comment, or nowhere."""
     begin, top = rows[0]
     cells = split_cells(top, separator)
@@ -166,6 +172,9 @@ def _names_in_comment(comments: Sequence[str], rows: Rows, separator: str, decim
             return TextLayout(_unique(names), separator, begin, product, cells, decimal)
     if len(cells) in (23, 24) and separator == "," and _in_range(cells[0], PLAIN_JULIAN) and cells[4].isalpha():
         return TextLayout(list(AAVSO_DOWNLOAD[: len(cells)]), separator, begin, "AAVSO download", cells, decimal)
+    if len(cells) == 3 and OGLE.match(os.path.basename(path)) and _is_ogle(rows, separator, decimal):
+        names = ["HJD" if _in_range(cells[0], PLAIN_JULIAN) else "HJD-2450000", "mag", "mag_err"]
+        return TextLayout(names, separator, begin, "OGLE photometry", cells, decimal)
     if len(cells) in HEADERLESS:
         names = HEADERLESS[len(cells)]
         units = dict.fromkeys(names[1:], "mag") if _is_plain(rows, separator, decimal) else {}
@@ -178,10 +187,20 @@ def _names_in_comment(comments: Sequence[str], rows: Rows, separator: str, decim
 
 def _is_plain(rows: Rows, separator: str, decimal: str) -> bool:
     """Tell whether the first three columns can be only Julian dates, magnitudes and their uncertainties."""
+    return _are_magnitudes(rows, separator, decimal, PLAIN_JULIAN)
+
+
+def _is_ogle(rows: Rows, separator: str, decimal: str) -> bool:
+    """Tell whether three columns are dates, magnitudes and uncertainties as OGLE writes them."""
+    return any(_are_magnitudes(rows, separator, decimal, dates) for dates in (SHORT_JULIAN, PLAIN_JULIAN))
+
+
+def _are_magnitudes(rows: Rows, separator: str, decimal: str, dates: tuple[float, float]) -> bool:
+    """Tell whether the first three columns are in the ranges of some dates, magnitudes and their uncertainties."""
     cells = [[cell.replace(decimal, ".") for cell in split_cells(line, separator)[:3]] for _, line in rows[:1000]]
     if any(len(row) < 3 for row in cells) or not all("." in row[1] and "." in row[2] for row in cells[:1]):
         return False
-    ranges = (PLAIN_JULIAN, PLAIN_MAGNITUDE, (0.0, PLAIN_ERROR))
+    ranges = (dates, PLAIN_MAGNITUDE, (0.0, PLAIN_ERROR))
     return all(all(map(_in_range, row, ranges)) for row in cells)
 
 

@@ -259,13 +259,25 @@ def bin_average(
     return ragged.offsets_from_counts(counts), bins, *averages, np.where(unweighted, np.nan, 1 / np.sqrt(weights))
 
 
+def is_empty(curves: LightCurves) -> NDArray[np.bool_]:
+    """Return which light curves (n,) have no observation, other than those whose rows are all limits or missing.
+
+    Readers leave such rows out; how many they read and flagged is in the per-object columns.
+    """
+    names = curves.table_of_objects.column_names
+    if "n_read" not in names or "n_flagged" not in names:
+        return curves.n_obs == 0
+    read, flagged = (np.nan_to_num(curves.column(name).astype(np.float64)) for name in ("n_read", "n_flagged"))
+    return (curves.n_obs == 0) & (read <= flagged)
+
+
 def cleaning_status(curves: LightCurves, cleaned: LightCurves, fewest: int) -> NDArray[np.str_]:
     """Return the status of each object (n,): ``OK``, ``EMPTY``, ``NON_FINITE``, ``TOO_FEW_POINTS`` or ``CONSTANT``."""
     spread = ragged.extreme(cleaned.value, cleaned.offsets, np.maximum) - ragged.extreme(
         cleaned.value, cleaned.offsets, np.minimum
     )
     return np.select(
-        [curves.n_obs == 0, cleaned.n_obs == 0, cleaned.n_obs < fewest, spread == 0],
+        [is_empty(curves), cleaned.n_obs == 0, cleaned.n_obs < fewest, spread == 0],
         ["EMPTY", "NON_FINITE", "TOO_FEW_POINTS", "CONSTANT"],
         "OK",
     )

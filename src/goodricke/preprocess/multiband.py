@@ -19,7 +19,7 @@ from pydantic import Field
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import MAGNITUDES_PER_E, factor_to
-from goodricke.preprocess.cleaning import alternate_bands, finite_points, flux_to_ab, significant_flux
+from goodricke.preprocess.cleaning import alternate_bands, finite_points, flux_to_ab, is_empty, significant_flux
 from goodricke.preprocess.config import PreprocessingConfig
 from goodricke.preprocess.tensors import Steps
 
@@ -132,7 +132,7 @@ def prepare(curves: LightCurves, config: MultibandConfig) -> Steps:
     offsets = ragged.select(keep, usable.offsets)
     short = np.diff(offsets) < config.fewest
     status = np.select(
-        [curves.n_obs == 0, finite.n_obs == 0, usable.n_obs == 0, short],
+        [is_empty(curves), finite.n_obs == 0, usable.n_obs == 0, short],
         ["EMPTY", "NON_FINITE", "UNKNOWN_BAND", "TOO_FEW_POINTS"],
         "OK",
     )

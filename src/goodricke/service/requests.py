@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from goodricke.data import ragged, units
 from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import ReadOptions, Unreadable, roles
+from goodricke.io import ReadOptions, Unreadable, measurements, roles
 from goodricke.io.files import SourceFile
 from goodricke.io.reading import read_pieces
 from goodricke.service.schemas import MAX_CURVES, MAX_POINTS, LightCurve
@@ -65,7 +65,7 @@ def light_curves_from_json(
                 f"light curve {number} ({item.object_id}) lacks {', '.join(missing)}, which the model needs for each "
                 'object. Add it: {"columns": {"' + missing[0] + '": 0.1}}, null where unknown'
             )
-    scales = [item.time_scale or roles.infer_time_scale("", _floats(item.time)) for item in items]
+    scales = [item.time_scale or measurements.infer_time_scale("", _floats(item.time)) for item in items]
     kinds = [(item.unit, scale) for item, scale in zip(items, scales, strict=True)]
     groups = [(np.array([i for i, k in enumerate(kinds) if k == kind]), kind) for kind in dict.fromkeys(kinds)]
     return [(rows, _batch([items[i] for i in rows], scale, columns)) for rows, (_, scale) in groups]
@@ -87,7 +87,7 @@ def _batch(items: Sequence[LightCurve], time_scale: str, columns: Sequence[str])
         [item.object_id for item in items],
         ragged.offsets_from_counts(np.array([len(item.time) for item in items])),
         time,
-        roles.mask_dummies(value, unit, "JSON"),
+        measurements.mask_dummies(value, unit, "JSON"),
         error,
         band,
         bands=bands,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import nanojansky
-from goodricke.io import roles, table, table_files
+from goodricke.io import measurements, roles, table, table_files
 from goodricke.io.files import SourceFile
 from goodricke.io.observations import Observations, identify, light_curves
 from goodricke.io.options import ReadOptions, Unreadable
@@ -34,14 +34,16 @@ SOURCE_MAG, DIFFERENCE_MAG = "magpsf_corr", "magpsf"
 ERRORS = {SOURCE_MAG: "sigmapsf_corr_ext", DIFFERENCE_MAG: "sigmapsf"}
 LIKELY_REAL = 0.55  # real-bogus score that ALeRCE's classifier asks for
 UNKNOWN = 50.0  # ALeRCE writes an error of 100 where it could compute none
-OTHERS = ("oid", "fid", "corrected", "dubious", "isdiffpos", "rb", "ra", "dec")
+TIMES, IDS = ("mjd", "jd"), ("oid", "objectId")
+OTHERS = (*IDS, "fid", "corrected", "dubious", "isdiffpos", "rb", "ra", "dec")
 Numbers = NDArray[np.float64]
 
 
 def recognises(file: SourceFile) -> bool:
-    """Tell whether the file is a table of ALeRCE's detections, by its columns."""
-    needed = ("mjd", "fid", SOURCE_MAG, *ERRORS.values(), DIFFERENCE_MAG)
-    return table_files.column_names(file).issuperset(roles.normal_name(name) for name in needed)
+    """Tell whether the file is a table of ZTF's alerts, by its columns: the sign or the source's magnitude too."""
+    names, needed = table_files.column_names(file), ("fid", DIFFERENCE_MAG, ERRORS[DIFFERENCE_MAG])
+    is_alert = names.issuperset(needed) and not names.isdisjoint(("mjd", "jd"))
+    return is_alert and not names.isdisjoint(("isdiffpos", roles.normal_name(SOURCE_MAG)))
 
 
 def read(file: SourceFile, options: ReadOptions) -> LightCurves:
@@ -54,9 +56,12 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     """
     if options.columns:  # named by the user: any table
         return table.read(file, options)
-    data = table_files.load_columns(file, "mjd", *ERRORS, *ERRORS.values(), *OTHERS)
-    time = roles.column_numbers(data, "mjd", file.path)
-    ids, codes = identify(file, data.get("oid"), "oid", len(time))
+    data = table_files.load_columns(file, *TIMES, *ERRORS, *ERRORS.values(), *OTHERS)
+    time_name = next(name for name in TIMES if name in data)
+    time = roles.column_numbers(data, time_name, file.path)
+    id_name = next((name for name in IDS if name in data), None)
+    name = table_files.open_table(file).object_id
+    ids, codes = identify(file, data.get(id_name or ""), id_name or "oid", len(time), name)
     corrected = _corrected(data, codes, time, len(ids))
     is_difference = (options.flux or "").lower() == "difference"
     if is_difference:
@@ -68,7 +73,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     ra, dec = (roles.column_numbers(data, name, file.path) if name in data else None for name in ("ra", "dec"))
     rows = Observations(ids.take(codes), time, value, error, data["fid"], "fid", good, ra, dec)
     unit, product = "nJy" if is_difference else "mag", "ALeRCE detections"
-    curves = light_curves(file, options, rows, unit=unit, time_scale="MJD", mission="ZTF", product=product)
+    curves = light_curves(file, options, rows, unit=unit, time_scale=time_name.upper(), mission="ZTF", product=product)
     return curves.with_columns(corrected=corrected)
 
 
@@ -91,10 +96,17 @@ def _magnitudes(
         choices = ", ".join((*ERRORS, "total", "difference"))
         raise Unreadable(file.path, f"has no magnitude {wanted}", f"choose one of {choices} with --flux")
     is_source = corrected if not wanted else np.full(len(corrected), wanted == SOURCE_MAG)
-    source, difference = ([roles.column_numbers(data, name, file.path) for name in pair] for pair in ERRORS.items())
+    source, difference = ([_numbers(data, name, file.path) for name in pair] for pair in ERRORS.items())
     value, error = (np.where(is_source, a, b) for a, b in zip(source, difference, strict=True))
-    value = roles.mask_dummies(value.astype(np.float32), "mag", file.path)
+    value = measurements.mask_dummies(value.astype(np.float32), "mag", file.path)
     return value.astype(np.float64), np.where(error < UNKNOWN, error, np.nan)
+
+
+def _numbers(data: Mapping[str, Any], name: str, path: str) -> Numbers:
+    """Return a column (N,), NaN where the table lacks it: brokers give fewer columns than ALeRCE's database."""
+    if name not in data and name in (SOURCE_MAG, ERRORS[SOURCE_MAG]):
+        return np.full(len(data[DIFFERENCE_MAG]), np.nan)
+    return roles.column_numbers(data, name, path)
 
 
 def _difference_flux(data: Mapping[str, Any], path: str) -> tuple[Numbers, Numbers]:

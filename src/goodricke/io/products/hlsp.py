@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import UNIT_NAMES, ZERO_POINTS
-from goodricke.io import roles
+from goodricke.io import measurements
 from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsFile, FitsTable
 from goodricke.io.observations import one_light_curve
@@ -46,7 +46,7 @@ PER_MILLION = 1e-6
 # EVEREST keeps K2's flags and adds its own, counted from 1 (its documentation, "FITS files"): 23 flagged in the target
 # pixel file, 24 not a number, 25 outlier, 27 in a transit. An outlier to its model may be a flare or an eclipse,
 # so 25 and 27 are kept. No fine point (bit 16 of K2) is among the flags that EVEREST masks.
-EVEREST_BITS = roles.KEPLER_BITS | 1 << 15 | 1 << 22 | 1 << 23
+EVEREST_BITS = measurements.KEPLER_BITS | 1 << 15 | 1 << 22 | 1 << 23
 # TASOC's PIXEL_QUALITY has the flags of the pixels. QUALITY has those of the corrected light curve: 1 bad pixels, 2
 # manual exclude, 4 sigma clip, 8 to 64 a jump that was corrected, 128 interpolated (early releases: those of TESS).
 # The mask of TESS leaves out the bad, excluded and interpolated of both.
@@ -89,15 +89,15 @@ APERTURES = tuple(f"AP{i}_FLUX_COR" for i in (4, 3, 2, 1))
 PRODUCTS = (
     Product(
         "TASOC", "TESS", ("FLUX_RAW", "FLUX_CORR", "PIXEL_QUALITY"), ("FLUX_CORR", "FLUX_RAW"), OWN_ERROR,
-        {"QUALITY": roles.TESS_BITS, "PIXEL_QUALITY": roles.TESS_BITS},
+        {"QUALITY": measurements.TESS_BITS, "PIXEL_QUALITY": measurements.TESS_BITS},
     ),
     Product(
         "eleanor", "TESS", ("RAW_FLUX", "CORR_FLUX"), ("CORR_FLUX", "RAW_FLUX"), {"(RAW|CORR|PCA)_FLUX": "FLUX_ERR"},
-        {"QUALITY": roles.TESS_BITS},
+        {"QUALITY": measurements.TESS_BITS},
     ),
     Product(
         "PATHOS", "TESS", ("PSF_FLUX_RAW", "PSF_FLUX_COR"), ("PSF_FLUX_COR", *APERTURES), OWN_ERROR,
-        {"DQUALITY": roles.TESS_BITS},
+        {"DQUALITY": measurements.TESS_BITS},
     ),
     Product(
         "CDIPS", "TESS", ("TMID_BJD", "IRM1", "TFA1"), ("TFA1", "TFA2", "TFA3", "IRM1"),
@@ -109,7 +109,8 @@ PRODUCTS = (
         time="T", scale="BKJD", unit="relative",
     ),
     Product(
-        "K2VARCAT", "K2", ("APTFLUX", "DETFLUX"), ("DETFLUX", "APTFLUX"), OWN_ERROR, {"QUALITY": roles.KEPLER_BITS},
+        *("K2VARCAT", "K2", ("APTFLUX", "DETFLUX"), ("DETFLUX", "APTFLUX"), OWN_ERROR),
+        {"QUALITY": measurements.KEPLER_BITS},
         scale="BKJD", unit="relative",
     ),
     Product(
@@ -229,5 +230,5 @@ def _unflagged(product: Product, table: FitsTable, flux: str, quality: str, n: i
     for column, bits in product.bits.items():
         flags = table.get(column)
         if flags is not None:
-            good &= roles.unflagged(flags, bits, quality)
+            good &= measurements.unflagged(flags, bits, quality)
     return good

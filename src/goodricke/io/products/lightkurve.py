@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import UNIT_NAMES, ZERO_POINTS
-from goodricke.io import ecsv, roles, table_files
+from goodricke.io import ecsv, measurements, roles, table_files
 from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsTable
 from goodricke.io.observations import one_light_curve
@@ -81,7 +81,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     if options.unit is None and (factor := FRACTIONS.get(unit)):
         unit, value, error = "relative", _relative(value, factor), None if error is None else error * factor
     quality = next((data[name] for name in QUALITY if name in data), None)
-    bits = roles.TESS_BITS if mission == "TESS" else roles.KEPLER_BITS
+    bits = measurements.TESS_BITS if mission == "TESS" else measurements.KEPLER_BITS
     return one_light_curve(
         file,
         options,
@@ -89,7 +89,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         time=data["TIME"],
         value=value,
         error=error,
-        good=np.ones(len(value), bool) if quality is None else roles.unflagged(quality, bits, options.quality),
+        good=np.ones(len(value), bool) if quality is None else measurements.unflagged(quality, bits, options.quality),
         unit=UNIT_NAMES.get(unit, unit),
         time_scale=scale or SCALES[mission],
         band="TESS" if mission == "TESS" else "Kepler",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from goodricke.data import units
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import roles, table, table_files
+from goodricke.io import measurements, roles, table, table_files
 from goodricke.io.files import SourceFile
 from goodricke.io.observations import Observations, light_curves
 from goodricke.io.options import ReadOptions, Unreadable
@@ -81,7 +81,7 @@ def _good(
     good = np.ones(len(flux), bool)
     for name, bits in BITS.items():
         if name in data:
-            good &= roles.unflagged(roles.column_numbers(data, name, path), bits, quality)
+            good &= measurements.unflagged(roles.column_numbers(data, name, path), bits, quality)
     if quality in ("default", "hard"):
         good &= (roles.column_numbers(data, "psfQfPerfect", path) > PERFECT) & (flux > 0) & (error > 0) & (flux > error)
     return good

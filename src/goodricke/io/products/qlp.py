@@ -4,8 +4,9 @@ To sector 55 the detrended flux is KSPSAP_FLUX, from sector 56 DET_FLUX; SAP_FLU
 unless another column is named: detrending for transits takes stellar variability away. All are relative to the median.
 The uncertainty is the column of the flux if there is one, else that of the detrended flux.
 
-QUALITY holds the flags of the spacecraft (`roles.TESS_BITS`) and QLP's own flag of low precision: bit 13 (4096) to
-sector 55, bit 31 (2^30) from sector 56 on, where 4096 is the mission's flag of scattered light. These cadences stay:
+QUALITY holds the flags of the spacecraft (`TESS_BITS` in `measurements`) and QLP's own flag of low precision: bit 13
+(4096) to sector 55, bit 31 (2^30) from sector 56 on, where 4096 is the mission's flag of scattered light. These
+cadences stay:
 
 - ``"default"``: those whose value is exactly one of `KEEP`, the set used for ASTRAFier (its published reader): a lone
   cosmic ray, discontinuity, collateral cosmic ray, stray light or 8192. Two flags at once go.
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import ZERO_POINTS
-from goodricke.io import roles
+from goodricke.io import measurements
 from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsTable
 from goodricke.io.observations import one_light_curve
@@ -83,7 +84,7 @@ def unflagged(flags: NDArray, quality: str, low_precision: int) -> NDArray[np.bo
     """Return which cadences (n,) stay, by their QUALITY value; see the module."""
     if quality == "default":
         return np.isin(flags, KEEP)
-    return roles.unflagged(flags, roles.TESS_BITS | low_precision, quality)
+    return measurements.unflagged(flags, measurements.TESS_BITS | low_precision, quality)
 
 
 def _error(table: FitsTable, flux: str) -> NDArray | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import roles
+from goodricke.io import measurements, roles
 from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsTable
 from goodricke.io.observations import object_columns
@@ -47,7 +47,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     rows = np.arange(offsets[-1]) + ragged.spread(begin - 1 - offsets[:-1], offsets)
     flux = (options.flux or "FLUXCAL").upper()
     bands, band = roles.bands(phot["FLT" if "FLT" in phot else "BAND"][rows], "FLT", options, phot.path)
-    good = roles.unflagged(phot["PHOTFLAG"][rows], 0, options.quality if "PHOTFLAG" in phot else "none")
+    good = measurements.unflagged(phot["PHOTFLAG"][rows], 0, options.quality if "PHOTFLAG" in phot else "none")
     curves = LightCurves.from_arrays(
         pa.array([str(i) for i in head["SNID"].tolist()], pa.string()),
         offsets,

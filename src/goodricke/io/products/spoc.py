@@ -2,14 +2,14 @@
 
 Files ``kplr*_llc.fits``, ``ktwo*_llc.fits``, ``tess*_lc.fits`` and the TESS-SPOC products made from full-frame images.
 Flux is PDCSAP_FLUX (systematics removed) unless another column is named, e.g. SAP_FLUX, in electrons per second.
-Quality: ``"default"`` and ``"bitmask"`` leave out cadences with a severe flag (`roles.KEPLER_BITS`, `roles.TESS_BITS`).
+Quality: ``"default"`` and ``"bitmask"`` leave out cadences with a severe flag (`KEPLER_BITS`, `TESS_BITS`).
 """
 
 from __future__ import annotations
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import UNIT_NAMES, ZERO_POINTS
-from goodricke.io import roles
+from goodricke.io import measurements
 from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsFile, FitsTable
 from goodricke.io.observations import one_light_curve
@@ -40,7 +40,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     flux = table.flux_column(options.flux or FLUX)
     scale, shift = fits.barycentric_scale(ZERO_POINTS["BTJD" if mission == "TESS" else "BKJD"])
     quality = table["QUALITY" if "QUALITY" in table else "SAP_QUALITY"]
-    bits = roles.TESS_BITS if mission == "TESS" else roles.KEPLER_BITS
+    bits = measurements.TESS_BITS if mission == "TESS" else measurements.KEPLER_BITS
     unit = table.unit(flux) or "e-/s"
     return one_light_curve(
         file,
@@ -49,7 +49,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         time=table["TIME"] + shift,
         value=table[flux],
         error=table.get(f"{flux}_ERR"),
-        good=roles.unflagged(quality, bits, options.quality),
+        good=measurements.unflagged(quality, bits, options.quality),
         unit=UNIT_NAMES.get(unit, unit),
         time_scale=scale,
         band="TESS" if mission == "TESS" else "Kepler",

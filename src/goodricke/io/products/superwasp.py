@@ -13,7 +13,7 @@ import logging
 import numpy as np
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import roles
+from goodricke.io import measurements
 from goodricke.io.files import SourceFile
 from goodricke.io.observations import one_light_curve
 from goodricke.io.options import ReadOptions
@@ -55,7 +55,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         time=table["TMID"].astype(np.float64) / DAY + (EPOCH if reference is None else reference),
         value=value,
         error=error,
-        good=np.ones(len(value), bool) if flags is None else roles.unflagged(flags, bits, options.quality),
+        good=np.ones(len(value), bool) if flags is None else measurements.unflagged(flags, bits, options.quality),
         unit="flux",
         time_scale="HJD",
         band="WASP",

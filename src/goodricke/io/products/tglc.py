@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import ZERO_POINTS
-from goodricke.io import roles
+from goodricke.io import measurements
 from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsFile, FitsTable
 from goodricke.io.observations import one_light_curve
@@ -75,4 +75,4 @@ def _object_id(fits: FitsFile) -> str:
 def _unflagged(table: FitsTable, quality: str) -> NDArray[np.bool_]:
     if quality in ("default", "hard"):
         return (table["TESS_flags"] == 0) & (table["TGLC_flags"] == 0)
-    return roles.unflagged(table["TESS_flags"], roles.TESS_BITS, quality)
+    return measurements.unflagged(table["TESS_flags"], measurements.TESS_BITS, quality)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from goodricke.data import units
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import roles, table, table_files
+from goodricke.io import measurements, roles, table, table_files
 from goodricke.io.files import SourceFile
 from goodricke.io.observations import Observations, light_curves
 from goodricke.io.options import ReadOptions, Unreadable
@@ -116,7 +116,7 @@ def _good(data: Mapping[str, Any], quality: str, path: str) -> NDArray[np.bool_]
     if quality == "none":
         return good
     if "infobitssci" in data:
-        good &= roles.unflagged(roles.column_numbers(data, "infobitssci", path), UNUSABLE, quality)
+        good &= measurements.unflagged(roles.column_numbers(data, "infobitssci", path), UNUSABLE, quality)
     if "procstatus" in data:
         codes = data["procstatus"].fillna("0").str.strip(",").str.split(",").explode()
         harmless = codes.isin(("0",) if quality == "hard" else HARMLESS)
