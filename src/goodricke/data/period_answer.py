@@ -28,6 +28,7 @@ PERIOD_COLUMNS = (
     "false_alarm_probability",
     "period_note",
 )
+PERIOD_MEANING = "Period; the orbital one of eclipsing and ellipsoidal stars"
 LONG = "longer than half the time span: fewer than two cycles were observed"
 
 RATIOS = {"P/2": 1 / 2, "2P": 2.0, "P/3": 1 / 3, "3P": 3.0, "2P/3": 2 / 3, "3P/2": 3 / 2, "P/4": 1 / 4, "4P": 4.0}

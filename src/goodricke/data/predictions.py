@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goodricke.data.arrow import join_tables
-from goodricke.data.period_answer import PERIOD_COLUMNS, PeriodAnswer
+from goodricke.data.period_answer import PERIOD_COLUMNS, PERIOD_MEANING, PeriodAnswer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,9 +232,9 @@ class Predictions:
             table |= {name: objects[name] for name in carried}
         about = {"prediction_set": {"description": _coverage_text(output.coverage)}}
         if output.periods is not None:
-            about["period"] = {"description": "Period; the orbital one of eclipsing and ellipsoidal stars"}
+            about["period"] = {"description": PERIOD_MEANING}
         if model.taxonomy is not None:
-            about |= _taxonomy_metadata(model.taxonomy)
+            about |= taxonomy_metadata(model.taxonomy)
         return cls(_with_metadata(pa.table(table), about), tuple(model.classes))
 
     @classmethod
@@ -353,12 +353,11 @@ def _set_nodes(taxonomy: Taxonomy, member: NDArray[np.bool_], ok: NDArray[np.boo
     return pa.array(of_rows, pa.string(), mask=~ok)
 
 
-def _taxonomy_metadata(taxonomy: Taxonomy) -> dict[str, dict[str, str]]:
+def taxonomy_metadata(taxonomy: Taxonomy) -> dict[str, dict[str, str]]:
     """Return what the columns of a taxonomy hold; ``leaves`` of a node make the tree known to readers of the table."""
     about = {
         "class": {"description": f"Deepest node or leaf of the taxonomy with a probability of at least {THRESHOLD:g}"},
         "p_max": {"description": "Probability of the most probable leaf"},
-        "leaf": {"description": "Most probable leaf of the taxonomy", "ucd": "meta.code.class"},
     }
     leaves = list(taxonomy.leaves)
     for name in taxonomy.nodes:

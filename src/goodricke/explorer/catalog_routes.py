@@ -33,7 +33,12 @@ class Objects:
     def __init__(self, store: RowStore) -> None:
         self.store = store
         self._keys = {column.name: column.key for column in store.columns}
+        self._probability = self._keys.get("class_probability", self._keys["p_max"])
         self.classes = [name[2:] for name in self._keys if name.startswith("p_") and name != "p_max"]
+        if "class_probability" in self._keys:  # nodes of a taxonomy that occur
+            sql = f"SELECT DISTINCT {self._keys['class']} FROM {store.rows} ORDER BY 1"
+            names = [name for (name,) in store.execute(sql, []).fetchall() if name is not None]
+            self.classes += [name for name in names if name not in self.classes]
 
     def rows(self, object_id: str) -> list[dict[str, Any]]:
         """Return all the rows of an object, in order."""
@@ -45,7 +50,7 @@ class Objects:
         if label is not None:
             conditions.append((f"{self._keys['class']} = ?", label))
         if p_min > 0:
-            conditions.append((f"{self._keys['p_max']} >= ?", p_min))
+            conditions.append((f"{self._probability} >= ?", p_min))
         where = " AND ".join(sql for sql, _ in conditions)
         return self._select(f"WHERE {where} ORDER BY row LIMIT ?", [*(value for _, value in conditions), limit])
 
@@ -79,7 +84,7 @@ def catalog_routes(store: RowStore, light_curves: Callable[[str], LightCurves | 
 
     @routes.get("/objects", summary="Rows of the catalog, page by page", response_model=page, responses=problems(422))
     def list_objects(
-        label: Annotated[class_name | None, Query(alias="class", description="Most probable class")] = None,
+        label: Annotated[class_name | None, Query(alias="class", description="Class of the row")] = None,
         p_min: Annotated[float, Query(ge=0, le=1, description="Least probability of that class")] = 0.0,
         limit: Annotated[int, Query(ge=1, le=1000, description="Rows in a page")] = 100,
         after: Annotated[int, Query(ge=-1, lt=2**53, description="Number of the last row of the page before")] = -1,
@@ -133,4 +138,4 @@ def _row_type(columns: Sequence[Column]) -> type[BaseModel]:
 def _value_type(column: Column) -> Any:
     """Return the Python type of a column's values."""
     number = int if column.is_integer else float
-    return {"text": str, "number": number, "boolean": bool, "list": list[str | None]}[column.kind]
+    return {"text": str, "number": number, "boolean": bool, "list": list[str | float | None]}[column.kind]

@@ -256,7 +256,8 @@ class Diagrams:
         """The index (n,) of each row's class, -1 for none."""
         if "class" not in self.table.columns:
             return np.full(len(self.table), -1, np.int16)
-        return self.table.codes("class", self.classes)
+        # a class may be a node of a taxonomy; the colours are those of the leaves
+        return self.table.codes("leaf" if "class_probability" in self.table.columns else "class", self.classes)
 
     def _rows_to_map(self) -> RowNumbers:
         """Return the rows whose embeddings are mapped: `MAP_SIZE` of the classified ones, at random."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -10,8 +11,18 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
+from goodricke.data.answer_text import (
+    class_probability,
+    is_novel,
+    leaves_text,
+    period_as_json,
+    set_text,
+    set_title,
+)
 from goodricke.data.json import json_values
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.period_answer import period_column
+from goodricke.data.predictions import NODE
 from goodricke.explorer import light_curves
 from goodricke.explorer.query import Text
 from goodricke.explorer.session import Explorer
@@ -50,8 +61,7 @@ def object_routes(explorer: Explorer) -> APIRouter:
         return curve
 
     def period(row: int) -> float | None:
-        f1, folded = (values(row).get(name) for name in ("f1", "fold_period"))
-        return 1 / f1 if isinstance(f1, float) and f1 > 0 else folded
+        return period_to_fold_on(values(row))
 
     def draw_thumbnail(row: int, fold: bool) -> str:
         try:
@@ -99,15 +109,33 @@ def object_routes(explorer: Explorer) -> APIRouter:
     return routes
 
 
+def period_to_fold_on(fields: Mapping[str, Any]) -> float | None:
+    """Return a row's period [d]: the answered one, else that of the dominant frequency, else of the network's fold."""
+    column, f1 = period_column(fields), fields.get("f1")
+    period = None if column is None else fields[column]
+    if column != "period" and isinstance(f1, float) and f1 > 0:
+        return 1 / f1
+    return period
+
+
 def describe(explorer: Explorer, values: dict[str, Any]) -> dict[str, Any]:
     """Return what the page shows of a row, apart from its light curve."""
     fields = {n: v for n, v in values.items() if n not in ("row", "label", "comment")}
     p = [{"class": c, "p": fields.get(f"p_{c}"), "spread": fields.get(f"std_{c}")} for c in explorer.classes]
+    nodes = [{"class": n.removeprefix(NODE), "p": v} for n, v in fields.items() if n.startswith(NODE) and v is not None]
+    is_classified = fields.get("class") is not None
     return {
         "row": values["row"],
         "fields": fields,
         "probabilities": sorted((e for e in p if e["p"] is not None), key=lambda e: -fields[f"p_{e['class']}"]),
+        "class_probability": class_probability(fields) if is_classified else None,
+        "nodes": sorted(nodes, key=lambda e: -e["p"]),
+        "leaves": leaves_text(fields, explorer.classes) if is_classified and nodes else "",
         "prediction_set": fields.get("prediction_set") or [],
+        "set_text": set_text(fields) if isinstance(fields.get("prediction_set"), list) else "",
+        "set_title": set_title(explorer.catalog.schema) if explorer.coverage else "Prediction set",
+        "period": period_as_json(fields),
+        "is_new": is_novel(fields),
         "novelty": fields.get("novelty"),
         "label": values["label"],
         "comment": values["comment"],

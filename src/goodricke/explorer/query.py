@@ -148,7 +148,7 @@ class Query:
             raise ValueError(f"{column.name} {op}: needs one value; for none there is 'is null', for several 'in'")
         if op == "contains":
             if column.kind == "list":
-                return f"list_contains({column.key}, ?)", [str(value)]
+                return f"list_contains(CAST({column.key} AS VARCHAR[]), ?)", [str(value)]
             return f"contains(lower(CAST({key} AS VARCHAR)), ?)", [str(value).lower()]
         if op in ("=", "!="):
             return f"{key} IS {'NOT ' if op == '=' else ''}DISTINCT FROM ?", [_typed(column, value)]

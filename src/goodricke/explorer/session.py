@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from goodricke.data.answer_text import coverage_text
 from goodricke.data.identifiers import IdIndex
 from goodricke.data.lightcurves import LightCurves
 from goodricke.explorer.annotations import LabelFile
@@ -71,8 +71,8 @@ class Explorer:
 
     @cached_property
     def coverage(self) -> str:
-        """The coverage of the prediction sets in words; see `coverage_text`."""
-        return coverage_text(self.catalog)
+        """The coverage of the prediction sets in words; see `goodricke.data.answer_text`."""
+        return coverage_text(self.catalog.schema)
 
     @cached_property
     def neighbours(self) -> Neighbours:
@@ -228,12 +228,3 @@ def find_model(about: dict[str, str], name: str | None) -> tuple[Model | None, s
             raise ValueError(f"--model {name}: {why}")
         return None, f"{why}; {fix}"
     return model, ""
-
-
-def coverage_text(catalog: Catalog) -> str:
-    """Return the coverage of the prediction sets, such as ``90 % of all objects``; nothing if there are none."""
-    if "prediction_set" not in catalog.schema.names:
-        return ""
-    description = (catalog.schema.field("prediction_set").metadata or {}).get(b"description", b"").decode()
-    match = re.search(r"for (\S+ % of (?:all objects|each class))", description)
-    return match[1] if match else ""

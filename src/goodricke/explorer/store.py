@@ -26,6 +26,8 @@ import pyarrow.compute as pc
 from goodricke.data.files import atomic_path
 from goodricke.data.formats import describe
 from goodricke.data.formats.metadata import portable_type
+from goodricke.data.formats.text import SHORT
+from goodricke.data.predictions import NODE
 from goodricke.service.server import check_libraries
 from goodricke.survey.shards import Catalog
 from goodricke.survey.similar import CACHE, identity
@@ -38,7 +40,7 @@ MAX_SHOWN_CLASSES = 8  # up to which the page shows all probabilities at first
 RENAMED = {"label": "catalog_label", "comment": "catalog_comment", "row": "catalog_row"}  # names that the page uses
 HIDDEN = (
     *("model", "model_hash", "source", "mission", "product", "aleatoric_entropy", "n_read", "n_flagged", "n_used"),
-    "camera",
+    *("camera", "period_alternatives", "period_alternative_probabilities"),
 )
 SAFE_SETTINGS = (  # later queries can't reach any file
     "SET enable_external_access = false",
@@ -177,7 +179,7 @@ def table_columns(schema: pa.Schema) -> tuple[pa.Schema, list[Column]]:
     for i, f in enumerate(fields):
         meaning = describe(f)
         about = f"{meaning.description} [{meaning.unit}]" if meaning.unit else meaning.description
-        hidden = f.name in HIDDEN or f.name.startswith("std_")
+        hidden = f.name in HIDDEN or f.name.startswith(("std_", NODE))
         hidden |= many_classes and f.name.startswith("p_") and f.name != "p_max"
         is_integer = pa.types.is_integer(f.type)
         columns.append(Column(RENAMED.get(f.name, f.name), f"c{i}", _kind(f.type), is_integer, hidden, False, about))
@@ -188,6 +190,8 @@ def _copied_type(kind: pa.DataType) -> pa.DataType | None:
     """Return a column's type in the copy, None if it is left out: embeddings, light curves, bytes."""
     if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
         return kind
+    if pa.types.is_fixed_size_list(kind) and kind.list_size <= SHORT:  # other periods
+        return pa.list_(pa.float64())
     return None if pa.types.is_nested(kind) else portable_type(kind)
 
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from goodricke.data.json import json_values
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.period_answer import alternatives_of
 from goodricke.data.predictions import MEANING, Status
 from goodricke.inference import InputChecks
 from goodricke.service import requests
@@ -86,6 +87,8 @@ def _answers(queue: ModelQueue, parameters: ClassifyParameters, curves: LightCur
     names = answer_fields(queue.model) + (["embedding"] if parameters.embedding else [])
     rows = table.select([name for name in names if name in table.column_names]).to_pylist()
     answers = [{**dict.fromkeys(names), **row} for row in rows]
+    if "period_relations" in names:
+        answers = [answer | _listed_periods(answer) for answer in answers]
     has_steps = parameters.history and any(answer["status"] == Status.OK for answer in answers)
     steps = queue.history(curves) if has_steps else []
     for number, answer in enumerate(answers):
@@ -94,6 +97,18 @@ def _answers(queue: ModelQueue, parameters: ClassifyParameters, curves: LightCur
         if parameters.history:
             answer["history"] = steps[number] if is_ok else None
     return answers
+
+
+def _listed_periods(answer: Answer) -> Answer:
+    """Return the lists of other periods as long as there are some, with their relations to the period."""
+    if answer["period"] is None:
+        return {"period_relations": None}
+    others = alternatives_of(answer)
+    return {
+        "period_alternatives": [other["period"] for other in others],
+        "period_alternative_probabilities": [other["probability"] for other in others],
+        "period_relations": [other["relation"] for other in others],
+    }
 
 
 def _body(queue: ModelQueue, notes: Sequence[str], answers: Sequence[Answer]) -> Answer:

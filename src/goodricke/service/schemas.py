@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from goodricke.data.formats import describe
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.predictions import Status
+from goodricke.data.period_answer import PERIOD_COLUMNS, PERIOD_MEANING
+from goodricke.data.predictions import NODE, Status, taxonomy_metadata
 from goodricke.io import ReadOptions
 from goodricke.io.options import Scale
 from goodricke.models.bundle import Model
@@ -174,22 +175,39 @@ def answer_fields(model: Model) -> list[str]:
     numbers = [f"p_{c}" for c in classes] + ["p_max"] + [f"std_{c}" for c in classes]
     numbers += ["entropy", "mutual_information", "aleatoric_entropy", "novelty"]
     numbers += [f"pred_{target.name}" for target in model.config.targets]
-    numbers += ["fold_period"] * isinstance(model.preprocessing, FoldedConfig)
+    answers_period = len(model.pairs) > 1
+    numbers += ["fold_period"] * (isinstance(model.preprocessing, FoldedConfig) and not answers_period)
     counts = ["n_obs", "n_points"]
-    return ["object_id", "status", "reason", "class", *numbers, "prediction_set", *counts, "model", "model_hash"]
+    nodes, sets = [], ["prediction_set"]
+    if (tree := model.config.taxonomy) is not None:
+        nodes = ["class_probability", "leaf", *(f"{NODE}{name}" for name in tree.nodes if name != tree.root)]
+        sets.append("prediction_set_node")
+    periods = ["period", *PERIOD_COLUMNS, "period_relations"] if answers_period else []
+    names = ["object_id", "status", "reason", "class", *nodes, *numbers, *sets, *periods, *counts]
+    return [*names, "model", "model_hash"]
 
 
 def _answer_fields(model: Model) -> dict[str, Any]:
     """Return the fields of an answer with their types; only embedding and history may be missing."""
     label: Any = Literal[model.classes]
-    kinds: dict[str, Any] = {"object_id": str, "status": Status, "class": label | None, "n_obs": int}
+    name = label if model.config.taxonomy is None else Literal[model.config.taxonomy.names]
+    kinds: dict[str, Any] = {"object_id": str, "status": Status, "class": name | None, "n_obs": int}
     kinds |= {"n_points": int | None, "prediction_set": list[label] | None, "model": str, "model_hash": str}
+    kinds |= {"leaf": label | None, "prediction_set_node": name | None, "period_note": str | None}
+    kinds |= dict.fromkeys(("period_alternatives", "period_alternative_probabilities"), list[float | None] | None)
+    kinds["period_relations"] = list[str] | None
+    tree = model.config.taxonomy
+    about = {name: facts["description"] for name, facts in ({} if tree is None else taxonomy_metadata(tree)).items()}
+    about |= {"period": PERIOD_MEANING}
     fields = {
-        name: (kinds.get(name, float | None), Field(description=describe(name).description))
+        name: (kinds.get(name, float | None), Field(description=about.get(name) or describe(name).description))
         for name in answer_fields(model)
     }
     reason = "What the status means, or why the file can't be read; null if it is OK"
     fields["reason"] = (str | None, Field(description=reason))
+    if "period_relations" in fields:
+        relations = "Of each of period_alternatives to period: P/2, 2P, 1-day alias, ..., empty if there is none"
+        fields["period_relations"] = (list[str] | None, Field(description=relations))
     fields["embedding"] = (list[float] | None, Field(None, description=describe("embedding").description))
     fields["history"] = (_history(model) | None, Field(None, description="Multi-band models: step by step"))
     return fields

@@ -48,6 +48,7 @@ COLUMNS = {
         "stat.param;src.class",
     ),
     "class_probability": Meaning("Probability of the class", "", PROBABILITY),
+    "leaf": Meaning("Most probable leaf of the taxonomy", "", "meta.code.class"),
     "prediction_set_node": Meaning(
         "Node of the taxonomy that has just the classes of the prediction set", "", "meta.code.class"
     ),

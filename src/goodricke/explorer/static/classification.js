@@ -8,9 +8,10 @@ import { classIndex, glyph, tint } from "./glyph.js";
 import { line } from "./marks.js";
 
 const SHOWN_CLASSES = 8;
+const SHOWN_NODE = 0.05; // probability from which a node of the taxonomy is shown
 
-/** @param {{class: string, p: number, spread: number|null}} one @param {string[]} set prediction set; empty without one */
-function bar({ class: name, p, spread }, set) {
+/** @param {{class: string, p: number, spread?: number|null}} one @param {string[]} set prediction set; empty without one */
+function bar({ class: name, p, spread = null }, set) {
   const inSet = set.includes(name);
   const faint = set.length > 0 && !inSet;
   const low = Math.max(p - (spread ?? 0), 0);
@@ -36,10 +37,45 @@ function bar({ class: name, p, spread }, set) {
   );
 }
 
+/**
+ * The answered period, the others as buttons that fold the light curve, and reasons to doubt it.
+ *
+ * @param {any} answer of the server: {period, text, probability, alternatives, false_alarm, notes}
+ * @param {(period: number) => void} onchoice
+ * @returns {HTMLElement}
+ */
+export function periodView(answer, onchoice) {
+  const button = (/** @type {number} */ days, /** @type {string} */ text, /** @type {string} */ title) =>
+    h("button", { type: "button", title, onclick: () => onchoice(days) }, text);
+  const others = answer.alternatives.map((/** @type {any} */ other) =>
+    button(
+      other.period,
+      `${other.relation || `${other.text} d`} ${other.probability.toFixed(2)}`,
+      `Fold on ${other.text} d, with probability ${probability(other.probability)}`,
+    ),
+  );
+  const hasFalseAlarm = answer.notes.some((/** @type {string} */ note) => note.startsWith("FAP"));
+  /** @type {string[]} */
+  const doubts = [...answer.notes, hasFalseAlarm ? "" : answer.false_alarm].filter(Boolean);
+  const main = button(answer.period, `${answer.text} d`, "Fold on this period");
+  return h(
+    "section",
+    { class: "answered-period" },
+    h("h3", {}, "Period", h("span", { class: "dim readout" }, `p ${probability(answer.probability)}`)),
+    h("div", { class: "peaks", role: "group", "aria-label": "Answered periods" }, main, others),
+    h(
+      "p",
+      { class: "facts" },
+      doubts.map((text) => h("span", {}, text)),
+    ),
+  );
+}
+
 /** @param {any} object @param {string} coverage of the prediction sets, in words @returns {HTMLElement} */
 export function classificationView(object, coverage) {
   const sorted = [...object.probabilities].sort((a, b) => b.p - a.p);
   const set = object.prediction_set ?? [];
+  const nodes = object.nodes.filter((/** @type {any} */ item) => item.p >= SHOWN_NODE).map((item) => bar(item, []));
   const list = h(
     "ul",
     { class: "probabilities" },
@@ -56,8 +92,8 @@ export function classificationView(object, coverage) {
       h(
         "span",
         { title: coverage && `The true class is in it for ${coverage} like those of the training set` },
-        h("b", {}, "Prediction set "),
-        set.join(", ") || "empty: no class is probable enough",
+        h("b", {}, `${object.set_title} `),
+        object.set_text,
       ),
     object.novelty !== null &&
       object.novelty !== undefined &&
@@ -80,7 +116,7 @@ export function classificationView(object, coverage) {
       { type: "button", class: "quiet more", onclick: (event) => (showAll(), event.target.remove()) },
       `${more} more`,
     );
-  return h("section", {}, h("h3", {}, "Probabilities", note), list, button, h("p", { class: "facts" }, facts));
+  return h("section", {}, h("h3", {}, "Probabilities", note), nodes.length > 0 && h("ul", { class: "probabilities nodes" }, nodes), list, button, h("p", { class: "facts" }, facts));
 }
 
 /** @param {any} answer of the server: {time, p: {CLASS: [...]}} @returns {HTMLElement} the probabilities observation by observation */

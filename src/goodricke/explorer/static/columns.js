@@ -9,10 +9,13 @@ import { set, state } from "./state.js";
 const DEFAULT_COLUMNS = [
   "object_id",
   "class",
+  "class_probability",
+  "leaf",
   "p_max",
   "status",
   "prediction_set",
   "novelty",
+  "period",
   "n_obs",
   "f1",
   "A1",
@@ -38,7 +41,7 @@ export function shownColumns() {
   if (state.columns) return state.columns.filter((name) => name === "label" || name === "comment" || column(name));
   const visible = all.filter(({ hidden }) => !hidden).map(({ name }) => name);
   const defaults = DEFAULT_COLUMNS.filter((name) => visible.includes(name));
-  const others = visible.filter((name) => !DEFAULT_COLUMNS.includes(name) && !/^(p_|spread_|std_)/.test(name));
+  const others = visible.filter((name) => !DEFAULT_COLUMNS.includes(name) && !/^(p_|spread_|std_|node_)/.test(name));
   const names = [...defaults, ...others].slice(0, MAX_COLUMNS).filter((name) => name !== "label" && name !== "comment");
   return names.toSpliced(names.indexOf(names.includes("class") ? "class" : "object_id") + 1, 0, "label");
 }

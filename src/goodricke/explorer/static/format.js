@@ -42,7 +42,7 @@ export function probability(p) {
 // columns with a fixed number of decimals, so that they align
 const DECIMALS = /** @type {[RegExp, number][]} */ ([
   [/^(ra|dec|RA|DEC)$/, 5],
-  [/^(p|std)_|^(novelty|entropy|mutual_information|aleatoric_entropy)$/, 3],
+  [/^(p|std|node)_|^(novelty|entropy|mutual_information|aleatoric_entropy|class_probability|period_probability)$/, 3],
 ]);
 
 /** @param {any} value @param {string} [name] of its column @returns {string} */

@@ -10,9 +10,12 @@ import { showError } from "./messages.js";
 import { PeriodogramView } from "./periodogram.js";
 import { LabelBar } from "./label_bar.js";
 import { set, state, watch } from "./state.js";
-import { classificationView, historyView } from "./classification.js";
+import { classificationView, historyView, periodView } from "./classification.js";
 
 const PARTS = ["quarter", "campaign", "sector"]; // columns that identify the light curves of a star
+
+const NEW =
+  "Less like the training set than 99 % of the objects that the model was checked with: perhaps of a class that it doesn't know";
 
 const NO_CURVES = /** @type {[string, string, string]} */ ([
   "No light curves",
@@ -87,7 +90,11 @@ export class ObjectView {
     const { object } = this;
     this.drawHead();
     this.labelBar.show();
-    fill(this.classification, classificationView(object, this.about.coverage));
+    fill(
+      this.classification,
+      classificationView(object, this.about.coverage),
+      object.period && periodView(object.period, (days) => this.curves.folder.setBase(days)),
+    );
     fill(this.fields, this.fieldList());
     fill(this.history);
   }
@@ -116,7 +123,12 @@ export class ObjectView {
         "p",
         { class: "object-line" },
         fields.class
-          ? [classTag(fields.class), h("span", { class: "num" }, probability(fields.p_max))]
+          ? [
+              classTag(fields.class),
+              h("span", { class: "num" }, probability(this.object.class_probability)),
+              this.object.leaves && h("span", { class: "dim num" }, this.object.leaves),
+              this.object.is_new && h("span", { class: "badge", title: NEW }, "new?"),
+            ]
           : h("span", { class: "badge" }, String(fields.status ?? "no class")),
         placed && h("span", { class: "dim num", title: `${number(ra, 8)} ${number(dec, 8)} deg` }, position(ra, dec)),
         parts.length > 0 && h("span", { class: "dim" }, parts.join(", ")),
