@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from goodricke.data.period_answer import PERIOD_PROBABILITY, alternatives_of
 
+LEAST_PROBABLE = 0.01  # of the other periods that are named
 Row = Mapping[str, Any]
 
 NOVEL = 0.99  # novelty above which an object is pointed out: one in a hundred objects of known classes
@@ -88,10 +89,14 @@ def period_text(period: float, error: float | None = None) -> str:
 
 
 def alternatives_text(row: Row) -> str:
-    """Return the other periods of a row in words, each by its relation to the period if it has one."""
+    """Return the other periods of a row in words, each by its relation to the period if it has one.
+
+    Those below `LEAST_PROBABLE` are left out; the table of predictions has them.
+    """
     return ", ".join(
         f"{other['relation'] or period_text(other['period']) + ' d'} {other['probability']:.2f}"
         for other in alternatives_of(row)
+        if other["probability"] >= LEAST_PROBABLE
     )
 
 
