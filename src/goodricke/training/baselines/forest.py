@@ -135,9 +135,10 @@ def fit_forest_to_sets(
     if not leaves.any(1).all():
         raise ValueError("an object has no class")
     single = leaves.sum(1) == 1
-    first = fit_forest(features[single], leaves[single].argmax(1), classes, seed=seed, trees=trees, jobs=jobs)
+    label = leaves[single].argmax(1)
     if single.all():
-        return first
+        return fit_forest(features, label, classes, seed=seed, trees=trees, jobs=jobs)
+    first = fit_forest(features[single], label, classes, seed=seed, trees=max(trees // 4, 10), jobs=jobs)
     weight = np.where(leaves, 1e-3, 0.0)
     weight[~single] += np.where(leaves, first.probabilities(features), 0)[~single]
     weight /= weight.sum(1, keepdims=True)
