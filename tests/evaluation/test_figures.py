@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.predictions import Status
+from goodricke.data.predictions import Predictions, Status
 from goodricke.evaluation.figures.objects import (
     compute_periodogram,
     draw_light_curve,
@@ -20,7 +20,7 @@ from goodricke.evaluation.figures.objects import (
 from goodricke.evaluation.figures.style import figure_name, shorten
 from goodricke.preprocess.periods import find_periods
 from tests.checking import ink
-from tests.making import predictions_of
+from tests.making import predictions_of, variables
 
 pytestmark = pytest.mark.usefixtures("loud")
 
@@ -102,6 +102,45 @@ def test_the_panels_of_an_object_are_those_of_its_data(drawn, tmp_path):
     left, right = drawn[1].axes
     assert left.get_title(loc="left") == "star: is EA, not EW"
     assert right.get_xlabel() == "phase"
+
+
+def answered(curve, row=0):
+    """Return the prediction of one object that has a node as its class and a period."""
+    made = variables()
+    return Predictions(made.table.slice(row, 1).set_column(0, "object_id", curve.object_id), made.classes)
+
+
+def test_an_object_is_folded_on_the_answered_period(drawn, tmp_path):
+    curve = star(period=0.2)
+    plot_object(curve, answered(curve), tmp_path / "x.png")
+    _, spectrum, folded, probabilities = drawn[0].axes
+    title = drawn[0].get_suptitle()
+    assert title == "star:  ECLIPSING, p = 0.97 (EW 0.55 / EB 0.42)"
+    lines = ["P = 0.40000(2) d, p = 0.83", "or P/2 0.12, 1-day alias 0.05", "FAP < 1e-06"]
+    assert folded.get_title() == "\n".join(lines)
+    first = folded.containers[0].lines[0].get_xdata()[: len(curve.time)]
+    np.testing.assert_allclose(first, curve.fold(0.4).time)
+    assert [line.get_xdata()[0] for line in spectrum.lines if line.get_linestyle() == "--"] == [0.4]
+    assert probabilities.get_title() == "class probabilities\n90 % set: EW or EB"
+
+
+def test_doubts_are_in_the_captions(drawn, tmp_path):
+    curve = star()
+    plot_object(curve, answered(curve, 1), tmp_path / "x.png")
+    assert drawn[0].axes[2].get_title().splitlines()[2:] == ["longer than half the time span", "FAP 0.02"]
+    plot_object(curve, answered(curve, 2), tmp_path / "x.png")  # without a period
+    assert drawn[1].get_suptitle().endswith(", new?")
+    assert drawn[1].axes[2].get_title() == f"folded on {format_period(compute_periodogram(curve).best)}"
+
+
+def test_the_overview_is_folded_on_the_answered_period_or_that_of_the_fold(drawn, tmp_path):
+    curve = star(period=0.2)
+    plot_overview(curve, answered(curve), tmp_path / "x.png")
+    assert drawn[0].axes[0].get_title().startswith("star, P = 0.40000 d\nECLIPSING")
+    fold = {"fold_period": np.array([0.3])}
+    folded = predictions_of(curve.object_id, ["OK"], CLASSES, np.eye(3)[:1], [9], columns=fold)
+    plot_overview(curve, folded, tmp_path / "x.png")
+    assert drawn[1].axes[0].get_title().startswith("star, P = 0.30000 d\nEA, p = 1.00")
 
 
 def test_probabilities_are_bars_with_their_spread():

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goodricke.data.answer_text import (
+    Row,
+    alternatives_text,
+    class_probability,
+    is_novel,
+    leaves_text,
+    period_as_json,
+    set_text,
+    set_title,
+)
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.period_answer import period_column
 from goodricke.data.predictions import MEANING, Predictions, Status
 from goodricke.evaluation.figures.style import ACCENT, COLOURS, GREY, PALE, canvas, despine, shorten, write_note
 from goodricke.preprocess.cleaning import align_bands, clip_outliers, finite_points
@@ -28,7 +39,9 @@ Float = NDArray[np.float64]
 
 
 def plot_object(curve: LightCurves, predictions: Predictions, path: str | Path) -> None:
-    """Draw one object: light curve, periodogram, light curve folded on the highest peak, class probabilities.
+    """Draw one object: light curve, periodogram, folded light curve, class probabilities.
+
+    The fold is on the answered period, that of the network's fold, or else the highest peak of the periodogram.
 
     Nothing is detrended or clipped; observations that are not finite are left out. A panel without data has a note, so
     that an object without observations has a figure, too.
@@ -49,21 +62,24 @@ def plot_object(curve: LightCurves, predictions: Predictions, path: str | Path) 
     """
     if len(curve) != 1 or len(predictions) != 1:
         raise ValueError(f"one light curve and one prediction make a figure, not {len(curve)} and {len(predictions)}")
-    spectrum = compute_periodogram(curve)
+    spectrum, row = compute_periodogram(curve), predictions.table.to_pylist()[0]
+    period = answered_period(row) or (spectrum.best if spectrum else None)
     with canvas(path, WIDTH, 6) as figure:
         grid = figure.add_gridspec(2, 3)
         figure.suptitle(f"{shorten(curve.ids[0])}:  {_classification(predictions, 0)}", parse_math=False, fontsize=12)
         draw_light_curve(figure.add_subplot(grid[0, :]), curve)
-        draw_periodogram(figure.add_subplot(grid[1, 0]), spectrum)
-        draw_folded(figure.add_subplot(grid[1, 1]), curve, spectrum.best if spectrum else None)
+        draw_periodogram(figure.add_subplot(grid[1, 0]), spectrum, answered_period(row))
+        draw_folded(folded := figure.add_subplot(grid[1, 1]), curve, period)
+        if caption := _period_caption(row):
+            folded.set_title(caption, parse_math=False)
         draw_probabilities(figure.add_subplot(grid[1, 2]), predictions)
 
 
 def plot_overview(curves: LightCurves, predictions: Predictions, path: str | Path) -> None:
     """Draw the first 12 light curves in a grid, each with its class and probability.
 
-    They are folded on the highest peak of the periodogram, two cycles; those slower than 20 d, or without a period,
-    are shown against time.
+    They are folded, two cycles, on the answered period or that of the network's fold, or else on the highest peak of
+    the periodogram; those slower than 20 d, or without a period, are shown against time.
 
     Parameters
     ----------
@@ -84,7 +100,8 @@ def plot_overview(curves: LightCurves, predictions: Predictions, path: str | Pat
     with canvas(path, WIDTH, 2.3 * rows) as figure:
         for i in range(shown):
             axes = figure.add_subplot(rows, ACROSS, i + 1)
-            caption = _overview_panel(axes, curves[i])
+            row = predictions.table.slice(i, 1).to_pylist()[0]
+            caption = _overview_panel(axes, curves[i], answered_period(row))
             title = f"{shorten(curves.ids[i], 22)}, {caption}\n{_classification(predictions, i)}"
             axes.set_title(title, parse_math=False, fontsize=8.5)
             axes.set(xlabel="", ylabel="")
@@ -109,6 +126,13 @@ def plot_mistakes(curves: LightCurves, captions: Sequence[str], path: Path) -> N
             right.set_ylabel("")
         for axes in grid[:-1].flat:
             axes.set_xlabel("")
+
+
+def answered_period(row: Row) -> float | None:
+    """Return the period [d] of a row of predictions to fold on: the answered one, or that of the network's fold."""
+    column = period_column(row)
+    period = None if column is None else row[column]
+    return period if period and np.isfinite(period) else None
 
 
 def compute_periodogram(curve: LightCurves, search: PeriodSearch | None = None) -> Periodogram | None:
@@ -137,15 +161,17 @@ def draw_folded(axes: Any, curve: LightCurves, period: float | None) -> None:
     axes.set(xlabel="phase", xlim=(0, 2), title=f"folded on {format_period(period)}")
 
 
-def draw_periodogram(axes: Any, spectrum: Periodogram | None) -> None:
-    """Draw power against period, the best period marked."""
+def draw_periodogram(axes: Any, spectrum: Periodogram | None, period: float | None = None) -> None:
+    """Draw power against period, the highest peak marked, and with a dashed line a period [d] that was answered."""
     despine(axes)
     if spectrum is None:
         write_note(axes, "too few observations or too little time for a periodogram")
         return
-    period, power = _peak_envelope(spectrum)
+    trial, power = _peak_envelope(spectrum)
     axes.axvline(spectrum.best, color=COLOURS[1], lw=4, alpha=0.3)
-    axes.plot(period, power, color=ACCENT, lw=0.6)
+    axes.plot(trial, power, color=ACCENT, lw=0.6)
+    if period is not None:
+        axes.axvline(period, color=GREY, lw=1, ls="--")
     axes.set(xscale="log", xlabel="period [d]", ylabel="power", title=f"highest peak at {format_period(spectrum.best)}")
     axes.set_ylim(0, None)
 
@@ -167,7 +193,11 @@ def draw_probabilities(axes: Any, predictions: Predictions) -> None:
     axes.set_yticks(np.arange(len(order)), names, parse_math=False)
     axes.invert_yaxis()
     passes = "" if spread is None else ", spread over passes"
-    axes.set(xlim=(0, 1), xlabel="probability", title=f"class probabilities{passes}")
+    title = f"class probabilities{passes}"
+    if "prediction_set" in predictions.table.column_names:
+        title += f"\n{set_title(predictions.table.schema)}: {set_text(predictions.table.to_pylist()[0])}"
+    axes.set(xlim=(0, 1), xlabel="probability")
+    axes.set_title(title, parse_math=False)
 
 
 def format_period(period: float) -> str:
@@ -226,15 +256,29 @@ def _peak_envelope(spectrum: Periodogram) -> tuple[Float, Float]:
     return spectrum.period[best], spectrum.power[best]
 
 
-def _overview_panel(axes: Any, curve: LightCurves) -> str:
-    """Draw one light curve of the overview; return its period or its time span."""
-    spectrum = compute_periodogram(curve)
-    if spectrum is None or spectrum.best > LONGEST_FOLDED:
+def _overview_panel(axes: Any, curve: LightCurves, period: float | None) -> str:
+    """Draw one light curve of the overview, by default on its highest peak; return its period or its time span."""
+    if period is None:
+        spectrum = compute_periodogram(curve)
+        period = spectrum.best if spectrum else None
+    if period is None or period > LONGEST_FOLDED:
         draw_light_curve(axes, curve)
         time = finite_points(curve).time
         return f"{np.ptp(time):.0f} d" if len(time) else "no observation"
-    draw_folded(axes, curve, spectrum.best)
-    return f"P = {format_period(spectrum.best)}"
+    draw_folded(axes, curve, period)
+    return f"P = {format_period(period)}"
+
+
+def _period_caption(row: Row) -> str:
+    """Return the answered period with its uncertainty, the others, and reasons to doubt it; "" without one."""
+    answer = period_as_json(row)
+    if answer is None:
+        return ""
+    lines = [f"P = {answer['text']} d, p = {answer['probability']:.2f}"]
+    if answer["alternatives"]:
+        lines.append(f"or {alternatives_text(row)}")
+    lines += [note.partition(":")[0] for note in answer["notes"]] or [answer["false_alarm"]]
+    return "\n".join(filter(None, lines))
 
 
 def _classification(predictions: Predictions, row: int) -> str:
@@ -242,5 +286,8 @@ def _classification(predictions: Predictions, row: int) -> str:
     status = str(predictions.column("status")[row])
     if status != Status.OK:
         return status
-    name, p = predictions.column("class")[row], float(predictions.column("p_max")[row])
-    return f"{shorten(str(name), 24)}, p = {p:.2f}"
+    values = predictions.table.slice(row, 1).to_pylist()[0]
+    text = f"{shorten(str(values['class']), 24)}, p = {class_probability(values):.2f}"
+    if values["class"] not in predictions.classes:
+        text += f" ({leaves_text(values, predictions.classes)})"
+    return text + ", new?" * ("class_probability" in values and is_novel(values))
