@@ -48,3 +48,10 @@ def test_both_syntaxes_give_classes_by_label():
 def test_another_syntax_is_an_error_that_shows_the_right_one(option, text):
     with pytest.raises(ValueError, match=f"--{option} {text}: write it as"):
         parse_renaming(**{option: [text]})
+
+
+def test_types_of_the_variable_star_index_match_leaves():
+    leaves = ["EA", "EB", "EW", "RRAB", "CEP_1O"]
+    types = ["EW/RS", "RRAB/BL", "DCEPS", "EA:", "E", "EA|EB", "ELL"]
+    assert match_classes(types, leaves).class_index.tolist() == [2, 3, 4, 0, -1, -1, -1]
+    assert match_classes(["EW/RS"], ["EW", "MY_CLASS"]).class_index.tolist() == [-1]

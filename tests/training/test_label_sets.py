@@ -1,14 +1,17 @@
 """Labels of several surveys as sets of leaves of one taxonomy."""
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from goodricke.models.variables import VariablesNetworkConfig
+from goodricke.training import experiment
 from goodricke.training.labels import Labelled, read_labelled
-from goodricke.training.recipe import DataConfig, read_recipe
+from goodricke.training.recipe import DataConfig, Recipe, read_recipe
 from goodricke.training.splits import TEST, complete_split, strata
 
 EAST = ["contact", "contact", "contact", "detached", "detached", "detached", "close", "close", "noise"]
@@ -29,7 +32,7 @@ def surveys(tmp_path: Path) -> Path:
     n = len(EAST)
     ra = np.arange(n) + 10.0
     write_survey(tmp_path / "east", EAST, ra=ra, dec=5.0, P=[0.3] * (n - 1) + [-1])
-    write_survey(tmp_path / "west", WEST, RAdeg=ra + np.where(np.arange(n) < 2, 1e-4, 100), DEdeg=5.0, freq=2.0)
+    write_survey(tmp_path / "west", WEST, RAJ2000=ra + np.where(np.arange(n) < 2, 1e-4, 100), DEJ2000=5.0, freq=2.0)
     return tmp_path
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,16 @@ from goodricke.evaluation.early import STEPS, ScoresByNumber, ScoresByTruncation
 from goodricke.evaluation.folds import FoldSummary, Quartiles, regression_across_folds, summarise_folds
 from goodricke.evaluation.regression import RegressionScores, score_regression
 from goodricke.evaluation.sample import Sample
-from goodricke.evaluation.scores import Comparison, Scores, compare, score
+from goodricke.evaluation.scores import Comparison, Scores, compare, likely_labels, score
+from goodricke.evaluation.taxonomy_scores import (
+    LabelScore,
+    NodeScore,
+    PhysicsCheck,
+    allowed_leaves,
+    check_periods,
+    score_labels,
+    score_nodes,
+)
 from goodricke.models.bundle import Model
 from goodricke.preprocess import Prepared, Steps
 
@@ -84,6 +93,10 @@ class Assessment:
         Of two models, the second minus the first.
     folds : FoldSummary, optional
         Of three models or more.
+    allowed : bool (m, C), optional
+        The classes that each label allows, if models have a taxonomy; ``label`` is then the most probable of them.
+    by_label, nodes, physics
+        Of models with a taxonomy: by label of the survey, by node, and of class and period together.
     """
 
     sample: Sample
@@ -98,6 +111,10 @@ class Assessment:
     regression: dict[str, dict[str, RegressionScores]]
     comparison: Comparison | None = None
     folds: FoldSummary | None = None
+    allowed: NDArray[np.bool_] | None = None
+    by_label: dict[str, tuple[LabelScore, ...]] = field(default_factory=dict)
+    nodes: dict[str, tuple[NodeScore, ...]] = field(default_factory=dict)
+    physics: dict[str, PhysicsCheck] = field(default_factory=dict)
 
     @property
     def star(self) -> Int:
@@ -116,7 +133,8 @@ class Assessment:
 
     def unknown_labels(self, name: str) -> dict[str, int]:
         """Return the labels that a model has no class for, with the number of objects."""
-        return _count(label for label in self.sample.label if label not in self.models[name].model.classes)
+        known = knows(self.models[name].model, self.sample.label)
+        return _count(self.sample.label[~known])
 
     def unclassified(self, name: str) -> dict[str, int]:
         """Return the number of objects with each status but OK."""
@@ -181,6 +199,17 @@ class Assessment:
             "by_number": self.by_number[name].to_dict(),
             "early": self.early[name].to_dict() if name in self.early else None,
             "regression": {t: s.to_dict() for t, s in self.regression[name].items()},
+        } | self._taxonomy_dict(name)
+
+    def _taxonomy_dict(self, name: str) -> dict[str, Any]:
+        """Return the scores of a model with a taxonomy by label, by node and of class and period together."""
+        if name not in self.nodes:
+            return {}
+        physics = self.physics.get(name)
+        return {
+            "by_label": [x.to_dict() for x in self.by_label[name]],
+            "by_node": [x.to_dict() for x in self.nodes[name]],
+            "physics": None if physics is None else physics.to_dict(),
         }
 
 
@@ -193,18 +222,21 @@ def assess(sample: Sample, models: dict[str, ModelResult]) -> Assessment:
         If no object is left to score.
     """
     classes = tuple(dict.fromkeys(c for result in models.values() for c in result.model.classes))
-    known = np.all([np.isin(sample.label, result.model.classes) for result in models.values()], axis=0)
+    allowed = _allowed(sample.label, [result.model for result in models.values()], classes)
+    known = allowed.any(1)
     rows = np.flatnonzero(known & np.all([result.ok for result in models.values()], axis=0))
     if not len(rows):
         raise ValueError(_nothing_to_score(sample, models, int(known.sum())))
-    label, star = np.array([classes.index(x) for x in sample.label[rows]]), sample.star[rows]
+    star, allowed = sample.star[rows], allowed[rows]
     p = {
         name: align_classes(result.output.probabilities[rows], result.model.classes, classes)
         for name, result in models.items()
     }
     first, *others = p.values()
+    label = likely_labels(np.mean(list(p.values()), axis=0), allowed)  # of a set the most probable class
+    trees = {name: result.model.config.taxonomy for name, result in models.items()}
     n_obs = sample.curves.n_obs[rows]
-    edges, scores = number_edges(n_obs), {name: score(label, q, classes, star) for name, q in p.items()}
+    edges, scores = number_edges(n_obs), {name: score(allowed, q, classes, star) for name, q in p.items()}
     return Assessment(
         sample,
         models,
@@ -220,9 +252,46 @@ def assess(sample: Sample, models: dict[str, ModelResult]) -> Assessment:
             if result.steps is not None
         },
         regression={name: _score_parameters(result, sample, rows) for name, result in models.items()},
-        comparison=compare(label, first, others[0], star) if len(others) == 1 else None,
+        comparison=compare(allowed, first, others[0], star) if len(others) == 1 else None,
         folds=summarise_folds(list(scores.values())) if len(p) >= 3 else None,
+        **_score_taxonomies(sample, models, rows, allowed if any(trees.values()) else None),
     )
+
+
+def _score_taxonomies(
+    sample: Sample, models: Mapping[str, ModelResult], rows: Int, allowed: NDArray[np.bool_] | None
+) -> dict[str, Any]:
+    """Return what `Assessment` holds of models with a taxonomy."""
+    by_label, nodes, physics = {}, {}, {}
+    words, star = (sample.label if sample.words is None else sample.words)[rows], sample.star[rows]
+    for name, result in models.items():
+        tree, p = result.model.config.taxonomy, np.asarray(result.output.probabilities, np.float64)
+        if tree is None:
+            continue
+        truth = allowed_leaves(sample.label[rows], tree)
+        by_label[name] = score_labels(tree, words, truth, p[rows], star)
+        nodes[name] = score_nodes(tree, truth, p[rows], star)
+        if (check := check_periods(tree, result.output, result.ok, sample.star)) is not None:
+            physics[name] = check
+    return {"allowed": allowed, "by_label": by_label, "nodes": nodes, "physics": physics}
+
+
+def knows(model: Model, label: NDArray) -> NDArray[np.bool_]:
+    """Return whether labels (n,) are a class of the model, or allow a leaf of its taxonomy."""
+    return _classes_of(model, label).any(1)
+
+
+def _classes_of(model: Model, label: NDArray) -> NDArray[np.bool_]:
+    """Return the model's classes (n, c) that labels allow."""
+    same = np.asarray(label).astype(str)[:, None] == np.array(model.classes)
+    tree = model.config.taxonomy
+    return same if tree is None else allowed_leaves(label, tree)
+
+
+def _allowed(label: NDArray, models: Sequence[Model], classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Return the classes (n, C) that labels allow and all models know."""
+    known = [align_classes(_classes_of(model, label), model.classes, classes) for model in models]
+    return np.logical_and.reduce(known)
 
 
 def _nothing_to_score(sample: Sample, models: Mapping[str, ModelResult], known: int) -> str:

@@ -34,7 +34,11 @@ TITLES = {
     "deterministic": "One pass without dropout",
     "monte_carlo": "Mean of Monte-Carlo passes (the default)",
 } | {name: f"Baseline: {title}, same split" for name, title in BASELINES.items()}
-NETWORKS = {"astrafier": "ASTRAFier", "multiband": "one recurrent network per band and a central one"}
+NETWORKS = {
+    "astrafier": "ASTRAFier",
+    "multiband": "one recurrent network per band and a central one",
+    "variables": "pairs of a candidate period and a class",
+}
 CALIBRATION, ALARMS, LIMITS = "How far to trust it", "False alarms of novelty", "Beware"
 PROPER = ("negative_log_likelihood", "brier", "calibration_error")  # scores that calibration changes
 CALIBRATED = {"deterministic": "calibrated, one pass", "monte_carlo": "calibrated, mean of Monte-Carlo passes"}
@@ -59,6 +63,8 @@ def training_card(
     probabilities: Mapping[str, NDArray],
     regression: Mapping[str, Mapping[str, RegressionScores]],
     outputs: Mapping[str, Output],
+    truth: NDArray | None = None,
+    taxonomy: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the contents of the card of a newly trained model, without its scores, as data.
 
@@ -74,18 +80,24 @@ def training_card(
         Of each physical parameter, by the network and by a forest.
     outputs : dict of Output
         Of one pass and of Monte-Carlo passes.
+    truth : bool (n, C), optional
+        The classes that each label allows; by default the label alone.
+    taxonomy : dict, optional
+        Scores by label, by node, and of class and period together, as data.
     """
     default = "monte_carlo" if "monte_carlo" in probabilities else "deterministic"
     return {
         "training": describe_training(recipe, model, parts, run),
         "baselines": {
-            name: compare(label, probabilities[name], probabilities[default], star).to_dict()
+            name: compare(
+                label if truth is None else truth, probabilities[name], probabilities[default], star
+            ).to_dict()
             for name in BASELINES
             if name in probabilities
         },
         "regression": {name: {k: s.to_dict() for k, s in kinds.items()} for name, kinds in regression.items()},
         "calibration": calibration_record(model, label, star, outputs),
-    }
+    } | ({"taxonomy": dict(taxonomy)} if taxonomy else {})
 
 
 def score_records(scores: Mapping[str, Scores]) -> dict[str, Any]:
@@ -155,11 +167,28 @@ def describe_training(recipe: Recipe, model: Model, parts: Mapping[str, NDArray[
 - Data: {recipe.data.name}; {len(parts[TRAIN]):,} light curves to train,
   {len(parts[VALIDATION]):,} to choose the best epoch and to calibrate, {len(parts[TEST]):,} held out;
   {describe_split(recipe.data)}.
-- Merged labels: {json.dumps(recipe.data.merge)}; dropped: {json.dumps(recipe.data.drop)}.
+{describe_labels(recipe)}
 - Training: {run.epoch} epochs (best: {run.best_epoch + 1}), batch {settings.batch}, learning rate {settings.rate:g}
   ({settings.schedule}), class weights (N / N_c)^{settings.weight_power:g}, seed {settings.seed},
   {hours:.2f} h, {torch.get_num_threads()} threads.
 - goodricke {__version__}, BSD-3-Clause."""  # noqa: E501
+
+
+def describe_labels(recipe: Recipe) -> str:
+    """Return what the labels of a recipe mean, and which light curves were made for it, as a Markdown list."""
+    data, lines = recipe.data, []
+    for name, survey in data.surveys.items():
+        lines += [f"- Labels of {name}: {json.dumps(survey.leaves)}; dropped: {json.dumps(survey.drop)}."]
+    if not data.surveys:
+        lines += [f"- Merged labels: {json.dumps(data.merge)}; dropped: {json.dumps(data.drop)}."]
+    if data.background:
+        lines += [
+            "- **Simulated**: CONSTANT, AGN and TRANSIENT, at the times and with the errors of real stars, each as "
+            f"many as {data.background:.0%} of these. What is said of these classes holds for simulations."
+        ]
+    if recipe.training.thinned:
+        lines += [f"- Each training light curve also with fewer observations, {recipe.training.thinned} time(s)."]
+    return "\n".join(lines)
 
 
 def _scaling_name(scaling: Scaling) -> str:
@@ -178,6 +207,8 @@ def render_card(model: Model) -> str:
     sections |= {title: _render_scores(x) for title, x in scores.items()}
     if card.get("regression"):
         sections["Physical parameters"] = _render_regression(model, card["regression"])
+    if card.get("taxonomy"):
+        sections["By survey and label"] = _render_labels(card["taxonomy"])
     if "calibration" in card:
         sections[CALIBRATION] = render_calibration(card)
     if "false_alarms" in card:
@@ -232,6 +263,27 @@ def _render_scores(x: Mapping[str, Any]) -> str:
     for name, figures in x["per_class"].items():
         values = (str(Estimate.from_dict(figures[key])) for key in PER_CLASS)
         lines.append(f"| {name} | {figures['counts']} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def _render_labels(x: Mapping[str, Any]) -> str:
+    """Return the scores by label and by node, and of class and period together, in Markdown."""
+    lines = ["An answer is right if it is one of the leaves that the survey's label allows.", ""]
+    lines += ["| label | means | n | right | else |", "|---|---|---|---|---|"]
+    for row in x["by_label"]:
+        right = Estimate.from_dict(row["right"])
+        names = (row[key].replace("|", "\\|") for key in ("label", "meaning"))
+        lines.append(f"| {' | '.join(names)} | {row['n']:,} | {right} | {row['confused_with']} |")
+    lines += ["", "Nodes and leaves whose probability is at least 1/2:", ""]
+    lines += ["| node | n | completeness | purity |", "|---|---|---|---|"]
+    for row in x["by_node"]:
+        rates = (str(Estimate.from_dict(row[key])) for key in ("completeness", "purity"))
+        lines.append(f"| {row['name']} | {row['n']:,} | {' | '.join(rates)} |")
+    if (check := x.get("physics")) is not None:
+        worst = ", ".join(f"{k} {v['contradict']} of {v['answers']}" for k, v in list(check["by_class"].items())[:5])
+        share = 100 * check["contradict"]["value"]
+        text = f"Class and period contradict each other in {share:.2f} % of {check['answers']:,} answers"
+        lines += ["", text + (f" ({worst})." if worst else ".")]
     return "\n".join(lines)
 
 

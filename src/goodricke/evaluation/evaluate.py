@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from goodricke.data.predictions import Output, Status
-from goodricke.evaluation.assessment import Assessment, ModelResult, StepProbabilities, assess, unknown_classes
+from goodricke.evaluation.assessment import Assessment, ModelResult, StepProbabilities, assess, knows, unknown_classes
 from goodricke.evaluation.report import build
 from goodricke.evaluation.report.terminal import print_assessment, write_files
 from goodricke.evaluation.sample import Sample, count_training_objects, read_sample
@@ -83,7 +83,7 @@ def evaluate(
         sample = read_sample(data, [model.config for model in loaded.values()], split)
         sample = sample._replace(simulated=sample.simulated or simulated)
         other = build.read_shift_set(shift, data.data if isinstance(data, Recipe) else data) if shift else None
-    if not any(set(model.classes) & set(sample.label) for model in loaded.values()):
+    if not any(knows(model, sample.label).any() for model in loaded.values()):
         raise ValueError(unknown_classes(sample, loaded))
     _check_history(history, sample, loaded)
     result = assess(sample, _run(loaded, sample, passes, seed, workers, console))

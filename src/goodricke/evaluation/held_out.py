@@ -17,14 +17,15 @@ from goodricke.evaluation.calibration_scores import reliability
 from goodricke.evaluation.card import describe_training, render_card, score_records, training_card
 from goodricke.evaluation.figures.classes import plot_confusion, plot_history, plot_reliabilities
 from goodricke.evaluation.regression import RegressionScores, score_regression
-from goodricke.evaluation.scores import Scores, score
+from goodricke.evaluation.scores import Scores, likely_labels, score
+from goodricke.evaluation.taxonomy_scores import check_periods, score_labels, score_nodes, set_names
 from goodricke.inference import compute_output, to_predictions
 from goodricke.models.bundle import Model
 from goodricke.preprocess import Prepared, Steps
 from goodricke.training.baselines.forest import BASELINES, forest_probabilities, forest_regressions
 from goodricke.training.experiment import Experiment, fit_recipe
 from goodricke.training.families import standardised
-from goodricke.training.labels import Labelled
+from goodricke.training.labels import Labelled, LabelSets
 from goodricke.training.recipe import Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 
@@ -39,6 +40,8 @@ class Result(NamedTuple):
     probabilities: dict[str, NDArray]  # of these and of the baselines, each (n, C)
     scores: dict[str, Scores]
     regression: dict[str, dict[str, RegressionScores]]  # by parameter, of the network and of a forest
+    truth: NDArray  # label, or the leaves that each label allows (n, C)
+    taxonomy: dict[str, Any]  # scores by label, by node, and of class and period together, as data
 
 
 def run_recipe(
@@ -78,6 +81,8 @@ def publish(experiment: Experiment, console: Console) -> Model:
         result.probabilities,
         result.regression,
         result.outputs,
+        result.truth,
+        result.taxonomy,
     )
     model.config = model.config.model_copy(update={"metrics": score_records(result.scores) | {"card": card}})
     model = model.save(folder, render_card(model), _golden(experiment, parts[TEST]))
@@ -101,11 +106,31 @@ def _score(experiment: Experiment) -> Result:
         outputs["monte_carlo"] = compute_output(model, held_out, passes)
     probabilities = {name: output.probabilities for name, output in outputs.items()}
     fitted = np.concatenate([parts[TRAIN], parts[VALIDATION]])
-    probabilities |= forest_probabilities(data.curves, prepared, data.label, data.classes, fitted, rows)
+    sets = data.label_sets
+    leaves = None if sets is None else sets.leaves
+    probabilities |= forest_probabilities(data.curves, prepared, data.label, data.classes, fitted, rows, leaves)
     probabilities |= experiment.baselines
-    label, star = data.label[rows], data.star[rows]
-    scores = {name: score(label, p, data.classes, star) for name, p in probabilities.items()}
-    return Result(label, outputs, probabilities, scores, _regressions(experiment, outputs["deterministic"]))
+    star, truth = data.star[rows], data.label[rows] if leaves is None else leaves[rows]
+    scores = {name: score(truth, p, data.classes, star) for name, p in probabilities.items()}
+    best = list(outputs.values())[-1]
+    label = data.label[rows] if leaves is None else likely_labels(best.probabilities, truth)
+    regression = _regressions(experiment, outputs["deterministic"])
+    taxonomy = {} if sets is None else _taxonomy_scores(sets, rows, best, held_out.usable, star)
+    return Result(label, outputs, probabilities, scores, regression, truth, taxonomy)
+
+
+def _taxonomy_scores(
+    sets: LabelSets, rows: NDArray[np.int64], output: Output, usable: NDArray[np.bool_], star: NDArray
+) -> dict[str, Any]:
+    """Return the scores of held-out stars by label, by node, and of class and period together, as data."""
+    words = np.array([f"{name}: " if name else "" for name in sets.surveys], object)[sets.survey[rows]]
+    words, p = words + sets.name[rows].astype(object), np.asarray(output.probabilities, np.float64)
+    check = check_periods(sets.taxonomy, output, usable, star)
+    return {
+        "by_label": [x.to_dict() for x in score_labels(sets.taxonomy, words, sets.leaves[rows], p, star)],
+        "by_node": [x.to_dict() for x in score_nodes(sets.taxonomy, sets.leaves[rows], p, star)],
+        "physics": None if check is None else check.to_dict(),
+    }
 
 
 def _regressions(experiment: Experiment, output: Output) -> dict[str, dict[str, RegressionScores]]:
@@ -130,12 +155,15 @@ def _write(experiment: Experiment, model: Model, result: Result) -> None:
     folder, best = experiment.recipe.run, list(result.outputs)[-1]
     metrics = {name: scores.to_dict() for name, scores in result.scores.items()}
     metrics |= {name: {k: s.to_dict() for k, s in both.items()} for name, both in result.regression.items()}
+    metrics |= result.taxonomy
     atomic_write(folder / "metrics.json", json.dumps(metrics, indent=2))
     plot_history(experiment.run.history, folder / "history.png")
     plot_confusion(result.scores[best], folder / "confusion.png")
     plot_reliabilities({best: reliability(result.probabilities[best], result.label)}, folder / "reliability.png")
     held_out = experiment.prepared.take(experiment.parts[TEST])
-    label = pa.table({"label": pa.array(np.array(experiment.data.classes)[result.label].tolist())})
+    classes, sets = np.array(experiment.data.classes), experiment.data.label_sets
+    names = classes[result.label] if sets is None else set_names(result.truth, sets.taxonomy)
+    label = pa.table({"label": pa.array(names.tolist(), pa.string())})
     predictions = to_predictions(model, held_out, result.outputs[best], held_out.status, label)
     predictions.write(folder / "test_predictions.parquet")
 

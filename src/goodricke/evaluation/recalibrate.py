@@ -228,7 +228,7 @@ def _warn_of_missing_classes(model: Model, data: Labelled, rows: np.ndarray) -> 
 def _with_classes_of(model: Model, data: Labelled) -> Labelled:
     """Return the light curves whose class is one of the model's, with the model's class indices as labels."""
     place = match_classes(data.classes, model.classes).class_index
-    rows = np.flatnonzero(place[data.label] >= 0)
+    rows = np.flatnonzero((data.label >= 0) & (place[data.label] >= 0))  # -1: the label allows several classes
     if not len(rows):
         raise ValueError(
             f"the labels are {', '.join(data.classes)}, and {model.name} knows {', '.join(model.classes)}: "
@@ -238,7 +238,7 @@ def _with_classes_of(model: Model, data: Labelled) -> Labelled:
         log.warning("%s has no class for %s: left out", model.name, ", ".join(unknown))
     arrays = {name: getattr(data, name)[rows] for name in ("curves", "star", "neighbourhood", "targets")}
     part = None if data.part is None else data.part[rows]
-    return data._replace(**arrays, part=part, label=place[data.label[rows]], classes=model.classes)
+    return data._replace(**arrays, part=part, label=place[data.label[rows]], classes=model.classes, label_sets=None)
 
 
 def _split_in_two(data: Labelled, usable: np.ndarray, seed: int) -> Parts:

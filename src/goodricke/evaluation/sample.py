@@ -11,13 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
+from goodricke.evaluation.taxonomy_scores import set_names
 from goodricke.io import read_labels
 from goodricke.models.bundle import BundleConfig, Model, read_config
 from goodricke.preprocess import prepare
 from goodricke.training.class_names import spell_as_classes
 from goodricke.training.experiment import Parts, split_objects
 from goodricke.training.labels import Labelled, match_labels, read_labelled
-from goodricke.training.recipe import DataConfig, Recipe, TargetConfig, resolve_recipe
+from goodricke.training.recipe import DataConfig, Recipe, SourceConfig, TargetConfig, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 
 Int = NDArray[np.int64]
@@ -54,6 +55,7 @@ class Sample(NamedTuple):
     simulated: bool = False  # as the recipe says
     training: TrainingObjects | None = None  # None without a split
     table: pd.DataFrame | None = None  # (n rows) all columns of the table of labels, for the leakage checks
+    words: NDArray[np.object_] | None = None  # (n,) label as the survey writes it, after the survey's name
 
 
 def read_sample(data: Recipe | DataConfig, models: Sequence[BundleConfig], split: str | Path | None = None) -> Sample:
@@ -84,7 +86,7 @@ def read_sample(data: Recipe | DataConfig, models: Sequence[BundleConfig], split
         labelled = read_labelled(config, sorted(context))
         selection = _select(config, labelled, split)
     classes = tuple(dict.fromkeys(name for model in models for name in model.classes))
-    rows, label = selection.rows, spell_as_classes(labelled.classes, classes)[labelled.label]
+    rows, label = selection.rows, _label_names(labelled, classes)
     return Sample(
         labelled.curves[rows],
         label[rows],
@@ -96,7 +98,25 @@ def read_sample(data: Recipe | DataConfig, models: Sequence[BundleConfig], split
         simulated=isinstance(data, Recipe) and data.simulated,
         training=_training_objects(labelled, label, selection.training),
         table=_label_table(config, labelled.curves[rows].ids),
+        words=_label_words(labelled, rows),
     )
+
+
+def _label_names(data: Labelled, classes: Sequence[str]) -> NDArray[np.object_]:
+    """Return the labels (n,) in the spelling of the classes, or as leaves and nodes of the recipe's taxonomy."""
+    sets = data.label_sets
+    if sets is None:
+        return spell_as_classes(data.classes, classes)[data.label]
+    return set_names(sets.leaves, sets.taxonomy)
+
+
+def _label_words(data: Labelled, rows: Int) -> NDArray[np.object_]:
+    """Return the survey's label of some rows, after the survey's name where there are several."""
+    sets = data.label_sets
+    if sets is None:
+        return np.array(data.classes, object)[data.label[rows]]
+    prefix = np.array([f"{name}: " if name else "" for name in sets.surveys], object)
+    return prefix[sets.survey[rows]] + sets.name[rows].astype(object)
 
 
 def _training_objects(data: Labelled, label: NDArray[np.object_], rows: Int | None) -> TrainingObjects | None:
@@ -106,16 +126,22 @@ def _training_objects(data: Labelled, label: NDArray[np.object_], rows: Int | No
 
 def _label_table(config: DataConfig, ids: Sequence[str]) -> pd.DataFrame:
     """Return all columns of the tables of labels, a row for each object."""
-    paths = [config.labels, *([config.test_labels] if config.test_labels else [])]
-    tables = [read_labels(path, config.label, config.object_id, id_prefix=config.id_prefix) for path in paths]
-    table = pd.concat(tables).drop_duplicates("object_id", keep="last")
+    table = pd.concat([_table_of(source, f"{name}:" * bool(name)) for name, source in config.sources().items()])
     return match_labels(table, ids)
+
+
+def _table_of(source: SourceConfig, prefix: str) -> pd.DataFrame:
+    """Return the table of labels of one survey, with a prefix of its ids."""
+    paths = [source.labels, *([source.test_labels] if source.test_labels else [])]
+    tables = [read_labels(path, source.label, source.object_id, id_prefix=source.id_prefix) for path in paths]
+    table = pd.concat(tables).drop_duplicates("object_id", keep="last")
+    return table.assign(object_id=prefix + table["object_id"])
 
 
 def _targets(data: DataConfig, models: Sequence[BundleConfig]) -> dict[str, TargetConfig]:
     """Return the parameters of the models that the table of labels has a column of the same name for."""
     names = {target.name for model in models for target in model.targets}
-    columns = read_labels(data.labels, data.label, data.object_id).columns if names else ()
+    columns = read_labels(data.labels, data.label, data.object_id).columns if names and not data.surveys else ()
     return {name: TargetConfig(column=name) for name in sorted(names) if name in columns}
 
 
@@ -137,9 +163,10 @@ def describe_split(config: DataConfig) -> str:
     if config.split or config.test_labels:
         return f"the survey's own split ({config.split or config.test_labels})"
     guard = f"; held-out stars within {config.guard:g} arcsec of another part's left out" if config.guard else ""
+    groups = "survey and label" if config.surveys else "class"
     return (
         f"split by star (id, and positions within {config.same_star:g} arcsec where there are any), stratified by "
-        f"class, {100 * config.test:g} % held out, seed {config.seed}{guard}"
+        f"{groups}, {100 * config.test:g} % held out, seed {config.seed}{guard}"
     )
 
 
@@ -149,9 +176,10 @@ def _select(config: DataConfig, data: Labelled, split: str | Path | None) -> Sel
         return Selection(*_select_by_file(data, Path(split)), f"held out by {split}", True, f"as written in {split}")
     if data.part is not None:
         parts = np.flatnonzero(data.part == TEST), np.flatnonzero(np.isin(data.part, (TRAIN, VALIDATION)))
-        origin = f"held out by the column {config.split} of {config.labels}"
+        origin = f"held out by {f'the column {config.split} of {config.labels}' if config.labels else 'the surveys'}"
         return Selection(*parts, origin, True, describe_split(config))
-    return Selection(np.arange(len(data.label)), None, f"all that {config.labels} has a label for", False, "")
+    names = config.labels or ", ".join(config.surveys)
+    return Selection(np.arange(len(data.label)), None, f"all that {names} has a label for", False, "")
 
 
 def _select_by_file(data: Labelled, file: Path) -> tuple[Int, Int]:

@@ -151,8 +151,9 @@ def score(
 
     Parameters
     ----------
-    label : int (n,)
-        Index of the true class.
+    label : int (n,) or bool (n, C)
+        Index of the true class, or the classes that each label allows: an answer in the set is right, and counts as
+        one of the most probable of them in the figures by class.
     probabilities : (n, C)
         Rows add up to 1.
     classes : (C,)
@@ -169,8 +170,9 @@ def score(
     ValueError
         If there is no light curve, shapes disagree, a label has no class, or rows are no probabilities.
     """
-    label, probabilities = check_probabilities(label, probabilities, len(classes))
-    sums = _sums(label, probabilities, star_numbers(star, len(label)))
+    truth, probabilities = check_truth(label, probabilities, len(classes))
+    label = likely_labels(probabilities, truth)
+    sums = _sums(truth, probabilities, star_numbers(star, len(label)))
     values = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1), len(classes))
     samples = _figures(bootstrap_sums(sums, resamples, seed), len(classes))
     values["calibration_error"][0] = calibration_error(probabilities, label, BINS)
@@ -228,17 +230,17 @@ def compare(
     Parameters and errors are those of `score`.
     """
     count = np.shape(probabilities_a)[-1]
-    _, a = check_probabilities(label, probabilities_a, count)
-    label, b = check_probabilities(label, probabilities_b, count)
+    truth, a = check_truth(label, probabilities_a, count)
+    _, b = check_truth(label, probabilities_b, count)
     star = star_numbers(star, len(label))
-    sums = [_sums(label, p, star) for p in (a, b)]
+    sums = [_sums(truth, p, star) for p in (a, b)]
     values = [_figures(np.asarray(s.sum(axis=0)).reshape(1, -1), count) for s in sums]
     samples = [_figures(bootstrap_sums(s, resamples, seed), count) for s in sums]  # one seed: the same stars
     differences = {}
     for name in ("accuracy", "macro_f1"):
         bounds = map(float, percentile_interval(samples[1][name] - samples[0][name]))
         differences[name] = Estimate(float(values[1][name][0] - values[0][name][0]), *bounds)
-    right_a, right_b = (p.argmax(1) == label for p in (a, b))
+    right_a, right_b = (truth[np.arange(len(truth)), p.argmax(1)] for p in (a, b))
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     return Comparison(**differences, only_a=only_a, only_b=only_b, p_value=_mcnemar(only_a, only_b))
 
@@ -250,30 +252,43 @@ def _mcnemar(only_a: int, only_b: int) -> float:
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
-def _sums(label: NDArray[np.int64], probabilities: Float, star: NDArray) -> Any:
-    """Return each star's sums (stars, C * C + 2 + BINS): confusion, log-likelihood, Brier, calibration gaps."""
+def likely_labels(probabilities: Float, truth: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the most probable class (n,) among those that a label allows (n, C): the answer, if that is right."""
+    return np.where(truth, probabilities, -1.0).argmax(1)
+
+
+def _sums(truth: NDArray[np.bool_], probabilities: Float, star: NDArray) -> Any:
+    """Return each star's sums (stars, C * C + 3 + BINS): confusion, log-likelihood, Brier, objects, calibration gaps.
+
+    Of a label that allows several classes (n, C) the likelihood is their sum, and the Brier score takes them as one
+    class. Calibration gaps are of the objects whose label is one class.
+    """
     n, count = probabilities.shape
+    label, single = likely_labels(probabilities, truth), truth.sum(1) == 1
     confidence, answer = probabilities.max(1), probabilities.argmax(1)
-    truth = np.eye(count)[label]
+    likelihood = np.where(truth, probabilities, 0).sum(1)
+    merged = np.where(truth, 0, probabilities)
+    merged[np.arange(n), label] = likelihood
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     tiny = np.finfo(np.float64).eps  # a true class of probability 0 costs 36 nat, as in scikit-learn, not infinity
     columns = [
         (label * count + answer, np.ones(n)),
-        (np.full(n, count**2), -np.log(np.maximum(probabilities[np.arange(n), label], tiny))),
-        (np.full(n, count**2 + 1), np.square(probabilities - truth).sum(1)),
-        (count**2 + 2 + bins, confidence - (answer == label)),
+        (np.full(n, count**2), -np.log(np.maximum(likelihood, tiny))),
+        (np.full(n, count**2 + 1), np.square(merged - np.eye(count)[label]).sum(1)),
+        (np.full(n, count**2 + 2), single),
+        (count**2 + 3 + bins, np.where(single, confidence - (answer == label), 0)),
     ]
-    return star_sums(star, columns, count**2 + 2 + BINS)
+    return star_sums(star, columns, count**2 + 3 + BINS)
 
 
 def _figures(sums: Float, count: int) -> dict[str, Float]:
-    """Return the figures of samples from their sums (R, C * C + 2 + BINS): headline (R,), per class (R, C)."""
+    """Return the figures of samples from their sums (R, C * C + 3 + BINS): headline (R,), per class (R, C)."""
     confusion = sums[:, : count**2].reshape(-1, count, count)
     total = confusion.sum((1, 2))
     return confusion_figures(confusion) | {
         "negative_log_likelihood": sums[:, count**2] / total,
         "brier": sums[:, count**2 + 1] / total,
-        "calibration_error": np.abs(sums[:, count**2 + 2 :]).sum(1) / total,
+        "calibration_error": np.abs(sums[:, count**2 + 3 :]).sum(1) / np.maximum(sums[:, count**2 + 2], 1),
     }
 
 
@@ -341,6 +356,20 @@ def intervals(values: Mapping[str, Float], samples: Mapping[str, Float], sums: A
         mean = np.where(present, bounds[part], 0).sum(-1) / present.sum(-1)
         bounds[name] = replace_flat(bounds[name], mean)
     return bounds
+
+
+def check_truth(label: Any, probabilities: Any, count: int) -> tuple[NDArray[np.bool_], Float]:
+    """Return the classes that each label allows (n, C) and probabilities (n, C); raise ValueError if they are wrong.
+
+    Labels are indices of classes (n,), or already the allowed classes, bool (n, C).
+    """
+    label = np.asarray(label)
+    if label.dtype != bool or label.ndim != 2:
+        index, p = check_probabilities(label, probabilities, count)
+        return np.arange(count) == index[:, None], p
+    if label.shape[1] != count or not label.any(1).all():
+        raise ValueError(f"labels as sets allow at least one of {count} classes; these have the shape {label.shape}")
+    return label, check_probabilities(label.argmax(1), probabilities, count)[1]
 
 
 def check_probabilities(label: Any, probabilities: Any, count: int) -> tuple[NDArray[np.int64], Float]:

@@ -2,19 +2,21 @@
 
 A label matches the class of exactly its name, else the only class whose name is equal up to case, spaces and
 punctuation: ``rr lyrae``, ``RR-Lyrae`` and ``RRLYRAE`` are one name. If the names of two classes are equal in this
-sense, only the exact name matches.
+sense, only the exact name matches. Where the classes are leaves of the taxonomy, so does a type of the Variable Star
+Index that means one of them alone: ``RRAB/BL``, ``DCEPS``.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from goodricke.data.taxonomy import Taxonomy, plain_name
 
 log = logging.getLogger("goodricke")
 
@@ -26,15 +28,10 @@ class ClassMatch(NamedTuple):
     unmatched: dict[str, int]  # number of objects by label without a class, the most frequent first
 
 
-def plain_name(name: str) -> str:
-    """Return a name of a class without case, spaces and punctuation.
-
-    Examples
-    --------
-    >>> plain_name("delta Sct."), plain_name("DELTA_SCT")
-    ('deltasct', 'deltasct')
-    """
-    return re.sub(r"[\W_]+", "", name.casefold())
+def taxonomy_of(classes: Sequence[str]) -> Taxonomy | None:
+    """Return the package's taxonomy of classes that are all leaves of it, None if they aren't."""
+    tree = Taxonomy.shipped()
+    return tree.restricted(classes) if classes and set(classes) <= set(tree.leaves) else None
 
 
 def match_classes(
@@ -119,7 +116,19 @@ def _class_index(label: str, classes: Sequence[str], renaming: Mapping[str, str]
     if name == label:
         old = _index_of_name(label, list(renaming))
         name = label if old < 0 else list(renaming.values())[old]
-    return _index_of_name(name, classes)
+    place = _index_of_name(name, classes)
+    return place if place >= 0 else _index_of_type(name, classes)
+
+
+def _index_of_type(name: str, classes: Sequence[str]) -> int:
+    """Return the index of the only class that a type of the Variable Star Index means, -1 if it means no or several."""
+    if (tree := taxonomy_of(classes)) is None:
+        return -1
+    try:
+        leaves = Taxonomy.shipped().parse(name)
+    except ValueError:
+        return -1
+    return list(tree.leaves).index(*leaves) if len(leaves) == 1 and leaves <= set(tree.leaves) else -1
 
 
 def _index_of_name(name: str, names: Sequence[str]) -> int:

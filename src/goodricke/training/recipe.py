@@ -149,8 +149,9 @@ class DataConfig(SourceConfig):
     @model_validator(mode="after")
     def _check_taxonomy(self) -> Self:
         if self.surveys:
-            own = sorted(self.model_fields_set & (set(SourceConfig.model_fields) - {"name", "light_curves", "labels"}))
-            own += [name for name in ("light_curves", "labels") if getattr(self, name)]
+            empty = {"light_curves": [], "labels": "", "name": self.name}
+            defaults = {name: field.default for name, field in SourceConfig.model_fields.items()} | empty
+            own = [name for name, value in defaults.items() if getattr(self, name) != value]
             if own:
                 raise ValueError(f"{', '.join(own)}: with several surveys, write this in each [data.surveys.NAME]")
         if (self.surveys or self.leaves) and self.taxonomy is None:

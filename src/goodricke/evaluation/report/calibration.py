@@ -103,7 +103,8 @@ def _draw(result: Assessment, probabilities: Mapping[str, NDArray[np.float64]], 
 def _check_rows(result: Assessment, name: str) -> list[dict[str, Any]]:
     """Return nominal and observed rates of a model's prediction sets and false alarms."""
     x = result.models[name]
-    label = np.array([x.model.classes.index(c) for c in result.sample.label[result.rows]])
+    place = {c: k for k, c in enumerate(x.model.classes)}
+    label = np.array([place[result.classes[k]] for k in result.label])
     return [
         {"model": name, "check": text, "nominal": c.nominal, "observed": c.observed, "holds": c.verdict}
         | ({} if np.isnan(c.set_size) else {"mean size": c.set_size})
@@ -153,7 +154,7 @@ def _set_rows(result: Assessment, name: str) -> list[dict[str, Any]]:
     sets = prediction_sets(result.models[name], result.rows)
     if sets is None:
         return []
-    truth, star = result.sample.label[result.rows], result.star
+    truth, star = np.array(result.classes, object)[result.label], result.star
     covered = np.array([label in members for label, members in zip(truth, sets, strict=True)])
     size = np.array([len(members) for members in sets])
     groups = {"all": np.ones(len(truth), bool)} | {c: truth == c for c in result.classes}

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
 from goodricke.data.files import atomic_write
 from goodricke.data.json import dumps
@@ -98,9 +100,32 @@ def _print_model(result: Assessment, name: str, console: Console) -> None:
     table = result.scores[name].table()
     table.title = escape(f"{name} ({x.model.hash}): ") + str(table.title)
     console.print(table)
+    _print_taxonomy(result, name, console)
     for target in x.model.config.targets:
         if target.name in result.regression[name]:
             console.print(result.regression[name][target.name].table(f"{name}, {target.name}", target.unit))
+
+
+def _print_taxonomy(result: Assessment, name: str, console: Console) -> None:
+    """Print the scores of a model with a taxonomy by label and by node, and whether class and period agree."""
+    if name not in result.nodes:
+        return
+    labels = Table(title=escape(f"{name}: right are answers in the label's set of leaves"))
+    for column in ("label", "means", "n", "right", "p", "else"):
+        labels.add_column(column, justify="right" if column in ("n", "right", "p") else "left")
+    for x in result.by_label[name]:
+        cells = (x.label, x.meaning, f"{x.n:,}", str(x.right), f"{x.probability:.3f}", x.confused_with)
+        labels.add_row(*map(Text, cells))
+    nodes = Table(title=escape(f"{name}: nodes and leaves with a probability of at least 1/2"))
+    for column in ("node", "n", "completeness", "purity"):
+        nodes.add_column(column, justify="left" if column == "node" else "right")
+    for y in result.nodes[name]:
+        nodes.add_row(*map(Text, (y.name, f"{y.n:,}", str(y.completeness), str(y.purity))))
+    console.print(labels)
+    console.print(nodes)
+    if name in result.physics:
+        check = result.physics[name]
+        console.print(f"{name}: {check}", style=None if check.is_met else "bold red", markup=False)
 
 
 def _print_comparison(result: Assessment, console: Console) -> None:
