@@ -21,13 +21,13 @@ def equal(one: LightCurves, other: LightCurves) -> bool:
 
 @pytest.fixture(scope="module")
 def few() -> LightCurves:
-    return simulate_dense(20, seed=5)
+    return simulate_dense(8, seed=5)
 
 
 def test_there_are_as_many_of_every_class(few: LightCurves) -> None:
     labels = few.table_of_objects["label"].to_pylist()
-    assert {label: labels.count(label) for label in DENSE.classes} == dict.fromkeys(DENSE.classes, 20)
-    assert len(set(few.ids)) == len(few) == 180
+    assert {label: labels.count(label) for label in DENSE.classes} == dict.fromkeys(DENSE.classes, 8)
+    assert len(set(few.ids)) == len(few) == 72
     assert set(few.table_of_objects["kind"].to_pylist()) <= set(DENSE.labels)
 
 

@@ -38,15 +38,15 @@ def equal(one: LightCurves, other: LightCurves) -> bool:
 
 @pytest.fixture(scope="module")
 def few() -> dict[str, LightCurves]:
-    return {survey: simulate_multiband(8, survey, seed=5) for survey in SURVEYS}
+    return {survey: simulate_multiband(4, survey, seed=5) for survey in SURVEYS}
 
 
 def test_there_are_as_many_of_every_class(few: dict[str, LightCurves]) -> None:
     for survey, curves in few.items():
         labels = curves.table_of_objects["label"].to_pylist()
         classes = survey_kinds(survey).classes
-        assert {label: labels.count(label) for label in classes} == dict.fromkeys(classes, 8)
-        assert len(set(curves.ids)) == len(curves) == multiband_simulation(8, survey).rows
+        assert {label: labels.count(label) for label in classes} == dict.fromkeys(classes, 4)
+        assert len(set(curves.ids)) == len(curves) == multiband_simulation(4, survey).rows
         assert [MULTIBAND.labels[kind] for kind in curves.table_of_objects["kind"].to_pylist()] == labels
 
 
