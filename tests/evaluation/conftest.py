@@ -12,6 +12,7 @@ from rich.console import Console
 
 from goodricke.evaluation import held_out
 from goodricke.training.recipe import read_recipe
+from tests.quick import leave_out_forests
 
 QUIET = Console(quiet=True)
 DATA = """
@@ -81,12 +82,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table.assign(period=table["P"]).to_csv(home / "labels.csv", index=False)
     (home / "bands.toml").write_text(BANDS.format(DATA=DATA))
     (home / "folded.toml").write_text(FOLDED.format(DATA=DATA))
-    with pytest.MonkeyPatch.context() as patch:  # the forests beside the networks take most of the time
-        patch.setattr(held_out, "forest_probabilities", lambda *_: {})
-        patch.setattr(held_out, "forest_regressions", lambda curves, prepared, targets, known, rows: targets[rows] * 0)
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_forests(patch)
         for name in ("bands", "folded"):
             held_out.run_recipe(read_recipe(home / f"{name}.toml"), console=QUIET)
     return home
+
+
+@pytest.fixture
+def network_only(monkeypatch: pytest.MonkeyPatch, drawn: list[Figure]) -> None:
+    """Train networks without the forests beside them and without rendering figures."""
+    leave_out_forests(monkeypatch)
 
 
 @pytest.fixture

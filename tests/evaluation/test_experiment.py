@@ -105,6 +105,7 @@ def test_recipe_to_model_to_answers(home: Path) -> None:
     assert np.allclose(same["p_ECL"], held_out["p_ECL"], atol=5e-4)
 
 
+@pytest.mark.usefixtures("network_only")
 def test_taken_up_after_an_interruption(home: Path) -> None:
     train(home, 1)
     log = (home / "run/checkpoints/log.jsonl").read_text()
@@ -114,6 +115,7 @@ def test_taken_up_after_an_interruption(home: Path) -> None:
     assert len(longer.splitlines()) == 2
 
 
+@pytest.mark.usefixtures("network_only")
 @pytest.mark.parametrize("stage", ["training.experiment.calibrate", "evaluation.held_out._score"])
 def test_a_training_that_stops_before_its_end_leaves_no_model_or_the_former_one(
     home: Path, monkeypatch: pytest.MonkeyPatch, stage: str
@@ -137,6 +139,7 @@ def test_a_training_that_stops_before_its_end_leaves_no_model_or_the_former_one(
     assert load_model(model).hash == former
 
 
+@pytest.mark.usefixtures("network_only")
 def test_folds_are_trained_beside_each_other_and_evaluated_together(home: Path) -> None:
     (home / "toy.toml").write_text(RECIPE.format(epochs=1))
     trained = runner.invoke(app, ["train", str(home / "toy.toml"), "--folds", "2"])
@@ -150,6 +153,7 @@ def test_folds_are_trained_beside_each_other_and_evaluated_together(home: Path) 
     assert (home / "out/metrics.json").exists()
 
 
+@pytest.mark.usefixtures("network_only")
 def test_a_short_run_says_that_it_is_short_and_what_to_set(home: Path) -> None:
     (home / "toy.toml").write_text(RECIPE.format(epochs=2))
     shown = " ".join(runner.invoke(app, ["train", str(home / "toy.toml")]).output.split())
@@ -159,6 +163,7 @@ def test_a_short_run_says_that_it_is_short_and_what_to_set(home: Path) -> None:
     assert (epochs - 1) * steps / 2 < 1500 <= epochs * steps / 2
 
 
+@pytest.mark.usefixtures("network_only")
 def test_fine_tuning_starts_from_a_model(home: Path) -> None:
     from goodricke.models.bundle import load_model
     from goodricke.training.families import build_network
@@ -290,6 +295,7 @@ def test_two_bands_from_recipe_to_answers(survey: Path) -> None:
     assert (answers["pred_period"] > 0).all()
 
 
+@pytest.mark.usefixtures("network_only")
 def test_unknown_bands_are_left_out_or_refused(survey: Path) -> None:
     (survey / "toy.toml").write_text(MULTIBAND.format(epochs=1).replace('columns = ["photoz"]', ""))
     assert runner.invoke(app, ["train", str(survey / "toy.toml")]).exit_code == 0
