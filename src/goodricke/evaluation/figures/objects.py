@@ -275,8 +275,8 @@ def _period_caption(row: Row) -> str:
     if answer is None:
         return ""
     lines = [f"P = {answer['text']} d, p = {answer['probability']:.2f}"]
-    if answer["alternatives"]:
-        lines.append(f"or {alternatives_text(row)}")
+    if others := alternatives_text(row):
+        lines.append(f"or {others}")
     lines += [note.partition(":")[0] for note in answer["notes"]] or [answer["false_alarm"]]
     return "\n".join(filter(None, lines))
 
