@@ -181,3 +181,14 @@ def test_small_groups_join_coarser_ones() -> None:
     star = np.r_[np.arange(23), 0]
     assert strata([fine, coarse], star)[23] == result[0]
     assert np.unique(strata([["x", "y"]], np.arange(2))).tolist() == ["all"]
+
+
+def test_a_model_and_its_split_keep_the_taxonomy_and_the_surveys_labels(data: Labelled, tmp_path: Path) -> None:
+    content = {"name": "x", "run": str(tmp_path), "data": {"light_curves": "a", "labels": "b"}}
+    recipe = Recipe.model_validate(content | {"preprocessing": {"kind": "variables"}})
+    network = SimpleNamespace(config=VariablesNetworkConfig(classes=2, star=1, candidate=1))
+    sets = data.label_sets
+    assert sets is not None
+    assert experiment._bundle_config(recipe, data, cast(Any, network), ()).taxonomy == sets.taxonomy
+    experiment._write_split(recipe, data, {"train": np.arange(3)})
+    assert pd.read_csv(tmp_path / "split.csv")["label"].tolist() == sets.name.tolist()

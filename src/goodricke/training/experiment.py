@@ -299,6 +299,7 @@ def _bundle_config(recipe: Recipe, data: Labelled, network: Network, targets: tu
         family=recipe.preprocessing.family,
         summary=recipe.summary,
         classes=data.classes,
+        taxonomy=None if data.label_sets is None else data.label_sets.taxonomy,
         network=network.config.model_dump(),
         preprocessing=recipe.preprocessing,
         targets=targets,
@@ -315,7 +316,8 @@ def _write_split(recipe: Recipe, data: Labelled, parts: Parts) -> None:
     part = np.full(len(data.label), "", dtype=object)
     for name, members in parts.items():
         part[members] = name
-    split = {"object_id": data.curves.ids, "label": np.array(data.classes)[data.label], "part": part}
+    label = np.array(data.classes)[data.label] if data.label_sets is None else data.label_sets.name
+    split = {"object_id": data.curves.ids, "label": label, "part": part}
     atomic_write(recipe.run / "split.csv", pd.DataFrame(split).to_csv(index=False))
 
 
