@@ -29,7 +29,7 @@ def draw(folder: Path) -> None:
     """Make ``gallery-star.png``, ``gallery-tess.png`` and ``gallery-rubin.png``."""
     with TemporaryDirectory() as temporary:
         star = next(path for path in example_files() if Path(path).stem == STAR)
-        _run("classify", star, "--model", "asas-v", "--plot", temporary)
+        _run("classify", star, "--model", "variables", "--plot", temporary)
         shutil.copy(Path(temporary) / f"{STAR}.png", folder / "gallery-star.png")
     for name, options in SIMULATED.items():
         _run("simulate", "--figure", str(folder / f"gallery-{name}.png"), *options)

@@ -22,6 +22,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "recipe-keys": recipes.keys,
     "shipped": tables.shipped,
     "statuses": tables.statuses,
+    "taxonomy": tables.taxonomy,
 }
 
 

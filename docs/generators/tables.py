@@ -1,4 +1,4 @@
-"""Tables of statuses, readers, column aliases, columns of predictions, and shipped models."""
+"""Tables of statuses, readers, column aliases, columns of predictions, shipped models, and the taxonomy."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 from generators.markdown import code, codes, table
 from goodricke.data.formats import metadata
 from goodricke.data.predictions import MEANING, Status
+from goodricke.data.taxonomy import Leaf, Taxonomy
 from goodricke.io import READERS, roles
 from goodricke.models.bundle import read_config, shipped_models
+
+SCORES = ("accuracy", "macro_f1")
 
 # What a user can do about a status; `tests/docs` checks that none is missing.
 FIXES = {
@@ -20,11 +23,11 @@ FIXES = {
     Status.TOO_FEW_POINTS: "wait for more observations, or use a model that needs fewer: `goodricke models show MODEL` "
     "says what it was made for",
     Status.CONSTANT: "nothing varies here; is it the right column?",
-    Status.NO_PERIOD: "folded models need observations over at least some days; are the times in days "
+    Status.NO_PERIOD: "a period needs observations over at least some days; are the times in days "
     "(`--column time=NAME`)?",
     Status.NOT_POSITIVE: "fluxes of differences have no magnitude: use a multi-band model, which takes any sign",
-    Status.TOO_SPARSE: "use a model for sparse light curves (`asas-v`, `crts-v`, or yours with "
-    '`kind = "folded"`), or a multi-band one',
+    Status.TOO_SPARSE: "use a model for sparse light curves (`variables`, or yours with "
+    '`kind = "variables"`), or a multi-band one',
     Status.UNKNOWN_BAND: "call the bands as the model does, `--band R=r`, or add the band to the model "
     "([add a band](../howto/add-band.md))",
     Status.WRONG_UNIT: "give what the model was trained on (`goodricke models show MODEL`), or say the unit "
@@ -73,16 +76,47 @@ def columns() -> str:
 
 
 def shipped() -> str:
-    """Return the models that come with the package."""
+    """Return the models that come with the package, with the best score that any forest of the card reaches."""
     rows = []
     for name in shipped_models():
         config = read_config(name)
-        kind = getattr(config.preprocessing, "kind", "")
         marked = "**simulated**: " if config.simulated else ""
         scores = config.metrics.get("monte_carlo", config.metrics.get("deterministic", {}))
-        columns = [_score(scores.get("accuracy")), _score(scores.get("macro_f1"))]
-        rows.append([code(name), kind, marked + config.trained_on, ", ".join(config.classes), *columns])
-    return table(["model", "kind", "trained on", "classes", "accuracy", "macro F1"], rows)
+        forests = [score for kind, score in config.metrics.items() if "forest" in kind]
+        columns = [_score(scores.get(score)) for score in SCORES]
+        best = [_score(max((forest[score] for forest in forests), key=_value)) for score in SCORES if forests]
+        classes = (
+            ", ".join(config.classes) if config.taxonomy is None else f"{len(config.classes)} leaves of a taxonomy"
+        )
+        rows.append([code(name), marked + config.trained_on, classes, *columns, "; ".join(best)])
+    return table(["model", "trained on", "classes", "accuracy", "macro F1", "best forest"], rows)
+
+
+def taxonomy() -> str:
+    """Return the tree of the classes of variable stars as a nested list."""
+    return "\n".join(_branch(Taxonomy.shipped(), Taxonomy.shipped().root, 0)) + "\n"
+
+
+def _branch(tree: Taxonomy, name: str, depth: int) -> list[str]:
+    """Return the lines of a node or leaf and of what is below it."""
+    title = tree.titles[name] if name in tree.nodes else _leaf_title(tree.leaves[name])
+    line = f"{'  ' * depth}- `{name}`: {title}"
+    return [line, *(below for child in tree.nodes.get(name, ()) for below in _branch(tree, child, depth + 1))]
+
+
+def _leaf_title(leaf: Leaf) -> str:
+    """Return a leaf's title with the plausible range of its period."""
+    if leaf.period == "none":
+        return f"{leaf.title}; no period"
+    if leaf.longest is None:
+        days = "" if leaf.shortest is None else f" above {leaf.shortest:g} d"
+    else:
+        days = f" {leaf.shortest:g} to {leaf.longest:g} d"
+    return f"{leaf.title}; {leaf.period} period{days}"
+
+
+def _value(score: dict[str, float]) -> float:
+    return score["value"]
 
 
 def _score(value: Any) -> str:
