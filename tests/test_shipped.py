@@ -1,7 +1,6 @@
 """The models that come with the package: they load, repeat their recorded outputs, and say what they are."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,10 @@ from typer.testing import CliRunner
 
 from goodricke.cli import app
 from goodricke.cli.demo import MODEL as DEMO_MODEL
+from goodricke.cli.demo import comparison
+from goodricke.data.examples import literature_classes
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.models.bundle import SHIPPED, load_model, read_config, shipped_models, verify_model
 
 runner = CliRunner()
@@ -42,12 +44,44 @@ def test_scores_come_with_baseline_and_interval_and_beat_it(name: str) -> None:
         assert network[score]["value"] > forest[score]["value" if score == "accuracy" else "high"]
 
 
-def test_demo_finds_the_miras(tmp_path: Path) -> None:
-    result = runner.invoke(app, ["demo", "--out", str(tmp_path / "demo.csv")])
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame, str]:
+    """Return the demo's table, by star, and what it prints."""
+    path = tmp_path_factory.mktemp("demo") / "demo.parquet"
+    result = runner.invoke(app, ["demo", "--out", str(path)])
     assert result.exit_code == 0, result.output
-    found = pd.read_csv(tmp_path / "demo.csv", dtype={"object_id": str}).set_index("object_id")["class"]
-    assert len(found) == 12
-    assert (found[["217801", "232798", "247327"]] == "MIRA").all()
+    return pd.read_parquet(path).set_index("object_id"), result.output
+
+
+def test_demo_has_right_answers_or_honest_doubt(demo: tuple[pd.DataFrame, str]) -> None:
+    table, text = demo
+    assert len(table) == 12
+    verdicts = {name: comparison(table["class"][name], x.leaves) for name, x in literature_classes().items()}
+    assert "another" not in verdicts.values()
+    words = " ".join(text.split())
+    assert f"the literature has a class of 7: {list(verdicts.values()).count('right')} of 7 answers are right" in words
+    assert all(f" {x.name} " in text for x in literature_classes().values())
+
+
+def test_demo_finds_the_miras(demo: tuple[pd.DataFrame, str]) -> None:
+    table, _ = demo
+    assert (table["class"][["217801", "232798", "247327"]] == "MIRA").all()
+
+
+@pytest.mark.parametrize(("name", "period"), [("224635", 4.678), ("235913", 1.391)])
+def test_demo_finds_the_cepheids(demo: tuple[pd.DataFrame, str], name: str, period: float) -> None:
+    row, tree = demo[0].loc[name], Taxonomy.shipped()
+    assert set(tree.members(row["class"])) <= set(tree.members("CEPHEID"))
+    assert row["period"] == pytest.approx(period, abs=0.001)
+
+
+@pytest.mark.parametrize(("name", "period"), [("243412", 2.53327), ("257141", 0.32955)])
+def test_demo_finds_the_contact_binaries_with_orbital_periods(
+    demo: tuple[pd.DataFrame, str], name: str, period: float
+) -> None:
+    row, tree = demo[0].loc[name], Taxonomy.shipped()
+    assert set(tree.members("EW")) <= set(tree.members(row["class"])) <= set(tree.members("ECLIPSING"))
+    assert row["period"] == pytest.approx(period, rel=1e-4)
 
 
 def test_same_answer_for_magnitudes_and_flux(stars: LightCurves) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,6 +85,7 @@ def classify_files(
     precision: PrecisionName = "auto",
     coverage: Coverage | None = None,
     console: Console | None = None,
+    show: Callable[[Predictions, str, Console], None] | None = None,
 ) -> int:
     """Classify all light curves in files, batch by batch; print a table, write predictions and figures.
 
@@ -107,6 +108,8 @@ def classify_files(
         See `goodricke.models.bundle.Model`.
     coverage : Coverage, optional
         Of the prediction sets; 0.9 by default.
+    show : callable, optional
+        Prints the predictions under a title; `goodricke.cli.tables.print_predictions` by default.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def classify_files(
             tick=partial(progress.advance, bar),
             coverage=coverage or COVERAGE,
         )
-    print_predictions(result, f"{loaded.name} ({loaded.hash})", console)
+    (show or print_predictions)(result, f"{loaded.name} ({loaded.hash})", console)
     if out is not None:
         result.write(out)
         console.print(f"{len(result):,} rows written to {out}")

@@ -13,7 +13,11 @@ from goodricke.cli.options import console, exit_with
 if TYPE_CHECKING:
     from rich.console import Console
 
-MODEL = "asas-v"
+    from goodricke.data.answer_text import Row
+    from goodricke.data.predictions import Predictions
+
+MODEL = "variables"
+COLOURS = {"right": "{}", "wider": "[yellow]{}[/]", "another": "[red]{}[/]"}  # of literature classes, by comparison
 
 app = typer.Typer(help="Show what goodricke does on light curves that come with the package.")
 
@@ -45,20 +49,68 @@ def demo_alerts(
 
 
 def classify_examples(out: Path | None, plot: Path | None, console: Console) -> int:
-    """Classify the light curves that come with the package; see `goodricke.cli.classify.classify_files`."""
-    from goodricke.data.examples import example_files
+    """Classify the light curves that come with the package, and compare with the literature.
 
-    code = classify_files(example_files(), MODEL, out, plot, console=console)
-    console.print(
-        "True classes: 217801, 232798, 247327 are Miras, 243412 and 257141 contact binaries (EC). 224635 and 235913 are"
-        " classical Cepheids, a class that this model does not know: it gives them one of its own classes all the same."
-    )
+    See `goodricke.cli.classify.classify_files`.
+    """
+    from goodricke.data.examples import example_files, literature_classes
+
+    answers: list[Predictions] = []
+
+    def show(predictions: Predictions, title: str, console: Console) -> None:
+        print_with_literature(predictions, title, console)
+        answers.append(predictions)
+
+    code = classify_files(example_files(), MODEL, out, plot, console=console, show=show)
     if plot is not None:
         from goodricke.evaluation.figures.objects import plot_overview
-        from goodricke.inference import classify
         from goodricke.io import read
 
-        stars = read(example_files())
-        plot_overview(stars, classify(stars, MODEL), plot / "overview.png")
+        literature = {name: known.name for name, known in literature_classes().items()}
+        plot_overview(read(example_files()), answers[0], plot / "overview.png", literature)
         console.print(f"Figures written to {plot}")
     return code
+
+
+def print_with_literature(predictions: Predictions, title: str, console: Console) -> None:
+    """Print predictions of the examples with the literature's classes beside them, and how many agree."""
+    from goodricke.cli.tables import Layout, print_predictions
+    from goodricke.data.examples import literature_classes
+
+    literature = literature_classes()
+
+    def cell(row: Row) -> str:
+        known = literature.get(row["object_id"])
+        return "-" if known is None else COLOURS[comparison(row["class"], known.leaves)].format(known.name)
+
+    print_predictions(predictions, title, console, [Layout("known", cell, "", no_wrap=True)])
+    answers = dict(zip(predictions.column("object_id"), predictions.column("class"), strict=True))
+    verdicts = {name: comparison(answers[name], known.leaves) for name, known in literature.items() if name in answers}
+    parts = [f"{list(verdicts.values()).count('right')} of {len(verdicts)} answers are right"]
+    for verdict, meaning in (("wider", "{} leaves open more than {}"), ("another", "{} is another class than {}")):
+        parts += [
+            f"{name}: {meaning.format(answers[name] or 'none', literature[name].name)}"
+            for name in verdicts
+            if verdicts[name] == verdict
+        ]
+    console.print(f"Of {len(predictions)} stars the literature has a class of {len(verdicts)}: {'; '.join(parts)}")
+
+
+def comparison(answer: str | None, literature: str) -> str:
+    """Return how an answered class compares with a literature class, both leaves or nodes of the package's taxonomy.
+
+    Returns
+    -------
+    {"right", "wider", "another"}
+        Whether the answer is the class or below it, a node above it, or neither.
+
+    Examples
+    --------
+    >>> comparison("CEP_F", "CLASSICAL_CEPHEID"), comparison("ECLIPSING", "EW"), comparison("RRC", "EW")
+    ('right', 'wider', 'another')
+    """
+    from goodricke.data.taxonomy import Taxonomy
+
+    tree = Taxonomy.shipped()
+    answered, true = (set(tree.members(name)) if name else set() for name in (answer, literature))
+    return "right" if answered and answered <= true else "wider" if answered > true else "another"

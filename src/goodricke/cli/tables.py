@@ -42,11 +42,14 @@ class Layout(NamedTuple):
     cell: Callable[[Row], str]
     style: str = "dim"
     right: bool = False
+    no_wrap: bool = False
 
 
-def print_predictions(predictions: Predictions, title: str, console: Console) -> None:
-    """Print a table of the first rows, and counts of classes and failures."""
-    console.print(_prediction_table(predictions, title, console.width))
+def print_predictions(
+    predictions: Predictions, title: str, console: Console, after_class: Sequence[Layout] = ()
+) -> None:
+    """Print a table of the first rows, with more columns after the class, and counts of classes and failures."""
+    console.print(_prediction_table(predictions, title, console.width, after_class))
     if len(predictions) > SHOWN:
         console.print(f"... and {len(predictions) - SHOWN:,} more rows (all of them with --out)")
     statuses, names = _counts(predictions.column("status")), predictions.table.column_names
@@ -70,15 +73,15 @@ def print_predictions(predictions: Predictions, title: str, console: Console) ->
         console.print(f"[red]{count:,} {status}[/]: {MEANING[Status(status)]}")
 
 
-def _prediction_table(predictions: Predictions, title: str, width: int) -> Table:
+def _prediction_table(predictions: Predictions, title: str, width: int, after_class: Sequence[Layout]) -> Table:
     """Return the first rows as a table."""
-    layout = _layout(predictions, width)
+    layout = [*after_class, *_layout(predictions, width)]
     table = Table(title=title, title_justify="left")
     table.add_column("object")
     table.add_column("class", min_width=max(map(len, [c for c in predictions.column("class")[:SHOWN] if c]), default=0))
     for column in layout:
         style = {"style": column.style or None, "justify": "right" if column.right else "left"}
-        table.add_column(column.title, no_wrap=column.right, **style)
+        table.add_column(column.title, no_wrap=column.right or column.no_wrap, **style)
     for row in predictions.table.slice(0, SHOWN).to_pylist():
         if row["status"] == Status.OK:
             name = escape(row["class"]) + (" [yellow]new?[/]" if is_novel(row) else "")
