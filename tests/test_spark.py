@@ -115,7 +115,7 @@ def test_the_function_goes_to_workers_and_refuses_another_model(curves, monkeypa
     work = pickle.loads(cloudpickle.dumps(classify_rows(MODEL)))
     (result,) = work(iter([fink(curves)]))
     assert len(result) == len(curves)
-    monkeypatch.setattr("goodricke.spark.load_once", lambda *expected: gr.load_model("asas-v"))
+    monkeypatch.setattr("goodricke.spark.load_once", lambda *expected: gr.load_model("plasticc"))
     with pytest.raises(ValueError, match="another model on this worker"):
         list(work(iter([fink(curves)])))
 

@@ -78,7 +78,7 @@ def test_the_speed_of_a_replay():
 
 
 def test_models_without_a_state_are_refused(replayed):
-    assert invoke(replayed / "curves.parquet", "--model", "asas-v").exit_code == 2
+    assert invoke(replayed / "curves.parquet", "--model", "variables").exit_code == 2
 
 
 def test_a_replay_warns_of_bands_that_the_model_does_not_know(replayed, caplog, monkeypatch):

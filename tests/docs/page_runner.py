@@ -39,7 +39,7 @@ PARSED_ONLY = (
     (r"models import", "the published checkpoint; tests/models/test_published.py"),
     (r"novelty ", "a training for each class; tests/evaluation/test_unseen_class.py"),
     (r"examine ", "a minute for its figures; tests/survey/test_examine.py"),
-    (r"evaluate (MODEL|asas-v|.*--out )", "ten seconds each; one report is made, and tests/evaluation"),
+    (r"evaluate (MODEL|variables|.*--out )", "ten seconds each; one report is made, and tests/evaluation"),
     (r"classify FILES .*--plot", "a figure per object; the quick start does one"),
     (r"demo .*--plot", "a figure of each of twelve stars; tests/test_shipped.py"),
     (r"simulate .*--(figure|sectors|cadence|class)", "seconds each; tests/simulate/test_command.py"),
@@ -168,7 +168,7 @@ def add_catalog(folder: Path) -> None:
     """Add a pack and a catalog of it, which pages start from."""
     for words in (
         ["pack", str(folder / "mine"), "--out", str(folder / "packed")],
-        ["catalog", str(folder / "packed"), "--model", "asas-v", "--mc", "2", "--out", str(folder / "catalog")],
+        ["catalog", str(folder / "packed"), "--model", "variables", "--mc", "2", "--out", str(folder / "catalog")],
     ):
         result = CliRunner().invoke(app, words, catch_exceptions=False)
         assert result.exit_code == 0, result.output

@@ -1,6 +1,6 @@
 """The folder that the pages' commands run in: small light curves under the names that the pages use.
 
-The light curves are the package's examples and simulations; the models are of the right kind, but tiny and untrained:
+The light curves are the package's examples and simulations; large models are of the right kind, but tiny and untrained:
 the pages' commands must work, and other tests check their results.
 """
 
@@ -24,7 +24,7 @@ from goodricke.preprocess import DenseConfig, prepare
 from goodricke.simulate.sparse import simulate_multiband
 
 TINY = {"embed": 8, "heads": 2, "hidden": 16, "blocks": 1, "kernels": (3, 7)}
-CLASSES = ("EC", "MIRA", "RRAB", "RRC", "ESD", "DSCT_BCEP")
+CLASSES = ("EW", "MIRA", "RRAB", "RRC", "EB", "DSCT")
 MULTIBAND = '[preprocessing]\nkind = "multiband"\n'
 
 
@@ -59,7 +59,7 @@ def _add_short_stars(mine: Path) -> None:
         for k in range(1, 3):
             star.iloc[20 * k : 20 * k + 60].to_csv(mine / f"{path.stem}{k}.csv", index=False)
     ids = sorted(path.stem for path in mine.glob("*.csv"))
-    words = {"EC": "W UMa", "MIRA": "Mira"}
+    words = {"EW": "W UMa", "MIRA": "Mira"}
     classes = [CLASSES[k // 6 % len(CLASSES)] for k in range(len(ids))]
     labels = pd.DataFrame({"id": ids, "label": [words.get(c, c) for c in classes]})
     labels.to_csv(mine.parent / "mine.csv", index=False)
@@ -125,17 +125,14 @@ def _write_tess(folder: Path, rng: np.random.Generator) -> None:
 
 
 def _write_models(folder: Path, shipped: Path) -> None:
-    """Write tiny models under the names of the large shipped ones, and link the small shipped ones."""
-    stars = read(folder / "my_star.csv")
-    for name in ("asas-v", "crts-v"):
-        _write_tiny(read_config(name), shipped / name, stars)
-    for name in ("ztf-bts", "plasticc"):
+    """Write a tiny model under the name of the large shipped one, and link the small ones."""
+    for name in ("variables", "ztf-bts", "plasticc"):
         (shipped / name).symlink_to(SHIPPED / name)
     _write_tiny(read_config("tess-sim"), shipped / "tess-sim", read(folder / "tess"))
     dense = BundleConfig(name="astrafier-published", classes=("A", "B"), network={}, preprocessing=DenseConfig())
     _write_tiny(dense, folder / "astrafier-published", read(folder / "tess"))
     for name in ("MODEL", "MODEL_A", "MODEL_B", "OTHER_MODEL"):
-        shutil.copytree(shipped / "asas-v", folder / name)
+        shutil.copytree(shipped / "variables", folder / name)
 
 
 def _write_tiny(config: BundleConfig, folder: Path, stars: object) -> None:

@@ -48,9 +48,9 @@ def test_shell_lines_are_split_as_a_shell_does(tmp_path: Path, monkeypatch: pyte
     "words",
     [
         ["clasify", "x.csv"],
-        ["classify", "x.csv", "--modell", "asas-v"],
+        ["classify", "x.csv", "--modell", "variables"],
         ["classify", "x.csv"],
-        ["classify", "x.csv", "--model", "asas-v", "--mc", "many"],
+        ["classify", "x.csv", "--model", "variables", "--mc", "many"],
         ["alerts", "state", "list"],
     ],
 )
@@ -64,7 +64,7 @@ def test_a_block_that_fails_fails(page_runner: PageRunner) -> None:
     with pytest.raises(ZeroDivisionError):
         page_runner.run(Block(page, 1, "python", "1 / 0\n"))
     with pytest.raises(AssertionError, match=r"x\.md:1"):
-        page_runner.run(Block(page, 1, "sh", "goodricke classify nothing.csv --model asas-v\n"))
+        page_runner.run(Block(page, 1, "sh", "goodricke classify nothing.csv --model variables\n"))
     data = '[data]\nlight_curves = "a"\nlabels = "b"\n'
     with pytest.raises(ValueError, match="nonsense"):
         page_runner.run(Block(page, 1, "toml", f'name = "x"\nrun = "y"\nnonsense = 1\n{data}'))

@@ -52,7 +52,13 @@ def catalog(path: Path, stars: LightCurves) -> Path:
     )
     more = more.append_column("A1", pa.array(10 ** rng.normal(-1, 0.3, ROWS)))
     status = np.where(np.arange(ROWS) % 50 == 49, "TOO_FEW_POINTS", "OK")
-    known = {"model": "asas-v", "spread": 0.1 * p, "prediction_set": p > 0.2, "embedding": embedding, "objects": more}
+    known = {
+        "model": "variables",
+        "spread": 0.1 * p,
+        "prediction_set": p > 0.2,
+        "embedding": embedding,
+        "objects": more,
+    }
     predictions_of(ids, status, CLASSES, p, np.full(ROWS, 99), **known).write(path)
     return path
 

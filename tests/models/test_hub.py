@@ -132,13 +132,13 @@ def test_without_the_extra_it_is_named(monkeypatch):
 
 def test_shipped_models_are_those_that_load():
     assert [read_config(name).name for name in shipped_models()] == shipped_models()
-    assert "asas-v" in shipped_models()
+    assert "variables" in shipped_models()
 
 
 def test_completions_begin_as_typed():
     assert completions("") == shipped_models()
-    assert completions("as") == ["asas-v"]
-    assert completions("asas-v/") == completions(str(SHIPPED)) == []  # the shell completes files and folders
+    assert completions("va") == ["variables"]
+    assert completions("variables/") == completions(str(SHIPPED)) == []  # the shell completes files and folders
 
 
 def complete(line: str, **environment: str) -> str:
@@ -155,10 +155,10 @@ def complete(line: str, **environment: str) -> str:
 
 @pytest.mark.parametrize(
     "line",
-    ["classify stars.csv --model as", "models show as", "evaluate crts-v as", "alerts replay stars.csv --model as"],
+    ["classify stars.csv --model va", "models show va", "evaluate plasticc va", "alerts replay stars.csv --model va"],
 )
 def test_the_shell_is_offered_models(line):
-    assert complete(line).split() == ["asas-v"]
+    assert complete(line).split() == ["variables"]
 
 
 def test_completion_loads_nothing_heavy():

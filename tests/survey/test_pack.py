@@ -227,7 +227,7 @@ def test_a_nested_file_written_anew_has_all_its_rows_and_no_others(tmp_path, sta
 
 
 def test_two_runs_at_once_keep_out_of_each_others_way(tmp_path):
-    for go in (lambda: pack([EXAMPLES], tmp_path), lambda: catalog([EXAMPLES], "asas-v", tmp_path)):
+    for go in (lambda: pack([EXAMPLES], tmp_path), lambda: catalog([EXAMPLES], "variables", tmp_path)):
         with lock_folder(tmp_path), pytest.raises(ValueError, match="another run is at work there"):
             go()
 

@@ -55,7 +55,7 @@ def test_similar_takes_a_new_light_curve(catalog: Path, tmp_path: Path, stars, f
     assert code == 2
 
 
-@pytest.mark.parametrize("words", [[], ["S1", "--plot", "x.png"], ["--model", "asas-v"]])
+@pytest.mark.parametrize("words", [[], ["S1", "--plot", "x.png"], ["--model", "variables"]])
 def test_similar_says_what_is_missing(tmp_path: Path, words: list[str]) -> None:
     assert run("similar", *words, "--catalog", written(tmp_path / "p.parquet"))[0] == 2
 

@@ -44,9 +44,9 @@ def serve(
 ) -> None:
     """Serve models over HTTP: light curves in as JSON or files, classes out as JSON.
 
-    goodricke serve asas-v ztf-bts
+    goodricke serve variables ztf-bts
 
-    curl -F file=@lightcurve.csv "http://127.0.0.1:8000/classify?model=asas-v"
+    curl -F file=@lightcurve.csv "http://127.0.0.1:8000/classify?model=variables"
 
     Its page /docs describes requests and answers, and sends some to try.
     One thread computes, and requests that wait for a model share its next call; Ctrl-C ends it.

@@ -40,7 +40,7 @@ def similar(
 
     Like one of the catalog:     goodricke similar ID --catalog CATALOG
     With pictures:               goodricke similar ID --catalog CATALOG --light-curves SRC --plot like.png
-    Like a new light curve:      goodricke similar --catalog CATALOG --light-curves NEW.csv --model asas-v
+    Like a new light curve:      goodricke similar --catalog CATALOG --light-curves NEW.csv --model variables
 
     Distance: 0 alike, 1 nothing in common, 2 opposite. The first run writes an index beside the catalog
     (or into the cache folder); it is rebuilt when the catalog has changed.
