@@ -261,3 +261,10 @@ def test_texts():
         "225.00 d",
         "1234 d",
     ]
+
+
+def test_an_overview_names_the_classes_of_the_literature(drawn, tmp_path):
+    two = LightCurves.concat([star(object_id="a"), star(object_id="b")])
+    plot_overview(two, predicted(two), tmp_path / "x.png", {"b": "Mira"})
+    endings = [axes.get_title().rpartition("\n")[2] for axes in drawn[-1].axes]
+    assert endings == ["literature: no class", "literature: Mira"]

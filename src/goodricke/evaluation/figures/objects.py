@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,9 @@ def plot_object(curve: LightCurves, predictions: Predictions, path: str | Path) 
         draw_probabilities(figure.add_subplot(grid[1, 2]), predictions)
 
 
-def plot_overview(curves: LightCurves, predictions: Predictions, path: str | Path) -> None:
+def plot_overview(
+    curves: LightCurves, predictions: Predictions, path: str | Path, literature: Mapping[str, str] | None = None
+) -> None:
     """Draw the first 12 light curves in a grid, each with its class and probability.
 
     They are folded, two cycles, on the answered period or that of the network's fold, or else on the highest peak of
@@ -87,6 +89,8 @@ def plot_overview(curves: LightCurves, predictions: Predictions, path: str | Pat
     predictions : Predictions (n rows)
         In the same order.
     path : path
+    literature : mapping, optional
+        Classes from the literature by object id, written below the answers of these objects.
 
     Raises
     ------
@@ -103,6 +107,8 @@ def plot_overview(curves: LightCurves, predictions: Predictions, path: str | Pat
             row = predictions.table.slice(i, 1).to_pylist()[0]
             caption = _overview_panel(axes, curves[i], answered_period(row))
             title = f"{shorten(curves.ids[i], 22)}, {caption}\n{_classification(predictions, i)}"
+            if literature is not None:
+                title += f"\nliterature: {literature.get(curves.ids[i], 'no class')}"
             axes.set_title(title, parse_math=False, fontsize=8.5)
             axes.set(xlabel="", ylabel="")
             if legend := axes.get_legend():
