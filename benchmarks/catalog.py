@@ -76,13 +76,13 @@ def growth(tiny: bool = False) -> Figures:
     """Measure `goodricke catalog` on 1,000 to 1,000,000 noisy copies of real light curves, with one and two processes.
 
     ZTF's transients (``../shared/data/ztf_bts``, 26 observations each on average) for the multi-band model; without
-    that folder, and for ASTRAFier, the stars that come with the package. The time of starting (imports, the model) is
+    that folder, and for variables, the stars that come with the package. The time of starting (imports, the model) is
     in the wall time and told apart by the smallest run.
     """
     figures = Figures()
     cases = [("ztf-bts", n, workers) for n in (1_000, 10_000, 100_000, 1_000_000) for workers in (1, 2)]
     cases = [case for case in cases if case[1] != 1_000_000 or case[2] == 2]
-    cases += [("asas-v", n, 1) for n in (300, 3000)]
+    cases += [("variables", n, 1) for n in (300, 3000)]
     if tiny:
         cases = [("ztf-bts", 30, 1)]
     with TemporaryDirectory() as name:
@@ -106,7 +106,7 @@ def growth(tiny: bool = False) -> Figures:
 
 def stars_for(model: str) -> LightCurves:
     """Return the light curves that are copied."""
-    if model == "asas-v":
+    if model == "variables":
         return read(example_files())
     path = Path(__file__).parents[2] / "shared" / "data" / "ztf_bts" / "lightcurves.parquet"
     if not path.exists():

@@ -19,7 +19,7 @@ from goodricke.survey.suggest import suggest
 from goodricke.uncertainty.entropy import entropy
 
 SHARD = 100_000
-SIZES = {"as asas-v and crts-v": 32, "as ztf-bts": 66, "as plasticc": 144}
+SIZES = {"as ztf-bts": 66, "as plasticc": 144, "as variables": 256}
 K = 10
 
 
