@@ -291,7 +291,7 @@ def _classes_of(model: Model, label: NDArray) -> NDArray[np.bool_]:
 def _allowed(label: NDArray, models: Sequence[Model], classes: Sequence[str]) -> NDArray[np.bool_]:
     """Return the classes (n, C) that labels allow and all models know."""
     known = [align_classes(_classes_of(model, label), model.classes, classes) for model in models]
-    return np.logical_and.reduce(known)
+    return np.all(known, axis=0)
 
 
 def _nothing_to_score(sample: Sample, models: Mapping[str, ModelResult], known: int) -> str:

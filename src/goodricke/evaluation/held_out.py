@@ -110,10 +110,11 @@ def _score(experiment: Experiment) -> Result:
     leaves = None if sets is None else sets.leaves
     probabilities |= forest_probabilities(data.curves, prepared, data.label, data.classes, fitted, rows, leaves)
     probabilities |= experiment.baselines
-    star, truth = data.star[rows], data.label[rows] if leaves is None else leaves[rows]
+    star = data.star[rows]
+    truth: NDArray[Any] = data.label[rows] if leaves is None else leaves[rows]
     scores = {name: score(truth, p, data.classes, star) for name, p in probabilities.items()}
     best = list(outputs.values())[-1]
-    label = data.label[rows] if leaves is None else likely_labels(best.probabilities, truth)
+    label = data.label[rows] if leaves is None else likely_labels(best.probabilities, leaves[rows])
     regression = _regressions(experiment, outputs["deterministic"])
     taxonomy = {} if sets is None else _taxonomy_scores(sets, rows, best, held_out.usable, star)
     return Result(label, outputs, probabilities, scores, regression, truth, taxonomy)

@@ -140,7 +140,7 @@ class Scores:
 
 
 def score(
-    label: NDArray[np.integer],
+    label: NDArray[np.integer] | NDArray[np.bool_],
     probabilities: NDArray[np.floating],
     classes: Sequence[str],
     star: NDArray | Sequence | None = None,
@@ -218,7 +218,7 @@ class Comparison:
 
 
 def compare(
-    label: NDArray[np.integer],
+    label: NDArray[np.integer] | NDArray[np.bool_],
     probabilities_a: NDArray[np.floating],
     probabilities_b: NDArray[np.floating],
     star: NDArray | Sequence | None = None,
@@ -252,7 +252,7 @@ def _mcnemar(only_a: int, only_b: int) -> float:
     return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
-def likely_labels(probabilities: Float, truth: NDArray[np.bool_]) -> NDArray[np.int64]:
+def likely_labels(probabilities: NDArray[np.floating], truth: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the most probable class (n,) among those that a label allows (n, C): the answer, if that is right."""
     return np.where(truth, probabilities, -1.0).argmax(1)
 
