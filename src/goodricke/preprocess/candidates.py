@@ -12,7 +12,6 @@ References
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -34,6 +33,7 @@ RANGE = (0.05, 0.95)  # quantiles whose difference is the amplitude of a band
 OUTLIER = 10.0  # standard deviations from the median beyond which an observation is left out
 NOISE_FLOOR = 0.3  # standard deviations added to each error: of bright stars the shape is uncertain, not the photometry
 PEAKS = {1: 10, 2: 8, 4: 6}  # highest peaks taken of the power summed over so many harmonics
+COARSE, FINE = np.linspace(-1, 1, 3), np.linspace(-1, 1, 5)  # places around a peak where it is refined
 REFINED = 6  # best of these peaks, whose halves, doubles and thirds are tried too
 RIDGE = 1e-6  # added to the diagonal of the normal equations: phases may coincide at the frequencies of the window
 TOLERANCE = 1e-3  # of the transform, relative to the sum of the weighted values
@@ -319,7 +319,7 @@ def highest_peaks(
     step, power = _power(time, weight * value, search)
     lowest = max(int(np.ceil(1 / (time[-1] * step))), 1)
     power[:lowest] = 0
-    frequency = _refine(time, value, weight, step * _highest(power, lowest, number + 2), 0.6 * step, 1)
+    frequency = _refine(time, value, weight, step * _highest(power, lowest, number + 2), 0.6 * step * COARSE, 1)
     r2 = _r2(time, value, weight, frequency, 1)[:, 0]
     order = np.argsort(-r2)[:number]
     return frequency[order], r2[order]
@@ -330,12 +330,12 @@ def _search(time: Float, value: Float, weight: Float, search: CandidateSearch) -
     span, count = time[-1], len(time)
     step, power = _power(time, weight * value, search)
     frequency = step * _peaks(power, max(int(np.ceil(1 / (span * step))), 1))
-    frequency = _refine(time, value, weight, frequency, 0.6 * step, 2)
+    frequency = _refine(time, value, weight, frequency, 0.6 * step * COARSE, 2)
     score = _scores(_r2(time, value, weight, frequency, HARMONICS), count).max(1)
     best = frequency[np.argsort(-score)[:REFINED]]
     frequency = np.concatenate([best, best / 2, best * 2, best[:2] / 3])
-    frequency = frequency[(frequency >= 0.8 / span) & (frequency <= 1.6 / search.shortest)]
-    frequency = _refine(time, value, weight, frequency, 0.15 * step, HARMONICS)
+    frequency = frequency[(frequency >= 0.98 / span) & (frequency <= 1 / search.shortest)]
+    frequency = _refine(time, value, weight, frequency, 0.15 * step * FINE, HARMONICS)
     return frequency, _scores(_r2(time, value, weight, frequency, HARMONICS), count).max(1)
 
 
@@ -377,7 +377,7 @@ class _Plans:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._free: OrderedDict[int, list[Any]] = OrderedDict()
+        self._free: list[tuple[int, Any]] = []  # (frequencies, plan), the last used at the end
 
     def execute(self, size: int, angle: NDArray[np.float32], strength: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """Return the transform of ``strength`` (N,) at ``angle`` (N,) to ``size`` frequencies."""
@@ -388,22 +388,21 @@ class _Plans:
         return result
 
     def _take(self, size: int) -> Any:
+        """Return a plan that nobody uses."""
         with self._lock:
-            if self._free.get(size):
-                return self._free[size].pop()
+            for i, (modes, _) in enumerate(self._free):
+                if modes == size:
+                    return self._free.pop(i)[1]
         import finufft
 
         return finufft.Plan(1, (size,), eps=TOLERANCE, isign=1, dtype="complex64", upsampfac=1.25, nthreads=1)
 
     def _keep(self, size: int, plan: Any) -> None:
+        """Keep a plan for later, and as many of those used before as there is room for."""
         with self._lock:
-            self._free.setdefault(size, []).append(plan)
-            self._free.move_to_end(size)
-            while sum(k * len(plans) for k, plans in self._free.items()) > MODES_CACHED:
-                oldest = next(iter(self._free))
-                self._free[oldest].pop()
-                if not self._free[oldest]:
-                    del self._free[oldest]
+            self._free.append((size, plan))
+            while sum(modes for modes, _ in self._free) > MODES_CACHED:
+                del self._free[0]
 
 
 _plans = _Plans()
@@ -425,17 +424,20 @@ def _highest(power: NDArray[np.float32], lowest: int, number: int) -> Int:
     return peak if len(peak) <= number else peak[np.argpartition(power[peak], -number)[-number:]]
 
 
-def _refine(time: Float, value: Float, weight: Float, frequency: Float, width: float, harmonics: int) -> Float:
-    """Return the best frequencies (M,) within ``width`` of those given: of five, then the vertex of a parabola."""
-    grid = np.linspace(-width, width, 5)
-    tried = frequency[:, None] + grid
-    r2 = _r2(time, value, weight, tried.ravel(), harmonics)[:, -1].reshape(tried.shape)
-    best = r2.argmax(1)
-    row, middle = np.arange(len(frequency)), np.clip(best, 1, len(grid) - 2)
-    a, b, c = (r2[row, middle + k] for k in (-1, 0, 1))
+def _refine(time: Float, value: Float, weight: Float, frequency: Float, offsets: Float, harmonics: int) -> Float:
+    """Return the best frequencies (M,) among those given plus evenly spaced ``offsets``, then the vertex of a parabola.
+
+    The best has the highest score: harmonics that explain nothing would add noise to it. The parabola is that of chi2,
+    times a penalty for the harmonics, ``exp(-2 score / N)``.
+    """
+    tried = frequency[:, None] + offsets
+    score = _scores(_r2(time, value, weight, tried.ravel(), harmonics), len(time)).max(1)
+    chi2 = np.exp(-2 / len(time) * score).reshape(tried.shape)
+    row, middle = np.arange(len(frequency)), np.clip(chi2.argmin(1), 1, len(offsets) - 2)
+    a, b, c = (chi2[row, middle + k] for k in (-1, 0, 1))
     curvature = a - 2 * b + c
-    vertex = 0.5 * (a - c) / np.where(np.abs(curvature) > 1e-12, curvature, np.inf)
-    return frequency + grid[middle] + np.clip(vertex, -1, 1) * (grid[1] - grid[0])
+    vertex = np.where(curvature > 0, 0.5 * (a - c) / np.where(curvature > 0, curvature, 1), 0)
+    return frequency + offsets[middle] + np.clip(vertex, -1, 1) * (offsets[1] - offsets[0])
 
 
 def _choose(frequency: Float, score: Float, span: float, number: int) -> Int:
