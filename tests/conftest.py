@@ -10,10 +10,13 @@ from filelock import FileLock
 
 from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.io import read
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model, load_model
-from goodricke.preprocess import DenseConfig, FoldedConfig, prepare
+from goodricke.models.variables import Variables, VariablesNetworkConfig
+from goodricke.preprocess import DenseConfig, FoldedConfig, VariablesConfig, prepare
+from goodricke.training.fit_variables import standardise
 from goodricke.uncertainty.calibration import Calibration, Scaling
 
 torch.set_num_threads(1)
@@ -77,6 +80,31 @@ def folded_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -
 def dense_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -> Model:
     """Return an untrained model for dense light curves."""
     return tiny_model(tmp_path_factory.mktemp("models") / "dense", DenseConfig(), stars)
+
+
+@pytest.fixture(scope="session")
+def variables_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -> Model:
+    """Return an untrained model of class and period together, whose classes are leaves of a taxonomy."""
+    taxonomy = Taxonomy.shipped().restricted(("EA", "EW", "RRAB", "CEP_F", "MIRA", "CONSTANT"))
+    preprocessing = VariablesConfig(bins=16)
+    sizes = {"classes": len(taxonomy.leaves), "bins": 16, "star": preprocessing.star}
+    torch.manual_seed(1)
+    network = Variables(
+        VariablesNetworkConfig(**sizes, candidate=preprocessing.candidate, filters=(4, 4, 8, 8), width=8, hidden=16)
+    )
+    prepared = prepare(stars[:4], preprocessing)
+    standardise(network, prepared.context)
+    config = BundleConfig(
+        name="tiny-variables",
+        family="variables",
+        classes=tuple(taxonomy.leaves),
+        taxonomy=taxonomy,
+        network=network.config.model_dump(),
+        preprocessing=preprocessing,
+        unit="mag",
+    )
+    folder = tmp_path_factory.mktemp("models") / "variables"
+    return Model(config, network.eval()).save(folder, "# tiny\n\nUntrained, for tests.\n", prepared)
 
 
 @pytest.fixture(scope="session")

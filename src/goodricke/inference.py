@@ -351,6 +351,8 @@ class InputChecks:
         """
         self._bands.update(bands)
         name, model_bands = self.config.name, getattr(self.config.preprocessing, "bands", None)
+        if self.config.family == "variables":
+            return  # joins whatever bands there are, as in its training
         if self.config.family != "multiband":
             if several and not model_bands:
                 self.warn(

@@ -106,6 +106,26 @@ def random_inputs(lengths: list[int], config: AstrafierConfig) -> dict[str, torc
     return {"values": values, "time": time, "mask": mask} | context
 
 
+# ---- class and period together --------------------------------------------------------------------------------------
+
+
+def test_pairs_of_period_and_class_are_the_same(variables_model: Model, stars: LightCurves, tmp_path: Path) -> None:
+    model = variables_model
+    (path,) = export(model, tmp_path)
+    session, metadata = load(path)
+    assert [x.name for x in session.get_inputs()] == ["values", "context"]
+    assert tuple(metadata["classes"]) == tuple(metadata["taxonomy"]["leaves"]) == model.classes
+    prepared = prepare(stars, model.preprocessing)
+    prepared.context[1, -model.preprocessing.candidate :] = np.nan  # a star with fewer candidates
+    for rows in map(np.array, ([0], [3, 1, 4], range(12))):
+        batch, expected = prepared.batch(rows), model.run(prepared, rows)
+        logits, embedding, pairs = session.run(None, {"values": batch.values.numpy(), "context": batch.context.numpy()})
+        probabilities = model.calibration.one_pass.probabilities(expected.logits)
+        np.testing.assert_allclose(calibrated(logits, metadata), probabilities, atol=1e-5)
+        np.testing.assert_allclose(embedding, expected.embedding, atol=1e-4)
+        np.testing.assert_allclose(pairs, expected.pairs, atol=1e-4)
+
+
 # ---- several bands ------------------------------------------------------------------------------------------------
 
 

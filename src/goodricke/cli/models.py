@@ -93,20 +93,20 @@ here.
 @app.command()
 def export(
     model: ModelArgument,
-    out: Annotated[Path, typer.Option(help="Folder; for ASTRAFier also a file ending in .onnx", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder; for one file also its name, ending in .onnx", show_default=False)],
 ) -> None:
     """Write a model as ONNX, to be used without PyTorch; needs the package's extra onnx.
 
-    ASTRAFier makes one file, for any number of light curves of any length. A multi-band model makes one per band, for
+    A model of whole light curves makes one file, for any number of them. A multi-band model makes one per band, for
     one new observation of any number of objects: new cells and the answer from the old cells.
 
     Classes, calibration and preprocessing are in the file's metadata, as JSON:
 
-    session = onnxruntime.InferenceSession("asas-v.onnx")
+    session = onnxruntime.InferenceSession("variables.onnx")
 
     about = session.get_modelmeta().custom_metadata_map
 
-    logits, embedding = session.run(None, {"values": values, "time": time, "mask": mask, "context": context})
+    logits, embedding, pairs = session.run(None, {"values": values, "context": context})
 
     How logits become probabilities, inputs and outputs: help("goodricke.models.export")
     """

@@ -1,13 +1,21 @@
 """Models as ONNX files, for use without PyTorch: in an alert broker, another language, a browser.
 
 A file holds a network with its weights, and as metadata ``model``, ``hash``, ``family``, ``classes``, ``calibration``,
-``preprocessing``, ``unit``, ``bands`` and ``targets``, each as JSON. All numbers are float32, ``mask`` is bool, B is
-any number of objects. A file computes one deterministic pass, without Monte-Carlo dropout.
+``preprocessing``, ``unit``, ``bands``, ``targets`` and ``taxonomy`` (null without one), each as JSON. All numbers are
+float32, ``mask`` is bool, B is any number of objects. A file computes one deterministic pass, without Monte-Carlo
+dropout.
 
 ASTRAFier becomes one file, for any number of points T; see `goodricke.models.astrafier.Astrafier.forward`. It has
 standard attention and convolutions, which are slower than here and need memory proportional to T squared::
 
     values (B, T, channels), time (B, T), mask (B, T)[, context (B, context)] -> logits (B, C), embedding (B, d)
+
+A model of the family ``variables`` becomes one file. Its inputs are those of `goodricke.preprocess.variables`: the
+folds at K candidate periods, and the numbers of star and candidates. ``pairs`` are the logits of each candidate period
+with each class, -1e9 for a candidate that a star doesn't have; the period that belongs to a class c is that of the
+largest ``pairs[:, :, c]``::
+
+    values (B, K bins, channels), context (B, star + K candidate) -> logits (B, C), embedding (B, d), pairs (B, K, C)
 
 A multi-band model becomes a file per band, ``band-0-g.onnx``, ``band-1-r.onnx``, ...: the update by one new observation
 in that band, a step of the band's network and one of the central network, whose weights are in each file. ``band`` in
@@ -21,9 +29,9 @@ band's cells are the input of that band's next step, the central cells that of t
 Used without goodricke::
 
     import json, numpy as np, onnxruntime
-    session = onnxruntime.InferenceSession("asas-v.onnx")
+    session = onnxruntime.InferenceSession("variables.onnx")
     about = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
-    logits, embedding = session.run(None, {"values": values, "time": time, "mask": mask, "context": context})
+    logits, embedding, pairs = session.run(None, {"values": values, "context": context})
     scores = logits - np.log(np.exp(logits).sum(1, keepdims=True))  # logarithms of uncalibrated probabilities
     odds = np.exp(scores @ np.array(about["calibration"]["weight"]).T + about["calibration"]["offset"])
     probabilities = odds / odds.sum(1, keepdims=True)  # (B, C), in the order of about["classes"]
@@ -48,6 +56,7 @@ from torch import Tensor, nn
 from goodricke.models.astrafier import Astrafier
 from goodricke.models.bundle import Model
 from goodricke.models.multiband import Multiband
+from goodricke.models.variables import Variables
 from goodricke.preprocess import MultibandConfig
 from goodricke.uncertainty.calibration import Scaling
 
@@ -61,7 +70,7 @@ def export(model: Model, out: str | Path) -> list[Path]:
     ----------
     model : Model
     out : str or Path
-        Folder; for ASTRAFier also a file that ends in ``.onnx``.
+        Folder; for models that become one file also a file that ends in ``.onnx``.
 
     Returns
     -------
@@ -76,9 +85,10 @@ def export(model: Model, out: str | Path) -> list[Path]:
         If the extra ``goodricke[onnx]`` isn't installed.
     """
     out, network = Path(out), plain_copy(model.network)
-    if isinstance(network, Astrafier):
+    if isinstance(network, Astrafier | Variables):
         path = out if out.suffix == ".onnx" else out / f"{model.name}.onnx"
-        return [_write(LightCurveNetwork(network), model, path)]
+        module = LightCurveNetwork(network) if isinstance(network, Astrafier) else CandidatesNetwork(network)
+        return [_write(module, model, path)]
     if out.suffix == ".onnx":
         raise ValueError(f"--out {out}: a multi-band model becomes a file per band. Fix: give a folder")
     network, bands = cast(Multiband, network), cast(MultibandConfig, model.preprocessing).bands
@@ -110,6 +120,27 @@ class LightCurveNetwork(nn.Module):
         tensors = {"values": torch.randn(B, T, c.channels), "time": torch.rand(B, T).cumsum(1), "mask": mask}
         examples = {name: (x, axes) for name, x in tensors.items()}
         return examples | ({"context": (torch.randn(B, c.context), {0: "B"})} if c.context else {})
+
+
+class CandidatesNetwork(nn.Module):
+    """The network of pairs of a candidate period and a class, with tensors in and out."""
+
+    outputs = ("logits", "embedding", "pairs")
+
+    def __init__(self, network: Variables) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, values: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (B, C), embedding (B, d) and pairs (B, K, C)."""
+        output = self.network(values, None, None, context)
+        return output.logits, output.embedding, output.pairs
+
+    def inputs(self) -> dict[str, tuple[Tensor, Axes]]:
+        """Return an example of every input, and the names of its variable axes."""
+        B, c = 2, self.network.config
+        shapes: dict[str, tuple[int, ...]] = {"values": (c.candidates * c.bins, c.channels), "context": (c.context,)}
+        return {name: (torch.randn(B, *shape), {0: "B"}) for name, shape in shapes.items()}
 
 
 class StepNetwork(nn.Module):
@@ -189,7 +220,7 @@ def plain_copy(network: nn.Module) -> nn.Module:
 def metadata(model: Model, band: int | None = None) -> dict[str, str]:
     """Return the metadata of a file, each value as JSON."""
     content: dict[str, Any] = model.config.model_dump(
-        mode="json", include={"family", "classes", "preprocessing", "unit", "bands", "targets"}
+        mode="json", include={"family", "classes", "preprocessing", "unit", "bands", "targets", "taxonomy"}
     )
     content |= {"model": model.name, "hash": model.hash, "calibration": _matrix(model.calibration.one_pass)}
     return {name: json.dumps(value) for name, value in (content | ({} if band is None else {"band": band})).items()}
@@ -201,7 +232,9 @@ def _matrix(scaling: Scaling) -> dict[str, Any]:
     return scaling.to_dict() | {"weight": weight.tolist()}
 
 
-def _write(module: LightCurveNetwork | StepNetwork, model: Model, path: Path, band: int | None = None) -> Path:
+def _write(
+    module: LightCurveNetwork | CandidatesNetwork | StepNetwork, model: Model, path: Path, band: int | None = None
+) -> Path:
     """Trace a module and write it."""
     _require_onnx()
     inputs = module.inputs()

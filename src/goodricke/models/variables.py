@@ -109,7 +109,7 @@ class Variables(nn.Module):
         self.register_buffer("context_std", torch.ones(c.star + c.candidate))
 
     def forward(
-        self, values: Tensor, time: Tensor, mask: Tensor | None, context: Tensor, passes: int = 1
+        self, values: Tensor, time: Tensor | None, mask: Tensor | None, context: Tensor, passes: int = 1
     ) -> NetworkOutput:
         """Classify a batch.
 

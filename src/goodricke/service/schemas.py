@@ -232,7 +232,10 @@ class ModelCard(BaseModel):
 
     name: str
     hash: str = Field(description=describe("model_hash").description)
-    family: str = Field(description="astrafier: whole light curves in one band; multiband: an answer per observation")
+    family: str = Field(
+        description="astrafier: whole light curves in one band; variables: in one band or several, with periods; "
+        "multiband: an answer per observation"
+    )
     summary: str
     classes: list[str]
     bands: list[str]
