@@ -16,7 +16,6 @@ from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.models.variables import Variables, VariablesNetworkConfig
 from goodricke.preprocess import DenseConfig, FoldedConfig, VariablesConfig, prepare
-from goodricke.training.fit_variables import standardise
 from goodricke.uncertainty.calibration import Calibration, Scaling
 
 torch.set_num_threads(1)
@@ -85,6 +84,8 @@ def dense_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) ->
 @pytest.fixture(scope="session")
 def variables_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves) -> Model:
     """Return an untrained model of class and period together, whose classes are leaves of a taxonomy."""
+    from goodricke.training.fit_variables import standardise
+
     taxonomy = Taxonomy.shipped().restricted(("EA", "EW", "RRAB", "CEP_F", "MIRA", "CONSTANT"))
     preprocessing = VariablesConfig(bins=16)
     sizes = {"classes": len(taxonomy.leaves), "bins": 16, "star": preprocessing.star}
