@@ -182,12 +182,12 @@ def test_held_out_stars_are_scored_if_asked_for(fitted, curves, y):
 @pytest.mark.parametrize(
     ("changes", "label", "message"),
     [
-        ({"kind": "dens"}, None, "kind is one of folded, dense, multiband"),
+        ({"kind": "dens"}, None, "kind is one of variables, folded, dense, multiband"),
         ({"size": "huge"}, None, "size is one of tiny, small, paper"),
         ({"network": {"hiden": 3}}, None, "network.hiden"),
         ({"training": {"rates": 3}}, None, "training.rates"),
         ({"validation": 2.0}, None, "data.validation"),
-        ({"init": "asas-v"}, None, "kind='folded'"),
+        ({"init": "variables"}, None, "kind='variables'"),
         ({}, ["a"] * 40, "one class"),
         ({}, ["a", "b"], "2 labels for 40 light curves"),
         ({}, [None, "b"] * 20, "20 of 40 labels are missing"),
@@ -210,7 +210,7 @@ def test_a_warning_of_too_short_a_training(curves, y):
         quick().fit(curves, y)
 
 
-@pytest.mark.parametrize("kind", ["folded", "dense", "multiband"])
+@pytest.mark.parametrize("kind", ["variables", "folded", "dense", "multiband"])
 def test_epochs_follow_from_the_number_of_light_curves(kind):
     clf = GoodrickeClassifier(kind)
     small, many = (clf.recipe(n, "run").training for n in (100, 1_000_000))
@@ -222,7 +222,7 @@ def test_epochs_follow_from_the_number_of_light_curves(kind):
 def test_defaults_are_those_of_the_example_recipes(tmp_path):
     from goodricke.training.recipe import example
 
-    for kind in ("folded", "multiband"):
+    for kind in ("variables", "folded", "dense", "multiband"):
         (tmp_path / "my.toml").write_text(example(kind))
         expected, recipe = read_recipe(tmp_path / "my.toml"), GoodrickeClassifier(kind, epochs=3).recipe(100, "run")
         assert recipe.preprocessing == expected.preprocessing
@@ -232,11 +232,11 @@ def test_defaults_are_those_of_the_example_recipes(tmp_path):
 
 
 def test_a_model_to_start_from_gives_its_sizes_and_preprocessing():
-    recipe = GoodrickeClassifier(init="asas-v", network={"dropout": 0.1}).recipe(100, "run")
-    config = gr.load_model("asas-v").config
+    recipe = GoodrickeClassifier(init="variables", network={"dropout": 0.1}).recipe(100, "run")
+    config = gr.load_model("variables").config
     assert recipe.preprocessing == config.preprocessing
-    assert (recipe.network["embed"], recipe.network["dropout"]) == (config.network["embed"], 0.1)
-    assert recipe.training.init == "asas-v"
+    assert (recipe.network["hidden"], recipe.network["dropout"]) == (config.network["hidden"], 0.1)
+    assert recipe.training.init == "variables"
 
 
 # ---- in scikit-learn's tools --------------------------------------------------------------------------------------
@@ -326,15 +326,16 @@ def test_saved_pickled_and_loaded_models_predict_the_same(fitted, curves, hopele
         fitted.save(tmp_path)
 
 
-def test_a_shipped_model_is_a_fitted_classifier(stars):
-    clf = GoodrickeClassifier.load("asas-v", passes=0)
-    assert clf.get_params()["kind"] == "folded"
-    expected = gr.classify(stars, "asas-v", passes=0)
+def test_a_model_of_a_folder_is_a_fitted_classifier(stars, variables_model):
+    stars, folder = stars[:4], variables_model.folder
+    clf = GoodrickeClassifier.load(folder, passes=0)
+    assert clf.get_params()["kind"] == "variables"
+    expected = gr.classify(stars, folder, passes=0)
     np.testing.assert_array_equal(clf.predict_proba(stars), expected.probabilities)
-    np.testing.assert_array_equal(clf.predict(stars), expected.column("class"))
-    if "prediction_set" not in expected.table.column_names:
-        with pytest.raises(ValueError, match="goodricke calibrate"):
-            clf.predict_sets(stars)
+    best = np.array(variables_model.classes)[expected.probabilities.argmax(1)]
+    np.testing.assert_array_equal(clf.predict(stars), best)  # leaves, not nodes
+    with pytest.raises(ValueError, match="goodricke calibrate"):
+        clf.predict_sets(stars)  # it was never calibrated
 
 
 def test_sets_are_those_of_classify():

@@ -35,13 +35,14 @@ from goodricke.models.bundle import find_model, load_model, read_config
 from goodricke.models.hub import FILES
 from goodricke.training.experiment import FEWEST_STEPS
 from goodricke.training.labels import labelled_in_memory
-from goodricke.training.recipe import Recipe, example, recipe_from_content
+from goodricke.training.recipe import DERIVED, Recipe, example, recipe_from_content
 from goodricke.uncertainty.prediction_sets import Coverage
 
-Kind = Literal["folded", "dense", "multiband"]
+Kind = Literal["variables", "folded", "dense", "multiband"]
 Section = Mapping[str, Any] | None
 
-# Networks by size; "small" is that of the example recipes, "paper" that of the papers, the default sizes.
+# Networks by size; "small" is that of the example recipes, "paper" that of the papers (or of the shipped model
+# variables), the default sizes.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "astrafier": {
         "tiny": {"embed": 16, "heads": 4, "hidden": 32, "blocks": 1, "kernels": [3, 7, 15]},
@@ -53,15 +54,13 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "small": {"hidden": 64, "head": [128, 128]},
         "paper": {},
     },
+    "variables": {
+        "tiny": {"filters": [8, 8, 16, 16], "width": 16, "hidden": 32},
+        "small": {"filters": [16, 24, 32, 48], "width": 64, "hidden": 128},
+        "paper": {},
+    },
 }
-DERIVED = {
-    "classes",
-    "channels",
-    "context",
-    "bands",
-    "width",
-    "targets",
-}  # sizes that follow from data and preprocessing
+FAMILIES = {"variables": "variables", "folded": "astrafier", "dense": "astrafier", "multiband": "multiband"}
 
 
 class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -69,9 +68,10 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
 
     Parameters
     ----------
-    kind : {"folded", "dense", "multiband"}
-        Sparse light curves of periodic stars, folded on the period of their periodogram; dense space photometry; or
-        sparse light curves in several bands, step by step.
+    kind : {"variables", "folded", "dense", "multiband"}
+        Sparse light curves of variable stars in one band or several, whose period is chosen together with the class;
+        those in one band, folded on the highest peak of their periodogram; dense space photometry; or sparse light
+        curves in several bands, step by step, as of transients.
     size : {"tiny", "small", "paper"}
         Of the network.
     epochs : int, optional
@@ -79,7 +79,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
     batch : int, optional
         Light curves in a gradient step, 64 (``"multiband"``: 32) by default.
     rate : float, optional
-        Learning rate, 1e-3 (``"multiband"``: 2e-3) by default.
+        Learning rate, 2e-3 (``"folded"``, ``"dense"``: 1e-3) by default.
     init : str, optional
         Initial model, by name or folder: best for small sets. Preprocessing and sizes are then that model's, except for
         settings in ``preprocessing`` and ``network``; ``size`` is ignored.
@@ -131,7 +131,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
 
     def __init__(
         self,
-        kind: Kind = "folded",
+        kind: Kind = "variables",
         *,
         size: Literal["tiny", "small", "paper"] = "small",
         epochs: int | None = None,
@@ -227,14 +227,13 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
 
     def _sections(self) -> dict[str, dict[str, Any]]:
         """Return preprocessing and network of the example recipe, the network with the sizes of ``size``."""
-        family = "multiband" if self.kind == "multiband" else "astrafier"
+        family = FAMILIES.get(self.kind, "variables")
         for name, value, choices in (("kind", self.kind, get_args(Kind)), ("size", self.size, tuple(SIZES[family]))):
             if value not in choices:
                 raise ValueError(f"{name} is one of {', '.join(choices)}, not {value!r}")
         base = tomllib.loads(example(self.kind))
-        preprocessing = {"kind": "dense"} if self.kind == "dense" else base["preprocessing"]
         dropout = {name: value for name, value in base["network"].items() if "dropout" in name}
-        return {"preprocessing": preprocessing, "network": dropout | SIZES[family][self.size]}
+        return {"preprocessing": base["preprocessing"], "network": dropout | SIZES[family][self.size]}
 
     def _model_sections(self, model: str) -> dict[str, dict[str, Any]]:
         """Return preprocessing and network of a model."""
@@ -242,7 +241,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         kind = config.preprocessing.kind
         if kind != self.kind:
             raise ValueError(f"{model} is a model of kind {kind}. Fix: kind={kind!r}")
-        network = {name: value for name, value in config.network.items() if name not in DERIVED}
+        network = {name: value for name, value in config.network.items() if name not in DERIVED[config.family]}
         return {"preprocessing": config.preprocessing.model_dump(), "network": network}
 
     def _training(self, n: int) -> dict[str, Any]:

@@ -15,7 +15,11 @@ from goodricke.models.hub import completions
 def train(
     recipe: Annotated[Path | None, typer.Argument(help="TOML file; see --example", show_default=False)] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a commented recipe to start from")] = False,
-    multiband: Annotated[bool, typer.Option("--multiband", help="With --example: for several bands")] = False,
+    dense: Annotated[bool, typer.Option("--dense", help="With --example: for dense space photometry")] = False,
+    multiband: Annotated[
+        bool,
+        typer.Option("--multiband", help="With --example: for sources that change once, an answer per observation"),
+    ] = False,
     add_band: Annotated[
         str | None, typer.Option(help="Add this band to the model --from; its other bands stay as they are")
     ] = None,
@@ -29,8 +33,9 @@ def train(
 ) -> None:
     """Train a model on your own labels. Interrupted, the same command goes on from the last finished epoch.
 
-    Light curves in one band, or dense ones: goodricke train --example > my.toml
-    Sparse light curves in several bands:    goodricke train --example --multiband > my.toml
+    Sparse light curves of variable stars, any bands: goodricke train --example > my.toml
+    Kepler, TESS:                                     goodricke train --example --dense > my.toml
+    Transients, an answer after each observation:     goodricke train --example --multiband > my.toml
     How much the result varies: --folds 7, then goodricke evaluate RUN/fold-*/model --recipe RECIPE --out DIR
     Several GPUs: torchrun --nproc-per-node 4 -m goodricke train RECIPE --device cuda
     """
@@ -39,7 +44,7 @@ def train(
     if example or recipe is None:
         from goodricke.training.recipe import example as example_text
 
-        typer.echo(example_text("multiband" if multiband else "folded"), nl=False)
+        typer.echo(example_text("multiband" if multiband else "dense" if dense else "variables"), nl=False)
         if example:
             raise typer.Exit
         typer.echo("goodricke: name a recipe: goodricke train RECIPE.toml; above is one to start from", err=True)

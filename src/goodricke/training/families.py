@@ -168,6 +168,7 @@ class VariablesFamily(Family):
             settings.score,
             report,
             tick,
+            is_standardised=init is not None,
         )
 
 

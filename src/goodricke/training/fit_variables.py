@@ -197,9 +197,15 @@ def fit(
     score: str = "accuracy",
     report: Callable[[dict[str, float]], None] = lambda figures: None,
     tick: Callable[[int], None] = lambda objects: None,
+    is_standardised: bool = False,
 ) -> Run:
-    """Train a network in place; see `PairClassification` and `goodricke.training.loop.train` for the parameters."""
-    standardise(network, prepared.context[training])
+    """Train a network in place; see `PairClassification` and `goodricke.training.loop.train` for the parameters.
+
+    The network's numbers are standardised by the training stars, unless they are already: by those of an initial model,
+    on which its weights depend.
+    """
+    if not is_standardised:
+        standardise(network, prepared.context[training])
     weights = np.zeros(len(prepared), np.float32)
     weights[training] = star_weights(targets.group[training], weight_power)
     task = PairClassification(network, prepared, targets, weights, validation, score)

@@ -16,6 +16,7 @@ from goodricke.data.taxonomy import Taxonomy, read_taxonomy
 from goodricke.models.astrafier import AstrafierConfig
 from goodricke.models.bundle import BundleConfig, read_config
 from goodricke.models.multiband import MultibandNetworkConfig
+from goodricke.models.variables import VariablesNetworkConfig
 from goodricke.preprocess import FoldedConfig, MultibandConfig, Preprocessing
 from goodricke.training.fit_multiband import EnsembleConfig
 from goodricke.training.loop import LoopConfig
@@ -206,6 +207,21 @@ MULTIBAND = {
     "passes": 0,
 }
 
+# Defaults for light curves of variable stars.
+VARIABLES = {
+    "epochs": 30,
+    "batch": 64,
+    "rate": 2e-3,
+    "head_rate": 2e-3,
+    "betas": (0.9, 0.999),
+    "weight_decay": 2e-2,
+    "warmup": 1.0,
+    "schedule": "cosine",
+    "patience": 30,
+    "weight_power": 0.5,
+}
+FAMILY_DEFAULTS: dict[Any, dict[str, Any]] = {"multiband": MULTIBAND, "variables": VARIABLES}
+
 
 class Recipe(BaseModel):
     """A training run; see ``goodricke train --example``."""
@@ -240,20 +256,29 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _family_defaults(cls, content: Any) -> Any:
-        """Fill in the defaults of a multi-band recipe."""
+        """Fill in the defaults of a kind of preprocessing."""
         sections = (
             [content.get(name, {}) for name in ("preprocessing", "training")] if isinstance(content, dict) else []
         )
         if not sections or not all(isinstance(section, dict) for section in sections):
             return content
-        multiband = sections[0].get("kind") == "multiband"
-        return content | {"training": MULTIBAND | sections[1]} if multiband else content
+        defaults = FAMILY_DEFAULTS.get(sections[0].get("kind"))
+        return content | {"training": defaults | sections[1]} if defaults else content
 
 
-def example(kind: str = "folded") -> str:
-    """Return a commented recipe, for ASTRAFier or (``kind="multiband"``) for the multi-band ensemble."""
-    name = "multiband.toml" if kind == "multiband" else "example.toml"
-    return files("goodricke.training").joinpath(name).read_text()
+def example(kind: str = "variables") -> str:
+    """Return a commented recipe for a kind of preprocessing: variables, folded, dense or multiband."""
+    name = kind if kind in ("variables", "multiband") else "example"
+    text = files("goodricke.training").joinpath(f"{name}.toml").read_text()
+    return text.replace(*_folded_to_dense(text)) if kind == "dense" else text
+
+
+def _folded_to_dense(text: str) -> tuple[str, str]:
+    """Return the lines of the section ``[preprocessing]`` for folded light curves, and those for dense ones."""
+    section = text.split("[preprocessing]\n")[1].split("\n\n")[0]
+    is_dense = [line.startswith("# ") for line in section.splitlines()]
+    lines = [line.removeprefix("# ") for line, dense in zip(section.splitlines(), is_dense, strict=True) if dense]
+    return section, "\n".join(lines)
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -309,6 +334,19 @@ def recipe_from_content(content: dict[str, Any], origin: str | Path) -> Recipe:
     _check_network(origin, recipe)
     return recipe
 
+
+# Sizes of a network that follow from data and preprocessing, by family.
+DERIVED = {
+    "astrafier": {"classes", "channels", "context"},
+    "multiband": {"classes", "channels", "context", "bands", "width", "targets"},
+    "variables": {"classes", "channels", "candidates", "bins", "star", "candidate"},
+}
+# The settings of a network by family, with those that have no default.
+_NETWORKS: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
+    "astrafier": (AstrafierConfig, {}),
+    "multiband": (MultibandNetworkConfig, {"bands": 1, "classes": 2}),
+    "variables": (VariablesNetworkConfig, {"classes": 2, "star": 1, "candidate": 1}),
+}
 
 # Settings that define the input of a multi-band network, and must be those of its initial model.
 INPUTS = ("brightness", "softening", "unit", "level")
@@ -390,16 +428,15 @@ def new_band_recipe(recipe: Recipe, band: str, model: str) -> Recipe:
 
 def _check_network(path: str | Path, recipe: Recipe) -> None:
     """Raise errors of the network's settings before the preprocessing."""
-    multiband = isinstance(recipe.preprocessing, MultibandConfig)
-    derived = {"classes", "channels", "context", "bands", "width", "targets"}
-    fixed = sorted(derived & set(recipe.network))
+    family = recipe.preprocessing.family
+    fixed = sorted(DERIVED[family] & set(recipe.network))
     if fixed:
         raise ValueError(
             f"{path}: [network] {', '.join(fixed)} follow from data and preprocessing. Fix: leave them out"
         )
-    if recipe.training.mixture and not multiband:
+    if recipe.training.mixture and family != "multiband":
         raise ValueError(f"{path}: [training] mixture is a baseline for multi-band models only (preprocessing.kind)")
-    kind, sizes = (MultibandNetworkConfig, {"bands": 1, "classes": 2}) if multiband else (AstrafierConfig, {})
+    kind, sizes = _NETWORKS[family]
     try:
         kind.model_validate(recipe.network | sizes)
     except ValidationError as error:
