@@ -226,7 +226,8 @@ def _exponential_sums(
     plain = np.empty((len(frequency), 2 * harmonics + 1), np.complex128)
     product = np.empty((len(frequency), harmonics + 1), np.complex128)
     # two vectors: BLAS multiplies a matrix by them ten times as fast as by the matrix of both
-    weights, products = weight.astype(dtype), (weight * value).astype(dtype)
+    weights: NDArray = weight.astype(dtype)
+    products: NDArray = (weight * value).astype(dtype)
     plain[:, 0], product[:, 0] = weight.sum(), (weight * value).sum()
     step = max(BLOCK // max(len(time), 1), 1)
     for start in range(0, len(frequency), step):
@@ -245,7 +246,7 @@ def _exponential_sums(
 def _waves(cycles: Float, dtype: type) -> NDArray:
     """Return e^(2 pi i c) of a number of cycles, reduced to half a cycle in double precision before it is rounded."""
     cycles = cycles - np.rint(cycles)
-    wave = np.empty(cycles.shape, dtype)
+    wave: NDArray = np.empty(cycles.shape, dtype)
     angle = (2 * np.pi * cycles).astype(wave.real.dtype)
     np.cos(angle, out=wave.real)
     np.sin(angle, out=wave.imag)
@@ -300,8 +301,8 @@ def find_candidates(joined: Joined, search: CandidateSearch | None = None) -> Ca
     search = search or CandidateSearch()
     result = Candidates(*np.full((2, len(joined.scale), search.number), np.nan))
     for i in np.flatnonzero((ragged.lengths(joined.offsets) >= FEWEST) & (joined.scale > 0)):
-        time, value, weight = _one(joined, i)
-        if _size(time[-1], search) is None:
+        time, value, weight = _one(joined, int(i))
+        if not _has_frequencies(time[-1], search):
             continue
         frequency, score = _search(time, value, weight, search)
         chosen = _choose(frequency, score, time[-1], search.number)
@@ -319,7 +320,8 @@ def highest_peaks(
     step, power = _power(time, weight * value, search)
     lowest = max(int(np.ceil(1 / (time[-1] * step))), 1)
     power[:lowest] = 0
-    frequency = _refine(time, value, weight, step * _highest(power, lowest, number + 2), 0.6 * step * COARSE, 1)
+    frequency = (step * _highest(power, lowest, number + 2)).astype(np.float64)
+    frequency = _refine(time, value, weight, frequency, 0.6 * step * COARSE, 1)
     r2 = _r2(time, value, weight, frequency, 1)[:, 0]
     order = np.argsort(-r2)[:number]
     return frequency[order], r2[order]
@@ -329,7 +331,7 @@ def _search(time: Float, value: Float, weight: Float, search: CandidateSearch) -
     """Return frequencies [1/d] and scores of one light curve's peaks, their halves, doubles and thirds, unordered."""
     span, count = time[-1], len(time)
     step, power = _power(time, weight * value, search)
-    frequency = step * _peaks(power, max(int(np.ceil(1 / (span * step))), 1))
+    frequency = (step * _peaks(power, max(int(np.ceil(1 / (span * step))), 1))).astype(np.float64)
     frequency = _refine(time, value, weight, frequency, 0.6 * step * COARSE, 2)
     score = _scores(_r2(time, value, weight, frequency, HARMONICS), count).max(1)
     best = frequency[np.argsort(-score)[:REFINED]]
@@ -339,12 +341,14 @@ def _search(time: Float, value: Float, weight: Float, search: CandidateSearch) -
     return frequency, _scores(_r2(time, value, weight, frequency, HARMONICS), count).max(1)
 
 
-def _size(span: float, search: CandidateSearch) -> int | None:
-    """Return the number of frequencies from 0 to the highest, None if there is none or there are too many."""
-    number = span * search.oversampling / search.shortest
-    if span <= search.shortest or number > MOST_FREQUENCIES:
-        return None
-    return int(SIZES[np.searchsorted(SIZES, np.ceil(number))])
+def _has_frequencies(span: float, search: CandidateSearch) -> bool:
+    """Return whether there are frequencies to be searched, and not too many."""
+    return search.shortest < span <= MOST_FREQUENCIES * search.shortest / search.oversampling
+
+
+def _size(span: float, search: CandidateSearch) -> int:
+    """Return the number of frequencies from 0 to the highest, rounded up to one of `SIZES`."""
+    return int(SIZES[np.searchsorted(SIZES, np.ceil(span * search.oversampling / search.shortest))])
 
 
 def _power(time: Float, product: Float, search: CandidateSearch) -> tuple[float, NDArray[np.float32]]:
@@ -539,8 +543,6 @@ def _frequency_error(time: Float, value: Float, weight: Float, frequency: float,
     terms = root * np.concatenate([np.ones((len(time), 1)), wave.real, wave.imag], 1)
     a, b = np.split(np.linalg.lstsq(terms, root[:, 0] * value)[0][1:], 2)
     slope = root[:, 0] * 2 * np.pi * time * (wave.real @ (k * b) - wave.imag @ (k * a))
-    freedom = len(time) - 2 * harmonics - 2
-    if freedom <= 0:
-        return np.nan
-    remainder = abs(np.linalg.qr(np.column_stack([terms, slope]), mode="r")[-1, -1])  # root of the sum of w g^2
-    return float(np.sqrt((1 - r2) / freedom) / remainder) if remainder > 0 else np.nan
+    slope = slope - terms @ np.linalg.lstsq(terms, slope)[0]
+    freedom, curvature = len(time) - 2 * harmonics - 2, float(slope @ slope)
+    return float(np.sqrt((1 - r2) / (freedom * curvature))) if freedom > 0 and curvature > 0 else np.nan
