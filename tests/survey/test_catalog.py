@@ -21,7 +21,14 @@ from goodricke.models.bundle import load_model
 from goodricke.survey import Catalog
 from goodricke.survey import catalog as classifying
 from goodricke.survey import catalog as run
-from goodricke.survey.catalog import DENSE_POINTS, FEWEST_POINTS, MULTIBAND_POINTS, ClassificationJob, task_points
+from goodricke.survey.catalog import (
+    DENSE_POINTS,
+    FEWEST_POINTS,
+    MULTIBAND_POINTS,
+    VARIABLES_POINTS,
+    ClassificationJob,
+    task_points,
+)
 from goodricke.survey.shards import LOG, Folder, completed_shards, read_log, read_manifest
 from goodricke.survey.tasks import SurveyTask
 from tests.survey.prediction_tables import assert_same_shards
@@ -182,6 +189,7 @@ def test_tasks_are_about_ten_minutes_of_a_core(folded_model):
     assert task_points(folded_model, 0) == DENSE_POINTS
     assert task_points(folded_model, 20) == DENSE_POINTS // 20 == FEWEST_POINTS
     assert task_points(load_model("ztf-bts"), 20) == MULTIBAND_POINTS
+    assert task_points(load_model("variables"), 20) == VARIABLES_POINTS
 
 
 def test_a_file_that_changes_while_it_is_classified_is_classified_again(tmp_path, stars, folded_model, monkeypatch):

@@ -385,6 +385,16 @@ def pretrained(home: Path, epochs=1, hidden=0.4, init="") -> Path:
     return home / "run/pretraining/encoder"
 
 
+def test_a_kind_without_pretraining_is_refused_before_the_work(tmp_path: Path):
+    (tmp_path / "toy.toml").write_text(
+        'name = "x"\nrun = "run"\n[data]\nlight_curves = "a"\nlabels = "b"\n[preprocessing]\nkind = "variables"\n'
+    )
+    result = runner.invoke(app, ["pretrain", str(tmp_path / "toy.toml")])
+    assert result.exit_code == 2
+    assert 'kind = "variables" has no pre-training' in result.output
+    assert not (tmp_path / "run").exists()
+
+
 def test_pretrain_then_train_with_few_labels(home: Path):
     encoder = load_initial(str(pretrained(home))).network.state_dict()
     (home / "toy.toml").write_text(RECIPE.format(epochs=1, hidden=0.4, init='init = "run/pretraining/encoder"'))

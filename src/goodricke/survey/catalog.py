@@ -23,7 +23,7 @@ from goodricke.data.predictions import MEANING, Predictions, Status
 from goodricke.inference import InputChecks, classify_batches
 from goodricke.io import ReadOptions, Unreadable
 from goodricke.models.bundle import Model, Precision, find_model, load_model
-from goodricke.preprocess import MultibandConfig
+from goodricke.preprocess import MultibandConfig, VariablesConfig
 from goodricke.survey.jobs import count, lock_folder
 from goodricke.survey.shards import Entry, Folder, write_shard
 from goodricke.survey.tasks import SurveyTask, plan_tasks, print_failures, reading_settings, run_tasks, unfinished
@@ -32,6 +32,7 @@ from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 ROW_GROUP = 100_000
 # Observations in a task: about ten minutes of one core, which is what a crash costs at most.
 DENSE_POINTS, MULTIBAND_POINTS = 5_000_000, 30_000_000
+VARIABLES_POINTS = 3_000_000  # however many passes: nearly all of the time goes into candidate periods
 FEWEST_POINTS = 250_000
 
 
@@ -200,6 +201,8 @@ def task_points(model: Model, passes: int) -> int:
     """Return how many observations make about ten minutes of one core."""
     if isinstance(model.preprocessing, MultibandConfig):
         return MULTIBAND_POINTS
+    if isinstance(model.preprocessing, VariablesConfig):
+        return VARIABLES_POINTS
     return max(DENSE_POINTS // max(passes if model.stochastic else 1, 1), FEWEST_POINTS)
 
 

@@ -338,8 +338,14 @@ def pretrain_recipe(recipe: Recipe, device: str = "cpu", console: Console | None
     Raises
     ------
     ValueError
-        If the folder holds a pre-training with other settings, light curves or split.
+        If the folder holds a pre-training with other settings, light curves or split, or the kind of preprocessing has
+        no pre-training.
     """
+    if recipe.preprocessing.kind == "variables":
+        raise ValueError(
+            '[preprocessing] kind = "variables" has no pre-training. Fix: start from a model, [training] init = '
+            '"variables", or use the kind folded, dense or multiband'
+        )
     torch_device = join_processes(device)
     console = (console or Console()) if loop.rank_and_world()[0] == 0 else Console(quiet=True)
     config, ensemble = recipe.pretraining, recipe.training.ensemble

@@ -220,7 +220,7 @@ VARIABLES = {
     "patience": 30,
     "weight_power": 0.5,
 }
-FAMILY_DEFAULTS: dict[Any, dict[str, Any]] = {"multiband": MULTIBAND, "variables": VARIABLES}
+FAMILY_DEFAULTS: dict[str, dict[str, Any]] = {"multiband": MULTIBAND, "variables": VARIABLES}
 
 
 class Recipe(BaseModel):
@@ -262,7 +262,7 @@ class Recipe(BaseModel):
         )
         if not sections or not all(isinstance(section, dict) for section in sections):
             return content
-        defaults = FAMILY_DEFAULTS.get(sections[0].get("kind"))
+        defaults = FAMILY_DEFAULTS.get(str(sections[0].get("kind")))
         return content | {"training": defaults | sections[1]} if defaults else content
 
 

@@ -192,6 +192,7 @@ def _preprocessing_note(result: Assessment) -> str:
     """Return a note on what the preprocessing of the models keeps of the observing conditions."""
     kinds = {x.model.preprocessing.kind for x in result.models.values()}
     inputs = {
+        "variables": "models of kind variables get no dates, brightness or colors; they get errors and the sampling",
         "folded": "folded models get no times, and brightness only if level = true; they get errors and gaps",
         "dense": "models of dense light curves get no brightness and no date; they get span and gaps",
         "multiband": "multi-band models get times since the first observation, and brightness unless scaled",
