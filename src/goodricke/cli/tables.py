@@ -80,8 +80,12 @@ def _prediction_table(predictions: Predictions, title: str, width: int, after_cl
     table.add_column("object")
     table.add_column("class", min_width=max(map(len, [c for c in predictions.column("class")[:SHOWN] if c]), default=0))
     for column in layout:
-        style = {"style": column.style or None, "justify": "right" if column.right else "left"}
-        table.add_column(column.title, no_wrap=column.right or column.no_wrap, **style)
+        table.add_column(
+            column.title,
+            style=column.style or None,
+            justify="right" if column.right else "left",
+            no_wrap=column.right or column.no_wrap,
+        )
     for row in predictions.table.slice(0, SHOWN).to_pylist():
         if row["status"] == Status.OK:
             name = escape(row["class"]) + (" [yellow]new?[/]" if is_novel(row) else "")

@@ -278,7 +278,7 @@ def _score_taxonomies(
 
 def knows(model: Model, label: NDArray) -> NDArray[np.bool_]:
     """Return whether labels (n,) are a class of the model, or allow a leaf of its taxonomy."""
-    return _classes_of(model, label).any(1)
+    return np.asarray(np.any(_classes_of(model, label), axis=1))
 
 
 def _classes_of(model: Model, label: NDArray) -> NDArray[np.bool_]:

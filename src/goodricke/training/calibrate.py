@@ -78,7 +78,6 @@ def calibrate(
     """
     if not len(validation):
         raise ValueError("no labelled object that the model can classify, so it can't be calibrated")
-    label = np.asarray(label)
     star = np.arange(len(label)) if star is None else star
     output = network_output(model, prepared, validation)
     one_pass, probabilities = choose_scaling(output.logits[None], label[validation], star[validation], kinds)

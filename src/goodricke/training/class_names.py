@@ -128,7 +128,7 @@ def _index_of_type(name: str, classes: Sequence[str]) -> int:
         leaves = Taxonomy.shipped().parse(name)
     except ValueError:
         return -1
-    return list(tree.leaves).index(*leaves) if len(leaves) == 1 and leaves <= set(tree.leaves) else -1
+    return list(tree.leaves).index(min(leaves)) if len(leaves) == 1 and leaves <= set(tree.leaves) else -1
 
 
 def _index_of_name(name: str, names: Sequence[str]) -> int:

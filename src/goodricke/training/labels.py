@@ -268,7 +268,8 @@ def _labelled_by_sets(
         used = ~np.isin(curves.ids, config.exclude)
         if config.fewest_per_band:
             used &= enough_per_band(curves, config.fewest_per_band)
-        joined = joined.assign(**{SURVEY: "", USED: used}).assign(**{PERIOD: _catalogue_period(joined, config)})
+        joined = joined.copy()
+        joined[SURVEY], joined[USED], joined[PERIOD] = "", used, _catalogue_period(joined, config)
     survey = joined[SURVEY].to_numpy()
     sets = np.zeros((len(joined), len(tree.leaves)), bool)
     for name, source in config.sources().items():

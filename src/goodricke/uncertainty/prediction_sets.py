@@ -157,7 +157,7 @@ class Conformal:
         """
         p, limits = np.asarray(probabilities, np.float32), self.thresholds(coverage)
         points = np.zeros(len(p), np.int64) if n_points is None else n_points
-        stratum, finite = stratum_of(points, self.edges), np.isfinite(p).all(1)
+        stratum, finite = stratum_of(points, self.edges), np.asarray(np.all(np.isfinite(p), axis=1))
         p = np.where(finite[:, None], p, 0)
         confidence, least = p.max(1, initial=0), limits.of_class[stratum]
         for b in np.unique(stratum):
