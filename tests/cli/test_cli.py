@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -196,9 +197,10 @@ def test_import_of_a_published_checkpoint(shared: Path, tmp_path: Path) -> None:
 
 def test_version_and_example() -> None:
     assert run("--version")[1].strip() == "0.1.0"
-    code, text = run("train", "--example")
-    assert code == 0
-    assert "[data]" in text
+    for words, kind in (([], "variables"), (["--dense"], "dense"), (["--multiband"], "multiband")):
+        code, text = run("train", "--example", *words)
+        assert code == 0
+        assert tomllib.loads(text)["preprocessing"]["kind"] == kind
 
 
 def test_import_is_light() -> None:
