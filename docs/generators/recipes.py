@@ -11,7 +11,9 @@ from pydantic_core import PydanticUndefined
 from generators.markdown import code, table
 from goodricke.models.astrafier import AstrafierConfig
 from goodricke.models.multiband import MultibandNetworkConfig
-from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig
+from goodricke.models.variables import VariablesNetworkConfig
+from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig, VariablesConfig
+from goodricke.preprocess.candidates import CandidateSearch
 from goodricke.training import recipe
 from goodricke.training.fit_multiband import EnsembleConfig
 from goodricke.training.pretraining import PretrainingConfig
@@ -20,16 +22,26 @@ SECTIONS: dict[str, tuple[str, type[BaseModel]]] = {
     "top": ("Above all sections", recipe.Recipe),
     "data": ("`[data]`", recipe.DataConfig),
     "targets": ("`[data.targets.NAME]`", recipe.TargetConfig),
+    "taxonomy": ("`[taxonomy]`", recipe.TaxonomyConfig),
+    "survey": ("`[data.surveys.NAME]`", recipe.SurveyConfig),
+    "variables": ('`[preprocessing] kind = "variables"`', VariablesConfig),
+    "search": ("`[preprocessing.search]`", CandidateSearch),
     "folded": ('`[preprocessing] kind = "folded"`', FoldedConfig),
     "dense": ('`[preprocessing] kind = "dense"`', DenseConfig),
     "multiband": ('`[preprocessing] kind = "multiband"`', MultibandConfig),
+    "variables-network": ("`[network]` of `variables`", VariablesNetworkConfig),
     "astrafier": ("`[network]` of ASTRAFier", AstrafierConfig),
     "ensemble-network": ("`[network]` of the multi-band ensemble", MultibandNetworkConfig),
     "training": ("`[training]`", recipe.TrainingConfig),
     "ensemble": ("`[training.ensemble]`", EnsembleConfig),
     "pretraining": ("`[pretraining]`", PretrainingConfig),
 }
-DERIVED = {"classes", "channels", "context", "width"}  # of the network: they follow from data and preprocessing
+# sizes of the networks that follow from data and preprocessing
+DERIVED: dict[type[BaseModel], set[str]] = {
+    AstrafierConfig: {"classes", "channels", "context"},
+    MultibandNetworkConfig: {"bands", "classes", "width", "context", "targets"},
+    VariablesNetworkConfig: {"classes", "candidates", "bins", "channels", "star", "candidate"},
+}
 
 
 def example(kind: str) -> str:
@@ -44,14 +56,14 @@ def keys() -> str:
 
 def _comments() -> dict[str, str]:
     """Return the comments on keys in the examples, for keys without a description of their own."""
-    examples = recipe.example("multiband") + recipe.example("folded")
+    examples = "".join(recipe.example(kind) for kind in ("multiband", "folded", "variables"))
     return {key: text.strip() for key, text in re.findall(r"^#? ?(\w+) = .*? # (.*)$", examples, re.MULTILINE)}
 
 
 def _keys(config: type[BaseModel]) -> str:
     rows, comments = [], _comments()
     for name, field in config.model_fields.items():
-        if "network" in config.__module__ + config.__name__.lower() and name in DERIVED:
+        if name in DERIVED.get(config, ()):
             continue
         if isinstance(field.default, BaseModel) or (name == "kind" and isinstance(field.default, str)):
             continue

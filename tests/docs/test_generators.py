@@ -54,14 +54,14 @@ def test_readers_aliases_and_columns_are_all_there() -> None:
     assert all(f"`{reader.NAME}`" in tables.readers() for reader in READERS)
     assert all(f"`{name}`" in tables.aliases() for name in ("hjd", "passband", "raj2000"))
     assert all(f"| `{name}` |" in tables.columns() for name in (*COLUMNS, "p_<NAME>", "std_<NAME>"))
-    assert all(f"| `{name}` |" in tables.shipped() for name in ("asas-v", "ztf-bts"))
+    assert all(f"| `{name}` |" in tables.shipped() for name in ("variables", "ztf-bts"))
     assert "**simulated**" in tables.shipped()
 
 
 def test_recipes_are_those_of_the_package_and_every_key_is_explained() -> None:
     from generators import recipes
 
-    for kind in ("folded", "multiband"):
+    for kind in ("variables", "dense", "multiband"):
         content = tomllib.loads(recipes.example(kind).removeprefix("```toml\n").removesuffix("```\n"))
         assert content["preprocessing"]["kind"] == kind
     text = recipes.keys()

@@ -45,7 +45,7 @@ def test_plain_code_gives_what_goodricke_gives(
     assert "goodricke" in preparing
     assert not re.search(r"(import|from) (goodricke|torch)", functions + batch_code + step)
 
-    shutil.copy(exported_stars, tmp_path / "asas-v.onnx")
+    shutil.copy(exported_stars, tmp_path / "variables.onnx")
     prepared = prepare(stars, calibrated_model.preprocessing)
     assert isinstance(prepared, Frames)
     batch = {name: x.numpy() for name, x in prepared.batch(np.arange(len(stars)))._asdict().items()}
