@@ -41,6 +41,7 @@ def test_answers_with_nodes_and_periods() -> None:
 def test_a_narrow_terminal_has_fewer_columns_and_whole_names_of_classes() -> None:
     assert "or P" not in cells(variables(), 80)
     assert "VARIABLE_STAR" in printed(variables(), 80)
+    assert cells(variables(), 80)["P \\[d]"][:2] == ["0.40000", "300.00"]
 
 
 def test_what_is_below_the_table() -> None:

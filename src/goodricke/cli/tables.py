@@ -31,7 +31,8 @@ from goodricke.models.hub import shipped_models
 
 WIDE = 100  # columns of a terminal with room for bars beside periods
 SHOWN = 25  # rows of the table
-PERIOD_LEGEND = "P: period, the orbital one of binaries, with its uncertainty in the last digits; or P: other periods"
+PERIOD_LEGEND = "P: period, the orbital one of binaries"
+WIDE_PERIOD_LEGEND = f"{PERIOD_LEGEND}, with its uncertainty in the last digits; or P: other periods"
 FEW_CYCLES = "< 2 cycles"
 
 
@@ -61,7 +62,7 @@ def print_predictions(
         description = (schema.field("prediction_set").metadata or {}).get(b"description", b"").decode()
         console.print(f"[dim]{set_title(schema)}: {description[:1].lower()}{description[1:]}[/]")
     if PERIOD_PROBABILITY in names:
-        console.print(f"[dim]{PERIOD_LEGEND}[/]")
+        console.print(f"[dim]{WIDE_PERIOD_LEGEND if console.width >= WIDE else PERIOD_LEGEND}[/]")
         if long := len(predictions) - predictions.table["period_note"].null_count:
             console.print(f"[yellow]{long:,} {FEW_CYCLES}[/]: their periods are longer than half the time span")
     if new := _count_novel(predictions):
@@ -73,7 +74,7 @@ def print_predictions(
         console.print(f"[red]{count:,} {status}[/]: {MEANING[Status(status)]}")
 
 
-def _prediction_table(predictions: Predictions, title: str, width: int, after_class: Sequence[Layout]) -> Table:
+def _prediction_table(predictions: Predictions, title: str, width: int, after_class: Sequence[Layout] = ()) -> Table:
     """Return the first rows as a table."""
     layout = [*after_class, *_layout(predictions, width)]
     table = Table(title=title, title_justify="left")
@@ -102,7 +103,9 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
     classes, names = predictions.classes, predictions.table.column_names
     period, answers_period = period_column(names), PERIOD_PROBABILITY in names
     has_nodes, is_wide = "class_probability" in names, width >= WIDE
-    columns = [Layout("p" if has_nodes else "probability", partial(_probability, classes), "", True)]
+    with_errors = is_wide or not has_nodes  # a narrow terminal has no room for them beside nodes
+    with_spread = partial(_probability, classes if with_errors else ())
+    columns = [Layout("p" if has_nodes else "probability", with_spread, "", True)]
     if not period or (is_wide and not answers_period):
         columns.append(Layout("", lambda row: "█" * round(10 * class_probability(row)), ""))
     if has_nodes:
@@ -112,7 +115,7 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
     if "prediction_set" in names:
         columns.append(Layout(set_title(predictions.table.schema), lambda row: escape(set_text(row))))
     if period:
-        columns.append(Layout("P \\[d]", partial(_period, period), right=True))
+        columns.append(Layout("P \\[d]", partial(_period, period, with_errors), right=True))
     if answers_period and is_wide:
         columns += [Layout("p", _period_probability, right=True), Layout("or P", alternatives_text)]
     if answers_period and any(map(_doubts, predictions.table.slice(0, SHOWN).to_pylist())):
@@ -132,10 +135,10 @@ def _second(classes: Sequence[str], row: Row) -> str:
     return "".join(escape(f"{name} {row[f'p_{name}']:.2f}") for name in ranked)
 
 
-def _period(column: str, row: Row) -> str:
-    """Return the period with its uncertainty in the last digits."""
+def _period(column: str, with_error: bool, row: Row) -> str:
+    """Return the period, with its uncertainty in the last digits or without."""
     period = row[column]
-    return "" if period is None else period_text(period, row.get("period_error"))
+    return "" if period is None else period_text(period, row.get("period_error") if with_error else None)
 
 
 def _period_probability(row: Row) -> str:
