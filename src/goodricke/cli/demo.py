@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,13 +88,22 @@ def print_with_literature(predictions: Predictions, title: str, console: Console
     answers = dict(zip(predictions.column("object_id"), predictions.column("class"), strict=True))
     verdicts = {name: comparison(answers[name], known.leaves) for name, known in literature.items() if name in answers}
     parts = [f"{list(verdicts.values()).count('right')} of {len(verdicts)} answers are right"]
-    for verdict, meaning in (("wider", "{} leaves open more than {}"), ("another", "{} is another class than {}")):
-        parts += [
-            f"{name}: {meaning.format(answers[name] or 'none', literature[name].name)}"
-            for name in verdicts
-            if verdicts[name] == verdict
-        ]
+    sets = dict(zip(predictions.column("object_id"), predictions.table["prediction_set"].to_pylist(), strict=True))
+    for name in [name for name, verdict in verdicts.items() if verdict == "wider"]:
+        parts.append(f"{name}: {answers[name]} is wider than {literature[name].name}")
+    for name in [name for name, verdict in verdicts.items() if verdict == "another"]:
+        is_held = holds(sets[name] or (), literature[name].leaves)
+        place = "in its set" if is_held else "not in its set either"
+        parts.append(f"{name}: {answers[name]} is another class than {literature[name].name}, which is {place}")
     console.print(f"Of {len(predictions)} stars the literature has a class of {len(verdicts)}: {'; '.join(parts)}")
+
+
+def holds(prediction_set: Sequence[str], literature: str) -> bool:
+    """Return whether a prediction set has a leaf of a literature class."""
+    from goodricke.data.taxonomy import Taxonomy
+
+    tree = Taxonomy.shipped()
+    return not set(tree.members(literature)).isdisjoint(x for name in prediction_set for x in tree.members(name))
 
 
 def comparison(answer: str | None, literature: str) -> str:
