@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ WIDTH = 10.0  # inches: 1200 pixels
 ROW_HEIGHT = 1.9  # inches, of a mistake
 LONGEST_FOLDED = 20.0  # days; slower variables are recognised unfolded
 MOST_SHOWN, ACROSS = 12, 4  # light curves of an overview
+PANEL_WIDTH = 36  # letters of a title in it
 MARKERS = "osD^v"
 MOST_ERROR_BARS = 2000  # observations above which error bars only hide the points
 MOST_CLASSES = 12  # shown, the most probable ones
@@ -106,7 +108,8 @@ def plot_overview(
             axes = figure.add_subplot(rows, ACROSS, i + 1)
             row = predictions.table.slice(i, 1).to_pylist()[0]
             caption = _overview_panel(axes, curves[i], answered_period(row))
-            title = f"{shorten(curves.ids[i], 22)}, {caption}\n{_classification(predictions, i)}"
+            answer = fill(_classification(predictions, i), PANEL_WIDTH)
+            title = f"{shorten(curves.ids[i], 22)}, {caption}\n{answer}"
             if literature is not None:
                 title += f"\nliterature: {literature.get(curves.ids[i], 'no class')}"
             axes.set_title(title, parse_math=False, fontsize=8.5)
