@@ -54,8 +54,9 @@ def _shrink(patch: pytest.MonkeyPatch, shipped: Path) -> None:
 
 def _shrink_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe with a small network and one epoch."""
-    multiband = recipe.get("preprocessing", {}).get("kind") == "multiband"
-    network = {"hidden": 8, "head": [8]} if multiband else {k: v for k, v in TINY.items() if k != "kernels"}
+    small = {"multiband": {"hidden": 8, "head": [8]}, "variables": {"filters": [4, 4, 8, 8], "width": 8, "hidden": 16}}
+    astrafier = {k: v for k, v in TINY.items() if k != "kernels"}
+    network = small.get(recipe.get("preprocessing", {}).get("kind"), astrafier)
     training = recipe.get("training", {}) | {"epochs": 1, "batch": 32, "passes": 2}
     pretraining = recipe.get("pretraining", {}) | {"epochs": 1}
     data = recipe.get("data", {}) | {"fewest": 5}
