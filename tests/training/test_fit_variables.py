@@ -42,7 +42,7 @@ def test_rare_groups_weigh_more() -> None:
     assert np.isclose(weight.mean(), 1)
 
 
-def binaries_and_pulsators(n: int = 80, seed: int = 0) -> tuple[LightCurves, np.ndarray, np.ndarray]:
+def binaries_and_pulsators(n: int = 120, seed: int = 0) -> tuple[LightCurves, np.ndarray, np.ndarray]:
     """Return eclipsing binaries and sawtooths, their classes, and orbital or pulsation periods."""
     rng = np.random.default_rng(seed)
     label, period = np.arange(n) % 2, rng.uniform(0.4, 0.9, n)
@@ -80,16 +80,16 @@ def test_class_and_orbital_period_are_learnt_together(tmp_path: Path) -> None:
     prepared = prepare(curves, CONFIG)
     targets = Targets(label[:, None] == np.arange(2), agreeing_candidates(prepared.candidates, period), label)
     rows = np.arange(len(label))
-    config = LoopConfig(epochs=15, batch=12, rate=3e-3, head_rate=3e-3, warmup=0.1, patience=50)
+    config = LoopConfig(epochs=12, batch=12, rate=3e-3, head_rate=3e-3, warmup=0.1, patience=50)
     network = small_network()
-    fit(network, prepared, targets, rows[:60], rows[60:], config, tmp_path)
+    fit(network, prepared, targets, rows[:96], rows[96:], config, tmp_path)
     model = Model(
         BundleConfig(name="t", family="variables", classes=("EB", "PULS"), network={}, preprocessing=CONFIG),
         network.eval(),
     )
-    output = model.run(prepared, rows[60:])
-    assert (output.logits.argmax(1) == label[60:]).mean() >= 0.9
+    output = model.run(prepared, rows[96:])
+    assert (output.logits.argmax(1) == label[96:]).mean() >= 0.9
     probabilities = torch.softmax(torch.from_numpy(output.logits), 1).numpy()
-    answer = model.periods(output.pairs, probabilities, prepared.take(rows[60:]).candidates)
+    answer = model.periods(output.pairs, probabilities, prepared.take(rows[96:]).candidates)
     assert answer is not None
-    assert (np.abs(answer.period / period[60:] - 1) < 2e-3).mean() >= 0.85
+    assert (np.abs(answer.period / period[96:] - 1) < 2e-3).mean() >= 0.85
