@@ -25,6 +25,7 @@ from benchmarks import (
     similar,
     simulate,
     soak,
+    variables,
 )
 from benchmarks.timing import machine
 
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[bool], dict[str, dict[str, Any]]]] = {
     "similar": similar.run,
     "explorer": explorer.run,
     "simulating": simulate.dense,
+    "variables": variables.run,
     "gpu": gpu.run,
     "soak": soak.run,
 }
@@ -78,6 +80,7 @@ def main(
     only: Annotated[list[str], typer.Option(help=f"One of {', '.join(BENCHMARKS)}; may be repeated")] = [],  # noqa: B006
     threads: Annotated[int, typer.Option(help="Threads of PyTorch")] = 1,
     minutes: Annotated[float, typer.Option(help="Of the soak, which is only run if named")] = 60.0,
+    stars: Annotated[int, typer.Option(help="Whose periods are compared with brute force")] = variables.STARS,
     out: Annotated[Path | None, typer.Option(help="Folder for the results  [default: benchmarks/results]")] = None,
 ) -> None:
     """Measure goodricke's speed as ratios; close other programs first."""
@@ -91,7 +94,10 @@ def main(
     folder = out or (None if tiny else RESULTS)
     path = folder and folder / time.strftime("%Y-%m-%dT%H%M%S")
     for name in only or [name for name in BENCHMARKS if name not in ON_REQUEST]:
-        results[name] = soak.run(tiny, minutes, folder=out) if name == "soak" else BENCHMARKS[name](tiny)
+        if name == "soak":
+            results[name] = soak.run(tiny, minutes, folder=out)
+        else:
+            results[name] = variables.run(tiny, stars) if name == "variables" else BENCHMARKS[name](tiny)
         part = markdown(name, BENCHMARKS[name], results[name])
         print(part)
         text += "\n" + part

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as program
-from benchmarks import astrafier, explorer, gpu, growth, multiband, onnx, reading, similar, simulate
+from benchmarks import astrafier, explorer, gpu, growth, multiband, onnx, reading, similar, simulate, variables
 from benchmarks.plain.astrafier import plain_network
 from benchmarks.timing import run_in_processes
 from torch.utils.flop_counter import FlopCounterMode
@@ -96,6 +96,13 @@ def test_the_benchmark_of_neighbours_runs_and_agrees() -> None:
 def test_the_benchmark_of_simulating_runs() -> None:
     pytest.importorskip("batman")
     assert finite(simulate.dense(tiny=True))
+
+
+def test_the_benchmark_of_candidate_periods_runs_and_agrees() -> None:
+    results = variables.run(tiny=True)
+    assert finite(results)
+    assert results["candidates"]["this / candidates"] == 1
+    assert results["3 simulated stars against brute force"]["same, or a score as high"] == 1
 
 
 def test_the_benchmark_of_growth_runs() -> None:
