@@ -64,7 +64,8 @@ def test_a_download_becomes_shards(filled, make, shared, tmp_path):
     assert set(filled.asked.values()) == {1}
     curves = read(download.out)  # the package opens what it wrote
     real = read(shared / "data" / "formats" / "kepler_tess" / KEPLER)
-    np.testing.assert_array_equal(curves[4].value, real.value)
+    # a table has no rows without a measurement, a mission's file keeps its empty cadences
+    np.testing.assert_array_equal(curves[4].value, real.value[np.isfinite(real.value)])
     assert curves.unit == real.unit
     assert curves.is_sorted.all()
 
