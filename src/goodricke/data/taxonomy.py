@@ -123,7 +123,7 @@ class Taxonomy(BaseModel):
         if unknown or not leaves:
             raise ValueError(f"not leaves of the taxonomy: {', '.join(unknown) or 'none named'}")
         keep = set(leaves)
-        children = {name: self._kept_children(name, keep) for name in self.nodes}
+        children = {name: self._remaining_children(name, keep) for name in self.nodes}
         alive = {name for name, remaining in children.items() if len(remaining) > 1}
         types = {kind: tuple(x for x in leaves if x in members) for kind, members in self.types.items()}
         return Taxonomy(
@@ -308,15 +308,15 @@ class Taxonomy(BaseModel):
                 f"{name!r} is no leaf or node of the taxonomy{'; similar: ' + ', '.join(near) if near else ''}"
             )
 
-    def _kept_children(self, name: str, keep: set[str]) -> tuple[str, ...]:
+    def _remaining_children(self, name: str, keep: set[str]) -> tuple[str, ...]:
         """Return the children of a node that remain, those with a single child replaced by it."""
-        return tuple(x for child in self.nodes[name] if (x := self._kept(child, keep)) is not None)
+        return tuple(x for child in self.nodes[name] if (x := self._remaining(child, keep)) is not None)
 
-    def _kept(self, name: str, keep: set[str]) -> str | None:
+    def _remaining(self, name: str, keep: set[str]) -> str | None:
         """Return what remains of a name: itself, its only remaining descendant of the same leaves, or None."""
         if name in self.leaves:
             return name if name in keep else None
-        children = self._kept_children(name, keep)
+        children = self._remaining_children(name, keep)
         return None if not children else children[0] if len(children) == 1 else name
 
 

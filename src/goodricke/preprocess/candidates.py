@@ -47,7 +47,11 @@ class CandidateSearch(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shortest: float = Field(0.04, gt=0, description="shortest period [d]")
+    shortest: float = Field(
+        0.04,
+        gt=0,
+        description="shortest period [d] of the strongest harmonic: binaries with two like minima from its double on",
+    )
     oversampling: float = Field(2.0, ge=1, description="frequencies per natural width 1 / span, at least")
     number: int = Field(4, ge=1, description="most candidates per light curve")
 

@@ -112,7 +112,7 @@ def simulated_sources(curves: LightCurves, kind: str, seed: int) -> LightCurves:
     if kind not in SOURCES:
         raise ValueError(f"no kind of source {kind!r}; there are {', '.join(SOURCES)}")
     rng = np.random.default_rng(seed)
-    signal = {"CONSTANT": _drifts, "AGN": _random_walk, "TRANSIENT": _bursts}[kind]
+    signal = {"CONSTANT": _drifts, "AGN": _random_walk, "TRANSIENT": _brightenings}[kind]
     owner, n = ragged.owner(curves.offsets), len(curves)
     error = np.where(curves.error > 0, curves.error, 0.02).astype(np.float64)
     scale = np.exp(rng.normal(0, 0.25, n))[owner]  # errors of surveys are wrong by such factors
@@ -157,7 +157,7 @@ def _random_walk(curves: LightCurves, error: Float, owner: NDArray[np.int64], rn
     return result
 
 
-def _bursts(curves: LightCurves, error: Float, owner: NDArray[np.int64], rng: np.random.Generator) -> Float:
+def _brightenings(curves: LightCurves, error: Float, owner: NDArray[np.int64], rng: np.random.Generator) -> Float:
     """Return one brightening per light curve [mag, negative], (N,)."""
     days, _ = _days(curves, owner)
     n = len(curves)
