@@ -7,12 +7,13 @@ import pyarrow as pa
 import torch
 
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.variables import Variables, VariablesNetworkConfig
 from goodricke.preprocess import VariablesConfig, prepare
 from goodricke.preprocess.candidates import CandidateSearch
 from goodricke.preprocess.tensors import CandidatePeriods
-from goodricke.training.fit_variables import Targets, agreeing_candidates, fit, pair_loss, star_weights
+from goodricke.training.fit_variables import Targets, agreeing_candidates, allowed_pairs, fit, pair_loss, star_weights
 from goodricke.training.loop import LoopConfig
 
 CONFIG = VariablesConfig(bins=32, search=CandidateSearch(shortest=0.2))
@@ -20,20 +21,45 @@ CONFIG = VariablesConfig(bins=32, search=CandidateSearch(shortest=0.2))
 
 def test_the_loss_is_minus_the_log_of_the_allowed_pairs() -> None:
     pairs = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
-    classes = torch.tensor([[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [1, 1, 1, 1, 1]], dtype=torch.bool)
-    periods = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]], dtype=torch.bool)
+    allowed = torch.zeros(3, 4, 5, dtype=torch.bool)
+    allowed[0, 0, 0] = allowed[1, 1, 1] = allowed[1, 3, 2] = True
+    allowed[2] = True
     p = torch.softmax(pairs.flatten(1), 1).view_as(pairs)
-    plain = [-torch.log(p[i][periods[i]][:, classes[i]].sum()) for i in range(3)]
-    torch.testing.assert_close(pair_loss(pairs, classes, periods), torch.stack(plain))
-    assert pair_loss(pairs, classes, periods)[2].abs() < 1e-5  # everything is allowed
+    plain = [-torch.log(p[i][allowed[i]].sum()) for i in range(3)]
+    torch.testing.assert_close(pair_loss(pairs, allowed), torch.stack(plain))
+    assert pair_loss(pairs, allowed)[2].abs() < 1e-5  # everything is allowed
 
 
 def test_catalog_periods_allow_the_candidates_that_agree_or_all() -> None:
     period = np.array([[1.0, 2.0, np.nan], [1.0, 2.0, 0.5], [1.0, 2.0, 3.0], [100.0, 130.0, 50.0]])
     candidates = CandidatePeriods(period, period / 1e4, np.zeros(4), np.full(4, 1000.0))
     catalog = np.array([2.0005, np.nan, 7.0, 101.0])
+    agree = [[False, True, False], [False, False, False], [False, False, False], [True, False, False]]
+    np.testing.assert_array_equal(agreeing_candidates(candidates, catalog), agree)
     expected = [[False, True, False], [True, True, True], [True, True, True], [True, False, False]]
-    np.testing.assert_array_equal(agreeing_candidates(candidates, catalog), expected)
+    classes = np.array([[True, False]] * 4)
+    pairs = allowed_pairs(candidates, classes, catalog)
+    np.testing.assert_array_equal(pairs[..., 0], expected)
+    assert not pairs[..., 1].any()
+
+
+def test_without_a_catalog_period_a_class_has_the_candidates_that_it_can_have() -> None:
+    taxonomy = Taxonomy.shipped().restricted(["EW", "RRAB", "MIRA", "AGN"])
+    period = np.array([[0.6, 1.2, 300.0, np.nan]] * 6)
+    period[4] = [0.01, 0.02, np.nan, np.nan]
+    candidates = CandidatePeriods(period, period / 1e4, np.zeros(6), np.full(6, 1000.0))
+    sets = [{"RRAB"}, {"MIRA"}, {"EW", "RRAB"}, {"AGN"}, {"RRAB"}, {"RRAB"}]
+    leaves = list(taxonomy.leaves)
+    classes = np.array([[leaf in names for leaf in leaves] for names in sets])
+    catalog = np.array([np.nan, np.nan, np.nan, np.nan, np.nan, 300.0])
+    pairs = allowed_pairs(candidates, classes, catalog, taxonomy)
+    allowed = [{(leaves[c], float(period[i, k])) for k, c in np.argwhere(pairs[i])} for i in range(6)]
+    assert allowed[0] == {("RRAB", 0.6)}
+    assert allowed[1] == {("MIRA", 300.0)}
+    assert allowed[2] == {("RRAB", 0.6), ("EW", 0.6), ("EW", 1.2)}
+    assert allowed[3] == {("AGN", 0.6), ("AGN", 1.2), ("AGN", 300.0)}
+    assert allowed[4] == {("RRAB", 0.01), ("RRAB", 0.02)}  # none is plausible: the label still holds
+    assert allowed[5] == {("RRAB", 300.0)}  # the catalog decides
 
 
 def test_rare_groups_weigh_more() -> None:
@@ -78,7 +104,8 @@ def small_network() -> Variables:
 def test_class_and_orbital_period_are_learnt_together(tmp_path: Path) -> None:
     curves, label, period = binaries_and_pulsators()
     prepared = prepare(curves, CONFIG)
-    targets = Targets(label[:, None] == np.arange(2), agreeing_candidates(prepared.candidates, period), label)
+    classes = label[:, None] == np.arange(2)
+    targets = Targets(classes, allowed_pairs(prepared.candidates, classes, period), label)
     rows = np.arange(len(label))
     config = LoopConfig(epochs=12, batch=12, rate=3e-3, head_rate=3e-3, warmup=0.1, patience=50)
     network = small_network()

@@ -34,6 +34,8 @@ OUTLIER = 10.0  # standard deviations from the median beyond which an observatio
 NOISE_FLOOR = 0.3  # standard deviations added to each error: of bright stars the shape is uncertain, not the photometry
 PEAKS = {1: 10, 2: 8, 4: 6}  # highest peaks taken of the power summed over so many harmonics
 COARSE, FINE = np.linspace(-1, 1, 3), np.linspace(-1, 1, 5)  # places around a peak where it is refined
+DISTINCT = 1.0  # candidates differ by this in frequency at least, in units of 1 / span
+OWED = 0.9  # of the best score: multiples of the best period that reach it are as good only because that period is
 REFINED = 6  # best of these peaks, whose halves, doubles and thirds are tried too
 RIDGE = 1e-6  # added to the diagonal of the normal equations: phases may coincide at the frequencies of the window
 TOLERANCE = 1e-3  # of the transform, relative to the sum of the weighted values
@@ -449,14 +451,29 @@ def _refine(time: Float, value: Float, weight: Float, frequency: Float, offsets:
 
 
 def _choose(frequency: Float, score: Float, span: float, number: int) -> Int:
-    """Return the candidates' indices: the best, the one at half its frequency, then others by score, all distinct."""
+    """Return the candidates' indices: the best, the one at half its frequency, then others by score, all distinct.
+
+    Thirds and quarters of the best that owe their score to it come last: they are hardly ever right, and would take
+    the places of aliases.
+    """
     order = np.argsort(-score)
     half = order[np.abs(frequency[order] - frequency[order[:1]] / 2) < 0.5 / span]
+    late = _thirds_and_quarters(frequency, frequency[order[0]], span) & (score > OWED * score[order[0]])
     chosen: list[int] = []
-    for k in [*order[:1], *half[:1], *order[1:]]:
-        if len(chosen) < number and all(abs(frequency[k] - frequency[j]) >= 0.35 / span for j in chosen):
+    for k in [*order[:1], *half[:1], *order[~late[order]], *order[late[order]]]:
+        if len(chosen) < number and all(abs(frequency[k] - frequency[j]) >= DISTINCT / span for j in chosen):
             chosen.append(k)
     return np.array(chosen, np.int64)
+
+
+def _thirds_and_quarters(frequency: Float, best: float, span: float) -> NDArray[np.bool_]:
+    """Return which frequencies (M,) are n / 3 or n / 4 of the best, in lowest terms, and clearly so."""
+    result = np.zeros(len(frequency), bool)
+    for d in (3, 4):
+        n = np.rint(frequency * d / best).astype(np.int64)
+        close = np.abs(frequency * d - best * n) < 0.35 / span * np.maximum(n, d)
+        result |= close & (np.gcd(n, d) == 1) & (frequency > 8 / span)
+    return result
 
 
 # ---- significance and uncertainty -----------------------------------------------------------------------------------

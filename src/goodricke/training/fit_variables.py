@@ -1,8 +1,9 @@
 """Fit `goodricke.models.variables` to stars whose labels are sets of classes, and whose periods are known or not.
 
 The loss of a star is -log of the summed probability of the pairs (candidate period, class) that its label and its
-catalog period allow: the classes of the label's set, with the candidates that agree with the catalog period, or with
-all candidates where there is none or none agrees. Catalog periods are targets only, and noisy ones; they are no inputs.
+catalog period allow: the classes of the label's set, with the candidates that agree with the catalog period, or, where
+there is none or none agrees, with those that the class can have (no RR Lyrae of 80 d). Catalog periods are targets
+only, and noisy ones; they are no inputs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.models.variables import IMPOSSIBLE, Variables
 from goodricke.preprocess.tensors import CandidatePeriods, Frames
 from goodricke.training.labels import Labelled
@@ -29,20 +31,20 @@ TAILS = (0.02, 0.5, 0.98)  # quantiles that standardise the numbers of stars
 
 
 class Targets(NamedTuple):
-    """The pairs that are right for n stars: a candidate of ``periods`` with a class of ``classes``."""
+    """The pairs of a candidate period and a class that are right for n stars."""
 
-    classes: NDArray[np.bool_]  # (n, C)
-    periods: NDArray[np.bool_]  # (n, K)
+    classes: NDArray[np.bool_]  # (n, C) that the label allows
+    pairs: NDArray[np.bool_]  # (n, K, C)
     group: NDArray[np.int64]  # (n,) survey and label, for weights and scores
 
     def take(self, rows: NDArray[np.int64]) -> Targets:
         """Return those of the stars in ``rows``."""
-        return Targets(self.classes[rows], self.periods[rows], self.group[rows])
+        return Targets(self.classes[rows], self.pairs[rows], self.group[rows])
 
     def joined(self, other: Targets) -> Targets:
         """Return those of the stars of both."""
-        pairs = [np.concatenate(both) for both in zip(self, other, strict=True)]
-        return Targets(pairs[0].astype(bool), pairs[1].astype(bool), pairs[2])
+        classes, pairs, group = (np.concatenate(both) for both in zip(self, other, strict=True))
+        return Targets(classes.astype(bool), pairs.astype(bool), group)
 
 
 def pair_targets(prepared: Frames, data: Labelled, rows: NDArray[np.int64] | None = None) -> Targets:
@@ -52,22 +54,55 @@ def pair_targets(prepared: Frames, data: Labelled, rows: NDArray[np.int64] | Non
     candidates = cast(CandidatePeriods, prepared.candidates)
     if sets is None:
         classes = np.arange(len(data.classes)) == label[:, None]
-        return Targets(classes, np.isfinite(candidates.period), label)
+        return Targets(classes, allowed_pairs(candidates, classes, np.full(len(label), np.nan)), label)
     _, group = np.unique(sets.levels()[1], return_inverse=True)  # survey and leaves
-    return Targets(sets.leaves[rows], agreeing_candidates(candidates, sets.period[rows]), group[rows])
+    classes = sets.leaves[rows]
+    pairs = allowed_pairs(candidates, classes, sets.period[rows], sets.taxonomy)
+    return Targets(classes, pairs, group[rows])
+
+
+def allowed_pairs(
+    candidates: CandidatePeriods,
+    classes: NDArray[np.bool_],
+    period: NDArray[np.float64],
+    taxonomy: Taxonomy | None = None,
+) -> NDArray[np.bool_]:
+    """Return the pairs (n, K, C) that labels and catalog periods allow.
+
+    Parameters
+    ----------
+    candidates : CandidatePeriods
+        Of n stars.
+    classes : bool (n, C)
+        That the labels allow.
+    period : (n,)
+        Of the catalog [d], NaN where unknown.
+    taxonomy : Taxonomy, optional
+        Its leaves are the classes.
+
+    Returns
+    -------
+    bool (n, K, C)
+        The candidates that agree with the catalog period. Where there is none or none agrees, those that the class can
+        have by the taxonomy; if there are none of these either, all that exist.
+    """
+    exists = np.isfinite(candidates.period)
+    agree = agreeing_candidates(candidates, period)
+    allowed = np.where(agree.any(1, keepdims=True), agree, exists)[:, :, None] & classes[:, None]
+    if taxonomy is None:
+        return allowed
+    contradictions = [taxonomy.contradicts(leaf, candidates.period) for leaf in taxonomy.leaves]
+    plausible = allowed & ~np.stack(contradictions, 2)
+    is_free = ~agree.any(1) & plausible.any((1, 2))
+    return np.where(is_free[:, None, None], plausible, allowed)
 
 
 def agreeing_candidates(candidates: CandidatePeriods, period: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which candidates (n, K) are allowed by catalog periods (n,) [d], NaN where unknown.
-
-    Those that agree, or all that exist where none does.
-    """
-    exists = np.isfinite(candidates.period)
+    """Return which candidates (n, K) agree with catalog periods (n,) [d], NaN where unknown."""
     with np.errstate(invalid="ignore", divide="ignore"):
         frequency = 1 / period[:, None]
         tolerance = np.maximum(WIDTHS / candidates.span[:, None], RELATIVE * frequency)
-        agree = exists & (np.abs(1 / candidates.period - frequency) < tolerance)
-    return np.where(agree.any(1, keepdims=True), agree, exists)
+        return np.abs(1 / candidates.period - frequency) < tolerance
 
 
 def star_weights(group: NDArray[np.int64], power: float) -> NDArray[np.float32]:
@@ -134,7 +169,7 @@ class PairClassification:
     def loss(self, rows: NDArray[np.int64], phase: str = "all") -> tuple[Tensor, float]:
         """Return the weighted loss summed over ``rows``, and the sum of the weights."""
         weight = self.weights[rows]
-        loss = pair_loss(self._pairs(rows, shift=True), *self._allowed(rows)).clamp(max=LARGEST_LOSS)
+        loss = pair_loss(self._pairs(rows, shift=True), self._allowed(rows)[1]).clamp(max=LARGEST_LOSS)
         return (loss * weight.to(self.device)).sum(), float(weight.sum())
 
     def _pairs(self, rows: NDArray[np.int64], shift: bool = False) -> Tensor:
@@ -147,8 +182,9 @@ class PairClassification:
         return self.network(values, batch.time, batch.mask, batch.context).pairs
 
     def _allowed(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        classes, periods, _ = self.targets.take(rows)
-        return torch.from_numpy(classes).to(self.device), torch.from_numpy(periods).to(self.device)
+        """Return the classes (B, C) and pairs (B, K, C) that are right."""
+        classes, pairs, _ = self.targets.take(rows)
+        return torch.from_numpy(classes).to(self.device), torch.from_numpy(pairs).to(self.device)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
@@ -156,10 +192,10 @@ class PairClassification:
         self.network.eval()
         losses, right, right_period = [], [], []
         for rows in np.array_split(self.validation, max(len(self.validation) // 1024, 1)):
-            pairs, (classes, periods) = self._pairs(rows), self._allowed(rows)
-            losses.append(pair_loss(pairs, classes, periods))
+            pairs, (classes, allowed) = self._pairs(rows), self._allowed(rows)
+            losses.append(pair_loss(pairs, allowed))
             right.append(classes.gather(1, torch.logsumexp(pairs, 1).argmax(1, keepdim=True))[:, 0])
-            right_period.append(periods.gather(1, torch.logsumexp(pairs, 2).argmax(1, keepdim=True))[:, 0])
+            right_period.append(allowed.any(2).gather(1, torch.logsumexp(pairs, 2).argmax(1, keepdim=True))[:, 0])
         correct, group = torch.cat(right).cpu().numpy(), self.targets.group[self.validation]
         recall = float(np.mean([correct[group == g].mean() for g in np.unique(group)]))
         figures = {
@@ -171,16 +207,15 @@ class PairClassification:
         return figures | {"score": figures["accuracy" if self.score == "accuracy" else "macro_recall"]}
 
 
-def pair_loss(pairs: Tensor, classes: Tensor, periods: Tensor) -> Tensor:
+def pair_loss(pairs: Tensor, allowed: Tensor) -> Tensor:
     """Return -log of the summed probability of the allowed pairs, (B,).
 
     Parameters
     ----------
     pairs : Tensor (B, K, C)
-    classes : Tensor (B, C), bool
-    periods : Tensor (B, K), bool
+        Logits.
+    allowed : Tensor (B, K, C), bool
     """
-    allowed = periods.unsqueeze(2) & classes.unsqueeze(1)
     total = torch.logsumexp(pairs.flatten(1), 1)
     return total - torch.logsumexp(pairs.masked_fill(~allowed, IMPOSSIBLE).flatten(1), 1)
 
