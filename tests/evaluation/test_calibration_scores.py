@@ -8,6 +8,7 @@ from goodricke.evaluation.calibration_scores import (
     brier_score,
     classwise_calibration_error,
     expected_calibration_error,
+    forecast_error,
     forecasts,
     mean_estimate,
     reliability,
@@ -54,7 +55,31 @@ def test_one_number_has_one_interval() -> None:
     here = expected_calibration_error(p, label, star).error
     there = score(label, p, "abc", star).calibration_error
     assert there == pytest.approx(here)
-    assert there.low < there.value < there.high  # of the resamples themselves it is below the low end
+    assert there.low <= there.value <= there.high  # of the resamples themselves it is below the low end
+
+
+@pytest.mark.parametrize(("gap", "n"), [(0.0, 600), (0.02, 600), (0.1, 300)])
+def test_the_interval_holds_the_true_error(gap: float, n: int) -> None:
+    """Also where probabilities are exact and every estimate is too large."""
+    rng, held = np.random.default_rng(4), 0
+    for seed in range(60):
+        p = 0.4 + 0.6 * rng.beta(3, 1, n)
+        error = forecast_error(p, rng.random(n) < p - gap, resamples=200, seed=seed)
+        assert error.low <= error.value <= error.high
+        held += error.low <= gap <= error.high
+    assert held >= 50
+
+
+def test_estimate_and_interval_are_of_the_same_light_curves() -> None:
+    """Labels that are sets don't enter: whether their most probable class is right, nobody knows."""
+    p, label = exact(600)
+    sets = np.eye(3, dtype=bool)[label]
+    wrong = np.concatenate([sets, np.ones((400, 3), bool)])  # every answer is in the set, whatever its probability
+    both = np.concatenate([p, np.tile([0.4, 0.3, 0.3], (400, 1))])
+    error, single = (score(s, q, "abc").calibration_error for s, q in ((wrong, both), (sets, p)))
+    assert error.value == pytest.approx(single.value)
+    assert error.low <= error.value <= error.high
+    assert np.isnan(score(wrong[600:], both[600:], "abc").calibration_error.value)
 
 
 def test_wilson_holds_the_truth_as_often_as_it_says() -> None:

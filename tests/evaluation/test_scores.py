@@ -32,7 +32,7 @@ def test_figures_are_scikit_learns():
     assert result.macro_f1.value == pytest.approx(sk.f1_score(label, answer, average="macro"))
     assert result.negative_log_likelihood.value == pytest.approx(sk.log_loss(label, p))
     assert result.brier.value == pytest.approx(np.square(p - np.eye(4)[label]).sum(1).mean())
-    assert result.calibration_error.value == calibration_error(p, label)
+    assert result.calibration_error.value == pytest.approx(calibration_error(p, label))
     precision, recall, f1, n = sk.precision_recall_fscore_support(label, answer)
     for ours, theirs in ((result.precision, precision), (result.recall, recall), (result.f1, f1)):
         np.testing.assert_allclose([figure.value for figure in ours], theirs)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from goodricke.evaluation.intervals import (
     Estimate,
-    bias_corrected_interval,
+    absolute_sum_interval,
     bootstrap_sums,
     count_stars,
     mean_estimate,
@@ -128,18 +128,26 @@ def expected_calibration_error(
 
     Notes
     -----
-    Absolute gaps make the error positive even for exact probabilities, and larger in resamples than in the sample. The
-    interval is therefore moved down by the bootstrap's own bias (Efron & Tibshirani 1993, section 10.2), and the
-    error is to be compared with ``by_chance``, that of outcomes drawn from the forecasts themselves.
+    Absolute gaps make the error positive even for exact probabilities, and larger in resamples than in the sample; the
+    interval allows for that (see `goodricke.evaluation.intervals.absolute_sum_interval`). The error is to be compared
+    with ``by_chance``, that of outcomes drawn from the forecasts themselves.
     """
     p, true = forecasts(probabilities, label, of)
+    return CalibrationError(
+        forecast_error(p, true, star, bins, resamples, seed), _by_chance(p, bins, max(resamples, 1), seed)
+    )
+
+
+def forecast_error(
+    p: Float, true: NDArray[np.bool_], star: Any = None, bins: int = BINS, resamples: int = 1000, seed: int = 0
+) -> Estimate:
+    """Return the expected calibration error of forecasts p (n,) that came true or not (n,), with its interval."""
     columns = [(_bin(p, bins), p - true), (np.full(len(p), bins), np.ones(len(p)))]
     sums = star_sums(star_numbers(star, len(p)), columns, bins + 1)
-    value = float(np.abs(np.asarray(sums.sum(axis=0)))[:-1].sum() / len(p))
-    drawn = np.abs(bootstrap_sums(sums, resamples, seed))
-    samples = drawn[:, :-1].sum(1) / drawn[:, -1]
-    bounds = np.clip(bias_corrected_interval(samples, value), 0, 1)
-    return CalibrationError(Estimate(value, *bounds.tolist()), _by_chance(p, bins, max(resamples, 1), seed))
+    gaps = np.asarray(sums.sum(axis=0)).ravel()[:-1]
+    value, drawn = float(np.abs(gaps).sum() / len(p)), bootstrap_sums(sums, resamples, seed)
+    bounds = absolute_sum_interval(drawn[:, :-1], gaps, drawn[:, -1], value)
+    return Estimate(value, *bounds.tolist())
 
 
 def _by_chance(p: Float, bins: int, resamples: int, seed: int) -> Estimate:

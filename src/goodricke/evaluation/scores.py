@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from goodricke.evaluation.intervals import (
     Estimate,
-    bias_corrected_interval,
+    absolute_sum_interval,
     bootstrap_sums,
     count_stars,
     percentile_interval,
@@ -26,14 +26,13 @@ from goodricke.evaluation.intervals import (
     star_sums,
     wilson,
 )
-from goodricke.uncertainty.calibration import calibration_error
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 Float = NDArray[np.float64]
-BINS = 15  # of confidence, as in `calibration_error`
+BINS = 15  # of confidence, as in `goodricke.uncertainty.calibration.calibration_error`
 HEADLINE = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -173,14 +172,12 @@ def score(
     truth, probabilities = check_truth(label, probabilities, len(classes))
     label = likely_labels(probabilities, truth)
     sums = _sums(truth, probabilities, star_numbers(star, len(label)))
-    values = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1), len(classes))
-    samples = _figures(bootstrap_sums(sums, resamples, seed), len(classes))
-    values["calibration_error"][0] = calibration_error(probabilities, label, BINS)
+    total, drawn = np.asarray(sums.sum(axis=0)).reshape(1, -1), bootstrap_sums(sums, resamples, seed)
+    values, samples = _figures(total, len(classes)), _figures(drawn, len(classes))
     first = {name: figure[0] for name, figure in values.items()}
     bounds = intervals(first, samples, sums[:, : len(classes) ** 2], len(classes))
-    bounds["calibration_error"] = bias_corrected_interval(
-        samples["calibration_error"], first["calibration_error"]
-    ).clip(0, 1)
+    (gaps, _), (gaps_drawn, n_drawn) = _gaps(total, len(classes)), _gaps(drawn, len(classes))
+    bounds["calibration_error"] = absolute_sum_interval(gaps_drawn, gaps[0], n_drawn, first["calibration_error"])
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (label, probabilities.argmax(1)), 1)
     figures: dict[str, Any] = {name: Estimate(float(first[name]), *map(float, bounds[name])) for name in HEADLINE}
@@ -261,7 +258,8 @@ def _sums(truth: NDArray[np.bool_], probabilities: Float, star: NDArray) -> Any:
     """Return each star's sums (stars, C * C + 3 + BINS): confusion, log-likelihood, Brier, objects, calibration gaps.
 
     Of a label that allows several classes (n, C) the likelihood is their sum, and the Brier score takes them as one
-    class. Calibration gaps are of the objects whose label is one class.
+    class. Calibration gaps are of the objects whose label is one class: of a set nobody knows whether its most
+    probable class is right.
     """
     n, count = probabilities.shape
     label, single = likely_labels(probabilities, truth), truth.sum(1) == 1
@@ -283,13 +281,19 @@ def _sums(truth: NDArray[np.bool_], probabilities: Float, star: NDArray) -> Any:
 
 def _figures(sums: Float, count: int) -> dict[str, Float]:
     """Return the figures of samples from their sums (R, C * C + 3 + BINS): headline (R,), per class (R, C)."""
-    confusion = sums[:, : count**2].reshape(-1, count, count)
+    confusion, (gaps, n) = sums[:, : count**2].reshape(-1, count, count), _gaps(sums, count)
     total = confusion.sum((1, 2))
     return confusion_figures(confusion) | {
         "negative_log_likelihood": sums[:, count**2] / total,
         "brier": sums[:, count**2 + 1] / total,
-        "calibration_error": np.abs(sums[:, count**2 + 3 :]).sum(1) / np.maximum(sums[:, count**2 + 2], 1),
+        "calibration_error": np.abs(gaps).sum(1) / n,
     }
+
+
+def _gaps(sums: Float, count: int) -> tuple[Float, Float]:
+    """Return calibration gaps of samples (R, BINS), and the light curves (R,) whose label is one class, NaN for 0."""
+    n = sums[:, count**2 + 2]
+    return sums[:, count**2 + 3 :], np.where(n > 0, n, np.nan)
 
 
 def confusion_figures(confusion: NDArray) -> dict[str, Float]:
