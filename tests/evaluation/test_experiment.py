@@ -218,6 +218,24 @@ def test_a_recipe_that_can_use_no_light_curve_says_why(home: Path) -> None:
         split_objects(recipe, data, none)
 
 
+def test_a_fraction_of_the_training_stars_leaves_the_other_parts_and_grows_by_stars(home: Path) -> None:
+    (home / "toy.toml").write_text(RECIPE.format(epochs=1))
+    recipe = read_recipe(home / "toy.toml")
+    data = read_labelled(recipe.data)
+    prepared = prepare(data.curves, recipe.preprocessing.resolved(data.curves))
+    whole, half, tenth = (
+        split_objects(
+            recipe.model_copy(update={"data": recipe.data.model_copy(update={"fraction": x})}), data, prepared
+        )
+        for x in (1.0, 0.5, 0.1)
+    )
+    assert set(tenth["train"]) < set(half["train"]) < set(whole["train"])
+    stars = [len(np.unique(data.star[parts["train"]])) for parts in (whole, half, tenth)]
+    assert stars[1:] == [round(stars[0] * x) for x in (0.5, 0.1)]
+    for part in ("validation", "test"):
+        np.testing.assert_array_equal(half[part], whole[part])
+
+
 MULTIBAND = """
 name = "two-bands"
 run = "run"

@@ -107,8 +107,19 @@ def split_objects(recipe: Recipe, data: Labelled, prepared: Prepared) -> Parts:
     near_training = np.isin(data.neighbourhood, data.neighbourhood[np.isin(part, (TRAIN, VALIDATION))])
     part[(part == TEST) & near_training] = ""
     parts = {name: np.flatnonzero(part == name) for name in (TRAIN, VALIDATION, TEST)}
+    if config.fraction < 1:
+        parts[TRAIN] = _fraction_of_stars(parts[TRAIN], data.star, config.fraction, config.seed)
     per_class = config.per_class
     return parts if per_class is None else limit_labels(parts, data.label, per_class, recipe.training.seed)
+
+
+def _fraction_of_stars(
+    rows: NDArray[np.int64], star: NDArray[np.int64], fraction: float, seed: int
+) -> NDArray[np.int64]:
+    """Return the light curves of a fraction of the stars, drawn at random; a smaller fraction is part of a larger."""
+    stars, index = np.unique(star[rows], return_inverse=True)
+    place = np.random.default_rng([seed, 1]).permutation(len(stars))
+    return rows[place[index] < max(round(fraction * len(stars)), 1)]
 
 
 def check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:

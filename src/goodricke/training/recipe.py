@@ -125,6 +125,12 @@ class DataConfig(SourceConfig):
     targets: dict[str, TargetConfig] = Field({}, description="physical parameters to regress (multi-band models)")
     test: float = Field(0.2, ge=0, lt=1, description="fraction of the stars for test; 0: no test set, no scores")
     validation: float = Field(0.1, gt=0, lt=1)
+    fraction: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="of the training stars that are used, for a learning curve: a smaller one is part of a larger",
+    )
     seed: int = 42
     folds: int | None = Field(
         None, ge=2, description="the objects outside the test set are divided into this many folds, and"
