@@ -18,7 +18,7 @@ import torch
 from goodricke.survey import catalog as run
 from goodricke.survey.shards import read_manifest
 
-POINTS = 1500
+POINTS = 1000
 
 
 def catalog(source: str, model: str, out: Path) -> int:

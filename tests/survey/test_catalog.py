@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from goodricke import classify
+from goodricke.cli import app
 from goodricke.io import read
 from goodricke.models.bundle import load_model
 from goodricke.survey import Catalog
@@ -39,11 +41,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def pack(tmp_path_factory, stars):
-    """Return a nested file of 48 light curves in 24 row groups."""
+    """Return a nested file of 24 light curves in as many row groups."""
     path = tmp_path_factory.mktemp("pack") / "stars.parquet"
-    table = pa.concat_tables([stars.with_columns(copy=np.full(12, k)).to_arrow() for k in range(4)])
-    table = table.set_column(0, "object_id", pa.array([f"star {i}" for i in range(48)]))
-    pq.write_table(table, path, row_group_size=2)
+    table = pa.concat_tables([stars.with_columns(copy=np.full(12, k)).to_arrow() for k in range(2)])
+    table = table.set_column(0, "object_id", pa.array([f"star {i}" for i in range(24)]))
+    pq.write_table(table, path, row_group_size=1)
     return str(path)
 
 
@@ -55,7 +57,7 @@ def rows(path) -> dict[str, list]:
 @pytest.fixture(scope="session")
 def uninterrupted(tmp_path_factory, pack, folded_model):
     out = tmp_path_factory.mktemp("catalog") / "c"
-    assert run.catalog([pack], str(folded_model.folder), out, passes=2, points=1500) == 0
+    assert run.catalog([pack], str(folded_model.folder), out, passes=2, points=1000) == 0
     return out
 
 
@@ -73,13 +75,13 @@ def test_a_catalog_has_the_rows_of_classify(uninterrupted, pack, folded_model):
 def test_the_manifest_tells_model_settings_and_hashes(uninterrupted, folded_model):
     told = read_manifest(uninterrupted)
     assert told["settings"]["model_hash"] == folded_model.hash
-    assert told["status"] == {"OK": 48}
-    assert told["rows"] == sum(shard["rows"] for shard in told["shards"]) == 48
+    assert told["status"] == {"OK": 24}
+    assert told["rows"] == sum(shard["rows"] for shard in told["shards"]) == 24
     assert all(len(shard["sha256"]) == 64 for shard in told["shards"])
 
 
 def test_processes_write_the_same_shards(tmp_path, uninterrupted, pack, folded_model):
-    assert run.catalog([pack], str(folded_model.folder), tmp_path / "c", workers=2, passes=2, points=1500) == 0
+    assert run.catalog([pack], str(folded_model.folder), tmp_path / "c", workers=2, passes=2, points=1000) == 0
     assert_same_shards(uninterrupted, tmp_path / "c")
 
 
@@ -102,22 +104,21 @@ def test_killed_ten_times_a_catalog_has_the_same_rows(tmp_path, uninterrupted, p
     assert told["code"] == 0
     assert told["finished"] < 6  # most kills were in the middle
     assert rows(tmp_path / "c") == rows(uninterrupted)
-    assert read_manifest(tmp_path / "c")["rows"] == 48
+    assert read_manifest(tmp_path / "c")["rows"] == 24
 
 
 def test_the_command_killed_with_its_workers_at_work_has_the_same_rows(tmp_path, uninterrupted, pack, folded_model):
     out = tmp_path / "c"
-    command = [sys.executable, "-m", "goodricke", "catalog", pack, "--model", str(folded_model.folder)]
-    command += ["--out", str(out), "--mc", "2", "--points", "1500", "--workers", "2"]
-    for shards in (1, 6):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while len(list(read_log(out))) < shards and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        assert "finished" not in read_manifest(out)
-    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    words = ["catalog", pack, "--model", str(folded_model.folder), "--out", str(out), "--mc", "2", "--points", "1000"]
+    command = [sys.executable, "-m", "goodricke", *words, "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(read_log(out))) < 4 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert "finished" not in read_manifest(out)
+    assert CliRunner().invoke(app, words).exit_code == 0  # by one process: any number may go on
     assert rows(out) == rows(uninterrupted)
 
 
@@ -145,7 +146,7 @@ def test_a_shard_that_fails_is_set_aside_and_tried_again_next_time(tmp_path, pac
     before = len(Catalog.open(tmp_path / "c"))
     monkeypatch.setattr(ClassificationJob, "__call__", whole)
     assert run.catalog([pack], model, tmp_path / "c", passes=0, points=3000) == 0
-    assert before < len(Catalog.open(tmp_path / "c")) == 48
+    assert before < len(Catalog.open(tmp_path / "c")) == 24
     assert read_manifest(tmp_path / "c")["failed"] == {}
 
 

@@ -88,7 +88,8 @@ def test_slurm_jobs_are_asked_for_as_the_file_says(tmp_path):
 
 
 def test_workers_that_come_later_get_tasks_too(tmp_path):
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as growing:
+    options = {"threads_per_worker": 1, "dashboard_address": None, "processes": False, "protocol": "tcp"}
+    with distributed.LocalCluster(n_workers=1, **options) as growing:
         done = run_on_dask(slowly, [(str(tmp_path), k) for k in range(30)], growing.scheduler_address, 1)
         results = [next(done)]
         growing.scale(2)
