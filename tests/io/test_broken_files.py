@@ -145,3 +145,16 @@ def test_fits_table_without_its_number_of_rows(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"NAXIS2  =", b"NAXXS2  ="))
     with pytest.raises(Unreadable, match="Fix: "):
         read(path)
+
+
+@pytest.mark.parametrize(
+    "mark", [" ", "\n", "# ", "|", "[", "a[", "(a", ",", '"', "1", "<1", "Title:\n", "\\\n", "-", "{", "[["]
+)
+def test_text_of_one_mark_over_and_over_ends_soon(tmp_path, mark):
+    """No pattern that a file's beginning is matched with takes longer than the text is long."""
+    for end in ("", "x", "\nmjd,mag\n59000,12\n"):
+        path = tmp_path / "a.txt"
+        path.write_text(mark * (20_000 // len(mark)) + end)
+        begun = clock.process_time()
+        assert outcome(path) in ("read", "Unreadable")
+        assert clock.process_time() - begun < 2

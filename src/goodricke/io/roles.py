@@ -164,7 +164,7 @@ PLAIN_ERROR = ("error", "err", "uncertainty", "unc", "sigma", "valueerr", "value
 # What files write for no number, in any case.
 MISSING = ("", "indef", "null", "none", "nan", "na", "n/a", "-", "--", "---", "----", "...", "*", "nodata", "untrusted")
 LOST_DIGITS = 2.0**53  # whole numbers of this size and more aren't exact as floats
-LIMIT = r"\s*[<>]\s*[-+]?\d+\.?\d*\s*$"  # >16.5, a star that was too faint to be seen
+LIMIT = r"\s*[<>]\s*[-+]?\d+(?:\.\d*)?\s*$"  # >16.5, a star that was too faint to be seen
 # What to do about text where numbers should be.
 TEXT_FIXES = {
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}": "turn dates into days, as astropy.time.Time(dates).mjd does",
@@ -235,7 +235,7 @@ class Match:
 def normal_name(name: str) -> str:
     """Return a column's name as aliases are written."""
     name = name.lower().removeprefix("i:")  # Fink marks the columns of ZTF's candidates
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"[\[(].*?[\])]", "", name))
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"[\[(][^\])]{0,99}[\])]", "", name))
 
 
 def names_by_alias(names: Iterable[str]) -> dict[str, str]:

@@ -44,7 +44,7 @@ SELF_DESCRIBING = {
     "ascii.ipac": re.compile(
         rb"(\\[^\n]*\n)*\|[^\n]*\|\s*\n(\|\s*(c|char|i|int|l|long|f|float|d|double|r|real|date)\s*)+\|\s*\n"
     ),
-    "ascii.mrt": re.compile(rb"\s*Title:.*?\n(.|\n)*?Byte-by-byte Description"),
+    "ascii.mrt": re.compile(rb"\s*Title:[^\n]*\n(?s:.*?)Byte-by-byte Description"),
 }
 README_OF_CDS = re.compile(rb"\s*[JIVX]+/[A-Za-z0-9+/]+ +\S.*\n=+")
 FROM_VIZIER = "download the table from VizieR, as VOTable or TSV"

@@ -19,9 +19,9 @@ HEADERLESS = {2: ["time", "value"], 3: ["time", "value", "error"]}
 COMMENT = ("#", "%", "!", "\\", "//")
 SEPARATORS = (",", ";", "\t", "|")
 BLANKS = r"\s+"
-WITH_BRACKETS = re.compile(r"[^\s,;\[(]+(?:\s*(?:\[[^\]]*\]|\([^)]*\)))*")  # "time [s] flux" are two names
+WITH_BRACKETS = re.compile(r"[^\s,;\[(]+(?:\s*(?:\[[^\]]{0,99}\]|\([^)]{0,99}\)))*")  # "time [s] flux" are two names
 MISSING = ("nan", "inf", "null", "none", "indef", "na", "n/a", "untrusted")  # words for no number, in any case
-NUMBER = re.compile(rf"^[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?({'|'.join(MISSING)}|-+)$|^$", re.IGNORECASE)
+NUMBER = re.compile(rf"^[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?({'|'.join(MISSING)}|-+)$|^$", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"^[+-]?\d+,\d+([eE][+-]?\d+)?$")
 DASHES = re.compile(r"^-*$")
 # The order of columns is fixed in both of AAVSO's formats (https://www.aavso.org/aavso-extended-file-format).

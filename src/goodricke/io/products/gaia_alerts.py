@@ -22,13 +22,21 @@ from goodricke.io.options import ReadOptions, Unreadable
 logger = logging.getLogger("goodricke")
 
 NAME = "gaia alert"
-HEADER = re.compile(rb"(\xef\xbb\xbf)?[\"#]*\s*([^\r\n,]+)\s*[\r\n]+#\s*Date\s*,\s*JD\s*\(TCB\)\s*,\s*averagemag", re.I)
+COLUMNS = re.compile(rb"#\s*Date\s*,\s*JD\s*\(TCB\)\s*,\s*averagemag", re.I)
 NO_MEASUREMENT = ("untrusted", "null")
 
 
 def recognises(file: SourceFile) -> bool:
     """Tell whether the file begins as a light curve of Gaia Science Alerts."""
-    return file.kind == "text" and HEADER.match(file.head) is not None
+    return file.kind == "text" and _object_name(file.head) is not None
+
+
+def _object_name(head: bytes) -> str | None:
+    """Return the name on the first line of a file whose second line has the columns of an alert; None for any other."""
+    lines = [line.strip() for line in head.removeprefix(b"\xef\xbb\xbf").splitlines()]
+    named = [line for line in lines[:1] if line.strip(b'"# ') and b"," not in line]
+    columns = next((line for line in lines[1:] if line), b"")
+    return named[0].strip(b'"# ').decode("utf-8", "replace") if named and COLUMNS.match(columns) else None
 
 
 def read(file: SourceFile, options: ReadOptions) -> LightCurves:
@@ -39,7 +47,6 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     Unreadable
         If it has no row, or text where numbers should be.
     """
-    header = HEADER.match(file.head)
     names = ["date", "jd", "mag"]
     try:
         text = io.BytesIO(file.raw)
@@ -62,7 +69,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         np.repeat("G", len(time)),
         "band",
         np.ones(len(time), bool),
-        object_name=header[2].decode("utf-8", "replace").strip() if header else None,
+        object_name=_object_name(file.head),
     )
     return light_curves(
         file,
