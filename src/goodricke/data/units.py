@@ -19,6 +19,7 @@ MJD_ZERO = 2400000.5  # JD
 # Time scales counted from a zero point of their own [JD].
 ZERO_POINTS = {"BTJD": 2457000.0, "BKJD": 2454833.0, "MJD": MJD_ZERO}
 
+STANDARDISED = "standardised"  # unit of flux that is detrended, with median 0 and standard deviation 1, already
 # Spellings that astropy doesn't know, with what they are called here.
 UNIT_NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
 TIME_UNITS = {"sec": "s", "secs": "s", "mins": "min", "hrs": "h", "yrs": "yr"}  # beyond those that astropy knows
@@ -257,3 +258,69 @@ def series_column(series: Any, name: str) -> Any:
     if name in getattr(series, "colnames", ()):
         return series[name]
     return getattr(series, name, None)
+
+
+# ---- angles ---------------------------------------------------------------------------------------------------------
+
+
+SEXAGESIMAL = re.compile(r"^\s*[-+−]?\d{1,3}[\s:hd°]+\d{1,2}[\s:m'′]+\d{1,2}(\.\d*)?[\s\"″s]*$")
+
+
+def sexagesimal_degrees(texts: Any, in_hours: bool) -> NDArray[np.float64] | None:
+    """Return angles (N,) such as ``05:34:31.94`` or ``+22 00 52.2`` in degrees, NaN for missing ones.
+
+    Parameters
+    ----------
+    texts : array-like (N,) of str
+    in_hours : bool
+        Whether they are hours, as of a right ascension; text that names degrees (``d``, ``°``) is in degrees.
+
+    Returns
+    -------
+    float64 (N,)
+        None if one of them is no such angle.
+
+    Examples
+    --------
+    >>> sexagesimal_degrees(["05:34:31.94", None], True).round(5).tolist(), sexagesimal_degrees(["-05 23 28"], False)
+    ([83.63308, nan], array([-5.39111111]))
+    """
+    cells = ["" if text is None or text != text else str(text).strip() for text in texts]
+    angles = {"": np.nan}
+    for text in set(cells) - {""}:
+        if not SEXAGESIMAL.match(text):
+            return None
+        hours, minutes, seconds = (float(number) for number in re.findall(r"\d+(?:\.\d*)?", text)[:3])
+        sign = -1.0 if text.lstrip()[0] in "-−" else 1.0
+        is_hours = in_hours and not re.search("[d°]", text)
+        angles[text] = sign * (hours + minutes / 60 + seconds / 3600) * (15.0 if is_hours else 1.0)
+    result = np.array([angles[text] for text in cells], np.float64)
+    return result if np.isfinite(result).any() else None
+
+
+# ---- columns for astropy --------------------------------------------------------------------------------------------
+
+
+def astropy_unit(unit: str) -> Any:
+    """Return the astropy unit of a brightness, None where astropy has none."""
+    if unit in ("unknown", "flux", "relative"):
+        return units.dimensionless_unscaled if unit == "relative" else None
+    parsed = units.Unit(unit, parse_strict="silent")
+    return None if isinstance(parsed, units.UnrecognizedUnit) else parsed
+
+
+def astropy_times(time: NDArray[np.float64], time_scale: str) -> Any:
+    """Return times in days (N,) as astropy's ``Time`` where their zero point is known, else as they are, in days."""
+    from astropy.time import Time
+
+    if time_scale in ("BTJD", "BKJD"):
+        return Time(time, ZERO_POINTS[time_scale], format="jd", scale="tdb")
+    if time_scale in ("MJD", "JD", "HJD", "BJD"):
+        scale = "tdb" if time_scale == "BJD" else "utc"
+        return Time(time, format="mjd" if time_scale == "MJD" else "jd", scale=scale)
+    return time * units.d
+
+
+def days_since(time: Any, time_scale: str) -> NDArray[np.float64]:
+    """Return an astropy ``Time`` (N,) in days of a time scale: the inverse of `astropy_times`."""
+    return np.asarray((time.jd1 - ZERO_POINTS.get(time_scale, 0.0)) + time.jd2)

@@ -6,10 +6,11 @@ LightCurves(1 objects, 18101 observations, bands TESS, value in electron / s, ti
 """
 
 from goodricke.io.files import find
+from goodricke.io.in_memory import as_light_curves
 from goodricke.io.labels import read_labels
 from goodricke.io.options import ReadOptions, Unreadable
 from goodricke.io.products import READERS, Reader, recognise
-from goodricke.io.reading import as_light_curves, read, read_batches
+from goodricke.io.reading import read, read_batches
 
 __all__ = [
     "READERS",

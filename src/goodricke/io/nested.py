@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +22,29 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke.data import ragged
-from goodricke.data.arrow import first_uneven, inner_fields, inner_lists, is_list, list_lengths, one_chunk
+from goodricke.data.arrow import (
+    as_arrow,
+    first_uneven,
+    inner_fields,
+    inner_lists,
+    is_list,
+    list_lengths,
+    one_chunk,
+    strings,
+)
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import json_tables, roles
 from goodricke.io.files import SourceFile, name_stem
 from goodricke.io.fits import CUT_SHORT
-from goodricke.io.measurements import Evidence, Remarks, measure, parse, warn_of_unknown_unit
+from goodricke.io.measurements import (
+    N_FIRST,
+    Evidence,
+    Remarks,
+    first_times,
+    measure,
+    parse,
+    warn_of_unknown_unit,
+)
 from goodricke.io.observations import OBJECT_COLUMNS, choose_bands, object_columns
 from goodricke.io.options import ReadOptions, Unreadable
 
@@ -94,12 +111,9 @@ def stream(file: SourceFile, options: ReadOptions, max_points: int) -> Iterator[
     size = min(max(1, int(max_points / max(_points_per_row(file, wanted, groups), 1.0))), 1 << 20)
     first = sum(file.parquet.metadata.row_group(i).num_rows for i in range(groups.start))
     remarks = Remarks(file.path, file.left_out, file.origins)
-
-    def evidence() -> Evidence:
-        return _evidence(file, options, column, match, remarks)
-
-    parts = _Parts(file.path, options, column, match, remarks, cache(evidence))
+    parts, whole = _Parts(file.path, options, column, match, remarks), _WholeFile(file, options, column, match, remarks)
     for table in _tables(file, size, wanted, groups):
+        parts.whole = None if len(table) == file.parquet.metadata.num_rows else whole
         part = parts.light_curves(table, first)
         first += len(table)
         yield part
@@ -113,15 +127,87 @@ def _unused_columns(schema: pa.Schema, column: str, match: roles.Match) -> list[
     return [*inner, *(name for name in candidates if name not in (column, SIDE_BY_SIDE))]
 
 
-def _evidence(file: SourceFile, options: ReadOptions, column: str, match: roles.Match, remarks: Remarks) -> Evidence:
-    """Return what the whole file says about its doubtful numbers, whichever rows are read of it."""
-    evidence, schema = Evidence(), file.parquet.schema_arrow
-    stated, names = _stated_units(schema, column, match), [n for n in match.per_observation if n != match.band]
-    columns = [f.name for f in schema if f.name == column or (column == SIDE_BY_SIDE and is_list(f.type))]
-    for table in _tables(file, EVIDENCE_ROWS, columns, range(file.parquet.num_row_groups)):
-        flat = _flatten(table, column, names, file.path)[1]
-        evidence.add(parse(flat, match, options, file.path, stated, 0.0, remarks))
-    return evidence
+class _WholeFile:
+    """What all rows of a file say, whichever of them are read: a `WholeTable`; nothing is read before it is asked."""
+
+    def __init__(
+        self, file: SourceFile, options: ReadOptions, column: str, match: roles.Match, remarks: Remarks
+    ) -> None:
+        self._file, self._options, self._column = file, options, column
+        self._match, self._remarks = match, remarks
+        self._evidence: Evidence | None = None
+        self._first_times: NDArray[np.float64] | None = None
+        self._distinct: dict[tuple[str, str], pa.Array] = {}
+
+    def evidence(self) -> Evidence:
+        """Return the evidence about doubtful numbers."""
+        if self._evidence is None:
+            self._evidence, stated = (
+                Evidence(),
+                _stated_units(self._file.parquet.schema_arrow, self._column, self._match),
+            )
+            names = [name for name in self._match.per_observation if name != self._match.band]
+            for flat in self._flat(names, EVIDENCE_ROWS):
+                parsed = parse(flat, self._match, self._options, self._file.path, stated, 0.0, self._remarks, self)
+                self._evidence.add(parsed)
+        return self._evidence
+
+    def distinct(self, column: str) -> pa.Array:
+        """Return the distinct values of a column of the light curves."""
+        key = ("light curves", column)
+        if key not in self._distinct:
+            self._distinct[key] = _unique(flat[column] for flat in self._flat([column], EVIDENCE_ROWS))
+        return self._distinct[key]
+
+    def distinct_of_objects(self, column: str) -> pa.Array:
+        """Return the distinct values of a column with one value per object."""
+        key = ("objects", column)
+        if key not in self._distinct:
+            self._distinct[key] = _unique(table[column] for table in self._tables([column], EVIDENCE_ROWS))
+        return self._distinct[key]
+
+    def first_times(self) -> NDArray[np.float64]:
+        """Return the first times of the file, in its own unit."""
+        if self._first_times is None:
+            found, name = np.zeros(0), self._match.time
+            for flat in self._flat([name], SAMPLE):
+                found = np.concatenate([found, roles.numbers(flat[name], name, self._file.path)])
+                if len(first_times(found)) == N_FIRST:
+                    break
+            self._first_times = first_times(found)
+        return self._first_times
+
+    def begin(self, flat: Mapping[str, pa.Array]) -> None:
+        """Take the first times from the first rows of the file, if these are enough."""
+        name = self._match.time
+        first = first_times(roles.numbers(flat[name].slice(0, 10 * N_FIRST), name, self._file.path))
+        if len(first) == N_FIRST:
+            self._first_times = first
+
+    def _flat(self, names: Sequence[str], size: int) -> Iterator[dict[str, pa.Array]]:
+        """Give columns of the light curves, flattened, a few rows at a time."""
+        for table in self._tables(_leaves(self._file, self._column, names), size):
+            yield _flatten(table, self._column, names, self._file.path)[1]
+
+    def _tables(self, columns: list[str], size: int) -> Iterator[pa.Table]:
+        yield from _tables(self._file, size, columns, range(self._file.parquet.num_row_groups))
+
+
+def _unique(arrays: Iterable[pa.Array | pa.ChunkedArray]) -> pa.Array:
+    """Return the distinct values of arrays, as text if they are that."""
+    parts = [pc.unique(strings(array) if pa.types.is_dictionary(array.type) else as_arrow(array)) for array in arrays]
+    return pc.unique(pa.concat_arrays(parts))
+
+
+def _leaves(file: SourceFile, column: str, names: Sequence[str]) -> list[str]:
+    """Return the parts of a Parquet file that hold some columns of the light curves."""
+    schema, paths = file.parquet.schema_arrow, file.parquet.schema
+    lists = [f.name for f in schema if is_list(f.type)]
+    if column == SIDE_BY_SIDE:
+        return list(names) if set(names) <= set(lists) else lists
+    leaves = [paths.column(i).path for i in range(len(paths))]
+    inner = [leaf for leaf in leaves if leaf.startswith(f"{column}.") and {*leaf.split(".")[1:]} & {*names}]
+    return inner if len(inner) >= len(names) else [column]
 
 
 def _sample(file: SourceFile) -> pa.Table:
@@ -267,10 +353,8 @@ class _Parts:
         The columns inside it.
     remarks : Remarks
         Of the whole file.
-    evidence : callable, optional
-        Gives the evidence of the whole file; without it that of the rows counts.
-    scale : str
-        Time scale of the rows before.
+    whole : _WholeFile, optional
+        The file, unless the rows are all of it.
     """
 
     path: str
@@ -278,31 +362,31 @@ class _Parts:
     column: str
     match: roles.Match
     remarks: Remarks
-    evidence: Callable[[], Evidence] | None = None
-    scale: str = ""
+    whole: _WholeFile | None = None
 
     def light_curves(self, table: pa.Table, first: int) -> LightCurves:
         """Return the light curves of some rows; ``first`` is the number of the first of them."""
         metadata, match = table.schema.metadata or {}, self.match
-        table, ids = _identified(self.path, table, self.options, first)
+        table, ids = _identified(self.path, table, self.options, first, self.whole)
         offsets, flat = _flatten(table, self.column, match.per_observation, self.path)
         if b"unit" in metadata:
             match = replace(match, kind="")
+        if self.whole is not None and not first:
+            self.whole.begin(flat)
         measured = measure(
             flat,
             match,
             self.options,
             self.path,
             _stated_units(table.schema, self.column, match),
-            stated_scale=metadata.get(b"time_scale", b"").decode() or self.scale or None,
+            stated_scale=metadata.get(b"time_scale", b"").decode() or None,
             codes=ragged.owner(offsets),
             remarks=self.remarks,
-            evidence=self.evidence,
+            whole=self.whole,
             stated_in="metadata",
         )
-        self.scale = measured.time_scale
         warn_of_unknown_unit(measured.unit, self.options, self.remarks)
-        bands, band = _bands(flat, table, match, self.options, offsets, self.path)
+        bands, band = _bands(flat, table, match, self.options, offsets, self.path, self.whole)
         timed, good = np.isfinite(measured.time), measured.good
         used = timed & good & np.isfinite(measured.value)
         counts = {"n_flagged": ragged.total(timed & ~good, offsets), "n_used": ragged.total(used, offsets)}
@@ -372,12 +456,17 @@ def _bands(
     options: ReadOptions,
     offsets: NDArray[np.int64],
     path: str,
+    whole: _WholeFile | None,
 ) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
     """Return the bands' names and each observation's index, from inside the light curve or from a column of objects."""
-    if match.band is not None:
-        return roles.bands(flat[match.band], match.band, options, path)
+    if (name := match.band) is not None:
+        return roles.bands(flat[name], name, options, path, partial(whole.distinct, name) if whole else None)
     name = roles.find_column(_plain_columns(table), roles.BAND)
-    bands, band = roles.bands(table[name] if name else None, name, options, path)
+    values, all_values = (
+        table[name] if name else None,
+        partial(whole.distinct_of_objects, name) if whole and name else None,
+    )
+    bands, band = roles.bands(values, name, options, path, all_values)
     return bands, None if band is None else ragged.spread(band, offsets)
 
 
@@ -386,19 +475,30 @@ def _plain_columns(table: pa.Table) -> dict[str, str]:
     return roles.names_by_alias(f.name for f in table.schema if not pa.types.is_nested(f.type))
 
 
-def _identified(path: str, table: pa.Table, options: ReadOptions, first: int) -> tuple[pa.Table, pa.Array]:
+def _identified(
+    path: str, table: pa.Table, options: ReadOptions, first: int, whole: _WholeFile | None
+) -> tuple[pa.Table, pa.Array]:
     """Return the rows that have an identifier and those; if none has, all rows, called after the file and numbered."""
     chosen = options.columns.get("object_id")
     name = chosen if chosen in table.column_names else roles.find_column(_plain_columns(table), roles.OBJECT_ID)
-    if name is not None and table[name].null_count < max(len(table), 1):
+    if name is not None and _has_values(table[name], name, whole):
         if n := table[name].null_count:
             logger.warning("%s: %d rows without %s are left out", path, n, name)
             table = table.filter(pc.is_valid(table[name]))
-        return table, roles.identifiers(table[name], name)
+        return table, roles.identifiers(
+            table[name], name, path, partial(whole.distinct_of_objects, name) if whole else None
+        )
     stem = _partition(path) or name_stem(path)
     if not first:
         logger.warning("%s has no identifiers: its objects are called %s:0, %s:1, ...", path, stem, stem)
     return table, pa.array([f"{stem}:{first + i}" for i in range(len(table))], pa.string())
+
+
+def _has_values(column: pa.ChunkedArray, name: str, whole: _WholeFile | None) -> bool:
+    """Tell whether a column has any value, in these rows or in others of the file."""
+    if column.null_count < max(len(column), 1):
+        return True
+    return whole is not None and bool(len(whole.distinct_of_objects(name).drop_null()))
 
 
 def _partition(path: str) -> str:
@@ -417,7 +517,10 @@ def _objects(path: str, table: pa.Table, offsets: NDArray[np.int64], counts: Map
     }
     for role in roles.POSITION:
         if role in known and not pa.types.is_floating(known[role].type):
-            del known[role]  # sexagesimal
+            if (angles := roles.degrees(known[role], role)) is None:
+                del known[role]
+            else:
+                known[role] = pa.array(angles, from_pandas=True)
     if b"goodricke" not in (table.schema.metadata or {}):  # a pack tells what the light curves were read from
         known |= {"source": path, "n_read": np.diff(offsets)}
         known |= {name: values.astype(np.int64) for name, values in counts.items()}

@@ -1,38 +1,34 @@
-"""Into light curves: files one by one or in batches, and frames and tables that are in memory already."""
+"""From files to light curves: all at once, or in batches."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from goodricke.data.arrow import strings, table_from_frame
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import files, nested, roles, table_files
-from goodricke.io import table as flat
-from goodricke.io.files import SourceFile, TableInMemory, name_stem
+from goodricke.io import files
+from goodricke.io.files import SourceFile
 from goodricke.io.observations import choose_bands
 from goodricke.io.options import ReadOptions, Unreadable
-from goodricke.io.products import find_reader, lightkurve
+from goodricke.io.products import find_reader
 
 logger = logging.getLogger("goodricke")
 
 Key = tuple[str, str, str]  # unit, time scale and reader: what one batch has in common
 
 
-def read(source: files.Source, *, errors: str = "raise", **options: Any) -> LightCurves:
+def read(source: files.Source | Any, *, errors: str = "raise", **options: Any) -> LightCurves:
     """Read light curves from files of any known product.
 
     Parameters
     ----------
     source : path, str or sequence of them
-        A file, a folder, a pattern, a text file with one path per line, or several of these; see `find`.
+        A file, a folder, a pattern, a text file with one path per line, or several of these; see `find`. What is in
+        memory already is converted by `as_light_curves`.
     errors : {"raise", "skip"}
         What to do about a file that can't be read: stop, or log a warning and go on.
     **options
@@ -53,6 +49,10 @@ def read(source: files.Source, *, errors: str = "raise", **options: Any) -> Ligh
     """
     if errors not in ("raise", "skip"):
         raise ValueError(f"errors is 'raise' or 'skip', not {errors!r}")
+    if not names_files(source):
+        from goodricke.io.in_memory import as_light_curves
+
+        return as_light_curves(source, **options)
     settings, parts, last = ReadOptions(**options), list[LightCurves](), None
     for path in files.iterate(source, recursive=settings.recursive):
         result = path if isinstance(path, Unreadable) else _read_file(path, settings)
@@ -68,6 +68,13 @@ def read(source: files.Source, *, errors: str = "raise", **options: Any) -> Ligh
     if not parts:
         raise last or Unreadable(str(source), "names no file", "give a file or folder")
     return _join(parts)
+
+
+def names_files(source: Any) -> bool:
+    """Tell whether a source is a path or several, and nothing that is in memory already."""
+    if isinstance(source, str | Path):
+        return True
+    return isinstance(source, list | tuple | set) and bool(source) and all(isinstance(p, str | Path) for p in source)
 
 
 def read_batches(
@@ -222,92 +229,3 @@ def _join(parts: list[LightCurves]) -> LightCurves:
         return parts[0]
     joined = LightCurves.concat(parts)
     return replace(joined, objects=None if joined.objects is None else joined.objects.combine_chunks())
-
-
-# ---- light curves in memory ---------------------------------------------------------------------------------------
-
-
-def as_light_curves(source: Any, **options: Any) -> LightCurves:
-    """Return light curves, one for each row of a frame, or for each file.
-
-    A frame has one row per object: its light curve is a nested column (nested-pandas), or lists side by side
-    (``time``, ``mag``, ``magerr``, ``band``, under any of the names in `roles`). One row gives one light curve. A frame
-    without lists has one row per observation, and is read like a table in a file.
-
-    Parameters
-    ----------
-    source : LightCurves, list of LightCurves, NestedFrame, DataFrame, Table, TimeSeries, path or list of paths
-        Tables of pyarrow and astropy, and lightkurve's LightCurve too. A single path may be a folder or a pattern: all
-        light curves in its files, as `goodricke.read` has them. In a list of paths each is of one light curve; a file
-        that can't be read is logged and gives an empty one.
-    **options
-        See `goodricke.io.ReadOptions`.
-
-    Raises
-    ------
-    TypeError
-        If it is none of these.
-    Unreadable
-        If a frame has no column with light curves, or a single path can't be read.
-    ValueError
-        If a file of a list has several light curves, or units and time scales differ.
-    """
-    if isinstance(source, LightCurves):
-        return source
-    if isinstance(source, str | Path):
-        return read(source, errors="skip", **options)
-    if hasattr(source, "colnames"):
-        return _from_astropy(source, ReadOptions(**options))
-    if isinstance(source, pa.Table) or hasattr(source, "columns"):
-        return _from_table(source, ReadOptions(**options))
-    members = list(source) if isinstance(source, Sequence | np.ndarray) or hasattr(source, "to_numpy") else []
-    if members and all(isinstance(member, LightCurves) for member in members):
-        return LightCurves.concat(members)
-    if members and all(isinstance(member, str | Path) for member in members):
-        return _from_files(members, options)
-    raise TypeError(
-        f"no light curves in a {type(source).__name__}: give LightCurves (goodricke.read), a frame with a light curve "
-        "per row, or paths. Plain arrays don't tell time, brightness and band apart: LightCurves.from_arrays makes "
-        "light curves of them"
-    )
-
-
-def _from_table(source: Any, options: ReadOptions) -> LightCurves:
-    """Return the light curves of a table; without a column of ids, objects are called as the frame's index has them."""
-    table = source if isinstance(source, pa.Table) else table_from_frame(source)
-    if not nested.holds_lists(table.schema):
-        return flat.from_arrow(table.combine_chunks(), options, "the frame")
-    known = roles.names_by_alias(table.column_names)
-    if "object_id" not in options.columns and roles.find_column(known, roles.OBJECT_ID) is None:
-        index = getattr(source, "index", np.arange(len(table)))
-        table = table.append_column("object_id", strings(np.asarray(index).astype(str)))
-    return nested.from_table(table.combine_chunks(), options, "the frame")
-
-
-def _from_astropy(table: Any, options: ReadOptions) -> LightCurves:
-    """Return the light curves of a table or time series of astropy, as those of the same table in an ECSV file."""
-    file = TableInMemory("the table", table_files.tabular_from_astropy(table, "table"), table.meta)
-    reader = lightkurve if lightkurve.recognises(file) else flat
-    return choose_bands(reader.read(file, options), options, file.path)
-
-
-def _from_files(paths: Sequence[str | Path], options: dict[str, Any]) -> LightCurves:
-    """Return one light curve for each file."""
-    curves: dict[int, LightCurves] = {}
-    for row, path in enumerate(paths):
-        try:
-            curves[row] = read(path, **options)
-        except Unreadable as error:
-            logger.warning("%s", error)
-        if row in curves and len(curves[row]) != 1:
-            raise ValueError(
-                f"{path} has {len(curves[row])} light curves: in a list of paths each must be of one. Read the files "
-                "first (goodricke.read) and give the light curves"
-            )
-    first = next(iter(curves.values()), None)
-    empty = {} if first is None else {"unit": first.unit, "time_scale": first.time_scale, "bands": first.bands}
-    parts = [
-        curves[row] if row in curves else LightCurves.from_arrays([name_stem(str(path))], [0, 0], [], [], **empty)
-        for row, path in enumerate(paths)
-    ]
-    return LightCurves.concat(parts)

@@ -556,26 +556,36 @@ def column_numbers(data: Mapping[str, Any], name: str, path: str) -> NDArray[np.
     return numbers(data[name], name, path)
 
 
-def identifiers(values: Any, name: str, path: str = "the table") -> pa.Array:
+def identifiers(
+    values: Any, name: str, path: str = "the table", whole: Callable[[], pa.Array] | None = None
+) -> pa.Array:
     """Return object identifiers as text: whole numbers without ``.0``, the number of a catalogue with its prefix.
+
+    Parameters
+    ----------
+    whole : callable, optional
+        Gives the identifiers of the table of which these are some, each at least once; asked only in doubt.
 
     Raises
     ------
     Unreadable
         If digits are lost: two stars may share a number that was rounded.
     """
-    encoded = _encoded_identifiers(values, name, path)
+    encoded = _encoded_identifiers(values, name, path, whole)
     return encoded.dictionary.take(encoded.indices)
 
 
-def _encoded_identifiers(values: Any, name: str, path: str) -> pa.DictionaryArray:
+def _encoded_identifiers(
+    values: Any, name: str, path: str, whole: Callable[[], pa.Array] | None = None
+) -> pa.DictionaryArray:
     """Return object identifiers as text, each distinct one once."""
     array = as_arrow(values)
     if not pa.types.is_dictionary(array.type):
         array = array.dictionary_encode()
     distinct = array.dictionary
-    _refuse_lost_digits(distinct, name, path)
-    names = _plain_text(distinct)
+    whole = whole or (lambda: distinct)
+    _refuse_lost_digits(distinct, name, path, whole)
+    names = _plain_text(distinct, whole)
     if prefix := PREFIXES.get(normal_name(name)):
         names = pa.array([f"{prefix} {i}" if i and i.isdigit() else i for i in names.to_pylist()], pa.string())
     if names.null_count or len(pc.unique(names)) < len(names):
@@ -583,7 +593,7 @@ def _encoded_identifiers(values: Any, name: str, path: str) -> pa.DictionaryArra
     return pa.DictionaryArray.from_arrays(array.indices, names)
 
 
-def _refuse_lost_digits(array: pa.Array, name: str, path: str) -> None:
+def _refuse_lost_digits(array: pa.Array, name: str, path: str, whole: Callable[[], pa.Array]) -> None:
     """Refuse identifiers that were numbers with a fraction, or of more digits than those hold."""
     text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
     if text:
@@ -591,7 +601,7 @@ def _refuse_lost_digits(array: pa.Array, name: str, path: str) -> None:
         if not pc.any(rounded).as_py():
             return
         example = str(array.filter(rounded.fill_null(False))[0].as_py()).strip()
-        if "." not in example and not example.upper().startswith(("1E", "2E")) and len(pc.unique(array)) > 1:
+        if "." not in example and not example.upper().startswith(("1E", "2E")) and len(pc.unique(whole())) > 1:
             return  # 4e12 may be the name of a star
     elif pa.types.is_floating(array.type):
         limit = LOST_DIGITS if array.type == pa.float64() else 2.0**24
@@ -610,15 +620,20 @@ def _refuse_lost_digits(array: pa.Array, name: str, path: str) -> None:
     raise Unreadable(path, reason, fix)
 
 
-def _plain_text(distinct: pa.Array) -> pa.Array:
+def _plain_text(distinct: pa.Array, whole: Callable[[], pa.Array]) -> pa.Array:
     """Return identifiers as text, without blanks around them; whole numbers that were written as 11.0 lose the zero."""
     names = strings(distinct)
     if pa.types.is_floating(distinct.type) or pa.types.is_integer(distinct.type):
         return names
     names = pc.utf8_trim_whitespace(names)
-    if len(names) and pc.all(pc.match_substring_regex(names, r"^\d+\.0$")).as_py():
+    if len(names) and _end_in_zero(names) and _end_in_zero(strings(whole())):
         names = pc.utf8_slice_codeunits(names, 0, -2)
     return pc.if_else(pc.equal(names, ""), None, names)
+
+
+def _end_in_zero(names: pa.Array) -> bool:
+    """Tell whether all identifiers are whole numbers written as 11.0."""
+    return bool(pc.all(pc.match_substring_regex(names, r"^\s*\d+\.0\s*$")).as_py())
 
 
 def object_codes(values: Any, name: str, path: str) -> tuple[pa.Array, NDArray[np.int64]]:
@@ -637,9 +652,18 @@ def object_codes(values: Any, name: str, path: str) -> tuple[pa.Array, NDArray[n
 
 
 def bands(
-    values: Any, name: str | None, options: ReadOptions, path: str
+    values: Any,
+    name: str | None,
+    options: ReadOptions,
+    path: str,
+    whole: Callable[[], pa.Array] | None = None,
 ) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
     """Return the names of the bands and the index (N,) of each observation's.
+
+    Parameters
+    ----------
+    whole : callable, optional
+        Gives the bands of the table of which these are some, each at least once.
 
     Raises
     ------
@@ -650,15 +674,25 @@ def bands(
         return (options.band or NO_BAND,), None
     numbered = NUMBERED.get(normal_name(name))
     encoded = strings(values).fill_null(NO_BAND).dictionary_encode()
-    names = [str(band).strip() for band in encoded.dictionary.to_pylist()]
-    names = [ZTF_NAMES.get(band, band) for band in names]
-    if numbered and all(band.isdigit() and int(band) in numbered for band in names):
-        names = [numbered[int(band)] for band in names]
+    names = _band_names(encoded.dictionary)
+    if numbered and _are_of(numbered, names) and (whole is None or _are_of(numbered, _band_names(strings(whole())))):
+        names = [numbered.get(int(band), band) if band.isdigit() else band for band in names]
     distinct = list(dict.fromkeys(names))
     if len(distinct) > MOST_BANDS:
         raise Unreadable(path, f"has {len(distinct)} different bands in column {name}", "--column band=NAME")
     codes = np.array([distinct.index(band) for band in names], np.uint8)
     return tuple(distinct) or (NO_BAND,), codes[encoded.indices.to_numpy(zero_copy_only=False)]
+
+
+def _band_names(distinct: pa.Array) -> list[str]:
+    """Return the names of bands as text."""
+    names = [str(band).strip() for band in distinct.drop_null().unique().to_pylist()]
+    return [ZTF_NAMES.get(band, band) for band in names]
+
+
+def _are_of(numbered: Mapping[int, str], names: Sequence[str]) -> bool:
+    """Tell whether all bands that have a name are numbers of a survey's."""
+    return all(band == NO_BAND or (band.isdigit() and int(band) in numbered) for band in names)
 
 
 def signs(values: Any) -> NDArray[np.float64]:
@@ -697,11 +731,14 @@ def flags(values: Any) -> Mask:
 
 
 def degrees(values: Any, name: str) -> NDArray[np.float64] | None:
-    """Return a coordinate (N,) in degrees, None if it is sexagesimal: not worth losing the light curves for."""
+    """Return a coordinate (N,) in degrees, of numbers or sexagesimal text (a right ascension in hours, as usual).
+
+    None if it is neither: not worth losing the light curves for.
+    """
     try:
         return numbers(values, name, "")
     except Unreadable:
-        return None
+        return units.sexagesimal_degrees(as_series(values), normal_name(name) in POSITION["ra"])
 
 
 def as_series(values: Any) -> pd.Series:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -63,8 +63,10 @@ class Frame:
     origins: dict[str, str] = field(default_factory=dict)
 
 
-def from_arrow(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
+def from_arrow(table: pa.Table, options: ReadOptions, name: str, stem: str = "frame") -> LightCurves:
     """Return the light curves of a flat table in memory as `read` does those of a file; ``name`` stands for its path.
+
+    ``stem`` names its one object if no column does.
 
     Raises
     ------
@@ -72,7 +74,9 @@ def from_arrow(table: pa.Table, options: ReadOptions, name: str) -> LightCurves:
         As `read`.
     """
     source = table_files.tabular_from_arrow(table, lambda wanted: {column: table[column] for column in wanted})
-    return choose_bands(_light_curves(Frame(name, "frame"), source, options), options, name)
+    if (unit := (table.schema.metadata or {}).get(b"unit")) and "value" in source.names:  # as `LightCurves` have it
+        source = replace(source, units={**source.units, "value": unit.decode()})
+    return choose_bands(_light_curves(Frame(name, stem), source, options), options, name)
 
 
 def _light_curves(file: SourceFile | Frame, source: table_files.Tabular, options: ReadOptions) -> LightCurves:

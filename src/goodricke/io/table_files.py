@@ -329,22 +329,28 @@ def tabular_from_astropy(table: Table, product: str, scale: str | None = None, s
     """Return a table of astropy, a time series too, before its columns are read."""
     times = [name for name in table.colnames if isinstance(table[name], Time)]
     own = next((table[name].format.upper() for name in times if table[name].format in ("btjd", "bkjd")), None)
+    plain_days = [name for name in times if own is None and _counts_from_zero(table[name])]
     lists = [name for name in table.colnames if name not in times and arrow.holds_arrays(table[name])]
     plain = [name for name in table.colnames if name not in lists]
 
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
         days = {
             name: (lambda column: np.asarray(column.value)) if own else (lambda column: column.mjd) for name in times
-        }
+        } | dict.fromkeys(plain_days, lambda column: column.jd)
         how = days | dict.fromkeys(lists, arrow.lists_from_astropy)
         return {name: how.get(name, arrow.fill_masked)(table[name]) for name in wanted}
 
     units = {name: str(table[name].unit) for name in plain if getattr(table[name], "unit", None)}
     units |= _zero_points_described(table, [name for name in plain if name not in times])
     texts = [name for name in plain if name not in times and table[name].dtype.kind in "UO"]
-    scale = scale or own or ("MJD" if times else None)
+    scale = scale or own or ("MJD" if times and not plain_days else None)
     whole = [name for name in plain if name not in times and table[name].dtype.kind in "iu"]
     return Tabular(plain, load, product, units, scale, lists=lists, texts=texts, whole=whole, stated_in=stated_in)
+
+
+def _counts_from_zero(column: Time) -> bool:
+    """Tell whether plain numbers of days were called Julian dates, as lightkurve does with times without a format."""
+    return bool(len(column)) and column.format == "jd" and abs(float(np.nanmedian(column.jd))) < 1e6
 
 
 def _zero_points_described(table: Table, names: Sequence[str]) -> dict[str, str]:
