@@ -10,7 +10,9 @@ _HOME = {
     "LightCurves": "goodricke.data.lightcurves",
     "Predictions": "goodricke.data.predictions",
     "read": "goodricke.io",
+    "as_light_curves": "goodricke.io",
     "load_model": "goodricke.models.bundle",
+    "models": "goodricke.models.overview",
     "classify": "goodricke.inference",
     "GoodrickeClassifier": "goodricke.estimator",
     "evaluate": "goodricke.evaluation.evaluate",
@@ -19,9 +21,12 @@ _HOME = {
     "suggest": "goodricke.survey.suggest",
 }
 __all__ = [*_HOME, "__version__"]
+DRAWING = "goodricke.evaluation.figures.interactive"  # what `plot` of light curves and predictions calls
 
 
 def __getattr__(name: str) -> Any:
+    if name == "drawing":
+        return import_module(DRAWING)
     if name not in _HOME:
         raise AttributeError(f"module 'goodricke' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

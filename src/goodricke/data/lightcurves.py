@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -344,6 +344,34 @@ class LightCurves:
         columns = {"object_id": ragged.spread(names, self.offsets), "time": self.time, "value": self.value}
         return pd.DataFrame(columns | {"error": self.error, "band": np.array(self.bands, dtype=object)[self.band]})
 
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a pandas table with one row per observation; `attrs` has unit and time scale.
+
+        A row per object: `to_nested_pandas`, or ``to_arrow().to_pandas()``.
+        """
+        frame = self.to_long()
+        frame.attrs = {"unit": self.unit, "time_scale": self.time_scale}
+        return frame
+
+    def to_astropy(self) -> Any:
+        """Return an astropy ``Table`` with one row per observation.
+
+        Columns ``object_id``; ``time``, a ``Time`` where the time scale is known, else days; ``mag`` or ``flux``, its
+        ``mag_err`` or ``flux_err``, with the unit where astropy knows it; ``band``. ``meta`` has unit and time scale.
+        """
+        from astropy.table import Table
+
+        from goodricke.data.units import astropy_times, astropy_unit
+
+        name, unit = "mag" if self.in_magnitudes else "flux", astropy_unit(self.unit)
+        table = Table(meta={"unit": self.unit, "time_scale": self.time_scale})
+        table["object_id"] = ragged.spread(np.array(self.ids, dtype=str), self.offsets)
+        table["time"] = astropy_times(self.time, self.time_scale)
+        table[name], table[f"{name}_err"] = self.value, self.error
+        table[name].unit = table[f"{name}_err"].unit = unit
+        table["band"] = np.array(self.bands)[self.band]
+        return table
+
     def write_parquet(self, path: str | Path) -> None:
         """Write a nested Parquet file that goodricke, nested-pandas, LSDB and DuckDB open."""
         pq.write_table(self.to_arrow(), path, compression="zstd")
@@ -358,6 +386,12 @@ class LightCurves:
             f"LightCurves({len(self)} objects, {len(self.time)} observations, bands {'/'.join(self.bands)}, "
             f"value in {self.unit}, time in {self.time_scale})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return a table of the first objects, for a notebook."""
+        from goodricke.data.notebook import light_curves_html
+
+        return light_curves_html(self)
 
     @property
     def shape(self) -> tuple[int]:
@@ -419,8 +453,19 @@ class LightCurves:
         bands = tuple(dict.fromkeys(renamed))
         return replace(self, bands=bands, band=np.array([bands.index(name) for name in renamed], np.uint8)[self.band])
 
-    def __getitem__(self, which: Any) -> LightCurves:
-        """Return some of the light curves: one index (a batch of one), a slice, indices (n',) or a mask (n,)."""
+    @overload
+    def __getitem__(self, which: str) -> NDArray: ...
+
+    @overload
+    def __getitem__(self, which: Any) -> LightCurves: ...
+
+    def __getitem__(self, which: Any) -> LightCurves | NDArray:
+        """Return some of the light curves: one index (a batch of one), a slice, indices (n',) or a mask (n,).
+
+        A name gives a per-object column instead, as `column` does.
+        """
+        if isinstance(which, str):
+            return self.column(which)
         if isinstance(which, tuple) and len(which) == 2 and which[1] is Ellipsis:  # how scikit-learn takes rows
             which = which[0]
         if isinstance(which, int | np.integer):
@@ -443,7 +488,7 @@ class LightCurves:
         return self._take(rows.astype(np.int64))
 
     def __iter__(self) -> Iterator[LightCurves]:
-        return (self[i] for i in range(len(self)))
+        return (self._contiguous(i, i + 1) for i in range(len(self)))
 
     def _contiguous(self, start: int, stop: int) -> LightCurves:
         first, last = self.offsets[start], self.offsets[stop]
@@ -521,6 +566,45 @@ class LightCurves:
         phase = cycles - np.floor(cycles)
         return replace(self, time=np.where(phase == 1.0, 0.0, phase), time_scale="phase").sorted()
 
+    # ---- figures ----------------------------------------------------------------------------------------------
+
+    def plot(self, i: int = 0, ax: Any = None) -> Any:
+        """Draw light curve ``i`` against time; of folded light curves, two cycles against phase.
+
+        Parameters
+        ----------
+        i : int
+        ax : matplotlib Axes, optional
+            Where to draw; a figure of its own by default.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Shown by a notebook; ``savefig(path)`` writes it.
+        """
+        return drawing().draw_one(self[i], ax)
+
+    def periodogram(self, i: int = 0, shortest: float = 0.05) -> Any:
+        """Return the Lomb-Scargle periodogram of light curve ``i``, its bands on one level.
+
+        Parameters
+        ----------
+        i : int
+        shortest : float
+            Period [d]; the longest one is the time span.
+
+        Returns
+        -------
+        goodricke.preprocess.periods.Periodogram
+            ``period`` [d], ``power``, ``best`` (the highest peak), ``plot()``.
+
+        Raises
+        ------
+        ValueError
+            If there are too few observations, or too little time.
+        """
+        return drawing().periodogram_of(self[i], shortest)
+
     # ---- faults -----------------------------------------------------------------------------------------------
 
     def faults(self) -> list[Fault]:
@@ -569,3 +653,10 @@ class LightCurves:
     def _count(self, bad: NDArray[np.bool_]) -> list[tuple[int, int]]:
         counts = ragged.total(bad, self.offsets).astype(int)
         return [(int(i), int(counts[i])) for i in np.flatnonzero(counts)]
+
+
+def drawing() -> Any:
+    """Return the module that draws: the package finds it, because this room knows none of those that build on it."""
+    import goodricke
+
+    return goodricke.drawing

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from goodricke.data.arrow import join_tables
-from goodricke.data.period_answer import PERIOD_COLUMNS, PERIOD_MEANING, PeriodAnswer
+from goodricke.data.lightcurves import LightCurves, drawing
+from goodricke.data.period_answer import MEASURED_COLUMNS, PERIOD_COLUMNS, PERIOD_MEANING, PeriodAnswer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 NODE = "node_"  # prefix of the probabilities of a taxonomy's nodes; those of its leaves are p_<LEAF>
 RESERVED = ("p_", "std_", "pred_", NODE)  # prefixes of the columns of model output only
+NEW = "new?"  # marks an object that is unlike the training set
 THRESHOLD = 0.7  # probability from which the deepest node or leaf of a taxonomy is the class
 # columns that only some models have; columns of these names in other tables are not carried along
 OPTIONAL = (
@@ -35,6 +37,7 @@ OPTIONAL = (
     "class_probability",
     "prediction_set_node",
     *PERIOD_COLUMNS,
+    *MEASURED_COLUMNS,
 )
 
 
@@ -51,6 +54,7 @@ class Status(StrEnum):
     TOO_SPARSE = "TOO_SPARSE"
     UNKNOWN_BAND = "UNKNOWN_BAND"
     WRONG_UNIT = "WRONG_UNIT"
+    WRONG_PHOTOMETRY = "WRONG_PHOTOMETRY"
     OUT_OF_ORDER = "OUT_OF_ORDER"
     UNREADABLE = "UNREADABLE"
 
@@ -66,6 +70,7 @@ MEANING = {
     Status.TOO_SPARSE: "sampled too sparsely for the detrending of a model of dense light curves",
     Status.UNKNOWN_BAND: "no observation is in a band of the model",
     Status.WRONG_UNIT: "the model can't use this unit: counts have no zero point, magnitudes are no fluxes (--unit)",
+    Status.WRONG_PHOTOMETRY: "total photometry for a model of difference photometry, or the reverse (--flux)",
     Status.OUT_OF_ORDER: "an observation is older than the object's state",
     Status.UNREADABLE: "the file can't be read; see the log",
 }
@@ -159,10 +164,14 @@ class Predictions:
         set.
     classes : tuple of str
         Of models with a taxonomy the leaves.
+    curves : tuple of LightCurves
+        Batches of the light curves of the first rows, in order, for `plot`, `fold` and `periodogram`; `classify` keeps
+        what it was given.
     """
 
     table: pa.Table
     classes: tuple[str, ...]
+    curves: tuple[LightCurves, ...] = ()
 
     @classmethod
     def build(
@@ -253,13 +262,102 @@ class Predictions:
     def concat(parts: Sequence[Predictions]) -> Predictions:
         """Join predictions of one model."""
         tables = [part.table for part in parts]
-        return Predictions(join_tables(tables), parts[0].classes)
+        complete = all(sum(map(len, part.curves)) == len(part) for part in parts)
+        curves = tuple(batch for part in parts for batch in part.curves) if complete else ()
+        return Predictions(join_tables(tables), parts[0].classes, curves)
 
     def __len__(self) -> int:
         return self.table.num_rows
 
     def __repr__(self) -> str:
-        return f"Predictions({len(self)} rows, {int(self.ok.sum())} classified, classes {', '.join(self.classes)})"
+        from goodricke.data.notebook import predictions_text
+
+        return predictions_text(self, self._summary())
+
+    def _repr_html_(self) -> str:
+        """Return a table of the first rows, for a notebook."""
+        from goodricke.data.notebook import predictions_html
+
+        return predictions_html(self, self._summary())
+
+    def _summary(self) -> str:
+        names = [name for name in self.table["model"].slice(0, 1).to_pylist() if name]
+        model = f" by {names[0]}" if names else ""
+        return f"Predictions({len(self)} rows, {int(self.ok.sum())} classified{model}, {len(self.classes)} classes)"
+
+    @overload
+    def __getitem__(self, which: str) -> NDArray: ...
+
+    @overload
+    def __getitem__(self, which: Any) -> Predictions: ...
+
+    def __getitem__(self, which: Any) -> Predictions | NDArray:
+        """Return a column by its name; or some rows: by an index (one row), a slice, indices (n',) or a mask (n,)."""
+        if isinstance(which, str):
+            return self.column(which)
+        if isinstance(which, int | np.integer):
+            if not -len(self) <= which < len(self):
+                raise IndexError(f"row {which} of {len(self)}")
+            which = [which]
+        rows = np.arange(len(self))[which]
+        return Predictions(self.table.take(pa.array(rows)), self.classes, self._curves_of(rows))
+
+    def _curves_of(self, rows: NDArray[np.integer]) -> tuple[LightCurves, ...]:
+        """Return the light curves of some rows, none where none are kept."""
+        if not self.curves:
+            return ()
+        if len(self.curves) == 1 and len(self.curves[0]) == len(self):
+            return (self.curves[0][rows],)
+        return tuple(self.light_curve(int(row)) for row in rows)
+
+    def light_curve(self, i: int) -> LightCurves:
+        """Return the light curve of row ``i``; an empty one where its file couldn't be read.
+
+        Raises
+        ------
+        ValueError
+            If the predictions don't keep the light curves, as those read from a file.
+        """
+        if not self.curves:
+            raise ValueError("these predictions keep no light curves. Fix: plot the light curves that were classified")
+        i += len(self) if i < 0 else 0
+        first = 0
+        for batch in self.curves:
+            if i < first + len(batch):
+                return batch[i - first]
+            first += len(batch)
+        batch = self.curves[0][:0]
+        return replace(
+            batch, object_id=self.table["object_id"].slice(i, 1).combine_chunks(), **_one_without_points(batch)
+        )
+
+    # ---- figures ----------------------------------------------------------------------------------------------------
+
+    def plot(self, i: int = 0) -> Any:
+        """Draw object ``i``: light curve, periodogram, folded light curve, class probabilities.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Shown by a notebook; ``savefig(path)`` writes it.
+
+        Raises
+        ------
+        ValueError
+            If the predictions don't keep the light curves.
+        """
+        return drawing().draw_prediction(self.light_curve(i), self[i])
+
+    def fold(self, i: int = 0) -> LightCurves:
+        """Return the light curve of row ``i`` folded on its period, or else on the highest peak of its periodogram."""
+        curve = self.light_curve(i)
+        return curve.fold(drawing().folding_period(curve, self[i]))
+
+    def periodogram(self, i: int = 0, shortest: float = 0.05) -> Any:
+        """Return the periodogram of the light curve of row ``i``; see `LightCurves.periodogram`."""
+        return self.light_curve(i).periodogram(0, shortest)
+
+    # ---- columns ----------------------------------------------------------------------------------------------------
 
     @property
     def ok(self) -> NDArray[np.bool_]:
@@ -290,6 +388,12 @@ class Predictions:
         """Return a pandas table."""
         return self.table.to_pandas()
 
+    def to_astropy(self) -> Any:
+        """Return an astropy ``Table``; columns carry units and descriptions, nulls are masked."""
+        from goodricke.data.formats.metadata import Rows, to_astropy
+
+        return to_astropy(Rows.from_table(self.table, self.metadata))
+
     def write(self, path: str | Path) -> None:
         """Write to a file whose suffix names the format: .parquet, .csv, .ecsv, .fits or .vot.
 
@@ -314,6 +418,12 @@ class Predictions:
         return common | {k: str(v) for row in first.to_pylist() for k, v in row.items() if v}
 
 
+def _one_without_points(empty: LightCurves) -> dict[str, Any]:
+    """Return what makes one light curve without observations of a batch without light curves."""
+    objects = None if empty.objects is None else pa.table({f.name: pa.nulls(1, f.type) for f in empty.objects.schema})
+    return {"offsets": np.zeros(2, np.int64), "objects": objects}
+
+
 def _numbers(named: Mapping[str, NDArray[np.floating]], ok: NDArray[np.bool_]) -> dict[str, pa.Array]:
     """Return columns of float32 of arrays (n,), null where not ``ok`` (n,); they share one mask."""
     block = np.empty((len(named), len(ok)), np.float32)
@@ -334,7 +444,7 @@ def _sets(member: NDArray[np.bool_], ok: NDArray[np.bool_], names: NDArray[np.ob
 
 def _answers(taxonomy: Taxonomy, leaf: pa.Array, p: NDArray[np.floating], ok: NDArray[np.bool_]) -> dict[str, pa.Array]:
     """Return the columns of the deepest nodes or leaves that are probable enough, and of the most probable leaves."""
-    name, probability = taxonomy.deepest(p, THRESHOLD)
+    name, probability = taxonomy.answers(p, THRESHOLD)
     columns = {"class": pa.array(name, pa.string(), mask=~ok)}
     return columns | _numbers({"class_probability": probability}, ok) | {"leaf": leaf}
 
@@ -348,15 +458,25 @@ def _node_probabilities(taxonomy: Taxonomy, p: NDArray[np.floating]) -> dict[str
 def _set_nodes(taxonomy: Taxonomy, member: NDArray[np.bool_], ok: NDArray[np.bool_]) -> pa.Array:
     """Return the node that has just the leaves of each set (n, C), null where there is none or a single leaf."""
     sets, index = np.unique(member, axis=0, return_inverse=True)
-    names = [taxonomy.set_name(one) if one.sum() > 1 else None for one in sets]
+    names = [_set_node(taxonomy, one) if one.sum() > 1 else None for one in sets]
     of_rows = np.array([*names, None], object)[:-1][index.ravel()]
     return pa.array(of_rows, pa.string(), mask=~ok)
+
+
+def _set_node(taxonomy: Taxonomy, member: NDArray[np.bool_]) -> str | None:
+    """Return the node that has just the leaves of a set (C,); of all leaves, what such an answer is called."""
+    from goodricke.data.taxonomy import UNCERTAIN
+
+    return UNCERTAIN if member.all() else taxonomy.set_name(member)
 
 
 def taxonomy_metadata(taxonomy: Taxonomy) -> dict[str, dict[str, str]]:
     """Return what the columns of a taxonomy hold; ``leaves`` of a node make the tree known to readers of the table."""
     about = {
-        "class": {"description": f"Deepest node or leaf of the taxonomy with a probability of at least {THRESHOLD:g}"},
+        "class": {
+            "description": f"Deepest node or leaf of the taxonomy with a probability of at least {THRESHOLD:g}; "
+            "uncertain where there is none"
+        },
         "p_max": {"description": "Probability of the most probable leaf"},
     }
     leaves = list(taxonomy.leaves)

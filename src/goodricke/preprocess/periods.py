@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from goodricke.data.lightcurves import LightCurves
+from goodricke.data.lightcurves import LightCurves, drawing
 
 MOST_FREQUENCIES = 5_000_000  # two centuries of observations; a stray time further away would need all the memory
 
@@ -70,6 +70,17 @@ class Periodogram(NamedTuple):
     def best(self) -> float:
         """The period of the highest peak [d]."""
         return float(1 / self.frequency[self.power.argmax()])
+
+    def plot(self, period: float | None = None, ax: Any = None) -> Any:
+        """Draw power against period, the highest peak marked; return the matplotlib figure.
+
+        Parameters
+        ----------
+        period : float, optional
+            Another period to mark [d].
+        ax : matplotlib Axes, optional
+        """
+        return drawing().draw_spectrum(self, period, ax)
 
 
 def periodogram(

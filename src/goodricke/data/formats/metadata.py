@@ -71,6 +71,23 @@ COLUMNS = {
     "false_alarm_probability": Meaning(
         "Probability of a peak as high as the period's in noise alone", "", "stat.probability;stat.Fourier"
     ),
+    "dominant_frequency": Meaning(
+        "Frequency of the highest peak of the amplitude spectrum of the detrended light curve",
+        "1/d",
+        "em.freq;stat.max;src.var",
+    ),
+    "dominant_amplitude": Meaning(
+        "Semi-amplitude of the sine at the dominant frequency, in units of the median flux, corrected for detrending",
+        "",
+        "src.var.amplitude",
+    ),
+    "period_snr": Meaning(
+        "Amplitude of the highest peak over the mean amplitude around it, or depth of the eclipses over its error",
+        "",
+        "stat.snr;src.var",
+    ),
+    "eclipse_depth": Meaning("Depth of the deeper eclipse, in units of the median flux", "", "src.var.amplitude"),
+    "eclipse_duration": Meaning("Duration of the eclipses", "d", "time.duration;src.var"),
     "period_note": Meaning("What to know of the period, empty if nothing", "", "meta.note"),
     "n_obs": Meaning("Observations used, after quality cuts and cleaning", "", OBSERVATIONS),
     "n_points": Meaning(
@@ -244,6 +261,25 @@ class Rows:
                 yield pa.table([_cast(batch[f.name], f) for f in schema], schema=schema)
 
         return Rows(schema, self.count, batches, self.about)
+
+
+def to_astropy(rows: Rows) -> Any:
+    """Return the portable columns as an `astropy.table.Table`, nulls masked."""
+    from astropy.table import MaskedColumn
+
+    portable = rows.portable()
+    result, data = astropy_table(portable.schema, portable.about), portable.table()
+    columns = {}
+    for f in portable.schema:
+        about, column = result[f.name], data[f.name].combine_chunks()
+        if pa.types.is_fixed_size_list(f.type):
+            values: Any = list_floats(column, f.type.list_size)
+        else:
+            filler = "" if pa.types.is_string(f.type) else False if pa.types.is_boolean(f.type) else 0
+            values = np.array(column.fill_null(filler).to_pylist(), about.dtype if about.dtype.kind != "U" else str)
+        mask = None if values.ndim > 1 else np.asarray(column.is_null())
+        columns[f.name] = MaskedColumn(values, mask=mask, unit=about.unit, description=about.description)
+    return type(result)(columns, meta=result.meta)
 
 
 def portable_type(kind: pa.DataType) -> pa.DataType | None:

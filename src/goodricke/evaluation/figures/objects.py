@@ -62,19 +62,24 @@ def plot_object(curve: LightCurves, predictions: Predictions, path: str | Path) 
     ValueError
         If there is not exactly one light curve and one prediction.
     """
+    with canvas(path, WIDTH, 6) as figure:
+        draw_object(figure, curve, predictions)
+
+
+def draw_object(figure: Any, curve: LightCurves, predictions: Predictions) -> None:
+    """Draw what `plot_object` writes into an empty figure."""
     if len(curve) != 1 or len(predictions) != 1:
         raise ValueError(f"one light curve and one prediction make a figure, not {len(curve)} and {len(predictions)}")
     spectrum, row = compute_periodogram(curve), predictions.table.to_pylist()[0]
     period = answered_period(row) or (spectrum.best if spectrum else None)
-    with canvas(path, WIDTH, 6) as figure:
-        grid = figure.add_gridspec(2, 3)
-        figure.suptitle(f"{shorten(curve.ids[0])}:  {_classification(predictions, 0)}", parse_math=False, fontsize=12)
-        draw_light_curve(figure.add_subplot(grid[0, :]), curve)
-        draw_periodogram(figure.add_subplot(grid[1, 0]), spectrum, answered_period(row))
-        draw_folded(folded := figure.add_subplot(grid[1, 1]), curve, period)
-        if caption := _period_caption(row):
-            folded.set_title(caption, parse_math=False)
-        draw_probabilities(figure.add_subplot(grid[1, 2]), predictions)
+    grid = figure.add_gridspec(2, 3)
+    figure.suptitle(f"{shorten(curve.ids[0])}:  {_classification(predictions, 0)}", parse_math=False, fontsize=12)
+    draw_light_curve(figure.add_subplot(grid[0, :]), curve)
+    draw_periodogram(figure.add_subplot(grid[1, 0]), spectrum, answered_period(row))
+    draw_folded(folded := figure.add_subplot(grid[1, 1]), curve, period)
+    if caption := _period_caption(row):
+        folded.set_title(caption, parse_math=False)
+    draw_probabilities(figure.add_subplot(grid[1, 2]), predictions)
 
 
 def plot_overview(
@@ -166,8 +171,17 @@ def draw_folded(axes: Any, curve: LightCurves, period: float | None) -> None:
     if period is None:
         write_note(axes, "no period to fold on")
         return
-    _points(axes, finite_points(curve).fold(period), cycles=2)
-    axes.set(xlabel="phase", xlim=(0, 2), title=f"folded on {format_period(period)}")
+    draw_phases(axes, curve.fold(period))
+    axes.set(title=f"folded on {format_period(period)}")
+
+
+def draw_phases(axes: Any, folded: LightCurves) -> None:
+    """Draw two cycles of a folded light curve."""
+    despine(axes)
+    if not _points(axes, finite_points(folded), cycles=2):
+        write_note(axes, "no observation")
+        return
+    axes.set(xlabel="phase", xlim=(0, 2))
 
 
 def draw_periodogram(axes: Any, spectrum: Periodogram | None, period: float | None = None) -> None:

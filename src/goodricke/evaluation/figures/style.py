@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from threading import Lock
@@ -50,18 +51,40 @@ def canvas(path: str | Path, width: float, height: float) -> Iterator[Figure]:
     The figure belongs to no window and to no global list. One figure is drawn at a time, because matplotlib's settings
     are global.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     path = Path(path)
-    with _LOCK, mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-        FigureCanvasAgg(figure)
+    with drawing_settings():
+        figure = new_figure(width, height)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as partial:
             figure.savefig(partial, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+@contextmanager
+def drawing_settings() -> Iterator[None]:
+    """Draw in the style of all figures, one figure at a time."""
+    import matplotlib as mpl
+
+    with _LOCK, mpl.rc_context(STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches, in no window and no global list; a notebook shows it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    class NotebookFigure(Figure):
+        """A figure that a notebook shows whether or not pyplot is imported."""
+
+        def _repr_png_(self) -> bytes:
+            stream = BytesIO()
+            self.savefig(stream, format="png", dpi=DPI)
+            return stream.getvalue()
+
+    figure = NotebookFigure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def figure_name(object_id: str) -> str:
