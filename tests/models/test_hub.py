@@ -65,7 +65,7 @@ def test_the_error_of_a_missing_model_names_its_fix(cache):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ConnectionError("no route"), "can't be reached .ConnectionError.. Try again with network"),
+        (ConnectionError("no route"), "can't be reached .ConnectionError: no route.. Try again with network"),
         ("RepositoryNotFoundError", "Check the spelling; for a private one   hf auth login"),
         ("GatedRepoError", "request access on its page"),
         ("RevisionNotFoundError", "not this revision"),

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from goodricke.data.hub import is_hub_address, local_path
 from goodricke.io.fits import CUT_SHORT, FitsFile
 from goodricke.io.options import Unreadable
 
@@ -41,8 +42,8 @@ def find(source: Source, *, recursive: bool = False) -> list[str]:
     source : path, str or sequence of them
         A file (always taken, whatever its suffix), a folder (its files with one of `SUFFIXES`, sorted by name; hidden
         ones and those beginning with an underscore are left out), a HATS catalog or collection, a pattern with ``*``,
-        ``?`` or ``[]`` (``**`` for any depth), or a text file with one path per line, relative to itself or to the
-        working folder.
+        ``?`` or ``[]`` (``**`` for any depth), a text file with one path per line, relative to itself or to the
+        working folder, or a file on the Hugging Face hub (``hf://datasets/OWNER/NAME/FILE``), which is downloaded.
     recursive : bool
         Whether folders are searched with all their subfolders.
 
@@ -72,6 +73,7 @@ def iterate(source: Source, *, recursive: bool = False) -> Iterator[str | Unread
 
 
 def _expand(path: str, recursive: bool) -> Iterator[str]:
+    path = on_this_machine(path)
     if os.path.isdir(path):
         fix = "check the path" if recursive else "check the path, or search subfolders with --recursive"
         yield from _require_one(_in_folder(path, recursive), path, "holds no file that could be a light curve", fix)
@@ -80,6 +82,31 @@ def _expand(path: str, recursive: bool) -> Iterator[str]:
         yield from _require_one(matches, path, "matches no file", "check the path")
     else:
         yield from _paths_in_list(path) or [path]
+
+
+def on_this_machine(path: str) -> str:
+    """Return a path, of a file on the Hugging Face hub that of the local copy.
+
+    Raises
+    ------
+    Unreadable
+        If it can't be downloaded.
+    """
+    if not is_hub_address(path):
+        return path
+    try:
+        return str(local_path(path))
+    except (FileNotFoundError, ValueError) as error:
+        raise Unreadable(path, *_reason_and_fix(str(error).removeprefix(f"{path}: "))) from error
+
+
+def _reason_and_fix(text: str) -> tuple[str, str]:
+    """Return the two parts of an error of `goodricke.data.hub`."""
+    for mark in (". Fix: ", ". Try ", ". Check "):
+        reason, found, fix = text.partition(mark)
+        if found:
+            return f"can't be read: {reason}", (mark[2:].lower() if mark != ". Fix: " else "") + fix.rstrip(".")
+    return f"can't be read: {text}", "check the address"
 
 
 def _require_one(paths: Iterable[str], source: str, reason: str, fix: str) -> Iterator[str]:
@@ -159,7 +186,8 @@ class SourceFile:
     """
 
     def __init__(self, path: Path | str, groups: range | None = None) -> None:
-        self.path, self.groups = str(path), groups
+        path = on_this_machine(str(path))
+        self.path, self.groups = path, groups
         self.columns_read: list[str] = []  # by a reader of tables
         self.columns_ignored: list[str] = []
         self.left_out: Counter[str] = Counter()  # rows that are no measurement, by the reason

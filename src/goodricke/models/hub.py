@@ -7,7 +7,8 @@ load from there without network. Needs ``pip install 'goodricke[hub]'``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from goodricke.data.hub import absence, client, endpoint, refusal
 
 SHIPPED = Path(__file__).parent / "shipped"
 FILES = ("config.json", "model.safetensors", "calibration.json", "calibration.safetensors", "golden.npz", "README.md")
@@ -38,17 +39,19 @@ def fetch(name: str) -> Path:
         If it is not available; the message says whether the package, the network, the repository or the model in it
         is missing.
     """
-    hub = _hub(f"no folder {name!r}; as a hub id it needs huggingface_hub")
+    hub = client(f"no folder {name!r}; as a hub id it needs huggingface_hub")
     repository, _, revision = name.partition("@")
+    options = {"revision": revision or None, "allow_patterns": list(FILES), "endpoint": endpoint()}
     try:
-        folder = Path(hub.snapshot_download(repository, revision=revision or None, allow_patterns=list(FILES)))
+        folder = Path(hub.snapshot_download(repository, **options))
     except (OSError, ValueError) as error:  # base classes of all errors of the hub's client
-        why = _refusal(error, repository) or _absence(error, repository)
+        why = refusal(error, repository) or absence(error, repository, repository, ALTERNATIVE)
         raise FileNotFoundError(f"no folder {name!r}, and as a hub id: {why}") from error
     if not (folder / FILES[0]).exists():
         raise FileNotFoundError(
             f"{repository} on the hub has no {FILES[0]}: it is no goodricke model, or its upload was interrupted. "
-            f"Fix: the owner repeats   goodricke models push FOLDER {repository}"
+            f"Fix: the owner repeats   goodricke models push FOLDER {repository}   If it holds the published ASTRAFier "
+            f"checkpoint:   goodricke models import {name}"
         )
     return folder
 
@@ -77,51 +80,15 @@ def push(folder: Path, name: str, private: bool = False) -> str:
     OSError
         If the hub refuses or can't be reached.
     """
-    hub = _hub("a hub needs huggingface_hub")
+    hub = client("a hub needs huggingface_hub")
     if name.count("/") != 1 or not all(name.split("/")):
         raise ValueError(f"{name!r} is no name for a repository. Fix: write owner/name, the owner being you or a group")
-    api = hub.HfApi(library_name="goodricke")
+    api = hub.HfApi(library_name="goodricke", endpoint=endpoint())
     try:
         api.create_repo(name, private=private, exist_ok=True)
         options = {"allow_patterns": list(FILES), "commit_message": f"goodricke model {folder.name}"}
         commit = api.upload_folder(repo_id=name, folder_path=folder, **options)
     except Exception as error:  # without a network httpx.ConnectError, not an OSError
-        why = _refusal(error, name) or f"it can't be reached ({error}). Try again with network, HF_HUB_OFFLINE unset"
+        why = refusal(error, name) or f"it can't be reached ({error}). Try again with network, HF_HUB_OFFLINE unset"
         raise OSError(f"{folder} was not uploaded: {why}") from error
     return str(getattr(commit, "commit_url", commit))
-
-
-def _hub(why: str) -> Any:
-    """Return the hub's client."""
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise FileNotFoundError(f"{why}: pip install 'goodricke[hub]'") from error
-    return huggingface_hub
-
-
-def _refusal(error: Exception, name: str) -> str:
-    """Return why the hub refused a request, and the fix; empty if it was not reached."""
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.HFValidationError):
-        return f"{name!r} is no repository's name ({error}). Check the spelling"
-    if isinstance(error, errors.GatedRepoError):
-        return f"{name} is restricted. Fix: request access on its page, then   hf auth login"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return f"the hub has no {name}, or not for you. Check the spelling; for a private one   hf auth login"
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"{name} is on the hub, but not this revision. Fix: leave out the part after @, or look on its page"
-    if isinstance(error, errors.HfHubHTTPError):
-        return f"the hub refused ({error}). Is the owner you (hf auth whoami), and may the token write (hf auth login)?"
-    return ""
-
-
-def _absence(error: Exception, name: str) -> str:
-    """Return why a model is not available without the hub, and the fix."""
-    from huggingface_hub import constants
-
-    where = f"{name} is not in the hub's cache ({constants.HF_HUB_CACHE})"
-    if constants.HF_HUB_OFFLINE:
-        return f"{where}, and HF_HUB_OFFLINE is set. Fix:   HF_HUB_OFFLINE=0 hf download {name}   {ALTERNATIVE}"
-    return f"{where}, and the hub can't be reached ({type(error).__name__}). Try again with network. {ALTERNATIVE}"

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import STANDARDISED
 from goodricke.preprocess.cleaning import (
     align_bands,
     bin_average,
@@ -89,7 +90,8 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
     ----------
     curves : LightCurves
         In flux of any unit, quality flags applied by the reader. Magnitudes change sign, so that up is brighter.
-        Several bands are combined, each less its median.
+        Several bands are combined, each less its median. Flux whose unit is `goodricke.data.units.STANDARDISED` is
+        taken as it is.
     config : DenseConfig
 
     Returns
@@ -97,6 +99,9 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
     Frames
         Values (M, 1): flux with median 0 and standard deviation 1; times in days from each light curve's first point.
     """
+    is_standardised = curves.unit == STANDARDISED  # by its makers: nothing is cleaned or detrended once more
+    if is_standardised:
+        config = config.model_copy(update={"distinct": False, "clip_sigma": None, "detrend": None, "cadence": None})
     cleaned = finite_points(curves)
     if config.distinct:
         cleaned = distinct_points(cleaned)
@@ -124,7 +129,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
         object_id=curves.object_id,
         offsets=cleaned.offsets,
         time=_elapsed_days(cleaned, config.single_precision_time),
-        values=standardise(flux, cleaned.offsets)[:, None],
+        values=(flux if is_standardised else standardise(flux, cleaned.offsets))[:, None],
         context=np.zeros((len(curves), 0), np.float32),
         status=status,
         frames=config.frames,

@@ -19,6 +19,7 @@ from goodricke.io.products import (
     alerce,
     alert_packets,
     asas3,
+    astrafier,
     atlas,
     fink,
     gaia,
@@ -43,7 +44,10 @@ OTHER_FILES = {
     re.compile(rb"\x89HDF\r\n\x1a\n"): ("is an HDF5 file", "save the table as Parquet or CSV"),
     re.compile(rb"\xd0\xcf\x11\xe0"): WORKBOOK,
     re.compile(rb"\x93NUMPY"): ("is an array of NumPy (.npy)", IN_PYTHON),
-    re.compile(rb"\x80[\x02-\x05]"): ("is a pickle of Python, which can run any code and is never opened", IN_PYTHON),
+    re.compile(rb"\x80[\x02-\x05](?!\x00{6}\{)"): (  # not the length of the header of safetensors
+        "is a pickle of Python, which can run any code and is never opened",
+        IN_PYTHON,
+    ),
     re.compile(rb"SQLite format 3"): ("is an SQLite database", "save the table as CSV"),
     re.compile(rb"%PDF"): ("is a PDF document, not data", "look for the table that belongs to it"),
     re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8"): ("is a picture, not data", "look for the table that belongs to it"),
@@ -72,6 +76,7 @@ class Reader(Protocol):
 
 
 READERS: tuple[Reader, ...] = (
+    astrafier,
     alert_packets,
     lightkurve,
     qlp,
@@ -128,6 +133,10 @@ def find_reader(file: SourceFile) -> Reader:
         raise Unreadable(file.path, WORKBOOK[0], WORKBOOK[1])
     if packed == "ZIP" and b".npy" in file.head:
         raise Unreadable(file.path, "is a file of NumPy arrays (.npz)", IN_PYTHON)
+    if packed == "ZIP" and b"/data.pkl" in file.head:
+        what = "is a file of PyTorch, a pickle, which can run any code and is never opened"
+        fix = "save its tensors as .safetensors, and label_map as a .json of the same name beside it"
+        raise Unreadable(file.path, what, fix)
     if packed:
         raise Unreadable(file.path, f"is a {packed} archive", "unpack it first")
     if file.head.startswith((b"\xff\xfe", b"\xfe\xff")):
