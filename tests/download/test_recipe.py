@@ -2,21 +2,21 @@
 
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from astropy.io import fits
+from typer.testing import CliRunner
 
+from goodricke.cli import app
 from goodricke.evaluation.held_out import run_recipe
 from goodricke.models.bundle import load_model
 from goodricke.training.recipe import read_recipe
 from tests.download.server import kepler_file, kepler_path
+from tests.quick import leave_out_forests
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "kepler-q9.toml"
 CLASSES = ("APERIODIC", "CONTACT_ROT", "DSCT_BCEP", "ECLIPSE", "GDOR_SPB", "RRLYR_CEPH", "SOLARLIKE")
@@ -61,18 +61,15 @@ def archive(server, real_kepler, shared):
     return "\n".join(lines[:4] + [f"{kic},{label}" for kic, label in some.itertuples(index=False)]) + "\n"
 
 
-def test_download_then_train(archive, server, tmp_path):
+def test_download_then_train(archive, server, tmp_path, monkeypatch):
+    leave_out_forests(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("GOODRICKE_ARCHIVE_URL", server.url)
     (tmp_path / "keplerq9v2_targets.txt").write_text(archive)
     words = "download kepler --quarter 9 --targets keplerq9v2_targets.txt --out kepler-q9"  # as the recipe has it
-    env = os.environ | {"no_proxy": "127.0.0.1", "GOODRICKE_ARCHIVE_URL": server.url}
-    done = subprocess.run(
-        [sys.executable, "-m", "goodricke", *words.split(), "--rate", "500"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 3, done.stderr  # the simulated ones
+    done = CliRunner().invoke(app, [*words.split(), "--rate", "500"])
+    assert done.exit_code == 3, done.output  # the simulated ones
     text = json.loads((tmp_path / "kepler-q9" / "manifest.json").read_text())
     assert text["missing"] == {"no target": 6}  # constant_0, ..., fakerrlyr_0, ...
     assert text["rows"] == 6 * 8

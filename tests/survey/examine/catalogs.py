@@ -1,5 +1,7 @@
 """Catalogs and a table of stars that tests make up: nothing here is a real star."""
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
 
@@ -67,6 +69,7 @@ def nulled(table: pa.Table) -> pa.Table:
     return table
 
 
+@cache
 def degenerate() -> dict[str, CatalogSample]:
     """Return catalogs that nothing can be drawn of, or hardly anything."""
     table = with_stars(catalog(60))
