@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,8 @@ from goodricke.models.dropout import row_keys
 from goodricke.models.multiband import Multiband
 from goodricke.models.runtime import gpu, threads
 from goodricke.models.runtime.gpu import prefetch
-from goodricke.preprocess import Prepared, Steps, prepare
+from goodricke.preprocess import DenseConfig, Frames, Prepared, Steps, prepare
+from goodricke.preprocess.dense_periods import answer_periods
 from goodricke.preprocess.tensors import Batch, length_buckets, rounded_up
 from goodricke.uncertainty.entropy import entropy, summarise
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
@@ -129,6 +131,9 @@ def to_predictions(
 ) -> Predictions:
     """Return a model's output for prepared light curves as a table, with the per-object columns of ``objects``."""
     columns = prepared.table_columns
+    if isinstance(prepared, Frames) and isinstance(model.preprocessing, DenseConfig) and output.periods is None:
+        periods = answer_periods(prepared, output.probabilities, model.classes, model.preprocessing)
+        output = replace(output, periods=periods)
     return Predictions.build(output, model.id, prepared.object_id, status, prepared.n_obs, columns, objects)
 
 

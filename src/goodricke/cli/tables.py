@@ -21,6 +21,7 @@ from goodricke.data.answer_text import (
     is_novel,
     leaves_text,
     period_text,
+    relative_text,
     set_text,
     set_title,
 )
@@ -117,7 +118,10 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
     if period:
         columns.append(Layout("P \\[d]", partial(_period, period, with_errors), right=True))
     if answers_period and is_wide:
-        columns += [Layout("p", _period_probability, right=True), Layout("or P", alternatives_text)]
+        measured = "period_snr" in names
+        title, cell = ("A, S/N", _measured) if measured else ("p", _period_probability)
+        columns.append(Layout(title, cell, right=True))
+        columns.append(Layout("or P", alternatives_text))
     if answers_period and any(map(_doubts, predictions.table.slice(0, SHOWN).to_pylist())):
         columns.append(Layout("doubt", _doubts, "yellow"))
     return [*columns, Layout("obs", lambda row: str(row["n_obs"]), right=True)]
@@ -143,6 +147,12 @@ def _period(column: str, with_error: bool, row: Row) -> str:
 
 def _period_probability(row: Row) -> str:
     return "" if row[PERIOD_PROBABILITY] is None else f"{row[PERIOD_PROBABILITY]:.2f}"
+
+
+def _measured(row: Row) -> str:
+    """Return amplitude and signal to noise of the dominant frequency of a dense light curve."""
+    amplitude, ratio = row["dominant_amplitude"], row["period_snr"]
+    return ", ".join(filter(None, [amplitude and relative_text(amplitude), ratio and f"{ratio:.0f}"]))
 
 
 def _doubts(row: Row) -> str:

@@ -94,10 +94,15 @@ def alternatives_text(row: Row) -> str:
     Those below `LEAST_PROBABLE` are left out; the table of predictions has them.
     """
     return ", ".join(
-        f"{other['relation'] or period_text(other['period']) + ' d'} {other['probability']:.2f}"
+        f"{other['relation'] or period_text(other['period']) + ' d'} {probability_text(other['probability'])}".strip()
         for other in alternatives_of(row)
-        if other["probability"] >= LEAST_PROBABLE
+        if other["probability"] is None or other["probability"] >= LEAST_PROBABLE
     )
+
+
+def probability_text(p: float | None) -> str:
+    """Return a probability as text; "" where there is none, as of a period that was measured."""
+    return "" if p is None else f"{p:.2f}"
 
 
 def false_alarm_text(row: Row) -> str:
@@ -114,9 +119,34 @@ def is_novel(row: Row) -> bool:
     return novelty is not None and novelty > NOVEL
 
 
+def measured_text(row: Row) -> str:
+    """Return amplitude, signal to noise and eclipses of a dense light curve in words; "" without these columns.
+
+    Examples
+    --------
+    >>> eclipses = {"eclipse_depth": 0.012, "eclipse_duration": 0.1}
+    >>> measured_text({"dominant_amplitude": 0.00123, "period_snr": 31.2} | eclipses)
+    'A = 1230 ppm, S/N = 31, eclipses 1.2 % deep for 2.4 h'
+    """
+    if row.get("period_snr") is None:
+        return ""
+    amplitude, depth, duration = (row.get(n) for n in ("dominant_amplitude", "eclipse_depth", "eclipse_duration"))
+    parts = [] if amplitude is None else [f"A = {relative_text(amplitude)}"]
+    parts.append(f"S/N = {row['period_snr']:.2g}" if row["period_snr"] < 100 else f"S/N = {row['period_snr']:.0f}")
+    if duration is not None:
+        deep = "" if depth is None else f" {relative_text(depth)} deep"
+        parts.append(f"eclipses{deep} for {24 * duration:.2g} h")
+    return ", ".join(parts)
+
+
+def relative_text(x: float) -> str:
+    """Return a relative flux as text, in percent from one on, in ppm below."""
+    return f"{100 * x:.2g} %" if x >= 0.01 else f"{float(f'{1e6 * x:.3g}'):g} ppm"
+
+
 def period_as_json(row: Row) -> dict[str, Any] | None:
     """Return the answered period of a row with all that is to be shown of it, None where there is none."""
-    if row.get(PERIOD_PROBABILITY) is None:
+    if PERIOD_PROBABILITY not in row or row.get("period") is None:
         return None
     return {
         "period": row["period"],
@@ -124,13 +154,14 @@ def period_as_json(row: Row) -> dict[str, Any] | None:
         "probability": row[PERIOD_PROBABILITY],
         "alternatives": [other | {"text": period_text(other["period"])} for other in alternatives_of(row)],
         "false_alarm": false_alarm_text(row),
+        "measured": measured_text(row),
         "notes": period_notes(row),
     }
 
 
 def is_doubtful(row: Row) -> bool:
     """Return whether noise alone has a peak like that of the period too often."""
-    return (row.get("false_alarm_probability") or 0) >= DOUBTFUL
+    return row.get("period") is not None and (row.get("false_alarm_probability") or 0) >= DOUBTFUL
 
 
 def period_notes(row: Row) -> list[str]:

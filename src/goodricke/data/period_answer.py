@@ -8,7 +8,7 @@ A table has one of the two.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,14 @@ PERIOD_COLUMNS = (
     "false_alarm_probability",
     "period_note",
 )
+# of models of dense light curves, whose periods are measured and not chosen by the network
+MEASURED_COLUMNS = {
+    "dominant_frequency": "frequency",
+    "dominant_amplitude": "amplitude",
+    "period_snr": "signal_to_noise",
+    "eclipse_depth": "depth",
+    "eclipse_duration": "duration",
+}
 PERIOD_MEANING = "Period; the orbital one of eclipsing and ellipsoidal stars"
 LONG = "longer than half the time span: fewer than two cycles were observed"
 
@@ -48,7 +56,8 @@ class PeriodAnswer:
     period : (n,)
         In the convention of the class that is answered.
     probability : (n,)
-        That it is the right one: of all (class, period) pairs, the sum over the classes of this period.
+        That it is the right one: of all (class, period) pairs, the sum over the classes of this period. NaN for a
+        period that was measured in the light curve and not chosen by the network.
     error : (n,)
         Standard error, if it is the right one [d].
     alternatives : (n, 3)
@@ -58,6 +67,13 @@ class PeriodAnswer:
         Of a peak as high in noise alone.
     is_long : bool (n,)
         Whether the period is longer than half the time span.
+    frequency, amplitude : (n,), optional
+        Of the highest peak of the amplitude spectrum [1/d], and of its sine [relative flux]; of dense light curves, as
+        the next ones.
+    signal_to_noise : (n,), optional
+        Of that peak, or of the eclipses whose period is answered.
+    depth, duration : (n,), optional
+        Of the eclipses [relative flux], [d].
     """
 
     period: Floats
@@ -67,12 +83,17 @@ class PeriodAnswer:
     alternative_probabilities: Floats
     false_alarm_probability: Floats
     is_long: NDArray[np.bool_]
+    frequency: Floats | None = None
+    amplitude: Floats | None = None
+    signal_to_noise: Floats | None = None
+    depth: Floats | None = None
+    duration: Floats | None = None
 
     def __post_init__(self) -> None:
         n = len(self.period)
         for name, array in vars(self).items():
             shape = (n, ALTERNATIVES) if name.startswith("alternative") else (n,)
-            if np.shape(array) != shape:
+            if array is not None and np.shape(array) != shape:
                 raise ValueError(f"{name} of {n} objects has the shape {np.shape(array)}; it must be {shape}")
 
     @classmethod
@@ -82,24 +103,34 @@ class PeriodAnswer:
         lists = {name: np.full((n, ALTERNATIVES), np.nan) for name in ("alternatives", "alternative_probabilities")}
         return cls(**nan, **lists, is_long=np.zeros(n, bool))
 
+    @classmethod
+    def measured(cls, n: int) -> PeriodAnswer:
+        """Return the answer for n dense light curves in which nothing was measured, to be filled in."""
+        return replace(cls.empty(n), **{name: np.full(n, np.nan) for name in MEASURED_COLUMNS.values()})
+
     def take(self, rows: NDArray[np.integer]) -> PeriodAnswer:
         """Return the answer for the objects in ``rows``."""
-        return PeriodAnswer(**{name: array[rows] for name, array in vars(self).items()})
+        return PeriodAnswer(**{name: None if array is None else array[rows] for name, array in vars(self).items()})
 
     def columns(self, ok: NDArray[np.bool_]) -> dict[str, pa.Array]:
         """Return the columns of a table of predictions, null where not ``ok`` (n,) or where there is no period."""
         missing = ~ok | ~np.isfinite(self.period)
+        # without a period there is no false alarm to fear, except where the highest peak was measured all the same
+        no_peak = missing if self.frequency is None else ~ok | ~np.isfinite(self.frequency)
+        measured = {name: getattr(self, attribute) for name, attribute in MEASURED_COLUMNS.items()}
         notes = np.where(self.is_long & ~missing, LONG, "")
         return {
             "period": pa.array(self.period, pa.float64(), mask=missing),
             "period_error": pa.array(self.error, pa.float64(), mask=missing | ~np.isfinite(self.error)),
-            PERIOD_PROBABILITY: pa.array(self.probability, pa.float32(), mask=missing),
+            PERIOD_PROBABILITY: pa.array(self.probability, pa.float32(), mask=missing | ~np.isfinite(self.probability)),
             "period_alternatives": _lists(self.alternatives, missing),
             "period_alternative_probabilities": _lists(self.alternative_probabilities, missing),
             "false_alarm_probability": pa.array(
-                self.false_alarm_probability, pa.float64(), mask=missing | ~np.isfinite(self.false_alarm_probability)
+                self.false_alarm_probability, pa.float64(), mask=no_peak | ~np.isfinite(self.false_alarm_probability)
             ),
             "period_note": pa.array(notes.tolist(), pa.string(), mask=notes == ""),
+        } | {
+            name: pa.array(x, pa.float64(), mask=~ok | ~np.isfinite(x)) for name, x in measured.items() if x is not None
         }
 
 
@@ -116,12 +147,19 @@ def period_column(names: Collection[str]) -> str | None:
 
 
 def alternatives_of(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the other periods of a row of predictions: ``period`` [d], ``probability``, ``relation`` to the period."""
+    """Return the other periods of a row of predictions: ``period`` [d], ``probability``, ``relation`` to the period.
+
+    The probability is None where the network gives none.
+    """
     if row.get("period") is None:
         return []
     periods, p = (row.get(name) or () for name in ("period_alternatives", "period_alternative_probabilities"))
     return [
-        {"period": other, "probability": probability, "relation": period_relation(row["period"], other)}
+        {
+            "period": other,
+            "probability": None if probability is None or np.isnan(probability) else probability,
+            "relation": period_relation(row["period"], other),
+        }
         for other, probability in zip(periods, p, strict=True)
         if other is not None and np.isfinite(other)
     ]

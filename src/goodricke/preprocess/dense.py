@@ -11,7 +11,7 @@ from pydantic import Field
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.units import STANDARDISED
+from goodricke.data.units import MAGNITUDES_PER_E, STANDARDISED
 from goodricke.preprocess.cleaning import (
     align_bands,
     bin_average,
@@ -126,6 +126,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
     if config.detrend is not None:
         flux = flux - gaussian_trend(flux, cleaned, config.detrend, config.detrend_samples, cadence)
     return Frames(
+        scale=None if is_standardised else _relative_scale(cleaned, flux),
         object_id=curves.object_id,
         offsets=cleaned.offsets,
         time=_elapsed_days(cleaned, config.single_precision_time),
@@ -217,6 +218,32 @@ def standardise(flux: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArra
     width = ragged.std(flux, offsets)
     centred = flux - ragged.spread(ragged.median(flux, offsets), offsets)
     return (centred / ragged.spread(np.where(width > 0, width, 1.0), offsets)).astype(np.float32)
+
+
+def _relative_scale(curves: LightCurves, flux: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the standard deviation (n,) of detrended ``flux`` (N,) relative to the median flux, NaN without one."""
+    width = ragged.std(flux, curves.offsets)
+    if curves.in_magnitudes:
+        return width / MAGNITUDES_PER_E
+    level = ragged.median(curves.value, curves.offsets)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(level > 0, width / level, np.nan)
+
+
+def detrending_response(frequency: NDArray[np.float64], config: DenseConfig, cadence: float) -> NDArray[np.float64]:
+    r"""Return the fraction of a sine's amplitude that detrending leaves, :math:`1 - e^{-2 \pi^2 \sigma^2 f^2}`.
+
+    Parameters
+    ----------
+    frequency : float64 (F,)
+        In cycles per day.
+    config : DenseConfig
+        With sigma in days, or in samples of ``cadence`` [d].
+    """
+    sigma = config.detrend_samples * cadence if config.detrend_samples else config.detrend
+    if config.detrend is None or sigma is None:
+        return np.ones_like(frequency)
+    return -np.expm1(-2 * (np.pi * sigma * frequency) ** 2)
 
 
 def _cut(curves: LightCurves, frames: int) -> LightCurves:

@@ -154,10 +154,12 @@ class Frames(Prepared):
         Period of the fold [d].
     candidates : CandidatePeriods, optional
         For networks that choose a period.
+    scale : float64 (n,), optional
+        Relative flux of one unit of the values, NaN where the flux has no positive level.
     """
 
     POINT_FIELDS = ("time", "values")
-    OBJECT_FIELDS = (*Prepared.OBJECT_FIELDS, "period")
+    OBJECT_FIELDS = (*Prepared.OBJECT_FIELDS, "period", "scale")
 
     time: NDArray[np.float32]
     values: NDArray[np.float32]
@@ -165,6 +167,7 @@ class Frames(Prepared):
     observations: NDArray[np.int64] | None = None
     period: NDArray[np.float64] | None = None
     candidates: CandidatePeriods | None = None
+    scale: NDArray[np.float64] | None = None
 
     def _select(self, rows: NDArray[np.int64], points: NDArray[np.int64], offsets: NDArray[np.int64]) -> Frames:
         candidates = None if self.candidates is None else self.candidates.take(rows)
@@ -205,7 +208,7 @@ class Frames(Prepared):
         """Return the arrays that `from_arrays` restores the object from, for a file without pickle."""
         names = ("offsets", "time", "values", "context", "status", "n_obs")
         ids = np.array(self.object_id.to_pylist(), dtype=str)
-        optional = {} if self.period is None else {"period": self.period}
+        optional = {name: x for name in ("period", "scale") if (x := getattr(self, name)) is not None}
         if self.candidates is not None:
             optional |= {f"candidate_{name}": x for name, x in self.candidates._asdict().items()}
         return {"object_id": ids} | {name: getattr(self, name) for name in names} | optional
@@ -221,6 +224,7 @@ class Frames(Prepared):
             frames=frames,
             observations=arrays.get("n_obs"),
             period=arrays.get("period"),
+            scale=arrays.get("scale"),
             candidates=CandidatePeriods(*(arrays[f"candidate_{name}"] for name in CandidatePeriods._fields))
             if "candidate_period" in arrays
             else None,
@@ -242,6 +246,7 @@ class Frames(Prepared):
             status=np.concatenate([part.status for part in parts]),
             observations=np.concatenate([part.n_obs for part in parts]),
             period=None if parts[0].period is None else np.concatenate([part.period for part in parts]),
+            scale=None if parts[0].scale is None else np.concatenate([part.scale for part in parts]),
             candidates=CandidatePeriods(*map(np.concatenate, zip(*candidates, strict=True))) if candidates else None,
         )
 

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from goodricke.data.formats import describe
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.period_answer import PERIOD_COLUMNS, PERIOD_MEANING
+from goodricke.data.period_answer import MEASURED_COLUMNS, PERIOD_COLUMNS, PERIOD_MEANING
 from goodricke.data.predictions import NODE, Status, taxonomy_metadata
 from goodricke.io import ReadOptions
 from goodricke.io.options import Scale
 from goodricke.models.bundle import Model
-from goodricke.preprocess import FoldedConfig
+from goodricke.preprocess import DenseConfig, FoldedConfig
 from goodricke.uncertainty.prediction_sets import Coverage
 
 MAX_POINTS = 1_000_000  # observations in a request
@@ -175,7 +175,8 @@ def answer_fields(model: Model) -> list[str]:
     numbers = [f"p_{c}" for c in classes] + ["p_max"] + [f"std_{c}" for c in classes]
     numbers += ["entropy", "mutual_information", "aleatoric_entropy", "novelty"]
     numbers += [f"pred_{target.name}" for target in model.config.targets]
-    answers_period = len(model.pairs) > 1
+    is_dense = isinstance(model.preprocessing, DenseConfig)
+    answers_period = len(model.pairs) > 1 or is_dense
     numbers += ["fold_period"] * (isinstance(model.preprocessing, FoldedConfig) and not answers_period)
     counts = ["n_obs", "n_points"]
     nodes, sets = [], ["prediction_set"]
@@ -183,6 +184,7 @@ def answer_fields(model: Model) -> list[str]:
         nodes = ["class_probability", "leaf", *(f"{NODE}{name}" for name in tree.nodes if name != tree.root)]
         sets.append("prediction_set_node")
     periods = ["period", *PERIOD_COLUMNS, "period_relations"] if answers_period else []
+    periods += [*MEASURED_COLUMNS] if is_dense else []
     names = ["object_id", "status", "reason", "class", *nodes, *numbers, *sets, *periods, *counts]
     return [*names, "model", "model_hash"]
 

@@ -50,8 +50,8 @@ export function periodView(answer, onchoice) {
   const others = answer.alternatives.map((/** @type {any} */ other) =>
     button(
       other.period,
-      `${other.relation || `${other.text} d`} ${other.probability.toFixed(2)}`,
-      `Fold on ${other.text} d, with probability ${probability(other.probability)}`,
+      [other.relation || `${other.text} d`, other.probability?.toFixed(2)].filter(Boolean).join(" "),
+      `Fold on ${other.text} d${other.probability === null ? "" : `, with probability ${probability(other.probability)}`}`,
     ),
   );
   const hasFalseAlarm = answer.notes.some((/** @type {string} */ note) => note.startsWith("FAP"));
@@ -61,7 +61,7 @@ export function periodView(answer, onchoice) {
   return h(
     "section",
     { class: "answered-period" },
-    h("h3", {}, "Period", h("span", { class: "dim readout" }, `p ${probability(answer.probability)}`)),
+    h("h3", {}, "Period", h("span", { class: "dim readout" }, answer.measured || `p ${probability(answer.probability)}`)),
     h("div", { class: "peaks", role: "group", "aria-label": "Answered periods" }, main, others),
     h(
       "p",
