@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goodricke.data.taxonomy import Leaf, Taxonomy
+from goodricke.data.taxonomy import UNCERTAIN, Leaf, Taxonomy
 
 TREE = Taxonomy.shipped()
 
@@ -95,6 +95,18 @@ def test_deepest():
     assert TREE.deepest(probabilities(EW=0.5, AGN=0.5))[0].tolist() == ["SOURCE"]
     assert TREE.deepest(probabilities(EW=1 - 1e-12), 1.0)[0].tolist() == ["SOURCE"]
     assert TREE.deepest(probabilities(RRAB=0.3, RRC=0.3, CEP_F=0.2, EW=0.2))[0].tolist() == ["PULSATING"]
+
+
+def test_the_root_as_an_answer_is_called_uncertain_and_stays_the_root():
+    p = probabilities(EW=0.5, AGN=0.5)
+    name, probability = TREE.answers(p, 0.7)
+    assert name.tolist() == [UNCERTAIN]
+    np.testing.assert_allclose(probability, 1)
+    assert TREE.members(UNCERTAIN) == TREE.members(TREE.root)
+    assert not TREE.contradicts(UNCERTAIN, [1e9]).any()
+    assert TREE.answers(probabilities(EW=0.9, EB=0.1), 0.7)[0].tolist() == ["EW"]
+    with pytest.raises(ValueError, match="uncertain"):  # no label: it would be right whatever the answer
+        TREE.parse(UNCERTAIN)
 
 
 def test_deepest_at_a_low_threshold_is_the_most_probable_of_the_smallest():

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from goodricke.data.config_errors import faults
 
+UNCERTAIN = "uncertain"  # what the root is called as an answer: no class is probable enough
 EITHER = re.compile(r"[|+]")  # "EA|EB": either type; "DSCT+GDOR": both, of which either answer is right
 
 
@@ -159,7 +160,6 @@ class Taxonomy(BaseModel):
         ValueError
             If there is no such name.
         """
-        self._refuse_unknown(name)
         return tuple(np.flatnonzero(self.mask(self._leaves_of(name))).tolist())
 
     def mask(self, leaves: Iterable[str]) -> NDArray[np.bool_]:
@@ -194,14 +194,15 @@ class Taxonomy(BaseModel):
             The root where nothing else reaches the threshold.
         probability : (n,)
         """
-        p = np.asarray(p, np.float64)
-        probability = np.concatenate([self.node_probabilities(p), p], 1)  # (n, K + L)
-        size = np.array([len(self.members(name)) for name in self.names])
-        reached = probability >= threshold
-        reached[:, self.names.index(self.root)] = True  # whatever the rounding of a sum
-        rank = np.where(reached, probability.clip(0, 1) - 2.0 * size, -np.inf)  # fewest leaves, then most probable
-        best = rank.argmax(1)
-        return np.array(self.names, object)[best], probability[np.arange(len(p)), best]
+        best, probability = deepest_group(
+            np.concatenate([self.matrix, np.eye(len(self.leaves), dtype=bool)]), p, threshold
+        )
+        return np.array(self.names, object)[best], probability
+
+    def answers(self, p: ArrayLike, threshold: float) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+        """Return the names of `deepest` as an answer shows them, `UNCERTAIN` for the root, and their probabilities."""
+        name, probability = self.deepest(p, threshold)
+        return np.where(name == self.root, UNCERTAIN, name) if self.nodes else name, probability
 
     def set_name(self, mask: NDArray[np.bool_] | Sequence[bool]) -> str | None:
         """Return the node or leaf that has just the leaves of a set (L,), None if there is none."""
@@ -285,6 +286,7 @@ class Taxonomy(BaseModel):
         return {self.members(name): name for name in self.names}
 
     def _leaves_of(self, name: str) -> frozenset[str]:
+        name = self.root if name == UNCERTAIN else name
         self._refuse_unknown(name)
         if name in self.leaves:
             return frozenset({name})
@@ -318,6 +320,32 @@ class Taxonomy(BaseModel):
             return name if name in keep else None
         children = self._remaining_children(name, keep)
         return None if not children else children[0] if len(children) == 1 else name
+
+
+def deepest_group(
+    members: NDArray[np.bool_], p: ArrayLike, threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the smallest group of classes with a probability of at least the threshold; see `Taxonomy.deepest`.
+
+    Parameters
+    ----------
+    members : bool (G, L)
+        The classes of each group, among them one with all, which is the answer where nothing else reaches it.
+    p : (n, L)
+    threshold : float
+
+    Returns
+    -------
+    index : int64 (n,)
+    probability : (n,)
+    """
+    probability = np.asarray(p, np.float64) @ members.T  # (n, G)
+    size = members.sum(1)
+    reached = probability >= threshold
+    reached[:, size.argmax()] = True  # whatever the rounding of a sum
+    rank = np.where(reached, probability.clip(0, 1) - 2.0 * size, -np.inf)  # fewest classes, then most probable
+    best = rank.argmax(1)
+    return best, probability[np.arange(len(probability)), best]
 
 
 def _outside(leaf: Leaf, period: NDArray[np.float64]) -> NDArray[np.bool_]:
