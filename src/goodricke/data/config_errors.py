@@ -21,10 +21,10 @@ def faults(error: ValidationError, *models: type[BaseModel], section: str = "") 
         The section that was validated, if it is a part of the file.
     """
     known = sorted({name for model in models for name in _keys(model)})
-    return [_describe(item, known, section) for item in error.errors(include_url=False, include_input=False)]
+    return [_error_line(item, known, section) for item in error.errors(include_url=False, include_input=False)]
 
 
-def _describe(item: Any, known: list[str], section: str) -> str:
+def _error_line(item: Any, known: list[str], section: str) -> str:
     place = ".".join([section] * bool(section) + [str(part) for part in item["loc"]])
     why = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":

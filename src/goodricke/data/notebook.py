@@ -47,12 +47,12 @@ def light_curves_html(curves: LightCurves) -> str:
         finite = one.value[np.isfinite(one.value)]
         span, middle = (f"{np.ptp(one.time):.4g}", f"{np.median(finite):.5g}") if len(finite) else ("", "")
         more = [str(objects[name][i].as_py()) for name in others]
-        cells = [str(i), one.ids[0], f"{len(one.time):,}", span, _bands(one), middle, *more]
+        cells = [str(i), one.ids[0], f"{len(one.time):,}", span, _band_names(one), middle, *more]
         rows.append([*map(escape, cells), _sketch(one)])
     return _html(escape(repr(curves)), titles, rows, _more(len(curves)))
 
 
-def _bands(one: LightCurves) -> str:
+def _band_names(one: LightCurves) -> str:
     names = [one.bands[b] for b in np.unique(one.band)]
     return ", ".join("" if name == NO_BAND else name for name in names)
 

@@ -102,7 +102,7 @@ def score_regression(
     :math:`R^2 = 1 - \sum e_i^2 / \sum (y_i - \bar y)^2`, :math:`\mathrm{RMSE} = \sqrt{\overline{e^2}}`,
     :math:`\mathrm{MAPE} = 100\ \overline{|e / y|}` and :math:`\mathrm{MAE} = \overline{|e|}`.
     """
-    truth, predicted, measured = _check(truth, predicted)
+    truth, predicted, measured = _measured_pairs(truth, predicted)
     star = star_numbers(star, len(measured))[measured]
     sums = _sums(truth, predicted, star)
     values = _figures(np.asarray(sums.sum(axis=0)).reshape(1, -1))
@@ -113,7 +113,7 @@ def score_regression(
     return RegressionScores(len(truth), int((~measured).sum()), sums.shape[0], **figures)
 
 
-def _check(truth: Any, predicted: Any) -> tuple[Float, Float, NDArray[np.bool_]]:
+def _measured_pairs(truth: Any, predicted: Any) -> tuple[Float, Float, NDArray[np.bool_]]:
     """Return the measured truths and their predictions (m,), and whether each of all (n,) is measured."""
     truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
     if truth.ndim != 1 or truth.shape != predicted.shape:

@@ -88,7 +88,7 @@ def detect_unseen_classes(
     data = with_background(data, recipe.data.background, recipe.data.seed)
     tree = None if data.label_sets is None else data.label_sets.taxonomy
     names = data.classes if tree is None else tree.names
-    _check(classes, names)
+    _check_classes(classes, names)
     recipe = resolve_recipe(recipe, data.curves, None)
     prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
@@ -119,7 +119,7 @@ def nodes_to_leave_out(tree: Taxonomy) -> list[str]:
     return lowest
 
 
-def _check(wanted: Sequence[str], classes: Sequence[str]) -> None:
+def _check_classes(wanted: Sequence[str], classes: Sequence[str]) -> None:
     if unknown := sorted(set(wanted) - set(classes)):
         raise ValueError(f"no class {unknown[0]}; there are {', '.join(classes)}")
     if len(classes) < 3:

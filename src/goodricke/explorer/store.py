@@ -266,13 +266,13 @@ def _fill_table(
     connection: Any, name: str, catalog: Catalog, schema: pa.Schema, extra: pa.Table | None, progress: Progress
 ) -> None:
     fields = [pa.field("row", pa.int64()), *(pa.field(f"c{i}", f.type) for i, f in enumerate(schema))]
-    batches = _batches(catalog, schema, extra, pa.schema(fields), progress)
+    batches = _row_batches(catalog, schema, extra, pa.schema(fields), progress)
     connection.register("incoming", pa.RecordBatchReader.from_batches(pa.schema(fields), batches))
     connection.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
     connection.unregister("incoming")
 
 
-def _batches(
+def _row_batches(
     catalog: Catalog, schema: pa.Schema, extra: pa.Table | None, copied: pa.Schema, progress: Progress
 ) -> Iterator[pa.RecordBatch]:
     """Give the rows in the order of the files, NaN as null, under the columns' keys."""

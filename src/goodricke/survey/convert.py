@@ -127,7 +127,7 @@ def write_hats(rows: Rows, path: Path, name: str | None = None, pixel_rows: int 
     ValueError
         If there is no position, or the folder exists.
     """
-    _check(rows, path)
+    _check_hats_target(rows, path)
     index = _pixel_index(rows)
     order, pixel = tiles(index[index >= 0], max(pixel_rows, rows.count // MOST_PIXELS))
     with atomic_folder(path) as partial:
@@ -136,7 +136,7 @@ def write_hats(rows: Rows, path: Path, name: str | None = None, pixel_rows: int 
     return int((index >= 0).sum())
 
 
-def _check(rows: Rows, path: Path) -> None:
+def _check_hats_target(rows: Rows, path: Path) -> None:
     try:
         import hats  # noqa: F401
     except ImportError as error:

@@ -85,7 +85,7 @@ def calibrate(
     sets: dict[Mode, Conformal] = {"one_pass": Conformal.fit(probabilities, label[validation])}
     if passes and model.stochastic:
         rows = np.random.default_rng(0).permutation(validation)[:MONTE_CARLO_OBJECTS]
-        samples = np.concatenate([monte_carlo(model, prepared, part, passes, seed=0) for part in _batches(rows)], 1)
+        samples = np.concatenate([monte_carlo(model, prepared, part, passes, seed=0) for part in _split_rows(rows)], 1)
         monte_carlo_scaling, probabilities = choose_scaling(samples, label[rows], star[rows], kinds)
         sets["monte_carlo"] = Conformal.fit(probabilities, label[rows])
     if isinstance(prepared, Steps):
@@ -124,11 +124,11 @@ def measure_novelty(
 
 def network_output(model: Model, prepared: Prepared, rows: Int) -> NetworkOutput:
     """Return the output of one pass for the objects in ``rows``, in their order."""
-    outputs = [model.run(prepared, part) for part in _batches(rows)]
+    outputs = [model.run(prepared, part) for part in _split_rows(rows)]
     return NetworkOutput(*(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
 
 
-def _batches(rows: Int) -> list[Int]:
+def _split_rows(rows: Int) -> list[Int]:
     return np.array_split(rows, max(len(rows) // 32, 1))
 
 

@@ -29,7 +29,7 @@ def plot_conditions(quantities: Mapping[str, Mapping[str, ScoresByNumber]], path
     with panels(path, list(quantities), 2.7, across=2) as grid:
         for axes, models in zip(grid, quantities.values(), strict=True):
             for colour, curve in zip(COLOURS, models.values(), strict=False):
-                _draw(axes, curve, colour)
+                _plot_scores(axes, curve, colour)
             first = next(iter(models.values()))
             if first.fewest[0] > 0 and first.most[-1] > WIDE * first.fewest[0]:
                 axes.set_xscale("log")
@@ -40,7 +40,7 @@ def plot_conditions(quantities: Mapping[str, Mapping[str, ScoresByNumber]], path
             canvas_legend(grid[0], list(next(iter(quantities.values()))))
 
 
-def _draw(axes: Any, curve: ScoresByNumber, colour: str) -> None:
+def _plot_scores(axes: Any, curve: ScoresByNumber, colour: str) -> None:
     value, low, high = np.array(curve.accuracy).T
     axes.hlines(value, curve.fewest, curve.most, color=colour, lw=1.2)
     spread = np.maximum([value - low, high - value], 0)

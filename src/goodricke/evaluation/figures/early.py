@@ -45,7 +45,7 @@ def plot_early(curves: Mapping[str, ScoresByTruncation], path: str | Path) -> No
     """
     with _two_panels(curves, path) as (upper, lower):
         for colour, curve in zip(COLOURS, curves.values(), strict=False):
-            value, low, high = _columns(curve.macro_f1)
+            value, low, high = _values_and_bounds(curve.macro_f1)
             upper.fill_between(curve.at, low, high, color=colour, alpha=0.15, lw=0)
             upper.plot(curve.at, value, color=colour, lw=1.4, marker="o", ms=3)
         for reached in {tuple(zip(c.at, c.reached / c.n, strict=True)) for c in curves.values()}:
@@ -177,7 +177,7 @@ def _draw_bins(axes: Any, curve: ScoresByNumber, colour: str, shift: float) -> N
     """Draw bars and error bars of one model, its marks shifted by some points against those of the others."""
     from matplotlib.transforms import ScaledTranslation
 
-    value, low, high = _columns(curve.macro_f1)
+    value, low, high = _values_and_bounds(curve.macro_f1)
     left, right = _drawn_edges(curve)
     axes.hlines(value, left, right, color=colour, lw=2.5, alpha=0.35)
     moved = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
@@ -206,7 +206,7 @@ def _checked_history(
     return t, p
 
 
-def _columns(figures: Sequence[Estimate]) -> NDArray[np.float64]:
+def _values_and_bounds(figures: Sequence[Estimate]) -> NDArray[np.float64]:
     """Return value, low and high of several figures as rows, (3, K)."""
     return np.array(figures, np.float64).T
 

@@ -43,11 +43,11 @@ def calibration_section(result: Assessment, folder: Path) -> Section:
         "points on the diagonal: of answers with probability 0.8, eight in ten are right. Bars are 95 % intervals.",
         "points below it: overconfident, so that cuts in probability let in more mistakes than they seem to; an error "
         "above the range that chance alone gives.",
-        _draw(result, probabilities, folder),
+        _plot_reliabilities(result, probabilities, folder),
         table=[_row(result, name, p, errors[name]) for name, p in probabilities.items()],
         tables=tables,
         notes=[
-            *(_describe(name, errors[name]) for name in result.models),
+            *(_miscalibration_sentence(name, errors[name]) for name in result.models),
             *([] if sets else [NO_SETS]),
             *(_dependence_note(star) if checks else []),
         ],
@@ -84,7 +84,9 @@ def _dependence_note(star: NDArray) -> list[str]:
     return [note] if stars < len(star) else []
 
 
-def _draw(result: Assessment, probabilities: Mapping[str, NDArray[np.float64]], folder: Path) -> dict[str, Path]:
+def _plot_reliabilities(
+    result: Assessment, probabilities: Mapping[str, NDArray[np.float64]], folder: Path
+) -> dict[str, Path]:
     """Draw the reliability of answers and of the probability of each class."""
     files, star = [folder / "reliability.svg", folder / "reliability_classes.svg"], result.star
     curves = {name: reliability(p, result.label, star=star) for name, p in probabilities.items()}
@@ -140,7 +142,7 @@ def _class_rows(result: Assessment, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _describe(name: str, error: CalibrationError) -> str:
+def _miscalibration_sentence(name: str, error: CalibrationError) -> str:
     if not error.significant:
         return f"{name}: no more miscalibrated than exact probabilities appear by chance in so few objects."
     return (

@@ -199,7 +199,7 @@ def comparison_section(result: Assessment) -> Section:
     rows = [_comparison_row(*pair, c, float(p)) for (pair, c), p in zip(pairs.items(), corrected, strict=True)]
     several = stars < len(star)
     notes = [
-        _describe(*pair, c, _is_different(c, stars) if several else bool(p < LEVEL))
+        _comparison_sentence(*pair, c, _is_different(c, stars) if several else bool(p < LEVEL))
         for (pair, c), p in zip(pairs.items(), corrected, strict=True)
     ]
     if several:
@@ -239,7 +239,7 @@ def _is_different(c: Comparison, stars: int) -> bool:
     return stars >= FEWEST_STARS and not c.accuracy.low <= 0 <= c.accuracy.high
 
 
-def _describe(first: str, second: str, c: Comparison, differ: bool) -> str:
+def _comparison_sentence(first: str, second: str, c: Comparison, differ: bool) -> str:
     if not differ:
         return f"{first} and {second}: no difference in accuracy that these objects could show."
     better, other = (second, first) if c.accuracy.value > 0 else (first, second)

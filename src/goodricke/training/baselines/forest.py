@@ -94,7 +94,7 @@ def fit_forest(
     """
     from sklearn.ensemble import RandomForestClassifier
 
-    features, label = _check(features, label, classes)
+    features, label = _check_features_and_labels(features, label, classes)
     model = RandomForestClassifier(
         trees, class_weight="balanced_subsample" if balanced else None, random_state=seed, n_jobs=jobs
     )
@@ -184,7 +184,7 @@ def fit_balanced_forest(
         from imblearn.ensemble import BalancedRandomForestClassifier
     except ImportError as error:
         raise ImportError("fit_balanced_forest needs imbalanced-learn: pip install 'goodricke[baselines]'") from error
-    features, label = _check(features, label, classes)
+    features, label = _check_features_and_labels(features, label, classes)
     if len(np.unique(label)) < 2:
         raise ValueError("all objects are of one class; a balanced forest needs at least two")
     # explicit: the defaults of these three differ between versions
@@ -226,7 +226,7 @@ def fit_regression_forest(
     return RegressionForest(model.fit(features, target))
 
 
-def _check(
+def _check_features_and_labels(
     features: NDArray[np.floating], label: NDArray[np.integer], classes: Sequence[str]
 ) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
     """Return features and labels as arrays after checks."""
