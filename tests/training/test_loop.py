@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from goodricke.training import loop
@@ -220,34 +222,40 @@ def test_negative_scores_have_a_best_epoch_too(tmp_path):
     assert run.best == -4
 
 
+def fit_as_one_of_two(rank, meeting, folder):
+    """Train beside another process; return weights and losses."""
+    address = {"init_method": f"file://{meeting}", "timeout": timedelta(minutes=5)}
+    dist.init_process_group("gloo", rank=rank, world_size=2, **address)
+    try:
+        task = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
+        run = task.fit(folder, epochs=3, batch=8)
+        return task.weights(), [h["loss"] for h in run.history]
+    finally:
+        dist.destroy_process_group()
+
+
 WORKER = """
-import sys, torch, torch.distributed as dist
-sys.path.insert(0, sys.argv[4])
-from tests.training.test_loop import Regression
-rank, world, folder = int(sys.argv[1]), 2, sys.argv[3]
-dist.init_process_group("gloo", init_method=f"file://{sys.argv[2]}", rank=rank, world_size=world)
+import sys, torch
 from pathlib import Path
-task = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
-run = task.fit(Path(folder), epochs=3, batch=8)
-torch.save([task.weights(), [h["loss"] for h in run.history]], f"{sys.argv[2]}.{rank}")
-dist.destroy_process_group()
+meeting, folder, root = sys.argv[1:]
+sys.path.insert(0, root)
+from tests.training.test_loop import fit_as_one_of_two
+torch.save(fit_as_one_of_two(1, meeting, Path(folder)), f"{meeting}.1")
 """
 
 
 def test_two_processes_end_with_the_weights_of_one(tmp_path):
-    """33 objects in batches of 8: the last batch leaves the second process without any."""
+    """33 objects in batches of 8: the last batch leaves the second process, which is not this one, without any."""
     single = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
     run = single.fit(tmp_path / "one", epochs=3, batch=8)
-    command = [sys.executable, "-c", WORKER]
-    meeting, local = tmp_path / "meeting", str(Path(__file__).parents[2])
-    workers = [subprocess.Popen([*command, str(k), meeting, tmp_path / "two", local]) for k in range(2)]
+    meeting, folder = tmp_path / "meeting", tmp_path / "two"
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, meeting, folder, Path(__file__).parents[2]])
     try:
-        assert [worker.wait(300) for worker in workers] == [0, 0]
+        here = fit_as_one_of_two(0, meeting, folder)
+        assert worker.wait(300) == 0
     finally:
-        for worker in workers:
-            worker.kill()
-    for rank in range(2):
-        weights, losses = torch.load(f"{meeting}.{rank}", weights_only=True)
+        worker.kill()
+    for weights, losses in (here, torch.load(f"{meeting}.1", weights_only=True)):
         assert equal(weights, single.weights(), atol=1e-5)
         assert losses == pytest.approx([h["loss"] for h in run.history], rel=1e-5)
 
