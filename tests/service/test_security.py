@@ -1,6 +1,10 @@
+import asyncio
+
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from goodricke.service import security
 from goodricke.service.rest import create_rest_app
 from goodricke.service.security import Access, new_token
 from goodricke.service.server import address, listen
@@ -14,6 +18,12 @@ def app_of(access):
     app.post("/change")(lambda: {})
     app.get("/")(lambda: {})
     return app
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Wrong tokens are refused without delay, except where that is the matter."""
+    monkeypatch.setattr(security, "WRONG_TOKEN_SECONDS", 0)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +100,38 @@ def test_once_in_the_address_then_in_a_cookie(guarded):
     assert "samesite=strict" in cookie
     assert client.get("/health").status_code == 200
     assert connect(guarded, authorization=f"Bearer {TOKEN}").get("/health").status_code == 200
-    assert connect(guarded).get(f"/health?token={TOKEN}").status_code == 200
+
+
+def test_no_other_address_takes_the_token(guarded):
+    for method, path in (("GET", "/health"), ("POST", "/"), ("POST", "/change"), ("GET", "/docs-static/docs.html")):
+        answer = connect(guarded).request(method, f"{path}?token={TOKEN}")
+        assert answer.status_code == 401
+        assert "set-cookie" not in answer.headers
+        assert TOKEN not in answer.text
+    assert "other addresses than pages" in connect(guarded).get(f"/health?token={TOKEN}").json()["detail"]
+
+
+def test_wrong_tokens_are_refused_late_and_do_not_keep_others_out(guarded, monkeypatch):
+    monkeypatch.setattr(security, "WRONG_TOKEN_SECONDS", 1e4)
+    monkeypatch.setattr(security, "MAX_DELAYED", 3)
+
+    async def ask(path="/health", **headers):
+        transport = httpx.ASGITransport(guarded)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
+            return (await client.get(path)).status_code
+
+    async def main():
+        wrong = {"authorization": "Bearer wrong"}
+        late = [asyncio.create_task(ask(**wrong)) for _ in range(2)] + [asyncio.create_task(ask("/?token=wrong"))]
+        await asyncio.sleep(0.2)
+        assert not any(task.done() for task in late)
+        assert await ask(**wrong) == 429
+        assert await ask() == 401  # none at all is a mistake and no guess
+        assert await ask(authorization=f"Bearer {TOKEN}") == 200
+        for task in late:
+            task.cancel()
+
+    asyncio.run(main())
 
 
 def test_where_many_can_reach_it_addresses_are_names(guarded):

@@ -12,12 +12,6 @@ from goodricke.cli.options import Device, Recursive, console, exit_with
 from goodricke.data.exit_codes import ExitCode
 from goodricke.models.hub import completions
 
-LIMITS = {
-    "timeout_keep_alive": 15,  # seconds that a connection stays open between requests
-    "limit_concurrency": 200,  # connections, beyond which the answer is 503
-    "timeout_graceful_shutdown": 5,
-}
-
 
 def serve(
     model: Annotated[
@@ -92,5 +86,5 @@ def run(
     if server.access.token:
         screen.print("scripts send the header   Authorization: Bearer TOKEN", markup=False)
     screen.print("end with Ctrl-C", markup=False)
-    server.run(app, **LIMITS)
+    server.run(app)
     return ExitCode.DONE

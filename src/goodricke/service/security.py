@@ -2,14 +2,18 @@
 
 The Host header must name an address that the server is bound to: otherwise a page of another site could let its own
 name point here (DNS rebinding). Changes must come from the server's own page (the Origin header), or from a script.
+
+The token comes as a header or a cookie. In an address it would stay in histories and logs: only a page takes it from
+there, once, and moves it into the cookie. The refusal of a wrong token comes late.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -35,6 +39,8 @@ HEADERS = {
 }
 READ_METHODS = ("GET", "HEAD", "OPTIONS")
 PAGES = ("/", "/docs")  # addresses that people open
+WRONG_TOKEN_SECONDS = 1.0  # until a wrong token is refused
+MAX_DELAYED = 32  # refusals that wait so at a time; more are refused at once, to be asked again later
 STATIC = ("/static/", "/docs-static/")  # files that change with the package only
 
 
@@ -79,21 +85,25 @@ class Access:
         own = {socket.gethostname().lower(), socket.getfqdn().lower()} if self.host in EVERYWHERE else set()
         return self.host in EVERYWHERE and (name in own or _is_address(name))
 
-    def accepts_token(self, headers: Headers, query: QueryParams) -> bool:
-        """Return whether a request shows the token, as a header, a cookie or in its address."""
+    def accepts_token(self, tokens: Sequence[str]) -> bool:
+        """Return whether one of the tokens that a request shows is the right one."""
         if self.token is None:
             return True
+        matches = [secrets.compare_digest(token.encode(), self.token.encode()) for token in tokens]
+        return any(matches)
+
+    def tokens(self, headers: Headers) -> list[str]:
+        """Return the tokens that a request shows in its headers: as a Bearer token or in the page's cookie."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        tokens = [bearer.strip() if scheme.lower() == "bearer" else "", query.get("token", "")]
-        tokens.append(cookie_parser(headers.get("cookie", "")).get(self.cookie, ""))
-        return any(secrets.compare_digest(token.encode(), self.token.encode()) for token in tokens)
+        cookie = cookie_parser(headers.get("cookie", "")).get(self.cookie, "")
+        return [token for token in (bearer.strip() if scheme.lower() == "bearer" else "", cookie) if token]
 
 
 class Guard:
     """Middleware that refuses requests without access and adds the headers of `HEADERS` to answers."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
-        self.app, self.access = app, access
+        self.app, self.access, self._delayed = app, access, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -102,10 +112,15 @@ class Guard:
                 await self.app(scope, receive, send)
             return
         headers, query = Headers(scope=scope), QueryParams(scope["query_string"])
-        response = self._refusal(scope, headers, query) or self._cookie_redirect(scope, query)
+        response = (
+            self._foreign(scope, headers)
+            or await self._without_token(scope, headers, query)
+            or self._cookie_redirect(scope, query)
+        )
         await (response or self.app)(scope, receive, _with_headers(send, scope["path"]))
 
-    def _refusal(self, scope: Scope, headers: Headers, query: QueryParams) -> Response | None:
+    def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return a refusal if a request isn't meant for this server, or is a change from another site's page."""
         host = headers.get("host", "")
         if not self.access.accepts_host(host):
             return _refuse(403, f"this server is not called {host[:100]!r}: open the address printed at its start")
@@ -115,19 +130,40 @@ class Guard:
                 return _refuse(403, f"a page of {origin[:100]!r} may change nothing here: use this server's own page")
             if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 return _refuse(403, "a page of another site may change nothing here: use this server's own page")
-        if not self.access.accepts_token(headers, query):
-            detail = "needs the token printed at the server's start: open /?token=TOKEN, or send it as a Bearer token"
-            return _refuse(401, detail, {"WWW-Authenticate": "Bearer"})
         return None
+
+    async def _without_token(self, scope: Scope, headers: Headers, query: QueryParams) -> Response | None:
+        """Return a refusal of a request without the token, late if it shows a wrong one."""
+        tokens = self.access.tokens(headers)
+        if _opens_page(scope):
+            tokens += query.getlist("token")[:1]
+        if self.access.accepts_token(tokens):
+            return None
+        if tokens and self._delayed >= MAX_DELAYED:
+            return _refuse(429, "too many wrong tokens at the same time: ask again later", {"Retry-After": "10"})
+        if tokens:
+            self._delayed += 1
+            try:
+                await asyncio.sleep(WRONG_TOKEN_SECONDS)
+            finally:
+                self._delayed -= 1
+        detail = "needs the token printed at the server's start: send it as a Bearer token, or open /?token=TOKEN"
+        if "token" in query and not _opens_page(scope):
+            detail += "; other addresses than pages take no token"
+        return _refuse(401, detail, {"WWW-Authenticate": "Bearer"})
 
     def _cookie_redirect(self, scope: Scope, query: QueryParams) -> Response | None:
         """Move a token from a page's address into a cookie."""
-        if self.access.token is None or "token" not in query or scope["path"] not in PAGES:
+        if self.access.token is None or "token" not in query or not _opens_page(scope):
             return None
         rest = urlencode([(k, v) for k, v in query.multi_items() if k != "token"])
         response = RedirectResponse(f"{scope['path']}?{rest}" if rest else scope["path"], 303)
         response.set_cookie(self.access.cookie, self.access.token, httponly=True, samesite="strict", path="/")
         return response
+
+
+def _opens_page(scope: Scope) -> bool:
+    return scope["path"] in PAGES and scope["method"] in ("GET", "HEAD")
 
 
 def new_token() -> str:

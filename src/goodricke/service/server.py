@@ -6,6 +6,11 @@ import socket
 from importlib import import_module
 from typing import Any
 
+LIMITS = {
+    "timeout_keep_alive": 15,  # seconds that a connection stays open between requests
+    "limit_concurrency": 200,  # connections; see `goodricke.service.connections`
+    "timeout_graceful_shutdown": 5,
+}
 EXTRA = "pip install 'goodricke[explore]'"
 
 
@@ -40,12 +45,15 @@ class Server:
         return address(self.access.host, self.socket.getsockname()[1], self.access.token, path)
 
     def run(self, app: Any, **limits: Any) -> None:
-        """Serve an application until the user ends it; ``limits`` are those of `uvicorn.Config`."""
+        """Serve an application until the user ends it; ``limits`` of `uvicorn.Config` replace some of `LIMITS`."""
         import torch
         import uvicorn
 
+        from goodricke.service.connections import LimitedProtocol
+
         torch.set_num_threads(1)  # small batches: more threads only wait for each other
-        config = uvicorn.Config(app, log_level="warning", server_header=False, access_log=False, **limits)
+        settings: dict[str, Any] = {"log_level": "warning", "server_header": False, "access_log": False, **LIMITS}
+        config = uvicorn.Config(app, http=LimitedProtocol, **(settings | limits))
         uvicorn.Server(config).run(sockets=[self.socket])
 
 

@@ -1,0 +1,143 @@
+"""A real server with clients that send slowly, or nothing, or don't read."""
+
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from http.client import HTTPConnection
+
+import pytest
+import uvicorn
+from fastapi import Request
+from fastapi.responses import PlainTextResponse
+
+from goodricke.service import connections
+from goodricke.service.rest import create_rest_app
+from goodricke.service.server import Server
+
+
+@contextmanager
+def running(limit=20, access=None):
+    """Run a server without models; give its port."""
+    server, app = Server("127.0.0.1", 0), create_rest_app([], access)
+
+    @app.get("/large")
+    def large() -> PlainTextResponse:
+        return PlainTextResponse("x" * (16 << 20))
+
+    @app.post("/echo")
+    async def echo(request: Request) -> int:
+        return len(await request.body())
+
+    config = uvicorn.Config(
+        app, http=connections.LimitedProtocol, log_level="critical", limit_concurrency=limit, timeout_keep_alive=5
+    )
+    run = uvicorn.Server(config)
+    thread = threading.Thread(target=run.run, kwargs={"sockets": [server.socket]}, daemon=True)
+    thread.start()
+    while not run.started:
+        time.sleep(0.01)
+    try:
+        yield server.socket.getsockname()[1], run
+    finally:
+        run.should_exit = run.force_exit = True
+        thread.join(20)
+
+
+def open_connection(port, data=b""):
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sendall(data)
+    return connection
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def health(port):
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/health")
+    return json.loads(connection.getresponse().read())["status"]
+
+
+def is_closed(connection):
+    """Wait until the server closes a connection."""
+    try:
+        while data := connection.recv(1 << 16):
+            assert not data.startswith(b"HTTP/1.1 200")
+    except ConnectionResetError:
+        pass
+    return True
+
+
+SLOW = {
+    "idle": b"",
+    "slow headers": b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ",
+    "slow body": b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nx",
+}
+
+
+@pytest.mark.parametrize("data", SLOW.values(), ids=SLOW.keys())
+def test_a_hundred_that_send_nothing_keep_nobody_out(data):
+    with running() as (port, server):
+        slow = [open_connection(port, data) for _ in range(100)]
+        assert [health(port) for _ in range(5)] == ["ok"] * 5
+        assert len(server.server_state.connections) <= 20
+        assert is_closed(slow[0])
+
+
+def test_idle_ones_go_before_those_whose_request_arrives():
+    with running(limit=5) as (port, server):
+        body = open_connection(port, SLOW["slow body"])
+        wait_until(lambda: server.server_state.tasks)
+        idle = [open_connection(port) for _ in range(12)]
+        assert health(port) == "ok"
+        body.sendall(b"x" * 999)
+        assert body.recv(1000).startswith(b"HTTP/1.1 200")
+        assert is_closed(idle[0])
+
+
+@pytest.mark.parametrize("data", [b"", SLOW["slow headers"]])
+def test_headers_have_a_time_to_arrive(monkeypatch, data):
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.2)
+    with running() as (port, _):
+        connection = open_connection(port, data)
+        assert is_closed(connection)
+
+
+def test_the_headers_of_a_second_request_too(monkeypatch):
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.3)
+    with running() as (port, _):
+        connection = open_connection(port, b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 404")
+        connection.sendall(SLOW["slow headers"])
+        assert is_closed(connection)
+
+
+def test_a_slow_body_may_take_longer_than_headers(monkeypatch):
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.1)
+    with running() as (port, _):
+        connection = open_connection(port, SLOW["slow body"])
+        time.sleep(0.4)
+        connection.sendall(b"x" * 999)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_an_answer_that_nobody_reads_is_given_up(monkeypatch):
+    monkeypatch.setattr(connections, "WRITE_SECONDS", 0.2)
+    with running() as (port, server):
+        silent = open_connection(port, b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        wait_until(lambda: server.server_state.tasks)
+        wait_until(lambda: not server.server_state.connections)
+        silent.close()
+
+
+def test_one_that_reads_gets_all_of_a_large_answer():
+    with running() as (port, _):
+        connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", "/large")
+        assert len(connection.getresponse().read()) == 16 << 20
