@@ -8,7 +8,7 @@ import pytest
 from goodricke.data.taxonomy import Taxonomy
 from goodricke.models.bundle import BundleConfig
 from goodricke.preprocess import FoldedConfig
-from goodricke.service.answers import Answer, classify_json
+from goodricke.service.answers import Answer, answer_request, read_json
 from goodricke.service.schemas import answer_fields, answers_type, parameters_type
 from tests.making import LEAVES, variables
 
@@ -22,7 +22,9 @@ MODEL = SimpleNamespace(
     preprocessing=CONFIG.preprocessing,
     pairs=(4, len(LEAVES)),
 )
-QUEUE = SimpleNamespace(model=MODEL, is_multiband=False, classify=lambda request: variables())
+QUEUE = SimpleNamespace(
+    model=MODEL, is_multiband=False, classify=lambda request: variables(), passes=lambda n: n, most_points=9
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def body() -> Answer:
     curve = {"time": [1.0, 2.0], "value": [12.0, 12.5], "unit": "mag"}
     curves = [{"object_id": name, **curve} for name in ("binary", "mira", "strange", "empty")]
     parameters = parameters_type(["variables"])(model="variables")
-    return classify_json(QUEUE, parameters, json.dumps(curves).encode())
+    return answer_request(read_json(QUEUE, parameters, json.dumps(curves).encode()))
 
 
 def test_an_answer_has_the_node_the_leaves_and_the_period_with_alternatives(body: Answer) -> None:

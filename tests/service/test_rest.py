@@ -23,7 +23,7 @@ from goodricke.inference import classify
 from goodricke.io import ReadOptions, read
 from goodricke.service import model_queue, requests, rest
 from goodricke.service.answers import as_parameters
-from goodricke.service.model_queue import BusyError, ClassifyRequest, ModelQueue
+from goodricke.service.model_queue import ClassifyRequest, ModelQueue
 from goodricke.service.requests import light_curves_from_file, light_curves_from_json, safe_file_name
 from goodricke.service.schemas import EXAMPLE, LightCurve, as_json
 from goodricke.service.security import Access
@@ -189,6 +189,13 @@ def test_notes_say_that_bands_are_taken_together(client):
     assert "together" not in " ".join(post_json(client, "model=tiny", alone).json()["notes"])
 
 
+@pytest.mark.parametrize(
+    "unit", ["mag", "ABmag", "mmag", "nJy", "uJy", "electron / s", "relative", "ppm", "standardised"]
+)
+def test_units_of_brightness_are_taken(unit):
+    assert LightCurve(time=[1], value=[1], unit=unit).unit == unit
+
+
 CURVE = {"time": [1, 2], "value": [1, 2], "unit": "mag"}
 
 
@@ -198,6 +205,9 @@ CURVE = {"time": [1, 2], "value": [1, 2], "unit": "mag"}
         ("model=tiny", {**CURVE, "value": [1]}, "value has 1 entries and time has 2"),
         ("model=tiny", {**CURVE, "flux": [1, 2]}, "flux: not known here"),
         ("model=tiny", {"time": [1], "value": [1]}, "unit: is missing"),
+        ("model=tiny", {**CURVE, "unit": "banana"}, "unit: 'banana' is no unit of brightness"),
+        ("model=tiny&unit=km", CURVE, "unit: 'km' is no unit of brightness"),
+        ("model=tiny&passes=1&passes=2", CURVE, "given more than once: passes"),
         ("model=tiny", [CURVE, {**CURVE, "time": [1, "x"]}], "1.time.1: must be a number"),
         ("model=other", CURVE, "'tiny', 'bands' or 'context'"),
         ("passes=2", CURVE, "model: is missing"),
@@ -390,13 +400,6 @@ def test_a_faulty_request_fails_alone(served, monkeypatch):
         bad.answer.result()
 
 
-def test_two_queues_of_one_model_wait_for_each_other(served):
-    one, other = ModelQueue(served[0][0]), ModelQueue(served[0][0], max_wait=0.01)
-    with one._network(), pytest.raises(BusyError, match="tiny is busy"):
-        other.classify(ClassifyRequest(CURVES[0]))
-    assert not other._waiting
-
-
 # ---- the catalog ----------------------------------------------------------------------------------------------------
 
 
@@ -428,6 +431,7 @@ def test_pages_join_to_the_catalog(client, served):
     sure = client.get("/objects", params={"class": "EA", "p_min": 0.7}).json()["objects"]
     expected = [r["row"] for r in seen if r["class"] == "EA" and r["p_max"] >= 0.7]
     assert [r["row"] for r in sure] == expected != []
+    assert client.get("/objects?limit=1&limit=2").status_code == 422
     refused = client.get("/objects?class=DOG")
     assert (refused.status_code, "'EA', 'EB' or 'RRAB'" in refused.json()["detail"]) == (422, True)
 
@@ -454,6 +458,9 @@ def test_models_and_health(client, served):
     assert cards["context"]["columns"] == ["redshift"]
     assert cards["bands"]["bands"] == ["g", "r"]
     assert cards["tiny"]["hash"] == served[0][0].hash
+    names = ("photometry", "answers_period", "has_history", "has_passes", "max_points")
+    assert [cards["tiny"][name] for name in names] == [None, False, False, True, 200_000]
+    assert [cards["bands"][name] for name in names] == [None, False, True, False, 10_000]
     assert client.get("/health").json()["rows"] == served[1].count
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goodricke.data import ragged, units
+from goodricke.data import photometry, ragged, units
 from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import ReadOptions, Unreadable, measurements, roles
@@ -83,6 +83,8 @@ def _batch(items: Sequence[LightCurve], time_scale: str, columns: Sequence[str])
     bands, band = roles.bands(pa.array(names, pa.string()), "band", ReadOptions(), "The light curves")
     time = np.concatenate([_floats(item.time) for item in items])
     objects = {name: pa.array([item.columns[name] for item in items], pa.float64()) for name in columns}
+    if any(item.photometry for item in items):
+        objects[photometry.COLUMN] = pa.array([item.photometry for item in items], pa.string())
     curves = LightCurves.from_arrays(
         [item.object_id for item in items],
         ragged.offsets_from_counts(np.array([len(item.time) for item in items])),
@@ -142,7 +144,7 @@ def safe_file_name(name: str) -> str:
 def _select_columns(curves: LightCurves, columns: Sequence[str]) -> LightCurves:
     """Return light curves with only these columns in their table of objects."""
     table = curves.table_of_objects
-    table = table.select([name for name in columns if name in table.column_names])
+    table = table.select([name for name in (*columns, photometry.COLUMN) if name in table.column_names])
     return replace(curves, objects=table if table.num_columns else None)
 
 

@@ -3,18 +3,25 @@
 A light curve that can't be classified is an answer with its status. A request that can't be understood is a 4xx whose
 ``detail`` says what is wrong and how to fix it. A request that takes longer than `MAX_ARRIVAL` to arrive is refused
 (408), and so is one that waits longer than `goodricke.service.model_queue.MAX_WAIT` for its model (503).
+
+Places are limited by what they cost: `MAX_LARGE_BODIES` bodies above `SMALL_BODY` arrive at a time, `MAX_READING` are
+read, and requests that take more than a moment have `MAX_LARGE` places of their own, so that they never take those of
+small ones.
 """
 
 # No deferred annotations: FastAPI reads those of functions that are defined within functions.
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial, reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any
+from threading import Event
+from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, fail_after, to_thread
-from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -23,11 +30,12 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from goodricke import __version__
 from goodricke.models.bundle import Model
-from goodricke.service.answers import Answer, as_parameters, classify_file, classify_json
-from goodricke.service.model_queue import MAX_WAIT, BusyError, ModelQueue
+from goodricke.service.answers import Work, answer_request, as_parameters, read_file, read_json
+from goodricke.service.model_queue import MAX_WAIT, BusyError, ClientGoneError, ModelQueue
 from goodricke.service.requests import MAX_BYTES, TooLargeError
 from goodricke.service.schemas import (
     EXAMPLE,
+    MAX_COST,
     MAX_CURVES,
     MAX_POINTS,
     ClassifyParameters,
@@ -42,7 +50,13 @@ from goodricke.service.schemas import (
 from goodricke.service.security import Access, Guard
 
 MAX_ARRIVAL = 30.0  # seconds for a request to arrive
-MAX_REQUESTS = 32  # that are computed or wait for their model, in threads of their own
+MAX_REQUESTS = 32  # small ones that are computed or wait for their model, in threads of their own
+MAX_LARGE = 8  # the same of large ones
+LARGE_COST = 100_000  # observations times passes of a large request
+MAX_READING = 4  # bodies that are parsed at a time, which takes up to twenty times their memory
+SMALL_BODY = 1 << 20  # bytes
+MAX_LARGE_BODIES = 8  # larger ones that arrive at a time
+CLIENT_GONE = 499  # nginx's code for a client that has closed the connection: for logs only
 STATIC = Path(__file__).parent / "static"
 
 ABOUT = """
@@ -81,6 +95,7 @@ def create_rest_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(refuse_repeated)],
     )
     app.include_router(rest_routes(models, rows))
     app.mount("/docs-static", StaticFiles(directory=STATIC))
@@ -93,12 +108,26 @@ def create_rest_app(
     return app
 
 
+async def refuse_repeated(request: Request) -> None:
+    """Refuse a query with a parameter that is given twice: which one counts would be a guess.
+
+    Raises
+    ------
+    HTTPException
+        422 with the names of such parameters.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    if len(names) != len(set(names)):
+        repeated = sorted({name[:100] for name in names if names.count(name) > 1}) if len(names) < 1000 else ["many"]
+        raise HTTPException(422, f"given more than once: {', '.join(repeated[:10])}. Fix: give each parameter once")
+
+
 def rest_routes(models: Sequence[Model], rows: int | None = None) -> APIRouter:
     """Return the paths of the REST interface; see `create_rest_app`."""
     names = [model.name for model in models]
     if duplicates := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"two models are called {', '.join(duplicates)}: serve one, or rename one in its config.json")
-    routes = APIRouter()
+    routes, queues = APIRouter(), {model.name: ModelQueue(model) for model in models}
 
     @routes.get("/health", tags=["about"], summary="Is the server there?")
     async def health() -> Health:
@@ -106,20 +135,19 @@ def rest_routes(models: Sequence[Model], rows: int | None = None) -> APIRouter:
 
     @routes.get("/models", tags=["about"], summary="The models that are served, and what they take")
     async def list_models() -> list[ModelCard]:
-        return [ModelCard.from_model(model) for model in models]
+        return [ModelCard.from_model(queue.model, queue.most_points) for queue in queues.values()]
 
     @routes.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse((STATIC / "docs.html").read_text(encoding="utf-8"))
 
-    if models:
-        _add_classify(routes, {model.name: ModelQueue(model) for model in models})
+    if queues:
+        _add_classify(routes, queues)
     return routes
 
 
 def _add_classify(routes: APIRouter, queues: dict[str, ModelQueue]) -> None:
-    parameters_of_models = parameters_type(list(queues))
-    limiter = CapacityLimiter(MAX_REQUESTS)
+    parameters_of_models, places = parameters_type(list(queues)), Places()
 
     @routes.post(
         "/classify",
@@ -134,9 +162,15 @@ def _add_classify(routes: APIRouter, queues: dict[str, ModelQueue]) -> None:
         request: Request,
         parameters: Annotated[parameters_of_models, Query()],  # type: ignore[valid-type]
     ) -> Response:
-        work = await _receive(request, queues[parameters.model_name], parameters)  # type: ignore[attr-defined]
+        queue = queues[parameters.model_name]  # type: ignore[attr-defined]
+        read = await _receive(request, queue, parameters, places.bodies)
         try:
-            return JSONResponse(await to_thread.run_sync(work, limiter=limiter))
+            work = await _in_thread(places.reading, read)
+            limiter = places.large if work.cost > LARGE_COST else places.small
+            async with _watch_client(request) as gone:
+                return JSONResponse(await _in_thread(limiter, partial(answer_request, work, gone.is_set)))
+        except ClientGoneError:
+            return Response(status_code=CLIENT_GONE)
         except BusyError as error:
             raise HTTPException(503, str(error), {"Retry-After": "10"}) from None
         except TooLargeError as error:
@@ -145,26 +179,83 @@ def _add_classify(routes: APIRouter, queues: dict[str, ModelQueue]) -> None:
             raise HTTPException(422, as_parameters(str(error))) from None
 
 
-async def _receive(request: Request, queue: ModelQueue, parameters: ClassifyParameters) -> Callable[[], Answer]:
-    """Wait for a request's body; return the function that answers it."""
+class Places:
+    """How many requests are in each stage at a time."""
+
+    def __init__(self) -> None:
+        self.bodies, self.reading = CapacityLimiter(MAX_LARGE_BODIES), CapacityLimiter(MAX_READING)
+        self.small, self.large = CapacityLimiter(MAX_REQUESTS), CapacityLimiter(MAX_LARGE)
+
+
+T = TypeVar("T")
+
+
+async def _in_thread(limiter: CapacityLimiter, function: Callable[[], T]) -> T:
+    """Call a function in a thread once there is a place for it.
+
+    Raises
+    ------
+    BusyError
+        If there is none within `MAX_WAIT`.
+    """
+    place = object()
+    try:
+        with fail_after(MAX_WAIT):
+            await limiter.acquire_on_behalf_of(place)
+    except TimeoutError:
+        raise BusyError(f"too many requests wait for their turn: none of theirs within {MAX_WAIT:g} s") from None
+    try:
+        return await to_thread.run_sync(function, limiter=CapacityLimiter(1))
+    finally:
+        limiter.release_on_behalf_of(place)
+
+
+@asynccontextmanager
+async def _watch_client(request: Request) -> AsyncIterator[Event]:
+    """Give an event that is set once the client of a request, whose body has arrived, has gone."""
+    gone = Event()
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    task = asyncio.create_task(watch())
+    try:
+        yield gone
+    finally:
+        task.cancel()
+
+
+async def _receive(
+    request: Request, queue: ModelQueue, parameters: ClassifyParameters, bodies: CapacityLimiter
+) -> Callable[[], Work]:
+    """Wait for a request's body; return the function that reads it."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    place = object()
     try:
         with fail_after(MAX_ARRIVAL):
             if kind == "multipart/form-data":
-                return partial(classify_file, queue, parameters, *await _uploaded_file(request))
+                return partial(read_file, queue, parameters, *await _uploaded_file(request, bodies, place))
             if kind == "application/json":
-                return partial(classify_json, queue, parameters, b"".join([part async for part in _body(request)]))
+                body = b"".join([part async for part in _body(request, bodies, place)])
+                return partial(read_json, queue, parameters, body)
     except TimeoutError:
         detail = f"the request took more than {MAX_ARRIVAL:g} s to arrive: send less at once"
         raise HTTPException(408, detail) from None
+    finally:
+        if any(borrower is place for borrower in bodies.statistics().borrowers):
+            bodies.release_on_behalf_of(place)
     fix = "send application/json, or a file as multipart/form-data (curl -F file=@lightcurve.fits)"
     raise HTTPException(415, f"a body of type {kind or 'unknown'} is not understood: {fix}")
 
 
-async def _body(request: Request) -> AsyncGenerator[bytes, None]:
-    """Give the body of a request in parts, up to `MAX_BYTES`."""
+async def _body(request: Request, bodies: CapacityLimiter, place: object) -> AsyncGenerator[bytes, None]:
+    """Give the body of a request in parts, up to `MAX_BYTES`; a large one waits for a place among such bodies."""
     size = 0
     async for part in request.stream():
+        if size <= SMALL_BODY < size + len(part):
+            await bodies.acquire_on_behalf_of(place)
         size += len(part)
         if size > MAX_BYTES:
             fix = "send it in parts, or use `goodricke classify`"
@@ -172,11 +263,11 @@ async def _body(request: Request) -> AsyncGenerator[bytes, None]:
         yield part
 
 
-async def _uploaded_file(request: Request) -> tuple[str, bytes]:
+async def _uploaded_file(request: Request, bodies: CapacityLimiter, place: object) -> tuple[str, bytes]:
     """Return name and content of a form's only file."""
     fix = "send one file as the field `file`: curl -F file=@lightcurve.fits"
     try:
-        form = await MultiPartParser(request.headers, _body(request), max_files=1, max_fields=0).parse()
+        form = await MultiPartParser(request.headers, _body(request, bodies, place), max_files=1, max_fields=0).parse()
     except (MultiPartException, KeyError, ValueError) as error:
         raise HTTPException(400, f"no form with a file ({getattr(error, 'message', error)}): {fix}") from None
     file = form.get("file")
@@ -212,7 +303,7 @@ There is an answer for each light curve, in order. One that can't be classified 
 `reason`, and nulls: never a default score. A fault of the request itself is a 4xx with `detail`.
 
 An answer is the row that `goodricke classify` writes for the same light curve. At most {MAX_BYTES >> 20} MiB,
-{MAX_CURVES:,} light curves and {MAX_POINTS:,} observations in a request.
+{MAX_CURVES:,} light curves and {MAX_POINTS:,} observations in a request, and {MAX_COST:,} observations times passes.
 """
 
 

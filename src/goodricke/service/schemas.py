@@ -11,20 +11,24 @@ from enum import Enum
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from goodricke.data.formats import describe
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import MEASURED_COLUMNS, PERIOD_COLUMNS, PERIOD_MEANING
+from goodricke.data.photometry import Flux
 from goodricke.data.predictions import NODE, Status, taxonomy_metadata
+from goodricke.data.taxonomy import UNCERTAIN
+from goodricke.data.units import STANDARDISED, is_brightness
 from goodricke.io import ReadOptions
 from goodricke.io.options import Scale
 from goodricke.models.bundle import Model
-from goodricke.preprocess import DenseConfig, FoldedConfig
+from goodricke.preprocess import DenseConfig, FoldedConfig, MultibandConfig
 from goodricke.uncertainty.prediction_sets import Coverage
 
 MAX_POINTS = 1_000_000  # observations in a request
 MAX_CURVES = 1_000  # light curves in a request
+MAX_COST = 10_000_000  # observations times passes in a request
 MAX_FAULTS = 3  # that the detail of a refusal lists
 UNNAMED = "unnamed"
 
@@ -42,6 +46,19 @@ EXAMPLE: dict[str, Any] = {
     "unit": "mag",
     "time_scale": "MJD",
 }
+
+
+def check_unit(unit: str) -> str:
+    """Return a stated unit.
+
+    Raises
+    ------
+    ValueError
+        If it is none of brightness: a word that nothing recognises would else count as some flux.
+    """
+    if unit != STANDARDISED and not is_brightness(unit):
+        raise ValueError(f"{unit!r} is no unit of brightness; give mag, mmag, nJy, uJy, electron / s, relative, ...")
+    return unit
 
 
 class Problem(BaseModel):
@@ -71,10 +88,20 @@ class LightCurve(BaseModel):
         examples=["mag"],
     )
     time_scale: Scale | None = Field(None, description="Guessed from the numbers if absent")
+    photometry: Flux | None = Field(
+        None,
+        description="Brightness of the source, or of its difference to a reference image. A model that was trained on "
+        "the other refuses it; unknown if absent",
+    )
     columns: dict[str, float | None] = Field(
         {},
         description="Numbers per object that a model needs with the light curve, such as a redshift: see /models",
     )
+
+    @field_validator("unit")
+    @classmethod
+    def _check_unit(cls, unit: str) -> str:
+        return check_unit(unit)
 
     @model_validator(mode="after")
     def _check_lengths(self) -> LightCurve:
@@ -119,6 +146,11 @@ class FileParameters(BaseModel):
     error_column: Name | None = Field(None, description="Of a table: the uncertainty of the brightness")
     band_column: Name | None = Field(None, description="Of a table: the band")
     id_column: Name | None = Field(None, description="Of a table: the object's identifier")
+
+    @field_validator("unit")
+    @classmethod
+    def _check_unit(cls, unit: str | None) -> str | None:
+        return unit if unit is None else check_unit(unit)
 
     @property
     def read_options(self) -> ReadOptions:
@@ -192,7 +224,7 @@ def answer_fields(model: Model) -> list[str]:
 def _answer_fields(model: Model) -> dict[str, Any]:
     """Return the fields of an answer with their types; only embedding and history may be missing."""
     label: Any = Literal[model.classes]
-    name = label if model.config.taxonomy is None else Literal[model.config.taxonomy.names]
+    name = label if model.config.taxonomy is None else Literal[(*model.config.taxonomy.names, UNCERTAIN)]
     kinds: dict[str, Any] = {"object_id": str, "status": Status, "class": name | None, "n_obs": int}
     kinds |= {"n_points": int | None, "prediction_set": list[label] | None, "model": str, "model_hash": str}
     kinds |= {"leaf": label | None, "prediction_set_node": name | None, "period_note": str | None}
@@ -243,16 +275,34 @@ class ModelCard(BaseModel):
     bands: list[str]
     unit: str = Field(description="Of the brightness in the training set")
     columns: list[str] = Field(description="Numbers per object that it needs: `columns` of a light curve")
+    photometry: Flux | None = Field(
+        description="Brightness of the source (total), or of its difference to a reference image; light curves that "
+        "state the other one are refused. Null: the model doesn't say"
+    )
+    answers_period: bool = Field(description="Whether answers have a period, with alternatives")
+    has_history: bool = Field(description="Whether it answers after every observation: `history=true`")
+    has_passes: bool = Field(description="Whether Monte-Carlo passes differ; without, a request costs one pass")
+    max_points: int = Field(description="Observations of one light curve")
     trained_on: str
     simulated: bool = Field(description="Whether it was trained on simulated light curves")
 
     @classmethod
-    def from_model(cls, model: Model) -> ModelCard:
-        """Return the card of a model."""
-        fields = model.config.model_dump(include={"family", "summary", "unit", "trained_on", "simulated"})
-        columns = list(getattr(model.preprocessing, "columns", ()))
-        classes, bands = list(model.classes), list(model.config.bands)
-        return cls(name=model.name, hash=model.hash, classes=classes, bands=bands, columns=columns, **fields)
+    def from_model(cls, model: Model, max_points: int) -> ModelCard:
+        """Return the card of a model that takes so many observations of one light curve."""
+        config = model.config
+        return cls(
+            name=model.name,
+            hash=model.hash,
+            classes=list(model.classes),
+            bands=list(config.bands),
+            columns=list(getattr(model.preprocessing, "columns", ())),
+            photometry=config.flux_kind,
+            answers_period="period" in answer_fields(model),
+            has_history=isinstance(model.preprocessing, MultibandConfig),
+            has_passes=model.stochastic,
+            max_points=max_points,
+            **config.model_dump(include={"family", "summary", "unit", "trained_on", "simulated"}),
+        )
 
 
 class Health(BaseModel):
