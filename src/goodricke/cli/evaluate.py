@@ -49,6 +49,10 @@ def evaluate(
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column with the class, if not recognised")] = None,
     object_id: Annotated[str | None, typer.Option(help="Column with the object's id, if not recognised")] = None,
+    period_column: Annotated[
+        str | None,
+        typer.Option(help="Column of --labels with the catalog's period [d], to score periods", show_default=False),
+    ] = None,
     split: Annotated[
         Path | None, typer.Option(help="With --light-curves: a run's split.csv; only its test objects are scored")
     ] = None,
@@ -84,7 +88,7 @@ def evaluate(
 
     Exit code: 0 every object was answered, 3 some were not, 2 wrong usage.
     """
-    reading |= {"label": label, "object_id": object_id}
+    reading |= {"label": label, "object_id": object_id, "period": period_column}
 
     def run() -> int:
         from goodricke.evaluation.evaluate import data_source

@@ -19,9 +19,11 @@ from goodricke.data import ragged
 from goodricke.data.predictions import MEANING, Output, Status
 from goodricke.evaluation.early import STEPS, ScoresByNumber, ScoresByTruncation, score_by_number, score_by_truncation
 from goodricke.evaluation.folds import FoldSummary, Quartiles, regression_across_folds, summarise_folds
+from goodricke.evaluation.period_scores import PeriodScore, groups_of, period_scores, search_of
 from goodricke.evaluation.regression import RegressionScores, score_regression
 from goodricke.evaluation.sample import Sample
 from goodricke.evaluation.scores import Comparison, Scores, compare, likely_labels, score
+from goodricke.evaluation.survey_scores import SurveyLeak, SurveyScores, survey_leaks, survey_scores
 from goodricke.evaluation.taxonomy_scores import (
     LabelScore,
     NodeScore,
@@ -97,6 +99,10 @@ class Assessment:
         The classes that each label allows, if models have a taxonomy; ``label`` is then the most probable of them.
     by_label, nodes, physics
         Of models with a taxonomy: by label of the survey, by node, and of class and period together.
+    surveys, leaks
+        Of models with a taxonomy: each survey in its own labels, and how well the survey is guessed from embeddings.
+    periods
+        Of models that answer periods, where the catalog has some.
     """
 
     sample: Sample
@@ -115,6 +121,9 @@ class Assessment:
     by_label: dict[str, tuple[LabelScore, ...]] = field(default_factory=dict)
     nodes: dict[str, tuple[NodeScore, ...]] = field(default_factory=dict)
     physics: dict[str, PhysicsCheck] = field(default_factory=dict)
+    surveys: dict[str, tuple[SurveyScores, ...]] = field(default_factory=dict)
+    leaks: dict[str, tuple[SurveyLeak, ...]] = field(default_factory=dict)
+    periods: dict[str, tuple[PeriodScore, ...]] = field(default_factory=dict)
 
     @property
     def star(self) -> Int:
@@ -189,17 +198,26 @@ class Assessment:
 
     def _model_dict(self, name: str) -> dict[str, Any]:
         result = self.models[name]
-        return {
-            "source": str(result.model.folder),
-            "hash": result.model.hash,
-            "trained_on": result.training_objects,
-            "unknown_labels": self.unknown_labels(name),
-            "without_answer": self.unclassified(name),
-            "scores": self.scores[name].to_dict(),
-            "by_number": self.by_number[name].to_dict(),
-            "early": self.early[name].to_dict() if name in self.early else None,
-            "regression": {t: s.to_dict() for t, s in self.regression[name].items()},
-        } | self._taxonomy_dict(name)
+        return (
+            {
+                "source": str(result.model.folder),
+                "hash": result.model.hash,
+                "trained_on": result.training_objects,
+                "unknown_labels": self.unknown_labels(name),
+                "without_answer": self.unclassified(name),
+                "scores": self.scores[name].to_dict(),
+                "by_number": self.by_number[name].to_dict(),
+                "early": self.early[name].to_dict() if name in self.early else None,
+                "regression": {t: s.to_dict() for t, s in self.regression[name].items()},
+            }
+            | self._taxonomy_dict(name)
+            | self.survey_records(name)
+        )
+
+    def survey_records(self, name: str) -> dict[str, Any]:
+        """Return the scores of one model by survey, of its periods, and of what it knows of the survey, as data."""
+        parts = {"by_survey": self.surveys, "periods": self.periods, "survey_leak": self.leaks}
+        return {key: [x.to_dict() for x in part[name]] for key, part in parts.items() if part.get(name)}
 
     def _taxonomy_dict(self, name: str) -> dict[str, Any]:
         """Return the scores of a model with a taxonomy by label, by node and of class and period together."""
@@ -254,6 +272,7 @@ def assess(sample: Sample, models: dict[str, ModelResult]) -> Assessment:
         regression={name: _score_parameters(result, sample, rows) for name, result in models.items()},
         comparison=compare(allowed, first, others[0], star) if len(others) == 1 else None,
         folds=summarise_folds(list(scores.values())) if len(p) >= 3 else None,
+        periods={name: _score_periods(result, sample) for name, result in models.items()},
         **_score_taxonomies(sample, models, rows, allowed if any(trees.values()) else None),
     )
 
@@ -262,7 +281,7 @@ def _score_taxonomies(
     sample: Sample, models: Mapping[str, ModelResult], rows: Int, allowed: NDArray[np.bool_] | None
 ) -> dict[str, Any]:
     """Return what `Assessment` holds of models with a taxonomy."""
-    by_label, nodes, physics = {}, {}, {}
+    by_label, nodes, physics, surveys, leaks = {}, {}, {}, {}, {}
     words, star = (sample.label if sample.words is None else sample.words)[rows], sample.star[rows]
     for name, result in models.items():
         tree, p = result.model.config.taxonomy, np.asarray(result.output.probabilities, np.float64)
@@ -273,7 +292,28 @@ def _score_taxonomies(
         nodes[name] = score_nodes(tree, truth, p[rows], star)
         if (check := check_periods(tree, result.output, result.ok, sample.star)) is not None:
             physics[name] = check
-    return {"allowed": allowed, "by_label": by_label, "nodes": nodes, "physics": physics}
+        if sample.survey is None:
+            continue
+        member = None if result.output.prediction_set is None else result.output.prediction_set[rows]
+        own = survey_scores(
+            sample.survey[rows], sample.own_words[rows], truth, p[rows], star, member, unseen=sample.unseen
+        )
+        surveys[name] = own
+        if len(embedding := result.output.embedding):
+            leaks[name] = survey_leaks(embedding[rows], sample.survey[rows], truth, tree, star)
+    found = {"by_label": by_label, "nodes": nodes, "physics": physics, "surveys": surveys, "leaks": leaks}
+    return {"allowed": allowed} | found
+
+
+def _score_periods(result: ModelResult, sample: Sample) -> tuple[PeriodScore, ...]:
+    """Score the periods of a model, by survey and label."""
+    if sample.period is None:
+        return ()
+    survey = np.full(len(sample.label), "") if sample.survey is None else sample.survey
+    groups = groups_of(survey, sample.own_words)
+    catalog = np.where(result.ok, sample.period, np.nan)
+    search = search_of(result.model.preprocessing)
+    return period_scores(sample.curves, result.prepared, result.output, catalog, groups, sample.star, search)
 
 
 def knows(model: Model, label: NDArray) -> NDArray[np.bool_]:

@@ -20,9 +20,12 @@ from goodricke import __version__
 from goodricke.data.predictions import Output
 from goodricke.evaluation.coverage_checks import CoverageCheck, coverage_checks
 from goodricke.evaluation.intervals import Estimate
+from goodricke.evaluation.page import markdown_table
+from goodricke.evaluation.period_scores import period_rows
 from goodricke.evaluation.regression import RegressionScores
-from goodricke.evaluation.sample import describe_split
+from goodricke.evaluation.sample import describe_split, unseen_surveys
 from goodricke.evaluation.scores import HEADLINE, PER_CLASS, Scores, compare, score
+from goodricke.evaluation.survey_scores import leak_rows, survey_notes, survey_rows
 from goodricke.models.bundle import Model
 from goodricke.training.baselines.forest import BASELINES
 from goodricke.training.loop import Run
@@ -45,6 +48,13 @@ CALIBRATED = {"deterministic": "calibrated, one pass", "monte_carlo": "calibrate
 BEWARE = """Light curves of another survey, cadence or brightness range, and classes that are not listed, get an answer
 all the same: the probabilities hold for objects like those it was trained on. `novelty` says how unlike them an object
 is."""
+OWN_LABELS = """Each survey in its own labels: the probability of a label is the sum over the leaves that it allows, and
+labels that allow the same leaves are one. ECE is that of the label's probability. The forests answer the same
+question from the same light curves."""
+LEAK = """Can the survey be guessed from the embedding? A linear classifier, cross-validated by star, tries; the nearer
+to chance, the less the network depends on the survey:"""
+AGREEMENT = """The fraction of periods that agree with the catalog's: frequencies differ by less than half the width of
+a peak, or by less than 0.2 %. The baselines come from the same light curves in the same run. Catalogs err, too."""
 VERDICTS = """Holds: *yes* where the 95 % interval reaches the nominal rate; *within chance* where it doesn't, and the
 finite number of validation objects explains it in more than 2.5 % of cases (of the worst class: shared among the
 classes), often because they are few; else *NO*."""
@@ -83,7 +93,7 @@ def training_card(
     truth : bool (n, C), optional
         The classes that each label allows; by default the label alone.
     taxonomy : dict, optional
-        Scores by label, by node, and of class and period together, as data.
+        Scores by label, node and survey, of periods, and of class and period together, as data.
     """
     default = "monte_carlo" if "monte_carlo" in probabilities else "deterministic"
     return {
@@ -177,6 +187,12 @@ def describe_training(recipe: Recipe, model: Model, parts: Mapping[str, NDArray[
 def describe_labels(recipe: Recipe) -> str:
     """Return what the labels of a recipe mean, and which light curves were made for it, as a Markdown list."""
     data, lines = recipe.data, []
+    unseen = unseen_surveys(data)
+    if unseen:
+        lines += [
+            f"- **Leave one survey out**: no light curve of {', '.join(unseen)} was trained on, nor of a star that it "
+            "shares with another survey."
+        ]
     for name, survey in data.surveys.items():
         lines += [f"- Labels of {name}: {json.dumps(survey.leaves)}; dropped: {json.dumps(survey.drop)}."]
     if not data.surveys:
@@ -208,6 +224,7 @@ def render_card(model: Model) -> str:
     if card.get("regression"):
         sections["Physical parameters"] = _render_regression(model, card["regression"])
     if card.get("taxonomy"):
+        sections |= _render_surveys(card["taxonomy"])
         sections["By survey and label"] = _render_labels(card["taxonomy"])
     if "calibration" in card:
         sections[CALIBRATION] = render_calibration(card)
@@ -264,6 +281,20 @@ def _render_scores(x: Mapping[str, Any]) -> str:
         values = (str(Estimate.from_dict(figures[key])) for key in PER_CLASS)
         lines.append(f"| {name} | {figures['counts']} | {' | '.join(values)} |")
     return "\n".join(lines)
+
+
+def _render_surveys(x: Mapping[str, Any]) -> dict[str, str]:
+    """Return the sections on surveys and on periods, those that there are."""
+    sections = {}
+    if x.get("by_survey"):
+        lines = [OWN_LABELS, "", *markdown_table(survey_rows(x["by_survey"])), ""]
+        lines += [f"- {note}" for note in survey_notes(x["by_survey"])]
+        if x.get("survey_leak"):
+            lines += ["", LEAK, "", *markdown_table(leak_rows(x["survey_leak"]))]
+        sections["By survey"] = "\n".join(lines).strip()
+    if x.get("periods"):
+        sections["Periods"] = "\n".join([AGREEMENT, "", *markdown_table(period_rows(x["periods"]))])
+    return sections
 
 
 def _render_labels(x: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from goodricke.preprocess import Prepared, Steps, prepare
 from goodricke.training.recipe import DataConfig, Recipe, read_recipe
 
 
+
 def evaluate(
     models: Sequence[Model | str | Path],
     data: Recipe | DataConfig,
@@ -114,7 +115,7 @@ def data_source(
     """
     if recipe is not None:
         values: dict[str, Any] = {"light_curves": light_curves, "labels": labels, "split": split, **(options or {})}
-        spelling = {"columns": "column", "rename_bands": "band"}
+        spelling = {"columns": "column", "rename_bands": "band", "period": "period_column"}
         if more := ["--" + spelling.get(name, name).replace("_", "-") for name, value in values.items() if value]:
             raise ValueError(f"--recipe says which objects and how to read them: leave out {', '.join(more)}")
         return read_recipe(recipe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +17,12 @@ from goodricke.data.predictions import Output
 from goodricke.evaluation.calibration_scores import reliability
 from goodricke.evaluation.card import describe_training, render_card, score_records, training_card
 from goodricke.evaluation.figures.classes import plot_confusion, plot_history, plot_reliabilities
+from goodricke.evaluation.period_scores import groups_of, period_scores, search_of
 from goodricke.evaluation.regression import RegressionScores, score_regression
+from goodricke.evaluation.report.terminal import print_by_survey
+from goodricke.evaluation.sample import unseen_surveys
 from goodricke.evaluation.scores import Scores, likely_labels, score
+from goodricke.evaluation.survey_scores import survey_leaks, survey_scores
 from goodricke.evaluation.taxonomy_scores import check_periods, score_labels, score_nodes, set_names
 from goodricke.inference import compute_output, to_predictions
 from goodricke.models.bundle import Model
@@ -41,7 +46,7 @@ class Result(NamedTuple):
     scores: dict[str, Scores]
     regression: dict[str, dict[str, RegressionScores]]  # by parameter, of the network and of a forest
     truth: NDArray  # label, or the leaves that each label allows (n, C)
-    taxonomy: dict[str, Any]  # scores by label, by node, and of class and period together, as data
+    taxonomy: dict[str, Any]  # scores by label, node and survey, of periods, and of class and period, as data
 
 
 def run_recipe(
@@ -116,22 +121,33 @@ def _score(experiment: Experiment) -> Result:
     best = list(outputs.values())[-1]
     label = data.label[rows] if leaves is None else likely_labels(best.probabilities, leaves[rows])
     regression = _regressions(experiment, outputs["deterministic"])
-    taxonomy = {} if sets is None else _taxonomy_scores(sets, rows, best, held_out.usable, star)
+    taxonomy = {} if sets is None else _taxonomy_scores(experiment, sets, held_out, best, probabilities)
     return Result(label, outputs, probabilities, scores, regression, truth, taxonomy)
 
 
 def _taxonomy_scores(
-    sets: LabelSets, rows: NDArray[np.int64], output: Output, usable: NDArray[np.bool_], star: NDArray
+    experiment: Experiment, sets: LabelSets, held_out: Prepared, output: Output, probabilities: Mapping[str, NDArray]
 ) -> dict[str, Any]:
-    """Return the scores of held-out stars by label, by node, and of class and period together, as data."""
-    words = np.array([f"{name}: " if name else "" for name in sets.surveys], object)[sets.survey[rows]]
-    words, p = words + sets.name[rows].astype(object), np.asarray(output.probabilities, np.float64)
-    check = check_periods(sets.taxonomy, output, usable, star)
-    return {
-        "by_label": [x.to_dict() for x in score_labels(sets.taxonomy, words, sets.leaves[rows], p, star)],
-        "by_node": [x.to_dict() for x in score_nodes(sets.taxonomy, sets.leaves[rows], p, star)],
-        "physics": None if check is None else check.to_dict(),
+    """Return scores by label, node and survey, of periods, and of class and period together, as data."""
+    rows, data, tree = experiment.parts[TEST], experiment.data, sets.taxonomy
+    star, leaves, name = data.star[rows], sets.leaves[rows], sets.name[rows]
+    survey = np.array(sets.surveys, object)[sets.survey[rows]]
+    words = np.array([f"{x}: " if x else "" for x in sets.surveys], object)[sets.survey[rows]] + name.astype(object)
+    p = np.asarray(output.probabilities, np.float64)
+    baselines = {k: q for k, q in probabilities.items() if k in BASELINES}
+    unseen, search = unseen_surveys(experiment.recipe.data), search_of(experiment.model.preprocessing)
+    surveys = survey_scores(survey, name, leaves, p, star, output.prediction_set, baselines, unseen)
+    period, groups = sets.period[rows], groups_of(survey, name)
+    check = check_periods(tree, output, held_out.usable, star)
+    parts: dict[str, Iterable[Any]] = {
+        "by_label": score_labels(tree, words, leaves, p, star),
+        "by_node": score_nodes(tree, leaves, p, star),
+        "by_survey": surveys,
+        "survey_leak": survey_leaks(output.embedding, survey, leaves, tree, star),
+        "periods": period_scores(data.curves[rows], held_out, output, period, groups, star, search),
     }
+    records: dict[str, Any] = {key: [x.to_dict() for x in part] for key, part in parts.items()}
+    return records | {"physics": None if check is None else check.to_dict()}
 
 
 def _regressions(experiment: Experiment, output: Output) -> dict[str, dict[str, RegressionScores]]:
@@ -171,6 +187,7 @@ def _write(experiment: Experiment, model: Model, result: Result) -> None:
 
 def _print(model: Model, result: Result, folder: Path, console: Console) -> None:
     console.print(result.scores[list(result.outputs)[-1]].table())
+    print_by_survey(result.taxonomy, model.name, console)
     for name, title in BASELINES.items():
         if name in result.scores:
             s: Any = result.scores[name]

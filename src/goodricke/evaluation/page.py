@@ -261,12 +261,17 @@ def _markdown_warnings(warnings: Sequence[str]) -> list[str]:
 
 
 def _markdown_table(rows: Rows, numbers: str) -> list[str]:
+    return [*markdown_table(rows[:MOST_ROWS]), "", *_row_note(rows, numbers)]
+
+
+def markdown_table(rows: Rows) -> list[str]:
+    """Return the lines of a Markdown table of rows with the same keys, at least one; see `Section`."""
     numeric = _numeric_columns(rows)
     rules = ("---:" if name in numeric else "---" for name in rows[0])
     lines = [f"| {' | '.join(map(_heading, rows[0]))} |", f"|{'|'.join(rules)}|"]
-    for row in rows[:MOST_ROWS]:
+    for row in rows:
         lines.append(f"| {' | '.join(cell(row.get(name)).replace('|', '/') for name in rows[0])} |")
-    return [*lines, "", *_row_note(rows, numbers)]
+    return lines
 
 
 # ---- cells ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from goodricke.models.bundle import BundleConfig, Model, read_config
 from goodricke.preprocess import prepare
 from goodricke.training.class_names import spell_as_classes
 from goodricke.training.experiment import Parts, split_objects
-from goodricke.training.labels import Labelled, match_labels, read_labelled
+from goodricke.training.labels import Labelled, catalogue_period, match_labels, read_labelled
 from goodricke.training.recipe import DataConfig, Recipe, SourceConfig, TargetConfig, resolve_recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 
@@ -56,6 +56,17 @@ class Sample(NamedTuple):
     training: TrainingObjects | None = None  # None without a split
     table: pd.DataFrame | None = None  # (n rows) all columns of the table of labels, for the leakage checks
     words: NDArray[np.object_] | None = None  # (n,) label as the survey writes it, after the survey's name
+    survey: NDArray[np.object_] | None = None  # (n,) name of the survey, with a taxonomy; "" where there is one only
+    period: NDArray[np.float64] | None = None  # (n,) [d] of the catalog, NaN where it has none; None if none was named
+    unseen: tuple[str, ...] = ()  # surveys that a recipe keeps for test as a whole
+
+    @property
+    def own_words(self) -> NDArray[np.object_]:
+        """Label of each object as the survey writes it, (n,), without the survey's name."""
+        words = self.label if self.words is None else self.words
+        if self.survey is None:
+            return words
+        return np.array([x.removeprefix(f"{s}: ") for x, s in zip(words, self.survey, strict=True)], object)
 
 
 def read_sample(data: Recipe | DataConfig, models: Sequence[BundleConfig], split: str | Path | None = None) -> Sample:
@@ -87,6 +98,7 @@ def read_sample(data: Recipe | DataConfig, models: Sequence[BundleConfig], split
         selection = _select(config, labelled, split)
     classes = tuple(dict.fromkeys(name for model in models for name in model.classes))
     rows, label = selection.rows, _label_names(labelled, classes)
+    table = _label_table(config, labelled.curves[rows].ids)
     return Sample(
         labelled.curves[rows],
         label[rows],
@@ -97,9 +109,30 @@ def read_sample(data: Recipe | DataConfig, models: Sequence[BundleConfig], split
         split=selection.split,
         simulated=isinstance(data, Recipe) and data.simulated,
         training=_training_objects(labelled, label, selection.training),
-        table=_label_table(config, labelled.curves[rows].ids),
+        table=table,
         words=_label_words(labelled, rows),
+        survey=_surveys(labelled, rows),
+        period=_catalog_periods(config, labelled, rows, table),
+        unseen=unseen_surveys(config),
     )
+
+
+def unseen_surveys(config: DataConfig) -> tuple[str, ...]:
+    """Return the names of the surveys that a recipe keeps for test as a whole: leave one survey out."""
+    return tuple(name for name, survey in config.surveys.items() if survey.part == TEST)
+
+
+def _surveys(data: Labelled, rows: Int) -> NDArray[np.object_] | None:
+    """Return the name of the survey of some rows, None without a taxonomy."""
+    sets = data.label_sets
+    return None if sets is None else np.array(sets.surveys, object)[sets.survey[rows]]
+
+
+def _catalog_periods(config: DataConfig, data: Labelled, rows: Int, table: pd.DataFrame) -> NDArray[np.float64] | None:
+    """Return the periods [d] of the catalog of some rows, None if no column is named."""
+    if not any(source.period or source.frequency for source in config.sources().values()):
+        return None
+    return catalogue_period(table, config) if data.label_sets is None else data.label_sets.period[rows]
 
 
 def _label_names(data: Labelled, classes: Sequence[str]) -> NDArray[np.object_]:

@@ -174,7 +174,7 @@ def _read_survey(name: str, survey: SurveyConfig, config: DataConfig) -> tuple[L
         "ra": np.full(len(joined), np.nan) if ra is None else ra,
         "dec": np.full(len(joined), np.nan) if dec is None else dec,
         SURVEY: name,
-        PERIOD: _catalogue_period(joined, survey),
+        PERIOD: catalogue_period(joined, survey),
         PART: _part(joined, survey),
         USED: ~np.isin(curves.ids, survey.exclude),
     }
@@ -186,7 +186,7 @@ def _read_survey(name: str, survey: SurveyConfig, config: DataConfig) -> tuple[L
     return replace(curves, object_id=ids, objects=objects), table
 
 
-def _catalogue_period(joined: pd.DataFrame, source: SourceConfig) -> NDArray[np.float64]:
+def catalogue_period(joined: pd.DataFrame, source: SourceConfig) -> NDArray[np.float64]:
     """Return the period (n,) [d] of the catalogue, NaN where it has none."""
     name = source.period or source.frequency
     if name is None:
@@ -269,7 +269,7 @@ def _labelled_by_sets(
         if config.fewest_per_band:
             used &= enough_per_band(curves, config.fewest_per_band)
         joined = joined.copy()
-        joined[SURVEY], joined[USED], joined[PERIOD] = "", used, _catalogue_period(joined, config)
+        joined[SURVEY], joined[USED], joined[PERIOD] = "", used, catalogue_period(joined, config)
     survey = joined[SURVEY].to_numpy()
     sets = np.zeros((len(joined), len(tree.leaves)), bool)
     for name, source in config.sources().items():

@@ -20,6 +20,7 @@ from goodricke.evaluation.page import Page, Section, write_page
 from goodricke.evaluation.report import classes, conditions
 from goodricke.evaluation.report.calibration import calibration_section
 from goodricke.evaluation.report.leakage import leakage_section
+from goodricke.evaluation.report.surveys import has_surveys, surveys_section
 from goodricke.evaluation.scores import HEADLINE
 from goodricke.io import read
 from goodricke.models.bundle import SHIPPED, Model
@@ -112,6 +113,8 @@ def _steps(
         yield "comparison", partial(classes.comparison_section, result)
     yield "confusion matrix", partial(classes.confusion_section, result, figures)
     yield "classes", partial(classes.class_section, result, figures)
+    if has_surveys(result):
+        yield "surveys", partial(surveys_section, result)
     yield "calibration", partial(calibration_section, result, figures)
     yield "conditions", partial(conditions.conditions_section, result, figures)
     yield "mistakes", partial(classes.mistakes_section, result, figures)

@@ -21,8 +21,11 @@ from goodricke.evaluation.figures.classes import plot_confusion, plot_fold_confu
 from goodricke.evaluation.figures.early import plot_by_number, plot_early, plot_probability_history
 from goodricke.evaluation.figures.regression import plot_regression
 from goodricke.evaluation.figures.style import COLOURS, figure_name
+from goodricke.evaluation.page import Rows
+from goodricke.evaluation.period_scores import period_rows
 from goodricke.evaluation.regression import FIGURES
 from goodricke.evaluation.sample import Sample
+from goodricke.evaluation.survey_scores import leak_rows, survey_notes, survey_rows
 from goodricke.inference import to_predictions
 
 log = logging.getLogger("goodricke")
@@ -101,6 +104,7 @@ def _print_model(result: Assessment, name: str, console: Console) -> None:
     table.title = escape(f"{name} ({x.model.hash}): ") + str(table.title)
     console.print(table)
     _print_taxonomy(result, name, console)
+    print_by_survey(result.survey_records(name), name, console)
     for target in x.model.config.targets:
         if target.name in result.regression[name]:
             console.print(result.regression[name][target.name].table(f"{name}, {target.name}", target.unit))
@@ -126,6 +130,30 @@ def _print_taxonomy(result: Assessment, name: str, console: Console) -> None:
     if name in result.physics:
         check = result.physics[name]
         console.print(f"{name}: {check}", style=None if check.is_met else "bold red", markup=False)
+
+
+def text_table(title: str, rows: Rows) -> Table:
+    """Return rows of text with the same keys, at least one, as a table for the terminal; the first names the row."""
+    table = Table(title=escape(title))
+    for k, name in enumerate(rows[0]):
+        table.add_column(escape(name), justify="right" if k else "left")
+    for row in rows:
+        table.add_row(*map(Text, row.values()))
+    return table
+
+
+def print_by_survey(records: Mapping[str, Any], name: str, console: Console) -> None:
+    """Print the scores of surveys and of periods that `Assessment.survey_records` returned, or `metrics.json` has."""
+    if records.get("by_survey"):
+        console.print(text_table(f"{name}: each survey in its own labels", survey_rows(records["by_survey"])))
+        for note in survey_notes(records["by_survey"]):
+            console.print(note, markup=False)
+    if records.get("periods"):
+        title = f"{name}: fraction of periods that agree with the catalog's, to half the width of a peak"
+        console.print(text_table(title, period_rows(records["periods"])))
+    if records.get("survey_leak"):
+        title = f"{name}: can the survey be guessed from the embedding? The lower, the less it knows of the survey"
+        console.print(text_table(title, leak_rows(records["survey_leak"])))
 
 
 def _print_comparison(result: Assessment, console: Console) -> None:
