@@ -3,11 +3,13 @@
 from io import StringIO
 
 import numpy as np
+import pyarrow as pa
+import pytest
 from rich.console import Console
 
 from goodricke.cli.tables import _prediction_table, print_predictions
 from goodricke.data.predictions import Predictions
-from tests.making import predictions_of, variables
+from tests.making import LEAVES, predictions_of, variables
 
 
 def cells(predictions: Predictions, width: int = 160) -> dict[str, list[str]]:
@@ -27,7 +29,7 @@ def printed(predictions: Predictions, width: int = 160) -> str:
 
 def test_answers_with_nodes_and_periods() -> None:
     table = cells(variables())
-    assert table["class"] == ["ECLIPSING", "MIRA", "VARIABLE_STAR [yellow]new?[/]", "[red]EMPTY[/]"]
+    assert table["class"] == ["ECLIPSING", "MIRA", "uncertain [yellow]new?[/]", "[red]EMPTY[/]"]
     assert table["p"] == ["0.97", "1.00", "1.00", ""]
     assert table["leaves"][:2] == ["EW 0.55 / EB 0.42", "MIRA 1.00"]
     assert table["90 % set"] == ["EW or EB", "MIRA", "ECLIPSING", ""]
@@ -40,13 +42,37 @@ def test_answers_with_nodes_and_periods() -> None:
 
 def test_a_narrow_terminal_has_fewer_columns_and_whole_names_of_classes() -> None:
     assert "or P" not in cells(variables(), 80)
-    assert "VARIABLE_STAR" in printed(variables(), 80)
+    assert "uncertain" in printed(variables(), 80)
     assert cells(variables(), 80)["P \\[d]"][:2] == ["0.40000", "300.00"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_names_are_whole_whatever_the_width(width: int) -> None:
+    names = ["ZTF18aabcdefg", "Gaia DR3 4295806720123456789", "x" * 70]
+    p = np.tile([0.55, 0.42, 0.01, 0.01, 0.01], (3, 1))
+    sets = np.ones((3, 5), bool)
+    many = predictions_of(names, ["OK"] * 3, LEAVES, p, [80, 60, 40], prediction_set=sets)
+    text = printed(many, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert names[0] in text
+    joined = "".join(line.split("│")[1].strip() for line in text.splitlines() if line.count("│") > 2)
+    assert all(name.replace(" ", "") in joined.replace(" ", "") for name in names)
+
+
+def test_sectors_and_bands_tell_the_light_curves_of_a_star_apart() -> None:
+    p, sectors = np.tile([0.8, 0.2], (3, 1)), pa.table({"sector": pa.array([1, 27, None])})
+    star = predictions_of(["TIC 1"] * 3, ["OK"] * 3, ("EA", "EW"), p, [80, 60, 40], objects=sectors)
+    table = _prediction_table(star, "", 80, bands=["TESS", "TESS"])
+    titles = [str(column.header) for column in table.columns]
+    assert titles[:3] == ["object", "sector", "class"]
+    assert list(table.columns[1].cells) == ["1", "27", ""]
+    table = _prediction_table(star, "", 80, bands=["g", "r", "g/r"])
+    assert list(table.columns[2].cells) == ["g", "r", "g/r"]
 
 
 def test_what_is_below_the_table() -> None:
     text = " ".join(printed(variables()).split())
-    assert "3 of 4 classified: ECLIPSING 1, MIRA 1, VARIABLE_STAR 1" in text
+    assert "3 of 4 classified: ECLIPSING 1, MIRA 1, uncertain 1" in text
     assert "90 % set: classes, the true one among them for 90 % of all objects" in text
     assert "1 < 2 cycles: their periods are longer than half the time span" in text
     assert "1 new?: less like the training set than 99%" in text
@@ -62,7 +88,8 @@ def test_models_without_nodes_and_periods_have_the_next_class_and_a_bar() -> Non
     assert table["probability"] == ["0.80 ± 0.10", ""]
     assert table[""] == ["████████", ""]
     assert table["next"][0] == "EA 0.20"
-    assert table["next"][1].startswith("the light curve has no observation")
+    assert table["next"][1] == ""
+    assert printed(plain).count("the light curve has no observation") == 1
 
 
 def test_the_period_of_a_fold_replaces_the_bar_in_a_narrow_terminal() -> None:

@@ -5,7 +5,6 @@ A file of many objects gets a summary of all of them, and its first few light cu
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -318,15 +317,16 @@ def write_png(curve: LightCurves, folder: Path, written: set[Path]) -> None:
 
     A file in ``written`` is not overwritten: if the same star comes twice, the second file gets a number.
     """
+    from goodricke.evaluation.figures.dense import draw_dense
+    from goodricke.evaluation.figures.files import figure_path
     from goodricke.evaluation.figures.objects import draw_light_curve
-    from goodricke.evaluation.figures.style import canvas, figure_name, shorten
+    from goodricke.evaluation.figures.style import canvas, shorten
+    from goodricke.inference import is_dense
 
-    row = curve.table_of_objects.to_pylist()[0] if curve.objects is not None else {}
-    place = next((f"_{k}{row[k]}" for k in ("sector", "quarter", "campaign") if row.get(k) is not None), "")
-    stem = figure_name(curve.ids[0]).removesuffix(".png") + place
-    names = (folder / f"{stem}{f'-{again}' if again > 1 else ''}.png" for again in itertools.count(1))
-    path = next(name for name in names if name not in written)
-    written.add(path)
+    path = figure_path(curve, folder, written)
     with canvas(path, 10, 4) as figure:
+        if is_dense(curve)[0]:
+            draw_dense(figure, curve, None, shorten(curve.ids[0]))
+            return
         figure.suptitle(shorten(curve.ids[0]), parse_math=False)
         draw_light_curve(figure.add_subplot(), curve)

@@ -25,8 +25,11 @@ from goodricke.data.answer_text import (
     set_text,
     set_title,
 )
+from goodricke.data.arrow import NO_BAND
+from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import PERIOD_PROBABILITY, period_column
-from goodricke.data.predictions import MEANING, Predictions, Status
+from goodricke.data.predictions import MEANING, NEW, Predictions, Status
+from goodricke.evaluation.figures.files import PLACES
 from goodricke.models.bundle import read_config
 from goodricke.models.hub import shipped_models
 
@@ -48,10 +51,17 @@ class Layout(NamedTuple):
 
 
 def print_predictions(
-    predictions: Predictions, title: str, console: Console, after_class: Sequence[Layout] = ()
+    predictions: Predictions,
+    title: str,
+    console: Console,
+    after_class: Sequence[Layout] = (),
+    bands: Sequence[str] = (),
 ) -> None:
-    """Print a table of the first rows, with more columns after the class, and counts of classes and failures."""
-    console.print(_prediction_table(predictions, title, console.width, after_class))
+    """Print a table of the first rows, with more columns after the class, and counts of classes and failures.
+
+    ``bands`` are those of the first rows, from `bands_of`; they are shown if they tell rows apart.
+    """
+    console.print(_prediction_table(predictions, title, console.width, after_class, bands))
     if len(predictions) > SHOWN:
         console.print(f"... and {len(predictions) - SHOWN:,} more rows (all of them with --out)")
     statuses, names = _counts(predictions.column("status")), predictions.table.column_names
@@ -68,18 +78,34 @@ def print_predictions(
             console.print(f"[yellow]{long:,} {FEW_CYCLES}[/]: their periods are longer than half the time span")
     if new := _count_novel(predictions):
         console.print(
-            f"[yellow]{new:,} new?[/]: less like the training set than {NOVEL:.0%} of the objects that the model was "
+            f"[yellow]{new:,} {NEW}[/]: less like the training set than {NOVEL:.0%} of the objects that the model was "
             "checked with; its probabilities say nothing of classes that it doesn't know"
         )
     for status, count in statuses.items():
         console.print(f"[red]{count:,} {status}[/]: {MEANING[Status(status)]}")
 
 
-def _prediction_table(predictions: Predictions, title: str, width: int, after_class: Sequence[Layout] = ()) -> Table:
-    """Return the first rows as a table."""
-    layout = [*after_class, *_layout(predictions, width)]
+def bands_of(curves: LightCurves) -> list[str]:
+    """Return the names of the bands of each light curve, joined."""
+    names = ([curves.bands[b] for b in np.unique(one.band)] for one in curves)
+    return ["/".join(name for name in present if name != NO_BAND) for present in names]
+
+
+def _prediction_table(
+    predictions: Predictions,
+    title: str,
+    width: int,
+    after_class: Sequence[Layout] = (),
+    bands: Sequence[str] = (),
+) -> Table:
+    """Return the first rows as a table. Names of objects and classes are whole: the widest other column gives way."""
+    first = predictions.table.slice(0, SHOWN).to_pylist()
+    places, layout = _places(first, bands), [*after_class, *_layout(predictions, width)]
     table = Table(title=title, title_justify="left")
-    table.add_column("object")
+    longest = max((len(row["object_id"]) for row in first), default=0)
+    table.add_column("object", min_width=min(longest, width // 2), overflow="fold")
+    for name in places:
+        table.add_column(name, no_wrap=True)
     table.add_column("class", min_width=max(map(len, [c for c in predictions.column("class")[:SHOWN] if c]), default=0))
     for column in layout:
         table.add_column(
@@ -88,15 +114,28 @@ def _prediction_table(predictions: Predictions, title: str, width: int, after_cl
             justify="right" if column.right else "left",
             no_wrap=column.right or column.no_wrap,
         )
-    for row in predictions.table.slice(0, SHOWN).to_pylist():
+    for i, row in enumerate(first):
+        place = [escape(cells[i]) for cells in places.values()]
         if row["status"] == Status.OK:
-            name = escape(row["class"]) + (" [yellow]new?[/]" if is_novel(row) else "")
-            table.add_row(escape(row["object_id"]), name, *(column.cell(row) for column in layout))
-        else:
-            meaning = MEANING.get(row["status"], "")
-            cells = [meaning if column.title == "next" else "" for column in layout[:-1]]
-            table.add_row(escape(row["object_id"]), f"[red]{row['status']}[/]", *cells, str(row["n_obs"]))
+            name = escape(row["class"]) + (f" [yellow]{NEW}[/]" if is_novel(row) else "")
+            table.add_row(escape(row["object_id"]), *place, name, *(column.cell(row) for column in layout))
+        else:  # what the status means is written once, below
+            cells = [f"[red]{row['status']}[/]", *[""] * (len(layout) - 1), str(row["n_obs"])]
+            table.add_row(escape(row["object_id"]), *place, *cells)
     return table
+
+
+def _places(rows: Sequence[Row], bands: Sequence[str]) -> dict[str, list[str]]:
+    """Return what tells light curves of a star apart: sectors, where there are any, and bands, where they differ."""
+    result = {}
+    for name in PLACES:
+        values = [row.get(name) for row in rows]
+        if any(value is not None for value in values):
+            result[name] = ["" if value is None else str(value) for value in values]
+    padded = [*bands, *[""] * len(rows)][: len(rows)]
+    if len({*padded} - {""}) > 1:
+        result["band"] = padded
+    return result
 
 
 def _layout(predictions: Predictions, width: int) -> list[Layout]:
