@@ -127,6 +127,14 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
     A light curve that can't be classified (too few points, no known band, an unreadable file; see `status`) never
     stops the others: its probabilities, embedding and novelty are NaN, its prediction set is empty, `predict` returns
     ``unclassified``, and `score` counts it as wrong.
+
+    Examples
+    --------
+    >>> classifier = GoodrickeClassifier("variables", epochs=30).fit(curves, labels)  # doctest: +SKIP
+    >>> classifier.predict(curves[:3])  # doctest: +SKIP
+    >>> trained = GoodrickeClassifier.load("variables", passes=0)
+    >>> trained.classes_[:3].tolist()
+    ['EA', 'EB', 'EW']
     """
 
     def __init__(
@@ -249,7 +257,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         parameters = {"epochs": self.epochs, "batch": self.batch, "rate": self.rate, "init": self.init}
         parameters |= {"passes": self.passes, "seed": self.seed, "workers": self.workers}
         changes = {name: value for name, value in parameters.items() if value is not None} | dict(self.training or {})
-        settings = tomllib.loads(example(self.kind))["training"] | changes
+        settings = tomllib.loads(example(self.kind))["training"] | {"least_steps": 0} | changes
         if "epochs" not in changes:
             settings["epochs"] = max(math.ceil(FEWEST_STEPS / self._batches(n, settings["batch"])), 10)
         return settings if "patience" in changes else settings | {"patience": settings["epochs"]}

@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from goodricke.preprocess import variables
+from goodricke.preprocess.candidates import Candidates, CandidateSearch, Joined, find_candidates
 from tests.docs.blocks import ROOT
 from tests.docs.page_runner import PageRunner, add_catalog
 from tests.docs.sample_files import TINY, fill
+from tests.quick import leave_out_forests
 
 sys.path.insert(0, str(ROOT / "docs"))  # for `generators`
 
@@ -42,14 +45,20 @@ def page_runner(samples: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.
 
 
 def _shrink(patch: pytest.MonkeyPatch, shipped: Path) -> None:
-    """Replace the shipped models by tiny ones, and make every training short."""
+    """Replace the shipped models by tiny ones, and make every training and search for periods short."""
+    leave_out_forests(patch)
+    patch.setattr(variables, "find_candidates", _find_long_candidates)
     for module in ("hub", "bundle"):
         patch.setattr(f"goodricke.models.{module}.SHIPPED", shipped)
-    patch.setattr("goodricke.training.baselines.forest.TREES", 20)
     parser = SimpleNamespace(
         loads=lambda text: _shrink_recipe(tomllib.loads(text)), TOMLDecodeError=tomllib.TOMLDecodeError
     )
     patch.setattr("goodricke.training.recipe.tomllib", parser)
+
+
+def _find_long_candidates(joined: Joined, search: CandidateSearch) -> Candidates:
+    """Return candidate periods from one day on, whose search is 25 times as quick as that of the shipped model."""
+    return find_candidates(joined, search.model_copy(update={"shortest": max(search.shortest, 1.0)}))
 
 
 def _shrink_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +66,7 @@ def _shrink_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     small = {"multiband": {"hidden": 8, "head": [8]}, "variables": {"filters": [4, 4, 8, 8], "width": 8, "hidden": 16}}
     astrafier = {k: v for k, v in TINY.items() if k != "kernels"}
     network = small.get(recipe.get("preprocessing", {}).get("kind"), astrafier)
-    training = recipe.get("training", {}) | {"epochs": 1, "batch": 32, "passes": 2}
+    training = recipe.get("training", {}) | {"epochs": 1, "least_steps": 0, "batch": 32, "passes": 2}
     pretraining = recipe.get("pretraining", {}) | {"epochs": 1}
     data = recipe.get("data", {}) | {"fewest": 5}
     sections = {"network": network, "training": training, "pretraining": pretraining, "data": data}

@@ -1,8 +1,11 @@
 """A newcomer's path: own light curves and labels in CSV files, a recipe, a trained model that classifies."""
 
 import json
+import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +19,10 @@ from goodricke.cli import app
 from goodricke.evaluation.held_out import run_recipe
 from goodricke.models.bundle import load_model
 from goodricke.preprocess import prepare
-from goodricke.training.experiment import split_objects
+from goodricke.training import experiment
+from goodricke.training.experiment import FEWEST_STEPS, run_with_progress, split_objects
 from goodricke.training.labels import merge_labels, read_labelled
-from goodricke.training.recipe import DataConfig, example, read_recipe
+from goodricke.training.recipe import DataConfig, example, read_recipe, with_enough_epochs
 
 runner = CliRunner()
 RECIPE = """
@@ -181,6 +185,35 @@ def test_example_recipe_is_valid(tmp_path: Path, kind: str) -> None:
     (tmp_path / "my.toml").write_text(example(kind))
     recipe = read_recipe(tmp_path / "my.toml")
     assert recipe.run == tmp_path.resolve() / "runs/my-model"
+
+
+@pytest.mark.parametrize("kind", ["variables", "folded", "dense", "multiband"])
+@pytest.mark.parametrize("objects", [20, 300, 20_000, 1_000_000])
+def test_an_example_recipe_has_enough_epochs_for_any_set(tmp_path: Path, kind: str, objects: int) -> None:
+    (tmp_path / "my.toml").write_text(example(kind))
+    given = read_recipe(tmp_path / "my.toml").training
+    training = with_enough_epochs(given, objects)
+    assert training.epochs * math.ceil(objects / training.batch) >= FEWEST_STEPS
+    assert training.epochs == given.epochs or training.patience >= training.epochs
+    tuned = given.model_copy(update={"init": "variables"})
+    assert with_enough_epochs(tuned, objects).epochs == given.epochs
+
+
+def test_without_a_terminal_progress_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "MINUTE", 0.0)
+    console = Console(file=StringIO(), width=80)
+
+    def fit(report: Callable, tick: Callable) -> str:
+        tick(5)
+        report({"epoch": 0, "loss": 1.0, "validation_loss": 2.0, "seconds": 3.0})
+        tick(5)
+        return "fitted"
+
+    assert run_with_progress(fit, 10, 2, console) == "fitted"
+    lines = console.file.getvalue().splitlines()
+    counts = [line.split(",")[0].strip() for line in lines if "of 20 light curves" in line]
+    assert counts == ["5 of 20 light curves", "10 of 20 light curves"]
+    assert sum(line.startswith("epoch   1") for line in lines) == 1
 
 
 def test_recipe_errors_name_the_key(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from goodricke import __version__
 from goodricke.data.files import atomic_write
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.progress import Counters, PlainLines
 from goodricke.models.astrafier import Astrafier
 from goodricke.models.bundle import BundleConfig, Model, Target, resolve_device
 from goodricke.models.multiband import Multiband
@@ -45,7 +46,7 @@ from goodricke.training.families import (
 from goodricke.training.labels import Labelled, limit_labels, read_everything, read_labelled, split_unlabelled
 from goodricke.training.prepared_files import digest, prepare_cached
 from goodricke.training.pretraining import load_initial, pretrain, save_encoder
-from goodricke.training.recipe import Recipe, TrainingConfig, resolve_recipe
+from goodricke.training.recipe import Recipe, TrainingConfig, resolve_recipe, with_enough_epochs
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split, split_by_star
 from goodricke.uncertainty.calibration import KINDS
 
@@ -75,6 +76,8 @@ def prepare_once(recipe: Recipe, curves: LightCurves, console: Console) -> Prepa
         return prepare(curves, recipe.preprocessing)
     file, first = recipe.run / "prepared.npz", loop.rank_and_world()[0] == 0
     if first:
+        if not console.is_terminal:  # where nobody sees a status
+            console.print(f"Preprocessing {len(curves):,} light curves")
         with console.status(f"Preprocessing {len(curves):,} light curves"):
             prepared = prepare_cached(file, curves, recipe.preprocessing, recipe.training.workers)
     if torch.distributed.is_initialized():
@@ -126,10 +129,11 @@ def check_same_run(recipe: Recipe, data: Labelled, parts: Parts) -> None:
     """Refuse to resume a run with other settings, labels or split: its test stars might leak."""
     split = hashlib.sha256(np.concatenate([data.label, *parts.values()]).tobytes()).hexdigest()
     free = {
-        "training": {"epochs", "patience", "passes", "workers", "mixture", "calibration", "novelty"},
+        "training": {"epochs", "patience", "least_steps", "passes", "workers", "mixture", "calibration", "novelty"},
         "pretraining": True,
         "run": True,
         "summary": True,
+        "paper": True,
         "name": True,
     }
     settings = json.loads(recipe.model_dump_json(exclude=free)) | {"labels and split": split}  # type: ignore[arg-type]
@@ -153,10 +157,13 @@ def refuse_other_settings(recipe: Recipe, settings: dict[str, Any]) -> None:
         file.write_text(json.dumps(settings, indent=2))
 
 
+MINUTE = 60.0  # seconds between lines of progress where there is no terminal
+
+
 def run_with_progress(
     fit: Callable[[Callable, Callable], Fitted], objects: int, epochs: int, console: Console
 ) -> Fitted:
-    """Run ``fit(report, tick)`` with a progress bar and a line per epoch."""
+    """Run ``fit(report, tick)`` with a progress bar and a line per epoch; without a terminal, a line per minute."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("light curves", total=objects * epochs)
@@ -170,7 +177,10 @@ def run_with_progress(
                 + f"  {figures['seconds']:.0f} s"
             )
 
-        return fit(report, lambda objects: progress.advance(bar, objects))
+        if console.is_terminal:
+            return fit(report, lambda objects: progress.advance(bar, objects))
+        lines = Counters(PlainLines(console.print, MINUTE).show)
+        return fit(report, lines.of(f"of {objects * epochs:,} light curves"))
 
 
 # ---- fit and calibrate ----------------------------------------------------------------------------------------------
@@ -224,6 +234,10 @@ def fit_recipe(
     prepared = prepare_once(recipe, data.curves, console)
     parts = split_objects(recipe, data, prepared)
     check_same_run(recipe, data, parts)
+    training = with_enough_epochs(recipe.training, len(parts[TRAIN]))
+    if training is not recipe.training:
+        console.print(f"{training.epochs} epochs instead of {recipe.training.epochs}: the set is small (least_steps)")
+        recipe = recipe.model_copy(update={"training": training})
     console.print(f"{len(data.classes)} classes, " + ", ".join(f"{len(rows):,} to {k}" for k, rows in parts.items()))
     targets = learned_targets(recipe, data, parts[TRAIN])
     network = build_network(recipe, data.classes, targets, init).to(torch_device)
@@ -311,6 +325,7 @@ def _bundle_config(recipe: Recipe, data: Labelled, network: Network, targets: tu
         summary=recipe.summary,
         classes=data.classes,
         taxonomy=None if data.label_sets is None else data.label_sets.taxonomy,
+        photometry=recipe.data.photometry,
         network=network.config.model_dump(),
         preprocessing=recipe.preprocessing,
         targets=targets,

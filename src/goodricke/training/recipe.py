@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from goodricke.data.config_errors import faults
+from goodricke.data.hub import is_hub_address
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.photometry import Photometry
 from goodricke.data.taxonomy import Taxonomy, read_taxonomy
 from goodricke.models.astrafier import AstrafierConfig
 from goodricke.models.bundle import BundleConfig, read_config
@@ -62,6 +65,9 @@ class SourceConfig(BaseModel):
         None, ge=1, description="largest number of objects per class, drawn at random; all if unset"
     )
     fewest_per_band: int = Field(0, ge=0, description="light curves with fewer observations in any band are left out")
+    photometry: Photometry | None = Field(
+        None, description="difference or total, forced or not; the model states it and refuses another"
+    )
     split: str | None = Field(
         None, description="column of an official split: train, test (and validation), or true for training objects"
     )
@@ -179,6 +185,9 @@ def _has_surveys(content: Any) -> bool:
 class TrainingConfig(LoopConfig):
     """The ``[training]`` section: the loop's settings and the loss."""
 
+    least_steps: int = Field(
+        0, ge=0, description="gradient steps: a small set gets more epochs, as many as make so many steps"
+    )
     weight_power: float = Field(1.0, ge=0)
     score: Literal["accuracy", "macro_recall", "macro_f1"] = "accuracy"
     passes: int = Field(20, ge=0, description="Monte-Carlo passes for the scores on held-out objects")
@@ -196,6 +205,23 @@ class TrainingConfig(LoopConfig):
     mixture: bool = Field(
         False, description="also train the paper's baseline, a mixture of experts (multi-band models)"
     )
+
+
+def with_enough_epochs(training: TrainingConfig, objects: int) -> TrainingConfig:
+    """Return the settings with as many epochs of training objects as make ``least_steps``, and no earlier stop.
+
+    From an initial model fewer steps are enough: the epochs stay as they are.
+
+    Examples
+    --------
+    >>> config = TrainingConfig(epochs=30, batch=64, least_steps=1500)
+    >>> with_enough_epochs(config, 300).epochs, with_enough_epochs(config, 100_000).epochs
+    (300, 30)
+    """
+    epochs = math.ceil(training.least_steps / max(math.ceil(objects / training.batch), 1))
+    if training.init is not None or epochs <= training.epochs:
+        return training
+    return training.model_copy(update={"epochs": epochs, "patience": max(training.patience, epochs)})
 
 
 # Defaults of multi-band models: sections 3.5-3.6 of Becker et al., except for the cosine schedule.
@@ -238,6 +264,18 @@ class Recipe(BaseModel):
     run: Path
     summary: str = ""
     simulated: bool = Field(False, description="whether the light curves are simulations, for the card")
+    paper: Literal[
+        "",
+        "astrafier-kepler",
+        "astrafier-tess",
+        "astrafier-both",
+        "astrafier-without-bilstm",
+        "astrafier-without-attention",
+        "astrafier-without-cnn",
+        "becker-gaia",
+        "becker-ps1",
+        "becker-ztf",
+    ] = Field("", description="printed scores that stand beside those of the held-out objects")
     data: DataConfig
     preprocessing: Preprocessing = FoldedConfig()
     network: dict[str, Any] = {}
@@ -319,9 +357,15 @@ def _with_absolute_paths(config: DataConfig, folder: Path) -> DataConfig:
 
 def _absolute(source: SourceConfig, folder: Path) -> dict[str, Any]:
     paths = source.light_curves
-    update: dict[str, Any] = {"light_curves": [str(folder / x) for x in ([paths] if isinstance(paths, str) else paths)]}
+    paths = [paths] if isinstance(paths, str) else paths
+    update: dict[str, Any] = {"light_curves": [_in_folder(folder, path) for path in paths]}
     tables = {"labels": source.labels, "test_labels": source.test_labels}
-    return update | {name: str(folder / path) for name, path in tables.items() if path is not None}
+    return update | {name: _in_folder(folder, path) for name, path in tables.items() if path is not None}
+
+
+def _in_folder(folder: Path, path: str) -> str:
+    """Return a path relative to a folder as an absolute one; that of a file on the hub stays."""
+    return path if is_hub_address(path) else str(folder / path)
 
 
 def recipe_from_content(content: dict[str, Any], origin: str | Path) -> Recipe:
