@@ -21,6 +21,7 @@ ROOMS = {
         "goodricke.preprocess.MultibandConfig",
     ],
     "Models": [
+        "goodricke.models.overview.models",
         "goodricke.models.bundle.Model",
         "goodricke.models.bundle.BundleConfig",
         "goodricke.models.bundle.read_config",

@@ -12,7 +12,6 @@ _HOME = {
     "read": "goodricke.io",
     "as_light_curves": "goodricke.io",
     "load_model": "goodricke.models.bundle",
-    "models": "goodricke.models.overview",
     "classify": "goodricke.inference",
     "GoodrickeClassifier": "goodricke.estimator",
     "evaluate": "goodricke.evaluation.evaluate",
@@ -27,10 +26,12 @@ DRAWING = "goodricke.evaluation.figures.interactive"  # what `plot` of light cur
 def __getattr__(name: str) -> Any:
     if name == "drawing":
         return import_module(DRAWING)
+    if name == "models":  # a room that can be called
+        return import_module("goodricke.models")
     if name not in _HOME:
         raise AttributeError(f"module 'goodricke' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "models"])

@@ -49,7 +49,7 @@ def test_shell_lines_are_split_as_a_shell_does(tmp_path: Path, monkeypatch: pyte
     [
         ["clasify", "x.csv"],
         ["classify", "x.csv", "--modell", "variables"],
-        ["classify", "x.csv"],
+        ["catalog", "x.csv"],
         ["classify", "x.csv", "--model", "variables", "--mc", "many"],
         ["alerts", "state", "list"],
     ],

@@ -292,6 +292,30 @@ def test_there_and_back():
             np.testing.assert_array_equal(back.value, arrays.value)
 
 
+@pytest.mark.parametrize(
+    ("ra", "dec"),
+    [
+        ("05:34:31.94", "+22:00:52.2"),
+        ("05 34 31.94", "22 00 52.2"),
+        ("05h34m31.94s", "+22d00m52.2s"),
+        (83.63308, 22.0145),
+    ],
+)
+def test_positions_may_be_sexagesimal(ra, dec):
+    place = {"ra": ra, "dec": dec}
+    flat = as_light_curves(pd.DataFrame(COLUMNS | place))
+    nested = as_light_curves(with_lists().assign(**place))
+    for curves in (flat, nested):
+        assert curves["ra"] == pytest.approx([83.63308], abs=1e-5)
+        assert curves["dec"] == pytest.approx([22.0145], abs=1e-5)
+
+
+def test_a_position_that_is_none_costs_no_light_curve():
+    for place in ({"ra": "unknown", "dec": "+22 00 52"}, {"ra": None, "dec": None}):
+        assert as_light_curves(with_lists().assign(**place)).n_obs.tolist() == [12]
+        assert as_light_curves(pd.DataFrame(COLUMNS | place)).n_obs.tolist() == [12]
+
+
 # ---- what is refused -----------------------------------------------------------------------------------------------
 
 REFUSED = {

@@ -46,6 +46,12 @@ def read(source: files.Source | Any, *, errors: str = "raise", **options: Any) -
         On the first file that can't be read, or if none can.
     ValueError
         If files differ in unit or time scale, which no batch may.
+
+    Examples
+    --------
+    >>> from goodricke.data.examples import example_files
+    >>> read(example_files()[:3])
+    LightCurves(3 objects, ... observations, bands ..., value in mag, time in HJD)
     """
     if errors not in ("raise", "skip"):
         raise ValueError(f"errors is 'raise' or 'skip', not {errors!r}")

@@ -1,9 +1,9 @@
 """``goodricke similar``: the objects of a catalog whose light curves a network sees as most like those of others.
 
 The embeddings are searched in an index, one Arrow file that is mapped into memory and rebuilt when the catalog has
-changed. It has blocks of rows: ``object_id``, ``class``, ``p_max`` and the unit vector of the embedding (see
-`survey.embeddings`). A search is one matrix product per block. Only the neighbours within rounding of the nearest are
-compared by their exact distance.
+changed. It has blocks of rows: ``object_id``, ``class``, the probability of the class and the unit vector of the
+embedding (see `survey.embeddings`). A search is one matrix product per block. Only the neighbours within rounding of
+the nearest are compared by their exact distance.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from goodricke.data.answer_text import answer_columns
 from goodricke.data.files import atomic_path
 from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import classify
+from goodricke.io import as_light_curves
 from goodricke.models.bundle import Model, load_model
 from goodricke.survey.embeddings import Moments, Space, blocks, models_of, open_embedded, require_one_model
 from goodricke.survey.shards import Catalog, completed_shards
 
 log = logging.getLogger("goodricke")
 
-FORMAT = 2
+FORMAT = 3
 NEIGHBOURS = 10
 ROUNDING = 1e-5  # of products in single precision
 QUERIES = 16  # searched together
@@ -60,6 +63,17 @@ def similar(object_id: str | Sequence[str], catalog: str | Path | Neighbours, k:
     -------
     pyarrow.Table
         See `Neighbours.of`.
+
+    Examples
+    --------
+    >>> import goodricke as gr
+    >>> from goodricke.data.examples import example_files
+    >>> gr.classify(example_files()[:3], "variables", passes=0).write("stars.parquet")
+    >>> neighbours = similar("215153", "stars.parquet", k=2)
+    >>> neighbours.column_names
+    ['query', 'rank', 'object_id', 'distance', 'class', 'class_probability']
+    >>> neighbours["rank"].to_pylist()
+    [1, 2]
     """
     opened = catalog if isinstance(catalog, Neighbours) else Neighbours.open(catalog)
     return opened.of([object_id] if isinstance(object_id, str) else object_id, k)
@@ -72,6 +86,12 @@ class Neighbours:
     Parameters
     ----------
     index : Index
+
+    Examples
+    --------
+    >>> catalog = Neighbours.open("my-catalog")  # doctest: +SKIP
+    >>> catalog.of(["TIC 25155310"], k=5)  # doctest: +SKIP
+    >>> catalog.like("mine/star.csv", model="variables")  # doctest: +SKIP
     """
 
     index: Index
@@ -103,7 +123,8 @@ class Neighbours:
         -------
         pyarrow.Table
             ``query``, ``rank`` from 1, ``object_id``, ``distance`` (0 alike, 1 nothing in common, 2 opposite),
-            ``class``, ``p_max``. No object is its own neighbour, or comes twice.
+            ``class``, and its probability: ``class_probability`` of a model with a taxonomy, else ``p_max``. No object
+            is its own neighbour, or comes twice.
 
         Raises
         ------
@@ -122,12 +143,12 @@ class Neighbours:
         """Find the neighbours of embeddings (q, d) of the model that made the catalog; see `of`."""
         return self._table(list(names), np.arange(len(names)), self.index.space.unit(np.asarray(embedding)), k)
 
-    def like(self, curves: LightCurves, model: Model | str | Path, k: int = NEIGHBOURS) -> pa.Table:
+    def like(self, curves: LightCurves | Any, model: Model | str | Path, k: int = NEIGHBOURS) -> pa.Table:
         """Find the neighbours of light curves that may not be in the catalog; see `of`.
 
         Parameters
         ----------
-        curves : LightCurves
+        curves : LightCurves, or whatever `goodricke.as_light_curves` takes
             Those that the model can't classify are left out.
         model : Model, str or Path
             That made the catalog.
@@ -144,6 +165,7 @@ class Neighbours:
             raise ValueError(
                 f"the catalog was made by {made}, not {model.name} ({model.hash}): distances need the same"
             )
+        curves = as_light_curves(curves)
         answers = classify(curves, model, passes=0)
         ok = np.flatnonzero(answers.ok)
         if not len(ok):
@@ -187,13 +209,14 @@ class Neighbours:
             searching = [q for q in searching if len(neighbours[q]) < k]  # the rows are of too few objects
             rows_wanted *= 4
         fields = [("query", pa.string()), ("rank", pa.int32()), ("object_id", pa.string()), ("distance", pa.float32())]
-        schema = pa.schema([*fields, ("class", pa.string()), ("p_max", pa.float32())])
+        schema = pa.schema([*fields, ("class", pa.string()), (self.index.probability, pa.float32())])
         return pa.Table.from_pylist([row for q in range(len(names)) for row in neighbours[q]], schema)
 
     def _distinct(self, name: str, rows: NDArray[np.int64], distance: NDArray[np.float64], k: int) -> list[dict]:
         """Return the k nearest objects among the rows, each once, without the query itself."""
         order = np.lexsort((rows, distance))
-        table = self.index.table.select(["object_id", "class", "p_max"]).take(pa.array(rows[order])).to_pylist()
+        columns = ["object_id", "class", self.index.probability]
+        table = self.index.table.select(columns).take(pa.array(rows[order])).to_pylist()
         seen, result = {name}, list[dict]()
         for row, d in zip(table, distance[order], strict=True):
             if row["object_id"] not in seen and len(result) < k:
@@ -227,6 +250,11 @@ class Index:
 
     def __len__(self) -> int:
         return self.table.num_rows
+
+    @property
+    def probability(self) -> str:
+        """Name of the column with the probability of the class."""
+        return answer_columns(self.table.column_names)[1]
 
     @cached_property
     def _blocks(self) -> list[tuple[int, NDArray[np.float32]]]:
@@ -368,7 +396,8 @@ def _measure(catalog: Catalog) -> tuple[Space, tuple[str, str]]:
 def _write(path: Path, catalog: Catalog, space: Space, model: tuple[str, str], state: str) -> None:
     metadata = {"identity": state, "model": model[0], "model_hash": model[1]}
     arrays = {name: np.ascontiguousarray(x, "<f8").tobytes() for name, x in vars(space).items()}
-    fields = [("object_id", pa.string()), ("class", pa.string()), ("p_max", pa.float32())]
+    _, probability = answer_columns(catalog.schema.names)
+    fields = [("object_id", pa.string()), ("class", pa.string()), (probability, pa.float32())]
     schema = pa.schema([*fields, ("unit", pa.list_(pa.float32(), len(space.mean)))], metadata={**metadata, **arrays})
     with atomic_path(path) as partial, pa.ipc.new_file(str(partial), schema) as out:
         for batch in _batches(catalog, space, schema):
@@ -376,7 +405,7 @@ def _write(path: Path, catalog: Catalog, space: Space, model: tuple[str, str], s
 
 
 def _batches(catalog: Catalog, space: Space, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for table, embedding in blocks(catalog, ("class", "p_max")):
+    for table, embedding in blocks(catalog, answer_columns(catalog.schema.names)):
         columns = {n: pc.cast(table[n], schema.field(n).type).combine_chunks() for n in table.column_names}
         flat = pa.array(np.ascontiguousarray(space.unit(embedding)).ravel())
         kind = schema.field("unit").type

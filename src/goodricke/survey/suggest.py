@@ -170,6 +170,11 @@ def suggest(
     ------
     ValueError
         If the catalog has no embeddings or lacks the strategy's column, or nothing is left to label.
+
+    Examples
+    --------
+    >>> suggest("my-catalog", n=50)["why"].to_pylist()[0]  # doctest: +SKIP
+    'uncertain between EA and EB (0.48, 0.42); covers a group of 12 alike'
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"no strategy {strategy}; there are {', '.join(STRATEGIES)}")
