@@ -1,6 +1,7 @@
 """Fixtures of all tests: one thread, example light curves, tiny untrained models, exported models."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,13 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.fixture(autouse=True)
-def _small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the baseline forests few trees: they took most of the time of the tests that train."""
-    monkeypatch.setattr("goodricke.training.baselines.forest.TREES", 20)
+@pytest.fixture(autouse=True, scope="session")
+def _small_forests() -> Iterator[None]:
+    """Give forests few trees: they took most of the time of the tests that train and report."""
+    with pytest.MonkeyPatch.context() as patch:  # before the fixtures of modules, which are made before those of tests
+        patch.setattr("goodricke.training.baselines.forest.TREES", 20)
+        patch.setattr("goodricke.evaluation.data_checks.TREES", 20)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,15 @@ passes = 2
 """
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _small_reports() -> Iterator[None]:
+    """Draw few panels in the report's figures with a panel for each object or feature, which take half of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("goodricke.evaluation.report.classes.MISTAKES", 2)
+        patch.setattr("goodricke.evaluation.report.conditions.DRAWN", 2)
+        yield
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with slow and fast sines in two bands, their labels and a trained model of each family."""

@@ -217,7 +217,10 @@ def test_periods_beside_one_day_are_counted_and_one_day_is_not(result: Assessmen
     assert "at one day itself and its whole fractions no period is counted" in changed
 
 
-def test_the_worst_mistakes_are_the_surest_wrong_answers(result: Assessment, tmp_path: Path) -> None:
+def test_the_worst_mistakes_are_the_surest_wrong_answers(
+    result: Assessment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classes, "MISTAKES", 4)
     p = np.tile([0.7, 0.3], (len(result.rows), 1))
     p[:4] = [[0.1, 0.9], [0.95, 0.05], [0.2, 0.8], [0.4, 0.6]]
     label = np.zeros(len(p), int)
