@@ -18,17 +18,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from benchmarks.plain.astrafier import PlainAstrafier, plain_network
-from benchmarks.timing import (
-    Timing,
-    default_clock,
-    free_memory,
-    gemm_rate,
-    measure,
-    peak_memory,
-    run_in_process,
-    run_in_processes,
-    wait_for_processes,
-)
+from benchmarks.processes import peak_memory, run_in_process, run_in_processes, wait_for_processes
+from benchmarks.timing import Timing, default_clock, free_memory, gemm_rate, measure
 from goodricke.data.lightcurves import LightCurves
 from goodricke.inference import monte_carlo
 from goodricke.models.astrafier import Astrafier, AstrafierConfig

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from benchmarks.astrafier import CLASSES, Case, Figures, model, operations, prepared_light_curves
-from benchmarks.timing import Timing, copy_rate, gemm_rate, measure, peak_memory, run_in_process
+from benchmarks.processes import peak_memory, run_in_process
+from benchmarks.timing import Timing, copy_rate, gemm_rate, measure
 from goodricke.inference import compute_output
 from goodricke.models.layers import Conv, fft_convolution
 from goodricke.models.runtime import gpu

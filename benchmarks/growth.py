@@ -16,7 +16,8 @@ import torch
 
 from benchmarks import astrafier, multiband
 from benchmarks.astrafier import KEEP_MEMORY, Case, Figures
-from benchmarks.timing import default_clock, measure, peak_memory, run_in_process
+from benchmarks.processes import peak_memory, run_in_process
+from benchmarks.timing import default_clock, measure
 from goodricke.inference import POINTS, classify, compute_output
 from goodricke.models.attention import LONG, attend
 

@@ -16,7 +16,8 @@ import torch
 from benchmarks import astrafier, multiband
 from benchmarks.astrafier import Case, Figures, Result, describe, perform, prepared_light_curves
 from benchmarks.plain.astrafier import plain_network
-from benchmarks.timing import measure, peak_memory, run_in_process
+from benchmarks.processes import peak_memory, run_in_process
+from benchmarks.timing import measure
 from goodricke.models.export import StepNetwork, export
 from goodricke.models.multiband_step import stepper
 

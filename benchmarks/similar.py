@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.astrafier import Figures
-from benchmarks.timing import copy_rate, default_clock, measure, peak_memory
+from benchmarks.processes import peak_memory
+from benchmarks.timing import copy_rate, default_clock, measure
 from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.survey.shards import Catalog, Entry, Folder, write_shard
 from goodricke.survey.similar import Index, open_index

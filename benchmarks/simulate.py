@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.astrafier import Figures
-from benchmarks.timing import measure, peak_memory
+from benchmarks.processes import peak_memory
+from benchmarks.timing import measure
 from goodricke.simulate.blocks import SourceBlock, plan
 from goodricke.simulate.dense import DenseBlockMaker
 from goodricke.simulate.kinds import DENSE

@@ -2,7 +2,7 @@
 
 import os
 
-from benchmarks.timing import peak_memory, wait_for_processes
+from benchmarks.processes import peak_memory, wait_for_processes
 
 
 def process() -> tuple[int, str | None, float]:
