@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,30 @@ LEAST = 0.05  # probability from which a leaf is named beside the class
 MOST = 3  # leaves named
 DOUBTFUL = 0.01  # false-alarm probability from which it is pointed out
 CERTAIN = 1e-6  # below which it is no more than that
+
+
+def answer_columns(names: Collection[str]) -> tuple[str, str]:
+    """Return the columns of the class of a table of predictions and of its probability, which belong together.
+
+    Of a model with a taxonomy the class may be a node, whose probability isn't that of the most probable leaf.
+
+    Examples
+    --------
+    >>> answer_columns(["class", "p_max"]), answer_columns(["class", "class_probability", "leaf", "p_max"])
+    (('class', 'p_max'), ('class', 'class_probability'))
+    """
+    return "class", "class_probability" if "class_probability" in names else "p_max"
+
+
+def leaf_columns(names: Collection[str]) -> tuple[str, str]:
+    """Return the columns of the most probable single class of a table of predictions and of its probability.
+
+    Examples
+    --------
+    >>> leaf_columns(["class", "p_max"]), leaf_columns(["class", "class_probability", "leaf", "p_max"])
+    (('class', 'p_max'), ('leaf', 'p_max'))
+    """
+    return "leaf" if "leaf" in names else "class", "p_max"
 
 
 def class_probability(row: Row) -> float:
