@@ -258,3 +258,27 @@ def test_another_table_is_joined(tmp_path, world):
     pd.DataFrame({"object_id": ["nobody"], "vmag": [1]}).to_csv(tmp_path / "none.csv", index=False)
     with pytest.raises(ValueError, match="none of the catalog's objects"):
         open_explorer(world.catalog, extra=tmp_path / "none.csv")
+
+
+def test_several_tables_are_joined_and_the_first_value_counts(tmp_path, world):
+    """Positions and columns of one table stay where a later one, as that of ``examine``, has none."""
+    own = world.catalog.with_name("without-positions")
+    folder_of(T.drop(columns=["ra", "dec"]), own)
+    one = pd.DataFrame({"object_id": ["0000000", "0000001"], "ra": [10.0, 20.0], "dec": [1.0, 2.0], "vmag": [1, 2]})
+    other = pd.DataFrame(
+        {"object_id": ["0000000", "0000002"], "ra": [np.nan, 30.0], "dec": [np.nan, 3.0], "vmag": [9.5, 3]}
+    )
+    one.to_csv(tmp_path / "one.csv", index=False)
+    other.to_parquet(tmp_path / "other.parquet")
+    paths = [tmp_path / "one.csv", tmp_path / "other.parquet"]
+    for extra, vmag in ((paths, 1.0), (paths[::-1], 9.5)):
+        made = open_explorer(own, extra=extra)
+        values = made.table.all_numbers(["ra", "dec", "vmag"])
+        assert values["ra"][[0, 2, 4]].tolist() == [10, 20, 30]
+        assert values["dec"][[0, 2, 4]].tolist() == [1, 2, 3]
+        assert values["vmag"][[0, 2, 4]].tolist() == [vmag, 2, 3]
+        assert any(d["name"] == "sky" for d in made.diagrams.about()[0])
+        made.close()
+    pd.DataFrame({"object_id": ["0000000"], "vmag": ["bright"]}).to_csv(tmp_path / "text.csv", index=False)
+    with pytest.raises(ValueError, match="vmag is of another kind"):
+        open_explorer(own, extra=[*paths, tmp_path / "text.csv"])

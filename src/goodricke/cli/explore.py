@@ -22,8 +22,12 @@ def explore(
         typer.Option(help="What the catalog was made from: pack, nested Parquet, files, folders; repeatable"),
     ] = None,
     extra: Annotated[
-        Path | None,
-        typer.Option("--with", help="Table with more columns by object id, such as joined.parquet of examine --out"),
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            help="Table with more columns by object id, such as joined.parquet of examine --out; repeatable, the first "
+            "that has a value counts",
+        ),
     ] = None,
     labels: Annotated[
         Path | None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from goodricke.data.answer_text import coverage_text
@@ -100,7 +101,7 @@ def open_explorer(
     catalog: str | Path,
     *,
     light_curves: Sequence[str] = (),
-    extra: Path | None = None,
+    extra: Path | Sequence[Path] | None = None,
     labels: Path | None = None,
     model: str | None = None,
     alerts: str | None = None,
@@ -116,8 +117,8 @@ def open_explorer(
         See `goodricke.survey.Catalog.open`.
     light_curves : sequence of str
         The sources that the catalog was made from; the further ``options`` are the readers'.
-    extra : Path, optional
-        Table with further columns, such as the ``joined.parquet`` of `goodricke examine`.
+    extra : Path or sequence of Path, optional
+        Tables with further columns, such as the ``joined.parquet`` of `goodricke examine`; see `read_extra_tables`.
     labels : Path, optional
         File of the user's labels; by default ``NAME-labels.csv`` in the catalog's folder.
     model : str, optional
@@ -136,7 +137,8 @@ def open_explorer(
     """
     opened = Catalog.open(catalog)
     about = provenance(opened)
-    store = open_row_store(opened, None if extra is None else read_extra_columns(opened, extra), progress)
+    paths = [Path(extra)] if isinstance(extra, str | Path) else list(extra or ())
+    store = open_row_store(opened, read_extra_tables(opened, paths), progress)
     label_file = LabelFile(labels if labels is not None else default_label_path(opened.path))
     table = CatalogTable(store, label_file, lambda lasso: diagrams.rows_inside(lasso))
     diagrams = Diagrams(opened, table, opened.classes)
@@ -154,6 +156,42 @@ def default_label_path(catalog: Path) -> Path:
     """Return the path of a catalog's labels if the user names none: in the same folder."""
     path = catalog.resolve()
     return path.with_name(f"{path.name if path.is_dir() else path.stem}-labels.csv")
+
+
+def read_extra_tables(catalog: Catalog, paths: Sequence[Path]) -> pa.Table | None:
+    """Return the columns of several tables that a catalog lacks, None without tables; see `read_extra_columns`.
+
+    A column of several tables, such as positions, has the value of the first that has one.
+
+    Raises
+    ------
+    ValueError
+        If a table has none of the catalog's objects, or a column is text in one and numbers in another.
+    """
+    merged, files = dict[str, pa.ChunkedArray](), list[str]()
+    for path in paths:
+        table = read_extra_columns(catalog, path)
+        files.append((table.schema.metadata or {})[b"file"].decode())
+        for name in table.column_names:
+            merged[name] = _filled(merged[name], table[name], path, name) if name in merged else table[name]
+    return pa.table(merged).replace_schema_metadata({"file": "; ".join(files)}) if paths else None
+
+
+def _filled(column: pa.ChunkedArray, other: pa.ChunkedArray, path: Path, name: str) -> pa.ChunkedArray:
+    """Return a column with its missing values, null or NaN, from another one."""
+    try:
+        other = other.cast(column.type) if other.type != column.type else other
+    except pa.ArrowException:
+        try:
+            column, other = column.cast(pa.float64()), other.cast(pa.float64())
+        except pa.ArrowException as error:
+            fix = "rename it in one of the tables"
+            raise ValueError(
+                f"--with {path}: {name} is of another kind than in a table before ({error}). Fix: {fix}"
+            ) from None
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return pc.coalesce(column, other)
 
 
 def read_extra_columns(catalog: Catalog, path: Path) -> pa.Table:
