@@ -323,7 +323,7 @@ def test_an_astropy_time_series_keeps_its_numbers_and_units():
     series = TimeSeries(time=Time([58000.25, 58001.5], format="mjd"))
     series["flux"] = [1.0, 2.0] * u.Jy
     series["flux_err"] = [0.1, 0.2] * u.Jy
-    curves = LightCurves.from_timeseries(series, "star", "V")
+    curves = LightCurves.from_timeseries(series, value="flux", error="flux_err", object_id="star", band="V")
     assert curves.time == pytest.approx([58000.25, 58001.5], abs=1e-8)
     assert (curves.unit, curves.time_scale, curves.bands, curves.ids) == ("Jy", "MJD", ("V",), ["star"])
     assert curves.value.tolist() == [1, 2]
@@ -336,7 +336,7 @@ def test_an_iso_time_series_is_in_julian_dates_and_magnitudes_are_known():
 
     series = TimeSeries(time=["2000-01-01T12:00:00", "2000-01-02T12:00:00"])
     series["mag"] = [12.0, 13.0] * u.mag
-    curves = LightCurves.from_timeseries(series)
+    curves = LightCurves.from_timeseries(series, value="mag")
     assert curves.time.tolist() == [2451545, 2451546]
     assert (curves.unit, curves.time_scale, curves.in_magnitudes) == ("mag", "JD", True)
     assert np.isnan(curves.error).all()
@@ -357,7 +357,7 @@ class Duck:
 
 
 def test_a_lightkurve_like_object_is_taken_by_its_looks():
-    curves = LightCurves.from_timeseries(Duck())
+    curves = LightCurves.from_timeseries(Duck(), value="flux", error="flux_err", object_id="TIC 1", band="TESS")
     assert curves.time.tolist() == [1500.5, 1501.5, 1502.5]
     assert np.isnan(curves.value).tolist() == [False, True, False]
     assert curves.value[[0, 2]].tolist() == [1, 3]
@@ -372,14 +372,49 @@ def test_a_lightkurve_like_object_is_taken_by_its_looks():
 
 def test_masked_arrays_and_plain_numbers_will_do():
     series = SimpleNamespace(time=[1.0, 2.0], magnitude=np.ma.MaskedArray([10.0, 11.0], [True, False]))
-    curves = LightCurves.from_timeseries(series, "x")
+    curves = LightCurves.from_timeseries(series, value="magnitude")
     assert np.isnan(curves.value).tolist() == [True, False]
-    assert (curves.unit, curves.time_scale) == ("mag", "unknown")
+    assert (curves.unit, curves.time_scale) == ("unknown", "unknown")  # no name is taken for a unit
 
 
 def test_a_time_series_without_brightness_is_refused():
-    with pytest.raises(ValueError, match="neither flux nor mag"):
-        LightCurves.from_timeseries(SimpleNamespace(time=[1.0]))
+    with pytest.raises(ValueError, match=r"has no mag, mag_err. Fix: .*as_light_curves"):
+        LightCurves.from_timeseries(SimpleNamespace(time=[1.0], flux=[1.0]), value="mag", error="mag_err")
+
+
+# ---- nothing is guessed -------------------------------------------------------------------------------------------
+
+
+def test_no_constructor_loses_a_unit():
+    from astropy import units as u
+    from astropy.table import Table
+
+    seconds, one = [86400.0, 172800.0] * u.s, [1.0, 2.0]
+    with pytest.raises(ValueError, match=r"time is in s, a unit that would be lost. Fix: .*as_light_curves"):
+        LightCurves.from_arrays(["a"], [0, 2], seconds, one)
+    with pytest.raises(ValueError, match="value is in mmag"):
+        LightCurves.from_long(Table({"object_id": ["a", "a"], "time": one, "value": one * u.mmag}))
+    kind = pa.list_(pa.struct([pa.field("time", pa.float64(), metadata={"unit": "s"}), ("value", pa.float64())]))
+    table = pa.table({"object_id": ["a"], "lightcurve": pa.array([[{"time": 86400.0, "value": 1.0}]], kind)})
+    with pytest.raises(ValueError, match="field 'time' is in s, not in days"):
+        LightCurves.from_arrow(table)
+    kind = pa.list_(pa.struct([("time", pa.float64()), pa.field("value", pa.float64(), metadata={"unit": "mmag"})]))
+    table = pa.table({"object_id": ["a"], "lightcurve": pa.array([[{"time": 1.0, "value": 1.0}]], kind)})
+    with pytest.raises(ValueError, match="field 'value' is in mmag, not in the table's unit, mag"):
+        LightCurves.from_arrow(table.replace_schema_metadata({"unit": "mag"}))
+
+
+@pytest.mark.parametrize("ids", [np.array([2.0**53, 1.0]), np.array([2.0**24, 1.0], np.float32)])
+def test_rounded_identifiers_are_refused_by_every_constructor(ids):
+    message = "identifiers were rounded, such as"
+    with pytest.raises(ValueError, match=message):
+        LightCurves.from_arrays(ids, [0, 1, 2], [1.0, 2.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match=message):
+        LightCurves.from_long({"object_id": ids, "time": [1.0, 2.0], "value": [1.0, 2.0]})
+    lists = pa.array([[{"time": 1.0, "value": 1.0}]] * 2)
+    with pytest.raises(ValueError, match=message):
+        LightCurves.from_arrow(pa.table({"object_id": ids, "lightcurve": lists}))
+    assert LightCurves.from_arrays(ids - 1, [0, 1, 2], [1.0, 2.0], [1.0, 2.0]).ids == [str(int(ids[0]) - 1), "0"]
 
 
 # ---- choosing, joining, ordering ----------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io import as_light_curves, read, read_batches
+from goodricke.io import ReadOptions, as_light_curves, read, read_batches
+from goodricke.io.reading import read_pieces
 
 # warnings of writers and of broken files: some of astropy's can't be sent between test processes
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -84,10 +85,70 @@ def as_json(table, path):
     path.write_text(json.dumps([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]))
 
 
+def as_json_columns(table, path):
+    path.write_text(json.dumps({k: [None if x != x else x for x in np.asarray(v).tolist()] for k, v in table.items()}))
+
+
+def as_vizier(table, path):
+    names, units = _names_and_units(table)
+    rows = ["\t".join(cells) for cells in zip(*map(_cells, table.values()), strict=True)]
+    lines = ["#RESOURCE=yCat", "\t".join(names), "\t".join(units), "\t".join("-" * len(name) for name in names)]
+    path.write_text("\n".join(["# VizieR", *lines, *rows, ""]))
+
+
+def as_machine_readable(table, path):
+    """Write a machine-readable table of the AAS, with the bytes of each column."""
+    names, units = _names_and_units(table)
+    columns, about, rule, at = [_cells(values) for values in table.values()], [], "-" * 80, 1
+    for name, unit, cells, values in zip(names, units, columns, table.values(), strict=True):
+        width = max(map(len, cells))
+        form = {"f": f"F{width}.3", "b": "I1"}.get(np.asarray(values).dtype.kind, f"A{width}")
+        about.append(f"{at:4d}-{at + width - 1:4d} {form:8s} {unit or '---':8s} {name:12s} ? a column")
+        at += width + 1
+    rows = [
+        " ".join(c.ljust(max(map(len, column))) for c, column in zip(r, columns, strict=True))
+        for r in zip(*columns, strict=True)
+    ]
+    head = ["Title: a", "Authors: b", "Table: c", "=" * 80, "Byte-by-byte Description of file: a.txt", rule]
+    path.write_text(
+        "\n".join([*head, "   Bytes Format Units    Label        Explanations", rule, *about, rule, *rows, ""])
+    )
+
+
+def _names_and_units(table):
+    parts = [name.rstrip("]").split(" [") for name in table]
+    return [part[0] for part in parts], [part[1] if len(part) > 1 else "" for part in parts]
+
+
+def _cells(values):
+    """Return values as text, missing ones empty."""
+    values = np.asarray(values)
+    values = values.astype(int) if values.dtype.kind == "b" else values
+    return ["" if value != value else str(value) for value in values.tolist()]
+
+
+def as_nested_pandas(table):
+    nested_pandas = pytest.importorskip("nested_pandas", reason="needs goodricke[survey]")
+    rows = nested(table)
+    fields = list(rows.schema.field("lightcurve").type.value_type)
+    kind = pa.struct([(field.name, pa.list_(field.type)) for field in fields])
+    records = rows["lightcurve"].to_pylist()
+    lists = [{field.name: [record[field.name] for record in star] for field in fields} for star in records]
+    series = pd.Series(
+        pa.array(lists, kind).to_pandas(types_mapper=pd.ArrowDtype), dtype=nested_pandas.NestedDtype(kind)
+    )
+    frame = nested_pandas.NestedFrame({"object_id": rows["object_id"].to_pylist()})
+    frame["lightcurve"] = series
+    return frame
+
+
 WRITERS = {
     "csv": as_csv,
     "tsv": as_tsv,
     "json": as_json,
+    "columns.json": as_json_columns,
+    "vizier.tsv": as_vizier,
+    "mrt.txt": as_machine_readable,
     "ecsv": lambda table, path: Table(table).write(path, format="ascii.ecsv"),
     "fits": lambda table, path: Table(table).write(path, format="fits"),
     "vot": lambda table, path: Table(table).write(path, format="votable"),
@@ -95,6 +156,7 @@ WRITERS = {
     "nested.parquet": lambda table, path: pq.write_table(nested(table), path),
 }
 IN_MEMORY = {"pandas": pd.DataFrame, "Arrow": pa.table, "nested Arrow": nested, "astropy": Table}
+IN_MEMORY |= {"nested-pandas": as_nested_pandas, "mapping": dict}
 
 
 def as_hats(table, folder: Path) -> Path:
@@ -167,6 +229,58 @@ def test_a_nested_file_is_judged_as_a_whole(tmp_path_factory, seed, batch):
     check_same(LightCurves.concat(parts), as_light_curves(pd.DataFrame(table)), "batches")
 
 
+RARE = {  # columns by star: what one star has counts for all of the file
+    "systems of zero points": {"zp": lambda i: 25.0, "zpsys": lambda i: "vega" if i == 7 else "ab"},
+    "qualities in letters": {"quality": lambda i: "BGB"[i % 3] if i > 3 else "B"},
+    "qualities of no known scale": {"quality": lambda i: "X" if i == 8 else "B"},
+    "numbers of no survey's bands": {"fid": lambda i: 9 if i == 6 else 1 + i % 3},
+    "numbers of a survey's bands": {"fid": lambda i: None if i == 2 else 1 + i % 3},
+    "numbers and words as qualities": {"quality": lambda i: "B" if i == 5 else "0"},
+}
+
+
+@pytest.mark.parametrize("what", RARE)
+@pytest.mark.parametrize("as_structs", [True, False])
+def test_whatever_is_cut_into_batches_is_judged_by_all_rows(tmp_path, what, as_structs):
+    rows = [{"mjd": 59000.0 + k, "flux": 100.0 + k, "flux_err": 1.0} for k in range(3)]
+    stars = [[row | {name: value(i) for name, value in RARE[what].items()} for row in rows] for i in range(10)]
+    lists = pa.array(stars)
+    if not as_structs:
+        names = [field.name for field in lists.type.value_type]
+        lists = pa.StructArray.from_arrays([pa.array([[r[n] for r in s] for s in stars]) for n in names], names)
+    check_batches(tmp_path / "a.parquet", pa.table({"object_id": [f"star{i}" for i in range(10)], "lightcurve": lists}))
+
+
+@pytest.mark.parametrize(
+    ("ids", "first"),
+    [
+        ([None, None, None, "4", "5"], "4"),
+        (["1.0", "2.0", "3.0", "4.0", "x"], "1.0"),
+        (["1.0", "2.0", "3.0", "4.0", "5.0"], "1"),
+        (["4e12", "4e13", "a", "b", "c"], "4e12"),
+    ],
+)
+def test_identifiers_and_times_are_judged_by_all_rows(tmp_path, ids, first):
+    times = [[None, None], [0.0, 1700.5], [2459000.5, 2459001.5], [2459000.5], [2459003.5, 2459004.5, 2459005.5]]
+    lists = [[{"BTJD": time, "mag": 12.0 + k} for k, time in enumerate(star)] for star in times]
+    curves = check_batches(tmp_path / "a.parquet", pa.table({"object_id": ids, "lightcurve": lists}))
+    assert curves.ids[0] == first
+    assert curves.time_scale == "JD"
+
+
+def check_batches(path: Path, table: pa.Table) -> LightCurves:
+    """Check that rows and row groups read one by one give what they give together; return the light curves."""
+    pq.write_table(table, path, row_group_size=2)
+    parts = [piece for piece, _ in read_batches(path, max_points=1)]
+    groups = [range(i, i + 1) for i in range(pq.ParquetFile(path).num_row_groups)]
+    pieces = [curves for group in groups for _, curves in read_pieces(str(path), ReadOptions(), 1 << 62, group)]
+    curves = as_light_curves(table)
+    check_same(LightCurves.concat([part for part in parts if part is not None and len(part)]), curves, "rows")
+    check_same(LightCurves.concat([piece for piece in pieces if len(piece)]), curves, "row groups")
+    check_same(read(path), curves, "file")
+    return curves
+
+
 @settings(max_examples=25, deadline=None)
 @given(table=tables())
 def test_the_numbers_are_those_of_the_table(table):
@@ -184,7 +298,7 @@ def test_series_of_astropy(tmp_path):
     time, mag = Time([59000.5, 59001.5, 59002.5], format="mjd"), [12000.0, 12500.0, 13000.0]
     series = TimeSeries(time=time, data={"mag": mag * u.mmag, "mag_err": [10.0, 20.0, 30.0] * u.mmag})
     rows = pd.DataFrame({"mjd": time.mjd, "mag [mmag]": mag, "mag_err [mmag]": [10.0, 20.0, 30.0]})
-    expected, curves = as_light_curves(rows), LightCurves.from_timeseries(series)
+    expected, curves = as_light_curves(rows), LightCurves.from_timeseries(series, value="mag", error="mag_err")
     series.write(tmp_path / "a.ecsv", format="ascii.ecsv")
     for other in (curves, read(tmp_path / "a.ecsv")):
         assert (other.unit, other.time_scale) == (expected.unit, expected.time_scale) == ("mag", "MJD")

@@ -187,3 +187,32 @@ def test_readme_of_a_catalogue(tmp_path):
     text = "J/MNRAS/456/1/1    Variable stars   (Nobody+, 2016)\n" + "=" * 80 + "\nByte-by-byte Description\n"
     with pytest.raises(Unreadable, match="ReadMe of a catalogue"):
         read(write(tmp_path / "ReadMe", text))
+
+
+# ---- text without names -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("zero", "more"), [(0, "0"), (2450000, "12.5 3"), (0, "1 G")])
+def test_ogle_files_with_more_columns_are_read_by_the_first_three(tmp_path, caplog, zero, more):
+    path = tmp_path / "OGLE-BLG-RRLYR-00002.dat"
+    path.write_text("".join(f"{zero + 5000.5 + i:.5f} {15 + i / 10:.3f} 0.005 {more}\n" for i in range(9)))
+    curves = read(path)
+    assert curves.time[:2].tolist() == [2455000.5, 2455001.5]
+    assert (curves.unit, curves.time_scale, curves.ids) == ("mag", "HJD", ["OGLE-BLG-RRLYR-00002"])
+    assert curves.value[:2] == pytest.approx([15, 15.1])
+    assert f"has no names of its {3 + len(more.split())} columns" in caplog.text
+    assert curves.bands == (("G",) if "G" in more else ("none",))
+
+
+def test_other_short_dates_without_names_are_refused_with_the_columns_to_name(tmp_path):
+    path = tmp_path / "star.dat"
+    path.write_text("".join(f"{5000.5 + i:.5f} {15 + i / 10:.3f} 0.005 7\n" for i in range(9)))
+    with pytest.raises(Unreadable, match=r"without names of its columns.*--column time=1"):
+        read(path)
+
+
+def test_a_column_of_bands_without_a_name_keeps_them_apart(tmp_path, caplog):
+    path = tmp_path / "kws.txt"
+    path.write_text("2455000.1 10.123 0.01 V\n2455001.1 10.2 0.01 Ic\n")
+    assert read(path).bands == ("V", "Ic")
+    assert "column 4 bands" in caplog.text

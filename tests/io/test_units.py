@@ -193,7 +193,7 @@ def test_series_in_thousandths_of_magnitudes_and_hours():
     series = SimpleNamespace(
         time=DAYS * 24 * u.h, mag=[12000.0, 12500, 13000] * u.mmag, mag_err=[0.1, 0.2, 0.3] * u.mag
     )
-    curves = LightCurves.from_timeseries(series)
+    curves = LightCurves.from_timeseries(series, value="mag", error="mag_err")
     assert curves.time == pytest.approx(DAYS)
     assert (curves.unit, curves.time_scale) == ("mag", "unknown")
     assert curves.value == pytest.approx([12, 12.5, 13])
@@ -204,7 +204,7 @@ def test_series_from_masked_columns_of_a_table():
     table = Table({"time": DAYS * 1440 * u.min})
     table["flux"] = MaskedColumn([1.0, 2.0, 3.0], mask=[False, True, False], unit="mmag")
     table["flux_err"] = MaskedColumn([10.0, 20.0, 30.0], unit="mmag")
-    curves = LightCurves.from_timeseries(table)
+    curves = LightCurves.from_timeseries(table, value="flux", error="flux_err")
     assert curves.time == pytest.approx(DAYS)
     assert np.isnan(curves.value).tolist() == [False, True, False]
     assert curves.value[[0, 2]] == pytest.approx([0.001, 0.003])
@@ -214,10 +214,11 @@ def test_series_from_masked_columns_of_a_table():
 
 def test_series_in_other_units_keep_them():
     for unit, name in [(u.nJy, "nJy"), (u.ABmag, "mag(AB)"), (u.dex, "dex")]:
-        curves = LightCurves.from_timeseries(SimpleNamespace(time=DAYS, flux=[1.0, 2.0, 3.0] * unit))
+        series = SimpleNamespace(time=DAYS, flux=[1.0, 2.0, 3.0] * unit)
+        curves = LightCurves.from_timeseries(series, value="flux")
         assert (curves.unit, curves.value.tolist()) == (name, [1, 2, 3])
 
 
 def test_series_whose_times_are_no_times():
     with pytest.raises(ValueError, match="the times are in m, which is no unit of time"):
-        LightCurves.from_timeseries(SimpleNamespace(time=DAYS * u.m, flux=[1.0, 2.0, 3.0]))
+        LightCurves.from_timeseries(SimpleNamespace(time=DAYS * u.m, flux=[1.0, 2.0, 3.0]), value="flux")

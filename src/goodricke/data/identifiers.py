@@ -9,9 +9,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from goodricke.data.arrow import strings
+from goodricke.data.arrow import as_arrow, floats, strings
 
+EXACT = {"double": 2.0**53, "float": 2.0**24, "halffloat": 2.0**11}  # whole numbers below are exact, by kind of float
 ID = r"^(?P<catalogue>tic|kic|epic|gaia\s*e?dr\d)?[\s_-]*0*(?P<number>\d+)$"  # in lower case
+
+
+def first_rounded(ids: pa.Array) -> float | None:
+    """Return the first identifier that is a float too large to be exact; None if there is none."""
+    if not pa.types.is_floating(ids.type):
+        return None
+    numbers = floats(ids, np.float64)
+    rounded = numbers[np.abs(numbers) >= EXACT[str(ids.type)]]
+    return float(rounded[0]) if len(rounded) else None
+
+
+def identifier_text(ids: Any) -> pa.Array:
+    """Return identifiers (n,) as text.
+
+    Raises
+    ------
+    ValueError
+        If they are floats that lost digits: two objects would become one.
+    """
+    array = as_arrow(ids)
+    if (rounded := first_rounded(array)) is not None:
+        raise ValueError(
+            f"identifiers were rounded, such as {rounded:.17g}: two objects may have become one. Fix: give whole "
+            "numbers (int64) or text"
+        )
+    return strings(array)
 
 
 class IdIndex:
@@ -43,7 +70,7 @@ class IdIndex:
 
 def _split_ids(ids: Any) -> tuple[pa.Array, pa.Array]:
     """Return the catalogue's name, empty without one, and the number, or the text of an id that is no number."""
-    text = pc.utf8_lower(pc.utf8_trim_whitespace(strings(ids)))
+    text = pc.utf8_lower(pc.utf8_trim_whitespace(identifier_text(ids)))
     parts = pc.extract_regex(text, pattern=ID)
     catalogue = pc.replace_substring_regex(pc.struct_field(parts, "catalogue").fill_null(""), r"\s+", "")
     catalogue = pc.replace_substring(catalogue, "edr", "dr")  # Gaia EDR3 and DR3 have the same ids

@@ -21,11 +21,13 @@ from goodricke.data.arrow import (
     check_bands,
     columns_by_name,
     floats,
+    inner_fields,
     join_tables,
     strings,
     table_from_frame,
     unnest,
 )
+from goodricke.data.identifiers import identifier_text
 from goodricke.data.units import brightness_of_series, series_column, time_of_series
 
 if TYPE_CHECKING:
@@ -129,10 +131,17 @@ class LightCurves:
         """Make a batch from anything array-like, converting types; see the class for shapes and units.
 
         Without ``error`` the uncertainties are NaN (unknown); without ``band`` all observations are in the first band.
+        The numbers are taken as they are; `goodricke.as_light_curves` converts units, and judges limits and dummies.
+
+        Raises
+        ------
+        ValueError
+            If an array has a unit, which would be lost, or identifiers are floats that were rounded.
         """
+        _refuse_units(time=time, value=value, error=error)
         time = np.ascontiguousarray(time, np.float64)
         return cls(
-            strings(object_id),
+            identifier_text(object_id),
             np.ascontiguousarray(offsets, np.int64),
             time,
             np.ascontiguousarray(value, np.float32),
@@ -146,18 +155,20 @@ class LightCurves:
         """Make a batch from a table with one row per observation.
 
         Columns ``object_id``, ``time``, ``value`` and, if known, ``error`` and ``band`` (names); objects keep the
-        order of their first row, observations the order of the table. `goodricke.read` also understands other names.
+        order of their first row, observations the order of the table. Nothing is guessed or converted:
+        `goodricke.as_light_curves` understands other names and units, and judges limits, dummies and flags.
 
         Raises
         ------
         ValueError
-            If a column is missing, an observation has no object id or there are more than 256 bands.
+            If a column is missing or has a unit, an observation has no object id or there are more than 256 bands.
         """
         columns = columns_by_name(table)
         missing = [name for name in ("object_id", "time", "value") if name not in columns]
         if missing:
             raise ValueError(f"the table has no column {', '.join(missing)}; it has {', '.join(columns)}")
-        ids = strings(columns["object_id"])
+        _refuse_units(**{name: columns[name] for name in ("time", "value", "error") if name in columns})
+        ids = identifier_text(columns["object_id"])
         if ids.null_count:
             raise ValueError(f"{ids.null_count} observations have no object_id; drop them or name their object")
         ids = ids.dictionary_encode()
@@ -179,12 +190,14 @@ class LightCurves:
 
         The column may be ``struct<list>`` (nested-pandas, LSDB, `to_arrow`) or ``list<struct>`` with the fields
         ``time``, ``value`` and, if known, ``error`` and ``band``. A null row is an empty light curve. The other columns
-        become `objects`; unit and time scale come from the schema's metadata.
+        become `objects`; unit and time scale come from the schema's metadata. Nothing is guessed or converted:
+        `goodricke.as_light_curves` understands other names and units, and judges limits, dummies and flags.
 
         Raises
         ------
         ValueError
-            If the column or a field is missing, or the lists of one row differ in length.
+            If the column or a field is missing, a field is in another unit than days or that of the
+            table, or the lists of one row differ in length.
         """
         if column not in table.column_names:
             raise ValueError(f"no column {column!r}; the table has {', '.join(table.column_names)}")
@@ -195,11 +208,12 @@ class LightCurves:
                 f"the nested column {column!r} has no field {', '.join(missing)}; it has {', '.join(fields)}"
             )
         meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        _check_stated_units(table.schema.field(column).type, meta.get("unit"))
         bands, band = band_codes(fields.get("band"))
         ids = table["object_id"] if "object_id" in table.column_names else np.arange(table.num_rows).astype(str)
         others = table.drop_columns([c for c in ("object_id", column) if c in table.column_names])
         return cls.from_arrays(
-            strings(ids),
+            identifier_text(ids),
             offsets,
             floats(fields["time"], np.float64),
             floats(fields["value"], np.float32),
@@ -220,40 +234,45 @@ class LightCurves:
         return cls.from_arrow(table, column)
 
     @classmethod
-    def from_timeseries(cls, series: Any, object_id: str | None = None, band: str | None = None) -> LightCurves:
-        """Make a batch of one from a lightkurve ``LightCurve``, an astropy ``TimeSeries`` or the like.
+    def from_timeseries(
+        cls,
+        series: Any,
+        *,
+        value: str,
+        error: str | None = None,
+        object_id: str = "unnamed",
+        band: str = NO_BAND,
+    ) -> LightCurves:
+        """Make a batch of one from columns of a lightkurve ``LightCurve``, an astropy ``TimeSeries`` or the like.
 
-        The numbers stay as they are; `goodricke.io.as_light_curves` judges limits, dummies and flags too, as in a file.
-        Nothing is imported: ``time`` needs a ``jd``, or is a quantity or plain numbers in days; the brightness is the
-        ``flux`` or ``mag`` attribute or column, with ``flux_err`` / ``mag_err`` beside it. Times in other units come
-        out in days, mmag in mag; units of flux are kept.
+        Nothing is guessed, left out or imported: `goodricke.as_light_curves` finds the columns itself, and judges
+        limits, dummies and flags as in a file. ``time`` needs a ``jd``, or is a quantity or plain numbers in days.
+        Times in other units come out in days, mmag in mag; units of flux are kept.
+
+        Parameters
+        ----------
+        series : LightCurve, TimeSeries or Table
+        value, error : str
+            Columns or attributes of brightness and uncertainty.
+        object_id, band : str
+            What to call the object and the band.
 
         Raises
         ------
         ValueError
-            If there is neither flux nor magnitude, or the times are in no unit of time.
+            If it has no such column, or the times are in no unit of time.
         """
-        name = next((c for c in ("flux", "mag", "magnitude") if series_column(series, c) is not None), None)
-        if name is None:
+        names = [name for name in ("time", value, error) if name is not None]
+        columns = {name: series_column(series, name) for name in names}
+        if missing := [name for name, column in columns.items() if column is None]:
             raise ValueError(
-                f"{type(series).__name__} has neither flux nor mag; rename the brightness column to one of them"
+                f"{type(series).__name__} has no {', '.join(missing)}. Fix: name other columns, value=..., error=..., "
+                "or goodricke.as_light_curves(...), which finds them"
             )
-        errors = (series_column(series, f"{name}{suffix}") for suffix in ("_err", "_error", "err"))
-        error = next((e for e in errors if e is not None), None)
-        value, error, unit = brightness_of_series(series_column(series, name), error)
-        time, time_scale = time_of_series(series_column(series, "time"))
-        meta = dict(getattr(series, "meta", None) or {})
-        label = object_id or str(meta.get("OBJECT") or meta.get("TARGETID") or meta.get("LABEL") or "unnamed")
-        return cls.from_arrays(
-            [label],
-            [0, len(time)],
-            time,
-            value,
-            error,
-            bands=(band or str(meta.get("MISSION") or NO_BAND),),
-            unit=unit or ("mag" if name != "flux" else "unknown"),
-            time_scale=time_scale,
-        )
+        numbers, errors, unit = brightness_of_series(columns[value], columns[error] if error else None)
+        time, time_scale = time_of_series(columns["time"])
+        fields = {"bands": (band,), "unit": unit or "unknown", "time_scale": time_scale}
+        return cls.from_arrays([object_id], [0, len(time)], time, numbers, errors, **fields)
 
     @classmethod
     def read_parquet(cls, path: str | Path, column: str = LIGHT_CURVE) -> LightCurves:
@@ -660,3 +679,26 @@ def drawing() -> Any:
     import goodricke
 
     return goodricke.drawing
+
+
+def _refuse_units(**columns: Any) -> None:
+    """Raise ValueError if a column has a unit, which plain numbers would lose."""
+    for name, values in columns.items():
+        if str(getattr(values, "unit", None) or ""):
+            raise ValueError(
+                f"{name} is in {values.unit}, a unit that would be lost. Fix: goodricke.as_light_curves(...), which "
+                "converts units, or plain numbers, times in days"
+            )
+
+
+def _check_stated_units(kind: pa.DataType, unit: str | None) -> None:
+    """Raise ValueError if fields of light curves state other units than days and the table's unit of brightness."""
+    for field in inner_fields(kind):
+        stated = (field.metadata or {}).get(b"unit", b"").decode()
+        expected = {"time": ("d", "day", "days"), "value": (unit,), "error": (unit,)}.get(field.name)
+        if stated and expected and stated not in expected:
+            wanted = "days" if field.name == "time" else f"the table's unit, {unit}"
+            raise ValueError(
+                f"field {field.name!r} is in {stated}, not in {wanted}. Fix: goodricke.as_light_curves(...), which "
+                "converts units"
+            )

@@ -15,8 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -65,6 +64,7 @@ SUSPECT_FLUX = (
 )
 PADDING = (0.0, *(x for x in SUSPECT_FLUX if x < 100))  # times of rows that fill a table up
 FAR = 3.0  # mag from every other measurement: no star does that, and comes back to the same thousandth
+N_FIRST = 1000  # times that tell the zero point and the scale of all
 NO_MAGNITUDE = 50.0  # no star is that faint: surveys write 99.99, -99, -999 and the like for no measurement
 UNDOUBTED = ("limits such as", "limits by", "dummy", "missing", "padding", "without", "flagged", "rows of")
 
@@ -163,6 +163,39 @@ class Evidence:
         self.high = max(self.high, float(np.max(others, initial=-np.inf)))
 
 
+class WholeTable(Protocol):
+    """What all rows of a table say where some of them are judged at a time."""
+
+    def evidence(self) -> Evidence:
+        """Return the evidence about doubtful numbers."""
+
+    def distinct(self, column: str) -> Any:
+        """Return the values (n,) of a column, each at least once."""
+
+    def first_times(self) -> NDArray[np.float64]:
+        """Return the `first_times` of the table, in its own unit."""
+
+
+@dataclass(frozen=True)
+class AllRows:
+    """A table whose rows are all judged at once."""
+
+    parsed: Parsed
+    data: Mapping[str, Any]
+
+    def evidence(self) -> Evidence:
+        """Return the evidence of the rows."""
+        return gather_evidence(self.parsed)
+
+    def distinct(self, column: str) -> Any:
+        """Return the column."""
+        return self.data[column]
+
+    def first_times(self) -> NDArray[np.float64]:
+        """Return the first times."""
+        return self.parsed.first_times
+
+
 @dataclass(frozen=True)
 class Parsed:
     """Columns as numbers in known units, not yet judged; limits and missing ones are NaN.
@@ -177,6 +210,8 @@ class Parsed:
         Rows that are marked as limits, by the reason.
     time_scale : str, optional
         By the unit of the times.
+    first_times : float64 (m,)
+        Of the whole table [d].
     """
 
     time: NDArray[np.float64]
@@ -185,6 +220,7 @@ class Parsed:
     unit: str
     limits: dict[str, Mask]
     time_scale: str | None
+    first_times: NDArray[np.float64]
 
     @property
     def in_magnitudes(self) -> bool:
@@ -247,7 +283,7 @@ def measure(
     offset: float = 0.0,
     codes: NDArray[np.int64] | None = None,
     remarks: Remarks | None = None,
-    evidence: Callable[[], Evidence] | None = None,
+    whole: WholeTable | None = None,
     stated_in: str = "header",
 ) -> Measured:
     """Return what a table's rows measured: the one way from any table's columns to numbers, flat or nested.
@@ -266,8 +302,8 @@ def measure(
         The object of each row; without it all are of one.
     remarks : Remarks, optional
         Takes what is to be said about the rows; left-out rows are counted and not yet logged.
-    evidence : callable, optional
-        Gives the evidence of the whole table, of which these are some rows; asked only where a number is doubtful.
+    whole : WholeTable, optional
+        The table of which these are some rows: what is judged by all rows is asked of it.
     stated_in : str
         Where the file states units and scale.
 
@@ -277,12 +313,14 @@ def measure(
         If a column holds text, or is in an unknown unit.
     """
     remarks = Remarks(path) if remarks is None else remarks
-    parsed = parse(data, match, options, path, stated, offset, remarks)
-    evidence = evidence or cache(lambda: gather_evidence(parsed))
+    parsed = parse(data, match, options, path, stated, offset, remarks, whole)
+    whole = whole or AllRows(parsed, data)
+    evidence = _Once(whole.evidence)
     reasons = RowReasons(len(parsed.time))
     time = _without_padding(parsed.time, evidence, reasons)
     reasons.mark(np.isnan(time), "without a time")
-    good, quality_reason = passes_quality(data.get(match.quality or ""), match, options, path, len(time), remarks)
+    values = data.get(match.quality or "")
+    good, quality_reason = passes_quality(values, match, options, path, len(time), remarks, whole)
     reasons.mark(~good, quality_reason)
     if match.flag and options.quality != "none":
         flagged = flags(data[match.flag])
@@ -295,13 +333,29 @@ def measure(
     unit = parsed.unit
     if match.zero_point is not None and not options.unit:
         stated_unit = _stated_units(match, stated).get(match.value)
-        value, error, unit = _by_zero_points(data, match, value, error, unit, stated_unit, path, reasons, remarks)
+        systems = _systems(whole.distinct(match.zero_point_system)) if match.zero_point_system else set[str]()
+        zero = data[match.zero_point]
+        value, error, unit = _by_zero_points(
+            zero, systems, match, value, error, unit, stated_unit, path, reasons, remarks
+        )
     reasons.mark(~np.isfinite(value), "missing brightnesses")
     remarks.left_out.update(reasons.counts)
-    scale = _agreed_scale(stated_scale, parsed.time_scale, time)
+    scale = _agreed_scale(stated_scale, parsed.time_scale, parsed.first_times)
     remarks.origins |= _origins(match, options, stated, stated_in, stated_scale, scale, unit)
-    scale = options.time_scale or scale or check_time_scale(match, time, remarks)
+    scale = options.time_scale or scale or check_time_scale(match, parsed.first_times, remarks)
     return Measured(time, value, error, good, unit, scale)
+
+
+class _Once:
+    """A function without arguments that is called once at most."""
+
+    def __init__(self, function: Callable[[], Evidence]) -> None:
+        self._function, self._result = function, list[Evidence]()
+
+    def __call__(self) -> Evidence:
+        if not self._result:
+            self._result.append(self._function())
+        return self._result[0]
 
 
 def gather_evidence(*parts: Parsed) -> Evidence:
@@ -320,6 +374,7 @@ def parse(
     stated: Mapping[str, str],
     offset: float,
     remarks: Remarks,
+    whole: WholeTable | None = None,
 ) -> Parsed:
     """Return columns as numbers in days and in a known unit of brightness; see `measure`.
 
@@ -329,7 +384,8 @@ def parse(
         If a column holds text, or is in an unknown unit.
     """
     stated = _stated_units(match, stated)
-    time, scale = times(data[match.time], match, options, path, stated.get(match.time), offset, remarks)
+    first = whole.first_times() if whole else None
+    time, first, scale = times(data[match.time], match, options, path, stated.get(match.time), offset, remarks, first)
     unit, factor, error_factor = _unit_and_factors(match, options, path, stated)
     limits = dict[str, Mask]()
     texts = _without_limits(data[match.value], unit, limits)
@@ -345,7 +401,7 @@ def parse(
         limits[f"limits by column {name} (99.99 and the like)"] = _is_large(numbers(data[name], name, path))
     for rows in limits.values():
         value = np.where(rows, np.float32(np.nan), value)
-    return Parsed(time, value, error, unit, limits, scale)
+    return Parsed(time, value, error, unit, limits, scale, first)
 
 
 def _stated_units(match: Match, stated: Mapping[str, str]) -> dict[str, str]:
@@ -442,14 +498,14 @@ def infer_time_scale(named: str, time: NDArray[np.float64]) -> str:
 
 
 def check_time_scale(match: Match, time: NDArray[np.float64], remarks: Remarks) -> str:
-    """Return the scale of times (N,), with a warning where it isn't the one that the column is named after."""
+    """Return the scale of the first times (m,), with a warning where the column is named after another one."""
     scale = infer_time_scale(match.time_scale, time)
     if match.time_scale and scale != match.time_scale:
         remarks.say(
             logging.WARNING,
             "column %s holds times around %.7g, which are no %s: their scale is taken as %s. Another: --time-scale",
             match.time,
-            np.nanmedian(time),
+            np.median(time),
             match.time_scale,
             scale,
         )
@@ -457,9 +513,21 @@ def check_time_scale(match: Match, time: NDArray[np.float64], remarks: Remarks) 
 
 
 def times(
-    values: Any, match: Match, options: ReadOptions, path: str, stated: str | None, offset: float, remarks: Remarks
-) -> tuple[NDArray[np.float64], str | None]:
-    """Return times (N,) in days, and the scale that their unit states, None if none.
+    values: Any,
+    match: Match,
+    options: ReadOptions,
+    path: str,
+    stated: str | None,
+    offset: float,
+    remarks: Remarks,
+    first: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str | None]:
+    """Return times (N,) in days, the first ones (m,) of the table, and the scale that their unit states, None if none.
+
+    Parameters
+    ----------
+    first : float64 (m,), optional
+        The first times of the table of which these are some rows, in its own unit.
 
     Raises
     ------
@@ -470,23 +538,35 @@ def times(
         refuse_phases("phase", path)
     time = numbers(values, match.time, path)
     _warn_of_rounded_times(values, time, match.time, remarks)
-    time = units.scale(time, days_per_unit(stated, match.time, options, path))
+    days = days_per_unit(stated, match.time, options, path)
+    first, time = units.scale(first_times(time) if first is None else first, days), units.scale(time, days)
     scale, zero = scale_and_offset(stated) if stated and JULIAN.match(stated) else ("", 0.0)
     if match.offset or not (zero or scale in ("BTJD", "BKJD") or not match.time_scale):
         scale, zero = "", match.offset
     offset = 0.0 if match.time_scale else offset  # the header's zero point is of TIME
-    finite = time[:1000][np.isfinite(time[:1000])]
-    if zero and len(finite) and np.median(finite) >= (2.3e6 if zero > 1e6 else zero):
+    if zero and len(first) and np.median(first) >= (2.3e6 if zero > 1e6 else zero):
         message = "column %s counts from no zero point, whatever its name: %.7g"
-        remarks.say(logging.WARNING, message, match.time, finite[0])
+        remarks.say(logging.WARNING, message, match.time, first[0])
         zero = 0.0
-    return (time + (zero + offset) if zero + offset else time), scale or None
+    if zero + offset:
+        time, first = time + (zero + offset), first + (zero + offset)
+    return time, first, scale or None
+
+
+def first_times(time: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the first `N_FIRST` of times (N,) that are numbers and don't pad a table; without any, of the numbers."""
+    parts, n = list[NDArray[np.float64]](), 0
+    for start in range(0, len(time), N_FIRST):
+        part = time[start : start + N_FIRST]
+        parts.append(part[np.isfinite(part) & ~np.isin(part, PADDING)])
+        if (n := n + len(parts[-1])) >= N_FIRST:
+            break
+    return np.concatenate(parts)[:N_FIRST] if n else time[np.isfinite(time)][:N_FIRST]
 
 
 def _agreed_scale(header: str | None, unit: str | None, time: NDArray[np.float64]) -> str | None:
-    """Return the stated scale, None if the numbers can't be in it: a full Julian date is no BTJD."""
-    finite = time[:1000][np.isfinite(time[:1000])]
-    middle = np.median(finite) if len(finite) else 0.0
+    """Return the stated scale, None if the first times (m,) can't be in it: a full Julian date is no BTJD."""
+    middle = np.median(time) if len(time) else 0.0
     stated = header or unit
     return None if stated in ("BTJD", "BKJD", "MJD") and middle > 2.3e6 else stated
 
@@ -553,7 +633,8 @@ def _refuse_unknown_unit(stated: str, kind: str, column: str, path: str) -> None
 
 
 def _by_zero_points(
-    data: Mapping[str, Any],
+    zero_points: Any,
+    systems: set[str],
     match: Match,
     value: NDArray[np.float32],
     error: NDArray[np.float32] | None,
@@ -574,8 +655,7 @@ def _by_zero_points(
     if unit.lower().startswith("mag") or not plain:
         remarks.say(logging.INFO, "column %s isn't used: the brightness is in %s", name, unit)
         return value, error, unit
-    zero = numbers(data[name], name, path)
-    systems = _systems(data.get(match.zero_point_system or ""))
+    zero = numbers(zero_points, name, path)
     if systems <= {"ab", "ab_b12", ""}:
         factor, unit, how = units.nanojansky_per_unit(zero), "nJy", "AB"
     else:
@@ -590,7 +670,7 @@ def _by_zero_points(
 
 def _systems(values: Any) -> set[str]:
     """Return the distinct systems of zero points, in lower case."""
-    return set() if values is None else {str(value).strip().lower() for value in as_series(values).dropna().unique()}
+    return {str(value).strip().lower() for value in as_series(values).dropna().unique()}
 
 
 def _masked(values: NDArray[np.float32], mask: Mask, reason: str, reasons: RowReasons) -> NDArray[np.float32]:
@@ -771,7 +851,7 @@ def unflagged(flags: NDArray, bits: int, quality: str) -> Mask:
 
 
 def passes_quality(
-    values: Any, match: Match, options: ReadOptions, path: str, n: int, remarks: Remarks
+    values: Any, match: Match, options: ReadOptions, path: str, n: int, remarks: Remarks, whole: WholeTable
 ) -> tuple[Mask, str]:
     """Return which rows (n,) of a table stay by its quality column, and why the others don't.
 
@@ -781,7 +861,7 @@ def passes_quality(
     reason = f"flagged by column {match.quality}"
     if match.quality is None or values is None or options.quality == "none":
         return np.ones(n, bool), reason
-    if (by_letters := _passes_letters(values, match.quality, options.quality, remarks)) is not None:
+    if (by_letters := _passes_letters(values, match.quality, options.quality, remarks, whole)) is not None:
         return by_letters
     severe = SEVERE.get(normal_name(match.quality), 0)
     if not (severe or options.quality == "hard"):
@@ -789,7 +869,9 @@ def passes_quality(
     return unflagged(numbers(values, match.quality, path), severe, options.quality), reason
 
 
-def _passes_letters(values: Any, name: str, quality: str, remarks: Remarks) -> tuple[Mask, str] | None:
+def _passes_letters(
+    values: Any, name: str, quality: str, remarks: Remarks, whole: WholeTable
+) -> tuple[Mask, str] | None:
     """Return which rows (N,) stay by a quality in letters or words, and why the others don't; what is missing stays.
 
     None if it is in numbers.
@@ -800,8 +882,8 @@ def _passes_letters(values: Any, name: str, quality: str, remarks: Remarks) -> t
     series = as_series(values)
     if pd.api.types.is_bool_dtype(series) or pd.api.types.is_numeric_dtype(series):
         return None
-    words = series.astype("string").str.strip().str.upper()
-    distinct = set(words.dropna().unique()) - {""}
+    words, shown_words = _upper_words(series), as_series(whole.distinct(name)).dropna().unique()
+    distinct = set(_upper_words(pd.Series(shown_words)).unique()) - {""}
     if not distinct or all(re.fullmatch(r"[-+]?\d+(\.0*)?", word) for word in distinct):
         return None
     if letters := _letters_of(distinct, name):
@@ -811,10 +893,15 @@ def _passes_letters(values: Any, name: str, quality: str, remarks: Remarks) -> t
     elif distinct <= GOOD_WORDS | BAD_WORDS and distinct & BAD_WORDS and not distinct <= YES_OR_NO:
         left_out, shown = BAD_WORDS, "bad"
     else:
-        some = ", ".join(sorted(map(str, series.dropna().unique()))[:5])
+        some = ", ".join(sorted(map(str, shown_words))[:5])
         remarks.say(logging.INFO, "the qualities in column %s (%s) have no known meaning and aren't used", name, some)
         return np.ones(len(words), bool), ""
     return ~words.isin(left_out).fillna(False).to_numpy(bool), f"rows of quality {shown} (column {name})"
+
+
+def _upper_words(series: pd.Series) -> pd.Series:
+    """Return a column of text in upper case without blanks around it."""
+    return series.astype("string").str.strip().str.upper()
 
 
 def _letters_of(distinct: set[str], name: str) -> tuple[str, str] | None:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from goodricke.data import units
 from goodricke.data.arrow import MOST_BANDS, NO_BAND, as_arrow, floats, strings
+from goodricke.data.identifiers import first_rounded
 from goodricke.io.options import ReadOptions, Unreadable
 
 logger = logging.getLogger("goodricke")
@@ -163,7 +164,6 @@ PLAIN_ERROR = ("error", "err", "uncertainty", "unc", "sigma", "valueerr", "value
 
 # What files write for no number, in any case.
 MISSING = ("", "indef", "null", "none", "nan", "na", "n/a", "-", "--", "---", "----", "...", "*", "nodata", "untrusted")
-LOST_DIGITS = 2.0**53  # whole numbers of this size and more aren't exact as floats
 LIMIT = r"\s*[<>]\s*[-+]?\d+(?:\.\d*)?\s*$"  # >16.5, a star that was too faint to be seen
 # What to do about text where numbers should be.
 TEXT_FIXES = {
@@ -604,15 +604,13 @@ def _refuse_lost_digits(array: pa.Array, name: str, path: str, whole: Callable[[
         if "." not in example and not example.upper().startswith(("1E", "2E")) and len(pc.unique(whole())) > 1:
             return  # 4e12 may be the name of a star
     elif pa.types.is_floating(array.type):
-        limit = LOST_DIGITS if array.type == pa.float64() else 2.0**24
-        numbers = floats(array, np.float64)
-        rounded = np.abs(numbers) >= limit
-        if not rounded.any():
+        if (largest := first_rounded(array)) is None:
+            numbers = floats(array, np.float64)
             if np.any(numbers[np.isfinite(numbers)] % 1):
                 fix = "name the column of the objects, --column object_id=NAME"
                 raise Unreadable(path, f"has numbers with a fraction in column {name}, which name no objects", fix)
             return
-        example = f"{numbers[rounded][0]:.17g}"
+        example = f"{largest:.17g}"
     else:
         return
     reason = f"has rounded identifiers in column {name}, such as {example}: two objects may have become one"

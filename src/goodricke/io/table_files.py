@@ -155,10 +155,12 @@ def chosen_columns(table: Tabular, options: ReadOptions, path: str) -> dict[str,
             raise Unreadable(path, reason, fix)
         return options.chosen
     logger.warning(
-        "%s: has no names of its %d columns: the first three hold Julian dates, magnitudes and errors, and are read. "
-        "Others: --column time=1 --column value=2 --column error=3",
+        "%s: has no names of its %d columns: the first three hold Julian dates, magnitudes and errors%s, and are read. "
+        "Others: %s",
         path,
         len(table.names),
+        f", column {table.roles['band']} bands" if "band" in table.roles else "",
+        " ".join(f"--column {role}={name}" for role, name in table.roles.items()),
     )
     return {**table.roles, **options.chosen}
 

@@ -56,6 +56,7 @@ PLAIN_MAGNITUDE = (3.0, 30.0)  # numbers around 0 or 1 may be relative to someth
 PLAIN_ERROR = 2.0  # mag
 # Files of OGLE have no names: heliocentric Julian dates, in full or short, magnitudes and uncertainties.
 OGLE = re.compile(r"^OGLE[-_]", re.IGNORECASE)
+BAND = re.compile(r"^([UBVRIJHKG]|[RI]c|Ks|[ugrizy]'?|BP|RP|W[1-4]|C[VR]|TESS)$")
 SHORT_JULIAN = (0.0, 2e4)  # days after JD 2450000, since 1995
 
 
@@ -172,17 +173,30 @@ def _names_in_comment(
             return TextLayout(_unique(names), separator, begin, product, cells, decimal)
     if len(cells) in (23, 24) and separator == "," and _in_range(cells[0], PLAIN_JULIAN) and cells[4].isalpha():
         return TextLayout(list(AAVSO_DOWNLOAD[: len(cells)]), separator, begin, "AAVSO download", cells, decimal)
-    if len(cells) == 3 and OGLE.match(os.path.basename(path)) and _is_ogle(rows, separator, decimal):
+    if len(cells) >= 3 and OGLE.match(os.path.basename(path)) and _is_ogle(rows, separator, decimal):
         names = ["HJD" if _in_range(cells[0], PLAIN_JULIAN) else "HJD-2450000", "mag", "mag_err"]
-        return TextLayout(names, separator, begin, "OGLE photometry", cells, decimal)
+        names += [str(i + 1) for i in range(3, len(cells))]
+        roles = _plain_roles(names, rows, separator)
+        return TextLayout(
+            names, separator, begin, "OGLE photometry", cells, decimal, roles=roles, named=len(names) == 3
+        )
     if len(cells) in HEADERLESS:
         names = HEADERLESS[len(cells)]
         units = dict.fromkeys(names[1:], "mag") if _is_plain(rows, separator, decimal) else {}
         return TextLayout(names, separator, begin, product, cells, decimal, units, named=False)
     names = [str(i + 1) for i in range(len(cells))]
-    plain = dict(zip(("time", "value", "error"), names, strict=False)) if _is_plain(rows, separator, decimal) else {}
+    plain = _plain_roles(names, rows, separator) if _is_plain(rows, separator, decimal) else {}
     units = {plain["value"]: "mag", plain["error"]: "mag"} if plain else {}
     return TextLayout(names, separator, begin, product, cells, decimal, units, roles=plain, named=False)
+
+
+def _plain_roles(names: Sequence[str], rows: Rows, separator: str) -> dict[str, str]:
+    """Return the roles of columns that begin with time, magnitude and error; one of bands further on has its own."""
+    cells = [split_cells(line, separator) for _, line in rows[:1000]]
+    bands = [
+        name for i, name in enumerate(names) if i > 2 and all(len(row) > i and BAND.match(row[i]) for row in cells)
+    ]
+    return dict(zip(("time", "value", "error"), names, strict=False)) | ({"band": bands[0]} if len(bands) == 1 else {})
 
 
 def _is_plain(rows: Rows, separator: str, decimal: str) -> bool:
