@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 
 import goodricke
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.inference import classify
 from goodricke.survey.similar import Neighbours
-from tests.survey.embedding_groups import embedding_of, groups, written
+from tests.survey.embedding_groups import CLASSES, embedding_of, groups, written
 
 
 def opened(tmp_path: Path, **options) -> Neighbours:
@@ -27,6 +28,19 @@ def test_neighbours_are_of_the_same_group(tmp_path: Path) -> None:
     assert 0 < distance[0] < distance[-1] < 0.2
     assert found[0]["class"] == "EA"
     assert found[0]["p_max"] >= 0.5
+
+
+def test_a_class_goes_with_its_probability_where_it_is_a_node(tmp_path: Path) -> None:
+    tree = Taxonomy.shipped().restricted(CLASSES)
+    made = groups(failed=0, taxonomy=tree)
+    made.write(tmp_path / "p.parquet")
+    expected = {row["object_id"]: row for row in made.table.to_pylist()}
+    found = Neighbours.open(tmp_path / "p.parquet").of(["S00003"], 40)
+    assert found.column_names[-2:] == ["class", "class_probability"]
+    assert "ECLIPSING" in found["class"].to_pylist()
+    for row in found.to_pylist():
+        own = expected[row["object_id"]]
+        assert (row["class"], row["class_probability"]) == (own["class"], own["class_probability"])
 
 
 def test_an_object_with_several_light_curves_comes_once_and_is_asked_with_all(tmp_path: Path) -> None:

@@ -176,12 +176,14 @@ def find_neighbours(explorer: Explorer, object_id: str, k: int) -> list[dict[str
     except ValueError:  # no embedding
         return []
     rows = explorer.table.first_rows([neighbour["object_id"] for neighbour in neighbours])
-    names = ("object_id", "class", "p_max", "distance")
+    names = ("object_id", "class", "distance")
     result = list[dict[str, Any]]()
     for neighbour in neighbours:
         annotation = explorer.labels.get(neighbour["object_id"])
         label = None if annotation is None else annotation.label
-        result.append({"row": rows[neighbour["object_id"]], **{n: neighbour[n] for n in names}, "label": label})
+        p = None if neighbour["class"] is None else class_probability(neighbour)
+        shown = {n: neighbour[n] for n in names} | {"probability": p, "label": label}
+        result.append({"row": rows[neighbour["object_id"]]} | shown)
     return result
 
 

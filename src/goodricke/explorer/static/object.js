@@ -218,11 +218,11 @@ export class ObjectView {
   }
 
   /** @param {any} one */
-  neighbour({ row, object_id, class: name, p_max, distance, label }) {
+  neighbour({ row, object_id, class: name, probability: p, distance, label }) {
     const picture = this.about.light_curves
       ? h("img", { src: api.thumbnail(row), alt: "", loading: "lazy", onerror: (event) => event.target.remove() })
       : null;
-    const title = `${object_id}: ${name ?? "no class"} ${probability(p_max)}, distance ${number(distance, 3)}${label ? `, label ${label}` : ""}`;
+    const title = `${object_id}: ${name ?? "no class"} ${probability(p)}, distance ${number(distance, 3)}${label ? `, label ${label}` : ""}`;
     return h(
       "button",
       { type: "button", title, "aria-label": title, onclick: () => set({ open: row }) },
