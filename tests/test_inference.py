@@ -316,3 +316,83 @@ def test_each_warning_comes_once():
     for _ in range(2):
         checks.check(replace(two_bands(30), bands=("g", "i")))
     assert messages == ["observations in i are left out: bands has g, r. If one of these is meant: --band i=g"]
+
+
+# ---- from whatever holds light curves -------------------------------------------------------------------------------
+
+
+def test_any_source_gives_the_predictions_of_its_light_curves(tmp_path):
+    expected = classify(STARS, MODEL, 0)
+    STARS.write_parquet(tmp_path / "stars.parquet")
+    path = str(tmp_path / "stars.parquet")
+    sources = [STARS.to_pandas(), STARS.to_arrow(), STARS.to_astropy(), list(STARS), path, tmp_path, [path]]
+    for source in sources:
+        result = classify(source, MODEL, 0)
+        close(result, expected)
+        assert [result.light_curve(i).ids for i in range(6)] == [[name] for name in STARS.ids]
+    one = STARS[2]
+    close(
+        classify(time=one.time, flux=one.value, error=one.error, object_id="star200", model=MODEL, passes=0),
+        expected[2],
+    )
+
+
+def test_files_that_cannot_be_read_have_rows(tmp_path, caplog):
+    STARS.write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "b.csv").write_text("x,y\n1,2\n")
+    result = classify([tmp_path / "b.csv", tmp_path / "a.parquet"], MODEL, 0)
+    assert result["status"].tolist() == ["OK"] * 6 + ["UNREADABLE"]
+    assert caplog.text.count("b.csv") == 1
+    with pytest.raises(Unreadable, match=r"b\.csv"):
+        classify(tmp_path / "b.csv", MODEL, 0)
+    with pytest.raises(Unreadable, match="does not exist"):
+        classify(tmp_path / "c.csv", MODEL, 0)
+    with pytest.raises(TypeError, match="did you mean unit"):
+        classify(tmp_path / "a.parquet", MODEL, 0, units="mag")
+    with pytest.raises(TypeError, match="nothing was given"):
+        classify(model=MODEL)
+
+
+def test_a_coverage_is_a_number_or_a_pair():
+    for coverage in (0.95, (0.95, False)):
+        schema = classify(STARS[:1], "variables", 0, coverage=coverage).table.schema
+        assert b"95 % of all objects" in schema.field("prediction_set").metadata[b"description"]
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        classify(STARS, MODEL, 0, coverage=95)
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        (np.arange(0, 27, 1 / 48), "tess-sim"),
+        (np.arange(0, 27, 1 / 720), "tess-sim"),  # two minutes
+        (np.concatenate([np.arange(0, 27, 1 / 48), np.arange(700, 727, 1 / 144)]), "tess-sim"),  # two sectors
+        (np.arange(0, 1000, 3.1), "variables"),
+        (np.concatenate([night + np.arange(0, 0.3, 0.005) for night in range(30)]), "variables"),  # from the ground
+        (np.arange(5.0), "variables"),
+        (np.zeros(0), "variables"),
+    ],
+)
+def test_the_sampling_chooses_the_model(time, expected, caplog):
+    curves = LightCurves.from_arrays(["a"], [0, len(time)], time, np.ones(len(time)))
+    name, reason = inference.default_model(curves)
+    assert name == expected
+    assert 'model="' in reason
+    assert "--model " in inference.as_options(reason)
+
+
+def test_the_chosen_model_is_named_once(caplog):
+    time = np.arange(0, 200, 1.7) + 58000
+    result = classify(time=time, mag=15 + np.sin(time), band="g", passes=0)
+    assert result["model"].tolist() == ["variables"]
+    messages = [record.getMessage() for record in caplog.records if record.getMessage().startswith("model ")]
+    assert len(messages) == 1
+    assert "sparse" in messages[0]
+
+
+def test_a_mixture_is_of_the_kind_of_most():
+    dense = LightCurves.from_arrays(["d"], [0, 1296], np.arange(1296) / 48, np.ones(1296))
+    sparse = LightCurves.from_arrays(["s"], [0, 100], np.arange(100) * 3.0, np.ones(100))
+    assert inference.default_model(LightCurves.concat([dense, dense, sparse]))[0] == "tess-sim"
+    name, reason = inference.default_model(LightCurves.concat([dense, sparse, sparse]))
+    assert (name, "1 of 3" in reason) == ("variables", True)

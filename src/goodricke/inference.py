@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +19,9 @@ from goodricke.data import ragged
 from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Output, Predictions, Status
-from goodricke.io import Unreadable
+from goodricke.io import Unreadable, as_light_curves, read_batches
+from goodricke.io.in_memory import check_options
+from goodricke.io.reading import names_files
 from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.models.dropout import row_keys
 from goodricke.models.multiband import Multiband
@@ -27,7 +31,7 @@ from goodricke.preprocess import DenseConfig, Frames, Prepared, Steps, prepare
 from goodricke.preprocess.dense_periods import answer_periods
 from goodricke.preprocess.tensors import Batch, length_buckets, rounded_up
 from goodricke.uncertainty.entropy import entropy, summarise
-from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
+from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage, as_coverage
 
 log = logging.getLogger("goodricke")
 
@@ -36,22 +40,26 @@ Tick = Callable[[int], None]
 
 
 def classify(
-    curves: LightCurves,
-    model: Model | str | Path,
+    curves: Any = None,
+    model: Model | str | Path | None = None,
     passes: int = 20,
     seed: int = 0,
     workers: int = 1,
     tick: Tick = lambda objects: None,
-    coverage: Coverage = COVERAGE,
+    coverage: Coverage | float = COVERAGE,
     checks: InputChecks | None = None,
+    **data: Any,
 ) -> Predictions:
     """Classify light curves.
 
     Parameters
     ----------
-    curves : LightCurves
-    model : Model, str or Path
-        A name or folder as in `goodricke.load_model`.
+    curves : optional
+        `LightCurves`; a path or a list of paths; whatever else `as_light_curves` takes: a lightkurve ``LightCurve``, an
+        astropy ``TimeSeries`` or ``Table``, a frame, an Arrow table, a list of these. Left out for arrays.
+    model : Model, str or Path, optional
+        A name or folder as in `goodricke.load_model`. By default `default_model` chooses by the light curves, and a
+        message says which and why.
     passes : int
         Monte-Carlo passes with dropout on (section 3.6: 20), whose mean is the probability; 0 for one pass without
         dropout. Multi-band models always have one pass.
@@ -61,17 +69,99 @@ def classify(
         Processes for preprocessing.
     tick : callable
         Called with the number of objects after each batch, for a progress bar.
-    coverage : Coverage
-        Of the prediction sets: ``(0.95, True)`` for 95 % in each class.
+    coverage : float or Coverage
+        Of the prediction sets: 0.95 for 95 % of all objects, ``(0.95, True)`` for 95 % in each class.
     checks : InputChecks, optional
         Shared by batches of the same light curves, so that each warning appears once.
+    **data
+        Arrays of `as_light_curves` (``time=``, ``mag=`` or ``flux=``, ``error=``, ``band=``, ``object_id=``), or
+        options of `goodricke.io.ReadOptions` (``unit=``, ``columns=``, ...).
 
     Returns
     -------
     Predictions
-        One row per light curve, in order; with the status ``WRONG_UNIT`` if the model can't use the unit.
+        One row per light curve, in order; with the status ``WRONG_UNIT`` if the model can't use the unit. Of paths, a
+        row for each light curve in the files, then one with the status ``UNREADABLE`` for each file that can't be read.
+
+    Raises
+    ------
+    TypeError
+        If there are no light curves in what was given; the message says what is missing.
+    Unreadable
+        If a table lacks times or brightnesses, or none of the files can be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> time = np.arange(0, 200, 1.7) + 58000
+    >>> predictions = classify(time=time, mag=15 + 0.4 * np.sin(2 * np.pi * time / 0.61), band="g", model="variables")
+    >>> len(predictions), predictions["status"].tolist(), round(float(predictions["period"][0]), 2)
+    (1, ['OK'], 0.61)
     """
-    model = model if isinstance(model, Model) else load_model(model)
+    options = {"passes": passes, "seed": seed, "workers": workers, "tick": tick, "coverage": as_coverage(coverage)}
+    if names_files(curves) and "object_id" not in data:
+        return _classify_paths(curves, model, data, checks=checks, **options)
+    light_curves = as_light_curves(curves, **data)
+    loaded = _loaded(model, light_curves)
+    return replace(_classify(light_curves, loaded, checks=checks, **options), curves=(light_curves,))
+
+
+def _loaded(model: Model | str | Path | None, curves: LightCurves) -> Model:
+    """Return a model, loaded, by default the one for these light curves."""
+    if model is None:
+        model, reason = default_model(curves)
+        log.warning("model %s: %s", model, reason)
+    return model if isinstance(model, Model) else load_model(model)
+
+
+def _classify_paths(
+    paths: Any, model: Model | str | Path | None, reading: dict[str, Any], checks: InputChecks | None, **options: Any
+) -> Predictions:
+    """Classify the light curves in files, which may be of several units and time scales."""
+    check_options(reading)
+    failed, kept = list[Unreadable](), list[LightCurves]()
+
+    def logged() -> Iterator[tuple[LightCurves | None, Sequence[Unreadable]]]:
+        for curves, failures in read_batches(paths, **reading):
+            for failure in failures:
+                log.warning("%s", failure)
+            failed.extend(failures)
+            yield curves, failures
+
+    first, batches = peek(logged())
+    if not len(first):
+        raise failed[0] if failed else Unreadable(str(paths), "holds no light curve", "check the path")
+    loaded = _loaded(model, first)
+    options |= {"finished": lambda curves, predictions: kept.append(curves)}
+    result, _ = classify_batches(batches, loaded, checks=checks, **options)
+    return replace(result, curves=tuple(kept))
+
+
+def peek(
+    batches: Iterable[tuple[LightCurves | None, Sequence[Unreadable]]],
+) -> tuple[LightCurves, Iterator[tuple[LightCurves | None, Sequence[Unreadable]]]]:
+    """Return the first light curves among batches, an empty batch if there are none, and all the batches."""
+    iterator, before = iter(batches), list[tuple[LightCurves | None, Sequence[Unreadable]]]()
+    for batch in iterator:
+        before.append(batch)
+        if batch[0] is not None:
+            break
+    first = before[-1][0] if before else None
+    none = LightCurves.from_arrays(pa.array([], pa.string()), [0], [], [])
+    return none if first is None else first, itertools.chain(before, iterator)
+
+
+def _classify(
+    curves: LightCurves,
+    model: Model,
+    passes: int = 20,
+    seed: int = 0,
+    workers: int = 1,
+    tick: Tick = lambda objects: None,
+    coverage: Coverage = COVERAGE,
+    checks: InputChecks | None = None,
+) -> Predictions:
+    """Classify light curves by a loaded model; see `classify`."""
     checks = checks or InputChecks(model.config)
     try:
         model.preprocessing.check_unit(curves)
@@ -121,7 +211,7 @@ def classify_batches(
         if curves is not None:
             if strict:
                 model.preprocessing.refuse_unknown_bands(curves)
-            parts.append(classify(curves, model, checks=checks, **options))
+            parts.append(_classify(curves, model, checks=checks, **options))
             finished(curves, parts[-1])
     return _append_unreadable(parts or [_empty(model, 0, COVERAGE)], failures), failures
 
@@ -139,7 +229,7 @@ def to_predictions(
 
 def _empty(model: Model, passes: int, coverage: Coverage) -> Predictions:
     """Return predictions without rows."""
-    return classify(
+    return _classify(
         LightCurves.from_arrays(pa.array([], pa.string()), [0], [], [], unit=model.config.unit),
         model,
         passes,
@@ -166,6 +256,68 @@ def _append_unreadable(parts: Sequence[Predictions], failures: Sequence[Unreadab
     if "source" in table.column_names:
         table = table.drop_columns(["source"])
     return Predictions.concat([*parts, Predictions(table.append_column("source", paths), failed.classes)])
+
+
+# ---- the model for light curves -------------------------------------------------------------------------------------
+
+
+DENSE, SPARSE, TRANSIENT = "tess-sim", "variables", "ztf-bts"  # shipped models
+FEWEST_DENSE = 100  # observations of dense space photometry
+LONGEST_STEP = 1 / 12  # d between them; Kepler's long cadence and TESS's first full frames are every half hour
+COVERED = 0.5  # of each day on which there are observations; nights on the ground cover less
+
+
+def default_model(curves: LightCurves) -> tuple[str, str]:
+    """Return the shipped model for light curves, by how they are sampled, and the reason.
+
+    Returns
+    -------
+    str
+        ``tess-sim`` if most light curves are dense space photometry, else ``variables``. A transient is never assumed:
+        ask for ``ztf-bts``.
+    str
+        The reason, and what else could be meant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from goodricke import as_light_curves
+    >>> default_model(as_light_curves(time=np.arange(0, 27, 1 / 48), flux=np.ones(1296)))[0]
+    'tess-sim'
+    >>> default_model(as_light_curves(time=np.arange(0, 1000, 3.1), mag=np.ones(323)))[0]
+    'variables'
+    """
+    dense = is_dense(curves)
+    share = f"{int(dense.sum()):,} of {len(dense):,} light curves" if len(dense) > 1 else "the light curve"
+    verb = "are" if len(dense) > 1 else "is"
+    if len(dense) and dense.mean() > 0.5:
+        reason = f"{share} {verb} dense, as space photometry is: observations cover whole days"
+        return DENSE, f'{reason}. Others: model="{SPARSE}" (variable stars, sparse), or your own'
+    reason = f"the light curve{'s are' if len(dense) != 1 else ' is'} sparse, and taken for variable stars"
+    if dense.any():
+        reason = f"most light curves are sparse ({share} {verb} dense), and taken for variable stars"
+    return SPARSE, f'{reason}. Others: model="{TRANSIENT}" (supernovae and other transients), or your own'
+
+
+def as_options(reason: str) -> str:
+    """Return the reason of `default_model` for the command line."""
+    return re.sub(r'model="([\w-]+)"', r"--model \1", reason)
+
+
+def is_dense(curves: LightCurves) -> NDArray[np.bool_]:
+    """Return which light curves (n,) are dense: at least 100 observations, which cover the days on which there are any.
+
+    Space telescopes observe day and night; an hour of observations each minute, as on the ground, covers little of a
+    day.
+    """
+    curves = curves.where(np.isfinite(curves.time)).sorted()
+    steps = ragged.differences(curves.time, curves.offsets)
+    positive = steps > 0
+    step = ragged.median(steps[positive].astype(np.float32), ragged.select(positive, curves.offsets))
+    new_day = ~(ragged.differences(np.floor(curves.time), curves.offsets) == 0)
+    days = np.maximum(ragged.total(new_day, curves.offsets), 1)
+    with np.errstate(invalid="ignore"):
+        return (curves.n_obs >= FEWEST_DENSE) & (step <= LONGEST_STEP) & (curves.n_obs * step >= COVERED * days)
 
 
 # ---- the network ----------------------------------------------------------------------------------------------------

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from goodricke.cli.options import (
     Device,
     Level,
-    ModelOption,
     Passes,
     PerClass,
     Precision,
@@ -26,6 +24,7 @@ from goodricke.cli.options import (
     reading_options,
 )
 from goodricke.data.exit_codes import ExitCode
+from goodricke.models.hub import completions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,13 +39,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("goodricke")
 
+OptionalModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Shipped model (see `goodricke models list`), folder or hub id  [default: by the light curves]",
+        show_default=False,
+        autocompletion=completions,
+    ),
+]
+
 
 @reading_options
 def classify(
     sources: Sources,
-    model: ModelOption,
+    model: OptionalModel = None,
     out: Annotated[Path | None, typer.Option(help="Results: .parquet, .csv, .ecsv, .fits or .vot")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure per object into this folder")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write all figures into one file, a page each")] = None,
     mc: Passes = 20,
     coverage: Level = 0.9,
     per_class: PerClass = False,
@@ -60,20 +70,28 @@ def classify(
         bool, typer.Option("--strict", help="Stop at bands that the model doesn't know instead of leaving them out")
     ] = False,
 ) -> None:
-    """Classify light curves: a table on the terminal, one row per light curve in --out, figures with --plot.
+    """Classify light curves: a table on the terminal, one row per light curve in --out, figures with --plot or --pdf.
 
+    Without --model, dense space photometry goes to tess-sim and sparse light curves to variables.
     A file that can't be read costs its row (status UNREADABLE) and a line in the log, never the run.
     Exit code: 0 all classified, 3 some were not, 2 wrong usage.
     """
     from goodricke.uncertainty.prediction_sets import Coverage
 
-    options = {"device": device, "workers": workers, "strict": strict, "precision": precision, "reading": reading}
-    exit_with(classify_files, sources, model, out, plot, mc, seed, coverage=Coverage(coverage, per_class), **options)
+    options: dict[str, Any] = {
+        "device": device,
+        "workers": workers,
+        "strict": strict,
+        "precision": precision,
+        "reading": reading,
+    }
+    options |= {"pdf": pdf, "coverage": Coverage(coverage, per_class)}
+    exit_with(classify_files, sources, model, out, plot, mc, seed, **options)
 
 
 def classify_files(
     sources: Sequence[str],
-    model: str,
+    model: str | None = None,
     out: Path | None = None,
     plot: Path | None = None,
     passes: int = 20,
@@ -86,6 +104,7 @@ def classify_files(
     coverage: Coverage | None = None,
     console: Console | None = None,
     show: Callable[[Predictions, str, Console], None] | None = None,
+    pdf: Path | None = None,
 ) -> int:
     """Classify all light curves in files, batch by batch; print a table, write predictions and figures.
 
@@ -93,7 +112,8 @@ def classify_files(
     ----------
     sources : list of str
         Whatever `goodricke.io.find` takes.
-    model : str
+    model : str, optional
+        By default the one for these light curves, see `goodricke.inference.default_model`.
     out : Path, optional
         File for the predictions; its suffix names the format.
     plot : Path, optional
@@ -110,6 +130,8 @@ def classify_files(
         Of the prediction sets; 0.9 by default.
     show : callable, optional
         Prints the predictions under a title; `goodricke.cli.tables.print_predictions` by default.
+    pdf : Path, optional
+        File for all figures, a page each.
 
     Returns
     -------
@@ -117,11 +139,12 @@ def classify_files(
         Exit code: done if every light curve was classified.
     """
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from goodricke import inference
-    from goodricke.cli.tables import print_predictions
+    from goodricke.cli.tables import SHOWN, bands_of, print_predictions
     from goodricke.data import formats
+    from goodricke.data.progress import counting
+    from goodricke.evaluation.figures.files import figure_files
     from goodricke.io import read_batches
     from goodricke.models.bundle import load_model
     from goodricke.uncertainty.prediction_sets import COVERAGE
@@ -129,33 +152,38 @@ def classify_files(
     console = console or Console()
     if out is not None:
         formats.check(out)
-    if plot is not None:
-        plot.mkdir(parents=True, exist_ok=True)
+    batches = _with_log(read_batches(list(sources), **(reading or {})))
+    if model is None:
+        first, batches = inference.peek(batches)
+        model, reason = inference.default_model(first)
+        console.print(f"Model {model}: {inference.as_options(reason)}", highlight=False, markup=False)
     loaded = load_model(model, device, precision=precision)
-    figures: set[Path] = set()
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} light curves"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("", total=None)
+    bands = list[str]()
+    with counting(console) as counts, figure_files(plot, pdf) as draw:
 
         def finished(curves: LightCurves, predictions: Predictions) -> None:
-            if plot is not None:
-                _plot(curves, predictions, plot, figures)
+            bands.extend(bands_of(curves[: max(SHOWN - len(bands), 0)]))
+            if draw is not None:
+                draw(curves, predictions, counts.of("figures"))
 
         result, _ = inference.classify_batches(
-            _with_log(read_batches(list(sources), **(reading or {}))),
+            batches,
             loaded,
             strict=strict,
             finished=finished,
             passes=passes,
             seed=seed,
             workers=workers,
-            tick=partial(progress.advance, bar),
+            tick=counts.of("light curves"),
             coverage=coverage or COVERAGE,
         )
-    (show or print_predictions)(result, f"{loaded.name} ({loaded.hash})", console)
+    (show or partial(print_predictions, bands=bands))(result, f"{loaded.name} ({loaded.hash})", console)
     if out is not None:
         result.write(out)
         console.print(f"{len(result):,} rows written to {out}")
+    for name, place in {"a figure per object": plot, "all figures": pdf}.items():
+        if place is not None:
+            console.print(f"{name} in {place}", highlight=False)
     return ExitCode.DONE if result.ok.all() else ExitCode.SOME_FAILED
 
 
@@ -165,20 +193,3 @@ def _with_log(batches: Iterable[Batch]) -> Iterator[Batch]:
         for failure in failures:
             log.warning("%s", failure)
         yield curves, failures
-
-
-def _plot(curves: LightCurves, predictions: Predictions, folder: Path, written: set[Path]) -> None:
-    """Draw a figure per light curve, adding it to those written; no failure stops the others."""
-    from goodricke.data.predictions import Predictions
-    from goodricke.evaluation.figures.objects import plot_object
-    from goodricke.evaluation.figures.style import figure_name
-
-    for i, name in enumerate(curves.ids):
-        first = folder / figure_name(name)
-        again = (first.with_stem(f"{first.stem}_{count}") for count in itertools.count(2))
-        path = next(path for path in itertools.chain([first], again) if path not in written)
-        written.add(path)
-        try:
-            plot_object(curves[i], Predictions(predictions.table.slice(i, 1), predictions.classes), path)
-        except Exception as error:  # a picture is not worth the run
-            log.warning("%s: no figure (%s: %s)", name, type(error).__name__, error)

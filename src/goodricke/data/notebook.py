@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ MOST_COLUMNS = 4  # per-object columns beside those of the light curves
 MOST_DOTS = 300  # of a small light curve
 WIDTH, HEIGHT = 180, 28  # of it, in pixels
 OF_READING = ("source", "mission", "product", "n_read", "n_flagged", "n_used", "ra", "dec", "camera", "ccd")
+
+OPTION = r"--[a-z-]+"  # of the command line
 
 Rows = list[list[str]]
 
@@ -108,7 +111,9 @@ def prediction_notes(predictions: Predictions) -> list[str]:
     """Return what the statuses of all rows mean, with their counts, and how many objects are like nothing known."""
     names, counts = np.unique(predictions.column("status").astype(str), return_counts=True)
     notes = [
-        f"{count:,} {name}: {MEANING.get(Status(name), '')}" if name in Status.__members__ else f"{count:,} {name}"
+        f"{count:,} {name}: {re.sub(OPTION, _keyword, MEANING.get(Status(name), ''))}"
+        if name in Status.__members__
+        else f"{count:,} {name}"
         for name, count in zip(names.tolist(), counts.tolist(), strict=True)
         if name != Status.OK
     ]
@@ -118,6 +123,11 @@ def prediction_notes(predictions: Predictions) -> list[str]:
             new > 0
         )
     return notes
+
+
+def _keyword(option: re.Match[str]) -> str:
+    """Return an option of the command line as a keyword argument."""
+    return f"{option[0].removeprefix('--').replace('-', '_')}="
 
 
 def predictions_text(predictions: Predictions, summary: str) -> str:

@@ -167,6 +167,21 @@ class Predictions:
     curves : tuple of LightCurves
         Batches of the light curves of the first rows, in order, for `plot`, `fold` and `periodogram`; `classify` keeps
         what it was given.
+
+    Examples
+    --------
+    >>> p, status = np.array([[0.9, 0.1], [0.3, 0.7]]), np.array(["OK", "EMPTY"])
+    >>> identity, n_obs = ModelId("my-model", "", ("EW", "RRAB")), np.array([120, 0])
+    >>> names = pa.array(["A", "B"])
+    >>> predictions = Predictions.build(Output(p, -(p * np.log(p)).sum(1)), identity, names, status, n_obs)
+    >>> predictions
+    Predictions(2 rows, 1 classified by my-model, 2 classes)
+    object  class  p     obs
+    A       EW     0.90  120
+    B       EMPTY        0
+    1 EMPTY: the light curve has no observation, or the quality cut removed them all (see quality=)
+    >>> predictions["class"].tolist(), len(predictions[predictions.ok])
+    (['EW', None], 1)
     """
 
     table: pa.Table

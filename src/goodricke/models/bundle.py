@@ -35,6 +35,7 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import PeriodAnswer
 from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.data.taxonomy import Taxonomy
+from goodricke.io import as_light_curves
 from goodricke.models import recurrent_state
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.hub import SHIPPED, fetch, shipped_models
@@ -49,7 +50,7 @@ from goodricke.preprocess.multiband import object_context
 from goodricke.preprocess.tensors import Batch, CandidatePeriods, StepBatch
 from goodricke.uncertainty.calibration import Calibration, Mode
 from goodricke.uncertainty.entropy import entropy
-from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
+from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage, as_coverage
 
 Precision = Literal["auto", "float32", "bfloat16"]
 FORMAT = 1
@@ -126,7 +127,7 @@ class BundleConfig(BaseModel):
         return self.model_dump_json(indent=2, exclude=absent) + "\n"
 
 
-@dataclass
+@dataclass(repr=False)
 class Model:
     """A network with its configuration, preprocessing and calibration.
 
@@ -153,6 +154,11 @@ class Model:
     def __post_init__(self) -> None:
         if self.calibration is None:
             self.calibration = Calibration.identity(len(self.config.classes))
+
+    def __repr__(self) -> str:
+        from goodricke.models.overview import card
+
+        return card(self.config, self.hash)
 
     @property
     def name(self) -> str:
@@ -298,10 +304,10 @@ class Model:
     def update(
         self,
         state: State,
-        observations: LightCurves,
+        observations: LightCurves | Any,
         rows: np.ndarray | None = None,
         strict: bool = False,
-        coverage: Coverage = COVERAGE,
+        coverage: Coverage | float = COVERAGE,
     ) -> tuple[State, Predictions]:
         """Update the state with new observations of many objects; see `goodricke.models.recurrent_state`.
 
@@ -309,7 +315,7 @@ class Model:
         ----------
         state : State
             Of n objects; not changed.
-        observations : LightCurves
+        observations : LightCurves, or whatever `goodricke.as_light_curves` takes
             New observations of m objects, in any order. An observation in the band and at the time of the object's last
             one is a repetition and changes nothing. All others are used: if the preprocessing alternates bands, give
             one observation per visit.
@@ -317,7 +323,7 @@ class Model:
             Index of each light curve's object among the n; by default one after the other.
         strict : bool
             Raise at bands that the model lacks instead of dropping their observations.
-        coverage : Coverage
+        coverage : float or Coverage
             Of the prediction sets.
 
         Returns
@@ -335,7 +341,8 @@ class Model:
         ValueError
             If an object occurs twice, the numbers of objects don't match, or (strict) a band is unknown.
         """
-        update = self.update_arrays(state, observations, rows, strict, coverage)
+        observations = as_light_curves(observations)
+        update = self.update_arrays(state, observations, rows, strict, as_coverage(coverage))
         ids, status, n_obs = observations.object_id, update.status, update.n_obs
         return update.state, Predictions.build(update.output, self.id, ids, status, n_obs)
 
@@ -476,6 +483,12 @@ def load_model(name: str | Path, device: str = "cpu", verify: bool = False, prec
         If the bundle is damaged or of a newer format, ``verify`` fails, or there is no such precision.
     RuntimeError
         If the device doesn't exist.
+
+    Examples
+    --------
+    >>> model = load_model("variables")
+    >>> model.name, len(model.classes), model.classes[:3]
+    ('variables', 26, ('EA', 'EB', 'EW'))
     """
     if precision not in get_args(Precision):
         raise ValueError(f"no precision {precision}; there are {', '.join(get_args(Precision))}")

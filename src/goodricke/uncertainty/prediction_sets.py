@@ -44,6 +44,25 @@ class Coverage(NamedTuple):
 COVERAGE = Coverage()
 
 
+def as_coverage(coverage: Coverage | float | tuple[float, bool]) -> Coverage:
+    """Return a coverage of a number alone, or of a pair with whether it is to hold in each class.
+
+    Raises
+    ------
+    ValueError
+        If it is no fraction between 0 and 1.
+
+    Examples
+    --------
+    >>> as_coverage(0.95)
+    Coverage(level=0.95, per_class=False)
+    """
+    result = Coverage(*coverage) if isinstance(coverage, tuple | list) else Coverage(float(coverage))
+    if not 0 < result.level < 1:
+        raise ValueError(f"coverage {result.level:g}: a fraction of objects between 0 and 1, e.g. 0.9")
+    return result
+
+
 class Thresholds(NamedTuple):
     """The smallest probabilities with which a class is in a set, in the bins of confidence of each stratum."""
 
