@@ -43,10 +43,10 @@ Float = NDArray[np.float64]
 def plot_object(curve: LightCurves, predictions: Predictions, path: str | Path) -> None:
     """Draw one object: light curve, periodogram, folded light curve, class probabilities.
 
-    The fold is on the answered period, that of the network's fold, or else the highest peak of the periodogram.
-
-    Nothing is detrended or clipped; observations that are not finite are left out. A panel without data has a note, so
-    that an object without observations has a figure, too.
+    The fold is on the answered period, that of the network's fold, or else the highest peak of the periodogram. Dense
+    light curves are drawn by `goodricke.evaluation.figures.dense`; of others nothing is detrended or clipped, and
+    observations that are not finite are left out. A panel without data has a note, so that an object without
+    observations has a figure, too.
 
     Parameters
     ----------
@@ -70,6 +70,11 @@ def draw_object(figure: Any, curve: LightCurves, predictions: Predictions) -> No
     """Draw what `plot_object` writes into an empty figure."""
     if len(curve) != 1 or len(predictions) != 1:
         raise ValueError(f"one light curve and one prediction make a figure, not {len(curve)} and {len(predictions)}")
+    if "dominant_frequency" in predictions.table.column_names:
+        from goodricke.evaluation.figures.dense import draw_dense
+
+        draw_dense(figure, curve, predictions, f"{shorten(curve.ids[0])}:  {_classification(predictions, 0)}")
+        return
     spectrum, row = compute_periodogram(curve), predictions.table.to_pylist()[0]
     period = answered_period(row) or (spectrum.best if spectrum else None)
     grid = figure.add_gridspec(2, 3)
@@ -218,7 +223,8 @@ def draw_probabilities(axes: Any, predictions: Predictions) -> None:
     passes = "" if spread is None else ", spread over passes"
     title = f"class probabilities{passes}"
     if "prediction_set" in predictions.table.column_names:
-        title += f"\n{set_title(predictions.table.schema)}: {set_text(predictions.table.to_pylist()[0])}"
+        members = f"{set_title(predictions.table.schema)}: {set_text(predictions.table.to_pylist()[0])}"
+        title += "\n" + fill(members, PANEL_WIDTH)
     axes.set(xlim=(0, 1), xlabel="probability")
     axes.set_title(title, parse_math=False)
 
