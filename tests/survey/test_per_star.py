@@ -10,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke.data.formats import Rows
+from goodricke.data.predictions import Predictions
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.survey.per_star import FLOOR, per_star
+from goodricke.survey.shards import Catalog, catalog_rows
 from goodricke.uncertainty.entropy import entropy
+from tests.making import predictions_of
 from tests.survey.prediction_tables import CLASSES, predictions, rows
 
 P = [f"p_{c}" for c in CLASSES]
@@ -143,3 +147,77 @@ def test_a_hundred_thousand_rows_take_no_loop_over_stars():
     begun = time.perf_counter()
     assert per_star(Rows.from_table(table, {}), "mean").table().num_rows < 30_001
     assert time.perf_counter() - begun < 10  # under a second where nothing else runs
+
+
+# ---- models with a taxonomy ------------------------------------------------------------------------------------------
+
+LEAVES = ("EA", "EB", "EW", "RRAB", "AGN")
+
+
+def of_leaves(n: int = 120, stars: int = 20) -> Predictions:
+    """Return predictions of a model with a taxonomy about n light curves of some stars."""
+    rng = np.random.default_rng(5)
+    p, ids = rng.dirichlet(np.ones(len(LEAVES)) / 2, n), [f"S{s}" for s in rng.integers(0, stars, n)]
+    tree = Taxonomy.shipped().restricted(LEAVES)
+    status = np.where(rng.random(n) < 0.1, "EMPTY", "OK")
+    return predictions_of(ids, status, LEAVES, p, rng.integers(5, 500, n), taxonomy=tree, model="v", model_hash="0")
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_nodes_and_class_of_a_star_are_those_of_its_mean(tmp_path, written):
+    """All columns of the merged row are of one set of probabilities, as if these had been a model's output."""
+    made = of_leaves()
+    rows_in = Rows.from_table(made.table, {})
+    if written:
+        made.write(tmp_path / "p.parquet")
+        rows_in = catalog_rows(Catalog.open(tmp_path / "p.parquet"))
+    found = per_star(rows_in, "mean").table()
+    ok = found.filter(pc.equal(found["status"], "OK"))
+    p = np.stack([ok[f"p_{name}"].to_numpy() for name in LEAVES], 1).astype(float)
+    tree = Taxonomy.shipped().restricted(LEAVES)
+    again = predictions_of(["x"] * len(ok), ["OK"] * len(ok), LEAVES, p, [1] * len(ok), taxonomy=tree).table
+    for name in ("class", "leaf"):
+        assert ok[name].to_pylist() == again[name].to_pylist()
+    numbers = ["class_probability", "p_max", *(f"node_{n}" for n in tree.nodes if n != tree.root)]
+    for name in numbers:
+        np.testing.assert_allclose(ok[name].to_numpy(), again[name].to_numpy(), atol=1e-6)
+    assert "uncertain" in ok["class"].to_pylist()
+    assert set(ok["class"].to_pylist()) - set(LEAVES) - {"uncertain"} <= set(tree.nodes)
+
+
+def with_periods(period: list[float | None], error: list[float | None]) -> pa.Table:
+    table = predictions(len(period), stars=1, failed=0).table
+    lists = pa.array([[2 * (x or 1), None, None] for x in period], pa.list_(pa.float64(), 3))
+    columns = {
+        "period": pa.array(period, pa.float64()),
+        "period_error": pa.array(error, pa.float64()),
+        "period_probability": pa.nulls(len(period), pa.float32()),
+        "period_alternatives": lists,
+        "dominant_frequency": pa.array([None if x is None else 1 / x for x in period], pa.float64()),
+    }
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table
+
+
+def test_the_period_of_a_star_is_the_one_in_which_most_light_curves_agree():
+    table = with_periods([1.2650, 2.5301, 1.2652, 1.2654, None], [1e-4, 1e-5, 1e-4, 1e-4, None])
+    for order in ([0, 1, 2, 3, 4], [4, 3, 1, 2, 0]):
+        [row] = merged(table.take(order), "mean")
+        assert row["period"] == pytest.approx(1.2652, abs=1e-6)
+        assert row["n_same_period"] == 3
+        assert row["period_error"] == pytest.approx(2e-4 / np.sqrt(3) / np.sqrt(1), rel=0.01)
+        assert row["dominant_frequency"] == pytest.approx(1 / 1.2652, rel=1e-3)
+
+
+def test_a_star_without_any_period_has_none():
+    [row] = merged(with_periods([None, None], [None, None]), "mean")
+    assert row["period"] is None
+    assert row["n_same_period"] == 0
+
+
+def test_other_periods_of_a_light_curve_that_disagrees_are_left_out():
+    table = with_periods([1.2650, 1.2652, 2.5301], [1e-4, 1e-4, 1e-4])
+    best = int(np.argmax(table["p_max"].to_numpy()))
+    [row] = merged(table, "mean")
+    assert (row["period_alternatives"] is None) == (best == 2)

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from goodricke.cli import app
 from goodricke.data.predictions import Predictions
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.survey.per_star import per_star
 from goodricke.survey.thresholds import FILE, Thresholds, thresholds, with_confident_class
+from tests.making import predictions_of
 from tests.survey.prediction_tables import CLASSES, predictions, rows
 
 
@@ -123,3 +125,50 @@ def test_a_file_can_keep_no_statement(tmp_path):
         app, ["thresholds", str(tmp_path / "x.parquet"), "--labels", str(tmp_path / "l.csv"), "--apply"]
     )
     assert told.exit_code == 2
+
+
+def of_leaves(n: int = 900) -> tuple[Predictions, pd.DataFrame]:
+    """Return predictions of a model with a taxonomy, calibrated, whose class is a node for close binaries."""
+    leaves, rng = ("EA", "EB", "EW", "RRAB"), np.random.default_rng(3)
+    label = rng.integers(4, size=n)
+    p = np.full((n, 4), 0.01)
+    p[np.arange(n), label] = 0.97
+    close = np.isin(label, (1, 2))
+    p[close] = [0.01, 0.33, 0.65, 0.01]  # EW 0.65 / EB 0.33: the class is ECLIPSING, 0.99
+    label[close] = np.where(rng.random(close.sum()) < 0.65, 2, 1)
+    tree = Taxonomy.shipped().restricted(leaves)
+    found = predictions_of([str(k) for k in range(n)], ["OK"] * n, leaves, p, [50] * n, taxonomy=tree)
+    return found, pd.DataFrame({"object_id": [str(k) for k in range(n)], "label": np.array(leaves)[label]})
+
+
+def test_the_leaf_goes_with_its_probability_where_the_class_is_a_node():
+    found, labels = of_leaves()
+    assert "ECLIPSING" in found.table["class"].to_pylist()
+    told = thresholds(rows(found), labels, found.classes, 0.5)
+    right = labels["label"] == "EW"
+    assert told.classes["EW"].taken == int((found.column("leaf") == "EW").sum())  # not only where it is the class
+    assert told.classes["EW"].completeness.value == 1
+    assert told.classes["EW"].purity.value == pytest.approx(right.sum() / told.classes["EW"].taken)
+    table = with_confident_class(rows(found), told).table()
+    sure = [name for name in table["confident_class"].to_pylist() if name is not None]
+    assert set(sure) <= set(found.classes)
+    assert sure.count("EW") == told.classes["EW"].taken
+    assert not [
+        n
+        for n, p in zip(table["confident_class"].to_pylist(), table["p_max"].to_pylist(), strict=True)
+        if n == "EW" and p < 0.6
+    ]
+
+
+def test_labels_that_are_sets_of_leaves_are_right_for_each_and_complete_none():
+    found, labels = of_leaves()
+    coarse = labels.assign(label=labels["label"].where(labels["label"] != "EB", "EB|EW"))
+    exact, sets = (thresholds(rows(found), x, found.classes, 0.5).classes["EW"] for x in (labels, coarse))
+    assert sets.purity.value == 1
+    assert exact.purity.value < 0.75
+    assert sets.completeness == exact.completeness
+    vsx = labels.assign(label=labels["label"].replace({"EW": "EW/RS", "RRAB": "RRAB/BL"}))
+    assert (
+        thresholds(rows(found), vsx, found.classes, 0.5).classes
+        == thresholds(rows(found), labels, found.classes, 0.5).classes
+    )

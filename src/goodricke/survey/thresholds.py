@@ -1,8 +1,12 @@
 """``goodricke thresholds``: from which probability on a class can be trusted, chosen on labelled objects.
 
-An object with predicted class c is selected if ``p_max`` reaches the cut of c. Purity is the fraction of the selected
-objects whose label is c (objects of classes that the model does not know count as wrong). Completeness is the fraction
-of all labelled objects of class c that are selected; objects that could not be classified count as missed.
+An object whose most probable class is c is selected if ``p_max`` reaches the cut of c. Purity is the fraction of the
+selected objects whose label is c (objects of classes that the model does not know count as wrong). Completeness is the
+fraction of all labelled objects of class c that are selected; objects that could not be classified count as missed.
+
+Of a model with a taxonomy the classes are its leaves, and ``leaf`` goes with ``p_max`` (``class`` may be a node). A
+label may then be a set of leaves ("EW|EB", ``ECLIPSING``): it is right for each of them, and counts for the
+completeness of none.
 
 **The rule.** Among a few dozen objects some cut looks pure by chance. A cut is therefore chosen only if the one-sided
 Clopper-Pearson lower bound of its purity, at a confidence of 95 %, reaches the wanted purity; of these cuts the lowest.
@@ -34,16 +38,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rich.table import Table
 
+from goodricke.data.answer_text import leaf_columns
 from goodricke.data.files import atomic_write
 from goodricke.data.formats import Rows
 from goodricke.data.identifiers import IdIndex
 from goodricke.data.predictions import Status
 from goodricke.evaluation.intervals import LEVEL, Estimate, clopper_pearson, exact_lower_bound
+from goodricke.evaluation.taxonomy_scores import allowed_leaves
 from goodricke.io import read_labels
 from goodricke.survey.crossmatch import labels_of_objects
 from goodricke.survey.per_star import How, per_star
 from goodricke.survey.shards import Catalog, catalog_rows, file_sha256
-from goodricke.training.class_names import spell_as_classes
+from goodricke.training.class_names import spell_as_classes, taxonomy_of
 
 log = logging.getLogger("goodricke")
 
@@ -114,7 +120,8 @@ def thresholds(
     ValueError
         If no row has a label, no label is a class of the model, or a fraction is none.
     """
-    columns = ["object_id", "status", "class", "p_max"]
+    leaf, p_max = leaf_columns(rows.schema.names)
+    columns = ["object_id", "status", leaf, p_max]
     table = pa.concat_tables([rows.schema.empty_table().select(columns), *(b.select(columns) for b in rows.batches())])
     frame = table.to_pandas()
     frame["label"] = labels_of_objects(table["object_id"], labels)
@@ -125,21 +132,21 @@ def thresholds(
             f"{_examples(frame['object_id'])}, those of the labels like {_examples(labels['object_id'])}. "
             "Give the labels of these objects, or name the id's column with --object-id"
         )
-    if not set(known["label"]) & set(classes):
+    if not allowed_classes(known["label"].to_numpy(object), classes).any():
         raise ValueError(
             f"no label is a class of the model: labels are {_examples(known['label'])}, "
             f"classes {', '.join(classes)}. Name the column with --label, or the classes with --rename LABEL=CLASS"
         )
     _warn_of_repeats(known)
-    answer = known["class"].where(known["status"] == str(Status.OK), None).to_numpy(object)
-    p = known["p_max"].fillna(0).to_numpy(np.float64)
+    answer = known[leaf].where(known["status"] == str(Status.OK), None).to_numpy(object)
+    p = known[p_max].fillna(0).to_numpy(np.float64)
     cuts = choose_cuts(answer, p, known["label"].to_numpy(object), classes, purity, confidence)
     source = {k: rows.about.get(k, "") for k in ("model", "model_hash", "per_star")}
     return Thresholds(purity, confidence, cuts, **source, objects=len(known))
 
 
 def with_confident_class(rows: Rows, cuts: Thresholds) -> Rows:
-    """Add the column ``confident_class``: the class where ``p_max`` reaches its cut, else null.
+    """Add the column ``confident_class``: the most probable class where ``p_max`` reaches its cut, else null.
 
     Raises
     ------
@@ -155,14 +162,15 @@ def with_confident_class(rows: Rows, cuts: Thresholds) -> Rows:
             )
     least = {name: cut.cut for name, cut in cuts.classes.items() if cut.cut is not None}
     names, values = pa.array(list(least), pa.string()), pa.array(list(least.values()), pa.float64())
+    leaf, p_max = leaf_columns(rows.schema.names)
     names_before = [n for n in rows.schema.names if n != "confident_class"]  # of an earlier choice
     schema = pa.schema([rows.schema.field(n) for n in names_before]).append(pa.field("confident_class", pa.string()))
 
     def batches() -> Iterator[pa.Table]:
         for batch in rows.batches():
-            cut = values.take(pc.index_in(batch["class"].combine_chunks(), names))
-            sure = pc.greater_equal(batch["p_max"].combine_chunks().cast(pa.float64()), cut).fill_null(False)
-            column = pc.if_else(sure, batch["class"].combine_chunks(), pa.scalar(None, pa.string()))
+            cut = values.take(pc.index_in(batch[leaf].combine_chunks(), names))
+            sure = pc.greater_equal(batch[p_max].combine_chunks().cast(pa.float64()), cut).fill_null(False)
+            column = pc.if_else(sure, batch[leaf].combine_chunks(), pa.scalar(None, pa.string()))
             yield pa.table([*batch.select(names_before).columns, column], schema=schema)
 
     return Rows(schema, rows.count, batches, {**rows.about, "thresholds": cuts.to_json(indent=None)})
@@ -277,7 +285,7 @@ def choose_cuts(
     Parameters
     ----------
     answer, label : (n,) of str
-        Predicted class (None if not classified) and true class.
+        Most probable class (None if not classified) and label: a class, or what `Taxonomy.parse` understands.
     p_max : (n,)
     classes : sequence of str
     purity, confidence : float
@@ -291,27 +299,38 @@ def choose_cuts(
     for name, value in (("purity", purity), ("confidence", confidence)):
         if not 0 < value < 1:
             raise ValueError(f"the {name} is a fraction between 0 and 1, such as 0.95, not {value:g}")
-    cuts = {}
-    for name in classes:
+    cuts, allowed = {}, allowed_classes(label, classes)
+    exact = allowed & (allowed.sum(1) == 1)[:, None]
+    for k, name in enumerate(classes):
         own = answer == name
-        cuts[name] = _choose_cut(p_max[own], label[own] == name, int((label == name).sum()), purity, confidence)
+        members = int(exact[:, k].sum())
+        cuts[name] = _choose_cut(p_max[own], allowed[own, k], exact[own, k], members, purity, confidence)
     return cuts
 
 
-def _choose_cut(p: NDArray, right: NDArray[np.bool_], labelled: int, purity: float, confidence: float) -> Cut:
-    """Choose the cut of a class from the objects answered with it."""
+def allowed_classes(label: NDArray, classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which classes (n, C) labels (n,) allow: that of their name, or the leaves that they mean."""
+    same: NDArray[np.bool_] = np.asarray(label).astype(str)[:, None] == np.array(classes)
+    tree = taxonomy_of(classes)
+    return same if tree is None else same | allowed_leaves(label, tree)
+
+
+def _choose_cut(
+    p: NDArray, right: NDArray[np.bool_], exact: NDArray[np.bool_], labelled: int, purity: float, confidence: float
+) -> Cut:
+    """Choose the cut of a class from the objects answered with it, of which ``exact`` have it alone as label."""
     order = np.argsort(-p, kind="stable")
-    p, right = p[order], right[order]
+    p, right, exact = p[order], right[order], exact[order]
     last = np.flatnonzero(np.diff(p, append=-1) != 0)  # a cut can't divide objects of equal probability
     hits, taken = np.cumsum(right)[last], last + 1
     good = np.flatnonzero(exact_lower_bound(hits, taken, confidence) >= purity)
     if not len(good):
-        k, n = int(right.sum()), len(p)
-        return Cut(None, n, labelled, clopper_pearson(k, n), clopper_pearson(k, labelled))
+        n, complete = len(p), clopper_pearson(int(exact.sum()), labelled)
+        return Cut(None, n, labelled, clopper_pearson(int(right.sum()), n), complete)
     i = good[-1]
     k, n = int(hits[i]), int(taken[i])
     cut = _shortest_between(float(p[n]) if n < len(p) else 0.0, float(p[n - 1]))
-    return Cut(cut, n, labelled, clopper_pearson(k, n), clopper_pearson(k, labelled))
+    return Cut(cut, n, labelled, clopper_pearson(k, n), clopper_pearson(int(exact[:n].sum()), labelled))
 
 
 def _shortest_between(low: float, high: float) -> float:
