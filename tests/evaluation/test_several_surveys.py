@@ -107,6 +107,7 @@ def test_periods_stand_beside_baselines_of_the_same_run(home: Path) -> None:
 def test_card_and_terminal_say_the_same(home: Path) -> None:
     card, printed = (home / "run" / "model" / "README.md").read_text(), (home / "printed.txt").read_text()
     assert "**Leave one survey out**: no light curve of south" in card
+    assert "seed 42; all of south held out" in card
     for text in ("south (not trained on)", "east: contact", "highest peak"):
         assert text in card
         assert text in printed

@@ -26,7 +26,7 @@ def test_labels_of_one_set_are_one_and_overlapping_ones_are_left_out() -> None:
     label = np.array(["RRab", "Blazhko", "EA", "binary", "EA", "c", "RRab"])
     own = own_labels(label, masks("RRAB", "RRAB", "EA", "ECLIPSING", "EA", "RRC", "RRAB"))
     assert own.names == ("Blazhko, RRab", "EA", "c")
-    assert own.index.tolist() == [0, 0, 1, -1, 1, 2, 0]
+    assert own.place.tolist() == [0, 0, 1, -1, 1, 2, 0]
     assert own.overlapping == {"binary": 1}
     assert own.leaves.sum(1).tolist() == [1, 1, 1]
 

@@ -87,8 +87,7 @@ def agrees(period: Float, catalog: Float, span: Float, factors: Sequence[float] 
             frequency = 1 / (factor * catalog[:, None])
             tolerance = np.maximum(WIDTHS / span[:, None], RELATIVE * frequency)
             agree |= np.abs(1 / period - frequency) < tolerance
-    result: Mask = agree.any(1)
-    return result
+    return np.asarray(np.any(agree, axis=1))
 
 
 def period_scores(

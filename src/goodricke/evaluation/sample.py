@@ -197,9 +197,10 @@ def describe_split(config: DataConfig) -> str:
         return f"the survey's own split ({config.split or config.test_labels})"
     guard = f"; held-out stars within {config.guard:g} arcsec of another part's left out" if config.guard else ""
     groups = "survey and label" if config.surveys else "class"
+    whole = "".join(f"; all of {name} held out" for name in unseen_surveys(config))
     return (
         f"split by star (id, and positions within {config.same_star:g} arcsec where there are any), stratified by "
-        f"{groups}, {100 * config.test:g} % held out, seed {config.seed}{guard}"
+        f"{groups}, {100 * config.test:g} % held out, seed {config.seed}{whole}{guard}"
     )
 
 

@@ -48,7 +48,7 @@ class OwnLabels(NamedTuple):
 
     names: tuple[str, ...]  # (M,) in the survey's words; labels of one set joined by ", "
     leaves: Mask  # (M, L)
-    index: Int  # (n,) of each object, -1 where its label overlaps others
+    place: Int  # (n,) of each object's label among them, -1 where its label overlaps others
     overlapping: dict[str, int]  # objects by label that is left out
 
 
@@ -178,14 +178,14 @@ def survey_scores(
     for name in sorted(set(survey.tolist())):
         rows = np.flatnonzero(survey == name)
         own = own_labels(label[rows], allowed[rows])
-        rows, index = rows[own.index >= 0], own.index[own.index >= 0]
+        rows, index = rows[own.place >= 0], own.place[own.place >= 0]
         if len(own.names) < 2:
             continue
         p = np.asarray(probabilities[rows], np.float64)
         mass = p @ own.leaves.T  # (n', M)
         right = mass.argmax(1) == index
         member = None if prediction_set is None else prediction_set[rows]
-        true = own.leaves[index]
+        true, is_outside = own.leaves[index], np.asarray(~np.any(own.leaves, axis=0))[p.argmax(1)]
         others = {k: _score(q[rows] @ own.leaves.T, index, own.names, star[rows]) for k, q in (baselines or {}).items()}
         result.append(
             SurveyScores(
@@ -195,8 +195,8 @@ def survey_scores(
                 own.overlapping,
                 _score(mass, index, own.names, star[rows]),
                 forecast_error(mass.max(1).clip(0, 1), right, star[rows]),
-                mean_estimate(~own.leaves.any(0)[p.argmax(1)], star[rows]),
-                None if member is None else mean_estimate((member & true).any(1), star[rows]),
+                mean_estimate(is_outside, star[rows]),
+                None if member is None else mean_estimate(np.asarray(np.any(member & true, axis=1)), star[rows]),
                 np.nan if member is None else float(member.sum(1).mean()),
                 others,
             )
