@@ -158,3 +158,21 @@ def test_text_of_one_mark_over_and_over_ends_soon(tmp_path, mark):
         begun = clock.process_time()
         assert outcome(path) in ("read", "Unreadable")
         assert clock.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_small_files_of_every_container_broken_at_random(tmp_path, seed):
+    """The same in this process and without survey files: of each container one that the test writes."""
+    from .test_containers import WRITERS
+
+    table = {"object_id": np.repeat(["a", "b"], 6), "mjd": 59000.5 + np.arange(12), "mag": 12 + np.arange(12) / 8}
+    table |= {"mag_err": np.full(12, 0.125), "band": np.tile(["g", "r"], 6)}
+    for k, (ending, write) in enumerate(WRITERS.items()):
+        write(table, tmp_path / f"whole.{ending}")
+        raw = (tmp_path / f"whole.{ending}").read_bytes()
+        for i in range(8):
+            how, data = broken(raw, np.random.default_rng([SEED, seed, k, i]))
+            (path := tmp_path / f"{seed}-{k}-{i}.{ending}").write_bytes(data)
+            begun = clock.process_time()
+            assert outcome(path) in ("read", "Unreadable"), (how, ending, i)
+            assert clock.process_time() - begun < SECONDS
