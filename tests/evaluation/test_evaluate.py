@@ -43,6 +43,7 @@ def evaluate_bands(home: Path, **options: object) -> Assessment:
 # ---- the objects of a run -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("drawn")
 def test_with_the_recipe_the_run_s_own_metrics_come_again(home: Path, tmp_path: Path) -> None:
     first = pd.read_parquet(home / "bands/test_predictions.parquet")["object_id"][0]
     code, text = run(home / "bands/model", "--recipe", home / "bands.toml", "--out", tmp_path, "--history", first)
@@ -97,6 +98,7 @@ def test_the_column_of_an_official_split_restricts_too(home: Path, tmp_path: Pat
 # ---- what is left out ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("drawn")
 def test_objects_without_answer_and_unknown_labels_are_counted_and_not_scored(home: Path, tmp_path: Path) -> None:
     options = ["--light-curves", home / "curves.csv", "--labels", home / "labels.csv", "--out", tmp_path]
     code, text = run(home / "bands/model", *options)
@@ -138,6 +140,7 @@ def test_a_small_class_is_scored(home: Path, tmp_path: Path) -> None:
 # ---- several models -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("drawn")
 def test_one_model_thrice_is_its_own_fold(home: Path, tmp_path: Path) -> None:
     model = home / "bands/model"
     code, _ = run(model, model, model, "--recipe", home / "bands.toml", "--out", tmp_path)
@@ -150,7 +153,7 @@ def test_one_model_thrice_is_its_own_fold(home: Path, tmp_path: Path) -> None:
         assert figure == {"median": value, "low": value, "high": value}
     r2 = own["period"]["network"]["r2"]["value"]
     assert written["folds"]["regression"]["period"]["r2"] == {"median": r2, "low": r2, "high": r2}
-    assert (tmp_path / "fold_confusion.png").stat().st_size > 500
+    assert (tmp_path / "fold_confusion.png").exists()
 
 
 def untrained(home: Path) -> Model:
@@ -216,6 +219,7 @@ def test_edges_hold_all_objects_and_increase() -> None:
         assert len(edges) <= 9
 
 
+@pytest.mark.usefixtures("drawn")
 def test_no_history_is_drawn_of_an_unclassified_object(home: Path, tmp_path: Path, caplog) -> None:
     evaluate_bands(home, data=files(home), out=tmp_path, history=["s80", "s7", "s0"])
     assert "s80: no history" in caplog.text
