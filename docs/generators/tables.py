@@ -32,6 +32,8 @@ FIXES = {
     "([add a band](../howto/add-band.md))",
     Status.WRONG_UNIT: "give what the model was trained on (`goodricke models show MODEL`), or say the unit "
     "(`--unit`) if the file has it wrong",
+    Status.WRONG_PHOTOMETRY: "give the photometry that the model was trained on, where the source has it "
+    "(`--flux difference`, `--flux total`), or use a model that was trained on what you have",
     Status.OUT_OF_ORDER: "build the object's state anew from its whole history; the alert engine does so by itself "
     "wherever its packets allow",
     Status.UNREADABLE: "the log names the file, the likely cause and the fix; `goodricke inspect FILE` says more",

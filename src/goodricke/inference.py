@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from goodricke.data import ragged
 from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.photometry import stated_otherwise
 from goodricke.data.predictions import Output, Predictions, Status
 from goodricke.io import Unreadable, as_light_curves, read_batches
 from goodricke.io.in_memory import check_options
 from goodricke.io.reading import names_files
-from goodricke.models.bundle import BundleConfig, Model, load_model
+from goodricke.models.bundle import BundleConfig, Model, load_model, read_config
 from goodricke.models.dropout import row_keys
 from goodricke.models.multiband import Multiband
 from goodricke.models.runtime import gpu, threads
@@ -80,8 +81,9 @@ def classify(
     Returns
     -------
     Predictions
-        One row per light curve, in order; with the status ``WRONG_UNIT`` if the model can't use the unit. Of paths, a
-        row for each light curve in the files, then one with the status ``UNREADABLE`` for each file that can't be read.
+        One row per light curve, in order; with the status ``WRONG_UNIT`` if the model can't use the unit, and
+        ``WRONG_PHOTOMETRY`` if the light curve states another photometry than the model's. Of paths, a row for each
+        light curve in the files, then one with the status ``UNREADABLE`` for each file that can't be read.
 
     Raises
     ------
@@ -119,6 +121,9 @@ def _classify_paths(
 ) -> Predictions:
     """Classify the light curves in files, which may be of several units and time scales."""
     check_options(reading)
+    if model is not None:  # what it was trained on, unless the flux is named
+        config = model.config if isinstance(model, Model) else read_config(model)
+        reading = {"photometry": config.flux_kind} | reading
     failed, kept = list[Unreadable](), list[LightCurves]()
 
     def logged() -> Iterator[tuple[LightCurves | None, Sequence[Unreadable]]]:
@@ -171,6 +176,9 @@ def _classify(
         return _wrong_unit(curves, model, passes, coverage)
     checks.check(curves)
     prepared = prepare(curves, model.preprocessing, workers)
+    refused = stated_otherwise(curves, model.config.flux_kind)
+    if refused.any():
+        prepared = replace(prepared, status=np.where(refused, str(Status.WRONG_PHOTOMETRY), prepared.status))
     output = compute_output(model, prepared, passes, seed, tick, coverage)
     broken = prepared.usable & ~np.isfinite(output.probabilities).all(1)
     status = np.where(broken, Status.NON_FINITE, prepared.status)
@@ -478,11 +486,20 @@ class InputChecks:
             self._warn(*message)
 
     def check(self, curves: LightCurves) -> None:
-        """Check the unit and the bands of light curves."""
+        """Check the photometry, the unit and the bands of light curves."""
         observed = [curves.bands[b] for b in np.unique(curves.band)]
         new = [band for band in observed if band not in self._bands]
+        self.check_photometry(curves)
         self.check_unit(curves.unit)
         self.check_bands(new, bool(new) and bool(curves.has_several_bands.any()))
+
+    def check_photometry(self, curves: LightCurves) -> None:
+        """Warn if light curves state another photometry than the model's."""
+        flux = self.config.flux_kind
+        n = int(stated_otherwise(curves, flux).sum())
+        if n:
+            text = "%d light curves are not of %s photometry, which %s was trained on. Fix: take that from the source "
+            self.warn(text + "(--flux), or use another model", n, flux, self.config.name)
 
     def check_unit(self, unit: str) -> None:
         """Warn if one of model and light curves is in magnitudes and the other is not."""
@@ -530,5 +547,7 @@ class InputChecks:
                 name,
                 expected,
                 unknown[0],
-                (model_bands or ("",))[0],
+                next(
+                    (band for band in model_bands or () if band.lower() == unknown[0].lower()), expected.split(",")[0]
+                ),
             )

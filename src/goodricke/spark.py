@@ -97,6 +97,8 @@ class RowClassifier:
         if "object_id" not in table.column_names:
             table = table.append_column("object_id", pa.array(np.arange(len(table)).astype(str)))
         table = _drop_uneven_arrays(table.combine_chunks())
+        if "magpsf" in table.column_names and "photometry" not in table.column_names:
+            table = table.append_column("photometry", pa.array(["difference"] * len(table), pa.string()))
         return _signed_fluxes(table) if {"isdiffpos", "magpsf", "sigmapsf"} <= set(table.column_names) else table
 
 

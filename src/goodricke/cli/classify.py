@@ -146,12 +146,14 @@ def classify_files(
     from goodricke.data.progress import counting
     from goodricke.evaluation.figures.files import figure_files
     from goodricke.io import read_batches
-    from goodricke.models.bundle import load_model
+    from goodricke.models.bundle import load_model, read_config
     from goodricke.uncertainty.prediction_sets import COVERAGE
 
     console = console or Console()
     if out is not None:
         formats.check(out)
+    if model is not None:  # what it was trained on, unless --flux names another
+        reading = {"photometry": read_config(model).flux_kind, **(reading or {})}
     batches = _with_log(read_batches(list(sources), **(reading or {})))
     if model is None:
         first, batches = inference.peek(batches)

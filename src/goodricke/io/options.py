@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from goodricke.data.photometry import Flux
+
 Scale = Literal["MJD", "JD", "HJD", "BJD", "BTJD", "BKJD", "unknown"]
 QUALITY = ("default", "bitmask", "hard", "none")
 NO_BRIGHTNESS = ("length", "time", "mass", "angle", "temperature", "speed")  # physical types mistaken for one
@@ -47,6 +49,8 @@ class ReadOptions:
         there only ``"hard"`` leaves something out.
     flux : str, optional
         Flux column, e.g. ``"SAP_FLUX"``; case doesn't matter.
+    photometry : {"difference", "total"}, optional
+        What a model was trained on: sources that have both give this one, unless ``flux`` names another.
     columns : mapping, optional
         Columns of a table by role (object_id, time, value, error, band, quality), over the known aliases:
         ``{"time": "HJD", "value": "Vmag"}``.
@@ -70,6 +74,7 @@ class ReadOptions:
 
     quality: str = "default"
     flux: str | None = None
+    photometry: Flux | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     unit: str | None = None
     time_scale: str | None = None

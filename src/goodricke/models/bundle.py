@@ -33,6 +33,7 @@ from goodricke.data.config_errors import faults
 from goodricke.data.files import atomic_folder
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import PeriodAnswer
+from goodricke.data.photometry import Flux, Photometry
 from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.data.taxonomy import Taxonomy
 from goodricke.io import as_light_curves
@@ -114,6 +115,9 @@ class BundleConfig(BaseModel):
     metrics: dict[str, Any] = {}
     version: str = ""
     taxonomy: Taxonomy | None = Field(None, description="of the classes, which are then its leaves")
+    photometry: Photometry | None = Field(
+        None, description="of the training set; light curves that state another one are refused"
+    )
 
     @model_validator(mode="after")
     def _check_leaves(self) -> Self:
@@ -121,9 +125,14 @@ class BundleConfig(BaseModel):
             raise ValueError("the leaves of the taxonomy are not the classes, in the same order")
         return self
 
+    @property
+    def flux_kind(self) -> Flux | None:
+        """Difference or total photometry, as the model was trained; None if it doesn't say."""
+        return None if self.photometry is None else self.photometry.flux
+
     def to_json(self) -> str:
-        """Return the text of ``config.json``; without a taxonomy it has no such key, as older versions wrote it."""
-        absent = {"taxonomy"} if self.taxonomy is None else set()
+        """Return the text of ``config.json``; without taxonomy or photometry as older versions wrote it."""
+        absent = {name for name in ("taxonomy", "photometry") if getattr(self, name) is None}
         return self.model_dump_json(indent=2, exclude=absent) + "\n"
 
 

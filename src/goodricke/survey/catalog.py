@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ def catalog(
     console = console or Console()
     read = ReadOptions(**(options or {}))
     network = load_model(model, device, precision=precision)
+    read = replace(read, photometry=read.photometry or network.config.flux_kind)
     path = str(find_model(model).absolute())
     job = ClassificationJob(out.absolute(), path, network.hash, passes, seed, network.precision, device, read, coverage)
     with lock_folder(job.out):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from goodricke.data.identifiers import IdIndex
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.photometry import stated_otherwise
 from goodricke.data.taxonomy import Taxonomy
 from goodricke.io import read, read_labels
 from goodricke.io.roles import POSITION, find_column, names_by_alias
@@ -157,7 +158,12 @@ def _read_joined(config: DataConfig) -> tuple[LightCurves, pd.DataFrame]:
 
 def _read_source(source: SourceConfig) -> tuple[LightCurves, pd.DataFrame]:
     names = ("columns", "quality", "flux", "unit", "time_scale", "band", "recursive")
-    curves = read(source.light_curves, errors="skip", **{name: getattr(source, name) for name in names})
+    flux = None if source.photometry is None else source.photometry.flux
+    options = {name: getattr(source, name) for name in names}
+    curves = read(source.light_curves, errors="skip", photometry=flux, **options)
+    n_other = int(stated_otherwise(curves, flux).sum())
+    if n_other:
+        raise ValueError(f"[data] photometry: {n_other:,} light curves are not of {flux} photometry")
     curves = curves.rename_bands(source.rename_bands)
     return curves, match_labels(_read_labels(source), curves.ids)
 

@@ -191,9 +191,8 @@ def test_lists_written_in_blocks_with_their_size():
 def test_a_list_of_nothing_without_end(items):
     schema = {"type": "record", "name": "all", "fields": [{"name": "x", "type": {"type": "array", "items": items}}]}
     message = b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f\x00"
-    decoder = CompiledDecoder(LAYOUT, 1)
-    with pytest.raises(ValueError, match="without end"):
-        decoder.add(MessageReader(LAYOUT, json.dumps(schema), None).blocks(message), 0)
+    with pytest.raises(ValueError, match="a list of items without content"):
+        MessageReader(LAYOUT, json.dumps(schema), None).blocks(message)
 
 
 def test_a_damaged_message_leaves_nothing_behind():

@@ -19,12 +19,11 @@ Only the fields that are needed are decoded; images are skipped. A message that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from goodricke.io.packets import avro_columns, json_rows, rubin, slim, ztf
 from goodricke.io.packets.avro import MessageReader
@@ -32,13 +31,16 @@ from goodricke.io.packets.avro_columns import RecordTable
 from goodricke.io.packets.measurements import (
     MOVING,
     NON_FINITE,
+    NOT_POSITIVE,
     REJECTED,
     UNKNOWN_BAND,
     UNREADABLE,
+    WRONG_PHOTOMETRY,
     Alerts,
     Failure,
     PacketOptions,
     assemble,
+    error_text,
 )
 from goodricke.io.packets.schemas import Registry, RegistryUnreachableError, UnknownSchemaError, read_schema
 
@@ -46,14 +48,17 @@ __all__ = [
     "FORMATS",
     "MOVING",
     "NON_FINITE",
+    "NOT_POSITIVE",
     "REJECTED",
     "UNKNOWN_BAND",
     "UNREADABLE",
+    "WRONG_PHOTOMETRY",
     "Alerts",
     "Failure",
     "PacketOptions",
     "RegistryUnreachableError",
     "decode",
+    "error_text",
     "photometry",
 ]
 
@@ -66,7 +71,6 @@ IN_JSON: dict[str, Callable[[bytes], Mapping[str, Any]]] = {
 }
 IN_JSON |= {"fink": json_rows.fink_row, "alerce": json_rows.alerce_row}
 FORMATS = tuple(SURVEYS)
-FIELD_ERRORS = (ValueError, TypeError, AttributeError, OverflowError, KeyError, pa.ArrowException)
 
 
 def decode(messages: Sequence[bytes], format: str, options: PacketOptions | None = None) -> Alerts:
@@ -113,11 +117,11 @@ def photometry(format: str, options: PacketOptions) -> dict[str, Any]:
     survey = _decoder(format, options).survey
     if survey is slim:
         return {"survey": "slim", "unit": options.unit or "mag"}
-    cuts = {"forced": options.forced, "reliability": options.reliability, "flags": sorted(options.flags)}
+    cuts = {"forced": bool(options.forced), "reliability": options.reliability, "flags": sorted(options.flags)}
     if survey is rubin:
         return {"survey": "rubin", "flux": rubin.flux_name(options), "unit": options.unit or "nJy"} | cuts
-    near = {"reference_distance": options.reference_distance} if options.photometry == "total" else {}
-    return {"survey": "ztf", "flux": options.photometry, "unit": options.unit or "mag"} | near | cuts
+    near = {"reference_distance": options.reference_distance} if options.flux_kind == "total" else {}
+    return {"survey": "ztf", "flux": options.flux_kind, "unit": options.unit or "mag"} | near | cuts
 
 
 @lru_cache(maxsize=16)
@@ -149,8 +153,10 @@ class Decoder:
         """Return the alerts of messages, the first of which has the index ``first``."""
         try:
             return self._decode_batch(messages, first)
-        except FIELD_ERRORS as error:  # a field that no column can hold: halve the batch to find the message
-            if not messages:  # not a message's fault
+        except (RegistryUnreachableError, ImportError):  # no message's fault
+            raise
+        except Exception as error:  # a message may hold anything: halve the batch to find the one at fault
+            if not messages:
                 raise
             if len(messages) == 1:
                 alerts = self._decode_batch([], first)
@@ -179,9 +185,11 @@ class Decoder:
         packets, owner = [], []
         for i, message in enumerate(messages, first):
             try:
-                packets.append(self.parse_json(message))
+                packet = self.parse_json(message)
+                self.layout.check(partial(avro_columns.has_field, packet))
+                packets.append(packet)
                 owner.append(i)
-            except (*FIELD_ERRORS, RecursionError) as error:  # any JSON, of any depth
+            except Exception as error:  # any JSON, of any depth
                 failures.append(Failure(i, f"{type(error).__name__}: {error}"))
         return avro_columns.tables_from_records(packets, np.array(owner, np.int64), self.layout)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from goodricke.io.files import AVRO_MAGIC
@@ -20,6 +21,8 @@ from goodricke.io.packets.skip_program import Layout, OtherSchemaError
 
 CONFLUENT = 5  # bytes before a Confluent message: 0, and the number of the schema
 MAX_BLOCK = 1 << 24  # bytes of a block once it is unpacked
+MAX_UNPACKED = 1 << 26  # bytes of all blocks of a message
+MAX_SCHEMA = 1 << 22  # bytes of a schema
 MAX_SCHEMAS = 64  # that are remembered
 
 
@@ -128,6 +131,8 @@ class MessageReader:
                 raise ValueError("has a damaged block: cut short, or changed on the way")
             blocks.append(_read_block(message, at, end, count, header))
             at = end + 16
+            if sum(block.stop - block.start for block in blocks) > MAX_UNPACKED:
+                raise ValueError(f"has more than {MAX_UNPACKED >> 20} MB of records")
         if not blocks:
             raise ValueError("is an Avro file without a record")
         return blocks
@@ -168,6 +173,8 @@ def _read_header(message: bytes, layout: Layout) -> FileHeader:
             about[key], at = _read_bytes(message, at)
     if b"avro.schema" not in about:
         raise ValueError("is an Avro file without a schema")
+    if len(about[b"avro.schema"]) > MAX_SCHEMA:
+        raise ValueError(f"has a schema of more than {MAX_SCHEMA >> 20} MB")
     codec = about.get(b"avro.codec", b"null").decode("ascii", "replace")
     return FileHeader(message[:at], DecodingPlan.from_json(about[b"avro.schema"].decode(), layout), codec)
 
@@ -194,15 +201,23 @@ def _decompress(block: bytes, codec: str) -> bytes:
     try:
         if codec == "deflate":
             return zlib.decompressobj(-15).decompress(block, MAX_BLOCK)
-        import cramjam
-
         if codec == "snappy":  # the last four bytes are a checksum
-            return bytes(cramjam.snappy.decompress_raw(block[:-4]))
-        return bytes(cramjam.zstd.decompress(block))
-    except ImportError as error:
-        raise ValueError(f"is packed with {codec}; to unpack it: pip install cramjam") from error
+            size = min(_snappy_length(block), MAX_BLOCK)
+            return pa.Codec("snappy").decompress(block[:-4], size, asbytes=True)
+        with pa.CompressedInputStream(pa.BufferReader(block), "zstd") as file:
+            return file.read(MAX_BLOCK)
     except Exception as error:  # each library has its own
         raise ValueError(f"has a packed block that is damaged ({error})") from error
+
+
+def _snappy_length(block: bytes) -> int:
+    """Return the length of a block once it is unpacked, the number with which it begins."""
+    length = 0
+    for i, byte in enumerate(block[:5]):
+        length |= (byte & 127) << 7 * i
+        if byte < 128:
+            return length
+    raise ValueError("it has no length")
 
 
 def import_fastavro() -> Any:

@@ -20,6 +20,10 @@ from goodricke.io.packets import skip_program
 from goodricke.io.packets.avro import MAX_SCHEMAS, DecodingPlan, RecordBlock, import_fastavro
 from goodricke.io.packets.skip_program import FIRST_COLUMN, REAL, TEXT, YES_OR_NO, Layout
 
+MAX_ROWS = 1 << 18  # of a message: records, and items of their lists
+EXACT = 2**53  # all smaller whole numbers are exact in a float
+MAX_HEAP = 1 << 26  # bytes of a message's texts
+
 Columns = dict[str, Any]  # float64, int64 (MISSING where null), bool, or an Arrow array of strings, each (N,)
 
 
@@ -66,6 +70,9 @@ class CompiledDecoder:
         for block in blocks:
             result = self._decode(block, owner)
             while result == skip_program.FULL:
+                if len(self.cells) - before[0] > MAX_ROWS or len(self.heap) - before[1] > MAX_HEAP:
+                    self.used = before
+                    raise ValueError(skip_program.ERRORS[skip_program.ENDLESS])
                 self.cells = np.concatenate([self.cells, np.empty_like(self.cells)])
                 self.heap = np.concatenate([self.heap, np.empty_like(self.heap)])
                 result = self._decode(block, owner)
@@ -229,6 +236,17 @@ def _columns(records: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> 
     return {name: _column([_field(record, name) for record in records], kind) for name, kind in kinds.items()}
 
 
+def has_field(record: Mapping[str, Any], path: str) -> bool:
+    """Return whether a record has a field, which may be null; so has one with a null on the way to it."""
+    for name in path.split("."):
+        if name not in record:
+            return False
+        if record[name] is None:
+            return True
+        record = record[name]
+    return True
+
+
 def _field(record: Mapping[str, Any], path: str) -> Any:
     for name in path.split("."):
         value = record.get(name)
@@ -242,7 +260,39 @@ def _column(values: list[Any], kind: str) -> Any:
     if kind == REAL:
         return np.array(values, np.float64).reshape(len(values))
     if kind == TEXT:
-        return pa.array(values, pa.string())
+        return pa.array([_text(value) for value in values], pa.string())
     if kind == YES_OR_NO:
         return np.array([bool(value) for value in values], bool)
-    return pa.array(values, pa.int64()).fill_null(skip_program.MISSING).to_numpy(zero_copy_only=False)
+    whole = [_whole(value) for value in values]
+    return pa.array(whole, pa.int64()).fill_null(skip_program.MISSING).to_numpy(zero_copy_only=False)
+
+
+def _text(value: Any) -> Any:
+    """Return a text; JSON may hold a number in its place."""
+    return str(_whole(value)) if isinstance(value, int | float) else value
+
+
+def _whole(value: Any) -> int | None:
+    """Return a whole number; JSON may hold a text in its place, or a float.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or a float that may have lost digits.
+    """
+    if value is None or type(value) is int:
+        return value
+    if isinstance(value, str):
+        return int(value)
+    if not isinstance(value, float):
+        raise ValueError(f"holds {value!r} where a whole number belongs")
+    if np.isnan(value):
+        return None
+    if not value.is_integer():
+        raise ValueError(f"holds {value!r} where a whole number belongs")
+    if abs(value) >= EXACT:
+        raise ValueError(
+            f"holds {value!r} as an identifier: a float of 2^53 or more has lost digits. Fix: write "
+            "identifiers as integers or as text"
+        )
+    return int(value)

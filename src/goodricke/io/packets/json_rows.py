@@ -81,12 +81,9 @@ def alerce_row(message: bytes) -> dict[str, Any]:
 
 
 def _source(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a source with its identifier as a number and its sign as text, whichever way they are written."""
-    candid, positive = source.get("candid"), source.get("isdiffpos")
-    return dict(source) | {
-        "candid": None if candid is None else int(candid),
-        "isdiffpos": None if positive is None else str(positive),
-    }
+    """Return a source with its sign as text, whichever way it is written."""
+    positive = source.get("isdiffpos")
+    return dict(source) | {"isdiffpos": None if positive is None else str(positive)}
 
 
 def _packet(object_id: Any, candidate: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.photometry import Flux, Photometry
 from goodricke.data.units import ab_magnitudes, nanojansky
 from goodricke.io.packets.skip_program import MISSING
 
@@ -21,6 +22,8 @@ NON_FINITE = "NON_FINITE"  # there is no usable time or brightness
 UNKNOWN_BAND = "UNKNOWN_BAND"
 MOVING = "MOVING"  # of the solar system: not an object that stays at its place
 REJECTED = "REJECTED"  # by the cut on reliability or a flag
+WRONG_PHOTOMETRY = "WRONG_PHOTOMETRY"  # the packet lacks the photometry that is asked for
+NOT_POSITIVE = "NOT_POSITIVE"  # the flux has no magnitude
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -28,6 +31,7 @@ Mask = NDArray[np.bool_]
 MAX_BRIGHTNESS = 1e15  # in any unit
 MAX_BANDS = 255
 MAX_NAME = 500  # bytes of an object's name: LMDB takes keys of up to 511
+MAX_ERROR = 1000  # bytes of the text of an error
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,14 @@ class PacketOptions:
 
     Parameters
     ----------
-    photometry : {"total", "difference"}
+    photometry : {"total", "difference"}, optional
         Brightness of the source (for variables), or its difference to the reference image (for transients). ZTF's
         total is computed from the difference (`goodricke.io.packets.ztf.total_flux`); Rubin's is ``scienceFlux``, its
-        difference ``psfFlux``.
-    forced : bool
+        difference ``psfFlux``. By default what the model was trained on (`for_model`), total where no model says.
+    forced : bool, optional
         Add forced photometry (ZTF's ``fp_hists``, Rubin's ``prvDiaForcedSources``) to the history. Where there is a
-        detection in the same exposure, the detection counts: the stream brought it at the time.
+        detection in the same exposure, the detection counts: the stream brought it at the time. By default as the
+        model was trained.
     reliability : float, optional
         Least real-bogus score: ZTF's ``drb``, or ``rb`` where there is none, Rubin's ``reliability``. An observation
         without a score stays.
@@ -56,6 +61,9 @@ class PacketOptions:
         has no magnitude. The values of slim records are taken to be in it, whatever it is, magnitudes by default.
     reference_distance : float
         How far the nearest source of ZTF's reference image may be [arcsec] to be the same one.
+    solar_system : bool
+        Keep alerts of known objects of the solar system (ZTF: ``ssnamenr`` with ``ssdistnr`` of at most 1 arcsec;
+        Rubin: ``ssObjectId``), which are left out with the status MOVING otherwise.
     schema : str, optional
         File with the Avro schema (or an Avro file that has it) of messages that don't name one.
     registry : str, optional
@@ -70,21 +78,54 @@ class PacketOptions:
         If a choice is none of those above.
     """
 
-    photometry: Literal["total", "difference"] = "total"
-    forced: bool = False
+    photometry: Flux | None = None
+    forced: bool | None = None
     reliability: float | None = None
     flags: tuple[str, ...] = ()
     flux: str | None = None
     unit: str | None = None
     reference_distance: float = 1.4
+    solar_system: bool = False
     schema: str | None = None
     registry: str | None = field(default=None, repr=False)  # it may hold a password
     compiled: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.photometry not in ("total", "difference"):
+        if self.photometry not in (None, "total", "difference"):
             raise ValueError(f"photometry is 'total' or 'difference', not {self.photometry!r}")
         object.__setattr__(self, "flags", tuple(self.flags))
+
+    @property
+    def flux_kind(self) -> Flux:
+        """The photometry that is used."""
+        return self.photometry or "total"
+
+    def for_model(self, name: str, trained_on: Photometry | None, takes_fluxes: bool) -> PacketOptions:
+        """Return the options with what is not set as a model was trained.
+
+        Parameters
+        ----------
+        name : str
+            Of the model.
+        trained_on : Photometry, optional
+        takes_fluxes : bool
+            The model takes fluxes of any sign, not magnitudes.
+
+        Raises
+        ------
+        ValueError
+            If another photometry is set.
+        """
+        options = replace(self, unit="nJy") if self.unit is None and takes_fluxes else self
+        if trained_on is None:
+            return options
+        if self.photometry not in (None, trained_on.flux):
+            raise ValueError(
+                f"{name} was trained on {trained_on.flux} photometry, and the options ask for {self.photometry}: its "
+                "answers would not hold. Fix: leave photometry out, or choose another model"
+            )
+        forced = trained_on.forced if self.forced is None else self.forced
+        return replace(options, photometry=trained_on.flux, forced=forced)
 
 
 @dataclass(frozen=True, order=True)
@@ -98,6 +139,17 @@ class Failure:
     index: int
     error: str
     status: str = UNREADABLE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "error", error_text(self.error))
+
+
+def error_text(error: object) -> str:
+    """Return the text of an error as logs and headers can hold it: at most `MAX_ERROR` bytes of sound UTF-8.
+
+    Errors quote parts of messages, which may be of any length and hold lone surrogates.
+    """
+    return str(error).encode("utf-8", "replace")[:MAX_ERROR].decode("utf-8", "ignore")
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +241,10 @@ class ParsedPackets:
         Possible times [d].
     moving : bool (n,)
         Whether the object is of the solar system.
+    reasons : list of tuple
+        Why new observations (n,) have no brightness where the survey's module knows it: which, status, and text.
+    solar_system : bool
+        Moving objects are used, too.
     """
 
     object_id: pa.Array
@@ -202,6 +258,8 @@ class ParsedPackets:
     same_exposure: float
     time_range: tuple[float, float]
     moving: Mask
+    reasons: list[tuple[Mask, str, str]] = field(default_factory=list)
+    solar_system: bool = False
 
 
 def assemble(packets: ParsedPackets, index: NDArray[np.int64], failures: list[Failure]) -> Alerts:
@@ -242,13 +300,14 @@ def _rejections(packets: ParsedPackets) -> list[tuple[Mask, str, str]]:
     length = pc.binary_length(packets.object_id.fill_null(""))
     nameless, long = pc.equal(length, 0), pc.greater(length, MAX_NAME)
     return [
-        (packets.moving, MOVING, "is of an object of the solar system"),
+        (packets.moving & (not packets.solar_system), MOVING, "is of an object of the solar system"),
         (nameless.to_numpy(zero_copy_only=False), UNREADABLE, "names no object"),
         (long.to_numpy(zero_copy_only=False), UNREADABLE, f"names an object in more than {MAX_NAME} bytes"),
         (new.key == MISSING, UNREADABLE, "has no identifier"),
         (~((new.time > earliest) & (new.time < latest)), NON_FINITE, "has no time, or an impossible one"),
         (new.band < 0, UNKNOWN_BAND, "is in no known band"),
         (~new.good, REJECTED, "is left out by its reliability or a flag"),
+        *packets.reasons,
         (~_is_brightness(new.value), NON_FINITE, "has no brightness, or an impossible one"),
     ]
 

@@ -2,8 +2,8 @@
 
 Fluxes are in nJy. ``psfFlux`` is that of the difference to the template, ``scienceFlux`` that of the source itself, by
 forced photometry on the visit's image. Times are the middle of the exposure as MJD in TAI, 37 s ahead of UTC: the time
-scale says so, and light curves in UTC are not to be mixed with them. Objects of the solar system, which have no
-``diaObjectId``, are left out. So are measurements that were withdrawn, or whose flux has its flag set.
+scale says so, and light curves in UTC are not to be mixed with them. Objects of the solar system, which have an
+``ssObjectId``, are left out by default. So are measurements that were withdrawn, or whose flux has its flag set.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke.io.packets.avro_columns import RecordTable
 from goodricke.io.packets.measurements import (
+    NOT_POSITIVE,
+    WRONG_PHOTOMETRY,
     Measurements,
     PacketOptions,
     ParsedPackets,
@@ -78,9 +81,11 @@ def flux_name(options: PacketOptions) -> str:
     Raises
     ------
     ValueError
-        If forced photometry doesn't have it.
+        If it is of another photometry, or forced photometry doesn't have it.
     """
-    name = options.flux or FLUX[options.photometry]
+    name = options.flux or FLUX[options.flux_kind]
+    if options.photometry and name in FLUX.values() and name != FLUX[options.photometry]:
+        raise ValueError(f"{name} is no {options.photometry} photometry of Rubin's: {FLUX[options.photometry]} is")
     if options.forced and name not in FLUX.values():
         raise ValueError(f"Rubin's forced photometry has no {name}; it has {' and '.join(FLUX.values())}")
     return name
@@ -94,7 +99,9 @@ def layout(options: PacketOptions) -> Layout:
     score = {"reliability": REAL} if options.reliability is not None else {}
     source = measurement | {"diaSourceId": WHOLE, "ra": REAL, "dec": REAL} | OBJECTS | flags | score
     fields: dict[str, Any] = {"diaSource": source, "prvDiaSources": [source], "diaObject": {"diaObjectId": WHOLE}}
-    return Layout(fields | ({"prvDiaForcedSources": [measurement]} if options.forced else {}))
+    required = [(f"diaSource.{name}",) for name in ("midpointMjdTai", "band", flux, *options.flags, *score)]
+    required.append(("diaSource.diaObjectId", "diaObject.diaObjectId"))
+    return Layout(fields | ({"prvDiaForcedSources": [measurement]} if options.forced else {}), required)
 
 
 def parse(tables: dict[str, RecordTable], options: PacketOptions) -> ParsedPackets:
@@ -119,15 +126,31 @@ def parse(tables: dict[str, RecordTable], options: PacketOptions) -> ParsedPacke
         same_exposure=SAME_EXPOSURE,
         time_range=TIME_RANGE,
         moving=moving,
+        solar_system=options.solar_system,
+        reasons=_without_brightness(fields, options),
     )
+
+
+def _without_brightness(fields: dict[str, Any], options: PacketOptions) -> list[tuple[NDArray[np.bool_], str, str]]:
+    """Return the new observations (n,) without the brightness that is wanted, by reason."""
+    name = flux_name(options)
+    flux = fields[f"diaSource.{name}"]
+    reasons = [(np.isnan(flux), WRONG_PHOTOMETRY, f"has no {name}")]
+    if options.unit == "mag":
+        reasons.append((flux <= 0, NOT_POSITIVE, f"has a {name} that is not positive, which has no magnitude"))
+    return reasons
 
 
 def _objects(fields: dict[str, Any]) -> tuple[pa.Array, NDArray[np.bool_]]:
     """Return the names of the objects (n,), null where there is none, and which are of the solar system."""
     ids = fields["diaSource.diaObjectId"]
     ids = np.where(ids > 0, ids, fields["diaObject.diaObjectId"])
-    moving = ~(ids > 0) & (fields["diaSource.ssObjectId"] > 0)
-    return pa.array(ids, mask=~(ids > 0)).cast(pa.string()), moving
+    moving_ids = fields["diaSource.ssObjectId"]
+    moving = moving_ids > 0
+    names = pa.array(np.where(moving, moving_ids, ids), mask=~((ids > 0) | moving)).cast(pa.string())
+    if not moving.any():
+        return names, moving
+    return pc.if_else(pa.array(moving), pc.binary_join_element_wise("ssObject", names, " "), names), moving
 
 
 def _sources(owner: NDArray[np.int64], columns: dict[str, Any], prefix: str, options: PacketOptions) -> Measurements:

@@ -7,7 +7,7 @@ another kind than expected makes the schema another one: `OtherSchemaError`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -74,9 +74,24 @@ class Layout:
     ----------
     fields : mapping
         Of the record.
+    required : sequence of tuple of str
+        Paths of fields that a schema must have, one of each tuple.
     """
 
     fields: Fields
+    required: Sequence[tuple[str, ...]] = ()
+
+    def check(self, has: Callable[[str], bool]) -> None:
+        """Check that the required fields are there.
+
+        Raises
+        ------
+        OtherSchemaError
+            If one is not, naming it.
+        """
+        for paths in self.required:
+            if not any(map(has, paths)):
+                raise OtherSchemaError(f"lacks the field {' or '.join(paths)}")
 
     @cached_property
     def tables(self) -> dict[str, dict[str, str]]:
@@ -121,6 +136,7 @@ def compile_schema(schema: Mapping[str, Any], layout: Layout) -> NDArray[np.int3
         raise OtherSchemaError("the schema is not of a record")
     compiler = _Compiler(layout)
     compiler.add(schema, layout.fields, "", 0)
+    layout.check(compiler.paths.__contains__)
     return np.array(compiler.operations, np.int32).reshape(-1, 3)
 
 
@@ -130,6 +146,7 @@ class _Compiler:
     def __init__(self, layout: Layout) -> None:
         self.operations: list[list[int]] = []
         self.named: dict[str, Any] = {}
+        self.paths = set[str]()  # of the wanted fields of the record that the schema has
         self.columns = [{name: FIRST_COLUMN + i for i, name in enumerate(table)} for table in layout.tables.values()]
         self.lists = {path: number for number, path in enumerate(layout.tables)}
 
@@ -168,6 +185,8 @@ class _Compiler:
     def list(self, kind: Mapping[str, Any], wanted: Any, path: str, is_map: bool) -> None:
         if wanted is not None and (is_map or not isinstance(wanted, list)):
             raise OtherSchemaError(f"the field {path} is a {'map' if is_map else 'list'}")
+        if not is_map and self.is_empty(kind["items"]):  # there could be any number of them
+            raise OtherSchemaError(f"the field {path} is a list of items without content")
         table = 0 if wanted is None else self.lists[path]
         begin = self.emit(BEGIN, table)
         if is_map:
@@ -176,6 +195,14 @@ class _Compiler:
         self.add(kind["values" if is_map else "items"], inner, "", table)
         self.emit(NEXT)
         begin[2] = len(self.operations)
+
+    def is_empty(self, kind: Any) -> bool:
+        """Return whether a value takes no bytes."""
+        kind = self.named.get(kind, kind) if isinstance(kind, str) else kind
+        name = kind["type"] if isinstance(kind, Mapping) else kind
+        if name in ("record", "error"):
+            return all(self.is_empty(field["type"]) for field in kind["fields"])
+        return name == "null" or (name == "fixed" and _fixed_size(kind) == 0)
 
     def union(self, kinds: Sequence[Any], wanted: Any, path: str, table: int) -> None:
         """Add null or a value (the usual case), or one of several."""
@@ -206,13 +233,23 @@ class _Compiler:
                 f"the field {path} is {name}, not {wanted if isinstance(wanted, str) else 'a record'}"
             )
         self.emit(op, self.columns[table][path])
+        if table == 0:
+            self.paths.add(path)
 
     def skip(self, name: str, kind: Any) -> None:
         if name in SIZES or name == "fixed":
-            self.emit(FIXED, SIZES[name] if name in SIZES else kind["size"])
+            self.emit(FIXED, SIZES[name] if name in SIZES else _fixed_size(kind))
         elif name in ("int", "long", "enum"):
             self.emit(VARINT)
         elif name in ("bytes", "string"):
             self.emit(BYTES)
         else:
             raise OtherSchemaError(f"the schema has the unknown type {name}")
+
+
+def _fixed_size(kind: Mapping[str, Any]) -> int:
+    """Return the size of a type of fixed size [bytes]."""
+    size = kind["size"]
+    if not isinstance(size, int) or not 0 <= size < 2**31:
+        raise OtherSchemaError(f"the schema has a type of the size {size!r}")
+    return size

@@ -33,7 +33,8 @@ def schema() -> str:
 
 def layout(options: PacketOptions) -> Layout:
     """Return which fields of a record are wanted: all."""
-    return Layout({"object_id": TEXT, "alert_id": WHOLE, **POINT, "ra": REAL, "dec": REAL, "previous": [POINT]})
+    fields = {"object_id": TEXT, "alert_id": WHOLE, **POINT, "ra": REAL, "dec": REAL, "previous": [POINT]}
+    return Layout(fields, [("object_id",), ("time",), ("band",), ("value",)])
 
 
 def parse(tables: dict[str, RecordTable], options: PacketOptions) -> ParsedPackets:

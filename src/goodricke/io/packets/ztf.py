@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goodricke.data.units import AB_ZERO, MJD_ZERO
 from goodricke.io.packets.avro_columns import RecordTable
 from goodricke.io.packets.measurements import (
+    NOT_POSITIVE,
+    WRONG_PHOTOMETRY,
     Measurements,
     PacketOptions,
     ParsedPackets,
@@ -32,6 +35,8 @@ BANDS = ("g", "r", "i")  # of fid 1, 2, 3
 SAME_EXPOSURE = 1e-5  # days: an exposure takes 30 s
 TIME_RANGE = (50_000.0, 100_000.0)  # MJD, 1995 to 2132
 LEAST_FORCED_FLUX = -99_990.0  # smaller numbers are codes
+SAME_MOVING = 1.0  # arcsec to where an object of the solar system was predicted
+SOLAR_SYSTEM = {"ssdistnr": REAL, "ssnamenr": TEXT}
 REFERENCE = {"distnr": REAL, "magnr": REAL, "sigmagnr": REAL}
 DETECTION = REFERENCE | {
     "jd": REAL,
@@ -55,9 +60,13 @@ def layout(options: PacketOptions) -> Layout:
     """Return which fields of a packet are wanted."""
     flags = dict.fromkeys(options.flags, YES_OR_NO)
     scores = {"rb": REAL, "drb": REAL} if options.reliability is not None else {}
-    latest = DETECTION | {"ra": REAL, "dec": REAL} | scores | flags
+    latest = DETECTION | {"ra": REAL, "dec": REAL, **SOLAR_SYSTEM} | scores | flags
     fields = {"objectId": TEXT, "candidate": latest, "prv_candidates": [DETECTION | scores | flags]}
-    return Layout(fields | ({"fp_hists": [FORCED]} if options.forced else {}))
+    needed = ["jd", "fid", "magpsf", "isdiffpos", *options.flags]
+    needed += ["magnr", "distnr"] if options.flux_kind == "total" else []
+    required = [("objectId",), *((f"candidate.{name}",) for name in needed)]
+    required += [("candidate.drb", "candidate.rb")] if scores else []
+    return Layout(fields | ({"fp_hists": [FORCED]} if options.forced else {}), required)
 
 
 def parse(tables: dict[str, RecordTable], options: PacketOptions) -> ParsedPackets:
@@ -78,8 +87,37 @@ def parse(tables: dict[str, RecordTable], options: PacketOptions) -> ParsedPacke
         time_scale="MJD",
         same_exposure=SAME_EXPOSURE,
         time_range=TIME_RANGE,
-        moving=np.zeros(n, bool),
+        moving=_is_moving(packets.columns),
+        solar_system=options.solar_system,
+        reasons=_without_brightness(packets.columns, options),
     )
+
+
+def _is_moving(columns: dict[str, Any]) -> NDArray[np.bool_]:
+    """Return which new observations (n,) are of a known object of the solar system."""
+    name, distance = columns["candidate.ssnamenr"], columns["candidate.ssdistnr"]
+    near = (distance >= 0) & (distance <= SAME_MOVING)  # -999 where there is none
+    if not near.any():
+        return near
+    is_name = pc.invert(pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(name.fill_null(""))), pa.array(["", "null"])))
+    return near & is_name.to_numpy(zero_copy_only=False)
+
+
+def _without_brightness(columns: dict[str, Any], options: PacketOptions) -> list[tuple[NDArray[np.bool_], str, str]]:
+    """Return the new observations (n,) without the brightness that is wanted, by reason."""
+    fields = {name: columns[f"candidate.{name}"] for name in DETECTION}
+    flux = signs(fields["isdiffpos"]) * flux_from_magnitudes(fields["magpsf"], fields["sigmapsf"])[0]
+    reasons = []
+    if options.flux_kind == "total":
+        reference = flux_from_magnitudes(fields["magnr"], fields["sigmagnr"])[0]
+        has_source = (fields["distnr"] < options.reference_distance) & np.isfinite(reference)
+        text = f'has no total brightness: no source of the reference image is within {options.reference_distance:g}"'
+        reasons.append((np.isfinite(flux) & ~has_source, WRONG_PHOTOMETRY, text))
+        flux = flux + reference
+    if (options.unit or "mag") == "mag":
+        text = f"has a {options.flux_kind} flux that is not positive, which has no magnitude"
+        reasons.append((flux <= 0, NOT_POSITIVE, text))
+    return reasons
 
 
 def total_flux(
@@ -143,7 +181,7 @@ def _measurements(
     options: PacketOptions,
 ) -> Measurements:
     """Return measurements of a difference (N,), as that or as the total."""
-    if options.photometry == "total":
+    if options.flux_kind == "total":
         reference = flux_from_magnitudes(fields["magnr"], fields["sigmagnr"])
         flux = total_flux(flux, reference, fields["distnr"], options.reference_distance)
     value, error = convert_flux(*flux, options.unit or "mag")

@@ -63,18 +63,21 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     name = table_files.open_table(file).object_id
     ids, codes = identify(file, data.get(id_name or ""), id_name or "oid", len(time), name)
     corrected = _corrected(data, codes, time, len(ids))
-    is_difference = (options.flux or "").lower() == "difference"
+    wanted = (options.flux or options.photometry or "").lower()
+    is_difference = wanted == "difference"
     if is_difference:
         value, error = _difference_flux(data, file.path)
     else:
-        value, error = _magnitudes(data, corrected[codes], options, file)
+        value, error = _magnitudes(data, corrected[codes], wanted, file)
     good = _good(data, corrected[codes] | is_difference, options.quality, file.path)
     time = np.where(_representatives(data, codes, time, good, file.path), time, np.nan)
     ra, dec = (roles.column_numbers(data, name, file.path) if name in data else None for name in ("ra", "dec"))
     rows = Observations(ids.take(codes), time, value, error, data["fid"], "fid", good, ra, dec)
     unit, product = "nJy" if is_difference else "mag", "ALeRCE detections"
     curves = light_curves(file, options, rows, unit=unit, time_scale=time_name.upper(), mission="ZTF", product=product)
-    return curves.with_columns(corrected=corrected)
+    is_total = np.full(len(ids), wanted in ("total", SOURCE_MAG)) if wanted else corrected
+    is_total &= np.bincount(codes[np.isfinite(value)], minlength=len(ids)) > 0  # of others the source isn't known
+    return curves.with_columns(corrected=corrected, photometry=np.where(is_total, "total", "difference"))
 
 
 def _corrected(data: Mapping[str, Any], codes: NDArray[np.int64], time: Numbers, n: int) -> NDArray[np.bool_]:
@@ -87,10 +90,9 @@ def _corrected(data: Mapping[str, Any], codes: NDArray[np.int64], time: Numbers,
 
 
 def _magnitudes(
-    data: Mapping[str, Any], corrected: NDArray[np.bool_], options: ReadOptions, file: SourceFile
+    data: Mapping[str, Any], corrected: NDArray[np.bool_], wanted: str, file: SourceFile
 ) -> tuple[Numbers, Numbers]:
     """Return magnitudes and errors (N,): of the source where the object is corrected, else of the difference."""
-    wanted = (options.flux or "").lower()
     wanted = {"total": SOURCE_MAG}.get(wanted, wanted)
     if wanted and wanted not in ERRORS:
         choices = ", ".join((*ERRORS, "total", "difference"))

@@ -15,6 +15,7 @@ import numpy as np
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.photometry import with_photometry
 from goodricke.io.files import SourceFile
 from goodricke.io.observations import object_columns
 from goodricke.io.options import ReadOptions, Unreadable
@@ -37,7 +38,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         If none can be used, or the extra is missing.
     """
     survey = "ztf" if b"ztf" in file.head.lower() else "rubin"
-    photometry: Any = (options.flux or "total").lower()
+    photometry: Any = (options.flux or options.photometry or "total").lower()
     if photometry not in ("total", "difference"):
         raise Unreadable(file.path, f"is an alert packet, which has no flux {options.flux}", CHOICES)
     unit = "nJy" if photometry == "difference" else None
@@ -45,6 +46,9 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         from goodricke.io.packets import PacketOptions, decode
 
         alerts = decode([file.raw], survey, PacketOptions(photometry=photometry, unit=unit))
+        if not len(alerts) and options.photometry == "total" and not options.flux:  # the row will say so
+            difference = decode([file.raw], survey, PacketOptions(photometry="difference", unit="nJy"))
+            photometry, alerts = ("difference", difference) if len(difference) else (photometry, alerts)
     except ImportError as error:
         raise Unreadable(file.path, "is an alert packet", f"{error}") from error
     if not len(alerts):
@@ -63,7 +67,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         "n_read": counts,
     }
     about |= {"n_flagged": 0, "n_used": np.bincount(owner[order][used], minlength=len(alerts))}
-    return LightCurves.from_arrays(
+    curves = LightCurves.from_arrays(
         alerts.object_id,
         ragged.offsets_from_counts(counts),
         both.time[order],
@@ -75,3 +79,4 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         time_scale=options.time_scale or both.time_scale,
         objects=object_columns(len(alerts), source=file.path, **place, **about),
     )
+    return with_photometry(curves, photometry)

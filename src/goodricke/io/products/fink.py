@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from goodricke.data import ragged, units
 from goodricke.data.arrow import list_lengths, one_chunk
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.photometry import with_photometry
 from goodricke.io import roles
 from goodricke.io.files import SourceFile
 from goodricke.io.fits import CUT_SHORT
@@ -89,6 +90,7 @@ RUBIN = PacketFields(
     offset=0.0,
     others=("psfFlux_flag", "diaObjectId", "ssObjectId"),
 )
+SCIENCE_FLUX = "scienceFlux"  # of Rubin: of the source itself
 MAGNITUDES = {"magpsf": "sigmapsf", "magap": "sigmagap"}  # of ZTF, and their errors
 
 
@@ -128,7 +130,8 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         mission=packet.mission,
         product=f"Fink {packet.mission} alerts",
     )
-    return curves.with_columns(**_last_packet_columns(packets, names, curves.object_id, points[packet.time]))
+    others = _last_packet_columns(packets, names, curves.object_id, points[packet.time])
+    return with_photometry(curves.with_columns(**others), "total" if flux == SCIENCE_FLUX else "difference")
 
 
 # ---- finding and loading ------------------------------------------------------------------------------------------
@@ -147,7 +150,8 @@ def _packet(file: SourceFile) -> PacketFields | None:
 def _flux(file: SourceFile, packet: PacketFields, options: ReadOptions) -> tuple[str, str]:
     """Return the fields of brightness and error."""
     fields = [field.name for field in file.parquet.schema_arrow.field(packet.latest).type]
-    wanted = (options.flux or packet.flux).lower()
+    of_source = packet is RUBIN and options.photometry == "total" and SCIENCE_FLUX in fields
+    wanted = (options.flux or (SCIENCE_FLUX if of_source else packet.flux)).lower()
     pairs = MAGNITUDES if packet is ZTF else {name: f"{name}Err" for name in fields if f"{name}Err" in fields}
     name = next((name for name in pairs if name.lower() == wanted), None)
     if name is None:

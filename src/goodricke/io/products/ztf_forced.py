@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from goodricke.data import units
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.photometry import with_photometry
 from goodricke.io import measurements, roles, table, table_files
 from goodricke.io.files import SourceFile
 from goodricke.io.observations import Observations, light_curves
@@ -78,9 +79,10 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         position.get(b"R"),
         position.get(b"D"),
     )
-    return light_curves(
+    curves = light_curves(
         file, options, rows, unit="nJy", time_scale="MJD", mission="ZTF", product="ZTF forced photometry"
     )
+    return with_photometry(curves, "difference")
 
 
 def _names(file: SourceFile) -> tuple[int, list[str]] | None:
