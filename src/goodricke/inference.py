@@ -26,6 +26,7 @@ from goodricke.io.reading import names_files
 from goodricke.models.bundle import BundleConfig, Model, load_model, read_config
 from goodricke.models.dropout import row_keys
 from goodricke.models.multiband import Multiband
+from goodricke.models.pieces import output_of_pieces
 from goodricke.models.runtime import gpu, threads
 from goodricke.models.runtime.gpu import prefetch
 from goodricke.preprocess import DenseConfig, Frames, Prepared, Steps, prepare
@@ -165,8 +166,12 @@ def _classify(
     tick: Tick = lambda objects: None,
     coverage: Coverage = COVERAGE,
     checks: InputChecks | None = None,
+    pieces: float | None = None,
 ) -> Predictions:
-    """Classify light curves by a loaded model; see `classify`."""
+    """Classify light curves by a loaded model; see `classify`.
+
+    ``pieces`` is a length [d]: light curves much longer are cut, and the answers combined (`goodricke.models.pieces`).
+    """
     checks = checks or InputChecks(model.config)
     try:
         model.preprocessing.check_unit(curves)
@@ -179,7 +184,15 @@ def _classify(
     refused = stated_otherwise(curves, model.config.flux_kind)
     if refused.any():
         prepared = replace(prepared, status=np.where(refused, str(Status.WRONG_PHOTOMETRY), prepared.status))
-    output = compute_output(model, prepared, passes, seed, tick, coverage)
+
+    def compute(part: Prepared) -> Output:
+        return compute_output(model, part, passes, seed, tick if pieces is None else lambda objects: None, coverage)
+
+    if pieces is None:
+        output = compute(prepared)
+    else:
+        output = output_of_pieces(model, curves, pieces, compute, coverage, workers)
+        tick(len(curves))
     broken = prepared.usable & ~np.isfinite(output.probabilities).all(1)
     status = np.where(broken, Status.NON_FINITE, prepared.status)
     return to_predictions(model, prepared, output, status, curves.objects)

@@ -98,6 +98,20 @@ def test_a_class_without_period_has_a_dominant_frequency_only() -> None:
     assert result.frequency == pytest.approx(1 / 0.9, rel=1e-3)
 
 
+def test_eclipses_of_a_long_period_survive_clipping_that_keeps_dips_and_single_outliers_do_not() -> None:
+    signal = dips(11.0, 0.3, 0.15, 2.0)
+    signal[[100, 700]] = -0.4, 0.4
+    curves = curve(signal)
+    shallow, deep = (prepare(curves, DenseConfig(keep_dips=keep)) for keep in (False, True))
+    lost = len(TIME) - shallow.n_points[0], len(TIME) - deep.n_points[0]
+    assert lost[0] > 8
+    assert lost[1] == 2
+    in_magnitudes = LightCurves.from_arrays(
+        ["star"], [0, len(TIME)], curves.time, -2.5 * np.log10(curves.value), unit="mag"
+    )
+    assert len(TIME) - prepare(in_magnitudes, DenseConfig(keep_dips=True)).n_points[0] <= 3
+
+
 def test_an_answer_does_not_depend_on_the_others() -> None:
     config = DenseConfig()
     curves = LightCurves.concat([curve(sine(p, 0.004), seed=k) for k, p in enumerate((0.3, 1.2, 5.0))])

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from goodricke.data.lightcurves import LightCurves
     from goodricke.data.predictions import Predictions
     from goodricke.io import Unreadable
+    from goodricke.models.bundle import Model
     from goodricke.models.bundle import Precision as PrecisionName
     from goodricke.uncertainty.prediction_sets import Coverage
 
@@ -57,6 +58,18 @@ def classify(
     out: Annotated[Path | None, typer.Option(help="Results: .parquet, .csv, .ecsv, .fits or .vot")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure per object into this folder")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Write all figures into one file, a page each")] = None,
+    per_star: Annotated[
+        bool,
+        typer.Option("--per-star", help="One row per star: its sectors, quarters and long light curves combined"),
+    ] = False,
+    pieces: Annotated[
+        float | None,
+        typer.Option(
+            help="Length [d] of the pieces of long dense light curves; 0: whole  [default: whole; with --per-star as "
+            "long as those of the training]",
+            show_default=False,
+        ),
+    ] = None,
     mc: Passes = 20,
     coverage: Level = 0.9,
     per_class: PerClass = False,
@@ -85,7 +98,7 @@ def classify(
         "precision": precision,
         "reading": reading,
     }
-    options |= {"pdf": pdf, "coverage": Coverage(coverage, per_class)}
+    options |= {"pdf": pdf, "coverage": Coverage(coverage, per_class), "per_star": per_star, "pieces": pieces}
     exit_with(classify_files, sources, model, out, plot, mc, seed, **options)
 
 
@@ -105,6 +118,8 @@ def classify_files(
     console: Console | None = None,
     show: Callable[[Predictions, str, Console], None] | None = None,
     pdf: Path | None = None,
+    per_star: bool = False,
+    pieces: float | None = None,
 ) -> int:
     """Classify all light curves in files, batch by batch; print a table, write predictions and figures.
 
@@ -132,6 +147,11 @@ def classify_files(
         Prints the predictions under a title; `goodricke.cli.tables.print_predictions` by default.
     pdf : Path, optional
         File for all figures, a page each.
+    per_star : bool
+        Whether to merge the light curves of each star, see `goodricke.survey.per_star.one_per_star`.
+    pieces : float, optional
+        Length [d] of the pieces of long dense light curves, see `goodricke.models.pieces`; 0 for whole ones. By default
+        that of the training light curves with ``per_star``, else whole ones.
 
     Returns
     -------
@@ -141,7 +161,7 @@ def classify_files(
     from rich.console import Console
 
     from goodricke import inference
-    from goodricke.cli.tables import SHOWN, bands_of, print_predictions
+    from goodricke.cli.tables import PER_STAR, SHOWN, bands_of, print_predictions
     from goodricke.data import formats
     from goodricke.data.progress import counting
     from goodricke.evaluation.figures.files import figure_files
@@ -178,7 +198,13 @@ def classify_files(
             workers=workers,
             tick=counts.of("light curves"),
             coverage=coverage or COVERAGE,
+            pieces=_piece_length(loaded, pieces, per_star),
         )
+    if per_star:
+        from goodricke.survey.per_star import one_per_star
+
+        show, bands = show or partial(print_predictions, after_class=[PER_STAR]), []
+        result = one_per_star(result, loaded, coverage or COVERAGE)
     (show or partial(print_predictions, bands=bands))(result, f"{loaded.name} ({loaded.hash})", console)
     if out is not None:
         result.write(out)
@@ -187,6 +213,24 @@ def classify_files(
         if place is not None:
             console.print(f"{name} in {place}", highlight=False)
     return ExitCode.DONE if result.ok.all() else ExitCode.SOME_FAILED
+
+
+def _piece_length(model: Model, pieces: float | None, per_star: bool) -> float | None:
+    """Return the length [d] of the pieces of long light curves, None to leave them whole."""
+    from goodricke.models.pieces import training_span
+    from goodricke.preprocess import DenseConfig
+
+    if not isinstance(model.preprocessing, DenseConfig):
+        if pieces:
+            raise ValueError(f"--pieces: {model.name} is no model of dense light curves. Fix: leave it out")
+        return None
+    if pieces is not None:
+        return pieces or None
+    try:
+        return training_span(model) if per_star else None
+    except ValueError as error:  # an imported model has no recorded light curves
+        log.warning("long light curves stay whole: %s", error)
+        return None
 
 
 def _with_log(batches: Iterable[Batch]) -> Iterator[Batch]:

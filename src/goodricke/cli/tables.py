@@ -50,6 +50,19 @@ class Layout(NamedTuple):
     no_wrap: bool = False
 
 
+def _agreement(row: Row) -> str:
+    """Return how many light curves of a star have its class, and its period where it has one."""
+    n, fraction = row["n_classified"], row["agreement"]
+    if not n or fraction is None:
+        return f"0 of {row['n_light_curves']}"
+    same = row.get("n_same_period")
+    period = f", P {same}" if same and row.get("period") is not None else ""
+    return f"{round(n * fraction)} of {row['n_light_curves']}{period}"
+
+
+PER_STAR = Layout("agree", _agreement)
+
+
 def print_predictions(
     predictions: Predictions,
     title: str,

@@ -192,7 +192,7 @@ def band_statistics(curves: LightCurves) -> tuple[NDArray[np.float64], NDArray[n
     return ragged.median(values, offsets).reshape(shape), ragged.std(values, offsets).reshape(shape)
 
 
-def clip_outliers(curves: LightCurves, sigma: float, rounds: int) -> LightCurves:
+def clip_outliers(curves: LightCurves, sigma: float, rounds: int, keep_dips: bool = False) -> LightCurves:
     """Remove observations further than ``sigma`` standard deviations from the median, at most ``rounds`` times.
 
     Parameters
@@ -203,6 +203,10 @@ def clip_outliers(curves: LightCurves, sigma: float, rounds: int) -> LightCurves
         In standard deviations (ddof 0) of the light curve itself, 10 in the paper (section 4.3).
     rounds : int
         Median and deviation are computed anew in each round, for the light curves that changed in the one before.
+    keep_dips : bool
+        Keep faint observations next to one that is fainter than a third of ``sigma``, too: eclipses of long-period
+        binaries take up so little time that they lie beyond any number of standard deviations, and the more so the
+        more of them are removed. A single faint observation is removed all the same.
     """
     keep = np.ones(len(curves.time), bool)
     rows = np.arange(len(curves))
@@ -212,6 +216,8 @@ def clip_outliers(curves: LightCurves, sigma: float, rounds: int) -> LightCurves
         low, high = centre - sigma * width, centre + sigma * width
         changed = np.zeros(len(curves), bool)
         outside = (part.value < ragged.spread(low, part.offsets)) | (part.value > ragged.spread(high, part.offsets))
+        if keep_dips:
+            outside &= ~_in_dip(part, centre, sigma * width)
         if not outside.any():
             break
         changed[rows] = ragged.total(outside, part.offsets) > 0
@@ -219,6 +225,18 @@ def clip_outliers(curves: LightCurves, sigma: float, rounds: int) -> LightCurves
         keep[points[outside]] = False
         rows = np.flatnonzero(changed)
     return curves if keep.all() else curves.where(keep)
+
+
+def _in_dip(curves: LightCurves, centre: NDArray[np.float64], depth: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which observations (N,) are more than ``depth`` (n,) fainter than the centre, with a faint neighbour."""
+    below = (ragged.spread(centre, curves.offsets) - curves.value) * (-1.0 if curves.in_magnitudes else 1.0)
+    limit, owner = ragged.spread(depth, curves.offsets), ragged.owner(curves.offsets)
+    faint = below > limit / 3
+    beside = np.zeros(len(faint), bool)
+    same = owner[1:] == owner[:-1]
+    beside[1:] |= faint[:-1] & same
+    beside[:-1] |= faint[1:] & same
+    return (below > limit) & beside
 
 
 def bin_average(

@@ -41,6 +41,7 @@ class DenseConfig(PreprocessingConfig):
     distinct: bool = Field(True, description="drop observations that repeat another one")
     clip_sigma: float | None = Field(10.0, gt=0, description="standard deviations from the median; null: no clipping")
     clip_rounds: int = Field(5, ge=1)
+    keep_dips: bool = Field(False, description="clip no faint observations beside other faint ones: eclipses")
     detrend: float | None = Field(
         PAPER_SIGMA, gt=0, description="sigma of the Gaussian filter [d]; null: no detrending"
     )
@@ -107,7 +108,7 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
         cleaned = distinct_points(cleaned)
     cleaned = align_bands(cleaned).sorted()
     if config.clip_sigma is not None:
-        cleaned = clip_outliers(cleaned, config.clip_sigma, config.clip_rounds)
+        cleaned = clip_outliers(cleaned, config.clip_sigma, config.clip_rounds, config.keep_dips)
     observations = cleaned.n_obs
     if config.cadence is not None:
         cleaned = to_cadence(cleaned, config.cadence)
