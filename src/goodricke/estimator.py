@@ -121,8 +121,8 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
 
     Notes
     -----
-    Light curves are `LightCurves`, a frame of pandas or nested-pandas with a light curve per row, or a list of files of
-    one light curve each; see `goodricke.io.as_light_curves`.
+    Light curves are `LightCurves`, a frame with a light curve per row, a list of files of one light curve each, or
+    whatever else `goodricke.as_light_curves` takes.
 
     A light curve that can't be classified (too few points, no known band, an unreadable file; see `status`) never
     stops the others: its probabilities, embedding and novelty are NaN, its prediction set is empty, `predict` returns

@@ -237,6 +237,17 @@ def test_a_nested_column_without_its_frame():
     same(as_light_curves(column, unit="mag", time_scale="MJD"), curves)
 
 
+def test_paths_are_read_from_any_iterable(tmp_path):
+    for name in "ab":
+        pd.DataFrame(COLUMNS).to_csv(tmp_path / f"{name}.csv", index=False)
+    expected = ["a", "b"]
+    assert read(sorted(tmp_path.glob("*.csv"))).ids == expected
+    assert sorted(read(tmp_path.glob("*.csv")).ids) == expected
+    assert as_light_curves(iter(sorted(tmp_path.glob("*.csv")))).ids == expected
+    with pytest.raises(Unreadable, match="names no file"):
+        read([])
+
+
 def test_quantities_and_times_bring_their_units():
     time, flux = Time(TIME, format="mjd"), np.ma.masked_less(MAG, 15)
     curves = as_light_curves(time=time, mag=MAG * 1000 * u.mmag, error=ERROR * 1000 * u.mmag)

@@ -82,6 +82,19 @@ class LightCurves:
     ------
     ValueError
         If the shapes disagree, a band index has no band, or a per-object column has a reserved name.
+
+    Examples
+    --------
+    >>> time, value = [1.0, 2.0, 3.5, 1.0, 2.5], [12.1, 12.4, 12.2, 15.0, 15.1]
+    >>> curves = LightCurves.from_arrays(["A", "B"], [0, 3, 5], time, value, bands=("V",), unit="mag")
+    >>> curves
+    LightCurves(2 objects, 5 observations, bands V, value in mag, time in unknown)
+    >>> curves.n_obs, curves[1].ids, curves[curves.n_obs > 2].ids
+    (array([3, 2]), ['B'], ['A'])
+    >>> curves[0].fold(period=2.0).time
+    array([0.  , 0.25, 0.5 ])
+    >>> curves.with_columns(label=["EA", "RRAB"])["label"].tolist()
+    ['EA', 'RRAB']
     """
 
     object_id: pa.Array

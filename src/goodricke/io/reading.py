@@ -55,6 +55,7 @@ def read(source: files.Source | Any, *, errors: str = "raise", **options: Any) -
     """
     if errors not in ("raise", "skip"):
         raise ValueError(f"errors is 'raise' or 'skip', not {errors!r}")
+    source = list(source) if isinstance(source, Iterator) else source  # as of Path.glob
     if not names_files(source):
         from goodricke.io.in_memory import as_light_curves
 
@@ -80,7 +81,7 @@ def names_files(source: Any) -> bool:
     """Tell whether a source is a path or several, and nothing that is in memory already."""
     if isinstance(source, str | Path):
         return True
-    return isinstance(source, list | tuple | set) and bool(source) and all(isinstance(p, str | Path) for p in source)
+    return isinstance(source, list | tuple | set) and all(isinstance(member, str | Path) for member in source)
 
 
 def read_batches(
