@@ -16,9 +16,6 @@ embedding too, are those of the best light curve.
 Of answered periods it is the one in which most light curves agree, to 1 % or three standard errors: their mean,
 weighted by the errors; ``n_same_period`` counts them.
 
-Of answered periods it is the one in which most light curves agree, to 1 % or three standard errors: their mean,
-weighted by the errors; ``n_same_period`` counts them.
-
 A star of which no light curve was classified keeps one row, with the status of the light curve with most observations.
 The result doesn't depend on the order of the rows.
 """
@@ -35,23 +32,16 @@ from numpy.typing import NDArray
 
 from goodricke.data.formats import Rows
 from goodricke.data.period_answer import MEASURED_COLUMNS, PERIOD_COLUMNS, PERIOD_PROBABILITY
-from goodricke.data.period_answer import MEASURED_COLUMNS, PERIOD_COLUMNS, PERIOD_PROBABILITY
 from goodricke.data.predictions import NODE, THRESHOLD, Predictions, Status
 from goodricke.data.taxonomy import UNCERTAIN, deepest_group
 from goodricke.models.bundle import Model
 from goodricke.uncertainty.calibration import Mode
-from goodricke.models.bundle import Model
-from goodricke.uncertainty.calibration import Mode
 from goodricke.uncertainty.entropy import entropy
-from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
 
 How = Literal["best", "mean"]
 FLOOR = 1e-9
 PLACES = ("sector", "quarter", "campaign", "camera", "ccd", "source")  # of one light curve, not of a star
-PLACES = ("sector", "quarter", "campaign", "camera", "ccd", "source")  # of one light curve, not of a star
-SAME = 0.01  # relative difference of two periods that are the same, or so many standard errors:
-SAME_ERRORS = 3.0
 SAME = 0.01  # relative difference of two periods that are the same, or so many standard errors:
 SAME_ERRORS = 3.0
 RUN_COLUMNS = ("std_", "mutual_information", "aleatoric_entropy", "prediction_set")
@@ -122,20 +112,6 @@ def _replace_columns(table: pa.Table, new: pa.Table) -> pa.Table:
         else:
             table = table.append_column(name, new[name])
     return table
-
-
-def _without_others(part: pa.Table, merged: pa.Table) -> pa.Table:
-    """Return the best light curves without the other periods of those whose own period isn't that of the star."""
-    if "period" not in merged.column_names:
-        return part
-    own, star = (t["period"].to_numpy().astype(np.float64) for t in (part, merged))
-    with np.errstate(invalid="ignore"):
-        differs = pa.array(~(np.abs(own / star - 1) < SAME))
-    for name in [n for n in part.column_names if n.startswith("period_alternative")]:
-        field = part.schema.field(name)
-        column = pc.if_else(differs, pa.scalar(None, field.type), part[name].combine_chunks())
-        part = part.set_column(part.column_names.index(name), field, column)
-    return part
 
 
 def _without_others(part: pa.Table, merged: pa.Table) -> pa.Table:
@@ -258,8 +234,6 @@ def _mean_columns(table: pa.Table, groups: Groups, best: Int) -> dict[str, pa.Ar
         columns[name] = pc.if_else(pa.array(single), own, pa.array(text, pa.string(), mask=none))
     if PERIOD_PROBABILITY in table.column_names:
         columns |= _mean_periods(table, groups, best)
-    if PERIOD_PROBABILITY in table.column_names:
-        columns |= _mean_periods(table, groups, best)
     n_obs = table["n_obs"].fill_null(0).to_numpy()
     return columns | {"n_obs": pa.array(np.where(none, n_obs[best], groups.sum(n_obs)).astype(np.int64))}
 
@@ -329,98 +303,10 @@ def _weighted_mean(period: Float, error: Float) -> tuple[float, float]:
     return mean, float(np.sqrt(max(scatter, 1.0) / weight.sum()))
 
 
-def _mean_periods(table: pa.Table, groups: Groups, best: Int) -> dict[str, pa.Array]:
-    """Return the period of each star in which most of its light curves agree, and the columns that belong to it."""
-    period, error = (table[name].to_numpy().astype(np.float64) for name in ("period", "period_error"))
-    representative, count = best.copy(), np.zeros(len(best), np.int32)
-    merged, merged_error = period[best], error[best]
-    ends = np.r_[groups.starts[1:], len(groups.order)]
-    for star, (first, last) in enumerate(zip(groups.starts, ends, strict=True)):
-        rows = groups.order[first:last][groups.ok[first:last]]
-        rows = rows[np.isfinite(period[rows])]
-        if not len(rows):
-            continue
-        same = _same_period(period[rows], error[rows])
-        chosen = int(same.sum(1).argmax())  # of equal counts that of the best light curve
-        agreeing = rows[same[chosen]]
-        representative[star], count[star] = rows[chosen], len(agreeing)
-        merged[star], merged_error[star] = _weighted_mean(period[agreeing], error[agreeing])
-    missing = ~np.isfinite(merged)
-    names = [n for n in (*PERIOD_COLUMNS, *MEASURED_COLUMNS) if n in table.column_names and n != "period_error"]
-    columns = {name: table[name].take(pa.array(representative)).combine_chunks() for name in names}
-    return columns | {
-        "period": pa.array(merged, pa.float64(), mask=missing),
-        "period_error": pa.array(merged_error, pa.float64(), mask=missing | ~np.isfinite(merged_error)),
-        "n_same_period": pa.array(count, pa.int32()),
-    }
-
-
-def _same_period(period: Float, error: Float) -> NDArray[np.bool_]:
-    """Return which of the periods (k,) are the same, (k, k)."""
-    difference = np.abs(period[:, None] - period)
-    known = np.nan_to_num(error)
-    return difference <= np.maximum(SAME * period, SAME_ERRORS * np.hypot(known[:, None], known))
-
-
-def _weighted_mean(period: Float, error: Float) -> tuple[float, float]:
-    """Return the mean of periods by their errors, and its error, larger where they scatter more than their errors."""
-    if len(period) == 1:
-        return float(period[0]), float(error[0])
-    if not (error > 0).all():
-        return float(period.mean()), float(period.std(ddof=1) / np.sqrt(len(period)))
-    weight = 1 / error**2
-    mean = float((weight * period).sum() / weight.sum())
-    scatter = float((weight * (period - mean) ** 2).sum() / (len(period) - 1))
-    return mean, float(np.sqrt(max(scatter, 1.0) / weight.sum()))
-
-
 def _geometric(logarithms: Float) -> Float:
     """Return probabilities (n, C) of the means of their logarithms."""
     p = np.exp(logarithms - logarithms.max(1, keepdims=True))
     return p / p.sum(1, keepdims=True)
-
-
-# ---- predictions ----------------------------------------------------------------------------------------------------
-
-
-def one_per_star(predictions: Predictions, model: Model, coverage: Coverage = COVERAGE) -> Predictions:
-    """Return one verdict per star from predictions of its light curves: sectors, quarters, bands.
-
-    It is the mean of all; see the module. The prediction set is that of the mean probabilities. Sectors and the like
-    are null where several were merged.
-
-    Parameters
-    ----------
-    predictions : Predictions
-    model : Model
-        That made them.
-    coverage : Coverage
-        Of the prediction sets.
-    """
-    table = per_star(Rows.from_table(predictions.table, predictions.metadata), "mean").table()
-    several = pa.array(table["n_light_curves"].to_numpy() > 1)
-    for name in [n for n in PLACES if n in table.column_names]:
-        field = table.schema.field(name)
-        column = pc.if_else(several, pa.scalar(None, field.type), table[name].combine_chunks())
-        table = table.set_column(table.column_names.index(name), field, column)
-    result = Predictions(table, predictions.classes)
-    if "prediction_set" in predictions.table.column_names:
-        table = _with_sets(result, predictions, model, coverage)
-    return Predictions(table, predictions.classes)
-
-
-def _with_sets(stars: Predictions, light_curves: Predictions, model: Model, coverage: Coverage) -> pa.Table:
-    """Return the table of stars with the prediction sets of their probabilities."""
-    mode: Mode = "monte_carlo" if f"std_{stars.classes[0]}" in light_curves.table.column_names else "one_pass"
-    name = "n_points" if "n_points" in stars.table.column_names else "n_obs"
-    points = stars.table[name].fill_null(0).to_numpy()
-    member = model.prediction_sets(mode, stars.probabilities.astype(np.float64), points, coverage)
-    if member is None:
-        return stars.table
-    names = np.array(stars.classes, object)
-    sets = [names[own].tolist() if ok else None for own, ok in zip(member, stars.ok, strict=True)]
-    field = light_curves.table.schema.field("prediction_set")
-    return stars.table.append_column(field, pa.array(sets, field.type))
 
 
 # ---- predictions ----------------------------------------------------------------------------------------------------
