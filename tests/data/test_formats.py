@@ -192,11 +192,24 @@ def test_names_that_differ_by_case_are_told_apart_in_fits(tmp_path):
     assert Table.read(tmp_path / "x.fits").colnames == ["A1", "a1_2", "a1_2_2"]
 
 
-def test_a_number_too_large_for_the_format_is_an_error_with_a_mend(tmp_path):
-    rows = Rows.from_table(pa.table({"big": pa.array([2**64 - 1], pa.uint64())}), {})
-    with pytest.raises(ValueError, match=r"column big .*use \.parquet"):
-        write(rows, tmp_path / "x.fits")
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("suffix", ["csv", "ecsv", "fits", "vot"])
+@pytest.mark.parametrize("values", [[2**64 - 1, None, 5], [5, None, 2**63 - 1]])
+def test_numbers_without_a_sign_are_written_whatever_their_size(tmp_path, suffix, values):
+    rows = Rows.from_table(pa.table({"big": pa.array(values, pa.uint64())}), {})
+    write(rows, tmp_path / f"x.{suffix}")
+    if suffix == "csv":
+        big = pd.read_csv(tmp_path / "x.csv", dtype=str, keep_default_na=False)["big"].tolist()
+    else:
+        big = Table.read(tmp_path / f"x.{suffix}")["big"].tolist()
+    assert [str(x) for x in big if x not in ("", None)] == [str(x) for x in values if x is not None]
+
+
+def test_a_column_that_a_format_can_t_hold_costs_no_other(tmp_path, caplog):
+    huge = pa.array([b"\xff\xfe"], pa.binary(2))
+    table = pa.table({"id": ["a"], "raw": huge})
+    write(Rows.from_table(table, {}), tmp_path / "x.csv")
+    assert pd.read_csv(tmp_path / "x.csv")["id"].tolist() == ["a"]
+    assert "column raw can't be written and stays empty" in caplog.text
 
 
 def test_the_integer_that_stands_for_none_is_never_one_in_use(tmp_path):

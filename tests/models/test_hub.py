@@ -1,5 +1,7 @@
 """Models by name and their completion in a shell; models from and to a hub, with a cache and a client that records."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -15,6 +18,7 @@ import goodricke as gr
 from goodricke.cli import app
 from goodricke.models.bundle import load_model, read_config
 from goodricke.models.hub import FILES, SHIPPED, completions, fetch, push, shipped_models
+from tests.hub_server import COMMIT, hub_server, write_tensors
 
 hub = pytest.importorskip("huggingface_hub", reason="hubs need goodricke[hub]")
 
@@ -186,3 +190,89 @@ def test_every_option_that_takes_a_model_completes():
                     forgotten.append(f"{name} {parameter.opts}")
     assert count > 8
     assert forgotten == [], forgotten
+
+
+# ---- the published checkpoint --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty cache of the hub's client, and work in a folder of its own."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "hub"
+
+
+class Malice:
+    """A pickle that leaves a trace where it is opened."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_the_published_weights_and_data_in_one_command_each(shared, tmp_path, monkeypatch):
+    weights = (shared / "fixtures" / "astrafier" / "one.ckpt").read_bytes()
+    write_tensors(tmp_path, "test", 8, 100)
+    data = {name: (tmp_path / name).read_bytes() for name in ("test.safetensors", "test.json")}
+    repositories = {"paulg9/astrafier": {"model.ckpt": weights}, "datasets/paulg9/astrafier_dataset": data}
+    with hub_server(repositories) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        code, output = invoke("models", "import", "paulg9/astrafier")
+        assert code == 0, output
+        card = Path("astrafier-published", "README.md").read_text()
+        for fact in ("hf://paulg9/astrafier/model.ckpt", COMMIT, hashlib.sha256(weights).hexdigest()):
+            assert fact in card
+        address = "hf://datasets/paulg9/astrafier_dataset/test.safetensors"
+        command = ("evaluate", "astrafier-published", "--light-curves", address)
+        code, output = invoke(*command, "--mc", "0", "--out", "scores")
+    assert code == 0, output
+    assert "8 of 8 objects scored: held out by the column part" in output
+    assert "Gregory et al., Table 4" in output
+    assert "0.9240" in output  # the printed precision of CONTACT_ROT
+    scores = json.loads(Path("scores", "metrics.json").read_text())["models"]["astrafier-published"]["scores"]
+    assert scores["n"] == 8
+    assert load_model("astrafier-published").preprocessing.frames == 1171
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_errors_of_the_import_name_the_fix(tmp_path, monkeypatch):
+    torch.save({"state_dict": {"head.weight": Malice(tmp_path / "trace")}}, tmp_path / "bad.ckpt")
+    files = {"evil/one": {"model.ckpt": (tmp_path / "bad.ckpt").read_bytes()}, "some/thing": {"a.txt": b"a"}}
+    with hub_server(files) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        for name, message in {
+            "evil/one": "which goodricke never does",
+            "some/thing": "has no model.ckpt and no model.safetensors. Fix: name the file",
+            "no/body": "the hub has no no/body",
+            "evil/one@v9": "not this revision",
+            "weights/missing.ckpt": "does not exist. Fix: give a file",
+        }.items():
+            code, output = invoke("models", "import", name)
+            assert code == 2, output
+            assert message in output
+    assert not (tmp_path / "trace").exists()
+    assert not Path("astrafier-published").exists()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    code, output = invoke("models", "import", "never/seen")
+    assert code == 2
+    assert "not in the hub's cache" in output
+    assert "Try again with network" in output
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_an_import_replaces_no_other_folder(shared):
+    Path("astrafier-published").mkdir()
+    code, output = invoke("models", "import", str(shared / "fixtures" / "astrafier" / "one.ckpt"))
+    assert code == 2
+    assert "is no model. Fix: name another folder with --out" in output

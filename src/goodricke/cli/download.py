@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
@@ -77,17 +78,43 @@ download_options = option_group("options", parse_options)
 @download_options
 def tess(
     *,
-    sector: Annotated[int, typer.Option(min=1, show_default=False)],
+    sector: Annotated[
+        int | None,
+        typer.Option(min=1, help="One sector  [default: those that the table of targets names]", show_default=False),
+    ] = None,
     product: Annotated[str, typer.Option(help="qlp, tglc (full-frame images) or spoc (2 minutes)")] = "qlp",
     options: DownloadOptions,
 ) -> None:
     """TESS light curves of a sector, by TIC number, from MAST.
 
+    Without --sector the targets are a CSV table with columns tic and sector, or with the names of QLP's files: each
+    sector goes into a folder of its own (OUT/s0014), and the labels of all stars into OUT/_targets.csv.
+
     Exit code: 0 all were downloaded, 3 some were not (see _missing.csv), 2 wrong usage.
     """
     from goodricke.download.tess import Tess
 
+    if sector is None:
+        exit_with(_reporting_requests, _download_sectors, options, product)
     _run(Tess, options, product=product, sector=sector)
+
+
+def _download_sectors(options: DownloadOptions, product: str) -> int:
+    """Download every sector of a table of targets; return the exit code."""
+    from goodricke.download.sectors import read_sector_targets
+    from goodricke.download.tess import Tess
+
+    targets = read_sector_targets(options.targets, options.id_column)
+    if targets.unrecognised:
+        console().print(f"{targets.unrecognised:,} lines name no sector and TIC number: left out")
+    code = ExitCode.DONE
+    for sector, path in targets.write(options.out).items():
+        console().print(f"Sector {sector}: {len(targets.rows[sector]):,} targets")
+        archive = Tess(product=product, sector=sector, base_url=options.base_url)
+        folder = options.out / f"s{sector:04d}"
+        own = options._replace(targets=path, out=folder, id_column=None)
+        code = max(code, ExitCode(_download(archive, own)))
+    return code
 
 
 @app.command()
@@ -133,17 +160,19 @@ def gaia(*, options: DownloadOptions) -> None:
 
 def _run(archive: type[DataArchive], options: DownloadOptions, **settings: Any) -> NoReturn:
     """Download with a bar; errors that the user can fix are one line, without a traceback."""
+    exit_with(_reporting_requests, lambda: _download(archive(**settings, base_url=options.base_url), options))
+
+
+def _reporting_requests(download: Callable[..., int], *arguments: Any) -> int:
+    """Run a download and return its exit code; a request that failed for good is one line on standard error."""
     from goodricke.download.http import RequestError
     from goodricke.download.transfer import ServerDownError
 
-    def download() -> int:
-        try:
-            return _download(archive(**settings, base_url=options.base_url), options)
-        except (RequestError, ServerDownError) as error:
-            typer.echo(f"goodricke: {error}", err=True)
-            return ExitCode.SOME_FAILED
-
-    exit_with(download)
+    try:
+        return download(*arguments)
+    except (RequestError, ServerDownError) as error:
+        typer.echo(f"goodricke: {error}", err=True)
+        return ExitCode.SOME_FAILED
 
 
 def _download(archive: DataArchive, options: DownloadOptions) -> int:

@@ -45,7 +45,11 @@ def evaluate(
         list[str] | None, typer.Option(help="Without --recipe: files, as for classify; repeatable", show_default=False)
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="With --light-curves: table with a row per object", show_default=False)
+        Path | None,
+        typer.Option(
+            help="With --light-curves: table with a row per object; tensors (.safetensors) have their own",
+            show_default=False,
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column with the class, if not recognised")] = None,
     object_id: Annotated[str | None, typer.Option(help="Column with the object's id, if not recognised")] = None,

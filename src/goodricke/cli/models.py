@@ -53,18 +53,36 @@ def verify(model: ModelArgument, device: Device = "cpu") -> None:
 
 @app.command("import")
 def import_published(
-    checkpoint: Annotated[Path, typer.Argument(help="A published ASTRAFier checkpoint (.ckpt or .safetensors)")],
-    out: Annotated[Path, typer.Option(help="Folder of the new model")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            help="Published ASTRAFier checkpoint: OWNER/NAME[@REVISION] on the Hugging Face hub, or a file "
+            "(.ckpt or .safetensors)",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder of the new model  [default: NAME]")] = None,
     name: Annotated[str, typer.Option(help="Name of the new model")] = "astrafier-published",
 ) -> None:
-    """Make a model of a published ASTRAFier checkpoint, quirks included (compat="published")."""
+    """Make a model of a published ASTRAFier checkpoint, quirks included (compat="published").
+
+    The authors' own: goodricke models import paulg9/astrafier
+    Then:             goodricke classify tess/ --model astrafier-published --out tess.parquet
+
+    The hub needs the package's extra hub and, once, a network; the checkpoint stays in the hub's cache (HF_HOME). No
+    pickled code is run. The model's card names the revision and the checkpoint's SHA-256.
+    """
 
     def run() -> int:
         from goodricke.models.bundle import BundleConfig, Model
-        from goodricke.models.published import load_published, published_classes
+        from goodricke.models.published import find_checkpoint, load_published, published_card, published_classes
         from goodricke.preprocess.dense import published
 
-        network = load_published(checkpoint)
+        source = find_checkpoint(checkpoint)
+        folder = Path(name) if out is None else out
+        if folder.exists() and not (folder / "config.json").exists():
+            raise FileExistsError(f"{folder} is there and is no model. Fix: name another folder with --out")
+        network = load_published(source.path)
         config = BundleConfig(
             name=name,
             summary="Published ASTRAFier weights, run as the published code runs them",
@@ -73,21 +91,12 @@ def import_published(
             preprocessing=published(),
             trained_on="Kepler and TESS (published weights)",
         )
-        card = PUBLISHED_CARD.format(name=name, checkpoint=checkpoint.name)
-        model = Model(config, network).save(out, card, half=False)
-        console().print(f"{model.name} {model.hash} written to {out}: {', '.join(model.classes)}")
+        model = Model(config, network).save(folder, published_card(name, source), half=False)
+        console().print(f"{model.name} {model.hash} written to {folder}: {', '.join(model.classes)}", markup=False)
+        console().print(f"Checkpoint {source}", markup=False, soft_wrap=True)
         return ExitCode.DONE
 
     exit_with(run)
-
-
-PUBLISHED_CARD = """# {name}
-
-Imported from `{checkpoint}`, a checkpoint in the format of the published ASTRAFier code (Gregory et al.). The network
-runs with `compat="published"`: it repeats the published code's behaviour, including where that departs from the paper,
-and pads every light curve to 1,171 points as the weights were trained. Accuracy: see the paper; nothing was measured
-here.
-"""
 
 
 @app.command()

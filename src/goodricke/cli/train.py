@@ -26,6 +26,10 @@ def train(
     source: Annotated[
         str | None, typer.Option("--from", help="Model to add a band to", autocompletion=completions)
     ] = None,
+    ablation: Annotated[
+        str | None,
+        typer.Option(help="Train ASTRAFier without one module: bilstm, attention or cnn (RUN-without-...)"),
+    ] = None,
     folds: Annotated[
         int, typer.Option(min=1, help="Train so many models, each with another part for validation (RUN/fold-1, ...)")
     ] = 1,
@@ -52,11 +56,14 @@ def train(
 
     def run() -> int:
         from goodricke.evaluation.held_out import run_recipe
+        from goodricke.training.ablation import ablated_recipe
         from goodricke.training.recipe import fold_recipe, new_band_recipe, read_recipe
 
         base = read_recipe(recipe)
         if add_band is not None:
             base = new_band_recipe(base, add_band, str(source))
+        if ablation is not None:
+            base = ablated_recipe(base, ablation)
         for variant in [base] if folds == 1 else [fold_recipe(base, k + 1, folds) for k in range(folds)]:
             run_recipe(variant, device)
         return ExitCode.DONE

@@ -49,8 +49,8 @@ class HubFile(NamedTuple):
 
 
 def is_hub_address(path: object) -> bool:
-    """Return whether a path is the address of a file on the hub."""
-    return isinstance(path, str) and path.startswith(SCHEME)
+    """Return whether a path is the address of a file on the hub; ``Path`` leaves one of its slashes."""
+    return str(path).startswith(SCHEME[:-1])
 
 
 def parse_address(text: str) -> HubAddress:
@@ -66,7 +66,7 @@ def parse_address(text: str) -> HubAddress:
     >>> parse_address("hf://datasets/paulg9/astrafier_dataset@v1/test.safetensors")
     HubAddress(repository='paulg9/astrafier_dataset', file='test.safetensors', revision='v1', kind='dataset')
     """
-    parts = text.removeprefix(SCHEME).split("/")
+    parts = text.removeprefix(SCHEME[:-1]).lstrip("/").split("/")
     kind = KINDS[parts.pop(0)] if parts[0] in KINDS else "model"
     if len(parts) < 3 or not all(parts):
         raise ValueError(

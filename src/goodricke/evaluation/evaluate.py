@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from goodricke.data.predictions import Output, Status
 from goodricke.evaluation.assessment import Assessment, ModelResult, StepProbabilities, assess, knows, unknown_classes
+from goodricke.evaluation.papers import print_printed
 from goodricke.evaluation.report import build
 from goodricke.evaluation.report.terminal import print_assessment, write_files
 from goodricke.evaluation.sample import Sample, count_training_objects, read_sample
@@ -21,6 +22,9 @@ from goodricke.models.bundle import Model, load_model
 from goodricke.models.multiband import Multiband
 from goodricke.preprocess import Prepared, Steps, prepare
 from goodricke.training.recipe import DataConfig, Recipe, read_recipe
+from goodricke.training.splits import TEST
+
+TENSORS = ".safetensors"  # suffix of files of light curves with their labels (goodricke.io.products.astrafier)
 
 
 
@@ -89,6 +93,7 @@ def evaluate(
     _check_history(history, sample, loaded)
     result = assess(sample, _run(loaded, sample, passes, seed, workers, console))
     print_assessment(result, console)
+    print_printed(result, data.paper if isinstance(data, Recipe) else "", console)
     if out is not None:
         with console.status("Drawing figures"):
             write_files(result, Path(out), history)
@@ -111,7 +116,7 @@ def data_source(
     Raises
     ------
     ValueError
-        If it names both or neither, or light curves without labels.
+        If it names both or neither, or light curves without labels. A file of tensors holds its labels.
     """
     if recipe is not None:
         values: dict[str, Any] = {"light_curves": light_curves, "labels": labels, "split": split, **(options or {})}
@@ -119,6 +124,9 @@ def data_source(
         if more := ["--" + spelling.get(name, name).replace("_", "-") for name, value in values.items() if value]:
             raise ValueError(f"--recipe says which objects and how to read them: leave out {', '.join(more)}")
         return read_recipe(recipe)
+    if light_curves and labels is None and len(light_curves) == 1 and light_curves[0].endswith(TENSORS):
+        part = {"split": "part"} if Path(light_curves[0]).stem == TEST else {}  # the file's makers held it out
+        return DataConfig(light_curves=list(light_curves), labels=light_curves[0], **dict(options or {}), **part)
     if not light_curves or labels is None:
         raise ValueError("which objects? Give --recipe RECIPE.toml, or both --light-curves and --labels")
     return DataConfig(light_curves=list(light_curves), labels=str(labels), **dict(options or {}))

@@ -17,6 +17,7 @@ from goodricke.data.predictions import Output
 from goodricke.evaluation.calibration_scores import reliability
 from goodricke.evaluation.card import describe_training, render_card, score_records, training_card
 from goodricke.evaluation.figures.classes import plot_confusion, plot_history, plot_reliabilities
+from goodricke.evaluation.papers import TABLES, comparison_table
 from goodricke.evaluation.period_scores import groups_of, period_scores, search_of
 from goodricke.evaluation.regression import RegressionScores, score_regression
 from goodricke.evaluation.report.terminal import print_by_survey
@@ -92,7 +93,7 @@ def publish(experiment: Experiment, console: Console) -> Model:
     model.config = model.config.model_copy(update={"metrics": score_records(result.scores) | {"card": card}})
     model = model.save(folder, render_card(model), _golden(experiment, parts[TEST]))
     _write(experiment, model, result)
-    _print(model, result, folder, console)
+    _print(model, result, folder, console, recipe.paper)
     return model
 
 
@@ -185,8 +186,10 @@ def _write(experiment: Experiment, model: Model, result: Result) -> None:
     predictions.write(folder / "test_predictions.parquet")
 
 
-def _print(model: Model, result: Result, folder: Path, console: Console) -> None:
+def _print(model: Model, result: Result, folder: Path, console: Console, paper: str = "") -> None:
     console.print(result.scores[list(result.outputs)[-1]].table())
+    if paper:
+        console.print(comparison_table(result.scores[list(result.outputs)[-1]], TABLES[paper], model.name))
     print_by_survey(result.taxonomy, model.name, console)
     for name, title in BASELINES.items():
         if name in result.scores:

@@ -9,6 +9,7 @@ import pandas as pd
 from goodricke.io import roles, table_files
 from goodricke.io.files import SourceFile
 from goodricke.io.options import Unreadable
+from goodricke.io.products import astrafier
 
 LABEL = (
     *("label", "class", "classname", "classalerce", "vartype", "variabletype", "variabilitytype", "type"),
@@ -24,7 +25,8 @@ def read_labels(
     Parameters
     ----------
     path : path or str
-        A table with one row per object. Text without a line of names and with two columns is id, label.
+        A table with one row per object. Text without a line of names and with two columns is id, label. Light curves
+        whose makers put the labels in the same file (`goodricke.io.products.astrafier`) are read from that.
     column, id_column : str, optional
         The columns with the label and the identifier, if they have unusual names.
     id_prefix : str
@@ -42,6 +44,8 @@ def read_labels(
         If it is no table, or has no column for the identifier or the label.
     """
     file = SourceFile(path)
+    if astrafier.recognises(file):
+        return _labels_of_tensors(file)
     if file.kind not in table_files.KINDS:
         raise Unreadable(file.path, "is no table", table_files.NO_TABLE)
     table = table_files.open_table(file, [name for name in (column, id_column) if name])
@@ -57,6 +61,12 @@ def read_labels(
     rest = frame.drop(columns=[id_name, label] + [n for n in ("object_id", "label") if n in frame])
     text = pd.Series([f"{id_prefix}{i}" for i in ids.to_pylist()], dtype="str")
     return pd.concat([text.rename("object_id"), _as_text(frame[label]).rename("label"), rest], axis=1)
+
+
+def _labels_of_tensors(file: SourceFile) -> pd.DataFrame:
+    """Return the labels in a file of tensors, with the part of the authors' split that the file is."""
+    frame = astrafier.read_labels(file).to_pandas()
+    return frame.assign(object_id=frame["object_id"].astype("str"), label=_as_text(frame["label"]))
 
 
 def _column_names(table: table_files.Tabular) -> list[str]:

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from goodricke.data.hub import absence, client, endpoint, refusal
+from goodricke.data.hub import (
+    SCHEME,
+    HubFile,
+    absence,
+    client,
+    endpoint,
+    fetch_file,
+    fetch_first,
+    is_hub_address,
+    parse_address,
+    refusal,
+)
 
 SHIPPED = Path(__file__).parent / "shipped"
 FILES = ("config.json", "model.safetensors", "calibration.json", "calibration.safetensors", "golden.npz", "README.md")
@@ -54,6 +65,36 @@ def fetch(name: str) -> Path:
             f"checkpoint:   goodricke models import {name}"
         )
     return folder
+
+
+CHECKPOINTS = ("model.ckpt", "model.safetensors")  # files that may hold a published network, the usual first
+
+
+def is_hub_name(name: str) -> bool:
+    """Return whether a name is ``owner/name``, with or without ``@revision``, or an address ``hf://...``, no path."""
+    plain = name.count("/") == 1 and all(name.split("/")) and not name.startswith((".", "/", "~"))
+    return is_hub_address(name) or (plain and not name.endswith((".ckpt", ".safetensors", ".pt", ".pth")))
+
+
+def fetch_checkpoint(name: str) -> HubFile:
+    """Return the published checkpoint in a repository on the hub, from the hub's cache or over the network.
+
+    Parameters
+    ----------
+    name : str
+        ``owner/name``, ``owner/name@revision``, or ``hf://owner/name/file``.
+
+    Raises
+    ------
+    ValueError
+        If the address is malformed.
+    FileNotFoundError
+        If it is not available; the message says why, and what to do.
+    """
+    if is_hub_address(name) and name.removeprefix(SCHEME).count("/") > 1:
+        return fetch_file(parse_address(name))
+    repository, _, revision = name.removeprefix(SCHEME).partition("@")
+    return fetch_first(repository, CHECKPOINTS, revision or None)
 
 
 def push(folder: Path, name: str, private: bool = False) -> str:

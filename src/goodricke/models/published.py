@@ -7,12 +7,13 @@ same. Every tensor is matched by name, none is skipped silently, and no pickled 
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
+from goodricke.models.hub import fetch_checkpoint, is_hub_name
 
 PADDED_LENGTH = 1171  # 30-minute cadences of one TESS sector, to which the published code pads and cuts
 DEFAULT_HEADS = 8  # the only size that doesn't follow from a tensor's shape
@@ -57,6 +59,19 @@ _MODULES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 _TOLERATED = {"loss_fn.weight"}  # the class weights of the training loss
 
 
+class Checkpoint(NamedTuple):
+    """A checkpoint's file, and where it comes from."""
+
+    path: Path
+    name: str  # of the file, or its address on the hub
+    commit: str  # of the repository on the hub, empty for a file
+    sha256: str
+
+    def __str__(self) -> str:
+        revision = f", revision {self.commit}" if self.commit else ""
+        return f"{self.name}{revision}, SHA-256 {self.sha256}"
+
+
 class CheckpointError(ValueError):
     """A file isn't a checkpoint that this version can run; the message names the reason."""
 
@@ -73,6 +88,48 @@ def published_classes() -> tuple[str, ...]:
         "RRLYR_CEPH",
         "SOLARLIKE",
     )
+
+
+def find_checkpoint(name: str) -> Checkpoint:
+    """Return a checkpoint given by path, or by a name on the Hugging Face hub; see `hub.fetch_checkpoint`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; the message says why, and what to do.
+    """
+    path = Path(name)
+    if not path.exists() and is_hub_name(name):
+        found = fetch_checkpoint(name)
+        return Checkpoint(found.path, str(found.address), found.commit, found.sha256)
+    if not path.is_file():
+        fix = "give a file (.ckpt or .safetensors), or OWNER/NAME of a repository on the Hugging Face hub"
+        raise FileNotFoundError(f"{name}: {'is a folder' if path.is_dir() else 'does not exist'}. Fix: {fix}")
+    with open(path, "rb") as file:
+        return Checkpoint(path, path.name, "", hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def published_card(name: str, checkpoint: Checkpoint) -> str:
+    """Return the card of a model made of a checkpoint."""
+    revision = f"- revision: `{checkpoint.commit}`\n" if checkpoint.commit else ""
+    return f"""# {name}
+
+Published ASTRAFier weights (Gregory et al.), imported from a checkpoint:
+
+- checkpoint: `{checkpoint.name}`
+{revision}- SHA-256: `{checkpoint.sha256}`
+
+The network runs with `compat="published"`: it repeats the published code's behaviour, including where that departs from
+the paper, and pads every light curve to {PADDED_LENGTH:,} points as the weights were trained. The authors trained it on
+Kepler and TESS light curves of about a sector, in {len(published_classes())} classes. Nothing was measured here: the
+paper's Table 4 has an accuracy of 88.22 % on the authors' test set, and
+
+```
+goodricke evaluate {name} --light-curves hf://datasets/paulg9/astrafier_dataset/test.safetensors
+```
+
+scores this model on it beside the paper's figures. Licence: that of the checkpoint.
+"""
 
 
 def published_probabilities(samples: Tensor) -> Tensor:

@@ -47,8 +47,8 @@ class EnsembleConfig(BaseModel):
     fade: float = Field(
         0.0, ge=0, description="up to this many magnitudes fainter, with the added noise, anew each epoch"
     )
-    target_weight: float = Field(
-        0.1, ge=0, description="weight of each regressed parameter relative to the classification"
+    target_weight: float | tuple[float, ...] = Field(
+        0.1, description="weight of the regressed parameters relative to the classification, one for all or one each"
     )
     frozen_bands: tuple[str, ...] = Field((), description="bands whose networks are not trained")
 
@@ -212,8 +212,18 @@ class Ensemble(StepTask):
             rows_with_steps = rows[steps.n_points > 0]
             truth = torch.from_numpy(self.targets[rows_with_steps]).to(self.device)
             error = torch.where(truth.isfinite(), output.targets[batch.last].float() - truth.nan_to_num(), 0)
-            loss = loss + self.config.target_weight * error.square().sum()
+            loss = loss + (error.square() * self._target_weights(error)).sum()
         return loss
+
+    def _target_weights(self, error: Tensor) -> Tensor:
+        """Return the weights of the parameters' errors (B, k), one for all or (k,)."""
+        weights = np.atleast_1d(self.config.target_weight)
+        if len(weights) not in (1, error.shape[1]):
+            raise ValueError(
+                f"[training.ensemble] target_weight has {len(weights)} weights for {error.shape[1]} parameters. Fix: "
+                "one for all, or one for each in the order of [data.targets]"
+            )
+        return torch.as_tensor(weights, dtype=error.dtype, device=error.device)
 
     def _central_weights(self, steps: Steps, owner: NDArray, place: NDArray) -> NDArray[np.float64]:
         """Return the weights (M,) of steps, which sum to one over each light curve."""

@@ -8,6 +8,7 @@ probabilities and fractions have no unit: they are pure numbers. UCDs are of the
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+log = logging.getLogger("goodricke")
 
 
 class Meaning(NamedTuple):
@@ -247,12 +250,13 @@ class Rows:
         longest : float
             Length above which lists are left out.
 
-        Raises
-        ------
-        ValueError
-            While going through the rows, if a number is too large.
+        Notes
+        -----
+        Whole numbers of 64 bits without a sign are signed, or text where one is too large; that takes a look at them
+        before. A column with another value that can't be converted is empty in that batch, and a warning names it.
         """
         kinds = {f.name: portable_type(f.type) for f in self.schema}
+        kinds |= dict.fromkeys(self._too_large(), pa.string())
         fields = [f for f in self.schema if (k := kinds[f.name]) and getattr(k, "list_size", 0) <= longest]
         schema = pa.schema([f.with_type(kinds[f.name]) for f in fields])
 
@@ -261,6 +265,15 @@ class Rows:
                 yield pa.table([_cast(batch[f.name], f) for f in schema], schema=schema)
 
         return Rows(schema, self.count, batches, self.about)
+
+    def _too_large(self) -> list[str]:
+        """Return the columns of unsigned 64-bit numbers that no signed one can hold: identifiers, as a rule."""
+        names = [f.name for f in self.schema if f.type == pa.uint64()]
+        largest = dict.fromkeys(names, 0)
+        for batch in self.batches() if names else ():
+            for name in names:
+                largest[name] = max(largest[name], pc.max(batch[name]).as_py() or 0)
+        return [name for name, value in largest.items() if value > np.iinfo(np.int64).max]
 
 
 def to_astropy(rows: Rows) -> Any:
@@ -317,10 +330,9 @@ def _cast(column: pa.ChunkedArray, wanted: pa.Field) -> pa.Array:
         if pa.types.is_list(array.type):
             return pc.binary_join(array, BETWEEN)
         return (array.dictionary_decode() if pa.types.is_dictionary(array.type) else array).cast(wanted.type)
-    except pa.ArrowInvalid as error:
-        raise ValueError(
-            f"column {wanted.name} can't be written ({error}): use .parquet or .csv, or leave it out"
-        ) from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        log.warning("column %s can't be written and stays empty (%s): .parquet holds it", wanted.name, error)
+        return pa.nulls(len(array), wanted.type)
 
 
 def list_floats(column: pa.Array, width: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     Unreadable
         If the tensors aren't those of light curves, their shapes disagree, or the file is damaged.
     """
-    tensors, metadata = _load(file)
+    tensors, metadata = _load(file, NEEDED, ("labels",))
     flux, time, mask = (tensors[name] for name in NEEDED)
     shape = flux.shape
     if len(shape) != 2 or time.shape != shape or mask.shape != shape:
@@ -63,7 +63,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     used = ragged.total(np.isfinite(flux[valid]), ragged.offsets_from_counts(counts)).astype(np.int64)
     known = {"source": file.path, "product": NAME, "n_read": counts, "n_flagged": np.zeros_like(counts), "n_used": used}
     curves = LightCurves.from_arrays(
-        pa.array([f"{file.stem}-{row}" for row in range(shape[0])], pa.string()),
+        _ids(file, shape[0]),
         ragged.offsets_from_counts(counts),
         time[valid],
         flux[valid],
@@ -72,30 +72,52 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
         time_scale=options.time_scale or "unknown",
         objects=object_columns(shape[0], **known),
     )
-    if file.stem in PARTS:
-        curves = curves.with_columns(part=pa.repeat(file.stem, shape[0]))
     logger.warning(
         "%s: the tensors have no identifiers. Each of the %d light curves counts as a star of its own, so sectors of "
         "one star may be in several parts of a split, and intervals are too narrow",
         file.path,
         shape[0],
     )
-    return curves if "labels" not in tensors else curves.with_columns(label=_labels(file, tensors["labels"], metadata))
+    own = {"part": pa.repeat(file.stem, shape[0])} if file.stem in PARTS else {}
+    own |= {"label": _labels(file, tensors["labels"], metadata)} if "labels" in tensors else {}
+    return curves.with_columns(**own) if own else curves
 
 
-def _load(file: SourceFile) -> tuple[dict[str, NDArray], Mapping[str, str]]:
-    """Return the tensors by name, and the header's metadata."""
+def read_labels(file: SourceFile) -> pa.Table:
+    """Return the columns object_id and label of one file, and part if the file is one of the authors' split.
+
+    Raises
+    ------
+    Unreadable
+        If it has no labels, or is damaged.
+    """
+    tensors, metadata = _load(file, ("labels",), ())
+    n = len(tensors["labels"])
+    table = {"object_id": _ids(file, n), "label": _labels(file, tensors["labels"], metadata)}
+    return pa.table(table | ({"part": pa.repeat(file.stem, n)} if file.stem in PARTS else {}))
+
+
+def _ids(file: SourceFile, n: int) -> pa.Array:
+    """Return an identifier for each row."""
+    return pa.array([f"{file.stem}-{row}" for row in range(n)], pa.string())
+
+
+def _load(
+    file: SourceFile, needed: Sequence[str], optional: Sequence[str]
+) -> tuple[dict[str, NDArray], Mapping[str, str]]:
+    """Return tensors by name, and the header's metadata."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file.path, framework="np") as opened:
             names = list(opened.keys())
-            missing = [name for name in NEEDED if name not in names]
+            missing = [name for name in needed if name not in names]
             if missing:
-                what = f"holds tensors ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''}) and no light curves"
+                kind = "labels" if needed == ("labels",) else "light curves"
+                what = f"holds tensors ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''}) and no {kind}"
                 fix = "light curves are tensors flux, time and mask; for a network's weights: goodricke models import"
                 raise Unreadable(file.path, f"{what}: there is no {' and no '.join(missing)}", fix)
-            wanted = [name for name in (*NEEDED, "labels") if name in names]
+            wanted = [name for name in (*needed, *optional) if name in names]
             file.columns_read, file.columns_ignored = wanted, [name for name in names if name not in wanted]
             return {name: opened.get_tensor(name) for name in wanted}, opened.metadata() or {}
     except (SafetensorError, TypeError) as error:  # TypeError: a dtype that NumPy lacks
