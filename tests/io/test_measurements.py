@@ -174,6 +174,7 @@ def test_a_depth_is_no_mark_of_limits(tmp_path):
         ("quality", "GBG", [True, False, True]),
         ("grade", "ADB", [True, False, True]),
         ("grade", "BBD", [True, True, False]),
+        ("Validation Flag", "ZTV", [True, False, True]),
     ],
 )
 def test_qualities_in_letters(tmp_path, name, letters, kept):
@@ -228,6 +229,17 @@ def test_units_of_no_brightness_are_refused(tmp_path, name, unit):
     with pytest.raises(Unreadable, match=rf"unknown unit '{unit}' \(column {name}\). Fix: say which unit"):
         read(tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet", unit="mag").value.tolist() == [12, 13]
+
+
+@pytest.mark.parametrize("column", ["fluxunit", "flux_unit", "Flux Units"])
+def test_a_unit_in_a_column_of_its_own(tmp_path, column):
+    """The Transient Name Server writes magnitudes in a column flux, and ABMag in another."""
+    curves = read(write(tmp_path, f"jd,flux,fluxerr,{column}", "2459000.5,18.1,0.1,ABMag", "2459001.5,99.99,99.99,"))
+    assert (curves.unit, curves.value.tolist()) == ("mag", [pytest.approx(18.1)])
+    with pytest.raises(Unreadable, match=r"several units in column flux \(ABMag, mJy in column"):
+        read(write(tmp_path, f"jd,flux,fluxerr,{column}", "2459000.5,18.1,0.1,ABMag", "2459001.5,1,0.1,mJy"))
+    with pytest.raises(Unreadable, match="unknown unit 'banana'"):
+        read(write(tmp_path, f"jd,flux,{column}", "2459000.5,18.1,banana"))
 
 
 def test_fluxcal_is_what_snana_means(tmp_path):

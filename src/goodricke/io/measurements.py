@@ -34,6 +34,7 @@ from goodricke.io.roles import (
     numbers,
     refuse_phases,
     scale_and_offset,
+    without_missing_words,
 )
 
 logger = logging.getLogger("goodricke")
@@ -43,6 +44,8 @@ JULIAN = re.compile(r"^\W*([a-z]{0,2}jd(tdb|utc|tai|tt)?(?![a-z])|julian|days?\b
 UNIT_AFTER_TIME = re.compile(r"^times?_(s|sec|secs|seconds|min|minutes|h|hr|hours|d|days|yr|years)$", re.IGNORECASE)
 # Qualities in letters: those that a survey's makers leave out. ASAS grades A (best) to D (worst), ASAS-SN good and bad.
 LETTERS = {"ASAS-SN": ("GB", "B", "G"), "ASAS": ("ABCD", "D", "A")}
+# AAVSO's validation: passed (V), prevalidated (Z), none (U, N), discrepant (T), published (P).
+AAVSO_LETTERS = ("VZTUNP", "T", "VZP")
 GOOD_WORDS, BAD_WORDS = {"GOOD", "OK", "TRUE", "T", "YES", "Y"}, {"BAD", "POOR", "FALSE", "F", "NO", "N"}
 YES_OR_NO = {"T", "F", "TRUE", "FALSE", "Y", "N", "YES", "NO"}
 # Severe flags of the Kepler Archive Manual (KDMC-10008, table 2-3): attitude tweak 1, safe mode 2, coarse point 4,
@@ -313,6 +316,9 @@ def measure(
         If a column holds text, or is in an unknown unit.
     """
     remarks = Remarks(path) if remarks is None else remarks
+    if match.unit is not None and match.unit in data and not options.unit:
+        unit = _unit_of_rows(whole.distinct(match.unit) if whole else data[match.unit], match, path)
+        stated = {**stated, **({match.value: unit, match.error or "": unit} if unit else {})}
     parsed = parse(data, match, options, path, stated, offset, remarks, whole)
     whole = whole or AllRows(parsed, data)
     evidence = _Once(whole.evidence)
@@ -356,6 +362,26 @@ class _Once:
         if not self._result:
             self._result.append(self._function())
         return self._result[0]
+
+
+def _unit_of_rows(values: Any, match: Match, path: str) -> str | None:
+    """Return the unit that a column names row by row, None if it names none.
+
+    Raises
+    ------
+    Unreadable
+        If it names several.
+    """
+    named = without_missing_words(as_series(values)).dropna()
+    distinct = sorted({str(unit).strip() for unit in named.unique()})
+    if pd.api.types.is_numeric_dtype(named) or not distinct:
+        return None
+    if len(distinct) > 1:
+        reason = (
+            f"has brightnesses in several units in column {match.value} ({', '.join(distinct)} in column {match.unit})"
+        )
+        raise Unreadable(path, reason, "convert them to one unit, or save those of each unit to a file of its own")
+    return distinct[0]
 
 
 def gather_evidence(*parts: Parsed) -> Evidence:
@@ -888,7 +914,7 @@ def _passes_letters(
         return None
     if letters := _letters_of(distinct, name):
         worst, best = letters
-        left_out = {word for word in distinct if word != best} if quality == "hard" else {worst}
+        left_out = {word for word in distinct if word not in best} if quality == "hard" else {worst}
         shown = f"other than {best}" if quality == "hard" else worst
     elif distinct <= GOOD_WORDS | BAD_WORDS and distinct & BAD_WORDS and not distinct <= YES_OR_NO:
         left_out, shown = BAD_WORDS, "bad"
@@ -906,6 +932,8 @@ def _upper_words(series: pd.Series) -> pd.Series:
 
 def _letters_of(distinct: set[str], name: str) -> tuple[str, str] | None:
     """Return the worst and the best of a scale of letters, None if the words are of none."""
+    if normal_name(name) == "validationflag":
+        return AAVSO_LETTERS[1:] if distinct <= set(AAVSO_LETTERS[0]) else None
     is_grade = normal_name(name) == "grade"
     for survey, (scale, worst, best) in LETTERS.items():
         if distinct <= set(scale) and (survey == "ASAS" or (not is_grade and (distinct == {"B"} or "G" in distinct))):

@@ -102,7 +102,7 @@ BAND = (
 )
 QUALITY = (
     *("quality", "sapquality", "qualityflag", "qflag", "flags", "flag", "tessflags", "catflags", "photflag"),
-    *("infobitssci", "grade"),
+    *("infobitssci", "grade", "validationflag"),
 )
 # Yes or no: whether a row is a limit of brightness and no detection.
 LIMIT_FLAG = (
@@ -117,6 +117,8 @@ LIMIT_FLAG = (
     "limit",
 )
 ZERO_POINT = ("zp", "zeropoint", "zeropt", "magzp", "zpmag", "zpab", "magzeropoint", "photzp")
+# Text: the unit of the brightness, row by row; after the name of the brightness too (flux_unit).
+UNIT = ("fluxunit", "fluxunits", "magunit", "magunits", "magnitudeunit", "brightnessunit")
 ZERO_POINT_SYSTEM = ("zpsys", "magsys", "zeropointsystem", "zpsystem", "photsys")
 # Names by which fluxes of Rubin are known to be in nJy, and ASAS-SN's in mJy.
 RUBIN_FLUX = {"psfflux", "psflux", "apflux", "scienceflux", "psfdiffflux", "totflux", "forcedpsfflux"}
@@ -195,6 +197,8 @@ class Match:
         The magnitude of one unit of flux, row by row.
     implied_unit : str, optional
         Of the brightness, by what survey the names are from.
+    unit : str, optional
+        Of the brightness, row by row.
     magnitude, magnitude_error : str, optional
         The magnitude beside the flux, and its error, where they mark limits (ASAS-SN: >16.5 and 99.99).
     """
@@ -215,6 +219,7 @@ class Match:
     zero_point: str | None = None
     zero_point_system: str | None = None
     implied_unit: str | None = None
+    unit: str | None = None
     magnitude: str | None = None
     magnitude_error: str | None = None
 
@@ -228,7 +233,7 @@ class Match:
     def per_observation(self) -> list[str]:
         """The chosen columns that have something to say about each observation, not about the object."""
         roles = (self.time, self.value, self.error, self.band, self.quality, self.flag, self.limit)
-        names = (*roles, self.zero_point, self.zero_point_system, self.magnitude, self.magnitude_error)
+        names = (*roles, self.zero_point, self.zero_point_system, self.unit, self.magnitude, self.magnitude_error)
         return list(dict.fromkeys(name for name in names if name is not None))
 
 
@@ -293,6 +298,7 @@ def match_columns(
         zero_point=zero_point,
         zero_point_system=find_column(known, ZERO_POINT_SYSTEM) if zero_point else None,
         implied_unit=_implied_unit(normal_name(value), set(known)),
+        unit=find_column(known, [normal_name(value) + "unit", normal_name(value) + "units", *UNIT]),
         **_magnitude_beside(normal_name(value), known),
     )
 
