@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 
 from goodricke import classify
+from goodricke.alerts import object_record
 from goodricke.alerts.answers import Message
-from goodricke.alerts.engine import Engine
-from goodricke.alerts.object_record import MAX_HASHES, POINT, ObjectRecord
+from goodricke.alerts.engine import Engine, create_engine
+from goodricke.alerts.object_record import MAX_HASHES, POINT, ObjectRecord, possible_hashes
 from goodricke.alerts.replay import slim_packets
 from goodricke.alerts.store import FencedError, LmdbStore, MemoryStore
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io.packets import decode, slim
+from goodricke.data.photometry import Photometry
+from goodricke.io.packets import PacketOptions, decode, slim
 from goodricke.models.bundle import Model
 from goodricke.uncertainty.novelty import Novelty, fit_detector
 from goodricke.uncertainty.prediction_sets import Conformal, stratum_of
 from tests.alerts.streams import BANDS, light_curves, slim_stream, tiny_model
+from tests.io.packets.making_packets import source, ztf_packet
 
 pytest.importorskip("fastavro", reason="needs goodricke[alerts]")
 
@@ -474,3 +477,125 @@ def test_a_model_without_calibration_has_no_novelty(model):
     (answer,) = run(engine(model), stream(light_curves(1, 40, seed=5))).values()
     assert answer["p_A"] is not None
     assert answer["novelty"] is answer["prediction_set"] is None
+
+
+def test_an_engine_takes_the_photometry_that_its_model_was_trained_on(tmp_path):
+    rng, before, values = np.random.default_rng(3), [], []
+    for epoch in range(12):
+        now = source(2459000.5 + epoch, fid=1 + epoch % 2, magpsf=float(rng.normal(18, 0.5)), distnr=0.3 + 2 * (epoch // 8))
+        values.append(ztf_packet(now, before))
+        before.append({name: value for name, value in now.items() if name not in ("pid", "ra", "dec")})
+
+    def answers(flux, **options):
+        name = f"m-{flux}"
+        if not (tmp_path / name).exists():
+            plain = tiny_model()
+            config = plain.config.model_copy(update={"photometry": flux and Photometry(flux=flux)})
+            Model(config, plain.network).save(tmp_path / name, "# m\n\nUntrained.\n", half=False)
+        worker = create_engine(str(tmp_path / name), "memory:", False, "ztf", PacketOptions(**options))
+        return run(worker, values)["ZTF1"], worker.counts
+
+    for flux in ("difference", "total"):
+        row, counts = answers(flux)
+        same(row, answers(None, photometry=flux)[0])
+        assert row["n_obs"] == (12 if flux == "difference" else 8)
+        assert (counts.wrong_photometry, counts.unusable) == ((0, 0) if flux == "difference" else (4, 4))
+    with pytest.raises(ValueError, match="trained on difference photometry, and the options ask for total"):
+        answers("difference", photometry="total")
+
+
+def test_fluxes_without_a_magnitude_are_counted():
+    values = [ztf_packet(source(2459000.5 + k, isdiffpos="tf"[k % 2]), name=f"ZTF{k}") for k in range(6)]
+    options = PacketOptions(photometry="difference")
+    worker = Engine(tiny_model(), MemoryStore(), lambda v: decode(v, "ztf", options))
+    run(worker, values)
+    assert (worker.counts.negative, worker.counts.unusable, worker.counts.observations) == (3, 3, 3)
+
+
+# ---- the same exposure told twice ----------------------------------------------------------------------------------
+
+
+def jittered(points, rng):
+    """Return observations whose times are told a little otherwise: by up to 1e-5 d."""
+    return [point | {"time": point["time"] + float(rng.uniform(-1e-5, 1e-5))} for point in points]
+
+
+def told_again(curves, rng, names=None, most=1000) -> list[bytes]:
+    """Return messages about each observation, with the earlier ones as history, each time told a little otherwise."""
+    result = []
+    for i, name in enumerate(curves.ids if names is None else names):
+        points = as_points(curves[i])
+        for k, now in enumerate(points):
+            before = jittered(points[max(0, k - most) : k], rng)
+            result.append(
+                (now["time"], encode(name, k + 1, *(now[n] for n in ("time", "band", "value", "error")), before))
+            )
+    return [value for _, value in sorted(result)]
+
+
+@pytest.mark.parametrize("keep", [3, 32])
+@pytest.mark.parametrize("cut", [1, 13, 10_000])
+def test_an_exposure_told_twice_counts_once(model, keep, cut):
+    rng, curves = np.random.default_rng(7), light_curves(6, 40, seed=21)
+    worker = engine(model, keep=keep)
+    values = told_again(curves, rng)
+    last, expected = run(worker, values, range(cut, len(values), cut)), run(engine(model), stream(curves))
+    for name, n in zip(curves.ids, curves.n_obs.tolist(), strict=True):
+        assert last[name]["n_obs"] == n
+        assert last[name]["n_missing"] == 0
+        assert last[name]["status"] == expected[name]["status"]
+        same(last[name], expected[name])
+    assert (worker.counts.rebuilt, worker.counts.filled) == (0, 0)
+
+
+def test_a_stream_told_twice_is_the_batch_with_history(model):
+    """The same alerts again, later and with other times, change nothing; alone with its history, the last is enough."""
+    rng, curves = np.random.default_rng(8), light_curves(5, 30, seed=22)
+    values, again = stream(curves), []
+    for i, name in enumerate(curves.ids):
+        for k, now in enumerate(jittered(as_points(curves[i]), rng)):
+            again.append(encode(name, k + 1, *(now[n] for n in ("time", "band", "value", "error"))))
+    worker = engine(model)
+    once, twice = run(engine(model), values), run(worker, values + again, [len(values)])
+    only = run(engine(model), [told_again(curves[i], rng)[-1] for i in range(len(curves))])
+    assert worker.counts.known == len(again)
+    assert worker.counts.corrected == 0
+    for name in curves.ids:
+        same(once[name], twice[name])
+        assert only[name]["n_obs"] == once[name]["n_obs"]
+        assert [only[name][f"p_{c}"] for c in "ABC"] == pytest.approx([once[name][f"p_{c}"] for c in "ABC"], abs=1e-3)
+
+
+def test_two_bands_at_once_and_exposures_further_apart_are_two(model):
+    times = [60000.0, 60000.0, 60000.0 + 3e-5, 60001.0, 60001.0 + 2.2e-5]
+    values = [encode("a", k + 1, t, "gr"[k % 2], 18.0 + k, 0.1) for k, t in enumerate(times)]
+    values += [encode("a", 9, times[0] + 5e-6, "g", 18.0, 0.1)]
+    worker = engine(model)
+    assert run(worker, values)["a"]["n_obs"] == 5
+    assert worker.counts.known == 1
+
+
+def test_a_corrected_value_is_counted_and_the_first_stays(model):
+    curves = light_curves(1, 30, seed=23)
+    values, points = stream(curves), as_points(curves)
+    again = encode("object 0", 3, points[2]["time"], points[2]["band"], points[2]["value"] + 0.5, 0.1)
+    worker = engine(model)
+    last = run(worker, [*values, again])["object 0"]
+    assert (worker.counts.known, worker.counts.corrected) == (1, 1)
+    same(last, run(engine(model), values)["object 0"])
+
+
+def test_bases_that_earlier_releases_wrote_are_recognised(model, monkeypatch):
+    """Their hashes are of the very times."""
+    curves = light_curves(1, 60, seed=24)
+    values, n = stream(curves), len(curves.time)
+    store = MemoryStore()
+    with monkeypatch.context() as patched:
+        exact = possible_hashes
+        patched.setattr(object_record, "observation_hashes", lambda points, shift=0: exact(points)[3])
+        patched.setattr(object_record, "possible_hashes", lambda points: exact(points)[3:])
+        run(engine(model, store, keep=3), values)
+    worker = engine(model, store, keep=3)
+    for message in messages(values, n):
+        worker.process([message])
+    assert (worker.counts.known, worker.counts.refused) == (n, 0)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from astropy.table import Table
 from typer.testing import CliRunner
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
@@ -59,6 +60,27 @@ def test_answers_in_other_formats(replayed, tmp_path):
     assert [row["p_A"] for row in rows] == [None if p is None else pytest.approx(p, abs=1e-6) for p in expected["p_A"]]
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".fits"])
+def test_all_objects_of_the_store_are_written_whichever_run_brought_them(replayed, tmp_path, suffix):
+    state, out = tmp_path / "state", tmp_path / f"answers{suffix}"
+    assert invoke(replayed / "curves.parquet", "--model", replayed / "m", "--state", state).exit_code == 0
+    result = invoke(replayed / "curves.parquet", "--model", replayed / "m", "--state", state, "--out", out)
+    assert result.exit_code == 0, result.output
+    if suffix == ".fits":
+        ids = [name.strip() for name in Table.read(out)["object_id"].tolist()]
+    else:
+        ids = (pq.read_table(out) if suffix == ".parquet" else pyarrow.csv.read_csv(out))["object_id"].to_pylist()
+    assert sorted(ids) == sorted(pq.read_table(replayed / "answers.parquet")["object_id"].to_pylist())
+
+
+def test_a_replay_of_which_nothing_fits_is_an_error(replayed, tmp_path):
+    light_curves(3, 9, seed=5).rename_bands({"g": "u", "r": "z"}).write_parquet(tmp_path / "u.parquet")
+    result = invoke(tmp_path / "u.parquet", "--model", replayed / "m")
+    assert result.exit_code == 2
+    assert "could be used" in result.stderr
+    assert "in a band that the model doesn't know" in result.stderr
+
+
 def test_times_are_those_of_the_packets():
     curves = light_curves(5, 9, seed=3)
     value = curves.value.copy()
@@ -84,7 +106,8 @@ def test_models_without_a_state_are_refused(replayed):
 def test_a_replay_warns_of_bands_that_the_model_does_not_know(replayed, caplog, monkeypatch):
     read = module.read
     monkeypatch.setattr(module, "read", lambda *a, **o: replace(read(*a, **o), bands=("u", "J")))
-    module.replay(module.stream_light_curves([str(replayed / "curves.parquet")], {}), str(replayed / "m"))
+    with pytest.raises(ValueError, match="in a band that the model doesn't know"):
+        module.replay(module.stream_light_curves([str(replayed / "curves.parquet")], {}), str(replayed / "m"))
     assert "observations in u, J are left out" in caplog.text
 
 

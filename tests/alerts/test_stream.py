@@ -13,6 +13,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -23,19 +24,21 @@ import fastavro
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from typer.testing import CliRunner
 
+from goodricke.alerts import stream
 from goodricke.alerts.answers import DeadLetter, Message, avro_schema
-from goodricke.alerts.engine import Engine, create_engine
+from goodricke.alerts.engine import Engine, EngineCounts, create_engine
 from goodricke.alerts.inspect_store import open_for_reading
 from goodricke.alerts.local_broker import free_port, local_broker
 from goodricke.alerts.monitoring import Metrics
 from goodricke.alerts.object_record import ObjectRecord
 from goodricke.alerts.store import MemoryStore
-from goodricke.alerts.stream import Publisher, Worker, run_worker
+from goodricke.alerts.stream import CLIENT_LOG, BrokerWatch, Publisher, Worker, run_worker
 from goodricke.alerts.worker_config import EXAMPLE, read_worker_config
 from goodricke.cli import app
 from goodricke.io.packets import PacketOptions, decode
 from goodricke.models.bundle import load_model
 from tests.alerts.streams import augment, light_curves, save_tiny_model, slim_stream
+from tests.io.packets.making_packets import source, ztf_packet
 
 PARTITIONS = 4
 WORKERS = get_context("forkserver")  # one process imports everything, and each worker is a fork of it
@@ -311,7 +314,11 @@ class FakeConsumer:
     def __init__(self, values=(), partitions=4):
         self.values, self.position, self.assigned, self.partitions = list(values), 0, [], partitions
 
-    def list_topics(self, topic, seconds):
+    topics: ClassVar[dict] = {}
+
+    def list_topics(self, topic=None, timeout=None):
+        if topic is None:
+            return SimpleNamespace(topics=self.topics)
         return SimpleNamespace(topics={topic: SimpleNamespace(partitions=range(self.partitions))})
 
     def consume(self, most, wait):
@@ -416,16 +423,81 @@ def test_messages_without_a_key_are_logged_once(tmp_path, model, caplog):
     assert worker.engine.counts.unkeyed == 0  # all are in one partition anyway
 
 
-def test_a_broker_that_does_not_answer_is_logged_once(tmp_path, model, caplog):
-    worker = offline_worker(tmp_path, model, FakeConsumer())
+def test_a_broker_that_does_not_answer_is_logged_at_growing_intervals(tmp_path, model, caplog):
+    worker, now = offline_worker(tmp_path, model, FakeConsumer()), [0.0]
     caplog.clear()
-    worker._warned = False  # its own clients may have noticed already
-    worker._warn_of_broker(KafkaError(KafkaError._TRANSPORT))
+    worker._broker = BrokerWatch("127.0.0.1:9", lambda: now[0])
+    worker._note_error(KafkaError(KafkaError._TRANSPORT))
     assert not caplog.messages
-    for _ in range(2):
-        worker._warn_of_broker(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    (line,) = caplog.messages
-    assert line.startswith("no broker answers at 127.0.0.1:9: waiting.")
+    times = []
+    for second in range(1000):
+        now[0], before = float(second), len(caplog.messages)
+        worker._note_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+        times += [second] * (len(caplog.messages) - before)
+    assert times == [0, 30, 90, 210, 450, 930]
+    assert caplog.messages[0].startswith("no broker answers at 127.0.0.1:9: waiting.")
+    worker._broker.note_up()
+    worker._broker.note_up()
+    assert caplog.messages[-1] == "the broker at 127.0.0.1:9 answers again, after 999 s"
+    assert len(caplog.messages) == len(times) + 1
+
+
+def test_the_clients_lines_about_connections_are_not_logged(caplog):
+    for line in (
+        "FAIL [rdkafka#consumer-1] [thrd:x]: Connect to 127.0.0.1:9 failed",
+        "ERROR [rdkafka#p-1] 1/1 brokers are down",
+    ):
+        CLIENT_LOG.error(line)
+    assert not caplog.messages
+    CLIENT_LOG.error("MAXPOLL [rdkafka#consumer-1] too slow")
+    assert len(caplog.messages) == 1
+
+
+def test_idle_counts_from_the_start_though_no_broker_answers(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(stream, "JOINING", 0.5)
+    config = configuration(tmp_path / "worker.toml", "127.0.0.1:9", model)
+    started = time.monotonic()
+    run_worker(read_worker_config(config), live=False, idle=0.5)
+    assert time.monotonic() - started < 60
+
+
+def test_a_missing_topic_is_an_error_unless_one_waits_for_it(tmp_path, model, caplog, monkeypatch):
+    monkeypatch.setattr(stream, "JOINING", 1.0)
+    worker = offline_worker(tmp_path, model, FakeConsumer())
+    with pytest.raises(ValueError, match=r"there is no topic in at 127\.0\.0\.1:9\. Fix: create it, .*--wait"):
+        worker._find_topic(None, False)
+    worker._last = time.monotonic()
+    worker._find_topic(1.0, True)
+    assert [line for line in caplog.messages if "waiting for it" in line] == [
+        "there is no topic in at 127.0.0.1:9: waiting for it"
+    ]
+    worker._consumer.topics = {"in": None}
+    worker._find_topic(None, False)
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_a_stream_of_which_nothing_fits_is_an_error(tmp_path, model, caplog, n):
+    """Total magnitudes of objects without a source in the reference image."""
+    good = [value for _, value in slim_stream(light_curves(1, 5, seed=3))][:n]
+    worker = offline_worker(tmp_path, model, FakeConsumer())
+    worker.engine.decode = partial(decode, format="ztf", options=PacketOptions(photometry="total", compiled=False))
+    values = [ztf_packet(source(2459000.5 + k, distnr=9.0)) for k in range(20)]
+    worker._process([FakeMessage(k, value) for k, value in enumerate(values)])
+    reason = worker.engine.unused()
+    assert reason.startswith("none of 20 messages could be used: 20 has no total brightness")
+    assert [line for line in caplog.messages if line.startswith(reason)]
+    worker.engine.decode = partial(decode, format="slim", options=PacketOptions(compiled=False))
+    worker._process([FakeMessage(20 + k, value) for k, value in enumerate(good)] or [FakeMessage(20, b"")])
+    assert (worker.engine.unused() is None) == bool(good)
+
+
+def test_latencies_are_a_histogram_of_messages():
+    metrics = Metrics(EngineCounts())
+    metrics.add_latencies([0.01, 0.3, 0.5, 7.0, 9999.0, float("nan"), -1.0])
+    (family,) = [family for family in metrics.collect() if family.name == "goodricke_latency_seconds"]
+    values = {sample.labels.get("le", sample.name): sample.value for sample in family.samples}
+    assert [values[edge] for edge in ("0.05", "0.25", "0.5", "5.0", "10.0", "1800.0", "+Inf")] == [2, 2, 4, 4, 5, 5, 6]
+    assert values["goodricke_latency_seconds_count"] == 6
 
 
 def test_a_dead_letter_that_is_too_large_is_cut(tmp_path, model):
@@ -453,12 +525,12 @@ def test_a_dead_letter_that_is_too_large_is_cut(tmp_path, model):
 def test_paths_in_a_configuration_are_relative_to_it(tmp_path, model):
     shutil.copytree(model, tmp_path / "mine")
     (tmp_path / "schemas").mkdir()
-    text = EXAMPLE.replace('photometry = "difference"', 'photometry = "difference"\nregistry = "schemas"')
+    text = EXAMPLE.replace("# reliability = 0.5", 'registry = "schemas"\n#')
     for name, expected in (("mine", str(tmp_path / "mine")), ("ztf-bts", "ztf-bts")):
         (tmp_path / "w.toml").write_text(text.replace('model = "ztf-bts"', f'model = "{name}"'))
         config = read_worker_config(tmp_path / "w.toml")
         assert config.model == expected
-        assert config.input.options == {"photometry": "difference", "registry": str(tmp_path / "schemas")}
+        assert config.input.options == {"registry": str(tmp_path / "schemas")}
 
 
 def test_a_wrong_option_of_the_decoder_is_named(tmp_path, model):

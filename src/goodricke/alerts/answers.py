@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Message:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that can't be decoded, and the reason."""
+    """A message that can't be decoded or processed, and the reason."""
 
     message: Message
     error: str
@@ -99,6 +99,15 @@ class AlertAnswers:
 
     def __len__(self) -> int:
         return len(self.object_id)
+
+    @staticmethod
+    def concat(parts: Sequence[AlertAnswers]) -> AlertAnswers:
+        """Join answers of one model and partition, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        arrays = {f.name for f in fields(AlertAnswers) if isinstance(getattr(parts[0], f.name), np.ndarray)}
+        joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays}
+        return replace(parts[0], object_id=[name for part in parts for name in part.object_id], **joined)
 
     @property
     def columns(self) -> dict[str, NDArray]:

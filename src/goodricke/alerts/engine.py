@@ -9,10 +9,11 @@ store the offset to go on from and the batch whose answers may not have been pub
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -38,20 +39,36 @@ from goodricke.alerts.object_record import (
     DamagedRecordError,
     ObjectRecord,
     RecordUpdate,
+    RecordVersionError,
     concatenate_points,
     merge_alerts,
     unrecorded_history,
 )
-from goodricke.alerts.store import LastBatch, Partition, Store, open_store
+from goodricke.alerts.store import FencedError, LastBatch, Partition, Store, is_store_error, open_store
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.io.packets import UNREADABLE, Alerts, PacketOptions, decode, photometry
+from goodricke.io.packets import (
+    MOVING,
+    NOT_POSITIVE,
+    REJECTED,
+    UNREADABLE,
+    WRONG_PHOTOMETRY,
+    Alerts,
+    PacketOptions,
+    RegistryUnreachableError,
+    decode,
+    photometry,
+)
 from goodricke.models.bundle import Model, load_model
 from goodricke.models.multiband import Multiband
 from goodricke.models.recurrent_state import State, Update
 from goodricke.preprocess import MultibandConfig
 from goodricke.preprocess.cleaning import is_significant
 
+MAX_FAILED = 10  # messages of a batch that can't be processed though they were decoded
+NO_MESSAGES_FAULT = (FencedError, RecordVersionError, RegistryUnreachableError, ImportError, OSError, MemoryError)
+UNUSABLE = {"moving": MOVING, "wrong_photometry": WRONG_PHOTOMETRY, "negative": NOT_POSITIVE, "rejected": REJECTED}
+SHOWN_REASONS = 3
 STRAY_CHECKS = 50  # new objects of a batch that are looked up in every other partition
 NOT_KEYED = (
     "%s is in partition %d and in partition %d: the topic isn't keyed by object, and answers rest on a part of its "
@@ -68,12 +85,17 @@ class EngineCounts:
     repeated: int = 0  # messages that were processed before
     unkeyed: int = 0  # messages without a key, in a topic of several partitions
     dead: int = 0  # messages that can't be decoded
-    unusable: int = 0  # sound messages without a known band, not of a fixed object, or rejected by the cuts
+    unusable: int = 0  # sound messages that can't be used, for the reasons that follow and others
+    moving: int = 0  # of objects of the solar system
+    wrong_photometry: int = 0  # without the photometry that the model was trained on
+    negative: int = 0  # fluxes that are not positive and have no magnitude
+    rejected: int = 0  # by the cuts on reliability and flags
     observations: int = 0  # accepted
     other_bands: int = 0  # observations in bands that the model doesn't know
     faint: int = 0  # fluxes not above their errors, which have no magnitude for a model of magnitudes
     filled: int = 0  # accepted observations that came only as another alert's history
     known: int = 0  # duplicate observations
+    corrected: int = 0  # those of them with another brightness than the first time, which stays
     refused: int = 0  # observations older than all that is kept
     rebuilt: int = 0  # objects
     born: int = 0  # new objects
@@ -93,6 +115,28 @@ class BatchResult:
     answers: AlertAnswers
     dead_letters: list[DeadLetter]
     offset: int
+
+
+class _Changes:
+    """What a batch changes in a partition, before it is committed."""
+
+    def __init__(self, part: Partition) -> None:
+        self._part = part
+        self.records: dict[bytes, bytes | None] = {}
+        self.answers: list[AlertAnswers] = []
+        self.dead: list[DeadLetter] = []
+        self.n_failed = 0  # messages that were decoded and still can't be processed
+
+    def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the records of objects as the batch has left them so far."""
+        stored = self._part.get(keys)
+        return [self.records.get(key, data) for key, data in zip(keys, stored, strict=True)] if self.records else stored
+
+    def add(self, answers: AlertAnswers, records: dict[bytes, bytes | None], dead: list[DeadLetter]) -> None:
+        """Add a part of the batch that is done."""
+        self.answers.append(answers)
+        self.records.update(records)
+        self.dead += dead
 
 
 @dataclass
@@ -126,6 +170,7 @@ class Engine:
     keep: int = KEEP
     clock: Callable[[], float] = time.time
     counts: EngineCounts = field(default_factory=EngineCounts)
+    reasons: Counter[str] = field(default_factory=Counter, repr=False)  # why messages gave no observation
 
     def __post_init__(self) -> None:
         self.model.init_state(0)  # raises an error if it has no state
@@ -133,7 +178,7 @@ class Engine:
             names = ", ".join(self.preprocessing.columns)
             raise TypeError(f"{self.model.name} needs {names} of each object, which alerts don't have")
         self._partitions: dict[int, Partition] = {}
-        self._bands = self.preprocessing.bands
+        self._bands, self._width = self.preprocessing.bands, len(self.model.classes)
         self._network = cast(Multiband, self.model.network).config
 
     @property
@@ -181,6 +226,36 @@ class Engine:
             return None
         packed = unpack_answers([record.answer for record in records.values()], len(self.model.classes))
         return self._answers(number, list(records), list(records.values()), packed)
+
+    def stored_answers(self, number: int, most: int = 50_000) -> Iterator[AlertAnswers]:
+        """Yield the last answers about all objects of a partition, whichever run brought them, ``most`` at once."""
+        items = self._partitions[number].items()
+        while batch := list(islice(items, most)):
+            records = dict[str, ObjectRecord]()
+            for key, data in batch:
+                try:
+                    record = ObjectRecord.frombytes(bytes(data))
+                except DamagedRecordError as error:
+                    log_event("damaged", f"{key.decode()}: {error}; it has no answer", "error", object_id=key.decode())
+                    continue
+                if record.answer:
+                    records[key.decode()] = record
+            packed = unpack_answers([record.answer for record in records.values()], self._width)
+            yield self._answers(number, list(records), list(records.values()), packed)
+
+    def unused(self) -> str | None:
+        """Return why nothing of what came could be used, None if something was or only moving objects came."""
+        counts = self.counts
+        if counts.observations + counts.known + counts.refused:
+            return None
+        missed = Counter(self.reasons)
+        missed["in a band that the model doesn't know"] = counts.other_bands
+        missed["a flux that is not above its error, which has no magnitude"] = counts.faint
+        missed -= Counter()  # without zeros
+        if not counts.unusable - counts.moving + counts.other_bands + counts.faint:
+            return None
+        worst = "; ".join(f"{n:,} {reason}" for reason, n in missed.most_common(SHOWN_REASONS))
+        return f"none of {counts.messages - counts.repeated:,} messages could be used: {worst}"
 
     def _answers(
         self, number: int, names: list[str], records: Sequence[ObjectRecord], packed: NDArray[np.void]
@@ -240,19 +315,53 @@ class Engine:
         new = [message for message in messages if message.offset >= start]
         self.counts.add(messages=len(messages), repeated=len(messages) - len(new))
         if not new:  # the outbox stays as it is
-            return BatchResult(self._answers(number, [], [], packed_answers(0, len(self.model.classes))), [], start)
-        alerts = self.decode([message.value for message in new])
-        unreadable = [failure for failure in alerts.failures if failure.status == UNREADABLE]
-        dead = [DeadLetter(new[failure.index], failure.error) for failure in unreadable]
-        self.counts.add(dead=len(dead), unusable=len(alerts.failures) - len(dead))
-        send_dead_letters(dead)
-        offsets = np.array([message.offset for message in new], np.int64)
-        answers, records = self._update(number, part, alerts, offsets[alerts.index])
-        part.commit(records, start, end, LastBatch(new[0].offset, answers.object_id).tobytes())
-        return BatchResult(answers, dead, end)
+            return BatchResult(self._answers(number, [], [], packed_answers(0, self._width)), [], start)
+        work = _Changes(part)
+        self._answer_each(number, new, work)
+        self.counts.add(dead=len(work.dead))
+        send_dead_letters(work.dead)
+        answers = AlertAnswers.concat(work.answers or [self._answers(number, [], [], packed_answers(0, self._width))])
+        names = list(dict.fromkeys(answers.object_id))
+        part.commit(work.records, start, end, LastBatch(new[0].offset, names).tobytes())
+        return BatchResult(answers, work.dead, end)
+
+    def _answer_each(self, number: int, messages: Sequence[Message], work: _Changes) -> None:
+        """Answer messages together; if that fails, in halves, down to the message at fault: it is a dead letter.
+
+        Decoding has found what is wrong with almost all that are. This is for the rest: whatever a message may hold,
+        it ends as an answer or a dead letter. What is no message's fault is raised.
+        """
+        before = dict(vars(self.counts))
+        try:
+            self._answer(number, messages, work)
+        except Exception as error:
+            if isinstance(error, NO_MESSAGES_FAULT) or is_store_error(error):
+                raise
+            vars(self.counts).update(before)
+            if len(messages) > 1:
+                half = len(messages) // 2
+                self._answer_each(number, messages[:half], work)
+                self._answer_each(number, messages[half:], work)
+                return
+            work.dead.append(DeadLetter(messages[0], f"can't be processed ({type(error).__name__}: {error})"))
+            work.n_failed += 1
+            if work.n_failed > MAX_FAILED:  # then it is the model or this program, and messages are not to blame
+                raise
+
+    def _answer(self, number: int, messages: Sequence[Message], work: _Changes) -> None:
+        """Decode messages and add answers, records and dead letters to the work."""
+        alerts = self.decode([message.value for message in messages])
+        offsets = np.array([message.offset for message in messages], np.int64)
+        answers, records = self._update(number, work, alerts, offsets[alerts.index])
+        dead = [DeadLetter(messages[f.index], f.error) for f in alerts.failures if f.status == UNREADABLE]
+        reasons = Counter(f.status for f in alerts.failures)
+        by_reason = {name: reasons[status] for name, status in UNUSABLE.items()}
+        self.reasons.update(f.error for f in alerts.failures if f.status != UNREADABLE or len(self.reasons) < 100)
+        self.counts.add(unusable=len(alerts.failures) - len(dead), **by_reason)
+        work.add(answers, records, dead)
 
     def _update(
-        self, number: int, part: Partition, alerts: Alerts, offsets: NDArray[np.int64]
+        self, number: int, part: _Changes, alerts: Alerts, offsets: NDArray[np.int64]
     ) -> tuple[AlertAnswers, dict[bytes, bytes | None]]:
         """Return the answers about the objects of alerts, and their records' bytes by key."""
         ids = alerts.object_id.to_pylist()
@@ -282,6 +391,7 @@ class Engine:
             observations=sum(u.n_accepted for u in updates),
             filled=sum(u.n_filled for u in updates),
             known=sum(u.n_duplicates for u in updates),
+            corrected=sum(u.n_corrected for u in updates),
             refused=sum(u.n_rejected for u in updates),
             rebuilt=sum(u.rebuild_state for u in updates),
         )
@@ -425,7 +535,7 @@ def create_engine(
     half, keep
         As of `Engine`.
     format, options
-        Of the messages; see `goodricke.io.packets.decode`.
+        Of the messages; see `goodricke.io.packets.decode`. What they don't set is as the model was trained.
     device : str
     **settings
         More that tells one store from another.
@@ -433,9 +543,13 @@ def create_engine(
     Raises
     ------
     ValueError
-        If the model has no state, or the store was made for another model, other photometry or other records.
+        If the model has no state, was trained on another photometry than the options ask for, or the store was made
+        for another model, other photometry or other records.
     """
     bundle = load_model(model, device)
+    if format != "slim":  # its records don't say of what photometry they are
+        takes_fluxes = getattr(bundle.preprocessing, "brightness", None) == "asinh"
+        options = options.for_model(bundle.name, bundle.config.photometry, takes_fluxes)
     stored = {"model": bundle.name, "model_hash": bundle.hash, "half": half, "keep": keep, "records": VERSION}
     store = open_store(state, stored | photometry(format, options) | settings)
     try:

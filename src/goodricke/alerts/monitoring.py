@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from rich.columns import Columns
 from rich.console import Group
 from rich.live import Live
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
@@ -22,6 +23,7 @@ from goodricke.alerts.answers import AlertAnswers
 from goodricke.alerts.engine import EngineCounts
 
 RECENT = 2000  # batches in the percentiles
+BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, float("inf"))  # of latencies [s]
 LATE = 60.0  # seconds without a heartbeat after which a worker isn't well
 FRAMES_PER_SECOND = 4
 
@@ -47,6 +49,8 @@ class Metrics:
         self.lag: dict[int, int] = {}  # messages that wait, by partition
         self.objects: dict[int, int] = {}  # by partition
         self.answers = self.batches = 0
+        self.latencies = np.zeros(len(BUCKETS), np.int64)  # messages by seconds from their arrival to their answer
+        self.latency_sum = 0.0
         self.busy = 0.0  # seconds of processing of all batches
         self._last_summary = (self.started, 0, 0)  # time, messages and answers
 
@@ -69,6 +73,13 @@ class Metrics:
         for i in np.flatnonzero(changed)[-8:]:
             names = ("object_id", "previous_class", "class", "p_max", "n_obs")
             self.changes.append({name: columns[name][i].item() for name in names})
+
+    def add_latencies(self, seconds: Sequence[float]) -> None:
+        """Add messages' seconds from the arrival at the broker to the answer; NaN where the arrival is unknown."""
+        values = np.array(seconds, np.float64)
+        values = np.maximum(values[np.isfinite(values)], 0.0)
+        self.latencies += np.bincount(np.searchsorted(BUCKETS, values), minlength=len(BUCKETS))
+        self.latency_sum += float(values.sum())
 
     @property
     def rate(self) -> float:
@@ -113,7 +124,12 @@ class Metrics:
 
     def collect(self) -> Iterator[Any]:
         """Yield the metrics to a `prometheus_client` registry."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+        from prometheus_client.core import (
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+            SummaryMetricFamily,
+        )
 
         for name, value in vars(self.counts).items():
             yield CounterMetricFamily(f"goodricke_{name}", f"Engine: {name}", value=value)
@@ -132,6 +148,10 @@ class Metrics:
             for q in (50, 99):
                 family.add_metric([str(q / 100)], self.percentile(name, q))
             yield family
+        names = ["+Inf" if edge == np.inf else str(edge) for edge in BUCKETS]
+        buckets = list(zip(names, np.cumsum(self.latencies).tolist(), strict=True))
+        text = "From a message's arrival at the broker to its answer"
+        yield HistogramMetricFamily("goodricke_latency_seconds", text, buckets, self.latency_sum)
         yield SummaryMetricFamily("goodricke_batches", "Batches", self.batches, self.busy)
 
 
@@ -244,5 +264,5 @@ def _change_table(metrics: Metrics) -> Table:
         table.add_column(name, justify="right" if name in ("probability", "observations") else "left")
     for change in reversed(list(metrics.changes)):
         p = f"{change['p_max']:.2f}"
-        table.add_row(change["object_id"], change["previous_class"], change["class"], p, str(change["n_obs"]))
+        table.add_row(escape(change["object_id"]), change["previous_class"], change["class"], p, str(change["n_obs"]))
     return table

@@ -8,8 +8,9 @@ The bytes of a record, little-endian, are a header (`HEADER`, `REST`), the obser
 in the base and of those that are missing, the state and the base as `State.tobytes` writes them, and the last answer
 (`goodricke.alerts.answers`). The checksum in the header, a CRC-32, covers all other bytes.
 
-Two observations are the same if they have the same time and band. A late one that is not older than the base is
-inserted, and the state is built again from the base. An observation older than the base
+Two observations are the same if they have the same band and their times differ by at most `SAME_EXPOSURE`: surveys
+tell the time of one exposure in several ways, and no exposure is as short. What was told first counts. A late one that
+is not older than the base is inserted, and the state is built again from the base. An observation older than the base
 
 - is a duplicate if its hash is in the record: nothing changes;
 - starts a rebuild of the object if its packet contains all that is in the base;
@@ -23,6 +24,7 @@ Alerts are merged one after the other, so that nothing depends on how a stream i
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Sequence
@@ -42,6 +44,10 @@ HEADER = struct.Struct("<4sHI")  # magic, version, checksum
 REST = struct.Struct("<7Iiqddd")
 POINT = np.dtype([("time", "<f8"), ("value", "<f4"), ("error", "<f4"), ("band", "u1")])
 HASH = np.dtype("<u4")
+
+SAME_EXPOSURE = 1e-5  # days, 0.86 s
+ROUNDING = 1e-9  # days: of differences of times as Julian dates
+CELL = 1.1 * SAME_EXPOSURE  # times closer than `SAME_EXPOSURE` are in one cell, or in two next to each other
 
 KEEP = 32  # observations kept at least; twice as many at most
 MAX_HASHES = 1024
@@ -177,13 +183,26 @@ def concatenate_points(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     return np.frombuffer(b"".join([part.tobytes() for part in parts]), POINT)
 
 
-def observation_hashes(points: NDArray[np.void]) -> NDArray[np.uint32]:
-    """Return a hash of 32 bits for each observation (k,), of its time and band.
+def observation_hashes(points: NDArray[np.void], shift: int = 0) -> NDArray[np.uint32]:
+    """Return a hash of 32 bits for each observation (k,), of its band and the cell of `CELL` days that its time is in.
 
-    Two observations have the same hash by chance once in 4e9.
+    Two observations have the same hash by chance once in 4e9. With ``shift`` it is the hash of a cell so many later.
     """
-    x = (points["time"] + 0.0).view(np.uint64)  # -0 becomes 0
-    x = splitmix64(x + (points["band"].astype(np.uint64) + np.uint64(1)) * np.uint64(STEP))
+    cells = np.floor(points["time"] / CELL).astype(np.int64) + shift
+    return _hash(cells.view(np.uint64), points["band"])
+
+
+def possible_hashes(points: NDArray[np.void]) -> NDArray[np.uint32]:
+    """Return the hashes (4, k) that the same observations may have in a record.
+
+    Those of their cells and of the cells next to these, and the one that earlier releases wrote, of the very time.
+    """
+    exact = _hash((points["time"] + 0.0).view(np.uint64), points["band"])  # -0 becomes 0
+    return np.stack([*(observation_hashes(points, shift) for shift in (0, -1, 1)), exact])
+
+
+def _hash(place: NDArray[np.uint64], band: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    x = splitmix64(place + (band.astype(np.uint64) + np.uint64(1)) * np.uint64(STEP))
     return (x >> np.uint64(32)).astype(HASH)
 
 
@@ -225,9 +244,9 @@ class RecordUpdate:
         Build the base again, too, from nothing but ``base_points``.
     status : str
         ``REBUILT`` or ``OUT_OF_ORDER`` if the last alert led to it, else empty.
-    n_accepted, n_filled, n_duplicates, n_rejected : int
+    n_accepted, n_filled, n_duplicates, n_corrected, n_rejected : int
         Numbers of observations: accepted; those of them that came only as another alert's history; new ones that the
-        record had; new ones that came too late.
+        record had; those of them with another brightness than the record's, which stays; new ones that came too late.
     """
 
     points: NDArray[np.void]
@@ -242,6 +261,7 @@ class RecordUpdate:
     n_accepted: int = 0
     n_filled: int = 0
     n_duplicates: int = 0
+    n_corrected: int = 0
     n_rejected: int = 0
 
 
@@ -307,7 +327,7 @@ def _is_append(points: NDArray[np.void], alerts: Sequence[AlertPoints], keep: in
         return False
     last = points["time"][-1] if len(points) else -np.inf
     for alert in alerts:
-        if len(alert.new) != 1 or len(alert.unrecorded) or not alert.new["time"][0] > last:
+        if len(alert.new) != 1 or len(alert.unrecorded) or not alert.new["time"][0] > last + CELL:
             return False
         last = alert.new["time"][0]
     return True
@@ -322,12 +342,14 @@ class _Merger:
     def __init__(self, record: ObjectRecord, keep: int) -> None:
         self.keep, self.has_base, self.n_obs = keep, bool(record.base), record.n_obs
         self.points: list[tuple] = record.points.tolist()
-        self.keys = {_key(point) for point in self.points}
+        self.exposures = {_cell(point): point for point in self.points}
         self.base_hashes: list[int] = record.base_hashes.tolist()
+        self.in_base = set(self.base_hashes)
         self.missing: dict[int, None] = dict.fromkeys(record.missing_hashes.tolist())  # an ordered set
         self.base_points, self.appended = list[tuple](), list[tuple]()
         self.rebuild_state = self.rebuild_base = False
-        self.status, self.n_accepted, self.n_filled, self.n_duplicates, self.n_rejected = "", 0, 0, 0, 0
+        self.status, self.n_accepted, self.n_filled = "", 0, 0
+        self.n_duplicates, self.n_corrected, self.n_rejected = 0, 0, 0
 
     def merge(self, alert: AlertPoints) -> None:
         """Merge an alert: the unrecorded part of its history, and its observation."""
@@ -341,12 +363,13 @@ class _Merger:
             self._start_again(alert, sum(new and verdict != "duplicate" for _, verdict, new in verdicts))
             return
         for point, verdict, new in verdicts:
-            if verdict == "accept" and _key(point) not in self.keys:
+            if verdict == "accept" and self._recorded(point) is None:
                 self._insert(point)
                 self.n_filled += not new
         self._move_into_base()
         new_verdicts = [verdict for _, verdict, new in verdicts if new]
         self.n_duplicates += new_verdicts.count("duplicate")
+        self.n_corrected += sum(new and self._is_corrected(point) for point, _, new in verdicts)
         if late:
             self.missing |= dict.fromkeys(_hashes(late))
         if "late" in new_verdicts or "unclear" in new_verdicts:
@@ -355,14 +378,30 @@ class _Merger:
 
     def _verdict(self, point: tuple) -> Verdict:
         """Return what to do with an observation."""
-        key = _key(point)
-        if key in self.keys:
+        if self._recorded(point) is not None:
             return "duplicate"
-        if not self.has_base or key > _key(self.points[0]):
+        first = self.points[0] if self.has_base else None
+        if first is None or point[0] > first[0] + CELL:
             return "accept"
-        if _hashes([point])[0] in self.base_hashes:
+        if not self.in_base.isdisjoint(possible_hashes(_array([point])).ravel().tolist()):
             return "duplicate"
+        if _key(point) > _key(first):
+            return "accept"
         return "late" if self._has_all_hashes else "unclear"
+
+    def _recorded(self, point: tuple) -> tuple | None:
+        """Return the kept observation of the same exposure, None if there is none."""
+        cell, band = _cell(point)
+        for place in (cell, cell - 1, cell + 1):
+            other = self.exposures.get((place, band))
+            if other is not None and abs(other[0] - point[0]) <= SAME_EXPOSURE + ROUNDING:
+                return other
+        return None
+
+    def _is_corrected(self, point: tuple) -> bool:
+        """Return whether the record has an observation with another brightness."""
+        other = self._recorded(point)
+        return other is not None and other[1] != point[1]
 
     def _insert(self, point: tuple) -> None:
         """Insert an observation by time."""
@@ -374,7 +413,7 @@ class _Merger:
         else:
             self.rebuild_state, self.status = True, "REBUILT"
         self.points.insert(place, point)
-        self.keys.add(_key(point))
+        self.exposures[_cell(point)] = point
         self.n_obs += 1
         self.n_accepted += 1
 
@@ -382,9 +421,11 @@ class _Merger:
         """Move the oldest observations into the base while there are more than twice ``keep``."""
         while len(self.points) > 2 * self.keep:
             old, self.points = self.points[: self.keep], self.points[self.keep :]
-            self.keys.difference_update(map(_key, old))
+            for point in old:
+                self.exposures.pop(_cell(point), None)
             self.base_points += old
             self.base_hashes = (self.base_hashes + _hashes(old))[-MAX_HASHES:]
+            self.in_base = set(self.base_hashes)
             self.has_base = True
 
     @property
@@ -393,18 +434,23 @@ class _Merger:
 
     def _is_complete(self, alert: AlertPoints) -> bool:
         """Return whether an alert's history has all observations in the base."""
-        return self._has_all_hashes and set(self.base_hashes) <= set(observation_hashes(alert.history).tolist())
+        return self._has_all_hashes and self.in_base <= set(possible_hashes(alert.history).ravel().tolist())
 
     def _start_again(self, alert: AlertPoints, n_new: int) -> None:
         """Build the object from an alert with its whole history and the kept observations; ``n_new`` are unheard of."""
-        points = {_key(point): point for point in [*alert.history.tolist(), *alert.new.tolist(), *self.points]}
+        points = list[tuple]()
+        kept, self.exposures = self.points, {}
+        for point in [*kept, *alert.new.tolist(), *alert.history.tolist()]:  # what was told first counts
+            if self._recorded(point) is None:
+                self.exposures[_cell(point)] = point
+                points.append(point)
         n_more = len(points) - self.n_obs
-        self.points = [points[key] for key in sorted(points)]
-        self.keys, self.base_hashes, self.base_points, self.has_base = set(points), [], [], False
+        self.points = sorted(points, key=_key)
+        self.base_hashes, self.in_base, self.base_points, self.has_base = [], set(), [], False
         self.n_obs = len(points)
         self.n_accepted += n_more
         self.n_filled += n_more - n_new
-        for value in _hashes(self.points):
+        for value in possible_hashes(_array(self.points)).ravel().tolist():
             self.missing.pop(value, None)
         self._move_into_base()
         self.rebuild_state = self.rebuild_base = True
@@ -425,13 +471,19 @@ class _Merger:
             self.n_accepted,
             self.n_filled,
             self.n_duplicates,
+            self.n_corrected,
             self.n_rejected,
         )
 
 
 def _key(point: tuple) -> tuple[float, int]:
-    """Return the key that identifies and sorts observations: time, then band, as in a whole light curve."""
+    """Return the key that sorts observations: time, then band, as in a whole light curve."""
     return point[0], point[3]
+
+
+def _cell(point: tuple) -> tuple[int, int]:
+    """Return the cell of an observation's time, and its band: one exposure is in one cell or two neighbors."""
+    return math.floor(point[0] / CELL), point[3]
 
 
 def _hashes(points: list[tuple]) -> list[int]:

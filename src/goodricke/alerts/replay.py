@@ -11,18 +11,20 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from goodricke.alerts.answers import AlertAnswers, Message, write_answers
+from goodricke.alerts.answers import AlertAnswers, Message, write_answers, write_table
 from goodricke.alerts.engine import Engine, create_engine
+from goodricke.alerts.history import observation_history
 from goodricke.alerts.monitoring import Metrics, live_display, live_view
 from goodricke.alerts.worker_config import WorkerConfig
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.photometry import Flux, stated_otherwise
 from goodricke.inference import InputChecks
 from goodricke.io import read
 from goodricke.io.packets import PacketOptions
@@ -48,6 +50,8 @@ class ReplayStream(NamedTuple):
         For people: what the messages are.
     bands : tuple of str
         Of the messages, if known.
+    curves : LightCurves, optional
+        That the messages are made of.
     """
 
     packets: Iterator[tuple[bytes, bytes]]
@@ -56,18 +60,38 @@ class ReplayStream(NamedTuple):
     options: PacketOptions
     description: str
     bands: tuple[str, ...] = ()
+    curves: LightCurves | None = None
 
 
-def stream_light_curves(sources: Sequence[str], options: dict[str, Any]) -> ReplayStream:
-    """Return the observations of light curves as slim records; ``options`` are those of `goodricke.io.read`."""
-    curves = read(list(sources), **options)
+def stream_light_curves(sources: Sequence[str], options: dict[str, Any], flux: Flux | None = None) -> ReplayStream:
+    """Return the observations of light curves as slim records.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    options : dict
+        Of `goodricke.io.read`.
+    flux : {"difference", "total"}, optional
+        What the model was trained on: light curves that state another photometry are left out.
+
+    Raises
+    ------
+    ValueError
+        If all of them do.
+    """
+    curves = read(list(sources), **{"photometry": flux, **options})
+    other = stated_otherwise(curves, flux)
+    if other.any() and other.all():
+        raise ValueError(f"no light curve is of {flux} photometry, which the model was trained on")
+    curves = curves[~other] if other.any() else curves
     packets, days = slim_packets(curves), observation_times(curves)
     description = f"observations of {len(curves):,} objects"
-    return ReplayStream(packets, days, "slim", PacketOptions(unit=curves.unit), description, curves.bands)
+    description += f" ({other.sum():,} of other photometry left out)" if other.any() else ""
+    return ReplayStream(packets, days, "slim", PacketOptions(unit=curves.unit), description, curves.bands, curves)
 
 
-def stream_packets(sources: Sequence[str], photometry: Literal["total", "difference"]) -> ReplayStream:
-    """Return the packets in ``.avro`` files as they are."""
+def stream_packets(sources: Sequence[str], photometry: Flux | None = None) -> ReplayStream:
+    """Return the packets in ``.avro`` files as they are; see `PacketOptions` for the photometry."""
     archive = open_archive(sources)
     description = f"packets of {archive.objects:,} objects"
     description += f" ({archive.skipped:,} of no fixed object left out)" if archive.skipped else ""
@@ -156,6 +180,7 @@ def replay(
     speed: float | None = None,
     batch: int = 1000,
     live: bool = False,
+    history: Path | None = None,
 ) -> None:
     """Feed a stream straight into an engine, print what was done, and write the last answers.
 
@@ -165,35 +190,46 @@ def replay(
     model, state, half
         As of `create_engine`. No worker can use the store later: its offsets count the replay's messages.
     out : path, optional
-        See `goodricke.alerts.answers.write_table`.
+        For the last answers about all objects of the store, also those of earlier runs; see
+        `goodricke.alerts.answers.write_table`.
     speed, batch
         As of `feed_engine`.
     live : bool
         Show the live view in the terminal.
+    history : path, optional
+        For the answer after every observation of the light curves; see
+        `goodricke.alerts.history.observation_history`.
+
+    Raises
+    ------
+    ValueError
+        If nothing could be used.
     """
     engine = create_engine(model, state, half, stream.format, stream.options, replayed=True)
     InputChecks(engine.model.config).check_bands(stream.bands)
-    metrics, last = Metrics(engine.counts), dict[str, dict[str, Any]]()
+    metrics = Metrics(engine.counts)
     with live_display(lambda: live_view(metrics, f"replay: {engine.model.name}"), live) as redraw:
-
-        def on_batch(answers: AlertAnswers) -> None:
-            if out is not None:
-                last.update((row["object_id"], row) for row in answers.rows())
-            redraw()
-
         values = (value for _, value in stream.packets)
-        n = feed_engine(values, stream.days, engine, metrics, batch, speed, on_batch)
+        n = feed_engine(values, stream.days, engine, metrics, batch, speed, lambda answers: redraw())
+    rows = [] if out is None else [row for answers in engine.stored_answers(0) for row in answers.rows()]
     engine.close()
     console, counts = Console(), metrics.counts
     console.print(f"{n:,} {stream.description}, {metrics.rate:,.0f} per second")
     if counts.unusable:
-        console.print(f"{counts.unusable:,} of them have no known band, or no such brightness")
+        reasons = "; ".join(f"{number:,} {reason}" for reason, number in engine.reasons.most_common())
+        console.print(f"{counts.unusable:,} of them can't be used: {reasons}")
     if counts.repeated:
         skipped = f"{counts.repeated:,} of them were skipped: the store has as many already"
         console.print(f"{skipped}; for other light curves, give another --state")
     if out is not None:
-        write_answers(list(last.values()), engine.model.classes, out)
-        console.print(f"{len(last):,} rows written to {out}")
+        write_answers(rows, engine.model.classes, out)
+        console.print(f"{len(rows):,} rows written to {out}, all objects of the store")
+    if history is not None and stream.curves is not None:
+        table = observation_history(stream.curves, engine.model)
+        write_table(table, history)
+        console.print(f"{len(table):,} rows written to {history}, one per observation")
+    if reason := engine.unused():
+        raise ValueError(reason)
 
 
 # ---- to a topic -----------------------------------------------------------------------------------------------------

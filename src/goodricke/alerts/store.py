@@ -24,6 +24,11 @@ START = 0  # offset of a new partition
 PREFIX = "goodricke"  # of the keys in Redis
 
 
+def is_store_error(error: BaseException) -> bool:
+    """Return whether a library of the stores raised an error."""
+    return type(error).__module__.partition(".")[0] in ("lmdb", "redis")
+
+
 class FencedError(RuntimeError):
     """Another worker has written to this partition: this one must not write any more."""
 

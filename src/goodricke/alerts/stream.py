@@ -7,6 +7,8 @@ starts at the store's offset, not the broker's, and first publishes the last bat
 
 from __future__ import annotations
 
+import logging
+import re
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -21,11 +23,12 @@ from goodricke.alerts.filters import Filter
 from goodricke.alerts.monitoring import Metrics, live_display, live_view, serve_metrics
 from goodricke.alerts.store import START, FencedError, without_password
 from goodricke.alerts.worker_config import WorkerConfig
-from goodricke.io.packets import PacketOptions
+from goodricke.io.packets import PacketOptions, error_text
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
 
+CONNECTION_LINE = re.compile(r"(FAIL|ERROR) \[")  # librdkafka's about connections; `BrokerWatch` says it once
 EXTRA = "pip install 'goodricke[alerts]'"
 CUT_BYTES = 1000  # of a dead letter that is too large for the producer
 NO_KEY = (
@@ -33,7 +36,14 @@ NO_KEY = (
     "rest on parts of light curves. Use the object's identifier as the key"
 )
 PATIENCE = 30.0  # seconds to deliver answers before giving up; the outbox still has them
+JOINING = 10.0  # seconds that joining a group may take
+FIRST_REMINDER, LAST_REMINDER = 30.0, 1800.0  # seconds after which a missing broker is mentioned again
+LONGEST_PAUSE = 60.0  # seconds between two looks for a topic
 CONSUMER_ONLY = ("session.", "max.poll", "partition.a")  # settings that a producer would warn of
+
+
+CLIENT_LOG = logging.getLogger("goodricke.kafka")  # of librdkafka
+CLIENT_LOG.addFilter(lambda record: not CONNECTION_LINE.match(record.getMessage()))
 
 
 class DeliveryError(RuntimeError):
@@ -65,6 +75,7 @@ class Publisher:
         encoders = {"json": AlertAnswers.to_json, "lasair": AlertAnswers.to_lasair}
         self._encode = encoders.get(self._config.format) or avro_encoder(classes)
         self._errors: list[str] = []
+        self._too_large: list[tuple[str, bytes, list[Header]]] = []  # dead letters that the broker didn't take
 
     def publish(self, answers: AlertAnswers) -> None:
         """Send answers and wait for their delivery.
@@ -87,33 +98,56 @@ class Publisher:
         """Send messages that can't be decoded, with the error, and wait for their delivery."""
         for letter in letters:
             message = letter.message
-            where = f"{topic}/{message.partition}/{message.offset}"
+            where, error = f"{topic}/{message.partition}/{message.offset}", error_text(letter.error)
             place = {"topic": topic, "partition": message.partition, "offset": message.offset}
-            log_event("dead_letter", f"{where}: {letter.error}", "warning", **place, error=letter.error)
-            self._send_dead_letter(where, message.value, [("error", letter.error), ("from", where)])
+            log_event("dead_letter", f"{where}: {error}", "warning", **place, error=error)
+            self._send_dead_letter(where, message.value, [("error", error.encode()), ("from", where.encode())])
         if letters:
+            self._flush()
+        too_large, self._too_large = self._too_large, []
+        for where, value, headers in too_large:
+            self._send_beginning(where, value, headers)
+        if too_large:
             self._flush()
 
     def _send_dead_letter(self, where: str, value: bytes, headers: list[Header]) -> None:
-        """Send a dead letter, or the beginning of one that is too large for the producer."""
+        """Send a dead letter; the beginning of one that is too large for the producer, or later for the broker."""
         from confluent_kafka import KafkaError, KafkaException
 
+        def delivered(error: Any, message: Any) -> None:
+            if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                self._too_large.append((where, value, headers))
+            else:
+                self._delivered(error, message)
+
         try:
-            self._send(self._config.dead_letters, where, value, headers)
+            self._send(self._config.dead_letters, where, value, headers, delivered)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 raise
-            self._send(self._config.dead_letters, where, value[:CUT_BYTES], [*headers, ("length", str(len(value)))])
+            self._send_beginning(where, value, headers)
+
+    def _send_beginning(self, where: str, value: bytes, headers: list[Header]) -> None:
+        length = ("length", str(len(value)).encode())
+        self._send(self._config.dead_letters, where, value[:CUT_BYTES], [*headers, length])
 
     def close(self) -> None:
         """Disconnect from the broker."""
         self._producer.flush(PATIENCE)
         del self._producer  # its threads end with it
 
-    def _send(self, topic: str, key: str, value: bytes, headers: list[Header] | None = None) -> None:
+    def _send(
+        self,
+        topic: str,
+        key: str,
+        value: bytes,
+        headers: list[Header] | None = None,
+        on_delivery: Callable[[Any, Any], None] | None = None,
+    ) -> None:
+        delivered = on_delivery or self._delivered
         while True:
             try:
-                self._producer.produce(topic, value, key.encode(), headers=headers or [], on_delivery=self._delivered)
+                self._producer.produce(topic, value, key.encode(), headers=headers or [], on_delivery=delivered)
                 return
             except BufferError:  # backpressure: wait until the broker has taken some
                 self._producer.poll(0.1)
@@ -128,6 +162,43 @@ class Publisher:
         if waiting or errors:
             reason = (errors or ["no answer"])[0]
             raise DeliveryError(f"{waiting + len(errors)} messages didn't reach the broker: {reason}")
+
+
+class BrokerWatch:
+    """Says that no broker answers: one line at first, then again after twice as long each time.
+
+    Parameters
+    ----------
+    where : str
+        Address of the broker.
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(self, where: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.where, self._clock = where, clock
+        self._since: float | None = None  # when it was first missed
+        self._next, self._wait = 0.0, FIRST_REMINDER
+
+    def note_down(self) -> None:
+        """Note that no broker answers."""
+        now = self._clock()
+        if self._since is None:
+            self._since, self._wait = now, FIRST_REMINDER
+            text = "no broker answers at %s: waiting. Is it running, is [kafka] bootstrap.servers right?"
+            log.warning(text, self.where)
+        elif now >= self._next:
+            self._wait = min(2 * self._wait, LAST_REMINDER)
+            log.warning("no broker answers at %s for %.0f s: still waiting", self.where, now - self._since)
+        else:
+            return
+        self._next = now + self._wait
+
+    def note_up(self) -> None:
+        """Note that a broker answers."""
+        if self._since is not None:
+            log.warning("the broker at %s answers again, after %.0f s", self.where, self._clock() - self._since)
+            self._since = None
 
 
 class Worker:
@@ -155,50 +226,104 @@ class Worker:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "queued.max.messages.kbytes": 65536,  # fetched ahead at most: memory stays flat
-            "error_cb": self._warn_of_broker,
+            "error_cb": self._note_error,
         }
-        self._consumer: Consumer = Consumer({**consuming, **config.kafka}, logger=log)
+        self._consumer: Consumer = Consumer({**consuming, **config.kafka}, logger=CLIENT_LOG)
         strategy = f"{config.kafka.get('partition.assignment.strategy')} {config.kafka.get('group.protocol')}"
         self._cooperative = "cooperative" in strategy or "consumer" in strategy  # partitions come a few at a time
         producing = {"linger.ms": 5, "compression.type": "lz4", "enable.idempotence": True}
         producing |= {k: v for k, v in config.kafka.items() if not k.startswith(CONSUMER_ONLY)}
-        self._publisher = Publisher(config, engine.model.classes, Producer(producing, logger=log))
-        self.stopped, self._last = False, float("inf")  # joining a group takes seconds: they are not idle
-        self._warned = False
+        self._publisher = Publisher(config, engine.model.classes, Producer(producing, logger=CLIENT_LOG))
+        self.stopped, self._last, self._joined = False, time.monotonic(), False
+        self._broker = BrokerWatch(str(config.kafka.get("bootstrap.servers")))
+        self._unused: str | None = None  # why nothing could be used so far
         self._partition_count: int | None = None  # of the topic
         self._offsets: dict[int, tuple[int, bool]] = {}  # next offset by partition; whether no message has come yet
 
-    def _warn_of_broker(self, error: Any) -> None:
-        """Warn once that no broker answers; the worker waits for one."""
-        if error.name() == "_ALL_BROKERS_DOWN" and not self._warned:
-            self._warned = True
-            where = self.config.kafka.get("bootstrap.servers")
-            log.warning("no broker answers at %s: waiting. Is it running, is [kafka] bootstrap.servers right?", where)
+    def _note_error(self, error: Any) -> None:
+        """Warn that no broker answers; the worker waits for one."""
+        if error.name() == "_ALL_BROKERS_DOWN":
+            self._broker.note_down()
+
+    def _warn_of_unused(self) -> None:
+        """Warn when the first messages give no observation at all."""
+        reason = self.engine.unused()
+        if reason and not self._unused:
+            log_event("unused", f"{reason}. The worker goes on", "warning")
+        self._unused = reason
+
+    def _is_idle(self, idle: float | None) -> bool:
+        """Return whether no message has come for too long, counted from the start; joining a group takes seconds."""
+        limit = idle if idle is None or self._joined else max(idle, JOINING)
+        return limit is not None and time.monotonic() - self._last >= limit
+
+    def _find_topic(self, idle: float | None, wait_for_topic: bool) -> None:
+        """Wait until a broker answers, and until it has the topic.
+
+        Raises
+        ------
+        ValueError
+            If it does not have the topic, and ``wait_for_topic`` is False.
+        """
+        from confluent_kafka import KafkaException
+
+        topic, pause, said = self.config.input.topic, 1.0, False
+        while not topic.startswith("^") and not self.stopped and not self._is_idle(idle):  # ^ begins a pattern
+            try:
+                names = self._consumer.list_topics(timeout=5.0).topics
+            except KafkaException:
+                self._broker.note_down()
+            else:
+                self._broker.note_up()
+                if topic in names:
+                    return
+                where = self.config.kafka.get("bootstrap.servers")
+                text = f"there is no topic {topic} at {where}"
+                if not wait_for_topic:
+                    raise ValueError(f"{text}. Fix: create it, correct [input] topic, or wait for it with --wait")
+                if not said:
+                    log.warning("%s: waiting for it", text)
+                    said = True
+            self._pause(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but not longer than until the worker is stopped."""
+        end = time.monotonic() + seconds
+        while not self.stopped and time.monotonic() < end:
+            self.metrics.heartbeat()
+            self._on_batch()
+            time.sleep(min(0.2, seconds))
 
     def stop(self, *_: object) -> None:
         """Stop after the current batch; a signal may call it."""
         self.stopped = True
 
-    def run(self, idle: float | None = None) -> None:
-        """Work until `stop`, or until no message has come for ``idle`` seconds.
+    def run(self, idle: float | None = None, wait_for_topic: bool = False) -> None:
+        """Work until `stop`, or until no message has come for ``idle`` seconds, counted from the start.
 
         Raises
         ------
         DeliveryError
             If the broker takes no answers.
+        ValueError
+            If there is no such topic, and ``wait_for_topic`` is False.
         """
+        self._last = time.monotonic()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
         config = self.config.input
-        self._consumer.subscribe(
-            [config.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
-        )
         try:
-            while not self.stopped and (idle is None or time.monotonic() - self._last < idle):
+            self._find_topic(idle, wait_for_topic)
+            self._consumer.subscribe(
+                [config.topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+            )
+            while not self.stopped and not self._is_idle(idle):
                 messages = self._consumer.consume(config.batch, config.wait)
                 self.metrics.heartbeat()
                 if messages:
                     self._last = time.monotonic()
+                    self._broker.note_up()
                     self._process(messages)
                 self._on_batch()
         finally:
@@ -210,7 +335,7 @@ class Worker:
 
     def _assigned(self, consumer: Consumer, partitions: list[Any]) -> None:
         """Start partitions at the store's offsets, and publish again what may not have been published."""
-        self._last = time.monotonic()
+        self._last, self._joined = time.monotonic(), True
         for partition in partitions:
             number = partition.partition
             partition.offset = self._start(number)
@@ -271,8 +396,12 @@ class Worker:
                 log_event("fenced", f"partition {number}: {error}; nothing was written", "warning", partition=number)
                 self._restart(batch[0].topic(), number)
                 continue
-            arrived = min(message.timestamp()[1] for message in batch) / 1000
-            self.metrics.add_batch(result.answers, time.perf_counter() - started, max(time.time() - arrived, 0.0))
+            now, arrivals = time.time(), [message.timestamp()[1] / 1000 for message in batch]
+            latencies = [now - arrival if arrival > 0 else float("nan") for arrival in arrivals]
+            self.metrics.add_latencies(latencies)
+            longest = max((seconds for seconds in latencies if seconds == seconds), default=0.0)
+            self.metrics.add_batch(result.answers, time.perf_counter() - started, max(longest, 0.0))
+            self._warn_of_unused()
             self.metrics.objects[number] = self.engine.object_count(number)
             self._update_lag(batch[-1])
 
@@ -330,7 +459,11 @@ class Worker:
 
 
 def run_worker(
-    config: WorkerConfig, live: bool = True, idle: float | None = None, summary_every: float = 60.0
+    config: WorkerConfig,
+    live: bool = True,
+    idle: float | None = None,
+    summary_every: float = 60.0,
+    wait_for_topic: bool = False,
 ) -> Metrics:
     """Run a worker with engine, store, metrics server and live view; return its metrics.
 
@@ -343,11 +476,15 @@ def run_worker(
         Stop when no message has come for so many seconds.
     summary_every : float
         Seconds between summaries in the log.
+    wait_for_topic : bool
+        Wait if there is no such topic.
 
     Raises
     ------
     ValueError
-        If an option of the decoder, the model or the store is wrong.
+        If an option of the decoder, the model or the store is wrong, or there is no such topic.
+    RuntimeError
+        If the stream has ended and nothing of it could be used.
     """
     options = _packet_options(config.input.options)
     engine = create_engine(
@@ -366,12 +503,15 @@ def run_worker(
                 log_summary()
 
             worker = Worker(config, engine, metrics, on_batch)
-            worker.run(idle)
+            worker.run(idle, wait_for_topic)
         _log_metrics(metrics, "stop", reason="asked" if worker.stopped else "idle")
     finally:
         if server is not None:
             server.shutdown()
             server.server_close()
+    reason = engine.unused()
+    if reason and not worker.stopped:
+        raise RuntimeError(reason)
     return metrics
 
 

@@ -26,8 +26,8 @@ group = "goodricke"              # workers of one group share the partitions
 batch = 1000                     # messages taken at once, at most
 wait = 0.5                       # seconds to wait for them, at most
 
-[input.options]                  # of the decoder
-photometry = "difference"        # or total, for variable stars (ZTF)
+[input.options]                  # of the decoder; photometry is by default what the model was trained on
+# reliability = 0.5              # least real-bogus score
 
 [output]
 topic = "goodricke"              # an answer per object and batch, keyed by object

@@ -53,8 +53,10 @@ def run(
     example: Annotated[bool, typer.Option("--example", help="Print a commented configuration to start from")] = False,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Show the live view in the terminal")] = True,
     idle: Annotated[
-        float | None, typer.Option(help="Stop when no message has come for so many seconds", show_default=False)
+        float | None,
+        typer.Option(help="Stop when no message has come for so many seconds, from the start on", show_default=False),
     ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the topic if there is none")] = False,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="Log a line of JSON per event to standard error, and no live view")
     ] = False,
@@ -63,7 +65,8 @@ def run(
     """Work on a stream until stopped (Ctrl-C, SIGTERM); start as many workers of a group as you like.
 
     If a worker is killed at any moment, its partitions go to the others, or to the next that is started: no message is
-    lost, none counts twice. Exit code: 0 stopped on request, 2 wrong usage, or the broker or the store failed.
+    lost, none counts twice. Exit code: 0 stopped on request, or idle; 2 wrong usage, no such topic, the broker or the
+    store failed, or nothing of the stream could be used.
     """
     from goodricke.alerts.worker_config import EXAMPLE
 
@@ -72,21 +75,21 @@ def run(
         if not example:
             typer.echo("goodricke: give --config FILE.toml; above is one to start from", err=True)
         raise typer.Exit(ExitCode.DONE if example else ExitCode.USAGE)
-    _exit_with(lambda: _run(config, live, idle, log_json, log_every))
+    _exit_with(lambda: _run(config, live, idle, log_json, log_every, wait))
 
 
-def _run(path: Path, live: bool, idle: float | None, log_json: bool, log_every: float) -> int:
+def _run(path: Path, live: bool, idle: float | None, log_json: bool, log_every: float, wait: bool) -> int:
     from goodricke.alerts.events import json_logging, log_failure, secret_values
     from goodricke.alerts.stream import run_worker
     from goodricke.alerts.worker_config import read_worker_config
 
     config = read_worker_config(path)
     if not log_json:
-        run_worker(config, live, idle, log_every)
+        run_worker(config, live, idle, log_every, wait)
         return ExitCode.DONE
     with json_logging(secret_values(config.kafka)):
         try:
-            run_worker(config, False, idle, log_every)
+            run_worker(config, False, idle, log_every, wait)
         except Exception as error:
             log_failure(error)
             return ExitCode.USAGE
@@ -104,7 +107,14 @@ def replay(
     to: Annotated[
         Path | None, typer.Option("--to", help="To the input topic of this worker's configuration instead")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the last answers: .parquet, .csv, .json, ...")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the last answers about all objects of the store: .parquet, .csv, .fits, ..."),
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Write the answer after every observation of the light curves: .parquet, .csv, .fits, ..."),
+    ] = None,
     speed: Annotated[
         float | None, typer.Option(help="Days of the stream per second  [default: as fast as possible]")
     ] = None,
@@ -115,8 +125,12 @@ def replay(
         bool, typer.Option("--packets", help="The sources are .avro files of alerts: send these as they are")
     ] = False,
     photometry: Annotated[
-        Photometry, typer.Option(help="With --packets and --model: brightness of the source, or its change")
-    ] = Photometry.total,
+        Photometry | None,
+        typer.Option(
+            help="With --packets: brightness of the source, or its difference  [default: as the model was trained]",
+            show_default=False,
+        ),
+    ] = None,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Show the live view in the terminal")] = True,
 ) -> None:
     """Feed archived light curves as a stream, observation by observation in order of time.
@@ -131,17 +145,23 @@ def replay(
         from goodricke.alerts import replay as module
         from goodricke.alerts.answers import check_writable
         from goodricke.alerts.worker_config import read_worker_config
+        from goodricke.models.bundle import read_config
 
-        if out is not None:
-            check_writable(out)
+        for file in (out, history):
+            if file is not None:
+                check_writable(file)
+        if history is not None and (packets or to is not None):
+            raise ValueError("--history needs --model and light curves: packets are read by `goodricke classify`, too")
+        config = None if to is None else read_worker_config(to)
         if packets:
-            stream = module.stream_packets(sources, photometry.value)
+            stream = module.stream_packets(sources, None if photometry is None else photometry.value)
         else:
-            stream = module.stream_light_curves(sources, read_options(band=band, unit=unit))
-        if to is not None:
-            module.replay_to_topic(stream, read_worker_config(to), speed)
+            flux = read_config(str(model) if config is None else config.model).flux_kind
+            stream = module.stream_light_curves(sources, read_options(band=band, unit=unit), flux)
+        if config is not None:
+            module.replay_to_topic(stream, config, speed)
         else:
-            module.replay(stream, str(model), state, half, out, speed, batch, live)
+            module.replay(stream, str(model), state, half, out, speed, batch, live, history)
 
     _exit_with(work)
 
