@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
@@ -134,6 +135,15 @@ def test_an_answer_that_nobody_reads_is_given_up(monkeypatch):
         wait_until(lambda: server.server_state.tasks)
         wait_until(lambda: not server.server_state.connections)
         silent.close()
+
+
+def test_a_slow_reader_is_waited_for():
+    sizes, calls = [90, 80, 80], []
+    transport = SimpleNamespace(get_write_buffer_size=lambda: sizes.pop(0), abort=lambda: calls.append("abort"))
+    protocol = SimpleNamespace(transport=transport, _expect_reading=lambda size: calls.append(size))
+    for size in (100, 90, 80):
+        connections.LimitedProtocol._abort_unless_read(protocol, size)
+    assert calls == [90, 80, "abort"]
 
 
 def test_one_that_reads_gets_all_of_a_large_answer():

@@ -58,7 +58,7 @@ class LimitedProtocol(H11Protocol):
         """Wait until the client takes more of the answer."""
         super().pause_writing()
         if self._write_timer is None:
-            self._write_timer = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+            self._expect_reading(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """Go on with an answer."""
@@ -81,6 +81,17 @@ class LimitedProtocol(H11Protocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    def _expect_reading(self, size: int) -> None:
+        self._write_timer = self.loop.call_later(WRITE_SECONDS, self._abort_unless_read, size)
+
+    def _abort_unless_read(self, size: int) -> None:
+        """Give up an answer of which nothing has been taken, and wait on if some of it has, however little."""
+        left = self.transport.get_write_buffer_size()
+        if left < size:
+            self._expect_reading(left)
+        else:
+            self.transport.abort()
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest for a request; without any, for the rest of one."""
