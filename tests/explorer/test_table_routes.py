@@ -43,6 +43,24 @@ def test_an_export_is_the_rows(client, explorer):
     )
 
 
+def test_no_cell_of_a_csv_is_a_formula(client, explorer):
+    comments = ["=1+1", "+1", "-1", "@SUM(A1)", "a=1"]
+    ids = T["object_id"].drop_duplicates()[:5].tolist()
+    for object_id, comment in zip(ids, comments, strict=True):
+        explorer.labels.change(object_id, label="X", comment=comment)
+    body = {"where": {"all": [{"column": "label", "op": "=", "value": "X"}]}}
+
+    def exported(kind, read):
+        table = read(io.BytesIO(client.post("/api/export", json=body | {"format": kind}).content))
+        return dict(zip(table["object_id"], table["comment"], strict=True))
+
+    assert exported("parquet", pd.read_parquet) == dict(zip(ids, comments, strict=True))
+    csv = exported("csv", lambda file: pd.read_csv(file, dtype={"object_id": str}))
+    assert csv == dict(zip(ids, [*("'" + comment for comment in comments[:-1]), "a=1"], strict=True))
+    for object_id in ids:
+        explorer.labels.remove(object_id)
+
+
 @pytest.mark.parametrize("kind", sorted(WRITERS))
 def test_every_format_and_nothing_at_all(client, kind):
     for where in (WHERE, {"all": [{"column": "n_obs", "op": "<", "value": 0}]}):

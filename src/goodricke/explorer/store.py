@@ -71,6 +71,8 @@ class Column:
         Whether no row has a value.
     about : str
         Meaning and unit.
+    unit : str
+        Of its numbers.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Column:
     hidden: bool = False
     empty: bool = False
     about: str = ""
+    unit: str = ""
 
 
 class RowStore:
@@ -182,7 +185,8 @@ def table_columns(schema: pa.Schema) -> tuple[pa.Schema, list[Column]]:
         hidden = f.name in HIDDEN or f.name.startswith(("std_", NODE))
         hidden |= many_classes and f.name.startswith("p_") and f.name != "p_max"
         is_integer = pa.types.is_integer(f.type)
-        columns.append(Column(RENAMED.get(f.name, f.name), f"c{i}", _kind(f.type), is_integer, hidden, False, about))
+        name, unit = RENAMED.get(f.name, f.name), meaning.unit or ""
+        columns.append(Column(name, f"c{i}", _kind(f.type), is_integer, hidden, False, about, unit))
     return pa.schema(fields), columns
 
 

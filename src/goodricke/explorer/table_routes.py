@@ -11,17 +11,21 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.background import BackgroundTask
 
 from goodricke import __version__
+from goodricke.data.answer_text import NOVEL
 from goodricke.data.formats import Rows, write
 from goodricke.data.formats.metadata import BATCH
 from goodricke.explorer.query import Name, Sort, Where
 from goodricke.explorer.session import Explorer
+from goodricke.explorer.views import add_view
 
+FORMULA = r"^[=+\-@\t\r]"  # how a formula begins
 Format = Literal["csv", "parquet", "vot", "ecsv", "fits", "ids"]
 
 
@@ -79,35 +83,41 @@ def table_routes(explorer: Explorer) -> APIRouter:
     def about() -> dict[str, Any]:
         return describe(explorer)
 
-    @routes.post("/rows")
     def rows(body: RowsBody) -> dict[str, Any]:
+        """Return the number of matching rows, and some of them in order."""
         start = time.perf_counter()
         total, page = table.page(body.where, body.sort, body.offset, body.limit, body.columns)
         return {"total": total, "rows": page, "seconds": round(time.perf_counter() - start, 4)}
 
-    @routes.post("/position")
     def position(body: PositionBody) -> dict[str, int | None]:
+        """Return the place of a row in an order, null if it doesn't match."""
         return {"index": table.position(body.where, body.sort, body.row)}
 
-    @routes.post("/counts")
     def counts(body: CountsBody) -> dict[str, Any]:
+        """Return the number of matching rows with each value of a column."""
         return table.counts(body.where, body.by)
 
-    @routes.post("/histogram")
     def histogram(body: HistogramBody) -> dict[str, Any]:
+        """Return a histogram of a column of the matching rows."""
         return table.histogram(body.where, body.column, body.bins)
 
-    @routes.post("/diagrams/{name}")
     def diagram(name: str, body: DiagramBody) -> dict[str, Any]:
+        """Return points of a diagram."""
         return explorer.diagrams.points(name, body.where, body.most)
+
+    def export(body: ExportBody) -> Response:
+        """Return the matching rows as a file."""
+        return export_rows(explorer, body.where, body.format)
+
+    columns = [*table.columns, "label", "comment"]
+    for path, answer in (("/rows", rows), ("/position", position), ("/counts", counts), ("/histogram", histogram)):
+        add_view(routes, path, answer, columns)
+    add_view(routes, "/diagrams/{name:path}", diagram, columns)
+    add_view(routes, "/export", export, columns, response_class=Response)
 
     @routes.get("/labels")
     def labels() -> dict[str, Any]:
         return {"file": str(explorer.labels.path), "entries": [e.as_json() for e in explorer.labels.current()[1]]}
-
-    @routes.post("/export", response_class=Response)
-    def export(body: ExportBody) -> Response:
-        return export_rows(explorer, body.where, body.format)
 
     @routes.get("/live")
     def live() -> dict[str, Any]:
@@ -122,7 +132,10 @@ def describe(explorer: Explorer) -> dict[str, Any]:
     """Return what the page needs at its start."""
     diagrams, missing = explorer.diagrams.about()
     labels, queue = explorer.labels, explorer.model_queue
-    columns = [{"name": c.name, "type": c.kind, "hidden": c.hidden, "about": c.about} for c in explorer.store.columns]
+    columns = [
+        {"name": c.name, "type": c.kind, "hidden": c.hidden, "about": c.about, "unit": c.unit}
+        for c in explorer.store.columns
+    ]
     label_names = [*explorer.classes, *(name for name in labels.names() if name not in explorer.classes)]
     return {
         "title": explorer.catalog.path.resolve().name,
@@ -139,6 +152,7 @@ def describe(explorer: Explorer) -> dict[str, Any]:
         "neighbours": explorer.has_embeddings,
         "labels": {"file": str(labels.path), "count": labels.count(), "names": label_names},
         "coverage": explorer.coverage,
+        "novel": NOVEL,
     }
 
 
@@ -150,6 +164,8 @@ def _describe_model(explorer: Explorer) -> dict[str, Any] | None:
         "name": explorer.about["model"],
         "hash": explorer.about.get("model_hash", ""),
         "simulated": config is not None and config.simulated,
+        "photometry": None if config is None else config.flux_kind,
+        "trained_on": "" if config is None else config.trained_on,
         "summary": explorer.no_model if config is None else config.summary,
     }
 
@@ -158,7 +174,8 @@ def export_rows(explorer: Explorer, where: Where, kind: Format) -> Response:
     """Return the matching rows as a file, in the catalog's order.
 
     The file has all columns of the table, then ``label`` and ``comment``; a column of the catalog with one of these
-    names is called ``catalog_label``. The format ``ids`` is a list of the objects, each once.
+    names is called ``catalog_label``. The format ``ids`` is a list of the objects, each once. Texts of a CSV that a
+    spreadsheet would take for a formula have an apostrophe in front.
     """
     name = explorer.catalog.path.resolve().stem
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._+-") else "_" for c in name) + "-selection"
@@ -171,7 +188,8 @@ def export_rows(explorer: Explorer, where: Where, kind: Format) -> Response:
         return PlainTextResponse("".join(f"{i}\n" for i in ids), headers=headers)
 
     def batches() -> Iterator[pa.Table]:
-        yield from map(explorer.table.arrow, parts)
+        tables = map(explorer.table.arrow, parts)
+        yield from map(defuse_formulas, tables) if kind == "csv" else tables
 
     folder = Path(tempfile.mkdtemp(prefix="goodricke-"))
     path = folder / f"selection.{kind}"
@@ -183,3 +201,18 @@ def export_rows(explorer: Explorer, where: Where, kind: Format) -> Response:
         raise
     clean = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
     return FileResponse(path, filename=f"{name}.{kind}", background=clean)
+
+
+def defuse_formulas(table: pa.Table) -> pa.Table:
+    """Return a table whose texts no spreadsheet takes for a formula: one that begins as a formula gets an apostrophe.
+
+    Examples
+    --------
+    >>> defuse_formulas(pa.table({"a": ["=1+1", "-2", "V1 = 2", None], "b": [-1, 2, 3, 4]}))["a"].to_pylist()
+    ["'=1+1", "'-2", 'V1 = 2', None]
+    """
+    for index, column in enumerate(table.schema):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            texts = pc.replace_substring_regex(table[column.name], FORMULA, r"'\0")
+            table = table.set_column(index, column, texts)
+    return table

@@ -3,7 +3,7 @@
 import { fill, h } from "./dom.js";
 import { set, state } from "./state.js";
 
-/** @typedef {{name: string, type: "text"|"number"|"boolean"|"list", hidden: boolean, about: string}} Column */
+/** @typedef {{name: string, type: "text"|"number"|"boolean"|"list", hidden: boolean, about: string, unit: string}} Column */
 
 // in this order
 const DEFAULT_COLUMNS = [
@@ -27,8 +27,18 @@ const MAX_COLUMNS = 10;
 /** @type {Column[]} */
 let all = [];
 
-/** @param {Column[]} columns of the catalog */
-export const setColumns = (columns) => (all = columns);
+export const NEW =
+  "Less like the training set than 99 % of the objects that the model was checked with: perhaps of a class that it doesn't know";
+let novel = Infinity;
+
+/** @param {Column[]} columns of the catalog @param {number} threshold novelty above which an object is pointed out */
+export function setColumns(columns, threshold) {
+  all = columns.map((one) => ({ ...one, unit: one.unit.replace(/^(\w+)\*\*-1$/, "1/$1") }));
+  novel = threshold;
+}
+
+/** @param {any} novelty @returns {boolean} whether an object is unlike the training set */
+export const isNovel = (novelty) => typeof novelty === "number" && novelty > novel;
 
 /** @param {string} name @returns {Column|undefined} */
 export const column = (name) => all.find((item) => item.name === name);

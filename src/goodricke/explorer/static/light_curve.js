@@ -7,6 +7,14 @@ import { Folder, foldedChart, phases } from "./fold.js";
 import { count, number } from "./format.js";
 import { line, points, ring } from "./marks.js";
 
+/** @param {{bands: string[], unit: string, magnitudes: boolean}} curve @returns {string} "V [mag]", "g, r [mag]", "flux [nJy]" */
+export function valueLabel({ bands, unit, magnitudes }) {
+  const named = bands.filter((band) => band && band !== "none"); // "none": the source names no band
+  const quantity = named.length && named.length <= 4 ? named.join(", ") : magnitudes ? "magnitude" : "flux";
+  const stated = unit && unit !== "unknown" && unit !== quantity ? unit : magnitudes ? "mag" : "";
+  return stated ? `${quantity} [${stated}]` : quantity;
+}
+
 /** @typedef {{time: Float64Array, value: Float64Array, error: Float64Array, band: number[], bands: string[], unit: string, magnitudes: boolean, time_scale: string, shown: number, total: number, period: number|null, t0: number|null}} Curve */
 
 const toFloats = (/** @type {(number|null)[]} */ values) => Float64Array.from(values, (value) => value ?? NaN);
@@ -57,7 +65,7 @@ export class LightCurveView {
     if (this.hidden.size === curve.bands.length) this.hidden.clear();
     fill(this.timeHost);
     fill(this.foldHost);
-    const label = curve.magnitudes ? `${curve.unit || "mag"}` : curve.unit || "flux";
+    const label = valueLabel(curve);
     const onhover = (/** @type {number|null} */ i) => this.mark(i === null ? null : i % curve.time.length);
     const x = { label: `time [d${curve.time_scale ? `, ${curve.time_scale}` : ""}]` };
     this.timeChart = new Chart(this.timeHost, {

@@ -26,7 +26,11 @@ function drawHeader(about) {
     byId("model"),
     objects(about.rows),
     model && [
-      h("span", { title: model.summary ?? "" }, `model ${model.name}`),
+      h(
+        "span",
+        { title: [model.summary, model.trained_on && `trained on ${model.trained_on}`].filter(Boolean).join("; ") },
+        `model ${model.name}${model.photometry ? `, ${model.photometry} photometry` : ""}`,
+      ),
       model.simulated &&
         h(
           "span",
@@ -197,7 +201,7 @@ async function start() {
   const about = await api.about();
   labels.about = about.labels ?? labels.about;
   setClasses(about.classes);
-  setColumns(about.columns);
+  setColumns(about.columns, about.novel);
   drawHeader(about);
   buildSearch();
   buildSplitter();
@@ -209,6 +213,10 @@ async function start() {
   buildKeys(table, object);
   buildViews(about.alerts);
   byId("help-button").onclick = openHelp;
+  /** @type {HTMLElement} */ (document.querySelector(".skip")).onclick = (event) => {
+    event.preventDefault(); // an address of its own would replace that of the view
+    byId("table-title").focus();
+  };
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return; // another window, or an editor, may have changed labels meanwhile
     table.reload(true);

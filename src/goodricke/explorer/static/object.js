@@ -1,6 +1,7 @@
 /** One object in full, at the right: light curves, periodogram, classification, neighbours, fields and label. */
 
 import { api } from "./api.js";
+import { NEW } from "./columns.js";
 import { emptyState, fill, h } from "./dom.js";
 import { cell, number, position, probability } from "./format.js";
 import { classTag } from "./glyph.js";
@@ -13,9 +14,6 @@ import { set, state, watch } from "./state.js";
 import { classificationView, historyView, periodView } from "./classification.js";
 
 const PARTS = ["quarter", "campaign", "sector"]; // columns that identify the light curves of a star
-
-const NEW =
-  "Less like the training set than 99 % of the objects that the model was checked with: perhaps of a class that it doesn't know";
 
 const NO_CURVES = /** @type {[string, string, string]} */ ([
   "No light curves",

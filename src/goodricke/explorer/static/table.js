@@ -1,7 +1,7 @@
 /** The table: any number of rows, of which only those in view are elements; pages are loaded while scrolling. */
 
 import { api, latestOnly } from "./api.js";
-import { column, shownColumns } from "./columns.js";
+import { NEW, column, isNovel, shownColumns } from "./columns.js";
 import { debounce, fill, h } from "./dom.js";
 import { cell, count, number, objects, probability } from "./format.js";
 import { classTag } from "./glyph.js";
@@ -115,7 +115,7 @@ export class Table {
   headCell(name) {
     const at = state.sort.findIndex((item) => item.column === name);
     const descending = at >= 0 && state.sort[at].descending;
-    const about = column(name)?.about;
+    const { about, unit } = column(name) ?? {};
     const sorted = at < 0 ? "none" : descending ? "descending" : "ascending";
     const arrow = at < 0 ? "" : `${descending ? "↓" : "↑"}${state.sort.length > 1 ? at + 1 : ""}`;
     const kind = column(name)?.type === "number" ? "number" : "text";
@@ -123,6 +123,7 @@ export class Table {
       "button",
       { type: "button", title: about ? `${name}: ${about}` : name, onclick: (event) => sortBy(name, event.shiftKey) },
       h("span", { class: "name" }, name),
+      unit && h("span", { class: "unit" }, `[${unit}]`),
       arrow && h("span", { class: "arrow" }, arrow),
     );
     return h("div", { class: `cell ${kind}`, role: "columnheader", "aria-sort": sorted }, button);
@@ -340,7 +341,9 @@ function cellElement(name, row) {
         ? probabilityBar(value)
         : name === "object_id"
           ? String(value)
-          : cell(value, name);
+          : name === "novelty" && isNovel(value)
+            ? [cell(value, name), " ", h("span", { class: "badge", title: NEW }, "new?")]
+            : cell(value, name);
   const title = typeof value === "number" ? number(value, 12) : cell(value);
   return h("div", { class: `cell ${kind} ${name === "object_id" ? "id" : ""}`, role: "gridcell", title }, content);
 }
