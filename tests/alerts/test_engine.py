@@ -482,7 +482,8 @@ def test_a_model_without_calibration_has_no_novelty(model):
 def test_an_engine_takes_the_photometry_that_its_model_was_trained_on(tmp_path):
     rng, before, values = np.random.default_rng(3), [], []
     for epoch in range(12):
-        now = source(2459000.5 + epoch, fid=1 + epoch % 2, magpsf=float(rng.normal(18, 0.5)), distnr=0.3 + 2 * (epoch // 8))
+        magnitude, distance = float(rng.normal(18, 0.5)), 0.3 if epoch < 8 else 2.0
+        now = source(2459000.5 + epoch, fid=1 + epoch % 2, magpsf=magnitude, distnr=distance)
         values.append(ztf_packet(now, before))
         before.append({name: value for name, value in now.items() if name not in ("pid", "ra", "dec")})
 
