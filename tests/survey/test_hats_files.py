@@ -19,13 +19,14 @@ from goodricke.survey.convert import ORDER, convert, tiles, write_hats
 from tests.survey.prediction_tables import predictions, rows
 
 lsdb = pytest.importorskip("lsdb", reason="needs goodricke[survey]")
+N = 200  # predictions, in 18 pixels
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """Return the folder of a HATS catalog of several pixels, and the predictions in it."""
     path = tmp_path_factory.mktemp("hats") / "stars.hats"
-    found = predictions(400)
+    found = predictions(N)
     write_hats(rows(found), path, pixel_rows=20)
     return path, found
 
@@ -50,7 +51,7 @@ def test_lsdb_finds_each_star_in_a_cross_match(written):
         other, radius_arcsec=1, suffixes=("", "_other"), suffix_method="overlapping_columns"
     )
     pairs = pairs.compute()
-    assert len(pairs) == 400
+    assert len(pairs) == N
     assert (pairs["object_id"] == pairs["name"]).all()
 
 
@@ -74,8 +75,8 @@ def test_rows_are_in_the_order_of_their_pixels_and_say_what_they_are(written):
 
 def test_it_is_a_catalog_of_goodricke_again(written, tmp_path):
     path, _ = written
-    assert len(Catalog.open(path)) == 400
-    assert convert(path, tmp_path / "y.hats") == 400
+    assert len(Catalog.open(path)) == N
+    assert convert(path, tmp_path / "y.hats") == N
     assert lsdb.open_catalog(tmp_path / "y.hats").columns.tolist().count("_healpix_29") <= 1
 
 
