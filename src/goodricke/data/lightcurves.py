@@ -284,7 +284,7 @@ class LightCurves:
             )
         numbers, errors, unit = brightness_of_series(columns[value], columns[error] if error else None)
         time, time_scale = time_of_series(columns["time"])
-        fields = {"bands": (band,), "unit": unit or "unknown", "time_scale": time_scale}
+        fields: dict[str, Any] = {"bands": (band,), "unit": unit or "unknown", "time_scale": time_scale}
         return cls.from_arrays([object_id], [0, len(time)], time, numbers, errors, **fields)
 
     @classmethod
