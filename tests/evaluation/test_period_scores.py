@@ -1,10 +1,12 @@
 """Periods compared with a catalog's: what agrees, beside baselines that need no network."""
 
+from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import PeriodAnswer
@@ -19,6 +21,7 @@ from goodricke.evaluation.period_scores import (
     period_scores,
     score_periods,
 )
+from goodricke.evaluation.report.terminal import print_by_survey
 from goodricke.preprocess import VariablesConfig, prepare
 
 PERIODS = np.array([0.37, 0.61, 2.3, 5.2])
@@ -111,3 +114,15 @@ def test_several_light_curves_of_a_star_don_t_narrow_the_interval() -> None:
         *(x.repeat(9) for x in (catalog, span)), {"model": period.repeat(9)}, {}, np.arange(40).repeat(9)
     )
     assert copied[0].same["model"] == pytest.approx(alone)
+
+
+@pytest.mark.parametrize("width", [60, 80, 150])
+def test_tables_on_a_terminal_are_complete_however_narrow(width: int) -> None:
+    figures = {name: {"value": 0.5, "low": 0.25, "high": 0.75} for name in ("same", "same_half_or_double")}
+    records = [{"group": "crts_south: contact", "n": 5904, "by": dict.fromkeys(FINDERS, figures)}]
+    console = Console(width=width, file=StringIO(), record=True)
+    print_by_survey({"periods": records}, "m", console)
+    text = console.export_text()
+    assert "\u2026" not in text  # nothing is cut
+    assert text.count("0.500") == len(period_rows(records)[0]) - 2
+    assert "crts_south: contact" in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,13 @@ from goodricke.evaluation.survey_scores import leak_rows, survey_notes, survey_r
 from goodricke.inference import to_predictions
 
 log = logging.getLogger("goodricke")
+
+VALUE = 18  # characters of a column with a figure and its interval, in two lines
+BY_SURVEY: tuple[tuple[str, int, str, Callable[[Any], Rows]], ...] = (  # key, columns that name a row, title, rows
+    ("by_survey", 3, "each survey in its own labels", survey_rows),
+    ("periods", 2, "fraction of periods that agree with the catalog's", period_rows),
+    ("survey_leak", 1, "the survey guessed from the embedding", leak_rows),
+)
 
 
 def write_files(result: Assessment, folder: Path, history: Sequence[str] = ()) -> None:
@@ -132,28 +139,38 @@ def _print_taxonomy(result: Assessment, name: str, console: Console) -> None:
         console.print(f"{name}: {check}", style=None if check.is_met else "bold red", markup=False)
 
 
-def text_table(title: str, rows: Rows) -> Table:
-    """Return rows of text with the same keys, at least one, as a table for the terminal; the first names the row."""
-    table = Table(title=escape(title))
-    for k, name in enumerate(rows[0]):
-        table.add_column(escape(name), justify="right" if k else "left")
-    for row in rows:
-        table.add_row(*map(Text, row.values()))
-    return table
+def text_tables(title: str, rows: Rows, names: int, width: int) -> Iterator[Table]:
+    """Yield rows of text with the same keys, at least one, as tables that fit a terminal.
+
+    Parameters
+    ----------
+    title : str
+    rows : list of dict
+    names : int
+        First columns, which name the row; each table has them.
+    width : int
+        Of the terminal, in characters.
+    """
+    keys, values = list(rows[0])[:names], list(rows[0])[names:]
+    longest = sum(max(len(str(row[key])) for row in [*rows, {key: key for key in keys}]) + 3 for key in keys)
+    together = max((width - longest - 1) // VALUE, 1)
+    for first in range(0, len(values), together):
+        table = Table(title=escape(title) if not first else None)
+        for k, name in enumerate([*keys, *(part := values[first : first + together])]):
+            table.add_column(escape(name), justify="right" if k else "left", no_wrap=not k)
+        for row in rows:
+            table.add_row(*(Text(str(row[name])) for name in (*keys, *part)))
+        yield table
 
 
 def print_by_survey(records: Mapping[str, Any], name: str, console: Console) -> None:
     """Print the scores of surveys and of periods that `Assessment.survey_records` returned, or `metrics.json` has."""
-    if records.get("by_survey"):
-        console.print(text_table(f"{name}: each survey in its own labels", survey_rows(records["by_survey"])))
-        for note in survey_notes(records["by_survey"]):
-            console.print(note, markup=False)
-    if records.get("periods"):
-        title = f"{name}: fraction of periods that agree with the catalog's, to half the width of a peak"
-        console.print(text_table(title, period_rows(records["periods"])))
-    if records.get("survey_leak"):
-        title = f"{name}: can the survey be guessed from the embedding? The lower, the less it knows of the survey"
-        console.print(text_table(title, leak_rows(records["survey_leak"])))
+    for key, names, title, make in BY_SURVEY:
+        if records.get(key):
+            for table in text_tables(f"{name}: {title}", make(records[key]), names, console.width):
+                console.print(table)
+    for note in survey_notes(records.get("by_survey", ())):
+        console.print(note, markup=False)
 
 
 def _print_comparison(result: Assessment, console: Console) -> None:
