@@ -21,6 +21,7 @@ from goodricke.cli import (
     explore,
     inspect,
     models,
+    real_stars,
     serve,
     similar,
     simulate,
@@ -31,7 +32,7 @@ from goodricke.models.runtime.memory import keep_freed_memory
 
 COMMANDS = (
     *(inspect.inspect, classify.classify, train.train, train.pretrain, evaluate.evaluate, doctor.doctor),
-    *(simulate.simulate, evaluate.calibrate, evaluate.novelty),
+    *(simulate.simulate, evaluate.calibrate, evaluate.novelty, real_stars.real_stars),
     *(survey.pack, survey.catalog, survey.examine, survey.convert, survey.thresholds),
     *(similar.similar, similar.suggest, explore.explore, serve.serve),
 )

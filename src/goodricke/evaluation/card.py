@@ -42,6 +42,17 @@ NETWORKS = {
     "multiband": "one recurrent network per band and a central one",
     "variables": "pairs of a candidate period and a class",
 }
+REAL_STARS = "real_stars"  # scores on real stars in the contents of a card
+REAL_TITLE = "Real stars"
+REAL_FIGURES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "mean recall",
+    "coverage": "90 % sets that hold the class",
+    "novel": "novelty above 0.99",
+    "confident_wrong": "wrong with p > 0.9, not novel",
+    "period": "period within 0.5 % of the catalog's",
+    "period_multiple": "that, its half or its double",
+}
 CALIBRATION, ALARMS, LIMITS = "How far to trust it", "False alarms of novelty", "Beware"
 PROPER = ("negative_log_likelihood", "brier", "calibration_error")  # scores that calibration changes
 CALIBRATED = {"deterministic": "calibrated, one pass", "monte_carlo": "calibrated, mean of Monte-Carlo passes"}
@@ -221,6 +232,8 @@ def render_card(model: Model) -> str:
     introduction = sections.pop("", "") or _introduction(model, card)
     scores = {TITLES[name]: x for name, x in metrics.items() if name in TITLES and "per_class" in x}
     sections |= {title: _render_scores(x) for title, x in scores.items()}
+    if REAL_STARS in card:  # before everything that simulations say
+        sections = {REAL_TITLE: render_real_stars(card[REAL_STARS])} | sections
     if card.get("regression"):
         sections["Physical parameters"] = _render_regression(model, card["regression"])
     if card.get("taxonomy"):
@@ -234,6 +247,39 @@ def render_card(model: Model) -> str:
     sections[LIMITS] = sections.pop(LIMITS, BEWARE)
     text = "".join(f"\n## {title}\n\n{body}\n" for title, body in sections.items())
     return f"# {model.name}\n\n{introduction}\n{text}"
+
+
+def render_real_stars(x: Mapping[str, Any]) -> str:
+    """Return the section on real stars in Markdown, from what `goodricke.evaluation.real_stars` measured."""
+    ways: Mapping[str, Any] = x["ways"]
+    rows = []
+    for name, text in REAL_FIGURES.items():
+        values = {way: record.get(name) for way, record in ways.items()}
+        if any(values.values()):
+            rows.append(
+                {"": text} | {way: "-" if v is None else str(Estimate.from_dict(v)) for way, v in values.items()}
+            )
+    sizes = {way: f"{record['set_size']:.2f}" for way, record in ways.items() if record["set_size"] is not None}
+    rows.append({"": "classes in a set"} | {way: sizes.get(way, "-") for way in ways})
+    classes = dict.fromkeys(name for record in ways.values() for name in record["per_class"])
+    per_class = [
+        {"right": name} | {way: record["per_class"].get(name, {}).get("counts", "-") for way, record in ways.items()}
+        for name in classes
+    ]
+    first = next(iter(ways.values()))
+    how = f"mean of {x['passes']} passes" if x["passes"] else "one pass"
+    unanswered = ", ".join(f"{way} {r['unanswered']}" for way, r in ways.items() if r["unanswered"])
+    lines = [
+        f"{first['n']} light curves of {first['stars']} real stars ({x['source']}), {how}, with 95 % intervals. Those "
+        f"much longer than {x['days']:.0f} d, as long as light curves of the training, are answered from their first "
+        "piece of that length, from all pieces (geometric mean of probabilities; period of the whole), and whole.",
+        *([f"Not answered: {unanswered}."] if unanswered else []),
+        "",
+        *markdown_table(rows),
+        "",
+        *markdown_table(per_class),
+    ]
+    return "\n".join(lines)
 
 
 def render_calibration(card: Mapping[str, Any]) -> str:
