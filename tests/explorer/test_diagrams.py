@@ -1,11 +1,14 @@
+import json
 import sys
 import time
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
 from goodricke.explorer import diagrams
 from goodricke.explorer.diagrams import EmbeddingMap, _round, make_map, read_embeddings, read_map
+from goodricke.explorer.query import Where
 from goodricke.explorer.session import open_explorer
 from goodricke.survey.shards import Catalog
 from tests.explorer.conftest import CLASSES, N, folder_of, rows
@@ -205,3 +208,52 @@ def test_no_map_where_nothing_was_classified(tmp_path):
     assert explorer.diagrams.about()[1][0]["why"] == "no light curve was classified"
     assert read_embeddings(explorer.catalog, np.zeros(0, np.int64)).shape == (0, 0)
     explorer.close()
+
+
+# ---- diagrams of the user's own -------------------------------------------------------------------------------------
+
+
+def plot(**spec):
+    return f"plot:{json.dumps(spec)}"
+
+
+def test_any_columns_and_formulas(explorer):
+    name = plot(x="bp_rp", y="phot_g_mean_mag + 5*log10(parallax) - 10", colour="ra/15", log_x=True)
+    got = explorer.diagrams.points(name, Where(), 1000)
+    expected = T["phot_g_mean_mag"] + 5 * np.log10(T["parallax"]) - 10
+    shown = got["row"]
+    assert sorted(shown) == T.index[T["bp_rp"] > 0].tolist()  # a logarithmic axis
+    np.testing.assert_allclose(got["x"], T["bp_rp"][shown], rtol=1e-6)
+    np.testing.assert_allclose(got["y"], expected[shown], rtol=1e-6)
+    np.testing.assert_allclose(got["colour"], T["ra"][shown] / 15, rtol=1e-6)
+
+
+def test_a_lasso_in_such_a_diagram_selects_by_the_formula(explorer):
+    name = plot(x="f1", y="2*A1", log_x=True, log_y=True)
+    box = [(0.1, 0.001), (10, 0.001), (10, 0.1), (0.1, 0.1)]
+    chosen = explorer.table.matching(Where(all=[{"inside": {"diagram": name, "polygon": box}}]))
+    expected = T["f1"].between(0.1, 10) & (2 * T["A1"]).between(0.001, 0.1)
+    assert sorted(chosen) == T.index[expected].tolist()
+
+
+def test_a_plot_is_an_address(client):
+    name = quote(plot(x="ra/15", y="dec"), safe="")
+    got = client.get(f"/api/diagrams/{name}?class=ROT&most=5").json()
+    assert (got["shown"], got["total"]) == (5, (T["class"] == "ROT").sum())
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        (plot(x="nothing", y="ra"), "'nothing' is no column"),
+        (plot(x="status", y="ra"), "'status' holds no numbers"),
+        (plot(x="1+1", y="ra"), "has no column"),
+        (plot(x="ra.dtype", y="ra"), "only numbers, columns"),
+        (plot(x="ra"), "no diagram"),
+        (plot(x="ra", y="dec", z="f1"), "no diagram"),
+        ("plot:[", "no diagram"),
+    ],
+)
+def test_what_is_no_plot_is_named(explorer, name, why):
+    with pytest.raises(ValueError, match=why):
+        explorer.diagrams.points(name, Where(), 10)

@@ -17,14 +17,18 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from goodricke.data.files import atomic_path
+from goodricke.data.json import json_values
+from goodricke.explorer.cache import Cache
+from goodricke.explorer.expressions import LONGEST, Formula
 from goodricke.explorer.query import Lasso, Where
 from goodricke.explorer.store import cache_path
 from goodricke.explorer.table import CatalogTable
@@ -39,6 +43,8 @@ log = logging.getLogger("goodricke")
 Float = NDArray[np.float64]
 RowNumbers = NDArray[np.int64]
 
+PLOT = "plot:"  # begins the name of a diagram of the user's own
+CACHED_PLOTS = 8  # coordinates of such, 16 bytes a row
 MAP_SIZE = 20_000  # embeddings in a map
 QUANTITIES = {  # of each diagram, see `goodricke.survey.examine.sample.NAMES`
     "hr": ("g", "parallax", "parallax_error", "bp_rp", "bp", "rp", "teff", "extinction", "reddening"),
@@ -67,6 +73,42 @@ class Diagram:
     y: Axis
     note: str = ""
     ready: bool = True
+
+
+class PlotSpec(BaseModel):
+    """A diagram of the user's own: formulas of columns (`goodricke.explorer.expressions`) and how the axes run.
+
+    Its name in requests is `PLOT` and this as JSON: the state of the page, and of a lasso in the diagram.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    x: Annotated[str, Field(max_length=LONGEST)]
+    y: Annotated[str, Field(max_length=LONGEST)]
+    colour: Annotated[str, Field(max_length=LONGEST)] = ""
+    log_x: bool = False
+    log_y: bool = False
+    reversed_x: bool = False
+    reversed_y: bool = False
+
+    @classmethod
+    def from_name(cls, name: str) -> PlotSpec:
+        """Return the diagram that a name stands for.
+
+        Raises
+        ------
+        ValueError
+            If it stands for none.
+        """
+        try:
+            return cls.model_validate_json(name.removeprefix(PLOT))
+        except ValidationError as error:
+            raise ValueError(f"no diagram: {error.errors()[0]['msg']}") from None
+
+    def diagram(self, name: str) -> Diagram:
+        """Return the axes."""
+        x, y = Axis(self.x, self.log_x, self.reversed_x), Axis(self.y, self.log_y, self.reversed_y)
+        return Diagram(name, f"{self.y} against {self.x}", x, y)
 
 
 class MissingDiagram(NamedTuple):
@@ -105,6 +147,7 @@ class Diagrams:
         diagrams = (self._describe_embedding(), self._describe_hr(), self._describe_f1_a1(), self._describe_sky())
         self._diagrams = {d.name: d for d in diagrams}
         self._coordinates: dict[str, Coordinates] = {}
+        self._plots = Cache(CACHED_PLOTS)
         self._lock = threading.RLock()
 
     def about(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -121,6 +164,7 @@ class Diagrams:
             If there is no such diagram.
         """
         places, matching = self._place(name), self.table.matching(where)
+        colour = PlotSpec.from_name(name).colour if name.startswith(PLOT) else ""
         rows = np.arange(len(self.table)) if matching is None else matching
         rows = rows[np.isfinite(places.x[rows]) & np.isfinite(places.y[rows])]
         shown = rows
@@ -129,6 +173,10 @@ class Diagrams:
         shown = shown[np.argsort(self._rank[shown])]
         x, y = (_round(v[shown]).tolist() for v in (places.x, places.y))
         points = {"x": x, "y": y, "row": shown.tolist(), "class": self._class[shown].tolist()}
+        if colour:
+            points["colour"] = json_values(
+                _round(self._plots.get(("colour", colour), lambda: self._formula(colour))[shown])
+            )
         return points | {"total": len(rows), "shown": len(shown), "ready": places.ready, "note": places.note}
 
     def rows_inside(self, lasso: Lasso) -> RowNumbers:
@@ -159,7 +207,35 @@ class Diagrams:
         """End the process that makes the map."""
         self._map.close()
 
+    def _formula(self, text: str) -> Float:
+        """Return the values (n,) of a formula for all rows.
+
+        Raises
+        ------
+        ValueError
+            If it is none, or a column doesn't exist or holds no numbers.
+        """
+        formula = Formula(text)
+        for column in formula.columns:
+            if column not in self.table.columns or self.table.columns[column].kind != "number":
+                why = "holds no numbers" if column in self.table.columns else "is no column"
+                raise ValueError(f"{column!r} {why}: /api/about lists the columns")
+        if not formula.columns:
+            raise ValueError(f"{text!r} has no column")
+        return formula.evaluate(self.table.all_numbers(sorted(formula.columns)))
+
+    def _plot(self, name: str) -> Coordinates:
+        """Return the coordinates in a diagram of the user's own; NaN where a logarithmic axis has no place."""
+        spec = PlotSpec.from_name(name)
+        x, y = (
+            np.where(values > 0, values, np.nan) if is_log else values
+            for values, is_log in ((self._formula(spec.x), spec.log_x), (self._formula(spec.y), spec.log_y))
+        )
+        return Coordinates(x, y)
+
     def _diagram(self, name: str) -> Diagram:
+        if name.startswith(PLOT):
+            return PlotSpec.from_name(name).diagram(name)
         diagram = self._diagrams.get(name)
         if diagram is None:
             raise ValueError(f"no diagram {name!r}: there are {', '.join(self._diagrams)}")
@@ -201,6 +277,8 @@ class Diagrams:
 
     def _place(self, name: str) -> Coordinates:
         """Return the coordinates of the rows in a diagram, computed once."""
+        if name.startswith(PLOT):
+            return self._plots.get(name, lambda: self._plot(name))
         self._diagram(name)
         places = {"embedding": self._embedding, "hr": self._hr, "f1_a1": self._f1_a1, "sky": self._sky}
         with self._lock:

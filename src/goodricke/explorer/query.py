@@ -45,7 +45,7 @@ class Search(_Model):
 class Lasso(_Model):
     """A closed polygon in a diagram, in the coordinates of its points; its edges are straight as drawn."""
 
-    diagram: Name
+    diagram: Annotated[str, StringConstraints(max_length=2000)]
     polygon: Annotated[list[Vertex], Field(min_length=3, max_length=5000)]
 
 
