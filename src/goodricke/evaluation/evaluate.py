@@ -27,7 +27,6 @@ from goodricke.training.splits import TEST
 TENSORS = ".safetensors"  # suffix of files of light curves with their labels (goodricke.io.products.astrafier)
 
 
-
 def evaluate(
     models: Sequence[Model | str | Path],
     data: Recipe | DataConfig,
