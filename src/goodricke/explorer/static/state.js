@@ -8,13 +8,14 @@
  * @property {Sort[]} sort
  * @property {string[]|null} columns shown in the table; null: the defaults
  * @property {string[]|null} ranges columns with a histogram in the filters; null: the defaults
+ * @property {string[]} plots names of the user's own diagrams
  * @property {string} diagram name of the one shown large, or "all"
  * @property {"catalog"|"live"} view
  * @property {number|null} open row number of the object on show
  */
 
 /** @type {State} */
-const defaults = { filters: {}, sort: [], columns: null, ranges: null, diagram: "all", view: "catalog", open: null };
+const defaults = { filters: {}, sort: [], columns: null, ranges: null, plots: [], diagram: "all", view: "catalog", open: null };
 
 /** @type {State} */
 export const state = { ...defaults };
@@ -96,6 +97,7 @@ const validators = {
   sort: Array.isArray,
   columns: isList,
   ranges: isList,
+  plots: (value) => Array.isArray(value) && value.every((name) => typeof name === "string"),
   diagram: (value) => typeof value === "string",
   view: (value) => value === "catalog" || value === "live",
   open: (value) => value === null || Number.isSafeInteger(value),
@@ -103,6 +105,7 @@ const validators = {
 
 /** Take the state from the address; unreadable parts keep their defaults. */
 export function readHash() {
+  if (location.hash && !location.hash.includes("=")) return; // an anchor of the page, no state
   const change = { ...defaults };
   for (const [part, text] of new URLSearchParams(location.hash.slice(1))) {
     if (!(part in defaults)) continue;
