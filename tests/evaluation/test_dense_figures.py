@@ -10,7 +10,7 @@ import pytest
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import ModelId, Output, Predictions
 from goodricke.evaluation.figures.dense import draw_dense
-from goodricke.evaluation.figures.objects import draw_object
+from goodricke.evaluation.figures.objects import compute_periodogram, draw_object
 from goodricke.evaluation.figures.style import drawing_settings, new_figure
 from goodricke.preprocess.dense import DenseConfig, prepare
 from goodricke.preprocess.dense_periods import answer_periods
@@ -67,3 +67,13 @@ def test_a_class_without_period_is_not_folded(tmp_path: Path) -> None:
         draw_object(figure := new_figure(10, 6), curves, prediction(curves, 0))
         figure.canvas.draw()
     assert "CONSTANT has no period" in texts(figure).replace("\n", " ")
+
+
+def test_the_trend_of_a_dense_light_curve_is_no_period_to_fold_on() -> None:
+    time = np.arange(0, 27, 1 / 48)
+    flux = 1e4 * (1 + 0.05 * (time / 27) ** 2 + 0.003 * np.sin(2 * np.pi * time / 1.16))
+    curves = LightCurves.from_arrays(["KIC 1"], [0, len(time)], time, flux, unit="electron / s")
+    spectrum = compute_periodogram(curves)
+    assert spectrum is not None
+    assert spectrum.best == pytest.approx(1.16, rel=0.01)
+    assert spectrum.period.max() <= 13.5

@@ -25,6 +25,8 @@ from goodricke.data.period_answer import period_column
 from goodricke.data.predictions import MEANING, Predictions, Status
 from goodricke.evaluation.figures.style import ACCENT, COLOURS, GREY, PALE, canvas, despine, shorten, write_note
 from goodricke.preprocess.cleaning import align_bands, clip_outliers, finite_points
+from goodricke.preprocess.dense import DenseConfig, prepare
+from goodricke.preprocess.dense_periods import CYCLES
 from goodricke.preprocess.periods import Periodogram, PeriodSearch, periodogram
 
 WIDTH = 10.0  # inches: 1200 pixels
@@ -155,9 +157,28 @@ def answered_period(row: Row) -> float | None:
 
 
 def compute_periodogram(curve: LightCurves, search: PeriodSearch | None = None) -> Periodogram | None:
-    """Return the periodogram of one light curve, cleaned and with bands on one level as for the networks."""
+    """Return the periodogram of one light curve, cleaned and with bands on one level as for the networks.
+
+    Dense light curves are detrended, and only periods of at least two cycles are searched: the highest peak would else
+    be the trend of the light curve, at its length.
+    """
+    from goodricke.inference import is_dense
+
+    if is_dense(curve)[0]:
+        return _dense_periodogram(curve, search or PeriodSearch())
     cleaned = clip_outliers(align_bands(finite_points(curve)).sorted(), sigma=10, rounds=5)
     return periodogram(cleaned.time, cleaned.value, cleaned.error, search or PeriodSearch())
+
+
+def _dense_periodogram(curve: LightCurves, search: PeriodSearch) -> Periodogram | None:
+    """Return the periodogram of a dense light curve as the network reads it, of at least two cycles."""
+    frames = prepare(curve, DenseConfig())
+    time, flux = frames.time.astype(np.float64), frames.values[:, 0]
+    spectrum = periodogram(time, flux, np.full(len(time), np.nan, np.float32), search)
+    if spectrum is None:
+        return None
+    shown = spectrum.frequency >= CYCLES / np.ptp(time)
+    return Periodogram(spectrum.frequency[shown], spectrum.power[shown]) if shown.any() else None
 
 
 def draw_light_curve(axes: Any, curve: LightCurves) -> None:
