@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -241,6 +242,30 @@ def test_searches(page: Page) -> None:
     assert page.column("object_id") == ["S0007"]
 
 
+def test_the_skip_link_keeps_the_filters(page: Page) -> None:
+    page.one("#filters [aria-label^='MIRA:']").click()
+    page.until(lambda: set(page.column("class")) == {"MIRA"})
+    state, total = page.js("return location.hash"), page.text("#table-title")
+    page.one("a.skip").send_keys(Keys.ENTER)
+    page.until(lambda: page.js("return document.activeElement.id") == "table-title")
+    assert page.js("return location.hash") == state
+    page.js("location.hash = 'table-title'")  # an anchor is no state
+    assert page.text("#table-title") == total
+    page.js("history.replaceState(null, '', '#')")
+
+
+def test_headers_have_units(page: Page) -> None:
+    script = """return Object.fromEntries([...document.querySelectorAll('.head .cell')].map(
+        (cell) => [cell.querySelector('.name').textContent, cell.querySelector('.unit')?.textContent ?? '']))"""
+    units = page.js(script)
+    assert {name: units[name] for name in ("ra", "f1", "class", "p_max")} == {
+        "ra": "[deg]",
+        "f1": "[1/d]",
+        "class": "",
+        "p_max": "",
+    }
+
+
 def test_scrolls_to_the_last_row(page: Page) -> None:
     page.one(".scroller").send_keys(Keys.END)
     page.until(lambda: page.column("object_id")[-1:] == ["S0387"])
@@ -266,6 +291,34 @@ def test_a_lasso_filters_the_table_and_stays_after_a_reload(page: Page) -> None:
     assert 0 < int(total.split()[0]) < 200
     page.load(page.js("return location.hash"))
     page.total(total)
+
+
+def test_draws_any_columns_and_keeps_them_in_the_address(page: Page) -> None:
+    page.one(".plot-form summary").click()
+    for name, text in (("x", "ra / 15"), ("y", "log10(A1)"), ("colour", "f1")):
+        page.one(f".plot-form input[name='{name}']").send_keys(text)
+    page.one(".plot-form input[name='reversed_y']").click()
+    page.one(".plot-form button").click()
+    own = "figure[data-diagram^='plot:']"
+    page.until(lambda: page.all(f"{own} canvas"))
+    assert page.text(f"{own} strong") == "log10(A1) against ra / 15"
+    page.until(lambda: page.one(f"{own} .note").get_attribute("title").startswith("colour: f1 [1/d], "))
+    page.load(page.js("return location.hash"))
+    page.until(lambda: page.all(f"{own} canvas"))
+    assert page.all("figure.diagram")[-1].is_displayed()
+    page.one(f"{own} [aria-label^='Remove']").click()
+    page.until(lambda: not page.all(own))
+    assert "plots" not in page.js("return location.hash")
+
+
+def test_a_formula_that_is_none_says_so(page: Page) -> None:
+    page.refused = "diagrams"
+    name = quote(json.dumps(['plot:{"x":"nothing","y":"ra"}']))
+    page.open(f"#plots={name}")
+    page.until(lambda: "'nothing' is no column" in page.text("figure[data-diagram^='plot:']"))
+    page.open()
+    page.until(lambda: not page.all("figure[data-diagram^='plot:']"))
+    page.refused = "diagrams"
 
 
 def test_exports_the_selection(page: Page) -> None:
@@ -311,6 +364,22 @@ def test_the_phases_are_those_of_the_formula(page: Page) -> None:
     assert phases == pytest.approx((np.array(time) - t0) / PERIOD % 1)
     period = page.js("return import('./static/fold.js').then((fold) => fold.tunePeriod(0.5, 1, 100))")
     assert 100 / period == pytest.approx(100 / 0.5 + 5)  # five cycles more over the hundred days
+
+
+@pytest.mark.parametrize(
+    ("bands", "unit", "magnitudes", "label"),
+    [
+        (["V"], "mag", True, "V [mag]"),
+        (["g", "r"], "nJy", False, "g, r [nJy]"),
+        (["none"], "mag", True, "magnitude [mag]"),
+        (["none"], "unknown", False, "flux"),
+        (list("ugrizy"), "mag", True, "magnitude [mag]"),
+    ],
+)
+def test_axes_name_bands_and_units(page: Page, bands: list[str], unit: str, magnitudes: bool, label: str) -> None:
+    curve = {"bands": bands, "unit": unit, "magnitudes": magnitudes}
+    script = "return import('./static/light_curve.js').then(({ valueLabel }) => valueLabel(arguments[0]))"
+    assert page.js(script, curve) == label
 
 
 def test_neighbours_open_with_a_click(page: Page) -> None:

@@ -9,12 +9,13 @@ import { classes } from "./glyph.js";
 import { onHover, setHover } from "./hover.js";
 import { outline, points, ring } from "./marks.js";
 import { showError } from "./messages.js";
+import { aboutPlot, colourNote, colourScale, plotForm, removePlot } from "./plots.js";
 import { set, setFilter, state, watch, where } from "./state.js";
 
 const MAX_POINTS = 20000; // points in a diagram
 const RETRY = 3000; // [ms] while the server computes a diagram
 
-/** @typedef {{x: number[], y: number[], row: number[], class: number[], total: number, shown: number}} Cloud */
+/** @typedef {{x: number[], y: number[], row: number[], class: number[], colour?: (number|null)[], total: number, shown: number}} Cloud */
 
 const TITLES = { embedding: "Embeddings", hr: "Hertzsprung-Russell", f1_a1: "Dominant variability", sky: "Sky" };
 
@@ -48,12 +49,19 @@ class Diagram {
       },
       "⤢",
     );
+    const remove = about.own
+      ? h(
+          "button",
+          { type: "button", class: "quiet small", "aria-label": `Remove ${about.title}`, onclick: () => removePlot(about.name) },
+          "×",
+        )
+      : null;
     this.host = h("div", { class: "plot" });
     this.tip = h("div", { class: "tip", hidden: true });
     this.element = h(
       "figure",
       { class: "diagram", "data-diagram": about.name },
-      h("figcaption", {}, h("strong", { title: about.note }, about.title), this.note, enlarge),
+      h("figcaption", {}, h("strong", { title: about.note }, about.title), this.note, enlarge, remove),
       this.host,
       this.tip,
     );
@@ -136,14 +144,17 @@ class Diagram {
       size: 2.5,
       alpha: 0.45,
     };
+    const scale = cloud.colour && colourScale(cloud.colour);
+    const shades = scale?.colours.map((colour) => ({ colour, shape: /** @type {const} */ ("circle") }));
     const front = {
       x: cloud.x,
       y: cloud.y,
-      group: (/** @type {number} */ i) => (cloud.class[i] < 0 ? none : cloud.class[i]),
-      styles,
+      group: scale?.group ?? ((/** @type {number} */ i) => (cloud.class[i] < 0 ? none : cloud.class[i])),
+      styles: shades ? [...shades, styles[none]] : styles,
       size,
       alpha: size > 4 ? 0.85 : room > 15 ? 0.75 : 0.55,
     };
+    if (scale) this.note.title = colourNote(this.about.colour, scale.low, scale.high);
     const lasso = /** @type {any} */ (state.filters[this.key]?.[0])?.inside?.polygon;
     chart.points = cloud;
     chart.marks = [
@@ -223,31 +234,49 @@ async function objectSummary(row) {
 
 /** @param {HTMLElement} bar @param {HTMLElement} host @param {any} about */
 export function buildDiagrams(bar, host, about) {
-  const diagrams = about.diagrams.map((/** @type {any} */ item) => new Diagram(item));
-  const ringAll = (/** @type {number|null} */ row) => diagrams.forEach((/** @type {Diagram} */ item) => item.ring(row));
+  const fixed = /** @type {Diagram[]} */ (about.diagrams.map((/** @type {any} */ item) => new Diagram(item)));
+  /** @type {Map<string, Diagram>} */
+  const own = new Map();
+  const all = () => [...fixed, ...own.values()];
+  const ringAll = (/** @type {number|null} */ row) => all().forEach((item) => item.ring(row));
+  const none = h(
+    "div",
+    { class: "diagram none" },
+    about.missing.map((/** @type {any} */ item) =>
+      emptyState(diagramTitle(item.name), `${asSentence(item.why)} ${asSentence(item.fix)}`),
+    ),
+  );
   const arrange = () => {
-    const isSingle = about.diagrams.some((/** @type {any} */ item) => item.name === state.diagram);
-    drawBar(bar, about, isSingle ? state.diagram : "all");
-    for (const item of diagrams) item.element.hidden = isSingle && item.about.name !== state.diagram;
+    const isSingle = all().some((item) => item.about.name === state.diagram);
+    drawBar(bar, { ...about, diagrams: all().map((item) => item.about) }, isSingle ? state.diagram : "all");
+    for (const item of all()) item.element.hidden = isSingle && item.about.name !== state.diagram;
+    if (all().length) none.remove();
+    else host.append(none);
     host.classList.toggle("single", isSingle);
+  };
+  const plot = () => {
+    for (const [name, item] of own) {
+      if (state.plots.includes(name)) continue;
+      item.element.remove();
+      own.delete(name);
+    }
+    for (const name of state.plots.filter((name) => !own.has(name))) {
+      const item = new Diagram(aboutPlot(name));
+      own.set(name, item);
+      host.append(item.element);
+    }
+    arrange();
   };
   fill(
     host,
-    diagrams.length
-      ? diagrams.map((/** @type {Diagram} */ item) => item.element)
-      : h(
-          "div",
-          { class: "diagram none" },
-          about.missing.map((/** @type {any} */ item) =>
-            emptyState(diagramTitle(item.name), `${asSentence(item.why)} ${asSentence(item.fix)}`),
-          ),
-        ),
+    fixed.map((item) => item.element),
   );
-  watch(["filters"], () => diagrams.forEach((/** @type {Diagram} */ item) => item.load()));
+  watch(["filters"], () => all().forEach((item) => item.load()));
   watch(["open"], () => ringAll(null));
   watch(["diagram"], arrange);
+  watch(["plots"], plot);
   onHover(ringAll);
-  arrange();
+  plot();
 }
 
 /** @param {HTMLElement} bar @param {any} about @param {string} now */
@@ -280,6 +309,7 @@ function drawBar(bar, about, now) {
         h("summary", {}, `${missing.length} more ${missing.length === 1 ? "diagram" : "diagrams"} available`),
         h("ul", {}, missing),
       ),
+    plotForm(),
     h("span", { class: "dim hint" }, "drag: lasso · click: open · Ctrl + wheel: zoom"),
   );
 }

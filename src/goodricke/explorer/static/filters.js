@@ -5,6 +5,7 @@ import { byId, fill, h } from "./dom.js";
 import { Facet } from "./facet.js";
 import { cell, number } from "./format.js";
 import { RangeFilter, shownRanges } from "./histogram.js";
+import { diagramName } from "./plots.js";
 import { set, setFilter, state, watch } from "./state.js";
 
 const OPERATORS = {
@@ -145,7 +146,7 @@ function addCondition() {
 function describeFilter(key, conditions) {
   const [first] = conditions;
   if (first.search !== undefined) return `“${first.search}”`;
-  if (first.inside) return `lasso in ${first.inside.diagram}`;
+  if (first.inside) return `lasso in ${diagramName(first.inside.diagram)}`;
   if (first.labelled !== undefined) return first.labelled ? "labelled" : "unlabelled";
   if (first.rows) return `${first.rows.length} rows`;
   if (first.op === "in")
