@@ -101,6 +101,7 @@ def classify(
     >>> len(predictions), predictions["status"].tolist(), round(float(predictions["period"][0]), 2)
     (1, ['OK'], 0.61)
     """
+    options: dict[str, Any]
     options = {"passes": passes, "seed": seed, "workers": workers, "tick": tick, "coverage": as_coverage(coverage)}
     if names_files(curves) and "object_id" not in data:
         return _classify_paths(curves, model, data, checks=checks, **options)

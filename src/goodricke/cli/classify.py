@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from goodricke.models.bundle import Precision as PrecisionName
     from goodricke.uncertainty.prediction_sets import Coverage
 
-    Batch = tuple[LightCurves | None, list[Unreadable]]
+    Batch = tuple[LightCurves | None, Sequence[Unreadable]]
 
 log = logging.getLogger("goodricke")
 
@@ -174,7 +174,7 @@ def classify_files(
         formats.check(out)
     if model is not None:  # what it was trained on, unless --flux names another
         reading = {"photometry": read_config(model).flux_kind, **(reading or {})}
-    batches = _with_log(read_batches(list(sources), **(reading or {})))
+    batches: Iterable[Batch] = _with_log(read_batches(list(sources), **(reading or {})))
     if model is None:
         first, batches = inference.peek(batches)
         model, reason = inference.default_model(first)

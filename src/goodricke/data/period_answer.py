@@ -110,7 +110,8 @@ class PeriodAnswer:
 
     def take(self, rows: NDArray[np.integer]) -> PeriodAnswer:
         """Return the answer for the objects in ``rows``."""
-        return PeriodAnswer(**{name: None if array is None else array[rows] for name, array in vars(self).items()})
+        parts: dict[str, Any] = {name: None if array is None else array[rows] for name, array in vars(self).items()}
+        return PeriodAnswer(**parts)
 
     def columns(self, ok: NDArray[np.bool_]) -> dict[str, pa.Array]:
         """Return the columns of a table of predictions, null where not ``ok`` (n,) or where there is no period."""

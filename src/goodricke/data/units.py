@@ -20,7 +20,6 @@ MJD_ZERO = 2400000.5  # JD
 ZERO_POINTS = {"BTJD": 2457000.0, "BKJD": 2454833.0, "MJD": MJD_ZERO}
 
 STANDARDISED = "standardised"  # unit of flux that is detrended, with median 0 and standard deviation 1, already
-STANDARDISED = "standardised"  # unit of flux that is detrended, with median 0 and standard deviation 1, already
 # Spellings that astropy doesn't know, with what they are called here.
 UNIT_NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
 TIME_UNITS = {"sec": "s", "secs": "s", "mins": "min", "hrs": "h", "yrs": "yr"}  # beyond those that astropy knows

@@ -216,6 +216,7 @@ class Assessment:
 
     def survey_records(self, name: str) -> dict[str, Any]:
         """Return the scores of one model by survey, of its periods, and of what it knows of the survey, as data."""
+        parts: dict[str, dict[str, Any]]
         parts = {"by_survey": self.surveys, "periods": self.periods, "survey_leak": self.leaks}
         return {key: [x.to_dict() for x in part[name]] for key, part in parts.items() if part.get(name)}
 

@@ -147,7 +147,7 @@ def _score(
     )
 
 
-def _period_agreement(answered: NDArray[np.float64], catalog: NDArray[np.float64]) -> dict[str, Estimate]:
+def _period_agreement(answered: NDArray[np.floating], catalog: NDArray[np.float64]) -> dict[str, Estimate]:
     """Return the fractions of the catalog's periods that were found, and up to a factor of two."""
     rows = np.flatnonzero(np.isfinite(catalog))
     if not len(rows):

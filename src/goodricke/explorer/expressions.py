@@ -102,7 +102,7 @@ class Formula:
         match node:
             case ast.Name(id=name) | ast.Constant(value=str(name)):
                 return columns[name]
-            case ast.Constant(value=number):
+            case ast.Constant(value=int() | float() as number):
                 return np.float64(number)
             case ast.BinOp(left=left, op=op, right=right):
                 return OPERATORS[type(op)](self._value(left, columns), self._value(right, columns))

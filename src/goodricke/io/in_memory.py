@@ -227,7 +227,7 @@ def _dates_as_days(frame: pd.DataFrame) -> pd.DataFrame:
             days = (dates - pd.Timestamp("1858-11-17", tz="UTC")) / pd.Timedelta(1, "D")
             frame = frame.assign(**{str(name): days})
         elif kind == "m":
-            frame = frame.assign(**{str(name): frame[name] / pd.Timedelta(1, "D")})
+            frame = frame.assign(**{str(name): frame[name].dt.total_seconds() / 86400})
     return frame
 
 
@@ -282,7 +282,7 @@ def _from_astropy(table: Any, options: ReadOptions, name: str, stem: str | None)
 
 def _as_written(table: Any, header: Mapping[str, Any], options: ReadOptions) -> tuple[Any, ReadOptions]:
     """Return a table that `LightCurves.to_astropy` made with the times, the scale and the unit that they had."""
-    scale, unit = header.get("TIME_SCALE"), header.get("UNIT")
+    scale, unit = str(header.get("TIME_SCALE")), header.get("UNIT")
     if scale not in get_args(Scale) or "time" not in table.colnames:
         return table, options
     times = table["time"]

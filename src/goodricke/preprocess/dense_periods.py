@@ -110,7 +110,7 @@ class Measurement(NamedTuple):
     duration: float  # [d]
 
 
-NOTHING = Measurement(*[np.nan] * 6, (), np.nan, np.nan)
+NOTHING = Measurement(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, (), np.nan, np.nan)
 
 
 def amplitude_spectrum(time: Float, flux: Float) -> AmplitudeSpectrum | None:

@@ -95,7 +95,8 @@ class LimitedProtocol(H11Protocol):
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest for a request; without any, for the rest of one."""
-        others = [other for other in self.connections if other is not self and not other.is_answering]
+        open_ones = [other for other in self.connections if isinstance(other, LimitedProtocol)]
+        others = [other for other in open_ones if other is not self and not other.is_answering]
         if others:
             oldest = min(others, key=lambda other: (other.has_headers, other.since))
             self.connections.discard(oldest)

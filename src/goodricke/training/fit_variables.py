@@ -88,13 +88,15 @@ def allowed_pairs(
     """
     exists = np.isfinite(candidates.period)
     agree = agreeing_candidates(candidates, period)
-    allowed = np.where(agree.any(1, keepdims=True), agree, exists)[:, :, None] & classes[:, None]
+    has_agreeing = agree.sum(1, keepdims=True) > 0
+    periods = agree | (exists & ~has_agreeing)
+    allowed = periods[:, :, None] & classes[:, None]
     if taxonomy is None:
         return allowed
     contradictions = [taxonomy.contradicts(leaf, candidates.period) for leaf in taxonomy.leaves]
     plausible = allowed & ~np.stack(contradictions, 2)
-    is_free = ~agree.any(1) & plausible.any((1, 2))
-    return np.where(is_free[:, None, None], plausible, allowed)
+    is_free = ~has_agreeing[:, :, None] & plausible.any((1, 2), keepdims=True)
+    return np.where(is_free, plausible, allowed)
 
 
 def agreeing_candidates(candidates: CandidatePeriods, period: NDArray[np.float64]) -> NDArray[np.bool_]:

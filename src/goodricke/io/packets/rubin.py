@@ -99,6 +99,7 @@ def layout(options: PacketOptions) -> Layout:
     score = {"reliability": REAL} if options.reliability is not None else {}
     source = measurement | {"diaSourceId": WHOLE, "ra": REAL, "dec": REAL} | OBJECTS | flags | score
     fields: dict[str, Any] = {"diaSource": source, "prvDiaSources": [source], "diaObject": {"diaObjectId": WHOLE}}
+    required: list[tuple[str, ...]]
     required = [(f"diaSource.{name}",) for name in ("midpointMjdTai", "band", flux, *options.flags, *score)]
     required.append(("diaSource.diaObjectId", "diaObject.diaObjectId"))
     return Layout(fields | ({"prvDiaForcedSources": [measurement]} if options.forced else {}), required)

@@ -64,7 +64,7 @@ def layout(options: PacketOptions) -> Layout:
     fields = {"objectId": TEXT, "candidate": latest, "prv_candidates": [DETECTION | scores | flags]}
     needed = ["jd", "fid", "magpsf", "isdiffpos", *options.flags]
     needed += ["magnr", "distnr"] if options.flux_kind == "total" else []
-    required = [("objectId",), *((f"candidate.{name}",) for name in needed)]
+    required: list[tuple[str, ...]] = [("objectId",), *((f"candidate.{name}",) for name in needed)]
     required += [("candidate.drb", "candidate.rb")] if scores else []
     return Layout(fields | ({"fp_hists": [FORCED]} if options.forced else {}), required)
 
