@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from goodricke.cli.tables import _prediction_table, print_predictions
+from goodricke.cli.tables import Layout, _prediction_table, print_predictions
 from goodricke.data.predictions import Predictions
 from tests.making import LEAVES, predictions_of, variables
 
@@ -29,8 +29,8 @@ def printed(predictions: Predictions, width: int = 160) -> str:
 
 def test_answers_with_nodes_and_periods() -> None:
     table = cells(variables())
-    assert table["class"] == ["ECLIPSING", "MIRA", "uncertain [yellow]new?[/]", "[red]EMPTY[/]"]
-    assert table["p"] == ["0.97", "1.00", "1.00", ""]
+    assert table["class"] == ["ECLIPSING", "MIRA", "uncertain\n[yellow]new?[/]", "[red]EMPTY[/]"]
+    assert table["p"] == ["0.97", "1.00", "", ""]
     assert table["leaves"][:2] == ["EW 0.55 / EB 0.42", "MIRA 1.00"]
     assert table["90 % set"] == ["EW or EB", "MIRA", "ECLIPSING", ""]
     assert table["P \\[d]"] == ["0.40000(2)", "300(4)", "", ""]
@@ -57,6 +57,17 @@ def test_names_are_whole_whatever_the_width(width: int) -> None:
     assert names[0] in text
     joined = "".join(line.split("│")[1].strip() for line in text.splitlines() if line.count("│") > 2)
     assert all(name.replace(" ", "") in joined.replace(" ", "") for name in names)
+
+
+def test_nothing_is_cut_off_where_numbers_of_observations_find_no_room() -> None:
+    known = Layout("known", lambda row: "delta Cep", no_wrap=True)
+    for width, has_room in ((80, False), (160, True)):
+        table = _prediction_table(variables(), "", width, [known])
+        assert [str(column.header) for column in table.columns].count("obs") == has_room
+        console = Console(file=StringIO(), width=width)
+        console.print(table)
+        lines = [line.rstrip() for line in console.file.getvalue().splitlines() if line[:1] in "┏┃┡│└"]
+        assert [line[-1] for line in lines] == [{"┏": "┓", "┡": "┩", "└": "┘"}.get(line[0], line[0]) for line in lines]
 
 
 def test_sectors_and_bands_tell_the_light_curves_of_a_star_apart() -> None:

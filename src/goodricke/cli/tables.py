@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from goodricke.data.answer_text import (
     NOVEL,
@@ -29,6 +31,7 @@ from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import PERIOD_PROBABILITY, period_column
 from goodricke.data.predictions import MEANING, NEW, Predictions, Status
+from goodricke.data.taxonomy import UNCERTAIN
 from goodricke.evaluation.figures.files import PLACES
 from goodricke.models.bundle import read_config
 from goodricke.models.hub import shipped_models
@@ -61,6 +64,7 @@ def _agreement(row: Row) -> str:
 
 
 PER_STAR = Layout("agree", _agreement)
+OBSERVATIONS = Layout("obs", lambda row: str(row["n_obs"]), right=True)
 
 
 def print_predictions(
@@ -111,30 +115,52 @@ def _prediction_table(
     after_class: Sequence[Layout] = (),
     bands: Sequence[str] = (),
 ) -> Table:
-    """Return the first rows as a table. Names of objects and classes are whole: the widest other column gives way."""
+    """Return the first rows as a table. Names of objects and classes are whole: the widest other column gives way.
+
+    Where even that is too wide, the numbers of observations are left out.
+    """
+    layout = [*after_class, *_layout(predictions, width)]
+    table = _table_of(predictions, title, width, [*layout, OBSERVATIONS], bands)
+    console = Console(width=10 * width)
+    is_too_wide = Measurement.get(console, console.options, table).minimum > width
+    return _table_of(predictions, title, width, layout, bands) if is_too_wide else table
+
+
+def _table_of(
+    predictions: Predictions, title: str, width: int, layout: Sequence[Layout], bands: Sequence[str]
+) -> Table:
+    """Return the first rows as a table with these columns after object, place and class."""
     first = predictions.table.slice(0, SHOWN).to_pylist()
-    places, layout = _places(first, bands), [*after_class, *_layout(predictions, width)]
+    places = _places(first, bands)
     table = Table(title=title, title_justify="left")
     longest = max((len(row["object_id"]) for row in first), default=0)
-    table.add_column("object", min_width=min(longest, width // 2), overflow="fold")
+    fits = longest <= width // 2
+    table.add_column(
+        "object", min_width=min(longest, width // 2), no_wrap=fits, overflow="ellipsis" if fits else "fold"
+    )
     for name in places:
         table.add_column(name, no_wrap=True)
-    table.add_column("class", min_width=max(map(len, [c for c in predictions.column("class")[:SHOWN] if c]), default=0))
+    table.add_column("class", no_wrap=True)
     for column in layout:
+        is_whole = column.right or column.no_wrap
+        texts = [Text.from_markup(column.cell(row)) for row in first if row["status"] == Status.OK]
+        whole = max((text.cell_len for text in texts), default=0)
         table.add_column(
             column.title,
             style=column.style or None,
             justify="right" if column.right else "left",
-            no_wrap=column.right or column.no_wrap,
+            no_wrap=is_whole,
+            min_width=whole if is_whole else None,
         )
     for i, row in enumerate(first):
         place = [escape(cells[i]) for cells in places.values()]
         if row["status"] == Status.OK:
-            name = escape(row["class"]) + (f" [yellow]{NEW}[/]" if is_novel(row) else "")
-            table.add_row(escape(row["object_id"]), *place, name, *(column.cell(row) for column in layout))
+            name = escape(row["class"]) + (f"\n[yellow]{NEW}[/]" if is_novel(row) else "")
+            cells = [column.cell(row) for column in layout]
         else:  # what the status means is written once, below
-            cells = [f"[red]{row['status']}[/]", *[""] * (len(layout) - 1), str(row["n_obs"])]
-            table.add_row(escape(row["object_id"]), *place, *cells)
+            name = f"[red]{row['status']}[/]"
+            cells = [column.cell(row) if column is OBSERVATIONS else "" for column in layout]
+        table.add_row(escape(row["object_id"]), *place, name, *cells)
     return table
 
 
@@ -176,11 +202,13 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
         columns.append(Layout("or P", alternatives_text))
     if answers_period and any(map(_doubts, predictions.table.slice(0, SHOWN).to_pylist())):
         columns.append(Layout("doubt", _doubts, "yellow"))
-    return [*columns, Layout("obs", lambda row: str(row["n_obs"]), right=True)]
+    return columns
 
 
 def _probability(classes: Sequence[str], row: Row) -> str:
     """Return the probability of the class, with its spread over Monte-Carlo passes if it is one of the classes."""
+    if row["class"] == UNCERTAIN:
+        return ""
     spread = row.get(f"std_{row['class']}") if row["class"] in classes else None
     return f"{class_probability(row):.2f}" + ("" if spread is None else f" ± {spread:.2f}")
 
