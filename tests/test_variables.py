@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from goodricke import LightCurves, Predictions, classify
+from goodricke.data.taxonomy import UNCERTAIN
 from goodricke.estimator import GoodrickeClassifier
 from goodricke.models.bundle import Model, verify_model
 from goodricke.service.schemas import as_json
@@ -52,7 +53,7 @@ def test_a_row_has_class_node_and_period(expected: Predictions, variables_model:
     frame = expected.to_pandas()
     tree = variables_model.config.taxonomy
     assert tree is not None
-    assert set(frame["class"].dropna()) <= set(tree.names)
+    assert set(frame["class"].dropna()) <= {*tree.names, UNCERTAIN}
     has_period = frame["p_CONSTANT"] < frame[[f"p_{leaf}" for leaf in tree.leaves if leaf != "CONSTANT"]].max(axis=1)
     assert (frame["period"].notna() == (has_period & expected.ok)).all()
 

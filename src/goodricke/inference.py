@@ -96,10 +96,12 @@ def classify(
     Examples
     --------
     >>> import numpy as np
-    >>> time = np.arange(0, 200, 1.7) + 58000
-    >>> predictions = classify(time=time, mag=15 + 0.4 * np.sin(2 * np.pi * time / 0.61), band="g", model="variables")
-    >>> len(predictions), predictions["status"].tolist(), round(float(predictions["period"][0]), 2)
-    (1, ['OK'], 0.61)
+    >>> time = np.sort(np.random.default_rng(1).uniform(58000, 58300, 150))
+    >>> phase = time / 0.55 % 1
+    >>> mag = 15 + 0.8 * np.minimum(phase / 0.85, (1 - phase) / 0.15)
+    >>> predictions = classify(time=time, mag=mag, error=0.02, band="g", model="variables")
+    >>> predictions["class"].tolist(), round(float(predictions["period"][0]), 2)
+    (['RRAB'], 0.55)
     """
     options: dict[str, Any]
     options = {"passes": passes, "seed": seed, "workers": workers, "tick": tick, "coverage": as_coverage(coverage)}

@@ -13,7 +13,7 @@ FENCE = re.compile(
     r"^(?:<!-- needs: (?P<needs>[^>]*) -->\n)?^(?P<mark>```+)(?P<language>[\w{}-]*)\n(?P<text>.*?)^(?P=mark)$",
     re.MULTILINE | re.DOTALL,
 )
-SHELL, NO_CODE = ("sh", "console", "bash", "shell"), ("", "text", "json", "html", "csv", "javascript")
+SHELL, NO_CODE = ("sh", "console", "bash", "shell"), ("", "text", "json", "html", "csv", "javascript", "nginx")
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def test_every_command_has_its_section_with_all_its_options() -> None:
         for option in commands.options_of(command):
             assert f"`{option.opts[0]}`" in sections[name], (name, option.opts)
     assert "| `--mc` NUMBER | `20` |" in sections["goodricke classify"]
-    assert "**required**" in sections["goodricke classify"]
+    assert "**required**" in sections["goodricke catalog"]
     assert "| `--live` / `--no-live` | `on` |" in sections["goodricke alerts run"]
 
 

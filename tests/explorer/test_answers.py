@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from goodricke.data.taxonomy import UNCERTAIN
 from goodricke.explorer.app import create_app
 from goodricke.explorer.catalog_routes import Objects
 from goodricke.explorer.object_routes import period_to_fold_on
@@ -70,7 +71,7 @@ def test_light_curves_are_folded_on_the_answered_period() -> None:
 
 def test_rows_are_selected_by_node_and_its_probability(opened: Explorer) -> None:
     objects = Objects(opened.store)
-    assert objects.classes == [*LEAVES, "ECLIPSING", "VARIABLE_STAR"]
+    assert objects.classes == [*LEAVES, "ECLIPSING", UNCERTAIN]
     assert [row["object_id"] for row in objects.page("ECLIPSING", 0.9, 10, -1)] == ["binary"]
     assert objects.page("ECLIPSING", 0.98, 10, -1) == []
 

@@ -4,7 +4,7 @@ import fastavro
 import numpy as np
 import pytest
 
-from goodricke.io.packets import NON_FINITE, REJECTED, PacketOptions, avro, decode
+from goodricke.io.packets import NON_FINITE, NOT_POSITIVE, REJECTED, WRONG_PHOTOMETRY, PacketOptions, avro, decode
 from tests.io.packets.making_packets import assert_equal, source, ztf_packet, ztf_schema
 
 REAL = ("2019_01_10_739260766315010006.avro", "472263571115115000.avro")
@@ -63,7 +63,7 @@ def test_a_difference_has_a_magnitude_if_it_is_positive_and_always_a_flux(real):
     assert magnitudes.index.tolist() == [1]
     np.testing.assert_allclose(magnitudes.new.value, [18.361857], atol=1e-5)
     np.testing.assert_allclose(magnitudes.new.error, [0.0940405], atol=1e-6)
-    assert [(f.index, f.status) for f in magnitudes.failures] == [(0, NON_FINITE)]
+    assert [(f.index, f.status) for f in magnitudes.failures] == [(0, NOT_POSITIVE)]
     fluxes = decode(real, "ztf", PacketOptions(photometry="difference", unit="nJy"))
     np.testing.assert_allclose(
         fluxes.new.value, [-3631e9 * 10 ** (-0.4 * 15.371134), 3631e9 * 10 ** (-0.4 * 18.361857)], rtol=1e-5
@@ -71,23 +71,23 @@ def test_a_difference_has_a_magnitude_if_it_is_positive_and_always_a_flux(real):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "status"),
     [
-        {"distnr": 1.5},
-        {"distnr": None},
-        {"magnr": None},
-        {"magnr": -999.0},
-        {"magpsf": None},
-        {"isdiffpos": None},
-        {"isdiffpos": "f", "magpsf": 16.0},
-        {"magpsf": float("nan")},
+        ({"distnr": 1.5}, WRONG_PHOTOMETRY),
+        ({"distnr": None}, WRONG_PHOTOMETRY),
+        ({"magnr": None}, WRONG_PHOTOMETRY),
+        ({"magnr": -999.0}, WRONG_PHOTOMETRY),
+        ({"magpsf": None}, NON_FINITE),
+        ({"isdiffpos": None}, NON_FINITE),
+        ({"isdiffpos": "f", "magpsf": 16.0}, NOT_POSITIVE),
+        ({"magpsf": float("nan")}, NON_FINITE),
     ],
 )
-def test_what_no_total_can_be_computed_of_is_left_out(wrong):
+def test_what_no_total_can_be_computed_of_is_left_out(wrong, status):
     new, before = source(2459000.5), source(2458999.5)
     alerts = decode([ztf_packet(new | wrong), ztf_packet(new, [before | wrong, before | {"jd": 2458998.5}])], "ztf")
     assert alerts.index.tolist() == [1]
-    assert [(f.index, f.status) for f in alerts.failures] == [(0, NON_FINITE)]
+    assert [(f.index, f.status) for f in alerts.failures] == [(0, status)]
     assert alerts.history.n_obs.tolist() == [1]
 
 
