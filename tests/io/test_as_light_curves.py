@@ -252,6 +252,8 @@ def test_quantities_and_times_bring_their_units():
     time, flux = Time(TIME, format="mjd"), np.ma.masked_less(MAG, 15)
     curves = as_light_curves(time=time, mag=MAG * 1000 * u.mmag, error=ERROR * 1000 * u.mmag)
     same(curves, as_light_curves(time=TIME, mag=MAG, error=ERROR))
+    masked = as_light_curves(time=(TIME * 24) * u.hour, flux=flux)
+    assert masked.time == pytest.approx(TIME[~flux.mask])
 
 
 def test_one_error_is_that_of_all_values():
@@ -259,8 +261,6 @@ def test_one_error_is_that_of_all_values():
         as_light_curves(time=TIME, mag=MAG, error=0.02),
         as_light_curves(time=TIME, mag=MAG, error=np.full(len(MAG), 0.02)),
     )
-    masked = as_light_curves(time=(TIME * 24) * u.hour, flux=flux)
-    assert masked.time == pytest.approx(TIME[~flux.mask])
 
 
 def test_what_lightkurve_downloads():
