@@ -15,7 +15,7 @@ from rich.table import Table
 
 from goodricke import __version__
 from goodricke.data import formats
-from goodricke.data.answer_text import class_probability
+from goodricke.data.answer_text import class_probability_text
 from goodricke.data.exit_codes import ExitCode
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import read
@@ -89,7 +89,7 @@ def _print_neighbours(neighbours: pa.Table, console: Console) -> None:
     table.add_column("class")
     table.add_column("probability", justify="right")
     for row in neighbours.slice(0, SHOWN).to_pylist():
-        p = "" if row["class"] is None else f"{class_probability(row):.2f}"
+        p = "" if row["class"] is None else class_probability_text(row)
         first = row["query"] if row["rank"] == 1 else ""
         table.add_row(first, str(row["rank"]), row["object_id"], f"{row['distance']:.4f}", row["class"] or "", p)
     console.print(table)

@@ -18,6 +18,7 @@ from goodricke.data.answer_text import (
     Row,
     alternatives_text,
     class_probability,
+    class_probability_text,
     false_alarm_text,
     is_doubtful,
     is_novel,
@@ -31,7 +32,6 @@ from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import PERIOD_PROBABILITY, period_column
 from goodricke.data.predictions import MEANING, NEW, Predictions, Status
-from goodricke.data.taxonomy import UNCERTAIN
 from goodricke.evaluation.figures.files import PLACES
 from goodricke.models.bundle import read_config
 from goodricke.models.hub import shipped_models
@@ -207,10 +207,8 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
 
 def _probability(classes: Sequence[str], row: Row) -> str:
     """Return the probability of the class, with its spread over Monte-Carlo passes if it is one of the classes."""
-    if row["class"] == UNCERTAIN:
-        return ""
     spread = row.get(f"std_{row['class']}") if row["class"] in classes else None
-    return f"{class_probability(row):.2f}" + ("" if spread is None else f" ± {spread:.2f}")
+    return class_probability_text(row) + ("" if spread is None else f" ± {spread:.2f}")
 
 
 def _second(classes: Sequence[str], row: Row) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from goodricke.data.period_answer import PERIOD_PROBABILITY, alternatives_of
+from goodricke.data.taxonomy import UNCERTAIN
 
 LEAST_PROBABLE = 0.01  # of the other periods that are named
 Row = Mapping[str, Any]
@@ -53,6 +54,17 @@ def class_probability(row: Row) -> float:
     """Return the probability of the class of a row: of a node of a taxonomy, or of the most probable class."""
     p = row.get("class_probability")
     return float(row["p_max"] if p is None else p)
+
+
+def class_probability_text(row: Row) -> str:
+    """Return the probability of the class of a row in words: none for an uncertain answer, which is always right.
+
+    Examples
+    --------
+    >>> [class_probability_text({"class": name, "p_max": 0.97}) for name in ("EW", "uncertain")]
+    ['0.97', '']
+    """
+    return "" if row["class"] == UNCERTAIN else f"{class_probability(row):.2f}"
 
 
 def leaves_of(row: Row, classes: Sequence[str]) -> list[tuple[str, float]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from goodricke.data.answer_text import (
     alternatives_text,
-    class_probability,
+    class_probability_text,
     is_novel,
     leaves_text,
     period_text,
@@ -95,7 +95,7 @@ def prediction_cells(predictions: Predictions) -> tuple[list[str], Rows]:
         if row["status"] != Status.OK:
             rows.append([*cells, row["status"], *[""] * (len(titles) - len(cells) - 1), str(row["n_obs"])])
             continue
-        cells += [row["class"] + (f" {NEW}" if is_novel(row) else ""), f"{class_probability(row):.2f}"]
+        cells += [row["class"] + (f" {NEW}" if is_novel(row) else ""), class_probability_text(row)]
         cells += [leaves_text(row, classes)] if has_nodes else []
         cells += [set_text(row)] if "prediction_set" in names else []
         value = row[period] if period else None

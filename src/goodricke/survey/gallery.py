@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from goodricke.data.answer_text import class_probability
+from goodricke.data.answer_text import class_probability_text
 from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.figures.objects import compute_periodogram, draw_folded, draw_light_curve, format_period
 from goodricke.evaluation.figures.style import ACCENT, canvas, shorten, write_note
@@ -60,7 +60,7 @@ def plot_neighbours(table: pa.Table, curves: dict[str, LightCurves], path: str |
     for query in pc.unique(table["query"]).to_pylist():
         shown.append((query, shorten(query, 26), True))
         for row in table.filter(pc.equal(table["query"], query)).to_pylist():
-            prediction = "" if row["class"] is None else f"\n{shorten(row['class'], 16)} {class_probability(row):.2f},"
+            prediction = "" if row["class"] is None else f"\n{shorten(row['class'], 16)} {class_probability_text(row)},"
             text = f"{row['rank']}: {shorten(row['object_id'], 24)}{prediction} distance {row['distance']:.3f}"
             shown.append((row["object_id"], text, False))
     down = -(-len(shown) // ACROSS)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from goodricke.data.answer_text import (
     Row,
     alternatives_text,
-    class_probability,
+    class_probability_text,
     is_novel,
     leaves_text,
     period_as_json,
@@ -306,15 +306,17 @@ def _peak_envelope(spectrum: Periodogram) -> tuple[Float, Float]:
     return spectrum.period[best], spectrum.power[best]
 
 
-def _overview_panel(axes: Any, curve: LightCurves, period: float | None) -> str:
+def _overview_panel(axes: Any, curve: LightCurves, answered: float | None) -> str:
     """Draw one light curve of the overview, by default on its highest peak; return its period or its time span."""
+    period = answered
     if period is None:
         spectrum = compute_periodogram(curve)
         period = spectrum.best if spectrum else None
     if period is None or period > LONGEST_FOLDED:
         draw_light_curve(axes, curve)
         time = finite_points(curve).time
-        return f"{np.ptp(time):.0f} d" if len(time) else "no observation"
+        span = f"{np.ptp(time):.0f} d" if len(time) else "no observation"
+        return span if answered is None else f"P = {format_period(answered)} in {span}"
     draw_folded(axes, curve, period)
     return f"P = {format_period(period)}"
 
@@ -337,7 +339,8 @@ def _classification(predictions: Predictions, row: int) -> str:
     if status != Status.OK:
         return status
     values = predictions.table.slice(row, 1).to_pylist()[0]
-    text = f"{shorten(str(values['class']), 24)}, p = {class_probability(values):.2f}"
+    p = class_probability_text(values)
+    text = shorten(str(values["class"]), 24) + (f", p = {p}" if p else "")
     if values["class"] not in predictions.classes:
         text += f" ({leaves_text(values, predictions.classes)})"
     return text + ", new?" * ("class_probability" in values and is_novel(values))
