@@ -117,3 +117,14 @@ def test_no_row_and_no_class() -> None:
     one = predictions_of(["a"], ["OK"], ("X",), np.ones((1, 1)), [5], prediction_set=np.zeros((1, 1), bool))
     assert cells(one)["90 % set"] == ["no class"]
     assert cells(one)["next"] == [""]
+
+
+def test_names_of_classes_are_readable_in_a_narrow_terminal_and_simulations_are_said() -> None:
+    classes = ("SOLARLIKE", "GDOR_SPB", "INSTRUMENT", "APERIODIC")
+    p, columns = np.array([[0.4, 0.3, 0.2, 0.1]]), {"fold_period": np.array([0.4295])}
+    options = {"spread": np.full((1, 4), 0.1), "prediction_set": np.ones((1, 4), bool), "columns": columns}
+    dense = predictions_of(["TIC 358108509"], ["OK"], classes, p, [1000], model="tess-sim", **options)
+    text = printed(dense, 80)
+    assert "…" not in text
+    assert all(name in text for name in classes)
+    assert "tess-sim was trained on simulations" in text

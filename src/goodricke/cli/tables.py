@@ -33,7 +33,7 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import PERIOD_PROBABILITY, period_column
 from goodricke.data.predictions import MEANING, NEW, Predictions, Status
 from goodricke.evaluation.figures.files import PLACES
-from goodricke.models.bundle import read_config
+from goodricke.models.bundle import is_simulated, read_config
 from goodricke.models.hub import shipped_models
 
 WIDE = 100  # columns of a terminal with room for bars beside periods
@@ -41,6 +41,7 @@ SHOWN = 25  # rows of the table
 PERIOD_LEGEND = "P: period, the orbital one of binaries"
 WIDE_PERIOD_LEGEND = f"{PERIOD_LEGEND}, with its uncertainty in the last digits; or P: other periods"
 FEW_CYCLES = "< 2 cycles"
+NEXT = "next"  # most probable class
 
 
 class Layout(NamedTuple):
@@ -98,6 +99,8 @@ def print_predictions(
             f"[yellow]{new:,} {NEW}[/]: less like the training set than {NOVEL:.0%} of the objects that the model was "
             "checked with; its probabilities say nothing of classes that it doesn't know"
         )
+    for model in filter(is_simulated, _counts(predictions.column("model"))):
+        console.print(f"[red]{model} was trained on simulations[/]: its probabilities hold for these")
     for status, count in statuses.items():
         console.print(f"[red]{count:,} {status}[/]: {MEANING[Status(status)]}")
 
@@ -117,13 +120,16 @@ def _prediction_table(
 ) -> Table:
     """Return the first rows as a table. Names of objects and classes are whole: the widest other column gives way.
 
-    Where even that is too wide, the numbers of observations are left out.
+    Where even that is too wide, the numbers of observations are left out, then the next class, which the set shows too.
     """
-    layout = [*after_class, *_layout(predictions, width)]
-    table = _table_of(predictions, title, width, [*layout, OBSERVATIONS], bands)
+    layout = [*after_class, *_layout(predictions, width), OBSERVATIONS]
     console = Console(width=10 * width)
-    is_too_wide = Measurement.get(console, console.options, table).minimum > width
-    return _table_of(predictions, title, width, layout, bands) if is_too_wide else table
+    for dispensable in (OBSERVATIONS.title, NEXT):
+        table = _table_of(predictions, title, width, layout, bands)
+        if Measurement.get(console, console.options, table).minimum <= width:
+            return table
+        layout = [column for column in layout if column.title != dispensable]
+    return _table_of(predictions, title, width, layout, bands)
 
 
 def _table_of(
@@ -182,7 +188,8 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
     classes, names = predictions.classes, predictions.table.column_names
     period, answers_period = period_column(names), PERIOD_PROBABILITY in names
     has_nodes, is_wide = "class_probability" in names, width >= WIDE
-    with_errors = is_wide or not has_nodes  # a narrow terminal has no room for them beside nodes
+    # a narrow terminal has no room for them beside nodes or sets
+    with_errors = is_wide or not (has_nodes or "prediction_set" in names)
     with_spread = partial(_probability, classes if with_errors else ())
     columns = [Layout("p" if has_nodes else "probability", with_spread, "", True)]
     if not period or (is_wide and not answers_period):
@@ -190,7 +197,7 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
     if has_nodes:
         columns.append(Layout("leaves", lambda row: escape(leaves_text(row, classes))))
     else:
-        columns.append(Layout("next", partial(_second, classes)))
+        columns.append(Layout(NEXT, partial(_second, classes)))
     if "prediction_set" in names:
         columns.append(Layout(set_title(predictions.table.schema), lambda row: escape(set_text(row))))
     if period:

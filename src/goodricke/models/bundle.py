@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
 
@@ -532,6 +533,12 @@ def find_model(name: str | Path) -> Path:
 def read_config(name: str | Path) -> BundleConfig:
     """Return the configuration of a model without loading its weights."""
     return _read_config(find_model(name))
+
+
+@cache
+def is_simulated(name: str) -> bool:
+    """Return whether a shipped model was trained on simulations; nothing is known of others."""
+    return name in shipped_models() and read_config(name).simulated
 
 
 def resolve_device(device: str) -> torch.device:

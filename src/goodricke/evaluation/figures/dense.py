@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,7 @@ from goodricke.data.answer_text import (
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Predictions
 from goodricke.evaluation.figures.style import ACCENT, COLOURS, GREY, PALE, despine, shorten, write_note
-from goodricke.models.bundle import read_config
-from goodricke.models.hub import shipped_models
+from goodricke.models.bundle import is_simulated
 from goodricke.preprocess.dense import DenseConfig, prepare
 from goodricke.preprocess.dense_periods import AmplitudeSpectrum, amplitude_spectrum, answer_periods
 from goodricke.preprocess.tensors import Frames
@@ -108,15 +106,9 @@ def _title(title: str, curve: LightCurves, row: Row) -> str:
     objects = curve.table_of_objects.to_pylist()[0] if curve.objects is not None else {}
     place = ", ".join(f"{name} {objects[name]}" for name in PLACES if objects.get(name) is not None)
     model = row.get("model")
-    by = "" if not model else f"{model}{', trained on simulations' if _is_simulated(model) else ''}"
+    by = "" if not model else f"{model}{', trained on simulations' if is_simulated(model) else ''}"
     below = "; ".join(filter(None, [place, by]))
     return title + (f"\n{below}" if below else "")
-
-
-@cache
-def _is_simulated(model: str) -> bool:
-    """Return whether a shipped model was trained on simulations; nothing is known of others."""
-    return model in shipped_models() and read_config(model).simulated
 
 
 def _first_time(curve: LightCurves) -> float:
