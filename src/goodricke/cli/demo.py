@@ -89,12 +89,11 @@ def print_with_literature(predictions: Predictions, title: str, console: Console
     verdicts = {name: comparison(answers[name], known.leaves) for name, known in literature.items() if name in answers}
     parts = [f"{list(verdicts.values()).count('right')} of {len(verdicts)} answers are right"]
     sets = dict(zip(predictions.column("object_id"), predictions.table["prediction_set"].to_pylist(), strict=True))
-    for name in [name for name, verdict in verdicts.items() if verdict == "wider"]:
-        parts.append(f"{name}: {answers[name]} is wider than {literature[name].name}")
-    for name in [name for name, verdict in verdicts.items() if verdict == "another"]:
-        is_held = holds(sets[name] or (), literature[name].leaves)
-        place = "in its set" if is_held else "not in its set either"
-        parts.append(f"{name}: {answers[name]} is another class than {literature[name].name}, which is {place}")
+    for verdict, words in (("wider", "wider than"), ("another", "another class than")):
+        for name in [name for name, one in verdicts.items() if one == verdict]:
+            is_held = holds(sets[name] or (), literature[name].leaves)
+            place = "in its set" if is_held else "not in its set"
+            parts.append(f"{name}: {answers[name]} is {words} {literature[name].name}, which is {place}")
     console.print(f"Of {len(predictions)} stars the literature has a class of {len(verdicts)}: {'; '.join(parts)}")
 
 

@@ -263,16 +263,16 @@ def _column(values: list[Any], kind: str) -> Any:
         return pa.array([_text(value) for value in values], pa.string())
     if kind == YES_OR_NO:
         return np.array([bool(value) for value in values], bool)
-    whole = [_whole(value) for value in values]
+    whole = [_whole_number(value) for value in values]
     return pa.array(whole, pa.int64()).fill_null(skip_program.MISSING).to_numpy(zero_copy_only=False)
 
 
 def _text(value: Any) -> Any:
     """Return a text; JSON may hold a number in its place."""
-    return str(_whole(value)) if isinstance(value, int | float) else value
+    return str(_whole_number(value)) if isinstance(value, int | float) else value
 
 
-def _whole(value: Any) -> int | None:
+def _whole_number(value: Any) -> int | None:
     """Return a whole number; JSON may hold a text in its place, or a float.
 
     Raises

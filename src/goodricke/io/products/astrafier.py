@@ -131,12 +131,16 @@ def _labels(file: SourceFile, labels: NDArray, metadata: Mapping[str, str]) -> p
     names = _class_names(file, metadata)
     if names is None:
         logger.warning(
-            "%s: no label_map beside it (%s), so classes are called by their numbers", file.path, _beside(file)
+            "%s: no label_map beside it (%s), so classes are called by their numbers",
+            file.path,
+            _names_path(file),
         )
         names = {k: str(k) for k in range(width)}
     nameless = sorted({int(k) for k in np.unique(number) if k >= 0} - set(names))
     if nameless:
-        raise Unreadable(file.path, f"has classes {nameless} that {_beside(file)} has no name for", "complete the JSON")
+        raise Unreadable(
+            file.path, f"has classes {nameless} that {_names_path(file)} has no name for", "complete the JSON"
+        )
     return pa.array([names.get(int(k)) for k in number], pa.string())
 
 
@@ -155,7 +159,7 @@ def _class_numbers(file: SourceFile, labels: NDArray) -> NDArray[np.int64]:
 
 def _class_names(file: SourceFile, metadata: Mapping[str, str]) -> dict[int, str] | None:
     """Return the classes' names by number, from the JSON beside the file or else the header; None if neither has it."""
-    path = Path(_beside(file))
+    path = Path(_names_path(file))
     text = path.read_text("utf-8") if path.exists() else metadata.get("label_map")
     if text is None:
         return None
@@ -174,5 +178,5 @@ def _by_number(names: Any) -> dict[int, str]:
     return {int(number): str(name) for number, name in pairs}
 
 
-def _beside(file: SourceFile) -> str:
+def _names_path(file: SourceFile) -> str:
     return str(Path(file.path).with_suffix(".json"))
