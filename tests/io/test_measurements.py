@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from goodricke.io import ReadOptions, Unreadable, read
+from goodricke.io import ReadOptions, Unreadable, as_light_curves, read
 from goodricke.io.files import SourceFile
 from goodricke.io.products import find_reader
 
@@ -28,6 +28,42 @@ def write(tmp_path, header, *rows):
 def said(caplog):
     caplog.set_level(logging.INFO, logger="goodricke")
     return caplog
+
+
+# ---- dates --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("container", ["csv", "parquet", "timestamps", "nested", "frame"])
+def test_dates_of_the_calendar_become_mjd(tmp_path, container):
+    dates = ["2020-01-01T12:00:00", "2020-01-02 00:00:00.000", "2020-01-02T06:00:00Z"]
+    frame = pd.DataFrame({"obsdate": dates, "mag": [15.0, 15.1, 15.2]})
+    stamps = pd.to_datetime(frame["obsdate"], format="ISO8601", utc=True)
+    if container == "frame":
+        curves = as_light_curves(frame.assign(obsdate=stamps))
+    elif container == "nested":
+        rows = [{"obsdate": time, "mag": mag} for time, mag in zip(stamps, frame["mag"], strict=True)]
+        curves = as_light_curves(pa.table({"object_id": ["a"], "lightcurve": [rows]}))
+    else:
+        path = tmp_path / f"a.{container}"
+        frame = frame.assign(obsdate=stamps) if container == "timestamps" else frame
+        frame.to_csv(path, index=False) if container == "csv" else frame.to_parquet(path)
+        curves = read(path)
+    assert curves.time.tolist() == [58849.5, 58850.0, 58850.25]
+    assert curves.time_scale == "MJD"
+
+
+def test_dates_count_only_where_no_other_time_is(tmp_path):
+    path = write(tmp_path, "UT Date,hjd,mag", "2020-01-01,2458849.503,15", ",2458850.503,15.1")
+    assert read(path).time.tolist() == [2458849.503, 2458850.503]
+    with pytest.raises(Unreadable, match=r"in row 1\. Fix: turn dates into days"):
+        read(write(tmp_path, "date,mag", "2020-01-01,15", "01/31/2020,15.1"))
+
+
+def test_seconds_without_their_unit_are_no_days(tmp_path):
+    path = write(tmp_path, "time,mag", "1577836800,15", "1577923200,15.1")
+    with pytest.raises(Unreadable, match=r'1.57788e\+09 in column time, which are no days. Fix: .*"time \[s\]"'):
+        read(path)
+    assert len(read(path, time_scale="MJD").time) == 2
 
 
 # ---- choice of column ---------------------------------------------------------------------------------------------
@@ -53,6 +89,57 @@ def test_a_brightness_with_gaps_never_beats_a_full_one(tmp_path, said):
     assert (curves.value.tolist(), curves.unit) == ([12, 13, 14], "mag")
     assert curves.error == pytest.approx([0.1] * 3)
     assert said.messages == [f"{path}: 2 of 3 rows have no flux: mag is used"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "kind", "band"),
+    [
+        ("Vmag", "e_Vmag", "mag", "V"),
+        ("VMAG", "VMAG_ERR", "mag", "V"),
+        ("mag_g", "e_mag_g", "mag", "g"),
+        ("Hpmag", "e_Hpmag", "mag", "Hp"),
+        ("Rcmag", "Rcmag_err", "mag", "Rc"),
+        ("V Mag (Johnson)", "err", "mag", "V"),
+        ("GMAG", "e_GMAG", "mag", "none"),
+        ("vmag", "e_vmag", "mag", "none"),
+        ("psfMag", "psfMagErr", "mag", "none"),
+        ("aperMag3", "aperMag3Err", "mag", "none"),
+        ("FLUX_PSF", "FLUX_ERR_PSF", "flux", "none"),
+        ("rel_flux_T1", "rel_flux_err_T1", "flux", "none"),
+        ("V-C", "s1", "mag", "none"),
+    ],
+)
+def test_names_of_a_brightness_tell_error_kind_and_band(tmp_path, value, error, kind, band):
+    curves = read(write(tmp_path, f"jd,{value},{error}", "2457000.5,12,0.1", "2457001.5,13,0.2"))
+    assert (curves.value.tolist(), curves.unit, curves.bands) == ([12, 13], kind, (band,))
+    assert curves.error == pytest.approx([0.1, 0.2])
+
+
+def test_a_column_of_bands_beats_the_band_in_a_name(tmp_path):
+    path = write(tmp_path, "jd,Vmag,filter", "2457000.5,12,B")
+    assert read(path).bands == ("B",)
+    assert read(write(tmp_path, "jd,Vmag", "2457000.5,12"), band="TG").bands == ("TG",)
+
+
+def test_the_only_name_that_speaks_of_a_brightness_is_taken_and_said(tmp_path, said):
+    path = write(tmp_path, "jd,Corrected Flux,flux_limit,image,sky_mag", "2457000.5,12,1,2,20")
+    assert read(path).value.tolist() == [12]
+    assert said.messages == [
+        f"{path}: column Corrected Flux is taken for the brightness, by its name. Another: --column value=NAME"
+    ]
+    path = write(tmp_path, "jd,flux_1,flux_2", "2457000.5,12,13")
+    with pytest.raises(Unreadable, match=r"several columns that may be the brightness: flux_1, flux_2\. Fix: choose"):
+        read(path)
+
+
+def test_surveys_write_bands_in_their_own_way(tmp_path):
+    path = write(
+        tmp_path, "sourceID,mjd,filterID,aperMag3", "1,57000.5,5,13", "1,57001.5,1,-9.999995e8", "1,57002.5,3,13"
+    )
+    assert (read(path).bands, read(path).value.tolist()) == (("Ks", "Z", "J"), [13, 13])
+    path = write(tmp_path, "diaObjectId,midPointTai,filterName,psFlux", "1,60000.5,Y,13", "1,60001.5,g,13")
+    assert read(path).bands == ("y", "g")
+    assert read(write(tmp_path, "mjd,band,mag", "60000.5,Y,13", "60001.5,g,13")).bands == ("Y", "g")
 
 
 def test_an_empty_brightness_leaves_the_other_of_equal_standing(tmp_path):

@@ -161,7 +161,7 @@ def _header(curves: LightCurves, stats: Statistics, file: SourceFile, reader: st
         ("time in", _with_origin(f"{curves.time_scale} [d]", _origin_of_times(file))),
         ("rows", _rows(curves, file)),
         ("objects", f"{len(curves):,} with {len(curves.time):,} observations"),
-        ("bands", _bands(curves)),
+        ("bands", _bands(curves) + (f" (by {origin})" if (origin := file.origins.get("band")) else "")),
     ]
     return _grid(rows)
 

@@ -100,7 +100,7 @@ def as_light_curves(
     >>> as_light_curves(time=[58000.1, 58001.3, 58002.2], mag=[12.1, 12.4, 12.2], band="g", object_id="RR Lyr")
     LightCurves(1 objects, 3 observations, bands g, value in mag, time in MJD)
     >>> as_light_curves({"star": ["a", "a", "b"], "hjd": [2458000.1, 2458001.2, 2458001.3], "Vmag": [12.1, 12.4, 9.5]})
-    LightCurves(2 objects, 3 observations, bands none, value in mag, time in HJD)
+    LightCurves(2 objects, 3 observations, bands V, value in mag, time in HJD)
     """
     check_options(options)
     named = {"time": time, "mag": mag, "flux": flux, "error": error, "band": band}

@@ -29,6 +29,7 @@ from goodricke.io.roles import (
     Mask,
     Match,
     as_series,
+    calendar_days,
     flags,
     normal_name,
     numbers,
@@ -66,6 +67,7 @@ SUSPECT_FLUX = (
     *(-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -9999.99, 99.0, 99.99, 999.0, 999.99, 9999.0),
 )
 PADDING = (0.0, *(x for x in SUSPECT_FLUX if x < 100))  # times of rows that fill a table up
+MOST_DAYS = 1e7  # 27,000 years: Julian dates are around 2.46e6
 FAR = 3.0  # mag from every other measurement: no star does that, and comes back to the same thousandth
 N_FIRST = 1000  # times that tell the zero point and the scale of all
 NO_MAGNITUDE = 50.0  # no star is that faint: surveys write 99.99, -99, -999 and the like for no measurement
@@ -455,7 +457,7 @@ def _origins(
     scale: str | None,
     unit: str,
 ) -> dict[str, str]:
-    """Return where the unit of the brightness, that of the times and their scale were found."""
+    """Return where the unit of the brightness, that of the times, their scale and the bands were found."""
     origins = {}
     for what, column in (("unit", match.value), ("time unit", match.time)):
         in_name = _unit_in_name(column, match)
@@ -473,6 +475,8 @@ def _origins(
             origins[what] = f"name of {column}"
         else:
             origins[what] = "default"
+    if match.band or match.band_in_name:
+        origins["band"] = f"column {match.band}" if match.band else f"name of {match.value}"
     if options.time_scale:
         origins["time scale"] = "--time-scale"
     elif scale:
@@ -562,6 +566,8 @@ def times(
     """
     if stated and stated.strip().lower() in ("phase", "cycles", "cycle", "dimensionless", "norm"):
         refuse_phases("phase", path)
+    if (dates := calendar_days(values)) is not None:
+        return _dates(dates, match, remarks, first)
     time = numbers(values, match.time, path)
     _warn_of_rounded_times(values, time, match.time, remarks)
     days = days_per_unit(stated, match.time, options, path)
@@ -576,7 +582,27 @@ def times(
         zero = 0.0
     if zero + offset:
         time, first = time + (zero + offset), first + (zero + offset)
+    _refuse_no_days(first, match, options, path)
     return time, first, scale or None
+
+
+def _dates(
+    days: NDArray[np.float64], match: Match, remarks: Remarks, first: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str | None]:
+    """Return what `times` does of dates of the calendar, or of durations, which have no scale."""
+    first = first_times(days) if first is None else first
+    if not len(first) or np.median(first) < 1e4:
+        return days, first, None
+    remarks.say(logging.INFO, "the dates in column %s are taken as UTC, and become MJD", match.time)
+    return days, first, "MJD"
+
+
+def _refuse_no_days(first: NDArray[np.float64], match: Match, options: ReadOptions, path: str) -> None:
+    """Refuse times whose first ones (m,) are ages of the Earth: seconds, as a rule, without their unit."""
+    if len(first) and np.median(np.abs(first)) > MOST_DAYS and not options.time_scale:
+        reason = f"has times around {np.median(first):.6g} in column {match.time}, which are no days"
+        fix = f'write their unit in the name of the column, "{match.time} [s]", or convert them to days'
+        raise Unreadable(path, reason, fix)
 
 
 def first_times(time: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -171,7 +171,7 @@ class _WholeFile:
         if self._first_times is None:
             found, name = np.zeros(0), self._match.time
             for flat in self._flat([name], SAMPLE):
-                found = np.concatenate([found, roles.numbers(flat[name], name, self._file.path)])
+                found = np.concatenate([found, roles.day_numbers(flat[name], name, self._file.path)])
                 if len(first_times(found)) == N_FIRST:
                     break
             self._first_times = first_times(found)
@@ -180,7 +180,7 @@ class _WholeFile:
     def begin(self, flat: Mapping[str, pa.Array]) -> None:
         """Take the first times from the first rows of the file, if these are enough."""
         name = self._match.time
-        first = first_times(roles.numbers(flat[name].slice(0, 10 * N_FIRST), name, self._file.path))
+        first = first_times(roles.day_numbers(flat[name].slice(0, 10 * N_FIRST), name, self._file.path))
         if len(first) == N_FIRST:
             self._first_times = first
 
@@ -460,13 +460,14 @@ def _bands(
 ) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
     """Return the bands' names and each observation's index, from inside the light curve or from a column of objects."""
     if (name := match.band) is not None:
-        return roles.bands(flat[name], name, options, path, partial(whole.distinct, name) if whole else None)
+        label = match.band_label
+        return roles.bands(flat[name], label, options, path, partial(whole.distinct, name) if whole else None)
     name = roles.find_column(_plain_columns(table), roles.BAND)
     values, all_values = (
         table[name] if name else None,
         partial(whole.distinct_of_objects, name) if whole and name else None,
     )
-    bands, band = roles.bands(values, name, options, path, all_values)
+    bands, band = roles.bands(values, name, options, path, all_values, match.band_in_name)
     return bands, None if band is None else ragged.spread(band, offsets)
 
 

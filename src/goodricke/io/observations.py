@@ -78,6 +78,8 @@ class Observations:
         Of the one object, where the file tells it.
     codes : tuple of string array (n,) and int64 (N,), optional
         The identifiers and the index of each row's, if the reader has them already.
+    one_band : str, optional
+        Of all, where no column has bands.
     """
 
     object_id: Any
@@ -92,6 +94,7 @@ class Observations:
     id_name: str = "object_id"
     object_name: str | None = None
     codes: tuple[pa.Array, NDArray[np.int64]] | None = None
+    one_band: str | None = None
 
 
 def light_curves(
@@ -124,7 +127,7 @@ def light_curves(
         If there is no row, a row has no object, or there are more than 256 bands.
     """
     ids, codes = rows.codes or identify(file, rows.object_id, rows.id_name, len(rows.time), rows.object_name)
-    bands, band = roles.bands(rows.band, rows.band_name, options, file.path)
+    bands, band = roles.bands(rows.band, rows.band_name, options, file.path, in_name=rows.one_band)
     order: Any = np.lexsort((rows.time, codes)) if not keep_order else np.argsort(codes, kind="stable")
     if keep_order and (np.diff(codes) >= 0).all():  # sorted by object, the usual case: no copy
         order = slice(None)

@@ -41,7 +41,7 @@ OBJECT_ID = (
     *("star", "starname", "objectname", "masterid", "asassnid", "asasid", "coaddobjectid", "ssobjectid", "crtsid"),
     *("superwaspid", "ogleid", "gaiadr3id", "gaiadr2id", "allwiseid", "ztfid", "desid", "ps1id", "sdssid", "hipid"),
     *("hip", "2massid", "tmassid", "varid", "event", "eventname", "transient", "designation", "starnumber"),
-    *("numericalid", "diasourceid"),
+    *("numericalid", "objname", "targetname", "target", "locusid", "hatid", "cssid", "sssid", "mlsid", "diasourceid"),
 )
 PREFIXES = {"tic": "TIC", "ticid": "TIC", "kic": "KIC", "kepid": "KIC", "epic": "EPIC", "epicid": "EPIC"}
 
@@ -61,14 +61,17 @@ TIME = {
     **dict.fromkeys(("rjd", "tjd"), "JD"),
     **dict.fromkeys(("time", "times", "obstime", "observationtime", "epoch", "date", "t"), ""),
     **dict.fromkeys(("times", "timesec", "timeseconds", "timed", "timedays", "timehours", "timeh", "timehr"), ""),
+    **dict.fromkeys(("timemin", "timeminutes"), ""),
 }
+# Times only where no other column has any: dates of the calendar, as a rule.
+DATES = ("dateobs", "obsdate", "datetime", "timestamp", "dateutc", "utc", "utdate", "obsdateutc", "isotime", "isodate")
 SHORT_DATES = {"rjd": 2400000.0, "tjd": 2440000.5}  # reduced and truncated Julian dates, by their zero point [JD]
 PHASE = re.compile(r"phase|^folded|^phi$")
 FOLDED = ("phase", "cycle", "cyclenumber", "epochtime", "timeoriginal", "timefolded")
 # Names like HJD-2450000, BJD_TDB (2457000+) or MJD-50000: the scale, and what the numbers need added to them.
 DATE_NAME = re.compile(r"(?<![a-z])(bjd|hjd|mjd|rjd|jd|btjd|bkjd|tbjd)(?![a-z]{4})", re.IGNORECASE)
 ZERO_POINT_OF_TIME = re.compile(r"(?<!\d)(2[34]\d{5})(?:[._](\d+))?(?!\d)|(?<=[-+( ])([3-6]\d{4}(?:\.\d+)?)(?!\d)")
-OFFSET = re.compile(r"^(hjd|bjd|jd|time|t)(tdb|utc|tt)?(24\d{5})5?$|^mjd[3-6]\d{4}5?$")
+OFFSET = re.compile(r"^(hjd|bjd|jd|time|t)(tdb|utc|tt)?(24\d{5})[05]?$|^mjd[3-6]\d{4}[05]?$")
 
 VALUE = (
     ("value",),
@@ -89,12 +92,28 @@ VALUE = (
     ("magpsf", "magpsfcorr"),  # of the difference, and of the source: not the same thing at all
     ("magap",),
     ("averagemag", "meanmag", "magauto", "magaper", "magiso", "magpsfmodel"),
+    ("psfmag",),
+    ("fluxpsf", "fluxauto", "fluxaper"),
+    ("apermag3",),  # the aperture of 1 arcsecond, which VISTA and UKIDSS recommend
+    ("relfluxt1",),  # AstroImageJ's target
+    ("vc",),  # Muniwin: variable minus comparison star
 )
 # Brightnesses of one meaning: a fuller one among them takes the place of one with gaps.
 SAME_MEANING = {"value", "flux", "fluxcal", "mag", "magnitude"}
-BAND_IN_NAME = re.compile(
-    r"^([a-cf-z](mag|flux)|(mag|flux)[a-cf-z])$"
-)  # Vmag, mag_g, fluxr, equals; e and d are errors
+BANDS_IN_NAMES = r"[a-cf-z]|hp|bp|rp|bt|vt|ks|kp|ic|rc|w[1-4]"  # e and d are errors
+BAND_IN_NAME = re.compile(rf"^(({BANDS_IN_NAMES})(mag|flux)|(mag|flux)({BANDS_IN_NAMES}))$")  # Vmag, mag_g, fluxr
+# The same as written, where the letters can be one band only: gmag, Vmag, VMAG; not GMAG (Gaia's G, or Sloan's g).
+BAND_AS_WRITTEN = re.compile(
+    r"^(?:(?P<before>[ugrizyUBVRIJHKG]|Hp|BP|RP|BT|VT|Ks|Kp|[RI]c|W[1-4])[_ .-]?(?:[Mm]ag(?:nitude)?|[Ff]lux)"
+    r"|(?:[Mm]ag(?:nitude)?|[Ff]lux)[_ .-]?(?P<after>[ugrizyUBVRIJHKG]|Hp|BP|RP|BT|VT|Ks|Kp|[RI]c|W[1-4])"
+    r"|(?P<capital>[UBVJHK])_?(?:MAG|FLUX)|(?:MAG|FLUX)_?(?P<last>[UBVJHK]))(?:\s*[\[(].*)?$"
+)
+# A name that speaks of a brightness, and one that speaks of something else as well.
+SPEAKS_OF_BRIGHTNESS = re.compile(r"flux|mag(?!e|n(?!itude))|^counts?$|^(count)?rate$|^intensity$|^brightness$")
+SPEAKS_OF_MORE = re.compile(
+    r"err|unc|sig|std|rms|variance|magvar|fluxvar|lim|depth|zp|zero|ref|sky|bkg|bg|back|flag|bad|ext|colou?r|comp|chk|check|templ|snr"
+    r"|ratio|qual|num|count.*mag|unit|sys|type|image|amp|peak|max|min|mean|median|host|galaxy|nearest|cat"
+)
 
 BAND = (
     *("band", "passband", "filter", "filtername", "filtercode", "filt", "flt", "fid", "filterid", "bandpass"),
@@ -125,6 +144,7 @@ RUBIN_FLUX = {"psfflux", "psflux", "apflux", "scienceflux", "psfdiffflux", "totf
 RUBIN = {"diaobjectid", "diasourceid", "ccdvisitid", "midpointtai", "midpointmjdtai", "expmidptmjd", "psflux"}
 RUBIN |= {"psfdiffflux", "parentobjectid", "forcedsourceid", "ssobjectid"}
 ASAS_SN = ({"asassnid"}, {"camera", "fwhm", "limit"}, {"hjd", "camera", "mag", "magerr", "fluxerr"})
+ASAS_SN += ({"jd", "camera", "filter", "mag", "magerr", "fluxerr"},)
 # Columns of text that repeats from row to row and names no star.
 NO_STARS = {
     *("camera", "cam", "ccd", "detector", "instrument", "inst", "telescope", "tel", "site", "observatory", "station"),
@@ -153,7 +173,9 @@ NUMBERED = {
     "passband": dict(enumerate("ugrizy")),  # PLAsTiCC
     "fid": dict(enumerate("gri", 1)),  # ZTF's alerts
     "filterid": dict(enumerate("grizy", 1)),  # Pan-STARRS, and the first three ZTF's public data releases
+    "vistafilterid": dict(enumerate(("Z", "Y", "J", "H", "Ks"), 1)),
 }
+RUBIN_BANDS = {"Y": "y"}  # how ELAsTiCC writes Rubin's y, which isn't the Y of others
 ZTF_NAMES = {f"{mark}{name}": name for name in "gri" for mark in ("z", "ZTF_", "ztf_", "ztf")}  # how ZTF writes g, r, i
 
 ERROR = {
@@ -164,8 +186,11 @@ ERROR = {
 PLAIN_ERROR = ("error", "err", "uncertainty", "unc", "sigma", "valueerr", "valueerror")
 
 
+CALENDAR_DATE = r"\s*\d{4}-\d{2}-\d{2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?\s*(Z|UTC|[+-]00:?00)?\s*$"
+MJD_OF_1970 = 40587.0  # the day from which computers count
 # What files write for no number, in any case.
 MISSING = ("", "indef", "null", "none", "nan", "na", "n/a", "-", "--", "---", "----", "...", "*", "nodata", "untrusted")
+MISSING += ("\u2013", "\u2014")  # dashes of typesetters
 LIMIT = r"\s*[<>]\s*[-+]?\d+(?:\.\d*)?\s*$"  # >16.5, a star that was too faint to be seen
 # What to do about text where numbers should be.
 TEXT_FIXES = {
@@ -201,6 +226,10 @@ class Match:
         Of the brightness, row by row.
     magnitude, magnitude_error : str, optional
         The magnitude beside the flux, and its error, where they mark limits (ASAS-SN: >16.5 and 99.99).
+    band_label : str, optional
+        What `bands` calls the column of bands, which tells how a survey numbers or writes them.
+    band_in_name : str, optional
+        The band that the name of the brightness tells (Vmag), where no column does.
     """
 
     time: str
@@ -222,6 +251,8 @@ class Match:
     unit: str | None = None
     magnitude: str | None = None
     magnitude_error: str | None = None
+    band_label: str | None = None
+    band_in_name: str | None = None
 
     @property
     def used(self) -> list[str]:
@@ -239,7 +270,7 @@ class Match:
 
 def normal_name(name: str) -> str:
     """Return a column's name as aliases are written."""
-    name = name.lower().removeprefix("i:")  # Fink marks the columns of ZTF's candidates
+    name = name.lower().removeprefix("i:").removeprefix("ant_")  # Fink and ANTARES mark the columns of alerts
     return re.sub(r"[^a-z0-9]", "", re.sub(r"[\[(][^\])]{0,99}[\])]", "", name))
 
 
@@ -300,7 +331,27 @@ def match_columns(
         implied_unit=_implied_unit(normal_name(value), set(known)),
         unit=find_column(known, [normal_name(value) + "unit", normal_name(value) + "units", *UNIT]),
         **_magnitude_beside(normal_name(value), known),
+        **_bands_of(value, chosen.get("band") or find_column(known, BAND), set(known)),
     )
+
+
+def _bands_of(value: str, band: str | None, known: set[str]) -> dict[str, str]:
+    """Return what the names of the columns tell about bands: a survey's way to write them, or the only one."""
+    if band is None:
+        return {"band_in_name": name} if (name := band_as_written(value)) else {}
+    if normal_name(value).startswith("apermag"):
+        return {"band_label": f"VISTA {band}"}
+    return {"band_label": f"Rubin {band}" if known & RUBIN else band}
+
+
+def band_as_written(value: str) -> str | None:
+    """Return the band that the name of a brightness tells, None if it tells none for certain.
+
+    >>> [band_as_written(name) for name in ("Vmag", "mag_g", "Hpmag", "VMAG", "GMAG", "vmag", "magnitude")]
+    ['V', 'g', 'Hp', 'V', None, None, None]
+    """
+    matched = BAND_AS_WRITTEN.match(value.strip())
+    return next((band for band in matched.groups() if band), None) if matched else None
 
 
 def find_column(known: Mapping[str, str], aliases: Iterable[str]) -> str | None:
@@ -321,6 +372,7 @@ def _time_column(
 ) -> str:
     aliases = [*(alias for alias in TIME if alias in known), *(name for name in known if OFFSET.match(name))]
     columns = [known[alias] for alias in aliases if known[alias] not in used]
+    columns = columns or [known[alias] for alias in DATES if alias in known and known[alias] not in used]
     if not columns:
         phases = next((name for name in names if PHASE.search(normal_name(name))), None)
         if phases:
@@ -378,14 +430,36 @@ def _value_column(
     groups = [[known[alias] for alias in group if alias in known and known[alias] not in used] for group in VALUE]
     groups = [group for group in (*groups, [known[name] for name in single if known[name] not in used]) if group]
     if not groups:
-        fix = "say which column holds the flux or magnitude, --column value=NAME"
-        raise Unreadable(path, f"has no brightness column; its columns are {list_names(names)}", fix)
+        return _value_by_its_name(known, used, names, path)
     if load is not None and (len(groups) > 1 or len(groups[0]) > 1):
         groups = _groups_with_numbers(groups, path, load)
     if len(columns := groups[0]) > 1:
         fix = f"choose one, --column value={columns[0]}"
         raise Unreadable(path, f"has {len(columns)} brightness columns of equal standing: {', '.join(columns)}", fix)
     return columns[0]
+
+
+def _value_by_its_name(known: Mapping[str, str], used: set[str], names: Sequence[str], path: str) -> str:
+    """Return the only column whose name, though no alias, speaks of a brightness and of nothing else.
+
+    Raises
+    ------
+    Unreadable
+        If there is none, or more than one.
+    """
+    aliases = [alias for alias in known if SPEAKS_OF_BRIGHTNESS.search(alias) and not SPEAKS_OF_MORE.search(alias)]
+    errors = {error for kind in ERROR.values() for error in kind}
+    likely = [known[alias] for alias in aliases if known[alias] not in used and alias not in errors]
+    if len(likely) == 1:
+        logger.warning(
+            "%s: column %s is taken for the brightness, by its name. Another: --column value=NAME", path, likely[0]
+        )
+        return likely[0]
+    if likely:
+        reason = f"has several columns that may be the brightness: {list_names(likely)}"
+        raise Unreadable(path, reason, f"choose one, --column value={likely[0]}")
+    fix = "say which column holds the flux or magnitude, --column value=NAME"
+    raise Unreadable(path, f"has no brightness column; its columns are {list_names(names)}", fix)
 
 
 def _groups_with_numbers(groups: list[list[str]], path: str, load: Callable[[str], Any]) -> list[list[str]]:
@@ -408,8 +482,10 @@ def _groups_with_numbers(groups: list[list[str]], path: str, load: Callable[[str
 
 def _kind(value: str) -> str:
     """Return whether a brightness is a magnitude or a flux by its column's normal name; empty if it doesn't tell."""
-    if value.endswith("jy") or value == "fnu":
+    if value.endswith("jy") or re.search(r"^fnu$|^counts?$|rate$|^intensity$", value):
         return "flux"
+    if value == "vc":
+        return "mag"
     return next((kind for kind in ("mag", "flux") if kind in value), "")
 
 
@@ -433,6 +509,7 @@ def _own_errors(value: str) -> list[str]:
     aliases = [value + suffix for suffix in ("err", "error", "unc", "uncertainty", "sigma")]
     aliases += [prefix + value for prefix in ("e", "err", "error", "sigma", "d")]
     aliases += [value.replace("mag", "sigma"), value.replace("mag", "sigmamag"), value.replace("flux", "fluxerr")]
+    aliases += [value.replace("mag", "magerr"), *(["s1"] if value == "vc" else [])]
     return [alias for alias in aliases if alias != value]
 
 
@@ -538,6 +615,49 @@ def numbers(values: Any, name: str, path: str, dtype: type = np.float64) -> NDAr
         units_row = "leave out the row of units" if text.isalpha() and bad.index.tolist() == [0] else None
         fix = next((fix for pattern, fix in TEXT_FIXES.items() if re.match(pattern, text)), units_row)
         raise Unreadable(path, reason, fix or "leave such rows out or name another column") from None
+
+
+def calendar_days(values: Any) -> NDArray[np.float64] | None:
+    """Return a column of dates, as timestamps or ISO 8601 text, as MJD (N,), and durations as days; None for others.
+
+    Dates are UTC.
+
+    >>> calendar_days(["1858-11-17T12:00", "2000-01-01 00:00:00Z", ""])
+    array([5.0000e-01, 5.1544e+04,        nan])
+    """
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        kind = values.type
+        if not (pa.types.is_temporal(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            return None
+        values = values.cast(pa.timestamp("us")) if pa.types.is_date(kind) else values
+    elif getattr(getattr(values, "dtype", None), "kind", "O") in "biufc":
+        return None
+    series = as_series(values)
+    if series.dtype.kind == "m":
+        return (series / pd.Timedelta(1, "D")).to_numpy(np.float64)
+    if series.dtype.kind != "M":
+        first = next((str(cell) for cell in series if not pd.isna(cell) and str(cell).strip()), "")
+        if not re.match(CALENDAR_DATE, first):
+            return None
+        series = without_missing_words(series)
+        if not series.dropna().astype(str).str.match(CALENDAR_DATE).all():
+            return None
+        series = series.str.strip().str.removesuffix("UTC").str.strip()
+    dates = pd.to_datetime(series, format=None if series.dtype.kind == "M" else "ISO8601", utc=True, errors="coerce")
+    days = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "D")
+    return days.to_numpy(np.float64) + MJD_OF_1970
+
+
+def day_numbers(values: Any, name: str, path: str) -> NDArray[np.float64]:
+    """Return a column of times as numbers (N,) in the file's own unit, dates of the calendar as MJD.
+
+    Raises
+    ------
+    Unreadable
+        If the column holds other text, naming the first.
+    """
+    dates = calendar_days(values)
+    return numbers(values, name, path) if dates is None else dates
 
 
 def without_missing_words(series: pd.Series) -> pd.Series:
@@ -661,11 +781,16 @@ def bands(
     options: ReadOptions,
     path: str,
     whole: Callable[[], pa.Array] | None = None,
+    in_name: str | None = None,
 ) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
     """Return the names of the bands and the index (N,) of each observation's.
 
     Parameters
     ----------
+    name : str, optional
+        The column's name, or `Match.band_label`.
+    in_name : str, optional
+        The only band, if there is no column, and the options name none.
     whole : callable, optional
         Gives the bands of the table of which these are some, each at least once.
 
@@ -675,12 +800,14 @@ def bands(
         If there are more than 256 bands: then the column is none.
     """
     if values is None or name is None:
-        return (options.band or NO_BAND,), None
-    numbered = NUMBERED.get(normal_name(name))
+        return (options.band or in_name or NO_BAND,), None
+    numbered = NUMBERED.get(normal_name(name)) or NUMBERED.get(normal_name(name).removeprefix("rubin"))
     encoded = strings(values).fill_null(NO_BAND).dictionary_encode()
     names = _band_names(encoded.dictionary)
     if numbered and _are_of(numbered, names) and (whole is None or _are_of(numbered, _band_names(strings(whole())))):
         names = [numbered.get(int(band), band) if band.isdigit() else band for band in names]
+    if normal_name(name).startswith("rubin"):
+        names = [RUBIN_BANDS.get(band, band) for band in names]
     distinct = list(dict.fromkeys(names))
     if len(distinct) > MOST_BANDS:
         raise Unreadable(path, f"has {len(distinct)} different bands in column {name}", "--column band=NAME")

@@ -113,13 +113,14 @@ def _light_curves(file: SourceFile | Frame, source: table_files.Tabular, options
         measured.value,
         measured.error,
         data[match.band] if match.band else None,
-        match.band,
+        match.band_label,
         measured.good,
         ra,
         dec,
         match.object_id or "object_id",
         source.object_id,
         codes,
+        match.band_in_name,
     )
     return light_curves(
         file,
