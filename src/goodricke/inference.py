@@ -31,6 +31,7 @@ from goodricke.models.runtime import gpu, threads
 from goodricke.models.runtime.gpu import prefetch
 from goodricke.preprocess import DenseConfig, Frames, Prepared, Steps, prepare
 from goodricke.preprocess.dense_periods import answer_periods
+from goodricke.preprocess.multiband import AB_FLUX
 from goodricke.preprocess.tensors import Batch, length_buckets, rounded_up
 from goodricke.uncertainty.entropy import entropy, summarise
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage, as_coverage
@@ -520,6 +521,8 @@ class InputChecks:
     def check_unit(self, unit: str) -> None:
         """Warn if one of model and light curves is in magnitudes and the other is not."""
         config = self.config
+        if getattr(config.preprocessing, "unit", None) == AB_FLUX and unit == "mag":
+            return  # the model takes both
         if "unknown" not in (config.unit, unit) and config.unit.startswith("mag") != unit.lower().startswith("mag"):
             self.warn(
                 "%s was trained on %s (%s, band %s), and these light curves are in %s: its probabilities may not hold",

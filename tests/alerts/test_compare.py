@@ -125,3 +125,15 @@ def test_the_command(worlds, tmp_path):
     assert command(tmp_path / "nowhere", b).exit_code == 2
     (tmp_path / "other.json").write_text('{"a": 1}\n')
     assert "the column object_id is missing" in command(a, tmp_path / "other.json").stderr
+
+
+def test_a_class_stands_with_its_own_probability(worlds):
+    folder, _ = worlds
+    a, _ = stores(folder)
+    nodes = a.assign(class_probability=a[[f"p_{c}" for c in CLASSES]].sum(axis=1).where(a["class"].notna()))
+    nodes["class"] = nodes["class"].where(nodes["class"].isna(), "A_OR_B")
+    rows = compare_answers(a, nodes).objects
+    answered = rows["class_a"].notna()
+    p = a.set_index("object_id").loc[rows["object_id"][answered], [f"p_{c}" for c in CLASSES]].max(axis=1)
+    np.testing.assert_allclose(rows["class_probability_a"][answered], p, atol=1e-6)
+    np.testing.assert_allclose(rows["class_probability_b"][answered], 1, atol=1e-6)

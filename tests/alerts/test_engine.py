@@ -11,13 +11,15 @@ import pytest
 
 from goodricke import classify
 from goodricke.alerts import object_record
-from goodricke.alerts.answers import Message
+from goodricke.alerts.answers import Message, avro_encoder, avro_schema, filter_columns
 from goodricke.alerts.engine import Engine, create_engine
+from goodricke.alerts.filters import Filter
 from goodricke.alerts.object_record import MAX_HASHES, POINT, ObjectRecord
 from goodricke.alerts.replay import slim_packets
 from goodricke.alerts.store import FencedError, LmdbStore, MemoryStore
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.photometry import Photometry
+from goodricke.data.taxonomy import Leaf, Taxonomy
 from goodricke.io.packets import PacketOptions, decode, slim
 from goodricke.models.bundle import Model
 from goodricke.uncertainty.novelty import Novelty, fit_detector
@@ -90,6 +92,28 @@ def test_the_last_answer_is_that_of_the_whole_light_curve(model, n, cut, keep):
         if last[name]["status"] == "OK":
             p = [last[name][f"p_{c}"] for c in "ABC"]
             np.testing.assert_allclose(p, expected.probabilities[i], atol=1e-5)
+
+
+def test_with_a_taxonomy_the_stream_answers_nodes_as_classify_does(model):
+    tree = Taxonomy(leaves={"A": Leaf(), "B": Leaf(), "C": Leaf()}, nodes={"ANY": ("GOOD", "C"), "GOOD": ("A", "B")})
+    model = replace(model, config=model.config.model_copy(update={"taxonomy": tree}))
+    curves = light_curves(40, 20, seed=11)
+    worker = engine(model)
+    last, expected = run(worker, stream(curves), range(50, 2000, 50)), classify(curves, model)
+    rows = {row["object_id"]: row for row in expected.table.to_pylist()}
+    assert {"A", "C", "GOOD", "uncertain"} & {row["class"] for row in last.values()} >= {"GOOD", "uncertain"}
+    for name, row in last.items():
+        assert (row["class"], row["leaf"]) == (rows[name]["class"], rows[name]["leaf"])
+        for column in ("class_probability", "node_GOOD", "p_A"):
+            assert row[column] == (None if row["class"] is None else pytest.approx(rows[name][column], abs=1e-5))
+    names = ["class", "class_probability", "leaf", "node_GOOD", "previous_class"]
+    assert set(names) <= set(filter_columns(model.classes, tree))
+    answers = next(worker.stored_answers(0))
+    chosen = Filter('node_GOOD > 0.5 and leaf in ("A", "B")', filter_columns(model.classes, tree))(answers.columns)
+    assert chosen.tolist() == [(r["node_GOOD"] or 0) > 0.5 and r["leaf"] in ("A", "B") for r in answers.rows()]
+    schema = fastavro.parse_schema(avro_schema(model.classes, tree))
+    (value, *_) = avro_encoder(model.classes, tree)(answers)
+    assert fastavro.schemaless_reader(io.BytesIO(value), schema)["leaf"] == answers.rows()[0]["leaf"]
 
 
 def test_late_observations_are_inserted(model):
@@ -367,8 +391,6 @@ def test_a_name_too_long_for_a_store_is_a_dead_letter(model, tmp_path):
 
 
 def test_answers_without_a_time_can_be_written_in_avro(model):
-    from goodricke.alerts.answers import avro_encoder, avro_schema
-
     result = engine(model).process(messages([encode("x", 1, 60000.0, "i", 18.0, 0.1)]))  # a band the model doesn't know
     (value,) = avro_encoder(model.classes)(result.answers)
     row = fastavro.schemaless_reader(io.BytesIO(value), fastavro.parse_schema(avro_schema(model.classes)))

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from goodricke.data import formats
 from goodricke.data.files import atomic_write
+from goodricke.data.predictions import NODE, THRESHOLD
+from goodricke.data.taxonomy import UNCERTAIN, Taxonomy
 
 STATUSES = ("OK", "REBUILT", "TOO_FEW_POINTS", "OUT_OF_ORDER", "EMPTY")
 NO_CLASS = 255
@@ -59,7 +61,7 @@ class AlertAnswers:
         Total variation distance from the answer before, 0 to 1: half the sum of the probabilities' absolute
         differences; NaN for the first answer.
     previous : int (n,)
-        Index of the most probable class before, `NO_CLASS` if there was none.
+        The class before, an index into `answer_names`; `NO_CLASS` if there was none.
     novelty : float32 (n,)
         How unlike the training set, 0 to 1 (`goodricke.uncertainty.novelty`); NaN without a calibration for it.
     sets : bool (n, C)
@@ -77,6 +79,9 @@ class AlertAnswers:
         Of the last message about the object: of two answers the one with the larger offset is newer.
     classes : tuple of str
     model, model_hash : str
+    taxonomy : Taxonomy, optional
+        Of which the classes are the leaves. The class of an answer is then the deepest leaf or node that is probable
+        enough, as in `goodricke.data.predictions.Predictions`.
     """
 
     object_id: list[str]
@@ -96,6 +101,7 @@ class AlertAnswers:
     classes: tuple[str, ...]
     model: str
     model_hash: str
+    taxonomy: Taxonomy | None = None
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -112,11 +118,15 @@ class AlertAnswers:
     @property
     def columns(self) -> dict[str, NDArray]:
         """Numbers and words by name, (n,) each: the columns that a filter may use."""
-        names = np.array([*self.classes, *[""] * (256 - len(self.classes))], dtype=str)
+        names, p = answer_names(self.classes, self.taxonomy), self.probabilities
         columns: dict[str, NDArray] = {"object_id": np.array(self.object_id, dtype=str), "status": self.status}
-        columns |= {"class": names[most_probable(self.probabilities)], "previous_class": names[self.previous]}
-        columns |= {f"p_{c}": self.probabilities[:, k] for k, c in enumerate(self.classes)}
-        columns["p_max"] = self.probabilities.max(1, initial=0)
+        answer, probability = answer_class(p, self.taxonomy)
+        columns |= {"class": names[answer], "previous_class": names[self.previous]}
+        if self.taxonomy is not None:
+            columns |= {"class_probability": probability, "leaf": names[most_probable(p)]}
+        columns |= {f"p_{c}": p[:, k] for k, c in enumerate(self.classes)}
+        columns["p_max"] = p.max(1, initial=0)
+        columns |= node_probabilities(p, self.taxonomy)
         columns["set_size"] = self.sets.sum(1)
         arrays = ("change", "novelty", "n_obs", "n_missing", "time", "ra", "dec", "offset")
         columns |= {name: getattr(self, name) for name in arrays}
@@ -155,6 +165,37 @@ def most_probable(p: NDArray[np.floating]) -> NDArray[np.uint8]:
     known = np.isfinite(p).all(1) & (p.shape[1] > 0)
     best = np.nan_to_num(p).argmax(1) if p.shape[1] else NO_CLASS
     return np.where(known, best, NO_CLASS).astype(np.uint8)
+
+
+def answer_names(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> NDArray[np.str_]:
+    """Return what answers are called, (256,): leaves, nodes, and nothing for `NO_CLASS`; the root is `UNCERTAIN`."""
+    nodes = [] if taxonomy is None else [UNCERTAIN if name == taxonomy.root else name for name in taxonomy.nodes]
+    return np.array([*classes, *nodes, *[""] * (256 - len(classes) - len(nodes))], dtype=str)
+
+
+def answer_class(
+    p: NDArray[np.floating], taxonomy: Taxonomy | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return the class of answers (n,), an index into `answer_names`, and its probability.
+
+    Without a taxonomy it is the most probable class, with one the deepest leaf or node that is probable enough.
+    """
+    best = most_probable(p)
+    if taxonomy is None or not taxonomy.nodes:
+        return best, p.max(1, initial=0).astype(np.float32)
+    known = best != NO_CLASS
+    name, probability = taxonomy.deepest(np.nan_to_num(p), THRESHOLD)
+    place = {name: k for k, name in enumerate((*taxonomy.leaves, *taxonomy.nodes))}
+    index = np.array([place[one] for one in name.tolist()], np.uint8)
+    return np.where(known, index, NO_CLASS).astype(np.uint8), np.where(known, probability, np.nan).astype(np.float32)
+
+
+def node_probabilities(p: NDArray[np.floating], taxonomy: Taxonomy | None) -> dict[str, NDArray[np.float32]]:
+    """Return the probabilities (n,) of a taxonomy's nodes by the names of their columns, without the root's."""
+    if taxonomy is None:
+        return {}
+    columns = zip(taxonomy.nodes, (p @ taxonomy.matrix.T.astype(np.float32)).T, strict=True)
+    return {f"{NODE}{name}": column.astype(np.float32) for name, column in columns if name != taxonomy.root}
 
 
 def packed_answers(n: int, n_classes: int) -> NDArray[np.void]:
@@ -203,11 +244,13 @@ _AVRO: dict[pa.DataType, Any] = {
 }
 
 
-def answer_schema(classes: Sequence[str]) -> pa.Schema:
+def answer_schema(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> pa.Schema:
     """Return the columns of the answers, in order."""
-    types = {"object_id": pa.string(), "status": pa.string(), "class": pa.string(), "previous_class": pa.string()}
-    types |= {f"p_{c}": pa.float32() for c in classes}
-    types |= {"p_max": pa.float32(), "set_size": pa.int64(), "change": pa.float32(), "novelty": pa.float32()}
+    types = dict.fromkeys(("object_id", "status", "class", "previous_class"), pa.string())
+    types |= {} if taxonomy is None else {"class_probability": pa.float32(), "leaf": pa.string()}
+    types |= {f"p_{c}": pa.float32() for c in classes} | {"p_max": pa.float32()}
+    types |= dict.fromkeys(node_probabilities(np.zeros((0, len(classes)), np.float32), taxonomy), pa.float32())
+    types |= {"set_size": pa.int64(), "change": pa.float32(), "novelty": pa.float32()}
     types |= {"n_obs": pa.int64(), "n_missing": pa.int64()}
     types |= {"time": pa.float64(), "ra": pa.float64(), "dec": pa.float64()}
     types |= {"offset": pa.int64(), "partition": pa.int32()}
@@ -217,14 +260,17 @@ def answer_schema(classes: Sequence[str]) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=not is_required[name]) for name, kind in types.items()])
 
 
-def filter_columns(classes: Sequence[str]) -> list[str]:
+def filter_columns(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> list[str]:
     """Return the names of `AlertAnswers.columns`, which a filter may use."""
-    return [name for name in answer_schema(classes).names if name not in ("prediction_set", "model", "model_hash")]
+    return [
+        name for name in answer_schema(classes, taxonomy).names if name not in ("prediction_set", "model", "model_hash")
+    ]
 
 
-def avro_schema(classes: Sequence[str]) -> dict[str, Any]:
+def avro_schema(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> dict[str, Any]:
     """Return the Avro schema of the answers; a name may only have letters, digits and underscores there."""
-    types = {f.name: ["null", _AVRO[f.type]] if f.nullable else _AVRO[f.type] for f in answer_schema(classes)}
+    schema = answer_schema(classes, taxonomy)
+    types = {f.name: ["null", _AVRO[f.type]] if f.nullable else _AVRO[f.type] for f in schema}
     fields = [{"name": _avro_name(name), "type": kind} for name, kind in types.items()]
     return {"type": "record", "name": "answer", "namespace": "goodricke", "fields": fields}
 
@@ -233,11 +279,12 @@ def _avro_name(name: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
 
 
-def avro_encoder(classes: Sequence[str]) -> Callable[[AlertAnswers], list[bytes]]:
+def avro_encoder(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> Callable[[AlertAnswers], list[bytes]]:
     """Return a function that encodes answers in Avro, without a header, by `avro_schema`."""
     import fastavro
 
-    schema, names = fastavro.parse_schema(avro_schema(classes)), list(map(_avro_name, answer_schema(classes).names))
+    schema = fastavro.parse_schema(avro_schema(classes, taxonomy))
+    names = list(map(_avro_name, answer_schema(classes, taxonomy).names))
 
     def encode(answers: AlertAnswers) -> list[bytes]:
         values = []
@@ -266,12 +313,14 @@ def check_writable(out: Path) -> None:
     formats.check(out.with_suffix(".csv") if out.suffix in JSON_SUFFIXES else out)
 
 
-def write_answers(rows: Sequence[Mapping[str, Any]], classes: Sequence[str], out: Path) -> None:
+def write_answers(
+    rows: Sequence[Mapping[str, Any]], classes: Sequence[str], out: Path, taxonomy: Taxonomy | None = None
+) -> None:
     """Write rows of answers as `write_table` does."""
     if out.suffix in JSON_SUFFIXES:
         _write_json_lines(rows, out)
     else:
-        write_table(pa.Table.from_pylist(list(rows), answer_schema(classes)), out)
+        write_table(pa.Table.from_pylist(list(rows), answer_schema(classes, taxonomy)), out)
 
 
 def write_table(table: pa.Table, out: Path) -> None:

@@ -27,6 +27,7 @@ FILES = (".parquet", ".csv", *JSON_SUFFIXES)
 REQUIRED = ("object_id", "status", "class", "n_obs")
 SHOWN_OBJECTS, SHOWN_CLASSES = 10, 8
 BOTH = "both"
+PROBABILITY = "class_probability"
 
 
 def read_answers(where: str, model: str | None = None) -> pd.DataFrame:
@@ -82,10 +83,11 @@ class AnswerComparison:
     Parameters
     ----------
     objects : pandas.DataFrame
-        A row per object of either: ``object_id``; ``present`` ("both", "A" or "B"); ``class_a`` and ``class_b``,
-        ``p_max_a`` and ``p_max_b``, ``status_a`` and ``status_b``, ``n_obs_a`` and ``n_obs_b``; ``distance``, the total
-        variation distance of the probabilities, 0 to 1: half the sum of their absolute differences over the classes
-        that both models have; NaN without probabilities from both.
+        A row per object of either: ``object_id``; ``present`` ("both", "A" or "B"); ``class_a`` and ``class_b``, and
+        their probabilities, ``class_probability_a`` and ``class_probability_b`` (of a leaf or a node); ``status_a`` and
+        ``status_b``, ``n_obs_a`` and ``n_obs_b``; ``distance``, the total variation distance of the probabilities, 0 to
+        1: half the sum of their absolute differences over the classes that both models have; NaN without probabilities
+        from both.
     shared_classes : tuple of str
         Classes that both models have.
     """
@@ -157,14 +159,14 @@ def compare_answers(a: pd.DataFrame, b: pd.DataFrame) -> AnswerComparison:
             f"the answers have no class in common: A has {', '.join(classes_a)}, B {', '.join(classes_b)}. A store has "
             "numbers instead of names unless its model is shipped: give --model-a, --model-b"
         )
-    columns = ["object_id", "status", "class", "p_max", "n_obs"]
-    a, b = (part.assign(p_max=part[[f"p_{c}" for c in _classes(part)]].max(axis=1)) for part in (a, b))
+    columns = ["object_id", "status", "class", PROBABILITY, "n_obs"]
+    a, b = (_with_probability(part) for part in (a, b))
     p_columns = [f"p_{name}" for name in shared]
     joined = a[columns + p_columns].merge(
         b[columns + p_columns], on="object_id", how="outer", suffixes=("_a", "_b"), indicator="present"
     )
     p, q = (_matrix(joined, [f"{name}_{side}" for name in p_columns]) for side in ("a", "b"))
-    names = [f"{name}_{side}" for name in ("class", "p_max", "status", "n_obs") for side in ("a", "b")]
+    names = [f"{name}_{side}" for name in ("class", PROBABILITY, "status", "n_obs") for side in ("a", "b")]
     objects = joined[["object_id", "present", *names]].assign(
         present=joined["present"].cat.rename_categories({"left_only": "A", "right_only": "B"}).astype(str),
         distance=np.round(0.5 * np.abs(p - q).sum(1), 7),
@@ -173,6 +175,13 @@ def compare_answers(a: pd.DataFrame, b: pd.DataFrame) -> AnswerComparison:
         if name.startswith("n_obs"):
             objects[name] = objects[name].astype("Int64")
     return AnswerComparison(objects, shared)
+
+
+def _with_probability(answers: pd.DataFrame) -> pd.DataFrame:
+    """Return answers with the probability of their class: without a taxonomy that of the most probable one."""
+    if PROBABILITY in answers:
+        return answers
+    return answers.assign(**{PROBABILITY: answers[[f"p_{c}" for c in _classes(answers)]].max(axis=1)})
 
 
 def _classes(answers: pd.DataFrame) -> list[str]:
@@ -228,6 +237,6 @@ def _object_table(objects: pd.DataFrame) -> Table:
     for name in ("object", "class in A", "in B", "probability in A", "in B", "distance"):
         table.add_column(name, justify="left" if name in ("object", "class in A") else "right")
     for row in objects.to_dict("records"):
-        numbers = [f"{row[name]:.3f}" for name in ("p_max_a", "p_max_b", "distance")]
+        numbers = [f"{row[name]:.3f}" for name in (f"{PROBABILITY}_a", f"{PROBABILITY}_b", "distance")]
         table.add_row(row["object_id"], str(row["class_a"]), str(row["class_b"]), *numbers)
     return table

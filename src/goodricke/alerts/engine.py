@@ -26,7 +26,7 @@ from goodricke.alerts.answers import (
     AlertAnswers,
     DeadLetter,
     Message,
-    most_probable,
+    answer_class,
     packed_answers,
     unpack_answers,
 )
@@ -280,6 +280,7 @@ class Engine:
             classes=self.model.classes,
             model=self.model.name,
             model_hash=self.model.hash,
+            taxonomy=self.model.config.taxonomy,
         )
 
     # ---- a batch ----------------------------------------------------------------------------------------------------
@@ -477,7 +478,7 @@ class Engine:
         p, before = np.where(ok[:, None], output.probabilities, np.nan), self._former_probabilities(records)
         packed = packed_answers(len(records), len(self.model.classes))
         packed["status"] = [STATUSES.index(name) for name in status]
-        packed["p"], packed["previous"] = p, most_probable(before)
+        packed["p"], packed["previous"] = p, answer_class(before, self.model.config.taxonomy)[0]
         packed["change"] = 0.5 * np.abs(p - before).sum(1)
         packed["novelty"] = np.where(ok, np.nan if output.novelty is None else output.novelty, np.nan)
         packed["set"] = np.isfinite(p) & (False if output.prediction_set is None else output.prediction_set)

@@ -19,6 +19,7 @@ COMPARE = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
+WORDS = ("object_id", "status", "class", "previous_class", "leaf")  # columns that aren't numbers
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 
@@ -49,7 +50,7 @@ class Filter:
         except SyntaxError as error:
             raise ValueError(f"filter {text!r}: can't be understood ({error.msg})") from error
         example = {name: np.zeros(1, np.float32) for name in names}
-        example |= {n: np.array(["x"]) for n in ("object_id", "status", "class", "previous_class") if n in example}
+        example |= {n: np.array(["x"]) for n in WORDS if n in example}
         try:
             result = self(example)
         except (TypeError, ArithmeticError) as error:  # a sum of words, 1 / 0, an overflow

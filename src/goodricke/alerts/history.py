@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.photometry import stated_otherwise
+from goodricke.data.predictions import NODE
 from goodricke.inference import InputChecks
 from goodricke.models.bundle import Model
 from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage
@@ -28,7 +29,8 @@ def observation_history(curves: LightCurves, model: Model, coverage: Coverage = 
     -------
     pyarrow.Table
         ``object_id``, ``time`` [d], ``band``, ``status``, ``class``, ``p_<CLASS>``, ``p_max``, ``novelty``,
-        ``prediction_set`` and ``n_obs``, by object and time.
+        ``prediction_set`` and ``n_obs``, by object and time; of models with a taxonomy also ``class_probability``,
+        ``leaf``, ``node_<NODE>`` and ``prediction_set_node``.
 
     Raises
     ------
@@ -70,7 +72,9 @@ def _usable(curves: LightCurves, model: Model) -> LightCurves:
 
 def _rows(points: LightCurves, answers: pa.Table, model: Model) -> pa.Table:
     """Return the answers after one observation of each object, with that observation's time and band."""
-    names = ["status", "class", *(f"p_{name}" for name in model.classes), "p_max", "novelty", "prediction_set", "n_obs"]
+    nodes = () if model.config.taxonomy is None else model.config.taxonomy.nodes
+    names = ["status", "class", "class_probability", "leaf", *(f"p_{name}" for name in model.classes), "p_max"]
+    names += [*(f"{NODE}{name}" for name in nodes), "novelty", "prediction_set", "prediction_set_node", "n_obs"]
     bands = np.array(points.bands, object)[points.band]
     columns = {"object_id": points.object_id, "time": pa.array(points.time), "band": pa.array(bands, pa.string())}
     return pa.table(columns | {name: answers[name] for name in names if name in answers.column_names})

@@ -6,17 +6,29 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.table import Table
 
-from goodricke.alerts.answers import NO_CLASS, STATUSES, most_probable, packed_class_count, unpack_answers
+from goodricke.alerts.answers import (
+    STATUSES,
+    answer_class,
+    answer_names,
+    most_probable,
+    node_probabilities,
+    packed_class_count,
+    unpack_answers,
+)
 from goodricke.alerts.object_record import DamagedRecordError, ObjectRecord
 from goodricke.alerts.store import LmdbStore, Partition, Store, open_store, without_password
 from goodricke.data.files import atomic_path
+from goodricke.data.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from goodricke.models.bundle import BundleConfig
 
 DAY = 86400.0  # seconds
 EXPORT_ROWS = 50_000  # in memory at once
@@ -143,15 +155,16 @@ def answer_tables(where: str, model: str | None = None) -> Iterator[pa.Table]:
         If the answers have another number of classes than the model.
     """
     store, batch = open_for_reading(where), list[tuple[str, int, ObjectRecord]]()
-    classes = class_names(store, model)
+    config = _model_config(store, model)
+    classes, taxonomy = ((), None) if config is None else (config.classes, config.taxonomy)
     for number, part in open_partitions(store):
         for key, data in part.items():
             batch.append((key.decode(), number, ObjectRecord.frombytes(bytes(data))))
             if len(batch) == EXPORT_ROWS:
-                yield _answer_table(batch, classes)
+                yield _answer_table(batch, classes, taxonomy)
                 batch = []
     if batch:
-        yield _answer_table(batch, classes)
+        yield _answer_table(batch, classes, taxonomy)
 
 
 def class_names(store: Store, model: str | None = None) -> tuple[str, ...]:
@@ -160,20 +173,28 @@ def class_names(store: Store, model: str | None = None) -> tuple[str, ...]:
     A store has the name and the hash of its model, not its classes. They are unknown, and the tuple is empty, if no
     shipped model has both.
     """
+    config = _model_config(store, model)
+    return () if config is None else config.classes
+
+
+def _model_config(store: Store, model: str | None) -> BundleConfig | None:
+    """Return the configuration of a model, by default that the store was made with; None if it isn't known."""
     from goodricke.models.bundle import load_model, read_config
     from goodricke.models.hub import shipped_models
 
     if model is not None:
-        return read_config(model).classes
+        return read_config(model)
     settings = store.settings()
     if settings.get("model") in shipped_models():
         bundle = load_model(settings["model"])
         if bundle.hash == settings["model_hash"]:
-            return bundle.classes
-    return ()
+            return bundle.config
+    return None
 
 
-def _answer_table(batch: Sequence[tuple[str, int, ObjectRecord]], classes: tuple[str, ...]) -> pa.Table:
+def _answer_table(
+    batch: Sequence[tuple[str, int, ObjectRecord]], classes: tuple[str, ...], taxonomy: Taxonomy | None
+) -> pa.Table:
     records = [record for _, _, record in batch]
     answered = [i for i, record in enumerate(records) if record.answer]
     n = packed_class_count(records[answered[0]].answer) if answered else len(classes)
@@ -181,18 +202,22 @@ def _answer_table(batch: Sequence[tuple[str, int, ObjectRecord]], classes: tuple
         raise ValueError(
             f"--model: it has {len(classes)} classes, the answers in the store {n}; name the store's model"
         )
-    names = np.array(classes or tuple(map(str, range(n))), object)
+    classes = classes or tuple(map(str, range(n)))
+    names = answer_names(classes, taxonomy).astype(object)
+    names[names == ""] = None
     p, status = np.full((len(batch), n), np.nan, np.float32), np.full(len(batch), "", object)
     if answered:
         packed = unpack_answers([records[i].answer for i in answered], n)
         p[answered], status[answered] = packed["p"], np.array(STATUSES, object)[packed["status"]]
-    best = most_probable(p)
-    has_class = best != NO_CLASS
+    answer, probability = answer_class(p, taxonomy)
     columns: dict[str, Any] = {"object_id": [name for name, _, _ in batch], "status": pa.array(status, pa.string())}
-    best_names = np.full(len(batch), None, object)
-    best_names[has_class] = names[best[has_class]]
-    columns["class"] = pa.array(best_names, pa.string())
-    columns |= {f"p_{name}": pa.array(p[:, k], from_pandas=True) for k, name in enumerate(names)}
+    columns["class"] = pa.array(names[answer], pa.string())
+    if taxonomy is not None:
+        columns["class_probability"] = pa.array(probability, from_pandas=True)
+        columns["leaf"] = pa.array(names[most_probable(p)], pa.string())
+    columns |= {f"p_{name}": pa.array(p[:, k], from_pandas=True) for k, name in enumerate(classes)}
+    nodes = node_probabilities(p, taxonomy)
+    columns |= {name: pa.array(column, from_pandas=True) for name, column in nodes.items()}
     columns["n_obs"] = [record.n_obs for record in records]
     columns["n_missing"] = [len(record.missing_hashes) for record in records]
     times = [record.points["time"][-1] if len(record.points) else np.nan for record in records]

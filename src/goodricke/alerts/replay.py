@@ -222,7 +222,7 @@ def replay(
         skipped = f"{counts.repeated:,} of them were skipped: the store has as many already"
         console.print(f"{skipped}; for other light curves, give another --state")
     if out is not None:
-        write_answers(rows, engine.model.classes, out)
+        write_answers(rows, engine.model.classes, out, engine.model.config.taxonomy)
         console.print(f"{len(rows):,} rows written to {out}, all objects of the store")
     if history is not None and stream.curves is not None:
         table = observation_history(stream.curves, engine.model)

@@ -23,6 +23,7 @@ from goodricke.alerts.filters import Filter
 from goodricke.alerts.monitoring import Metrics, live_display, live_view, serve_metrics
 from goodricke.alerts.store import START, FencedError, without_password
 from goodricke.alerts.worker_config import WorkerConfig
+from goodricke.data.taxonomy import Taxonomy
 from goodricke.io.packets import PacketOptions, error_text
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Publisher:
     config : WorkerConfig
     classes : sequence of str
     producer : confluent_kafka.Producer
+    taxonomy : Taxonomy, optional
+        Of the classes.
 
     Raises
     ------
@@ -68,12 +71,14 @@ class Publisher:
         If a filter can't be understood.
     """
 
-    def __init__(self, config: WorkerConfig, classes: Sequence[str], producer: Producer) -> None:
+    def __init__(
+        self, config: WorkerConfig, classes: Sequence[str], producer: Producer, taxonomy: Taxonomy | None = None
+    ) -> None:
         self._config, self._producer = config.output, producer
-        names = filter_columns(classes)
+        names = filter_columns(classes, taxonomy)
         self._filters = [(filter.topic, Filter(filter.where, names)) for filter in self._config.filters]
         encoders = {"json": AlertAnswers.to_json, "lasair": AlertAnswers.to_lasair}
-        self._encode = encoders.get(self._config.format) or avro_encoder(classes)
+        self._encode = encoders.get(self._config.format) or avro_encoder(classes, taxonomy)
         self._errors: list[str] = []
         self._too_large: list[tuple[str, bytes, list[Header]]] = []  # dead letters that the broker didn't take
 
@@ -233,7 +238,8 @@ class Worker:
         self._cooperative = "cooperative" in strategy or "consumer" in strategy  # partitions come a few at a time
         producing = {"linger.ms": 5, "compression.type": "lz4", "enable.idempotence": True}
         producing |= {k: v for k, v in config.kafka.items() if not k.startswith(CONSUMER_ONLY)}
-        self._publisher = Publisher(config, engine.model.classes, Producer(producing, logger=CLIENT_LOG))
+        producer, taxonomy = Producer(producing, logger=CLIENT_LOG), engine.model.config.taxonomy
+        self._publisher = Publisher(config, engine.model.classes, producer, taxonomy)
         self.stopped, self._last, self._joined = False, time.monotonic(), False
         self._broker = BrokerWatch(str(config.kafka.get("bootstrap.servers")))
         self._unused: str | None = None  # why nothing could be used so far

@@ -18,11 +18,12 @@ from pydantic import Field
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.units import MAGNITUDES_PER_E, factor_to
+from goodricke.data.units import MAGNITUDES_PER_E, factor_to, nanojansky
 from goodricke.preprocess.cleaning import alternate_bands, finite_points, flux_to_ab, is_empty, significant_flux
 from goodricke.preprocess.config import PreprocessingConfig
 from goodricke.preprocess.tensors import Steps
 
+AB_FLUX = "nJy"  # the unit of fluxes that AB magnitudes can be converted to
 WINDOW = 2  # differences per step (w of section 3.1), at stride 1
 
 
@@ -196,17 +197,21 @@ def to_magnitudes(curves: LightCurves, config: MultibandConfig) -> LightCurves:
     """Return the model's magnitudes: plain ones, or asinh magnitudes of fluxes of any sign.
 
     With softening s the asinh magnitude of flux f is ``-2.5 / ln 10 * asinh(f / 2s)``, which is a logarithm for f >> s
-    and linear through zero; its error is ``2.5 / ln 10 * e / sqrt(f^2 + 4 s^2)``. For a model of plain magnitudes,
-    flux densities larger than their errors become AB magnitudes; the others are dropped.
+    and linear through zero; its error is ``2.5 / ln 10 * e / sqrt(f^2 + 4 s^2)``. A model of fluxes in nJy also takes
+    AB magnitudes, as the positive fluxes that they are. For a model of plain magnitudes, flux densities larger than
+    their errors become AB magnitudes; the others are dropped.
 
     Raises
     ------
     ValueError
-        If magnitudes come to a model of fluxes, or the units are incompatible.
+        If magnitudes come to a model of fluxes in another unit, or the units are incompatible.
     """
     if config.brightness == "magnitude":
         plain = curves.in_magnitudes or curves.unit == "unknown"
         return curves if plain else flux_to_ab(significant_flux(curves))
+    if curves.in_magnitudes and config.unit == AB_FLUX:
+        value, error = nanojansky(curves.value, curves.error)
+        curves = replace(curves, value=value, error=error, unit=AB_FLUX)
     if curves.in_magnitudes:
         raise ValueError(
             f"the model takes fluxes, and the light curves are in {curves.unit}. Fix: give fluxes, use a model of "

@@ -229,7 +229,16 @@ class MultibandFamily(Family):
             settings.seed,
         )
         bands, extras = to_standardise(config, init)
-        return fit_multiband.fit(task, training, settings, folder, bands, extras, report, tick)
+        scale_by = training[np.isin(data.label[training], _class_indices(data.classes, settings.ensemble.scale_by))]
+        return fit_multiband.fit(task, training, settings, folder, bands, extras, report, tick, scale_by)
+
+
+def _class_indices(classes: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return the indices of ``names`` among the classes, all of them without names."""
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        raise ValueError(f"[training.ensemble] scale_by: {', '.join(unknown)} of the classes {', '.join(classes)}")
+    return [classes.index(name) for name in names] or list(range(len(classes)))
 
 
 FAMILIES: dict[str, Family] = {

@@ -51,6 +51,9 @@ class EnsembleConfig(BaseModel):
         0.1, description="weight of the regressed parameters relative to the classification, one for all or one each"
     )
     frozen_bands: tuple[str, ...] = Field((), description="bands whose networks are not trained")
+    scale_by: tuple[str, ...] = Field(
+        (), description="classes whose steps set mean and scale of the input, the others' reach beyond; all if empty"
+    )
 
 
 class StepTask:
@@ -311,6 +314,7 @@ def fit(
     extras: Sequence[int] | None = None,
     report: Callable[[dict[str, float]], None] = lambda figures: None,
     tick: Callable[[int], None] = lambda objects: None,
+    scale_by: NDArray[np.int64] | None = None,
 ) -> Run:
     """Train a network in place.
 
@@ -325,10 +329,13 @@ def fit(
         Bands whose standardisation is set from the training objects, all by default.
     extras : list of int, optional
         The same for the central network's extras.
+    scale_by : int64 (s,), optional
+        Of the training objects, those that set the standardisation; all by default.
     """
     network = task.network
     bands = range(network.config.bands) if learn is None else learn
     places = range(network.config.extras) if extras is None else extras
-    learn_statistics(network, task.complete_steps.take(training), bands, places)
+    scaled = training if scale_by is None else scale_by
+    learn_statistics(network, task.complete_steps.take(scaled), bands, places)
     task.batches = config.epochs * math.ceil(len(training) / config.batch)
     return train(task, training, parameter_groups(task, config.rate), config, folder, report, tick)
