@@ -9,8 +9,8 @@ from starlette.testclient import TestClient
 from goodricke.data.taxonomy import UNCERTAIN
 from goodricke.explorer.app import create_app
 from goodricke.explorer.catalog_routes import Objects
+from goodricke.explorer.conditions import Where
 from goodricke.explorer.object_routes import period_to_fold_on
-from goodricke.explorer.query import Where
 from goodricke.explorer.session import Explorer, open_explorer
 from tests.explorer.conftest import HERE
 from tests.making import LEAVES, variables

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from goodricke.explorer import diagrams
+from goodricke.explorer.conditions import Where
 from goodricke.explorer.diagrams import EmbeddingMap, _round, make_map, read_embeddings, read_map
-from goodricke.explorer.query import Where
 from goodricke.explorer.session import open_explorer
 from goodricke.survey.shards import Catalog
 from tests.explorer.conftest import CLASSES, N, folder_of, rows
@@ -167,7 +167,7 @@ def test_a_map_is_kept_and_shown(world, by_axes, tmp_path, monkeypatch):
 
 
 def no_condition():
-    from goodricke.explorer.query import Where
+    from goodricke.explorer.conditions import Where
 
     return Where()
 

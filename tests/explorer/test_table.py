@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from goodricke.explorer import table
-from goodricke.explorer.query import Where
+from goodricke.explorer.conditions import Where
 from goodricke.explorer.session import open_explorer
 from tests.explorer.conftest import CLASSES, EVIL, N, folder_of, rows
 

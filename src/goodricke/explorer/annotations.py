@@ -10,7 +10,7 @@ import csv
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -89,19 +89,30 @@ class LabelFile:
         ValueError
             If a text is too long, or the file can't be written.
         """
-        values = {name: _one_line(text, name) for name, text in values.items()}
+        self.change_all({object_id: values})
+        return self.get(object_id) or Annotation(object_id)
+
+    def change_all(self, changes: Mapping[str, Mapping[str, str | None]]) -> list[Annotation]:
+        """Change many objects at once, all or none; return their annotations as they were.
+
+        Raises
+        ------
+        ValueError
+            If a text is too long, or the file can't be written.
+        """
+        changes = {i: {name: _one_line(text, name) for name, text in v.items()} for i, v in changes.items()}
         with self._lock, self._file_lock():
             self._refresh()
-            old = self._entries.get(object_id) or Annotation(object_id)
-            label, comment = (values.get(name, getattr(old, name)) for name in MAX_LENGTH)
-            if label is None and comment is None and not any(old.other.values()):
-                self._entries.pop(object_id, None)
-                entry = Annotation(object_id)
-            else:
-                now = datetime.now(UTC).isoformat(timespec="seconds")
-                entry = self._entries[object_id] = Annotation(object_id, label, comment, now, old.other)
+            before = [self._entries.get(object_id) or Annotation(object_id) for object_id in changes]
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            for old in before:
+                label, comment = (changes[old.object_id].get(name, getattr(old, name)) for name in MAX_LENGTH)
+                if label is None and comment is None and not any(old.other.values()):
+                    self._entries.pop(old.object_id, None)
+                else:
+                    self._entries[old.object_id] = Annotation(old.object_id, label, comment, now, old.other)
             self._write()
-            return entry
+            return before
 
     def remove(self, object_id: str) -> None:
         """Remove label and comment of an object."""

@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from goodricke.explorer.catalog_routes import catalog_routes
 from goodricke.explorer.object_routes import object_routes
+from goodricke.explorer.selection_routes import selection_routes
 from goodricke.explorer.session import Explorer
 from goodricke.explorer.table_routes import table_routes
 from goodricke.models.bundle import Model
@@ -44,6 +45,7 @@ def create_app(explorer: Explorer, access: Access | None = None) -> FastAPI:
     app = create_rest_app(models, access, len(explorer.table), lifespan)
     app.include_router(catalog_routes(explorer.store, explorer.find_light_curves))
     app.include_router(table_routes(explorer))
+    app.include_router(selection_routes(explorer))
     app.include_router(object_routes(explorer))
     app.mount("/static", StaticFiles(directory=STATIC))
 

@@ -28,8 +28,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from goodricke.data.files import atomic_path
 from goodricke.data.json import json_values
 from goodricke.explorer.cache import Cache
-from goodricke.explorer.expressions import LONGEST, Formula
-from goodricke.explorer.query import Lasso, Where
+from goodricke.explorer.conditions import Lasso, Where
+from goodricke.explorer.expressions import LONGEST
 from goodricke.explorer.store import cache_path
 from goodricke.explorer.table import CatalogTable
 from goodricke.survey.embeddings import EMBEDDING
@@ -174,9 +174,7 @@ class Diagrams:
         x, y = (_round(v[shown]).tolist() for v in (places.x, places.y))
         points = {"x": x, "y": y, "row": shown.tolist(), "class": self._class[shown].tolist()}
         if colour:
-            points["colour"] = json_values(
-                _round(self._plots.get(("colour", colour), lambda: self._formula(colour))[shown])
-            )
+            points["colour"] = json_values(_round(self.table.formula(colour)[shown]))
         return points | {"total": len(rows), "shown": len(shown), "ready": places.ready, "note": places.note}
 
     def rows_inside(self, lasso: Lasso) -> RowNumbers:
@@ -207,29 +205,12 @@ class Diagrams:
         """End the process that makes the map."""
         self._map.close()
 
-    def _formula(self, text: str) -> Float:
-        """Return the values (n,) of a formula for all rows.
-
-        Raises
-        ------
-        ValueError
-            If it is none, or a column doesn't exist or holds no numbers.
-        """
-        formula = Formula(text)
-        for column in formula.columns:
-            if column not in self.table.columns or self.table.columns[column].kind != "number":
-                why = "holds no numbers" if column in self.table.columns else "is no column"
-                raise ValueError(f"{column!r} {why}: /api/about lists the columns")
-        if not formula.columns:
-            raise ValueError(f"{text!r} has no column")
-        return formula.evaluate(self.table.all_numbers(sorted(formula.columns)))
-
     def _plot(self, name: str) -> Coordinates:
         """Return the coordinates in a diagram of the user's own; NaN where a logarithmic axis has no place."""
         spec = PlotSpec.from_name(name)
         x, y = (
             np.where(values > 0, values, np.nan) if is_log else values
-            for values, is_log in ((self._formula(spec.x), spec.log_x), (self._formula(spec.y), spec.log_y))
+            for values, is_log in ((self.table.formula(spec.x), spec.log_x), (self.table.formula(spec.y), spec.log_y))
         )
         return Coordinates(x, y)
 

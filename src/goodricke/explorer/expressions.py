@@ -1,8 +1,8 @@
 """Numbers from a catalog's columns by a formula that the user writes, such as ``g + 5*log10(parallax) - 10``.
 
 A formula consists of numbers, columns, ``+ - * / ** ( )`` and the functions of `FUNCTIONS`. Nothing else is evaluated.
-A column whose name is no identifier stands in quotes: ``"A 1" / 2``. Values that don't exist, such as the logarithm of
-a negative number, are NaN.
+A column whose name is no identifier stands in quotes, or as a function: ``"A 1" / column("A 2")``. Values that don't
+exist, such as the logarithm of a negative number, are NaN.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Formula:
         if depth > DEEPEST:
             raise ValueError("the formula is nested too deeply")
         match node:
-            case ast.Name(id=name) | ast.Constant(value=str(name)):
+            case _ if (name := _column(node)) is not None:
                 self.columns |= {name}
             case ast.Constant(value=bool() | complex() | None):
                 raise ValueError(f"{self.text!r}: only numbers and columns")
@@ -100,7 +100,7 @@ class Formula:
 
     def _value(self, node: Any, columns: Mapping[str, Float]) -> Any:
         match node:
-            case ast.Name(id=name) | ast.Constant(value=str(name)):
+            case _ if (name := _column(node)) is not None:
                 return columns[name]
             case ast.Constant(value=int() | float() as number):
                 return np.float64(number)
@@ -110,3 +110,13 @@ class Formula:
                 return OPERATORS[type(op)](self._value(operand, columns))
             case _:
                 return FUNCTIONS[node.func.id](self._value(node.args[0], columns))
+
+
+def _column(node: ast.AST) -> str | None:
+    """Return the column that a part of a formula is, None if it is none."""
+    match node:
+        case ast.Name(id=name) | ast.Constant(value=str(name)):
+            return name
+        case ast.Call(func=ast.Name(id="column"), args=[ast.Constant(value=str(name))], keywords=[]):
+            return name
+    return None

@@ -24,7 +24,7 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import period_column
 from goodricke.data.predictions import NODE
 from goodricke.explorer import light_curves
-from goodricke.explorer.query import Text
+from goodricke.explorer.conditions import Text
 from goodricke.explorer.session import Explorer
 
 RADIUS = 2.0  # arcsec around a position, in links to other archives

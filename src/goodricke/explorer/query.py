@@ -1,86 +1,62 @@
-"""Conditions on rows, as the page sends them, and their SQL.
+"""The SQL of conditions on rows.
 
 The SQL consists of the columns' keys and the words in this module; every value from outside is a bound parameter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from goodricke.data.formats.metadata import BETWEEN
+from goodricke.explorer.conditions import (
+    MAX_TERMS,
+    AllOf,
+    AnyOf,
+    Computed,
+    Condition,
+    Cone,
+    FilterText,
+    FormulaTerm,
+    HasLabel,
+    InCone,
+    InsideLasso,
+    InSubset,
+    Not,
+    Operator,
+    RowNumbers,
+    Search,
+    Sort,
+    Value,
+    Where,
+)
+from goodricke.explorer.filter_text import parse_filter
+from goodricke.explorer.positions import parse_radius
 from goodricke.explorer.store import Column
 
-Operator = Literal["=", "!=", "<", "<=", ">", ">=", "contains", "in", "is null", "not null"]
-Value = str | int | float | bool | None
-Name = Annotated[str, StringConstraints(max_length=200)]
-Text = Annotated[str, StringConstraints(max_length=1000)]
-Vertex = tuple[float, float]
-
 MAX_INTEGER = 1 << 63  # of SQL's BIGINT
+MAX_DEPTH = 12  # of conditions within each other
+MAX_COMPUTED = 40  # of these that are lassos or formulas, which go through all rows
 BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=False)
+class Resolver(Protocol):
+    """What a condition may need besides the columns."""
 
+    def selection(self, computed: Computed) -> str:
+        """Return the name of the SQL table with the rows inside a lasso, or for which a formula holds."""
 
-class FilterTerm(_Model):
-    """A column against a value; rows without a value are unequal to any, and neither less nor more."""
+    def centre(self, cone: Cone) -> tuple[float, float]:
+        """Return the position of the centre of a cone [deg]."""
 
-    column: Name
-    op: Operator
-    value: Value | Annotated[list[Value], Field(max_length=1000)] = None
+    def position_columns(self, cone: Cone) -> tuple[str, str]:
+        """Return the columns with the positions."""
 
-
-class Search(_Model):
-    """Rows whose object id or label contains a text, in upper or lower case."""
-
-    search: Text
-
-
-class Lasso(_Model):
-    """A closed polygon in a diagram, in the coordinates of its points; its edges are straight as drawn."""
-
-    diagram: Annotated[str, StringConstraints(max_length=2000)]
-    polygon: Annotated[list[Vertex], Field(min_length=3, max_length=5000)]
-
-
-class InsideLasso(_Model):
-    """Rows whose points are inside a polygon in a diagram."""
-
-    inside: Lasso
-
-
-class RowNumbers(_Model):
-    """Rows by their numbers."""
-
-    rows: Annotated[list[int], Field(max_length=100_000)]
-
-
-class HasLabel(_Model):
-    """Rows whose object has a label of the user's, or none."""
-
-    labelled: bool
-
-
-Condition = FilterTerm | Search | InsideLasso | RowNumbers | HasLabel
-
-
-class Where(_Model):
-    """Conditions that all hold."""
-
-    all: Annotated[list[Condition], Field(max_length=100)] = []
-
-
-class Sort(_Model):
-    """A column to sort by."""
-
-    column: Name
-    descending: bool = False
+    def subset(self, name: str) -> Where:
+        """Return the conditions of a subset."""
 
 
 class Query:
@@ -90,12 +66,11 @@ class Query:
     ----------
     columns : mapping of Column
         By name. Those of the labels, ``label`` and ``comment``, have keys that begin with ``l.``.
-    selection : callable
-        Returns the name of the SQL table with the rows inside a lasso.
+    resolver : Resolver
     """
 
-    def __init__(self, columns: Mapping[str, Column], selection: Callable[[Lasso], str]) -> None:
-        self._columns, self._selection = columns, selection
+    def __init__(self, columns: Mapping[str, Column], resolver: Resolver) -> None:
+        self._columns, self._resolver = columns, resolver
 
     def column(self, name: str) -> Column:
         """Return a column by its name.
@@ -111,9 +86,15 @@ class Query:
             raise ValueError(f"no column {name!r}: /api/about lists the columns") from None
 
     def where(self, where: Where) -> tuple[str, list[Any]]:
-        """Return an SQL expression that is true of the matching rows, and its parameters."""
-        parts = [self._condition(condition) for condition in where.all]
-        return " AND ".join(f"({sql})" for sql, _ in parts) or "true", [p for _, values in parts for p in values]
+        """Return an SQL expression that is true of the matching rows, and its parameters.
+
+        Raises
+        ------
+        ValueError
+            If a column doesn't exist or can't be compared so, or there are too many conditions.
+        """
+        budget = _Budget()
+        return self._joined("AND", where.all, budget, 0)
 
     def order(self, sort: Sequence[Sort]) -> str:
         """Return the SQL of an order: rows without a value last, equal rows in the order of the catalog."""
@@ -125,17 +106,52 @@ class Query:
         column = self.column(name)
         return f"array_to_string({column.key}, '{BETWEEN}')" if column.kind == "list" else column.key
 
-    def _condition(self, condition: Condition) -> tuple[str, list[Any]]:
-        if isinstance(condition, Search):
-            text, key = condition.search.lower(), self.column("object_id").key
-            return f"contains(lower({key}), ?) OR contains(lower(coalesce(l.label, '')), ?)", [text, text]
-        if isinstance(condition, InsideLasso):
-            return f"r.row IN (SELECT row FROM {self._selection(condition.inside)})", []
-        if isinstance(condition, RowNumbers):
-            return "r.row IN (SELECT unnest(?::BIGINT[]))", [[r for r in condition.rows if abs(r) < MAX_INTEGER]]
-        if isinstance(condition, HasLabel):
-            return f"l.label IS {'NOT ' if condition.labelled else ''}NULL", []
-        return self._comparison(self.column(condition.column), condition.op, condition.value)
+    def _joined(self, word: str, conditions: Sequence[Condition], budget: _Budget, depth: int) -> tuple[str, list[Any]]:
+        """Return conditions that all hold (AND), or one of which does (OR)."""
+        parts = [self._condition(condition, budget, depth + 1) for condition in conditions]
+        sql = f" {word} ".join(f"({sql})" for sql, _ in parts) or ("true" if word == "AND" else "false")
+        return sql, [value for _, values in parts for value in values]
+
+    def _condition(self, condition: Condition, budget: _Budget, depth: int) -> tuple[str, list[Any]]:
+        budget.spend(condition, depth)
+        match condition:
+            case AllOf(all=parts):
+                return self._joined("AND", parts, budget, depth)
+            case AnyOf(any=parts):
+                return self._joined("OR", parts, budget, depth)
+            case Not(negated=part):
+                sql, values = self._condition(part, budget, depth + 1)
+                return f"({sql}) IS NOT TRUE", values
+            case FilterText(filter=text):
+                return self._condition(parse_filter(text, self._columns), budget, depth + 1)
+            case InSubset(subset=name):
+                return self._joined("AND", self._resolver.subset(name).all, budget, depth + 1)
+            case Search(search=text):
+                text, key = text.lower(), self.column("object_id").key
+                return f"contains(lower({key}), ?) OR contains(lower(coalesce(l.label, '')), ?)", [text, text]
+            case InsideLasso(inside=computed) | (FormulaTerm() as computed):
+                return f"r.row IN (SELECT row FROM {self._resolver.selection(computed)})", []
+            case RowNumbers(rows=rows):
+                return "r.row IN (SELECT unnest(?::BIGINT[]))", [[r for r in rows if abs(r) < MAX_INTEGER]]
+            case HasLabel(labelled=labelled):
+                return f"l.label IS {'NOT ' if labelled else ''}NULL", []
+            case InCone(cone=cone):
+                return self._cone(cone)
+            case _:
+                return self._comparison(self.column(condition.column), condition.op, condition.value)
+
+    def _cone(self, cone: Cone) -> tuple[str, list[Any]]:
+        r"""Return the haversine of the distance against that of the radius, which is exact at any distance."""
+        (ra, dec), radius = self._resolver.centre(cone), np.radians(parse_radius(cone.radius) / 3600)
+        keys = [f"CAST({self.column(name).key} AS DOUBLE)" for name in self._resolver.position_columns(cone)]
+        haversine = (
+            f"pow(sin((radians({keys[1]}) - ?) / 2), 2)"
+            f" + cos(radians({keys[1]})) * ? * pow(sin((radians({keys[0]}) - ?) / 2), 2)"
+        )
+        low, high = (dec + sign * np.degrees(radius) for sign in (-1.0000001, 1.0000001))
+        values = [float(v) for v in (low, high, np.radians(dec), np.cos(np.radians(dec)), np.radians(ra))]
+        sql = f"{keys[1]} BETWEEN ? AND ? AND isfinite({keys[0]}) AND {haversine} <= ?"
+        return sql, [*values, float(np.sin(radius / 2) ** 2)]
 
     def _comparison(self, column: Column, op: Operator, value: Value | list[Value]) -> tuple[str, list[Any]]:
         key = self.scalar(column.name)
@@ -150,9 +166,34 @@ class Query:
             if column.kind == "list":
                 return f"list_contains(CAST({column.key} AS VARCHAR[]), ?)", [str(value)]
             return f"contains(lower(CAST({key} AS VARCHAR)), ?)", [str(value).lower()]
+        if op == "matches":
+            return f"regexp_matches(CAST({key} AS VARCHAR), ?)", [str(value)]
         if op in ("=", "!="):
             return f"{key} IS {'NOT ' if op == '=' else ''}DISTINCT FROM ?", [_typed(column, value)]
         return f"{key} {op} ?", [_typed(column, value)]
+
+
+@dataclass
+class _Budget:
+    """How many conditions a question has so far."""
+
+    terms: int = 0
+    computed: int = 0
+
+    def spend(self, condition: Condition, depth: int) -> None:
+        """Count a condition.
+
+        Raises
+        ------
+        ValueError
+            If there are too many, or they are too deep within each other.
+        """
+        self.terms += 1
+        self.computed += isinstance(condition, InsideLasso | FormulaTerm)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"conditions are nested more than {MAX_DEPTH} deep: save a part as a subset")
+        if self.terms > MAX_TERMS or self.computed > MAX_COMPUTED:
+            raise ValueError(f"more than {MAX_TERMS} conditions, or {MAX_COMPUTED} lassos and formulas: remove some")
 
 
 def _typed(column: Column, value: Value) -> Value:

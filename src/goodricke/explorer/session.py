@@ -22,6 +22,7 @@ from goodricke.explorer.diagrams import Diagrams
 from goodricke.explorer.light_curves import Sources
 from goodricke.explorer.live import EngineMonitor
 from goodricke.explorer.store import Progress, RowStore, open_row_store
+from goodricke.explorer.subsets import SubsetFile
 from goodricke.explorer.table import CatalogTable
 from goodricke.survey.crossmatch import read_object_table
 from goodricke.survey.embeddings import EMBEDDING
@@ -59,6 +60,12 @@ class Explorer:
     def classes(self) -> tuple[str, ...]:
         """The catalog's classes, in the order of its model."""
         return self.catalog.classes
+
+    @property
+    def subsets(self) -> SubsetFile:
+        """The named selections."""
+        assert self.table.subsets is not None
+        return self.table.subsets
 
     @property
     def find_light_curves(self) -> Callable[[str], LightCurves | None] | None:
@@ -140,7 +147,8 @@ def open_explorer(
     paths = [Path(extra)] if isinstance(extra, str | Path) else list(extra or ())
     store = open_row_store(opened, read_extra_tables(opened, paths), progress)
     label_file = LabelFile(labels if labels is not None else default_label_path(opened.path))
-    table = CatalogTable(store, label_file, lambda lasso: diagrams.rows_inside(lasso))
+    subsets = SubsetFile(label_file.path.with_name(f"{label_file.path.stem.removesuffix('-labels')}-subsets.json"))
+    table = CatalogTable(store, label_file, lambda lasso: diagrams.rows_inside(lasso), subsets)
     diagrams = Diagrams(opened, table, opened.classes)
     explorer = Explorer(opened, store, label_file, table, diagrams, about)
     explorer.model, explorer.no_model = find_model(about, model)

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -103,12 +103,20 @@ class RowStore:
         self._tables_lock = threading.Lock()  # held while a table is made or dropped
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        """Run a query in a connection of its own; return the result to fetch from."""
-        return self._connection.cursor().execute(sql, list(parameters))
+        """Run a query in a connection of its own; return the result to fetch from.
+
+        Raises
+        ------
+        ValueError
+            If a value is none that the query can use, such as a wrong regular expression.
+        """
+        with _refusals():
+            return self._connection.cursor().execute(sql, list(parameters))
 
     def read_arrow(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """Run a query; return the result as an Arrow table."""
-        return self._connection.cursor().sql(sql, params=list(parameters)).to_arrow_table()
+        """Run a query as `execute` does; return the result as an Arrow table."""
+        with _refusals():
+            return self._connection.cursor().sql(sql, params=list(parameters)).to_arrow_table()
 
     def create_table(self, name: str, table: pa.Table) -> None:
         """Make a small table next to the rows; it replaces one of that name."""
@@ -126,6 +134,17 @@ class RowStore:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what DuckDB refuses for its value, such as a wrong regular expression, into a ValueError."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+        raise ValueError(str(error).partition("\n")[0]) from None
 
 
 def open_row_store(catalog: Catalog, extra: pa.Table | None = None, progress: Progress = lambda rows: None) -> RowStore:

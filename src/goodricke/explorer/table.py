@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,12 +18,19 @@ from numpy.typing import NDArray
 from goodricke.data.json import json_values
 from goodricke.explorer.annotations import Annotation, LabelFile
 from goodricke.explorer.cache import Cache
-from goodricke.explorer.query import Lasso, Query, Sort, Where
+from goodricke.explorer.conditions import Computed, Cone, FormulaTerm, Lasso, Sort, Where
+from goodricke.explorer.expressions import Formula
+from goodricke.explorer.positions import parse_position
+from goodricke.explorer.query import Query
 from goodricke.explorer.store import Column, RowStore
+from goodricke.explorer.subsets import SubsetFile
+from goodricke.survey.examine.sample import CatalogSample
 
 MAX_COUNTS = 100  # values that are counted one by one
 CACHED_TOTALS = CACHED_SELECTIONS = 32
 CACHED_ORDERS = 3
+CACHED_FORMULAS = 12  # values of formulas, 8 bytes a row
+KEPT = 120.0  # seconds for which a table that makes room for another one stays: a query may have its name already
 DEEP = 10_000  # rows beyond which the whole order is computed and cached: DuckDB would sort again for every page
 MAX_SAFE = 1 << 53  # from where JavaScript's numbers skip integers
 LABEL_COLUMNS = (
@@ -29,6 +39,15 @@ LABEL_COLUMNS = (
 )
 
 Rows = NDArray[np.int64]
+Float = NDArray[np.float64]
+COMPARE = {
+    "=": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
 
 
 class CatalogTable:
@@ -40,17 +59,23 @@ class CatalogTable:
     labels : LabelFile
     rows_inside : callable
         Returns the rows inside a lasso.
+    subsets : SubsetFile, optional
+        Named selections.
     """
 
-    def __init__(self, store: RowStore, labels: LabelFile, rows_inside: Callable[[Lasso], Rows]) -> None:
-        self.store, self.labels, self._rows_inside = store, labels, rows_inside
+    def __init__(
+        self,
+        store: RowStore,
+        labels: LabelFile,
+        rows_inside: Callable[[Lasso], Rows],
+        subsets: SubsetFile | None = None,
+    ) -> None:
+        self.store, self.labels, self.subsets, self._rows_inside = store, labels, subsets, rows_inside
         self.columns = {c.name: c for c in store.columns}
-        self._query = Query({**self.columns, **{c.name: c for c in LABEL_COLUMNS}}, self._selection)
-        self._totals, self._selections, self._orders = (
-            Cache(CACHED_TOTALS),
-            Cache(CACHED_SELECTIONS),
-            Cache(CACHED_ORDERS),
-        )
+        self._query = Query({**self.columns, **{c.name: c for c in LABEL_COLUMNS}}, self)
+        self._totals, self._selections = Cache(CACHED_TOTALS), Cache(CACHED_SELECTIONS)
+        self._orders, self._formulas = Cache(CACHED_ORDERS), Cache(CACHED_FORMULAS)
+        self._evicted = deque[tuple[float, str]]()  # tables to drop, and when
         self._selection_count, self._labels_version, self._lock = 0, -1, threading.Lock()
 
     def __len__(self) -> int:
@@ -94,7 +119,7 @@ class CatalogTable:
     def _full_order(self, where: Where, sort: Sequence[Sort]) -> Rows:
         """Return the numbers of all matching rows in order."""
         sql, parameters = self._order_sql(where, sort)
-        key = (sql, _hash(where), self._labels_version if "labels l" in sql else 0)
+        key = (sql, _hash(where), self._subsets_version, self._labels_version if "labels l" in sql else 0)
         return self._orders.get(key, lambda: self._row_numbers(sql, parameters))
 
     def matching(self, where: Where) -> Rows | None:
@@ -115,7 +140,7 @@ class CatalogTable:
             sql = f"SELECT count(*) FROM {self._source(where)} WHERE {condition}"
             return int(self.store.execute(sql, parameters).fetchone()[0])
 
-        return self._totals.get((_hash(where), self._labels_version), count)
+        return self._totals.get((_hash(where), self._subsets_version, self._labels_version), count)
 
     def rows(self, numbers: Rows, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return rows by their numbers, in that order, with their labels; by default with all columns."""
@@ -245,18 +270,96 @@ class CatalogTable:
                 self.store.create_table("labels", pa.table(values, schema=schema))
                 self._labels_version = version
 
-    def _selection(self, lasso: Lasso) -> str:
-        """Return the name of the SQL table with the rows inside a lasso."""
+    # ---- what conditions need besides the columns: `goodricke.explorer.query.Resolver` ------------------------------
+
+    def selection(self, computed: Computed) -> str:
+        """Return the name of the SQL table with the rows inside a lasso, or for which a formula holds."""
 
         def create() -> str:
-            rows = self._rows_inside(lasso)
+            rows = self._formula_rows(computed) if isinstance(computed, FormulaTerm) else self._rows_inside(computed)
             with self._lock:
                 self._selection_count += 1
                 name = f"selection{self._selection_count}"
                 self.store.create_table(name, pa.table({"row": pa.array(rows, pa.int64())}))
             return name
 
-        return self._selections.get(_hash(lasso), create, evict=self.store.drop_table)
+        return self._selections.get(_hash(computed), create, evict=self._drop_later)
+
+    @property
+    def _subsets_version(self) -> int:
+        """A number that changes with the subsets."""
+        return 0 if self.subsets is None else self.subsets.version
+
+    def _drop_later(self, name: str) -> None:
+        """Drop the tables that made room some time ago: queries that are running may still read a later one."""
+        now = time.monotonic()
+        with self._lock:
+            self._evicted.append((now + KEPT, name))
+            due = [self._evicted.popleft()[1] for _ in range(sum(at < now for at, _ in self._evicted))]
+        for old in due:
+            self.store.drop_table(old)
+
+    def formula(self, text: str) -> Float:
+        """Return the values (n,) of a formula for all rows in order.
+
+        Raises
+        ------
+        ValueError
+            If it is none, or a column doesn't exist or holds no numbers.
+        """
+        formula = Formula(text)
+        for column in formula.columns:
+            if column not in self.columns or self.columns[column].kind != "number":
+                why = "holds no numbers" if column in self.columns else "is no column"
+                raise ValueError(f"{column!r} {why}: /api/about lists the columns")
+        if not formula.columns:
+            raise ValueError(f"{text!r} has no column")
+        return self._formulas.get(text, lambda: formula.evaluate(self.all_numbers(sorted(formula.columns))))
+
+    def _formula_rows(self, term: FormulaTerm) -> Rows:
+        with np.errstate(invalid="ignore"):
+            return np.flatnonzero(COMPARE[term.op](self.formula(term.formula), term.value))
+
+    @cached_property
+    def positions(self) -> tuple[str, str] | None:
+        """The columns with right ascension and declination [deg], None if there are none."""
+        numbers = [c.name for c in self.columns.values() if c.kind == "number" and not c.empty]
+        sample = CatalogSample(pa.table({n: pa.array([], pa.float64()) for n in numbers}), (), np.zeros(0, np.int64))
+        ra, dec = (sample.column_of(quantity) for quantity in ("ra", "dec"))
+        return None if ra is None or dec is None else (ra, dec)
+
+    def position_columns(self, cone: Cone) -> tuple[str, str]:
+        """Return the columns with the positions that a cone is about."""
+        if cone.ra and cone.dec:
+            for name in (cone.ra, cone.dec):
+                if self._query.column(name).kind != "number":
+                    raise ValueError(f"{name} holds no numbers: a cone needs positions in degrees")
+            return cone.ra, cone.dec
+        if self.positions is None:
+            raise ValueError(
+                "the catalog has no positions ra, dec [deg]: add a table of them by --with, or name columns"
+            )
+        return self.positions
+
+    def centre(self, cone: Cone) -> tuple[float, float]:
+        """Return the position of the centre of a cone [deg]: as typed, or that of an object."""
+        typed = parse_position(cone.position)
+        if typed is not None:
+            return typed
+        columns = self.position_columns(cone)
+        found = self.rows_of_object(cone.position.strip(), columns).to_pylist()
+        for row in found:
+            if None not in (values := [row[name] for name in columns]):
+                return float(values[0]), float(values[1])
+        why = "has no position" if found else "is neither a position nor an object of the catalog"
+        raise ValueError(f"{cone.position!r} {why}: write 05 35 17.3 -05 23 28, or degrees")
+
+    def subset(self, name: str) -> Where:
+        """Return the conditions of a subset."""
+        where = None if self.subsets is None else self.subsets.get(name)
+        if where is None:
+            raise ValueError(f"no subset {name!r}: save a selection under this name")
+        return where
 
 
 def json_value(value: Any) -> Any:
@@ -266,5 +369,5 @@ def json_value(value: Any) -> Any:
     return json_values(value)
 
 
-def _hash(condition: Where | Lasso) -> str:
+def _hash(condition: Where | Computed) -> str:
     return hashlib.sha256(json.dumps(condition.model_dump()).encode()).hexdigest()

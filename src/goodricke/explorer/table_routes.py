@@ -21,7 +21,7 @@ from goodricke import __version__
 from goodricke.data.answer_text import NOVEL
 from goodricke.data.formats import Rows, write
 from goodricke.data.formats.metadata import BATCH
-from goodricke.explorer.query import Name, Sort, Where
+from goodricke.explorer.conditions import Name, Sort, Where
 from goodricke.explorer.session import Explorer
 from goodricke.explorer.views import add_view
 
@@ -114,10 +114,6 @@ def table_routes(explorer: Explorer) -> APIRouter:
         add_view(routes, path, answer, columns)
     add_view(routes, "/diagrams/{name:path}", diagram, columns)
     add_view(routes, "/export", export, columns, response_class=Response)
-
-    @routes.get("/labels")
-    def labels() -> dict[str, Any]:
-        return {"file": str(explorer.labels.path), "entries": [e.as_json() for e in explorer.labels.current()[1]]}
 
     @routes.get("/live")
     def live() -> dict[str, Any]:

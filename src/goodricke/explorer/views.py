@@ -1,11 +1,14 @@
 """Views of the table as addresses: what the page asks by JSON can be asked by a GET with the same fields.
 
     /api/rows?class=EA&p_max__gt=0.9&sort=-period&columns=object_id,period&limit=1000
+    /api/rows?filter=class in ("EA", "EB") and not period < 1
+    /api/rows?cone=05 35 17.3 -05 23 28,60
     /api/rows?where={"all":[{"column":"class","op":"=","value":"EA"}]}
 
 `where` and `sort` are the JSON of the page. A parameter that is called as a column is a condition on it, with the
 operator behind two underscores: ``eq`` (which may be left out), ``ne``, ``gt``, ``gte``, ``lt``, ``lte``, ``contains``,
-``in`` (values with commas between them), ``isnull`` and ``notnull``.
+``matches`` (a regular expression), ``in`` (values with commas between them), ``isnull`` and ``notnull``. `filter` is a
+text as in `goodricke.explorer.filter_text`; `cone` has a position and a radius.
 """
 
 from __future__ import annotations
@@ -28,11 +31,12 @@ OPERATORS = {
     "lt": "<",
     "lte": "<=",
     "contains": "contains",
+    "matches": "matches",
     "in": "in",
     "isnull": "is null",
     "notnull": "not null",
 }
-SPECIAL = ("search", "labelled")  # conditions without a column
+SPECIAL = ("search", "labelled", "filter", "subset")  # conditions without a column
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -127,6 +131,9 @@ def _condition(name: str, text: str, columns: Collection[str]) -> dict[str, Any]
         return {"column": name, "op": "=", "value": text}
     if name in SPECIAL:
         return {name: text}
+    if name == "cone":
+        position, _, radius = text.rpartition(",")
+        return {"cone": {"position": position, "radius": radius}}
     column, _, operator = name.rpartition("__")
     if column not in columns or operator not in OPERATORS:
         return None
