@@ -96,3 +96,12 @@ def test_what_is_no_table_says_what_it_is(tmp_path, content, word):
     with pytest.raises(Unreadable, match=word) as caught:
         read(write(tmp_path / "a.json", content))
     assert "damaged" not in str(caught.value)
+
+
+def test_columns_beside_their_metadata(tmp_path):
+    data = {"time": [55070, 55071], "flux": [1, 2], "fluxerr": [0.1, 0.2], "zp": [25, 27.5], "zpsys": ["ab", "ab"]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"meta": {"name": "SN 1", "z": 0.1}, "data": data}))
+    curves = read(path)
+    assert curves.ids == ["SN 1"]
+    assert curves.value == pytest.approx([363.1, 72.6156], rel=1e-4)

@@ -93,6 +93,8 @@ def _from_object(content: Mapping[str, Any], path: str) -> pa.Table:
             if by_row:
                 return _from_records(list(maps.values()), {})
             return _from_columns({name: list(column.values()) for name, column in maps.items()}, {})
+    if len(maps) and not lists and isinstance(table := maps.get("data"), dict):  # beside "meta": sncosmo
+        return _from_object(_name_of(maps.get("meta", {})) | _name_of(content) | table, path)
     records = {name: v for name, v in lists.items() if v and all(isinstance(row, dict) for row in v)}
     if len(records) == 1:
         return _from_records(next(iter(records.values())), _name_of(content))
