@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -46,3 +48,35 @@ def test_broken_pairs(tmp_path, data):
         read(tmp_path / "X_HEAD.FITS")
     with pytest.raises(Unreadable, match="shorter than its HEAD file says"):  # the sample holds a part of the real pair
         read(data / "formats" / "snana" / "DES_Ia-0001_HEAD.FITS")
+
+
+TEXT = """SURVEY: DES
+SNID:   1248677
+RA:     36.5   deg
+DECL:   -4.5   deg
+FILTERS: griz
+
+NOBS: 3
+NVAR: 5
+VARLIST: MJD FLT FIELD FLUXCAL FLUXCALERR
+OBS: 57000.1 g C3 100.5 5.5
+OBS: 57001.1 r C3 -10.5 5.5
+OBS: 57002.1 r NULL 110.5 5.5
+END:
+"""
+
+
+def test_text(tmp_path):
+    (tmp_path / "des.DAT").write_text(TEXT)
+    curves = read(tmp_path / "des.DAT")
+    assert (curves.ids, curves.unit, curves.time_scale) == (["1248677"], snana.FLUXCAL, "MJD")
+    assert (curves.time.tolist(), curves.value.tolist()) == ([57000.1, 57001.1, 57002.1], [100.5, -10.5, 110.5])
+    assert [curves.bands[b] for b in curves.band] == ["g", "r", "r"]
+    assert (curves.column("ra")[0], curves.column("dec")[0]) == (36.5, -4.5)
+
+
+@pytest.mark.parametrize("cut", [60, 115, 150, 200])
+def test_cut_text_is_read_or_refused(tmp_path, cut):
+    (tmp_path / "des.DAT").write_text(TEXT[:cut])
+    with suppress(Unreadable):
+        assert len(read(tmp_path / "des.DAT").time) < 3

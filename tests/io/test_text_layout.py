@@ -216,3 +216,47 @@ def test_a_column_of_bands_without_a_name_keeps_them_apart(tmp_path, caplog):
     path.write_text("2455000.1 10.123 0.01 V\n2455001.1 10.2 0.01 Ic\n")
     assert read(path).bands == ("V", "Ic")
     assert "column 4 bands" in caplog.text
+
+
+# ---- what programs and people leave in text ------------------------------------------------------------------------
+
+PLAIN = "JD,mag,mag_err,filter\n2459000.5,15.1,0.01,V\n2459001.5,15.2,0.02,V\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN.encode("utf-16"),
+        b"\xef\xbb\xbf" + PLAIN.encode(),
+        PLAIN.replace("\n", "\r\n").encode(),
+        PLAIN.replace("\n", "\r").encode(),
+        ("Object,RR Lyr\nObserver,Somebody\nTelescope,20 cm\n\n" + PLAIN).encode(),
+        ("Light curve of RR Lyr, reduced twice\n" + PLAIN).encode(),
+        PLAIN.replace(",", "\t").replace(".", ",").encode("utf-16"),
+        b"JD mag mag_err filter\nAperture: 2, JD: geocentric, Filter: V\n" + PLAIN.replace(",", " ").encode()[22:],
+        b"# JD mag mag_err filter\n# Aperture: 2\n" + PLAIN.replace(",", " ").encode()[22:],
+    ],
+    ids=["utf-16", "mark", "crlf", "cr", "preamble", "title", "excel", "muniwin", "remark"],
+)
+def test_the_same_table_in_every_dress(tmp_path, content):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    curves = read(path)
+    assert curves.time.tolist() == [2459000.5, 2459001.5]
+    assert curves.value.tolist() == pytest.approx([15.1, 15.2])
+    assert curves.error.tolist() == pytest.approx([0.01, 0.02])
+    assert (curves.unit, curves.bands) == ("mag", ("V",))
+
+
+def test_files_written_one_after_another(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="goodricke")
+    path = write(tmp_path / "a.csv", PLAIN + PLAIN + PLAIN)
+    assert len(read(path).time) == 6
+    assert f"{path}: 2 lines repeat the names of the columns, and are left out" in caplog.messages
+
+
+def test_days_of_tess_are_told_from_truncated_julian_dates(tmp_path):
+    curves = read(write(tmp_path / "a.csv", "TJD,flux\n1500.5,1\n1501.5,2\n"))
+    assert (curves.time.tolist(), curves.time_scale) == ([1500.5, 1501.5], "BTJD")
+    curves = read(write(tmp_path / "a.csv", "TJD,flux\n18500.5,1\n18501.5,2\n"))
+    assert (curves.time.tolist(), curves.time_scale) == ([2458501, 2458502], "JD")

@@ -29,6 +29,7 @@ COLLECTION = "collection.properties"  # and this one in that of a HATS collectio
 LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
 AVRO_MAGIC = b"Obj\x01"  # of an Avro object container file
 JSON_START = re.compile(rb"(\xef\xbb\xbf)?\s*(\{\s*[\"}]|\[\s*[\[{\]])")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how text in it begins: Excel's "Unicode text"
 HEAD = 4096  # bytes that tell text from binary
 
 Source = str | Path | Sequence[str | Path]
@@ -209,14 +210,15 @@ class SourceFile:
                 head = file.read(HEAD)
         except OSError as error:
             raise Unreadable(self.path, f"can't be opened ({error.strerror})", "check the permissions") from error
-        return self.raw[:HEAD] if head[:2] == b"\x1f\x8b" else head
+        return self.raw[:HEAD] if head[:2] in (b"\x1f\x8b", *UTF_16) else head
 
     @cached_property
     def raw(self) -> bytes:
-        """All bytes, after decompression."""
+        """All bytes, after decompression; text in UTF-16 as UTF-8."""
         try:
             data = Path(self.path).read_bytes()
-            return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+            data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+            return _as_utf_8(data) if data[:2] in UTF_16 else data
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise Unreadable(self.path, f"is a damaged gzip file ({error})", CUT_SHORT) from error
         except OSError as error:
@@ -275,6 +277,14 @@ class SourceFile:
     def stem(self) -> str:
         """The name of the file without its suffixes: the object's name where the file tells none."""
         return name_stem(self.path)
+
+
+def _as_utf_8(data: bytes) -> bytes:
+    """Return text in UTF-16 as UTF-8; what is none as it is."""
+    try:
+        return data.decode("utf-16").encode()
+    except UnicodeDecodeError:
+        return data
 
 
 class TableInMemory(SourceFile):

@@ -576,6 +576,8 @@ def times(
     if match.offset or not (zero or scale in ("BTJD", "BKJD") or not match.time_scale):
         scale, zero = "", match.offset
     offset = 0.0 if match.time_scale else offset  # the header's zero point is of TIME
+    if normal_name(match.time) == "tjd" and len(first) and 1e3 < np.median(first) < 5e3:  # of TESS, not truncated
+        scale, zero = "BTJD", 0.0
     if zero and len(first) and np.median(first) >= (2.3e6 if zero > 1e6 else zero):
         message = "column %s counts from no zero point, whatever its name: %.7g"
         remarks.say(logging.WARNING, message, match.time, first[0])

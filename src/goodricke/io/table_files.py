@@ -46,6 +46,8 @@ SELF_DESCRIBING = {
     ),
     "ascii.mrt": re.compile(rb"\s*Title:[^\n]*\n(?s:.*?)Byte-by-byte Description"),
 }
+SNANA = re.compile(rb"\s*(?:#[^\n]*\n\s*)*(SURVEY|SNID|FILTERS|SUBSURVEY)\w*:[ \t]")
+VARLIST = re.compile(rb"(?m)^VARLIST:([^\n]*)")
 README_OF_CDS = re.compile(rb"\s*[JIVX]+/[A-Za-z0-9+/]+ +\S.*\n=+")
 FROM_VIZIER = "download the table from VizieR, as VOTable or TSV"
 PRODUCTS = {
@@ -193,8 +195,10 @@ def _open(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
 
 def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
     raw = file.raw
+    if SNANA.match(file.head) and (names := VARLIST.search(raw)):
+        return _snana(file, names[1].decode("utf-8", "replace").split())
     form = text_layout(raw[: 1 << 18].decode("utf-8", "replace").removeprefix("\ufeff"), file.path)
-    raw = _without_cut_line(raw, form, file.path)
+    raw = _without_repeated_names(_without_cut_line(raw, form, file.path), form, file.path)
 
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
         as_text = {name for name in wanted if roles.normal_name(name) in roles.OBJECT_ID} | set(text_columns)
@@ -286,6 +290,43 @@ def _without_cut_line(raw: bytes, form: TextLayout, path: str) -> bytes:
         return raw
     logger.warning("%s: the last line has %d of %d cells and is left out", path, n_cells, len(form.names))
     return whole + b"\n"
+
+
+def _without_repeated_names(raw: bytes, form: TextLayout, path: str) -> bytes:
+    """Return the text without the line of names further down, as in files that were written one after another."""
+    above = raw.split(b"\n", form.skip)[: form.skip]
+    names = above[-1].strip() if above and form.named else b""
+    if len(names) < 3 or raw.count(names) < 2:
+        return raw
+    lines = raw.split(b"\n")
+    kept = [line for i, line in enumerate(lines) if i < form.skip or line.strip() != names]
+    if n := len(lines) - len(kept):
+        logger.info("%s: %d lines repeat the names of the columns, and are left out", path, n)
+    return b"\n".join(kept)
+
+
+def _snana(file: SourceFile, names: list[str]) -> Tabular:
+    """Open SNANA's text format: keywords, the names after VARLIST, a row of numbers after each OBS."""
+    text = file.raw.decode("utf-8", "replace")
+    header = dict(re.findall(r"(?m)^(SNID|RA|DECL|DEC):[ \t]+(\S+)", text))
+    body = "\n".join(line.partition(":")[2] for line in text.splitlines() if line.startswith("OBS:"))
+    if not body:
+        raise Unreadable(file.path, "is text of SNANA without any row (OBS:)", "leave the file out")
+    try:
+        frame = pd.read_csv(io.StringIO(body), sep=BLANKS, names=names, index_col=False, na_values=[*NA_VALUES, "NULL"])
+    except (pd.errors.ParserError, ValueError) as error:
+        raise Unreadable(file.path, f"is no regular table ({error})", NO_TABLE) from error
+    ra, dec = (
+        pd.to_numeric(header.get(name), errors="coerce") for name in ("RA", "DECL" if "DECL" in header else "DEC")
+    )
+    return Tabular(
+        names,
+        lambda wanted: {name: frame[name] for name in wanted},
+        "SNANA text",
+        object_id=header.get("SNID"),
+        ra=None if ra is None or np.isnan(ra) else float(ra),
+        dec=None if dec is None or np.isnan(dec) else float(dec),
+    )
 
 
 # ---- JSON ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ format (with or without its line of names), AAVSO's downloads without a line of 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 
 from goodricke.data.units import brightness_unit, days_in_unit, unit_in_name
 from goodricke.io.options import Unreadable
+
+logger = logging.getLogger("goodricke")
 
 NO_TABLE = "check that it is a table of observations with a line of column names"
 HEADERLESS = {2: ["time", "value"], 3: ["time", "value", "error"]}
@@ -24,6 +27,8 @@ MISSING = ("nan", "inf", "null", "none", "indef", "na", "n/a", "untrusted")  # w
 NUMBER = re.compile(rf"^[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?({'|'.join(MISSING)}|-+)$|^$", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"^[+-]?\d+,\d+([eE][+-]?\d+)?$")
 DASHES = re.compile(r"^-*$")
+TIME_WORD = re.compile(r"(?<![a-z])[bhmrt]?jd(?![a-z]{3})|time|date(?!d)|epoch", re.IGNORECASE)
+MOST_PREAMBLE = 40  # lines about the star above the names
 # The order of columns is fixed in both of AAVSO's formats (https://www.aavso.org/aavso-extended-file-format).
 AAVSO_FORMATS = {
     "extended": [
@@ -119,6 +124,9 @@ def text_layout(text: str, path: str) -> TextLayout:
         raise Unreadable(path, "is a text file without any row", NO_TABLE)
     if (aavso := _aavso_format(lines[: rows[0][0]], rows, path)) is not None:
         return aavso
+    rows = _without_preamble(rows, path)
+    if len(rows) > 1 and rows[1][1].startswith("Aperture:"):  # Muniwin's second line
+        rows = [(rows[1][0], rows[0][1]), *rows[2:]]
     separator = _separator([line for _, line in rows[:3]])
     decimal = "," if separator != "," and _has_decimal_commas(rows[:50], separator) else "."
     begin, top = rows[0]
@@ -146,6 +154,24 @@ def text_layout(text: str, path: str) -> TextLayout:
     return TextLayout(names, separator, rows[n_header - 1][0] + 1, product, first, decimal, stated)
 
 
+def _without_preamble(rows: Rows, path: str) -> Rows:
+    """Return rows from the line of names on, where lines about the star without a comment mark are above it.
+
+    It is the first line that names a time above a line of as many cells that begins with a number.
+    """
+    if TIME_WORD.search(rows[0][1]) or NUMBER.match(split_cells(rows[0][1], _separator([rows[0][1]]))[0]):
+        return rows
+    for i in range(1, min(len(rows) - 1, MOST_PREAMBLE)):
+        (_, names), (_, numbers) = rows[i : i + 2]
+        separator = _separator([names, numbers])
+        cells, first = split_cells(names, separator), split_cells(numbers, separator)
+        is_header = TIME_WORD.search(names) and len(cells) == len(first) > 1 and not any(map(NUMBER.match, cells))
+        if is_header and any(cell and NUMBER.match(cell) for cell in first):
+            logger.info("%s: the %d lines above the names of the columns are skipped", path, i)
+            return rows[i:]
+    return rows
+
+
 def split_cells(line: str, separator: str) -> list[str]:
     """Return the cells of a line without blanks and quotation marks around them."""
     parts = line.split() if separator == BLANKS else line.split(separator)
@@ -170,6 +196,10 @@ def _names_in_comment(
     last = remarks[-1].strip() if remarks else ""
     for names in (re.split(r"[,;\s]+", last), split_cells(last, separator), WITH_BRACKETS.findall(last)):
         if len(names) == len(cells) and not all(NUMBER.match(name) for name in names):
+            return TextLayout(_unique(names), separator, begin, product, cells, decimal)
+    for remark in reversed(remarks[:-1]):  # names, and more remarks below them
+        names = split_cells(remark, separator)
+        if len(names) == len(cells) and TIME_WORD.search(remark) and not any(map(NUMBER.match, names)):
             return TextLayout(_unique(names), separator, begin, product, cells, decimal)
     if len(cells) in (23, 24) and separator == "," and _in_range(cells[0], PLAIN_JULIAN) and cells[4].isalpha():
         return TextLayout(list(AAVSO_DOWNLOAD[: len(cells)]), separator, begin, "AAVSO download", cells, decimal)

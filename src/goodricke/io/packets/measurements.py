@@ -166,7 +166,8 @@ class Alerts:
         The message of each alert; an Avro file may hold several alerts.
     new : LightCurves
         The n new observations, light curves of one observation each. Time and value are finite; the error may be NaN
-        (unknown). ``objects`` has ``ra`` and ``dec`` [deg], NaN where unknown.
+        (unknown). ``objects`` has ``ra`` and ``dec`` [deg], NaN where unknown, and where packets tell it ``reference``,
+        the flux of the source in the reference image of that band [nJy].
     history : LightCurves
         n light curves: earlier observations by the packets, in order of time, each exposure once, without the new one.
     failures : list of Failure
@@ -245,6 +246,8 @@ class ParsedPackets:
         Why new observations (n,) have no brightness where the survey's module knows it: which, status, and text.
     solar_system : bool
         Moving objects are used, too.
+    reference : float64 (n,), optional
+        Flux of the source in the reference image [nJy], NaN where there is none.
     """
 
     object_id: pa.Array
@@ -260,6 +263,7 @@ class ParsedPackets:
     moving: Mask
     reasons: list[tuple[Mask, str, str]] = field(default_factory=list)
     solar_system: bool = False
+    reference: Float | None = None
 
 
 def assemble(packets: ParsedPackets, index: NDArray[np.int64], failures: list[Failure]) -> Alerts:
@@ -282,7 +286,9 @@ def assemble(packets: ParsedPackets, index: NDArray[np.int64], failures: list[Fa
     keep = np.flatnonzero(usable)
     fields: dict[str, Any] = {"bands": packets.bands, "unit": packets.unit, "time_scale": packets.time_scale}
     ids, new = packets.object_id.take(pa.array(keep)), packets.new
-    about = pa.table({"ra": _position(packets.ra, 360.0)[keep], "dec": _position(packets.dec, 90.0)[keep]})
+    columns = {"ra": _position(packets.ra, 360.0)[keep], "dec": _position(packets.dec, 90.0)[keep]}
+    columns |= {} if packets.reference is None else {"reference": packets.reference[keep]}
+    about = pa.table(columns)
     points = [part[keep] for part in (new.time, new.value, _errors(new.error), new.band)]
     return Alerts(
         ids,

@@ -90,7 +90,15 @@ def parse(tables: dict[str, RecordTable], options: PacketOptions) -> ParsedPacke
         moving=_is_moving(packets.columns),
         solar_system=options.solar_system,
         reasons=_without_brightness(packets.columns, options),
+        reference=_reference_flux(packets.columns, options) if options.flux_kind == "difference" else None,
     )
+
+
+def _reference_flux(columns: dict[str, Any], options: PacketOptions) -> Float:
+    """Return the flux [nJy] of the source in the reference image at the new observations (n,), NaN without one."""
+    magnitude, distance = columns["candidate.magnr"], columns["candidate.distnr"]
+    flux = flux_from_magnitudes(magnitude, np.zeros(len(magnitude)))[0]
+    return np.where((distance >= 0) & (distance < options.reference_distance), flux, np.nan)
 
 
 def _is_moving(columns: dict[str, Any]) -> NDArray[np.bool_]:

@@ -140,6 +140,6 @@ def find_reader(file: SourceFile) -> Reader:
     if packed:
         raise Unreadable(file.path, f"is a {packed} archive", "unpack it first")
     if file.head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Unreadable(file.path, "is text in UTF-16", "save it as UTF-8, or as plain CSV")
+        raise Unreadable(file.path, "is damaged text in UTF-16", "save it as UTF-8, or as plain CSV")
     fix = "give FITS, Parquet, CSV, ECSV, VOTable or plain text"
     raise Unreadable(file.path, "is a binary file of no known kind", fix)
