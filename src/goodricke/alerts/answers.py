@@ -25,6 +25,13 @@ from goodricke.data.taxonomy import UNCERTAIN, Taxonomy
 STATUSES = ("OK", "REBUILT", "TOO_FEW_POINTS", "OUT_OF_ORDER", "EMPTY")
 NO_CLASS = 255
 JSON_SUFFIXES = (".json", ".jsonl")
+ROUTE_COLUMNS: dict[str, pa.DataType] = {  # of a second model; see `goodricke.alerts.route`
+    "route_model": pa.string(),
+    "route_class": pa.string(),
+    "route_probability": pa.float32(),
+    "route_period": pa.float64(),
+    "route_n_obs": pa.int32(),
+}
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class AlertAnswers:
     taxonomy : Taxonomy, optional
         Of which the classes are the leaves. The class of an answer is then the deepest leaf or node that is probable
         enough, as in `goodricke.data.predictions.Predictions`.
+    routed : object (n,), optional
+        What a second model said of each object, a dict by the names of `ROUTE_COLUMNS`; see `goodricke.alerts.route`.
     """
 
     object_id: list[str]
@@ -102,6 +111,7 @@ class AlertAnswers:
     model: str
     model_hash: str
     taxonomy: Taxonomy | None = None
+    routed: NDArray[np.object_] | None = None
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -130,11 +140,18 @@ class AlertAnswers:
         columns["set_size"] = self.sets.sum(1)
         arrays = ("change", "novelty", "n_obs", "n_missing", "time", "ra", "dec", "offset")
         columns |= {name: getattr(self, name) for name in arrays}
-        return columns | {"partition": np.full(len(self), self.partition)}
+        columns["partition"] = np.full(len(self), self.partition)
+        return columns | {name: _route_column(self.routed, name) for name in self.route_names}
+
+    @property
+    def route_names(self) -> tuple[str, ...]:
+        """The columns of the second model, if there is one."""
+        return () if self.routed is None else tuple(ROUTE_COLUMNS)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row per object with the names of `answer_schema`, of plain values, None for what is unknown."""
         columns = {name: _plain(column) for name, column in self.columns.items()}
+        columns |= {name: [answer.get(name) for answer in self.routed] for name in self.route_names}  # type: ignore[union-attr]
         columns["prediction_set"] = [
             [c for c, member in zip(self.classes, row, strict=True) if member] or None for row in self.sets.tolist()
         ]
@@ -158,6 +175,14 @@ class AlertAnswers:
             for row in self.rows()
         ]
         return [json.dumps(note, separators=(",", ":")).encode() for note in notes]
+
+
+def _route_column(routed: NDArray[np.object_] | None, name: str) -> NDArray:
+    """Return a column (n,) of what a second model said: empty words and NaN before its first answer."""
+    values = [answer.get(name) for answer in ([] if routed is None else routed.tolist())]
+    if pa.types.is_string(ROUTE_COLUMNS[name]):
+        return np.array([value or "" for value in values], dtype=str)
+    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def most_probable(p: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -244,8 +269,8 @@ _AVRO: dict[pa.DataType, Any] = {
 }
 
 
-def answer_schema(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> pa.Schema:
-    """Return the columns of the answers, in order."""
+def answer_schema(classes: Sequence[str], taxonomy: Taxonomy | None = None, routed: bool = False) -> pa.Schema:
+    """Return the columns of the answers, in order; with those of a second model if there is one."""
     types = dict.fromkeys(("object_id", "status", "class", "previous_class"), pa.string())
     types |= {} if taxonomy is None else {"class_probability": pa.float32(), "leaf": pa.string()}
     types |= {f"p_{c}": pa.float32() for c in classes} | {"p_max": pa.float32()}
@@ -253,23 +278,23 @@ def answer_schema(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> p
     types |= {"set_size": pa.int64(), "change": pa.float32(), "novelty": pa.float32()}
     types |= {"n_obs": pa.int64(), "n_missing": pa.int64()}
     types |= {"time": pa.float64(), "ra": pa.float64(), "dec": pa.float64()}
-    types |= {"offset": pa.int64(), "partition": pa.int32()}
+    types |= {"offset": pa.int64(), "partition": pa.int32()} | (ROUTE_COLUMNS if routed else {})
     types |= {"prediction_set": _STRINGS, "model": pa.string(), "model_hash": pa.string()}
     required = ("object_id", "status", "model", "model_hash")
-    is_required = {name: name in required or pa.types.is_integer(kind) for name, kind in types.items()}
+    counted = {name for name, kind in types.items() if pa.types.is_integer(kind)} - set(ROUTE_COLUMNS)
+    is_required = {name: name in required or name in counted for name in types}
     return pa.schema([pa.field(name, kind, nullable=not is_required[name]) for name, kind in types.items()])
 
 
-def filter_columns(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> list[str]:
+def filter_columns(classes: Sequence[str], taxonomy: Taxonomy | None = None, routed: bool = False) -> list[str]:
     """Return the names of `AlertAnswers.columns`, which a filter may use."""
-    return [
-        name for name in answer_schema(classes, taxonomy).names if name not in ("prediction_set", "model", "model_hash")
-    ]
+    names = answer_schema(classes, taxonomy, routed).names
+    return [name for name in names if name not in ("prediction_set", "model", "model_hash")]
 
 
-def avro_schema(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> dict[str, Any]:
+def avro_schema(classes: Sequence[str], taxonomy: Taxonomy | None = None, routed: bool = False) -> dict[str, Any]:
     """Return the Avro schema of the answers; a name may only have letters, digits and underscores there."""
-    schema = answer_schema(classes, taxonomy)
+    schema = answer_schema(classes, taxonomy, routed)
     types = {f.name: ["null", _AVRO[f.type]] if f.nullable else _AVRO[f.type] for f in schema}
     fields = [{"name": _avro_name(name), "type": kind} for name, kind in types.items()]
     return {"type": "record", "name": "answer", "namespace": "goodricke", "fields": fields}
@@ -279,12 +304,14 @@ def _avro_name(name: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
 
 
-def avro_encoder(classes: Sequence[str], taxonomy: Taxonomy | None = None) -> Callable[[AlertAnswers], list[bytes]]:
+def avro_encoder(
+    classes: Sequence[str], taxonomy: Taxonomy | None = None, routed: bool = False
+) -> Callable[[AlertAnswers], list[bytes]]:
     """Return a function that encodes answers in Avro, without a header, by `avro_schema`."""
     import fastavro
 
-    schema = fastavro.parse_schema(avro_schema(classes, taxonomy))
-    names = list(map(_avro_name, answer_schema(classes, taxonomy).names))
+    schema = fastavro.parse_schema(avro_schema(classes, taxonomy, routed))
+    names = list(map(_avro_name, answer_schema(classes, taxonomy, routed).names))
 
     def encode(answers: AlertAnswers) -> list[bytes]:
         values = []
@@ -314,13 +341,17 @@ def check_writable(out: Path) -> None:
 
 
 def write_answers(
-    rows: Sequence[Mapping[str, Any]], classes: Sequence[str], out: Path, taxonomy: Taxonomy | None = None
+    rows: Sequence[Mapping[str, Any]],
+    classes: Sequence[str],
+    out: Path,
+    taxonomy: Taxonomy | None = None,
+    routed: bool = False,
 ) -> None:
     """Write rows of answers as `write_table` does."""
     if out.suffix in JSON_SUFFIXES:
         _write_json_lines(rows, out)
     else:
-        write_table(pa.Table.from_pylist(list(rows), answer_schema(classes, taxonomy)), out)
+        write_table(pa.Table.from_pylist(list(rows), answer_schema(classes, taxonomy, routed)), out)
 
 
 def write_table(table: pa.Table, out: Path) -> None:

@@ -44,6 +44,7 @@ from goodricke.alerts.object_record import (
     merge_alerts,
     unrecorded_history,
 )
+from goodricke.alerts.route import Route, Routed, keep_references
 from goodricke.alerts.store import FencedError, LastBatch, Partition, Store, is_store_error, open_store
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
@@ -156,6 +157,8 @@ class Engine:
         Observations kept of each object at least (twice as many at most): how late one may come.
     clock : callable
         Seconds since 1970.
+    route : Route, optional
+        To a second model, which is asked about variable stars.
 
     Raises
     ------
@@ -169,6 +172,7 @@ class Engine:
     half: bool = False
     keep: int = KEEP
     clock: Callable[[], float] = time.time
+    route: Route | None = None
     counts: EngineCounts = field(default_factory=EngineCounts)
     reasons: Counter[str] = field(default_factory=Counter, repr=False)  # why messages gave no observation
 
@@ -179,6 +183,8 @@ class Engine:
             raise TypeError(f"{self.model.name} needs {names} of each object, which alerts don't have")
         self._partitions: dict[int, Partition] = {}
         self._bands, self._width = self.preprocessing.bands, len(self.model.classes)
+        if self.route is not None:
+            self.route.check(self.model)
         self._network = cast(Multiband, self.model.network).config
 
     @property
@@ -281,7 +287,17 @@ class Engine:
             model=self.model.name,
             model_hash=self.model.hash,
             taxonomy=self.model.config.taxonomy,
+            routed=self._routed(records),
         )
+
+    def _routed(self, records: Sequence[ObjectRecord]) -> NDArray[np.object_] | None:
+        """Return what the second model said of objects (n,), None if there is no second model."""
+        if self.route is None:
+            return None
+        answers = np.empty(len(records), object)
+        for k, record in enumerate(records):
+            answers[k] = Routed.frombytes(record.route, len(self._bands)).answer if record.route else {}
+        return answers
 
     # ---- a batch ----------------------------------------------------------------------------------------------------
 
@@ -388,6 +404,10 @@ class Engine:
             for axis, values in position.items():
                 if np.isfinite(values[last]):
                     setattr(record, axis, float(values[last]))
+        if self.route is not None and "reference" in alerts.new.table_of_objects.column_names:
+            codes = np.array([self._bands.index(b) if b in self._bands else NO_CLASS for b in alerts.new.bands], int)
+            flux = alerts.new.column("reference")
+            keep_references([records[k] for k in rows], codes[alerts.new.band], flux, len(self._bands))
         self.counts.add(
             observations=sum(u.n_accepted for u in updates),
             filled=sum(u.n_filled for u in updates),
@@ -469,6 +489,9 @@ class Engine:
         packed = self._pack(records, step, np.array([u.status for u in updates], "<U14"))
         for record, answer in zip(records, packed, strict=True):
             record.answer = answer.tobytes()
+        if self.route is not None:
+            probability = packed["p"][:, self.model.classes.index(self.route.leaf)]
+            self.route.update(names, records, probability, self._bands, template.time_scale)
         return self._answers(number, names, records, packed)
 
     def _pack(self, records: Sequence[ObjectRecord], step: Update, status: NDArray[np.str_]) -> NDArray[np.void]:
@@ -525,6 +548,7 @@ def create_engine(
     options: PacketOptions,
     keep: int = KEEP,
     device: str = "cpu",
+    route: Route | None = None,
     **settings: Any,
 ) -> Engine:
     """Return an engine with its model and store.
@@ -538,6 +562,8 @@ def create_engine(
     format, options
         Of the messages; see `goodricke.io.packets.decode`. What they don't set is as the model was trained.
     device : str
+    route : Route, optional
+        To a second model. It is no part of what tells one store from another: a worker may begin or cease to route.
     **settings
         More that tells one store from another.
 
@@ -554,6 +580,6 @@ def create_engine(
     stored = {"model": bundle.name, "model_hash": bundle.hash, "half": half, "keep": keep, "records": VERSION}
     store = open_store(state, stored | photometry(format, options) | settings)
     try:
-        return Engine(bundle, store, partial(decode, format=format, options=options), half, keep)
+        return Engine(bundle, store, partial(decode, format=format, options=options), half, keep, route=route)
     except TypeError as error:
         raise ValueError(f"{error}: see `goodricke models list`") from error

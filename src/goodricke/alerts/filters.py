@@ -19,7 +19,7 @@ COMPARE = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
 }
-WORDS = ("object_id", "status", "class", "previous_class", "leaf")  # columns that aren't numbers
+WORDS = ("object_id", "status", "class", "previous_class", "leaf", "route_model", "route_class")  # no numbers
 ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 

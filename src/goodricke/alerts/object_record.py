@@ -6,7 +6,9 @@ is sent again is recognised.
 
 The bytes of a record, little-endian, are a header (`HEADER`, `REST`), the observations (`POINT`), the hashes of those
 in the base and of those that are missing, the state and the base as `State.tobytes` writes them, and the last answer
-(`goodricke.alerts.answers`). The checksum in the header, a CRC-32, covers all other bytes.
+(`goodricke.alerts.answers`). Only where a stream routes objects to a second model (`goodricke.alerts.route`), the
+version is 3, and the bytes of the route and their number come before the observations. The checksum in the header, a
+CRC-32, covers all other bytes.
 
 Two observations are the same if they have the same band and their times differ by at most `SAME_EXPOSURE`: surveys
 tell the time of one exposure in several ways, and no exposure is as short. What was told first counts. A late one that
@@ -37,11 +39,13 @@ from numpy.typing import NDArray
 from goodricke.data.splitmix import STEP, splitmix64
 
 MAGIC, VERSION = b"gkal", 2
+ROUTED_VERSION = 3  # of records with something of `goodricke.alerts.route`
 
 HEADER = struct.Struct("<4sHI")  # magic, version, checksum
 # numbers of points and of both kinds of hashes; bytes of state, base and answer; observations in all; partition,
 # offset, updated, ra, dec
 REST = struct.Struct("<7Iiqddd")
+ROUTE = struct.Struct("<I")  # bytes of the route
 POINT = np.dtype([("time", "<f8"), ("value", "<f4"), ("error", "<f4"), ("band", "u1")])
 HASH = np.dtype("<u4")
 
@@ -95,6 +99,8 @@ class ObjectRecord:
         Seconds since 1970.
     ra, dec : float
         Degrees, NaN if unknown.
+    route : bytes
+        Of `goodricke.alerts.route.Routed`; empty where nothing is routed.
     """
 
     points: NDArray[np.void] = field(default_factory=no_points)
@@ -109,6 +115,7 @@ class ObjectRecord:
     updated: float = 0.0
     ra: float = float("nan")
     dec: float = float("nan")
+    route: bytes = b""
 
     def tobytes(self) -> bytes:
         """Return the bytes; see the module."""
@@ -116,8 +123,10 @@ class ObjectRecord:
         parts = self.state, self.base, self.answer
         numbers = self.n_obs, self.partition, self.offset, self.updated, self.ra, self.dec
         rest = REST.pack(*map(len, arrays), *map(len, parts), *numbers)
-        body = b"".join([rest, *(array.tobytes() for array in arrays), *parts])
-        return HEADER.pack(MAGIC, VERSION, zlib.crc32(body, _CHECKSUM_START)) + body
+        route = ROUTE.pack(len(self.route)) + self.route if self.route else b""
+        body = b"".join([rest, route, *(array.tobytes() for array in arrays), *parts])
+        version = ROUTED_VERSION if self.route else VERSION
+        return HEADER.pack(MAGIC, version, zlib.crc32(body, _CHECKSUM_STARTS[version])) + body
 
     @classmethod
     def frombytes(cls, data: bytes) -> ObjectRecord:
@@ -130,9 +139,13 @@ class ObjectRecord:
         RecordVersionError
             If another version of goodricke wrote them.
         """
-        _check(data)
+        version = _check(data)
         n, n_base, n_missing, *sizes, n_obs, partition, offset, updated, ra, dec = REST.unpack_from(data, HEADER.size)
-        points_at = HEADER.size + REST.size
+        points_at, route = HEADER.size + REST.size, b""
+        if version == ROUTED_VERSION:
+            (length,) = ROUTE.unpack_from(data, points_at)
+            route = data[points_at + ROUTE.size : points_at + ROUTE.size + length]
+            points_at += ROUTE.size + length
         base_at = points_at + n * POINT.itemsize
         missing_at = base_at + n_base * HASH.itemsize
         state_at = missing_at + n_missing * HASH.itemsize
@@ -142,6 +155,7 @@ class ObjectRecord:
             state=data[state_at:state_end],
             base=data[state_end:base_end],
             answer=data[base_end:],
+            route=route,
             n_obs=n_obs,
             base_hashes=np.frombuffer(data, HASH, n_base, base_at) if n_base else _NO_HASHES,
             missing_hashes=np.frombuffer(data, HASH, n_missing, missing_at) if n_missing else _NO_HASHES,
@@ -153,20 +167,21 @@ class ObjectRecord:
         )
 
 
-def _check(data: bytes) -> None:
-    """Raise an error if bytes are no sound record of this version."""
+def _check(data: bytes) -> int:
+    """Return the version of a record; raise an error if bytes are no sound record of a version that can be read."""
     if len(data) < HEADER.size or data[:4] != MAGIC:
         raise DamagedRecordError("these bytes are no record of an object")
     _, version, checksum = HEADER.unpack_from(data)
-    start = _CHECKSUM_START if version == VERSION else _checksum_start(version)
+    start, is_known = _CHECKSUM_STARTS.get(version) or _checksum_start(version), version in _CHECKSUM_STARTS
     is_sound = zlib.crc32(memoryview(data)[HEADER.size :], start) == checksum
-    if version != VERSION and is_sound:
+    if not is_known and is_sound:
         raise RecordVersionError(
             f"the record has version {version}, this goodricke reads {VERSION}: go on with the goodricke that "
             "wrote it, or start a new store and fill it with `goodricke alerts replay --to`"
         )
-    if not is_sound or version != VERSION or len(data) < HEADER.size + REST.size:
+    if not is_sound or not is_known or len(data) < HEADER.size + REST.size:
         raise DamagedRecordError("the record is cut short or was changed: its checksum is wrong")
+    return int(version)
 
 
 def _checksum_start(version: int) -> int:
@@ -174,7 +189,7 @@ def _checksum_start(version: int) -> int:
     return zlib.crc32(struct.pack("<4sH", MAGIC, version))
 
 
-_CHECKSUM_START = _checksum_start(VERSION)
+_CHECKSUM_STARTS = {version: _checksum_start(version) for version in (VERSION, ROUTED_VERSION)}
 _NO_POINTS, _NO_HASHES = no_points(), no_hashes()
 
 

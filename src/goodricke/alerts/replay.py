@@ -21,6 +21,7 @@ from goodricke.alerts.answers import AlertAnswers, Message, write_answers, write
 from goodricke.alerts.engine import Engine, create_engine
 from goodricke.alerts.history import observation_history
 from goodricke.alerts.monitoring import Metrics, live_display, live_view
+from goodricke.alerts.route import Route
 from goodricke.alerts.worker_config import WorkerConfig
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
@@ -181,6 +182,7 @@ def replay(
     batch: int = 1000,
     live: bool = False,
     history: Path | None = None,
+    route: Route | None = None,
 ) -> None:
     """Feed a stream straight into an engine, print what was done, and write the last answers.
 
@@ -199,13 +201,15 @@ def replay(
     history : path, optional
         For the answer after every observation of the light curves; see
         `goodricke.alerts.history.observation_history`.
+    route : Route, optional
+        To a second model, which is asked about variable stars.
 
     Raises
     ------
     ValueError
         If nothing could be used.
     """
-    engine = create_engine(model, state, half, stream.format, stream.options, replayed=True)
+    engine = create_engine(model, state, half, stream.format, stream.options, route=route, replayed=True)
     InputChecks(engine.model.config).check_bands(stream.bands)
     metrics = Metrics(engine.counts)
     with live_display(lambda: live_view(metrics, f"replay: {engine.model.name}"), live) as redraw:
@@ -222,7 +226,7 @@ def replay(
         skipped = f"{counts.repeated:,} of them were skipped: the store has as many already"
         console.print(f"{skipped}; for other light curves, give another --state")
     if out is not None:
-        write_answers(rows, engine.model.classes, out, engine.model.config.taxonomy)
+        write_answers(rows, engine.model.classes, out, engine.model.config.taxonomy, engine.route is not None)
         console.print(f"{len(rows):,} rows written to {out}, all objects of the store")
     if history is not None and stream.curves is not None:
         table = observation_history(stream.curves, engine.model)

@@ -21,6 +21,7 @@ from goodricke.alerts.engine import BatchResult, Engine, create_engine
 from goodricke.alerts.events import log, log_event, rate_limited
 from goodricke.alerts.filters import Filter
 from goodricke.alerts.monitoring import Metrics, live_display, live_view, serve_metrics
+from goodricke.alerts.route import open_route
 from goodricke.alerts.store import START, FencedError, without_password
 from goodricke.alerts.worker_config import WorkerConfig
 from goodricke.data.taxonomy import Taxonomy
@@ -64,6 +65,8 @@ class Publisher:
     producer : confluent_kafka.Producer
     taxonomy : Taxonomy, optional
         Of the classes.
+    routed : bool
+        Whether answers have those of a second model.
 
     Raises
     ------
@@ -72,13 +75,18 @@ class Publisher:
     """
 
     def __init__(
-        self, config: WorkerConfig, classes: Sequence[str], producer: Producer, taxonomy: Taxonomy | None = None
+        self,
+        config: WorkerConfig,
+        classes: Sequence[str],
+        producer: Producer,
+        taxonomy: Taxonomy | None = None,
+        routed: bool = False,
     ) -> None:
         self._config, self._producer = config.output, producer
-        names = filter_columns(classes, taxonomy)
+        names = filter_columns(classes, taxonomy, routed)
         self._filters = [(filter.topic, Filter(filter.where, names)) for filter in self._config.filters]
         encoders = {"json": AlertAnswers.to_json, "lasair": AlertAnswers.to_lasair}
-        self._encode = encoders.get(self._config.format) or avro_encoder(classes, taxonomy)
+        self._encode = encoders.get(self._config.format) or avro_encoder(classes, taxonomy, routed)
         self._errors: list[str] = []
         self._too_large: list[tuple[str, bytes, list[Header]]] = []  # dead letters that the broker didn't take
 
@@ -239,7 +247,7 @@ class Worker:
         producing = {"linger.ms": 5, "compression.type": "lz4", "enable.idempotence": True}
         producing |= {k: v for k, v in config.kafka.items() if not k.startswith(CONSUMER_ONLY)}
         producer, taxonomy = Producer(producing, logger=CLIENT_LOG), engine.model.config.taxonomy
-        self._publisher = Publisher(config, engine.model.classes, producer, taxonomy)
+        self._publisher = Publisher(config, engine.model.classes, producer, taxonomy, engine.route is not None)
         self.stopped, self._last, self._joined = False, time.monotonic(), False
         self._broker = BrokerWatch(str(config.kafka.get("bootstrap.servers")))
         self._unused: str | None = None  # why nothing could be used so far
@@ -493,8 +501,10 @@ def run_worker(
         If the stream has ended and nothing of it could be used.
     """
     options = _packet_options(config.input.options)
+    settings = config.route
+    route = None if settings is None else open_route(**settings.model_dump(), device=config.device)
     engine = create_engine(
-        config.model, config.state, config.half, config.input.format, options, config.keep, config.device
+        config.model, config.state, config.half, config.input.format, options, config.keep, config.device, route
     )
     metrics = Metrics(engine.counts)
     server = serve_metrics(metrics, config.metrics.host, config.metrics.port) if config.metrics.port else None

@@ -38,6 +38,10 @@ dead_letters = "goodricke-dead"  # messages that can't be decoded, with the erro
 topic = "goodricke-ia"
 where = "p_IA > 0.9 and n_obs >= 8"
 
+# [route]                        # variable stars are also answered by a second model, from what their records keep
+# model = "variables"
+# counts = [10, 30, 100, 300]      # at these numbers of observations; `keep` says of how many at most
+
 [metrics]
 port = 9108                      # Prometheus at /metrics, health at /health; 0: none
 
@@ -84,6 +88,15 @@ class MetricsConfig(_Section):
     host: str = "127.0.0.1"
 
 
+class RouteConfig(_Section):
+    """The second model; see `goodricke.alerts.route.Route`."""
+
+    model: str
+    counts: tuple[int, ...] = (10, 30, 100, 300)
+    leaf: str = "VARIABLE"
+    threshold: float = Field(0.5, gt=0, le=1)
+
+
 class WorkerConfig(_Section):
     """See `EXAMPLE`."""
 
@@ -95,6 +108,7 @@ class WorkerConfig(_Section):
     input: InputConfig
     output: OutputConfig
     metrics: MetricsConfig = MetricsConfig()
+    route: RouteConfig | None = None
     kafka: dict[str, Any]
 
 
@@ -122,6 +136,8 @@ def read_worker_config(path: Path) -> WorkerConfig:
     options = config.input.options
     paths = {name: _resolve(path, options[name]) for name in ("schema", "registry") if name in options}
     changes: dict[str, Any] = {"model": _resolve(path, config.model, MODEL_FILE)}
+    if config.route is not None:
+        changes["route"] = config.route.model_copy(update={"model": _resolve(path, config.route.model, MODEL_FILE)})
     changes["input"] = config.input.model_copy(update={"options": options | paths})
     if "://" not in config.state and not config.state.startswith(("memory:", "redis:", "rediss:")):
         changes["state"] = str((path.parent / config.state).absolute())

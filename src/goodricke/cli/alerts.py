@@ -115,6 +115,10 @@ def replay(
         Path | None,
         typer.Option(help="Write the answer after every observation of the light curves: .parquet, .csv, .fits, ..."),
     ] = None,
+    route: Annotated[
+        str | None,
+        typer.Option(help="Second model, which is asked about variable stars", autocompletion=completions),
+    ] = None,
     speed: Annotated[
         float | None, typer.Option(help="Days of the stream per second  [default: as fast as possible]")
     ] = None,
@@ -144,6 +148,7 @@ def replay(
     def work() -> None:
         from goodricke.alerts import replay as module
         from goodricke.alerts.answers import check_writable
+        from goodricke.alerts.route import open_route
         from goodricke.alerts.worker_config import read_worker_config
         from goodricke.models.bundle import read_config
 
@@ -152,6 +157,8 @@ def replay(
                 check_writable(file)
         if history is not None and (packets or to is not None):
             raise ValueError("--history needs --model and light curves: packets are read by `goodricke classify`, too")
+        if route is not None and not packets:
+            raise ValueError("--route needs --packets: they tell the brightness of a star in the reference image")
         config = None if to is None else read_worker_config(to)
         if packets:
             stream = module.stream_packets(sources, None if photometry is None else photometry.value)
@@ -161,7 +168,8 @@ def replay(
         if config is not None:
             module.replay_to_topic(stream, config, speed)
         else:
-            module.replay(stream, str(model), state, half, out, speed, batch, live, history)
+            second = None if route is None else open_route(route)
+            module.replay(stream, str(model), state, half, out, speed, batch, live, history, second)
 
     _exit_with(work)
 

@@ -1,0 +1,186 @@
+"""A second model answers about variable stars: as for their light curves, whatever the batches and the restarts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from goodricke import classify, load_model
+from goodricke.alerts.answers import Message, answer_schema, avro_encoder
+from goodricke.alerts.engine import Engine
+from goodricke.alerts.object_record import ObjectRecord
+from goodricke.alerts.route import Route, Routed, open_route
+from goodricke.alerts.store import LmdbStore, MemoryStore
+from goodricke.data.lightcurves import LightCurves
+from goodricke.data.photometry import Photometry
+from goodricke.io.packets import PacketOptions, decode
+from goodricke.models.bundle import BundleConfig, Model
+from goodricke.models.multiband import Multiband, MultibandNetworkConfig
+from goodricke.preprocess.multiband import MultibandConfig
+from tests.alerts.streams import tiny_model
+from tests.io.packets.making_packets import source, ztf_packet
+
+pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
+
+OPTIONS = PacketOptions(photometry="difference", unit="nJy")
+REFERENCE = {1: 15.3, 2: 15.0}  # magnitudes in g and r
+N_OBS, STARS = 40, 3
+
+
+@pytest.fixture(scope="module")
+def first() -> Model:
+    """Return an untrained model of differences."""
+    torch.manual_seed(3)
+    network = Multiband(MultibandNetworkConfig(bands=2, classes=2, hidden=8))
+    preprocessing = MultibandConfig(bands=("g", "r"), brightness="asinh", softening=3000.0, unit="nJy")
+    config = BundleConfig(
+        name="gate",
+        family="multiband",
+        classes=("VARIABLE", "SUPERNOVA"),
+        network=network.config.model_dump(),
+        preprocessing=preprocessing,
+        photometry=Photometry(flux="difference", forced=False),
+    )
+    return Model(config, network.eval())
+
+
+@pytest.fixture(scope="module")
+def route() -> Route:
+    """Return the route of every object with an answer to the shipped model of variable stars."""
+    return Route(load_model("variables"), (10, 30), threshold=1e-9)
+
+
+@pytest.fixture(scope="module")
+def stars() -> LightCurves:
+    """Return total magnitudes of pulsating stars, whose observations have magnitude errors of 0.01."""
+    rng = np.random.default_rng(8)
+    time = np.concatenate([np.sort(rng.uniform(59000, 59080, N_OBS)) for _ in range(STARS)])
+    band = np.tile(np.arange(N_OBS) % 2, STARS)
+    period = np.repeat([0.41, 0.57, 0.66], N_OBS)
+    magnitude = np.where(band == 0, 15.3, 15.0) + np.where(band == 0, 0.5, 0.35) * np.sin(2 * np.pi * time / period)
+    ids, offsets = [f"star {k}" for k in range(STARS)], np.arange(STARS + 1) * N_OBS
+    error = np.full(len(time), 0.01)
+    return LightCurves.from_arrays(ids, offsets, time, magnitude, error, band, bands=("g", "r"), unit="mag")
+
+
+@pytest.fixture(scope="module")
+def packets(stars) -> list[bytes]:
+    """Return the alerts of the stars in order of time."""
+    result = []
+    owner = np.repeat(stars.ids, N_OBS)
+    for k in np.argsort(stars.time).tolist():
+        fid = int(stars.band[k]) + 1
+        flux, reference = (10 ** (-0.4 * m) for m in (float(stars.value[k]), REFERENCE[fid]))
+        change, error = flux - reference, 0.01 * flux / 1.0857
+        fields = {
+            "fid": fid,
+            "magpsf": float(-2.5 * np.log10(abs(change))),
+            "sigmapsf": float(1.0857 * error / abs(change)),
+            "isdiffpos": "t" if change > 0 else "f",
+            "magnr": REFERENCE[fid],
+            "candid": k + 1,
+        }
+        result.append(ztf_packet(source(stars.time[k] + 2400000.5, **fields), name=str(owner[k])))
+    return result
+
+
+def engine(first, route, store=None, **options) -> Engine:
+    worker = Engine(
+        first, store or MemoryStore(), partial(decode, format="ztf", options=OPTIONS), route=route, **options
+    )
+    worker.clock = lambda: 0.0
+    return worker
+
+
+def feed(worker: Engine, packets, cut: int, begin: int = 0) -> dict[str, dict]:
+    last = {}
+    messages = [Message(k, value) for k, value in enumerate(packets)]
+    for start in range(begin, len(messages), cut):
+        last |= {row["object_id"]: row for row in worker.process(messages[start : start + cut]).answers.rows()}
+    return last
+
+
+def assert_same_route(one: dict, two: dict) -> None:
+    names = [name for name in answer_schema(("A",), routed=True).names if name.startswith("route_")]
+    assert len(names) == 5
+    for name in names:  # company changes the last digit of a probability
+        number = name in ("route_probability", "route_period")
+        assert one[name] == (pytest.approx(two[name], rel=1e-5) if number else two[name])
+
+
+def test_the_second_answer_is_that_of_the_light_curve_up_to_the_number_reached(first, route, stars, packets):
+    worker, seen = engine(first, route), {}
+    for k, packet in enumerate(packets):
+        for row in worker.process([Message(k, packet)]).answers.rows():
+            if row["route_class"] is not None:
+                seen.setdefault((row["object_id"], row["route_n_obs"]), row)
+    assert {count for _, count in seen} == {10, 30}
+    for count in (10, 30):
+        place = np.concatenate([np.arange(N_OBS)] * STARS)
+        expected = classify(stars.where(place < count), route.model).table.to_pylist()
+        for want in expected:
+            row = seen[want["object_id"], count]
+            assert row["route_class"] == want["class"]
+            assert row["route_probability"] == pytest.approx(want["class_probability"], abs=1e-3)  # fluxes are float32
+            assert row["route_period"] == pytest.approx(want["period"], rel=1e-4)
+            assert row["n_obs"] == count
+
+
+def test_batches_change_no_second_answer(first, route, packets):
+    whole, single = feed(engine(first, route), packets, 1000), feed(engine(first, route), packets, 1)
+    for name, row in single.items():
+        assert row["route_n_obs"] == 30
+        assert_same_route(whole[name], row)
+
+
+def test_a_killed_worker_goes_on_with_the_same_second_answers(first, route, packets, tmp_path):
+    expected = feed(engine(first, route), packets, 7)
+    store = LmdbStore(tmp_path / "state")
+    worker = engine(first, route, store)
+    feed(worker, packets[:63], 7)
+    worker.close()
+    again = engine(first, route, LmdbStore(tmp_path / "state"))
+    assert again.assign(0) == 63
+    recovered = again.recover(0).rows()
+    last = feed(again, packets, 7, 56)  # the batch whose offset wasn't committed comes again
+    assert [row["route_n_obs"] for row in recovered] == [10] * len(recovered)
+    for name, row in last.items():
+        assert_same_route(expected[name], row)
+    again.close()
+
+
+def test_without_a_route_records_and_answers_are_as_before(first, packets):
+    plain, route = engine(first, None), Routed((1.0, np.nan), 10, {"route_class": "RRAB"})
+    last = feed(plain, packets, 50)
+    assert not any(name.startswith("route_") for row in last.values() for name in row)
+    record = ObjectRecord.frombytes(plain._partitions[0].get([b"star 0"])[0])
+    assert record.route == b""
+    assert record.tobytes()[4] == 2
+    routed = replace(record, route=route.tobytes())
+    assert routed.tobytes()[4] == 3
+    back = ObjectRecord.frombytes(routed.tobytes())
+    assert (back.answer, back.state, back.n_obs) == (record.answer, record.state, record.n_obs)
+    restored = Routed.frombytes(back.route, 2)
+    assert (restored.reached, restored.answer, restored.reference[0]) == (10, {"route_class": "RRAB"}, 1.0)
+    assert np.isnan(restored.reference[1])
+
+
+def test_routed_answers_can_be_filtered_and_encoded(first, route, packets):
+    worker = engine(first, route)
+    answers = worker.process([Message(k, value) for k, value in enumerate(packets)]).answers
+    assert (answers.columns["route_period"] > 0).all()
+    assert len(avro_encoder(first.classes, routed=True)(answers)) == STARS
+
+
+def test_a_route_needs_its_class_and_differences(first):
+    with pytest.raises(TypeError, match="has no class AGN"):
+        engine(first, Route(tiny_model(), leaf="AGN"))
+    totals = replace(first, config=first.config.model_copy(update={"photometry": Photometry(flux="total")}))
+    with pytest.raises(TypeError, match="fluxes of differences"):
+        engine(totals, Route(tiny_model()))
+    with pytest.raises(ValueError, match="at least one"):
+        open_route("variables", [])
