@@ -66,6 +66,51 @@ def test_seconds_without_their_unit_are_no_days(tmp_path):
     assert len(read(path, time_scale="MJD").time) == 2
 
 
+# ---- marks of limits and of nothing -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "no"),
+    [("l_mag", ">", ""), ("detected", "False", "True"), ("isdetection", "0", "1"), ("upperlimit", "T", "F")],
+)
+def test_columns_that_mark_limits(tmp_path, name, yes, no):
+    path = write(tmp_path, f"mjd,{name},mag,err", f"55000,{no},15,.1", f"55001,{yes},19.5,", f"55002,{no},15.2,.1")
+    assert read(path).value == pytest.approx([15, 15.2])
+
+
+def test_a_flux_is_measured_even_where_nothing_is_detected(tmp_path):
+    assert read(write(tmp_path, "mjd,flux,detected", "55000,15,1", "55001,-1,0")).value.tolist() == [15, -1]
+
+
+@pytest.mark.parametrize("dummy", ["1e30", "-1e20", "9.99e37", "-99999"])
+def test_fluxes_that_no_star_has(tmp_path, dummy):
+    rows = [f"5500{i},{dummy if i in (2, 5) else 15 + i},{dummy if i == 2 else 0.1}" for i in range(9)]
+    curves = read(write(tmp_path, "mjd,flux,flux_err", *rows))
+    assert curves.value.tolist() == [15, 16, 18, 19, 21, 22, 23]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "factor"),
+    [
+        ("flux [nJy]", "flux_err [uJy]", 1000),
+        ("flux [nanomaggy]", "flux_err [nJy]", 1),
+        ("flux [relative]", "flux_err [ppm]", 1e-6),
+        ("flux [mJy]", "flux_err", 1),
+        ("mag", "mag_err [mmag]", 1e-3),
+        ("mag [mmag]", "mag_err", 1e-3),
+        ("flux [mJy]", "flux_err [mag]", None),
+    ],
+)
+def test_an_error_in_a_unit_of_its_own(tmp_path, said, value, error, factor):
+    path = write(tmp_path, f"mjd,{value},{error}", "55000,15,2")
+    errors = read(path).error
+    if factor is None:
+        assert np.isnan(errors).all()
+        assert f"{path}: column {error} is in mag, which is no error in mJy: not used" in said.messages
+    else:
+        assert errors == pytest.approx([2 * factor])
+
+
 # ---- choice of column ---------------------------------------------------------------------------------------------
 
 

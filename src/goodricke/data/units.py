@@ -70,6 +70,7 @@ LINEAR |= {
 LINEAR |= {"electrons/s", "electrons per second", "e-", "e/s", "e-/cadence", "fluxcal"}
 MAGGIES = {"maggy": AB_ZERO, "maggies": AB_ZERO, "mgy": AB_ZERO, "nmgy": AB_ZERO * 1e-9, "nanomaggy": AB_ZERO * 1e-9}
 MAGGIES |= {"nanomaggies": AB_ZERO * 1e-9}
+FRACTIONS = {"relative": 1.0, "percent": 1e-2, "%": 1e-2, "ppt": 1e-3, "ppm": 1e-6}
 FLUXCAL_ZERO = 27.5  # AB magnitude of a FLUXCAL of 1 (SNANA manual, section 4.4)
 FLUXCAL = "36.3078 nJy"
 
@@ -178,10 +179,33 @@ def is_brightness(stated: str) -> bool:
     return unit.physical_type == "dimensionless" or bool(counts & {str(base) for base in unit.bases})
 
 
-def error_factor(stated: str | None, value_factor: float, unit: str) -> float:
-    """Return what an uncertainty is multiplied by: by its own unit if that is one of magnitude, else as the value."""
-    own = magnitude_factor(stated) if stated and unit == "mag" else None
-    return value_factor if own is None else own
+def error_factor(stated: str | None, value_factor: float, unit: str) -> float | None:
+    """Return what an uncertainty is multiplied by to be in the unit of its value; None if it can't be: mag of a flux.
+
+    Parameters
+    ----------
+    stated : str, optional
+        Unit of the uncertainty as the file writes it; without one it is in the value's.
+    value_factor : float
+        What the value is multiplied by.
+    unit : str
+        In which the value comes out.
+
+    >>> [error_factor(*x) for x in ((None, 1e-3, "mag"), ("mmag", 1, "mag"), ("nJy", 1, "uJy"), ("mag", 1, "nJy"))]
+    [0.001, 0.001, 0.001, None]
+    """
+    if not stated:
+        return value_factor
+    own, lower = magnitude_factor(stated), stated.strip().lower()
+    if unit == "mag" or own is not None:
+        return own if unit == "mag" and own is not None else (value_factor if unit == "mag" else None)
+    if lower in FRACTIONS and unit.lower() in FRACTIONS:
+        return FRACTIONS[lower] / FRACTIONS[unit.lower()]
+    name, factor = brightness_unit("flux", stated)
+    parsed = [units.Unit(text, parse_strict="silent") for text in (name, unit)]
+    if name == unit or any(isinstance(one, units.UnrecognizedUnit) for one in parsed):
+        return factor if name == unit else value_factor
+    return factor * float(parsed[0].to(parsed[1])) if parsed[0].is_equivalent(parsed[1]) else None
 
 
 def days_in_unit(stated: str) -> float | None:

@@ -35,6 +35,7 @@ from goodricke.io.roles import (
     numbers,
     refuse_phases,
     scale_and_offset,
+    signs,
     without_missing_words,
 )
 
@@ -65,11 +66,13 @@ SUSPECT = (9.99, 9.999, 9.9999, -9.99, -9.999, 19.999, 29.9, 29.99, 29.999, 29.9
 SUSPECT_ERROR = (9.99, 9.999, 9.9999)
 SUSPECT_FLUX = (
     *(-99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0, -9999.99, 99.0, 99.99, 999.0, 999.99, 9999.0),
+    *(-99999.0, -999999.0, 99999.0),
 )
 PADDING = (0.0, *(x for x in SUSPECT_FLUX if x < 100))  # times of rows that fill a table up
 MOST_DAYS = 1e7  # 27,000 years: Julian dates are around 2.46e6
 FAR = 3.0  # mag from every other measurement: no star does that, and comes back to the same thousandth
 N_FIRST = 1000  # times that tell the zero point and the scale of all
+NO_FLUX = 1e19  # in no unit is a star that bright: programs write 1e20, 1e30 or the largest number for no measurement
 NO_MAGNITUDE = 50.0  # no star is that faint: surveys write 99.99, -99, -999 and the like for no measurement
 UNDOUBTED = ("limits such as", "limits by", "dummy", "missing", "padding", "without", "flagged", "rows of")
 
@@ -162,7 +165,7 @@ class Evidence:
         suspect = np.isin(value, np.array(SUSPECT_FLUX, np.float32))
         numbers, counts = np.unique(value[suspect], return_counts=True)
         self.counts.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
-        others = value[~suspect & np.isfinite(value)]
+        others = value[~suspect & (np.abs(value) < NO_FLUX)]
         self.n_others += len(others)
         self.low = min(self.low, float(np.min(others, initial=np.inf)))
         self.high = max(self.high, float(np.max(others, initial=-np.inf)))
@@ -419,10 +422,17 @@ def parse(
     texts = _without_limits(data[match.value], unit, limits)
     value = units.scale(numbers(texts, match.value, path, np.float32), factor)
     error = None
-    if match.error is not None:
+    if match.error is not None and error_factor is None:
+        of_error = stated.get(match.error)
+        remarks.say(
+            logging.WARNING, "column %s is in %s, which is no error in %s: not used", match.error, of_error, unit
+        )
+    elif match.error is not None and error_factor is not None:
         error = units.scale(numbers(data[match.error], match.error, path, np.float32), error_factor)
     if match.limit is not None and match.limit in data:
         limits[f"limits by column {match.limit}"] = flags(data[match.limit])
+    if match.detection is not None and match.detection in data:
+        limits[f"limits, not detected by column {match.detection}"] = signs(data[match.detection]) < 0
     if match.magnitude is not None and match.magnitude in data:
         _without_limits(data[match.magnitude], "mag", limits)
     if (name := match.magnitude_error) is not None and name in data:
@@ -657,8 +667,10 @@ def _without_padding(
 
 def _unit_and_factors(
     match: Match, options: ReadOptions, path: str, stated: Mapping[str, str]
-) -> tuple[str, float, float]:
+) -> tuple[str, float, float | None]:
     """Return the unit that a brightness comes out in, and what it and its uncertainty are multiplied by.
+
+    The uncertainty's is None if it is in a unit that it can't be in.
 
     Raises
     ------
@@ -833,10 +845,17 @@ def _judged_fluxes(
     if error is not None and below.any():
         remarks.errors["errors below 0"] += int(below.sum())
         error = np.where(below, np.float32(np.nan), error)
-    if (least := float(np.min(value, where=np.isfinite(value), initial=np.inf))) > -99 and (
-        float(np.max(value, where=np.isfinite(value), initial=-np.inf)) < 99 or least > 9999
-    ):
+    finite = np.isfinite(value)
+    least, most = (
+        float(np.min(value, where=finite, initial=np.inf)),
+        float(np.max(value, where=finite, initial=-np.inf)),
+    )
+    if least > -99 and (most < 99 or 9999 < least <= most < 99999):
         return value, error
+    if max(-least, most) >= NO_FLUX:
+        dummy = finite & (np.abs(value) >= NO_FLUX)
+        value = _masked(value, dummy, f"dummy fluxes ({NO_FLUX:g} or more either way)", reasons)
+        error = None if error is None else np.where(dummy, np.float32(np.nan), error)
     for suspect in SUSPECT_FLUX:
         equal = value == np.float32(suspect)
         if not equal.any():

@@ -135,6 +135,7 @@ LIMIT_FLAG = (
     "nondetection",
     "limit",
 )
+DETECTION = ("detected", "isdetected", "detection", "isdetection", "detectedbool", "detectionflag")
 ZERO_POINT = ("zp", "zeropoint", "zeropt", "magzp", "zpmag", "zpab", "magzeropoint", "photzp")
 # Text: the unit of the brightness, row by row; after the name of the brightness too (flux_unit).
 UNIT = ("fluxunit", "fluxunits", "magunit", "magunits", "magnitudeunit", "brightnessunit")
@@ -198,7 +199,8 @@ TEXT_FIXES = {
     r"[-+]?\d*[,;\t] *[-+]?\d+$": "write numbers with decimal points, not commas",
     LIMIT: "leave limits out, or, if the column is in magnitudes, say --unit mag",
 }
-YES, NO = ("t", "true", "y", "yes", "+"), ("f", "false", "n", "no", "-")
+# A mark of limits ("<", ">") in a column of its own is a yes, as in catalogues at CDS (l_Vmag).
+YES, NO = ("t", "true", "y", "yes", "+", "<", ">", "<=", ">="), ("f", "false", "n", "no", "-")
 
 
 # ---- columns ------------------------------------------------------------------------------------------------------
@@ -218,6 +220,8 @@ class Match:
         What the brightness is, empty if its name doesn't tell.
     flag, limit : str, optional
         Yes or no: whether the brightness is bad, or a limit.
+    detection : str, optional
+        Yes or no: whether a magnitude is of a detection; a flux is one all the same where nothing was detected.
     zero_point, zero_point_system : str, optional
         The magnitude of one unit of flux, row by row.
     implied_unit : str, optional
@@ -245,6 +249,7 @@ class Match:
     kind: str = ""
     flag: str | None = None
     limit: str | None = None
+    detection: str | None = None
     zero_point: str | None = None
     zero_point_system: str | None = None
     implied_unit: str | None = None
@@ -263,7 +268,7 @@ class Match:
     @property
     def per_observation(self) -> list[str]:
         """The chosen columns that have something to say about each observation, not about the object."""
-        roles = (self.time, self.value, self.error, self.band, self.quality, self.flag, self.limit)
+        roles = (self.time, self.value, self.error, self.band, self.quality, self.flag, self.limit, self.detection)
         names = (*roles, self.zero_point, self.zero_point_system, self.unit, self.magnitude, self.magnitude_error)
         return list(dict.fromkeys(name for name in names if name is not None))
 
@@ -326,6 +331,7 @@ def match_columns(
         kind=kind,
         flag=find_column(known, [normal_name(value) + suffix for suffix in ("flag", "isbad", "bad")]),
         limit=_limit_column(known, value, load),
+        detection=find_column(known, DETECTION) if kind == "mag" else None,
         zero_point=zero_point,
         zero_point_system=find_column(known, ZERO_POINT_SYSTEM) if zero_point else None,
         implied_unit=_implied_unit(normal_name(value), set(known)),
@@ -526,6 +532,7 @@ def _error_column(known: Mapping[str, str], value: str, kind: str) -> str | None
 def _limit_column(known: Mapping[str, str], value: str, load: Callable[[str], Any] | None) -> str | None:
     """Return the column that says yes or no to whether a row is a limit; a column of depths is none."""
     own = [normal_name(value) + suffix for suffix in ("upperlimit", "uplim", "limit", "islimit")]
+    own += [prefix + normal_name(value) for prefix in ("l", "limit", "ul")]
     columns = [known[alias] for alias in (*own, *LIMIT_FLAG) if alias in known and known[alias] != value]
     return next((name for name in columns if load is not None and not _is_depth(load(name))), None)
 
