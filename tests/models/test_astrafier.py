@@ -22,6 +22,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "published projection": {"projection": "published"},
     "both": {"encoding": "fast", "projection": "published"},
     "context": {"context": 3},
+    "spectrum": {"context": 23, "spectrum": 10},
     "channels": {"channels": 2},
     "no bilstm": {"bilstm": False},
     "no attention": {"attention": False},
@@ -63,7 +64,8 @@ def batch(sample: list[Curve], more: int = 0, fill: float = 0.0) -> tuple[Tensor
 
 def run(model: Astrafier, sample: list[Curve], more: int = 0, fill: float = 0.0) -> NetworkOutput:
     """Classify light curves; the context of each is a function of its length."""
-    context = torch.tensor([[len(t) / 10, 1, -1] for _, t in sample]) if model.config.context else None
+    wave = torch.arange(model.config.context).cos()
+    context = torch.stack([len(t) / 10 + wave for _, t in sample]) if model.config.context else None
     with torch.no_grad():
         return model(*batch(sample, more, fill), context)
 
@@ -248,7 +250,7 @@ class TestGradient:
     def test_reaches_every_parameter(self, choice: str, compat: str) -> None:
         model = network(**CHOICES[choice], compat=compat)
         some = curves([40, 25], model.config.channels)
-        context = torch.randn(2, 3) if model.config.context else None
+        context = torch.randn(2, model.config.context) if model.config.context else None
         model(*batch(some), context).logits.square().sum().backward()
         still = [k for k, p in model.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
         assert still == []

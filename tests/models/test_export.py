@@ -87,7 +87,10 @@ def test_any_length_and_batch(exported_stars: Path, calibrated_model: Model, tmp
     published = astrafier(compat="published", projection="published")
     (path,) = export(published, tmp_path)
     assert path == tmp_path / "tiny.onnx"
-    for network, file in ((calibrated_model.network, exported_stars), (published.network, path)):
+    spectral = astrafier(context=45, spectrum=20, attention=False)
+    (spectral_path,) = export(spectral, tmp_path / "spectral.onnx")
+    files = exported_stars, path, spectral_path
+    for network, file in zip((calibrated_model.network, published.network, spectral.network), files, strict=True):
         session, _ = load(file)
         for lengths in [[1], [7, 3], [40, 11, 40, 1], [LONG + 1, 100]]:  # Fourier transforms and compiled attention
             inputs = random_inputs(lengths, network.config)

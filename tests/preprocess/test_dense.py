@@ -51,7 +51,14 @@ def test_the_published_recordings_are_met_number_by_number(recorded):
         np.testing.assert_allclose(batch.time[k], recorded[f"{case}.out_time"], atol=2e-6, err_msg=case)
 
 
-@pytest.mark.parametrize("config", [DenseConfig(), kepler(), published()], ids=["default", "kepler", "published"])
+WITH_SUMMARY = DenseConfig(spectrum=20)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [DenseConfig(), kepler(), published(), WITH_SUMMARY],
+    ids=["default", "kepler", "published", "with a summary"],
+)
 def test_a_light_curve_alone_and_in_company_is_the_same_to_the_bit(config):
     steps = (HALF_HOUR, 2 / 1440, 1 / 144, 1.0)
     parts = [curve(n, step, n) for n in (0, 1, 5, 9, 10, 60, 61, 62, 300) for step in steps]

@@ -8,6 +8,7 @@ are the paper's. The default follows the paper; ``compat="published"`` follows t
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -21,7 +22,10 @@ from goodricke.models.dropout import Dropout
 from goodricke.models.layers import BiLSTM, Conv, MaskedGroupNorm, at_least_float32, masked_mean, repeat
 from goodricke.models.output import NetworkOutput
 from goodricke.models.runtime.gpu import begin_pass, fused
+from goodricke.preprocess.dense_summary import SPECTRA
 from goodricke.preprocess.tensors import Batch
+
+SPECTRUM_WIDTH = 64  # numbers that the spectra become
 
 
 class AstrafierConfig(BaseModel):
@@ -38,6 +42,9 @@ class AstrafierConfig(BaseModel):
     dropout: float = Field(0.2, ge=0, lt=1)
     channels: int = Field(1, description="numbers per observation: flux alone in the paper")
     context: int = Field(0, description="numbers per object for the head besides the embedding; none in the paper")
+    spectrum: int = Field(
+        0, description="bins of the amplitude spectra that the context begins with, read by convolutions; 0: none"
+    )
     bilstm: bool = Field(True, description="ablation of Table 6: without it, its CNN projection goes too")
     attention: bool = Field(True, description="ablation of Table 6: the Transformer encoder")
     cnn: bool = Field(True, description="ablation of Table 6: the CNN module")
@@ -55,6 +62,8 @@ class AstrafierConfig(BaseModel):
             raise ValueError(f"embed={self.embed} must be a multiple of heads={self.heads}")
         if any(k % 2 == 0 for k in self.kernels):
             raise ValueError(f"kernels must be odd, not {self.kernels}")
+        if SPECTRA * self.spectrum > self.context:
+            raise ValueError(f"spectrum={self.spectrum} needs a context of {SPECTRA * self.spectrum} numbers or more")
         if not (self.bilstm or self.attention or self.cnn):
             raise ValueError("at least one of bilstm, attention and cnn must be on")
         return self
@@ -237,12 +246,26 @@ class Block(nn.Module):
         return x
 
 
+class SpectrumEncoder(nn.Sequential):
+    """Four convolutions over the amplitude spectra, (B, 2, bins) to (B, `SPECTRUM_WIDTH`); not in the paper."""
+
+    def __init__(self, c: AstrafierConfig) -> None:
+        filters = (SPECTRA, 16, 32, 48, 48)
+        layers: list[nn.Module] = []
+        for k, (before, after) in enumerate(pairwise(filters)):
+            layers += [nn.Conv1d(before, after, 5, 2 if k else 1, 2), nn.GroupNorm(1, after), nn.SiLU()]
+        length = math.ceil(c.spectrum / 8)  # after three strides of 2
+        layers += [nn.Flatten(), Dropout(c.dropout), nn.Linear(filters[-1] * length, SPECTRUM_WIDTH), nn.SiLU()]
+        super().__init__(*layers)
+
+
 class ClassificationHead(nn.Sequential):
     """The three-layer perceptron from embedding (and context) to logits (section 3.6)."""
 
     def __init__(self, c: AstrafierConfig) -> None:
+        width = c.embed + c.context - (SPECTRA * c.spectrum - SPECTRUM_WIDTH if c.spectrum else 0)
         super().__init__(
-            nn.Linear(c.embed + c.context, 128),
+            nn.Linear(width, 128),
             nn.LayerNorm(128),
             nn.SiLU(),
             Dropout(c.dropout),
@@ -266,6 +289,7 @@ class Astrafier(nn.Module):
         self.config = config
         self.embed = nn.Linear(config.channels, config.embed)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.spectrum = SpectrumEncoder(config) if config.spectrum else None
         self.head = ClassificationHead(config)
         if config.context:  # of the training objects; set by the fit, saved with the weights
             self.register_buffer("context_mean", torch.zeros(config.context))
@@ -308,8 +332,16 @@ class Astrafier(nn.Module):
         if context is not None:
             context = repeat(context, embedding.shape[0] // context.shape[0])
             standardised = (context - self.context_mean) / self.context_std  # (B, context)
-            features = torch.cat([features, torch.nan_to_num(standardised).clamp(-10, 10)], 1)  # (B, d + context)
+            features = torch.cat([features, self._encoded(torch.nan_to_num(standardised).clamp(-10, 10))], 1)
         return NetworkOutput(self.head(features), embedding, features)
+
+    def _encoded(self, context: Tensor) -> Tensor:
+        """Return standardised context (B, context) with its spectra, if it has any, replaced by their encoding."""
+        if self.spectrum is None:
+            return context
+        bins = SPECTRA * self.config.spectrum
+        spectra = rearrange(context[:, :bins], "b (s f) -> b s f", s=SPECTRA)
+        return torch.cat([self.spectrum(spectra), context[:, bins:]], 1)
 
     def output(self, batch: Batch) -> NetworkOutput:
         """Classify a batch of prepared light curves."""

@@ -12,6 +12,7 @@ from pydantic import Field
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import MAGNITUDES_PER_E, STANDARDISED
+from goodricke.preprocess import dense_summary
 from goodricke.preprocess.cleaning import (
     align_bands,
     bin_average,
@@ -50,6 +51,12 @@ class DenseConfig(PreprocessingConfig):
     frames: int | None = Field(None, ge=1, description="cut and pad every light curve to this many points")
     constant: Literal["refuse", "zeros"] = Field("refuse", description="treatment of a light curve without spread")
     single_precision_time: bool = Field(False, description="cast times to 32 bits before they are differenced")
+    spectrum: int = Field(
+        0,
+        ge=0,
+        description="bins of the amplitude spectrum that the network reads besides the flux, with amplitude, noise and "
+        "other numbers; none in the paper",
+    )
 
     def resolved(self, curves: LightCurves) -> DenseConfig:
         """Return the configuration: nothing in it depends on the training light curves."""
@@ -62,8 +69,8 @@ class DenseConfig(PreprocessingConfig):
 
     @property
     def context(self) -> int:
-        """Numbers per object: none."""
-        return 0
+        """Numbers per object besides the flux, see `goodricke.preprocess.dense_summary`; none in the paper."""
+        return dense_summary.width(self.spectrum)
 
 
 def kepler() -> DenseConfig:
@@ -123,10 +130,10 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
     cleaned = cleaned.where(ragged.spread(status == "OK", cleaned.offsets))
     if config.frames is not None:
         cleaned = _cut(cleaned, config.frames)
-    flux = -cleaned.value if cleaned.in_magnitudes else cleaned.value
+    flux = raw = -cleaned.value if cleaned.in_magnitudes else cleaned.value
     if config.detrend is not None:
         flux = flux - gaussian_trend(flux, cleaned, config.detrend, config.detrend_samples, cadence)
-    return Frames(
+    frames = Frames(
         scale=None if is_standardised else _relative_scale(cleaned, flux),
         object_id=curves.object_id,
         offsets=cleaned.offsets,
@@ -137,6 +144,10 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
         frames=config.frames,
         observations=observations,
     )
+    if not config.spectrum:
+        return frames
+    raw_scale = np.full(len(curves), np.nan) if is_standardised else _relative_scale(cleaned, raw)
+    return replace(frames, context=dense_summary.summaries(frames, raw_scale, config.spectrum))
 
 
 def to_cadence(curves: LightCurves, cadence: float) -> LightCurves:

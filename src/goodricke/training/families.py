@@ -87,6 +87,7 @@ class AstrafierFamily(Family):
         """Return the network of a recipe, freshly initialised."""
         config: Any = recipe.preprocessing
         sizes = {"classes": len(classes), "channels": config.channels, "context": config.context}
+        sizes["spectrum"] = getattr(config, "spectrum", 0)
         return Astrafier(TypeAdapter(AstrafierConfig).validate_python(recipe.network | sizes))
 
     def last_layers(self, network: Astrafier) -> str:

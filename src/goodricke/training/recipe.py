@@ -387,7 +387,7 @@ def recipe_from_content(content: dict[str, Any], origin: str | Path) -> Recipe:
 
 # Sizes of a network that follow from data and preprocessing, by family.
 DERIVED = {
-    "astrafier": {"classes", "channels", "context"},
+    "astrafier": {"classes", "channels", "context", "spectrum"},
     "multiband": {"classes", "channels", "context", "bands", "width", "targets"},
     "variables": {"classes", "channels", "candidates", "bins", "star", "candidate"},
 }
