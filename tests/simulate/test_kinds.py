@@ -1,5 +1,6 @@
 """Kinds: one list for shares, sources and tables of parameters."""
 
+import numpy as np
 import pytest
 
 from goodricke.simulate.kinds import DENSE, MULTIBAND, Kinds, divide, survey_kinds
@@ -33,3 +34,23 @@ def test_unknown_classes_are_errors() -> None:
         DENSE.counts(1, ["QUASAR"])
     with pytest.raises(ValueError, match="no class 'KN' is simulated for gaia; there are AGN"):
         survey_kinds("gaia").counts(1, ["KN"])
+
+
+def test_ellipsoidal_minima_differ_and_nuclei_and_luminous_giants_are_smooth() -> None:
+    time, rng = np.arange(1296) / 48, np.random.default_rng(3)
+
+    def flux(kind: str) -> np.ndarray:
+        source = DENSE.sources[kind]
+        return source.flux(source.draw(40, rng), time, 0.0)
+
+    binary = DENSE.sources["ellipsoidal"]
+    truth = binary.draw(40, rng)
+    at = [(place - truth["phase"])[:, None] * truth["period"][:, None] for place in (0.0, 0.5)]
+    first, second = (
+        np.array([binary.flux({k: v[i : i + 1] for k, v in truth.items()}, t, 0.0)[0, 0] for i, t in enumerate(x)])
+        for x in at
+    )
+    assert np.median(second - first) > 0.001  # the cooler star eclipses the hotter one, or tides add to its shadow
+    for kind in ("galactic_nucleus", "luminous_giant"):
+        x = flux(kind)
+        assert np.median(np.diff(x, axis=1).std(1) / x.std(1)) < 0.1, kind

@@ -95,6 +95,17 @@ class Flickering(_Aperiodic):
         return np.exp(fast + self._walk(truth, time))
 
 
+class GalacticNucleus(_Aperiodic):
+    """Active nuclei of galaxies: red noise steeper than a damped random walk's."""
+
+    kind = "galactic_nucleus"
+
+    def flux(self, truth: Truth, time: Float, exposure: float) -> Rows:
+        """See `Source`."""
+        noise = red_noise(truth["seed"], truth["deviation"], truth["knee"], truth["slope"], time, exposure)
+        return np.exp(noise)
+
+
 class IrregularRed(_Aperiodic):
     """Slow irregular and semiregular red variables: a few periods of weeks and of short coherence."""
 

@@ -120,6 +120,12 @@ class Contact(Binary):
         return flux.astype(np.float32)
 
 
+class Ellipsoidal(Contact):
+    """Stars near their Roche lobes, of unequal temperatures: tides and grazing eclipses make two unequal minima."""
+
+    kind = "ellipsoidal"
+
+
 class PulsatingBinary(Detached):
     """Detached systems whose brighter star pulsates."""
 

@@ -9,8 +9,16 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from goodricke.simulate.aperiodic import BeStar, Burster, DampedRandomWalk, Dipper, Flickering, IrregularRed
-from goodricke.simulate.binaries import Contact, Detached, Planet, PulsatingBinary, Semidetached
+from goodricke.simulate.aperiodic import (
+    BeStar,
+    Burster,
+    DampedRandomWalk,
+    Dipper,
+    Flickering,
+    GalacticNucleus,
+    IrregularRed,
+)
+from goodricke.simulate.binaries import Contact, Detached, Ellipsoidal, Planet, PulsatingBinary, Semidetached
 from goodricke.simulate.classical import (
     Cepheid,
     CepheidOvertone,
@@ -21,9 +29,9 @@ from goodricke.simulate.classical import (
     Type2Cepheid,
 )
 from goodricke.simulate.instrument import Instrument
-from goodricke.simulate.pulsation import BetaCephei, DeltaScuti, GammaDoradus, SlowlyPulsatingB
-from goodricke.simulate.rotation import ChemicallyPeculiar, SpottedRotator
-from goodricke.simulate.solarlike import RedGiant, SolarType
+from goodricke.simulate.pulsation import BetaCephei, DeltaScuti, GammaDoradus, GammaDoradusHybrid, SlowlyPulsatingB
+from goodricke.simulate.rotation import ChemicallyPeculiar, FlaringDwarf, SpottedRotator
+from goodricke.simulate.solarlike import LuminousGiant, RedGiant, SolarType
 from goodricke.simulate.source import Constant, Source
 from goodricke.simulate.transients import (
     DwarfNova,
@@ -119,16 +127,20 @@ def divide(n: int, shares: Mapping[str, float]) -> dict[str, int]:
 
 DENSE: Kinds[Source] = Kinds(
     (
-        ("APERIODIC", 0.2, DampedRandomWalk()),
-        ("APERIODIC", 0.15, Flickering()),
-        ("APERIODIC", 0.2, IrregularRed()),
-        ("APERIODIC", 0.15, BeStar()),
-        ("APERIODIC", 0.15, Dipper()),
-        ("APERIODIC", 0.15, Burster()),
+        ("APERIODIC", 0.15, DampedRandomWalk()),
+        ("APERIODIC", 0.12, Flickering()),
+        ("APERIODIC", 0.15, IrregularRed()),
+        ("APERIODIC", 0.12, BeStar()),
+        ("APERIODIC", 0.12, Dipper()),
+        ("APERIODIC", 0.12, Burster()),
+        ("APERIODIC", 0.14, LuminousGiant()),
+        ("APERIODIC", 0.08, GalacticNucleus()),
         ("CONSTANT", 1.0, Constant()),
-        ("CONTACT_ROT", 0.4, Contact()),
-        ("CONTACT_ROT", 0.45, SpottedRotator()),
-        ("CONTACT_ROT", 0.15, ChemicallyPeculiar()),
+        ("CONTACT_ROT", 0.25, Contact()),
+        ("CONTACT_ROT", 0.2, Ellipsoidal()),
+        ("CONTACT_ROT", 0.32, SpottedRotator()),
+        ("CONTACT_ROT", 0.1, FlaringDwarf()),
+        ("CONTACT_ROT", 0.13, ChemicallyPeculiar()),
         ("DSCT_BCEP", 0.7, DeltaScuti()),
         ("DSCT_BCEP", 0.1, HighAmplitudeDeltaScuti()),
         ("DSCT_BCEP", 0.2, BetaCephei()),
@@ -137,8 +149,9 @@ DENSE: Kinds[Source] = Kinds(
         ("ECLIPSE", 0.2, Planet()),
         ("ECLIPSE", 0.08, PulsatingBinary("delta_scuti_binary", DeltaScuti())),
         ("ECLIPSE", 0.07, PulsatingBinary("gamma_doradus_binary", GammaDoradus())),
-        ("GDOR_SPB", 0.65, GammaDoradus()),
-        ("GDOR_SPB", 0.35, SlowlyPulsatingB()),
+        ("GDOR_SPB", 0.55, GammaDoradus()),
+        ("GDOR_SPB", 0.12, GammaDoradusHybrid()),
+        ("GDOR_SPB", 0.33, SlowlyPulsatingB()),
         ("INSTRUMENT", 1.0, Instrument()),
         ("RRLYR_CEPHEID", 0.4, RRLyraeAb()),
         ("RRLYR_CEPHEID", 0.2, RRLyraeC()),
@@ -146,8 +159,8 @@ DENSE: Kinds[Source] = Kinds(
         ("RRLYR_CEPHEID", 0.2, Cepheid()),
         ("RRLYR_CEPHEID", 0.07, CepheidOvertone()),
         ("RRLYR_CEPHEID", 0.08, Type2Cepheid()),
-        ("SOLARLIKE", 0.7, RedGiant()),
-        ("SOLARLIKE", 0.3, SolarType()),
+        ("SOLARLIKE", 0.96, RedGiant()),
+        ("SOLARLIKE", 0.04, SolarType()),
     )
 )
 

@@ -22,6 +22,7 @@ from goodricke.simulate.signals import (
     join_modes,
     mode_flux,
     mode_parameters,
+    mode_set,
     red_noise,
     scale_modes,
     strongest_modes,
@@ -178,6 +179,19 @@ class DeltaScuti:
         width = np.full(n, t.value("gravity_width"))
         modes = pattern_modes(pattern, width, t.sample("mode_scatter", (n, ORDERS), rng), rng)
         return strongest_modes(truth["hybrid"] * truth["gravity_modes"], t.maximum("gravity_modes"), modes)
+
+
+class GammaDoradusHybrid(GammaDoradus):
+    """Gamma Doradus stars that have pressure modes of delta Scuti stars, too."""
+
+    kind = "gamma_doradus_hybrid"
+
+    def draw(self, n: int, rng: np.random.Generator) -> Truth:
+        """See `Source`."""
+        truth, other = super().draw(n, rng), DeltaScuti().draw(n, rng)
+        gravity, pressure = (mode_set(x) for x in (truth, other))
+        pressure = scale_modes(pressure, truth["pressure_ratio"] * truth["amplitude"])
+        return truth | mode_parameters(join_modes(gravity, pressure))
 
 
 class BetaCephei:

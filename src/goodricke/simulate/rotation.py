@@ -75,6 +75,12 @@ class SpottedRotator:
         return result
 
 
+class FlaringDwarf(SpottedRotator):
+    """Active M dwarfs: spotted rotators with frequent, high flares."""
+
+    kind = "flaring_dwarf"
+
+
 class ChemicallyPeculiar:
     """Alpha2 Canum Venaticorum stars: strictly periodic, a few harmonics."""
 

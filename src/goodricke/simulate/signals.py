@@ -189,6 +189,11 @@ def mode_parameters(modes: Modes) -> Truth:
     return dict(zip(("frequency", "mode_amplitude", "mode_phase"), modes, strict=True))
 
 
+def mode_set(truth: Truth) -> Modes:
+    """Return the modes among true parameters."""
+    return truth["frequency"], truth["mode_amplitude"], truth["mode_phase"]
+
+
 def mode_flux(truth: Truth, time: Float, exposure: float) -> NDArray[np.float32]:
     """Return the sum of the modes among true parameters, averaged over exposures, (n, T) [relative flux]."""
     return sinusoids(time, truth["frequency"], truth["mode_amplitude"], truth["mode_phase"], exposure)

@@ -67,6 +67,12 @@ class RedGiant(_SolarLike):
         }
 
 
+class LuminousGiant(_SolarLike):
+    """Red giants near the tip of the branch, whose modes take days: irregular within weeks."""
+
+    kind = "luminous_giant"
+
+
 class SolarType(_SolarLike):
     """Subgiants and dwarfs, whose modes only exposures of minutes resolve."""
 
