@@ -23,7 +23,7 @@ def exact(q: Tensor, k: Tensor, v: Tensor, keys: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("T", [1, 2, 127, 128, 129, 300])
-@pytest.mark.parametrize("c", [1, 4, 8])
+@pytest.mark.parametrize("c", [1, 8])  # a compilation for each
 def test_is_the_exact_attention(T: int, c: int) -> None:
     inputs, keys = heads(2, 3, T, c), torch.tensor([T, max(T - 100, 1)])
     torch.testing.assert_close(attend_compiled(*inputs, keys), exact(*inputs, keys), atol=5e-6, rtol=0)
