@@ -27,7 +27,7 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-from goodricke.explorer import diagrams  # noqa: E402
+from goodricke.explorer import embedding_map  # noqa: E402
 from goodricke.explorer.app import STATIC, create_app  # noqa: E402
 from goodricke.explorer.session import open_explorer  # noqa: E402
 from goodricke.service.server import listen  # noqa: E402
@@ -64,10 +64,11 @@ def catalog(path: Path, stars: LightCurves) -> Path:
     return path
 
 
-def flat_map(self: diagrams.EmbeddingMap) -> diagrams.MapPoints:
+def flat_map(self: embedding_map.EmbeddingMap) -> embedding_map.MapPoints:
     """Return two of the embedding's dimensions at once, where the real map takes a minute."""
     rows = self._rows()
-    return diagrams.MapPoints(rows, diagrams.read_embeddings(self._catalog, rows)[:, :2].astype(np.float64), "test")
+    xy = embedding_map.read_embeddings(self._catalog, rows)[:, :2].astype(np.float64)
+    return embedding_map.MapPoints(rows, xy, "test")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, stars: LightCurves, labels
     folder = tmp_path_factory.mktemp("explorer")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setattr(diagrams.EmbeddingMap, "get", flat_map)
+        patch.setattr(embedding_map.EmbeddingMap, "get", flat_map)
         shown = open_explorer(catalog(folder / "stars.parquet", stars), light_curves=example_files(), labels=labels)
         socket = listen("127.0.0.1", 0)
         server = uvicorn.Server(uvicorn.Config(create_app(shown), log_level="warning", access_log=False))

@@ -6,9 +6,10 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from goodricke.explorer import diagrams
+from goodricke.explorer import embedding_map
 from goodricke.explorer.conditions import Where
-from goodricke.explorer.diagrams import EmbeddingMap, _round, make_map, read_embeddings, read_map
+from goodricke.explorer.diagrams import GRID, _round
+from goodricke.explorer.embedding_map import EmbeddingMap, make_map, read_embeddings, read_map
 from goodricke.explorer.session import open_explorer
 from goodricke.survey.shards import Catalog
 from tests.explorer.conftest import CLASSES, N, folder_of, rows
@@ -144,7 +145,7 @@ def test_embeddings_by_row(world):
 @pytest.fixture
 def by_axes(monkeypatch):
     monkeypatch.setattr(
-        diagrams, "flatten_embeddings", lambda embedding: (embedding[:, :2].astype(float), "two of the axes")
+        embedding_map, "flatten_embeddings", lambda embedding, **_: (embedding[:, :2].astype(float), "two of the axes")
     )
 
 
@@ -174,28 +175,50 @@ def no_condition():
 
 def test_another_process_makes_the_map(world, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    embedding_map = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))  # too few for UMAP
-    assert embedding_map.get() is None
+    monkeypatch.setattr(embedding_map, "FEW", 0)
+    made = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))  # too few for UMAP
+    assert made.get() is None
+    assert made.progress().startswith("6 light curves, looking for the neighbours of each")
+    made._progress_path.write_text("[50, 200, 0.0]")
+    assert "epoch 50 of 200; about " in made.progress()
     for _ in range(600):
-        if (found := embedding_map.get()) is not None or embedding_map.failure:
+        if (found := made.get()) is not None or made.failure:
             break
         time.sleep(0.1)
-    assert found is not None, embedding_map.failure
+    assert found is not None, made.failure
     assert set(found.rows) <= set(range(6))
     assert found.method.startswith("principal components")
-    embedding_map.close()
+    made.close()
+
+
+def test_a_small_map_is_there_at_once(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(20))
+    assert set(made.get().rows) <= set(range(20))
+    assert made._process is None
+
+
+def test_umap_reports_its_epochs():
+    seen = []
+    umap = pytest.importorskip("umap")
+    from goodricke.survey.examine.figures import _Epochs
+
+    _Epochs(lambda *numbers: seen.append(numbers)).write("Epochs completed:  35%| ###       70/200 [00:01]")
+    assert seen == [(70, 200)]
+    assert "tqdm_kwds" in umap.UMAP().get_params()
 
 
 def test_a_failed_map_has_a_reason(world, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    embedding_map = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))
-    assert embedding_map.get() is None
-    embedding_map._process.wait()
-    assert embedding_map.get() is None
-    assert "could not be made" in embedding_map.failure
+    monkeypatch.setattr(embedding_map, "FEW", 0)
+    failing = EmbeddingMap(Catalog.open(world.catalog), lambda: np.arange(6))
+    assert failing.get() is None
+    failing._process.wait()
+    assert failing.get() is None
+    assert "could not be made" in failing.failure
     explorer = open_explorer(world.catalog)
-    explorer.diagrams._map = embedding_map
+    explorer.diagrams._map = failing
     with pytest.raises(ValueError, match="could not be made"):
         explorer.diagrams.points("embedding", no_condition(), 10)
     explorer.close()
@@ -257,3 +280,66 @@ def test_a_plot_is_an_address(client):
 def test_what_is_no_plot_is_named(explorer, name, why):
     with pytest.raises(ValueError, match=why):
         explorer.diagrams.points(name, Where(), 10)
+
+
+# ---- many points, parts of a diagram, the sky -----------------------------------------------------------------------
+
+
+def test_cells_count_every_point(client):
+    answer = client.post("/api/diagrams/f1_a1", json={"cells": True, "most": 100}).json()
+    cells = answer["cells"]
+    x, y = np.log10(T["f1"]), np.log10(T["A1"])
+    ends = np.log10(answer["box"])
+    inside = x.between(*ends[:2]) & y.between(*ends[2:])
+    assert sum(cells["count"]) == inside.sum() >= N - 4
+    counts, *_ = np.histogram2d(y, x, bins=(GRID[1], GRID[0]), range=(ends[2:], ends[:2]))
+    np.testing.assert_array_equal(np.flatnonzero(counts), cells["cell"])
+    assert (answer["shown"], answer["inside"], answer["total"]) == (100, N, N)
+    only = client.post(
+        "/api/diagrams/f1_a1",
+        json={"cells": True, "most": 1, "where": {"all": [{"column": "class", "op": "=", "value": "ROT"}]}},
+    ).json()["cells"]
+    assert set(only["class"]) == {CLASSES.index("ROT")}
+    assert client.post("/api/diagrams/f1_a1", json={"cells": True}).json().get("cells") is None  # few enough
+
+
+def test_cells_have_the_mean_of_a_colour(explorer):
+    name = plot(x="ra", y="dec", colour="2*n_obs")
+    cells = explorer.diagrams.points(name, Where(), 10, cells=True)["cells"]
+    total = np.dot(cells["count"], cells["colour"])
+    assert total == pytest.approx(2 * T["n_obs"].sum(), rel=0.02)
+
+
+def test_a_part_of_a_diagram(client):
+    answer = client.get("/api/diagrams/sky?view=[10, 100, -20, 20]").json()
+    assert sorted(answer["row"]) == T.index[T["ra"].between(10, 100) & T["dec"].between(-20, 20)].tolist()
+    assert (answer["total"], answer["inside"]) == (N, len(answer["row"]))
+    assert client.get("/api/diagrams/sky?view=[10, NaN, -20, 20]").status_code == 422
+
+
+def test_sizes_are_a_formula(explorer):
+    got = explorer.diagrams.points(plot(x="ra", y="dec", size="log10(A1)"), Where(), 50)
+    np.testing.assert_allclose(got["size"], np.log10(T["A1"])[got["row"]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["equatorial", "galactic"])
+def test_the_whole_sky_and_a_lasso_in_it(client, explorer, name):
+    got = points(client, name)
+    assert got["total"] == N
+    assert np.abs(got["x"]).max() <= 162.1
+    x = np.array(got["x"])
+    left = lasso(client, name, [[-170, -90], [0, -90], [0, 90], [-170, 90]])
+    assert left == sorted(np.array(got["row"])[x < 0].tolist())
+    [about] = [d for d in explorer.diagrams.about()[0] if d["name"] == name]
+    assert about["kind"] == "sky"
+    assert {line["style"] for line in about["outlines"]} == {"edge", "grid", "plane"}
+
+
+def test_the_confusion_of_two_columns(client):
+    made = client.get("/api/crosstab?x=class&y=is_star").json()
+    expected = T.groupby(["is_star", "class"]).size()
+    for y, row in zip(made["y"], made["counts"], strict=True):
+        assert row == [expected[y, x] for x in made["x"]]
+    assert made["other"] == 0
+    assert client.get("/api/crosstab?x=class&y=object_id").json()["other"] > 0
+    assert client.get("/api/crosstab?x=class&y=label").json()["y"] == []

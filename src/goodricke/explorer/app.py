@@ -10,6 +10,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
 
 from goodricke.explorer.catalog_routes import catalog_routes
 from goodricke.explorer.object_routes import object_routes
@@ -22,6 +23,7 @@ from goodricke.service.security import Access
 
 log = logging.getLogger("goodricke")
 
+GZIP_FROM, GZIP_LEVEL = 4000, 1  # bytes; the quickest level halves the numbers of a diagram
 STATIC = Path(__file__).parent / "static"
 
 
@@ -47,6 +49,7 @@ def create_app(explorer: Explorer, access: Access | None = None) -> FastAPI:
     app.include_router(table_routes(explorer))
     app.include_router(selection_routes(explorer))
     app.include_router(object_routes(explorer))
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL)
     app.mount("/static", StaticFiles(directory=STATIC))
 
     @app.get("/", include_in_schema=False)

@@ -1,42 +1,41 @@
-"""Scatter plots of all rows of a catalog, with lassos: sky, Hertzsprung-Russell diagram, f1-A1, map of the embeddings.
+"""Scatter plots of all rows of a catalog, with lassos: sky, Hertzsprung-Russell diagram, f1-A1, embeddings, any axes.
 
-The map puts a sample of the embeddings into two dimensions. UMAP holds Python's global lock for most of the minutes
-that it takes, so another process computes the map, once, and keeps it in the user's cache.
+Many points are drawn as counts in cells.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
-import sys
-import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from goodricke.data.files import atomic_path
 from goodricke.data.json import json_values
 from goodricke.explorer.cache import Cache
 from goodricke.explorer.conditions import Lasso, Where
+from goodricke.explorer.embedding_map import EmbeddingMap
 from goodricke.explorer.expressions import LONGEST
-from goodricke.explorer.store import cache_path
+from goodricke.explorer.positions import (
+    EQUATORIAL_SKY,
+    GALACTIC_SKY,
+    Outline,
+    hammer,
+    plane_on_axes,
+    sky_outlines,
+    to_galactic,
+)
 from goodricke.explorer.table import CatalogTable
 from goodricke.survey.embeddings import EMBEDDING
-from goodricke.survey.examine.figures import NO_UMAP, flatten_embeddings, place_in_diagram
+from goodricke.survey.examine.figures import place_in_diagram
 from goodricke.survey.examine.sample import CatalogSample
 from goodricke.survey.shards import Catalog
-from goodricke.survey.similar import identity
 
 log = logging.getLogger("goodricke")
 
@@ -44,8 +43,13 @@ Float = NDArray[np.float64]
 RowNumbers = NDArray[np.int64]
 
 PLOT = "plot:"  # begins the name of a diagram of the user's own
-CACHED_PLOTS = 8  # coordinates of such, 16 bytes a row
+CACHED_PLOTS = 12  # coordinates of such, 16 bytes a row
 MAP_SIZE = 20_000  # embeddings in a map
+SAMPLE = 2000  # points that hover and click find where the others are drawn as counts
+GRID = (180, 120)  # cells of these counts
+OUTLIERS = 0.0005  # share of the points that may lie outside the first view at either end of an axis
+MARGIN = 0.03  # of that view
+SKY_BOX = (-166.0, 166.0, -84.0, 84.0)  # of the whole sky in a projection
 QUANTITIES = {  # of each diagram, see `goodricke.survey.examine.sample.NAMES`
     "hr": ("g", "parallax", "parallax_error", "bp_rp", "bp", "rp", "teff", "extinction", "reddening"),
     "f1_a1": ("f1", "A1"),
@@ -73,6 +77,8 @@ class Diagram:
     y: Axis
     note: str = ""
     ready: bool = True
+    kind: Literal["plane", "sky"] = "plane"  # of the sky in a projection, whose axes have no ticks
+    outlines: tuple[Outline, ...] = ()
 
 
 class PlotSpec(BaseModel):
@@ -86,6 +92,7 @@ class PlotSpec(BaseModel):
     x: Annotated[str, Field(max_length=LONGEST)]
     y: Annotated[str, Field(max_length=LONGEST)]
     colour: Annotated[str, Field(max_length=LONGEST)] = ""
+    size: Annotated[str, Field(max_length=LONGEST)] = ""
     log_x: bool = False
     log_y: bool = False
     reversed_x: bool = False
@@ -144,10 +151,13 @@ class Diagrams:
         numbers = [c.name for c in table.columns.values() if c.kind == "number" and not c.empty]
         no_rows = pa.table({n: pa.array([], pa.float64()) for n in numbers})
         self._columns = CatalogSample(no_rows, (), np.zeros(0, np.int64))  # finds the columns of quantities
-        diagrams = (self._describe_embedding(), self._describe_hr(), self._describe_f1_a1(), self._describe_sky())
+        diagrams = (
+            *(self._describe_embedding(), self._describe_hr(), self._describe_f1_a1(), self._describe_sky()),
+            *self._describe_skies(),
+        )
         self._diagrams = {d.name: d for d in diagrams}
         self._coordinates: dict[str, Coordinates] = {}
-        self._plots = Cache(CACHED_PLOTS)
+        self._plots, self._boxes = Cache(CACHED_PLOTS), Cache(10 * CACHED_PLOTS)
         self._lock = threading.RLock()
 
     def about(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -155,8 +165,21 @@ class Diagrams:
         diagrams = [asdict(d) for d in self._diagrams.values() if isinstance(d, Diagram)]
         return diagrams, [d._asdict() for d in self._diagrams.values() if isinstance(d, MissingDiagram)]
 
-    def points(self, name: str, where: Where, most: int) -> dict[str, Any]:
+    def points(
+        self, name: str, where: Where, most: int, view: Sequence[float] | None = None, cells: bool = False
+    ) -> dict[str, Any]:
         """Return points of a diagram in a random order, the same each time, with the class of each.
+
+        Parameters
+        ----------
+        name : str
+        where : Where
+        most : int
+            Number of points.
+        view : sequence of float (4,), optional
+            The part of the diagram to draw: x from, to, y from, to; by default all of it.
+        cells : bool
+            Whether to count points in cells if there are more than ``most``; then `SAMPLE` points are returned.
 
         Raises
         ------
@@ -164,18 +187,67 @@ class Diagrams:
             If there is no such diagram.
         """
         places, matching = self._place(name), self.table.matching(where)
-        colour = PlotSpec.from_name(name).colour if name.startswith(PLOT) else ""
         rows = np.arange(len(self.table)) if matching is None else matching
         rows = rows[np.isfinite(places.x[rows]) & np.isfinite(places.y[rows])]
-        shown = rows
+        total, box = len(rows), self._box(name, places)
+        if view is not None:
+            x0, x1, y0, y1 = view
+            rows = rows[_between(places.x[rows], x0, x1) & _between(places.y[rows], y0, y1)]
+        shown, is_dense = rows, cells and len(rows) > most
+        most = min(SAMPLE, most) if is_dense else most
         if len(rows) > most:
             shown = rows[np.argpartition(self._rank[rows], most)[:most]]
         shown = shown[np.argsort(self._rank[shown])]
         x, y = (_round(v[shown]).tolist() for v in (places.x, places.y))
         points = {"x": x, "y": y, "row": shown.tolist(), "class": self._class[shown].tolist()}
+        spec = PlotSpec.from_name(name) if name.startswith(PLOT) else None
+        for quantity, formula in (("colour", spec.colour), ("size", spec.size)) if spec else ():
+            if formula:
+                points[quantity] = json_values(_round(self.table.formula(formula)[shown]))
+        if is_dense:
+            points["cells"] = self._cells(name, places, rows, box if view is None else tuple(view))
+        counts = {"total": total, "inside": len(rows), "shown": len(shown)}
+        return points | counts | {"box": box, "ready": places.ready, "note": places.note}
+
+    def _box(self, name: str, places: Coordinates) -> tuple[float, ...]:
+        """Return the part of a diagram that is drawn at first: all but a few outliers, and a margin."""
+        diagram = self._diagram(name)
+        if diagram.kind == "sky":
+            return SKY_BOX
+        ends: list[float] = []
+        for axis, values in ((diagram.x, places.x), (diagram.y, places.y)):
+            ends += self._boxes.get((name, axis.label, places.ready), lambda a=axis, v=values: _limits(v, a.log))
+        return tuple(ends)
+
+    def _cells(self, name: str, places: Coordinates, rows: RowNumbers, box: tuple[float, ...]) -> dict[str, Any]:
+        """Return the number of points in each cell of a grid over a box that has some, and what colours the cell.
+
+        That is the most frequent class, or the mean of the colour.
+        """
+        diagram, (nx, ny) = self._diagram(name), GRID
+        ix, iy = (
+            _bin(values[rows], low, high, axis.log, n)
+            for values, low, high, axis, n in (
+                (places.x, box[0], box[1], diagram.x, nx),
+                (places.y, box[2], box[3], diagram.y, ny),
+            )
+        )
+        inside = (ix >= 0) & (iy >= 0)
+        rows, cell = rows[inside], (iy * nx + ix)[inside]
+        count = np.bincount(cell, minlength=nx * ny)
+        filled = np.flatnonzero(count)
+        answer: dict[str, Any] = {"shape": GRID, "box": box, "cell": filled.tolist(), "count": count[filled].tolist()}
+        colour = PlotSpec.from_name(name).colour if name.startswith(PLOT) else ""
         if colour:
-            points["colour"] = json_values(_round(self.table.formula(colour)[shown]))
-        return points | {"total": len(rows), "shown": len(shown), "ready": places.ready, "note": places.note}
+            values = self.table.formula(colour)[rows]
+            good = np.isfinite(values)
+            sums = np.bincount(cell[good], values[good], nx * ny)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                means = sums / np.bincount(cell[good], minlength=nx * ny)
+            return answer | {"colour": json_values(_round(means[filled]))}
+        k = len(self.classes) + 1
+        votes = np.bincount(cell * k + self._class[rows] + 1, minlength=nx * ny * k).reshape(-1, k)[filled]
+        return answer | {"class": (votes.argmax(1) - 1).tolist()}
 
     def rows_inside(self, lasso: Lasso) -> RowNumbers:
         """Return all rows inside a polygon, whose edges are straight as drawn, on logarithmic axes too.
@@ -254,14 +326,28 @@ class Diagrams:
     def _describe_sky(self) -> Diagram | MissingDiagram:
         if not self._has("ra", "dec"):
             return MissingDiagram("sky", "needs positions ra, dec [deg]", FIX)
-        return Diagram("sky", "Sky", Axis("right ascension [deg]", reversed=True), Axis("declination [deg]"))
+        x, y = Axis("right ascension [deg]", reversed=True), Axis("declination [deg]")
+        return Diagram("sky", "Sky", x, y, outlines=(plane_on_axes(),))
+
+    def _describe_skies(self) -> list[Diagram]:
+        """Return the whole sky in equatorial and in galactic coordinates, if the catalog has positions."""
+        if not self._has("ra", "dec"):
+            return []
+        x, y = Axis("x"), Axis("y")
+        return [
+            Diagram("equatorial", "Sky, equatorial", x, y, kind="sky", outlines=sky_outlines(EQUATORIAL_SKY)),
+            Diagram("galactic", "Sky, galactic", x, y, kind="sky", outlines=sky_outlines(GALACTIC_SKY)),
+        ]
 
     def _place(self, name: str) -> Coordinates:
         """Return the coordinates of the rows in a diagram, computed once."""
         if name.startswith(PLOT):
             return self._plots.get(name, lambda: self._plot(name))
         self._diagram(name)
-        places = {"embedding": self._embedding, "hr": self._hr, "f1_a1": self._f1_a1, "sky": self._sky}
+        places = {
+            **{"embedding": self._embedding, "hr": self._hr, "f1_a1": self._f1_a1, "sky": self._sky},
+            **{"equatorial": self._equatorial, "galactic": self._galactic},
+        }
         with self._lock:
             if name not in self._coordinates or not self._coordinates[name].ready:
                 self._coordinates[name] = places[name]()
@@ -287,12 +373,20 @@ class Diagrams:
         sample = self._sample("sky")
         return Coordinates(sample.numbers("ra"), sample.numbers("dec"))
 
+    def _equatorial(self) -> Coordinates:
+        ra, dec, *_ = self._place("sky")
+        return Coordinates(*hammer(ra, dec, EQUATORIAL_SKY.centre))
+
+    def _galactic(self) -> Coordinates:
+        ra, dec, *_ = self._place("sky")
+        return Coordinates(*hammer(*to_galactic(ra, dec), GALACTIC_SKY.centre))
+
     def _embedding(self) -> Coordinates:
         points = self._map.get()
         if self._map.failure:
             raise ValueError(self._map.failure)
         if points is None:
-            return self._no_coordinates("takes some minutes the first time", ready=False)
+            return self._no_coordinates(self._map.progress(), ready=False)
         note = f"{points.method} of {len(points.rows):,} light curves"
         if len(points.rows) < len(self.table):
             note += ", drawn at random; a lasso here selects among these only"
@@ -328,118 +422,33 @@ def _between(values: Float, low: float, high: float) -> NDArray[np.bool_]:
     return (values >= low) & (values <= high)
 
 
+def _limits(values: Float, is_log: bool) -> list[float]:
+    """Return the ends of an axis for values (n,): all but a few outliers, with a margin."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.log10(values) if is_log else values
+    values = np.sort(values[np.isfinite(values)])
+    if not len(values):
+        return [1.0, 10.0] if is_log else [0.0, 1.0]
+    low, high = (float(values[round(q * (len(values) - 1))]) for q in (OUTLIERS, 1 - OUTLIERS))
+    pad = (high - low) * MARGIN or abs(high) * 0.01 or 0.5
+    ends = [low - pad, high + pad]
+    return [float(10.0**end) for end in ends] if is_log else ends
+
+
+def _bin(values: Float, low: float, high: float, is_log: bool, n: int) -> RowNumbers:
+    """Return the number of the cell of each value among n from low to high, -1 outside."""
+    if is_log:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values, low, high = np.log10(values), float(np.log10(low)), float(np.log10(high))
+    if not high > low:
+        return np.full(len(values), -1)
+    index = np.floor((values - low) / (high - low) * n)
+    return np.where((index >= 0) & (index < n), index, -1).astype(np.int64)
+
+
 def _round(values: Float) -> Float:
     """Return numbers rounded to seven digits: no screen shows more, and the answer has half the bytes."""
     with np.errstate(divide="ignore", invalid="ignore"):
         digits = 6 - np.floor(np.log10(np.abs(values)))
     scale = 10.0 ** np.clip(np.nan_to_num(digits, posinf=0), -300, 300)
     return np.round(values * scale) / scale
-
-
-# ---- the map of the embeddings --------------------------------------------------------------------------------------
-
-
-class MapPoints(NamedTuple):
-    """Embeddings in two dimensions."""
-
-    rows: RowNumbers  # (m,) of the catalog
-    xy: Float  # (m, 2)
-    method: str
-
-
-class EmbeddingMap:
-    """A map that another process makes at the first use, kept in the user's cache.
-
-    Parameters
-    ----------
-    catalog : Catalog
-    rows : callable
-        Returns the rows to map, increasing.
-    """
-
-    def __init__(self, catalog: Catalog, rows: Callable[[], RowNumbers]) -> None:
-        self._catalog, self._rows = catalog, rows
-        self._process: subprocess.Popen[bytes] | None = None
-        self.failure = ""  # why there is no map
-
-    def get(self) -> MapPoints | None:
-        """Return the map, None while it is being made or if that failed; see `failure`."""
-        path = cache_path(self._catalog.path, f"embedding-map-{identity(self._catalog)[:16]}-{_method()}.parquet")
-        if path.exists():
-            return read_map(path)
-        if self._process is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(suffix=".npy", delete=False) as rows:  # a pipe could block
-                np.save(rows, self._rows())
-            arguments = [str(self._catalog.path), rows.name, str(path)]
-            command = [sys.executable, "-m", "goodricke.explorer.diagrams", *arguments]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        elif self._process.poll() is not None and not path.exists():
-            code = self._process.returncode
-            self.failure = f"the map could not be made (exit code {code}); the terminal shows why"
-        return None
-
-    def close(self) -> None:
-        """End the process, if it still runs."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-
-
-def make_map(catalog: Path, rows: RowNumbers, out: Path) -> None:
-    """Write the embeddings of some rows of a catalog, in two dimensions, to a file."""
-    embedding = read_embeddings(Catalog.open(catalog), rows)
-    valid = np.isfinite(embedding).all(1)
-    points, method = flatten_embeddings(embedding[valid])
-    table = pa.table({"row": rows[valid], "x": points[:, 0], "y": points[:, 1]})
-    with atomic_path(out) as partial:
-        pq.write_table(table.replace_schema_metadata({"method": method}), partial)
-
-
-def read_map(path: Path) -> MapPoints:
-    """Read a map from its file."""
-    table = pq.read_table(path)
-    xy = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
-    return MapPoints(table["row"].to_numpy(), xy, (table.schema.metadata or {})[b"method"].decode())
-
-
-def read_embeddings(catalog: Catalog, rows: RowNumbers) -> NDArray[np.float32]:
-    """Return the embeddings (m, d) of some rows, in order; NaN for null."""
-    parts, first = list[NDArray[np.float32]](), 0
-    for batch in catalog.dataset.to_batches(columns=[EMBEDDING]):
-        here = rows[(rows >= first) & (rows < first + len(batch))] - first
-        first += len(batch)
-        if len(here):
-            parts.append(_matrix(batch[EMBEDDING].take(pa.array(here))))
-    if not parts:
-        return np.empty((0, 0), np.float32)
-    width = max(m.shape[1] for m in parts)
-    return np.concatenate([m if m.shape[1] else np.full((len(m), width), np.nan, np.float32) for m in parts])
-
-
-def _matrix(lists: pa.Array) -> NDArray[np.float32]:
-    """Return lists of one length as (n, length), NaN for null ones."""
-    valid = lists.is_valid().to_numpy(zero_copy_only=False)
-    flat = lists.drop_null().flatten().to_numpy(zero_copy_only=False)
-    width = len(flat) // max(int(valid.sum()), 1)
-    result = np.full((len(lists), width), np.nan, np.float32)
-    result[valid] = flat.reshape(-1, width) if width else result[valid]
-    return result
-
-
-def _method() -> str:
-    """Return the method of new maps: UMAP if it is installed, else principal components."""
-    from importlib.util import find_spec
-
-    if find_spec("umap") is None:
-        log.info("principal components instead of UMAP: %s", NO_UMAP)
-        return "pca"
-    return "umap"
-
-
-if __name__ == "__main__":
-    with suppress(AttributeError, OSError):
-        os.nice(10)
-    catalog_path, rows_path, map_path = map(Path, sys.argv[1:])
-    make_map(catalog_path, np.load(rows_path), map_path)
-    rows_path.unlink()

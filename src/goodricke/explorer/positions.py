@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from goodricke.data.json import json_values
 from goodricke.data.units import sexagesimal_degrees
 
 Float = NDArray[np.float64]
@@ -99,3 +102,71 @@ def hammer(longitude: Float, latitude: Float, centre: float) -> tuple[Float, Flo
     b = np.radians(latitude)
     scale = np.degrees(np.sqrt(2)) / np.sqrt(1 + np.cos(b) * np.cos(a))
     return -2 * scale * np.cos(b) * np.sin(a), scale * np.sin(b)
+
+
+# ---- what is drawn on a map of the sky ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A line on a diagram, broken at None; `label` stands at a point."""
+
+    x: list[float | None]
+    y: list[float | None]
+    style: Literal["edge", "grid", "plane"]
+    label: str = ""
+    at: tuple[float, float] | None = None
+
+
+class Sky(NamedTuple):
+    """Coordinates of the whole sky."""
+
+    name: Literal["equatorial", "galactic"]
+    centre: float  # longitude in the middle [deg]
+
+
+EQUATORIAL_SKY, GALACTIC_SKY = Sky("equatorial", 180.0), Sky("galactic", 0.0)
+
+
+def sky_outlines(sky: Sky) -> tuple[Outline, ...]:
+    """Return edge, meridians and parallels of the sky in Hammer's projection, and the galactic plane."""
+    along = np.linspace(-90, 90, 61)
+    round_ = np.linspace(-179.999, 179.999, 121)
+    edge = [
+        hammer(np.full(61, sky.centre + side), along[::sign], sky.centre)
+        for side, sign in ((179.999, 1), (-179.999, -1))
+    ]
+    x, y = np.concatenate([edge[0], edge[1]], axis=1)
+    lines = [Outline(*_points(x, y), "edge")]
+    for offset in range(-120, 180, 60):
+        longitude = (sky.centre + offset) % 360
+        x, y = hammer(np.full(61, longitude), along, sky.centre)
+        at = hammer(np.array([longitude]), np.array([0.0]), sky.centre)
+        lines.append(Outline(*_points(x, y), "grid", f"{longitude:.0f}°", (float(at[0][0]), float(at[1][0]))))
+    for latitude in (-60, -30, 0, 30, 60):
+        x, y = hammer(sky.centre + round_, np.full(121, float(latitude)), sky.centre)
+        lines.append(Outline(*_points(x, y), "grid", f"{latitude:+d}°" if latitude else "", (float(x[0]), float(y[0]))))
+    if sky.name == "equatorial":
+        ra, dec = plane()
+        lines.append(Outline(*_points(*hammer(ra, dec, sky.centre), gap=60), "plane"))
+    else:
+        lines.append(Outline(*_points(*hammer(round_, np.zeros(121), sky.centre)), "plane"))
+    return tuple(lines)
+
+
+def plane_on_axes() -> Outline:
+    """Return the galactic plane on axes of right ascension and declination."""
+    return Outline(*_points(*plane(), gap=180), "plane")
+
+
+def plane() -> tuple[Float, Float]:
+    """Return right ascensions and declinations along the galactic plane [deg]."""
+    longitude = np.linspace(0, 360, 361)
+    return to_equatorial(longitude, np.zeros(361))
+
+
+def _points(x: Float, y: Float, gap: float = np.inf) -> tuple[list[float | None], list[float | None]]:
+    """Return the points of a line, broken where it jumps across the map."""
+    jumps = np.flatnonzero(np.abs(np.diff(x)) > gap) + 1
+    xs, ys = (np.insert(np.round(v, 3), jumps, np.nan) for v in (x, y))
+    return json_values(xs), json_values(ys)

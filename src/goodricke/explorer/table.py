@@ -27,6 +27,7 @@ from goodricke.explorer.subsets import SubsetFile
 from goodricke.survey.examine.sample import CatalogSample
 
 MAX_COUNTS = 100  # values that are counted one by one
+MAX_CROSSED = 40  # values of each of two columns that are counted together
 CACHED_TOTALS = CACHED_SELECTIONS = 32
 CACHED_ORDERS = 3
 CACHED_FORMULAS = 12  # values of formulas, 8 bytes a row
@@ -206,6 +207,33 @@ class CatalogTable:
         other = sum(n for _, n in pairs[MAX_COUNTS:])
         return {"total": sum(n for _, n in pairs), "counts": counts, "other": other, "values": len(pairs)}
 
+    def crosstab(self, where: Where, x: str, y: str) -> dict[str, Any]:
+        """Return the number of rows with each pair of values of two columns, the most frequent values first.
+
+        Parameters
+        ----------
+        where : Where
+        x, y : str
+            Columns; of each the `MAX_CROSSED` most frequent values, rows without one left out.
+
+        Returns
+        -------
+        dict
+            ``x``, ``y``: the values; ``counts``: per value of y one list; ``other``: rows with a rarer value.
+        """
+        keys, (condition, parameters) = [self._query.scalar(name) for name in (x, y)], self._query.where(where)
+        source = self._source(where, [Sort(column=x), Sort(column=y)])
+        sql = f"SELECT {keys[0]} AS a, {keys[1]} AS b, count(*) AS n FROM {source} WHERE {condition} GROUP BY 1, 2"
+        pairs = [p for p in self.store.execute(sql, parameters).fetchall() if None not in p]
+        axes = [_most_frequent([(p[i], p[2]) for p in pairs]) for i in (0, 1)]
+        counts = np.zeros((len(axes[1]), len(axes[0])), np.int64)
+        for a, b, n in pairs:
+            if a in axes[0] and b in axes[1]:
+                counts[axes[1].index(b), axes[0].index(a)] = n
+        other = sum(n for *_, n in pairs) - int(counts.sum())
+        names = {"x": [json_value(v) for v in axes[0]], "y": [json_value(v) for v in axes[1]]}
+        return {**names, "counts": counts.tolist(), "other": other}
+
     def histogram(self, where: Where, column: str, bins: int) -> dict[str, Any]:
         """Return a histogram of the finite numbers of a column.
 
@@ -360,6 +388,14 @@ class CatalogTable:
         if where is None:
             raise ValueError(f"no subset {name!r}: save a selection under this name")
         return where
+
+
+def _most_frequent(counts: Sequence[tuple[Any, int]]) -> list[Any]:
+    """Return values by their total counts, the most frequent first, `MAX_CROSSED` at most."""
+    totals: dict[Any, int] = {}
+    for value, n in counts:
+        totals[value] = totals.get(value, 0) + n
+    return sorted(totals, key=lambda value: (-totals[value], str(value)))[:MAX_CROSSED]
 
 
 def json_value(value: Any) -> Any:

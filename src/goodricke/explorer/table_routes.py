@@ -26,6 +26,7 @@ from goodricke.explorer.session import Explorer
 from goodricke.explorer.views import add_view
 
 FORMULA = r"^[=+\-@\t\r]"  # how a formula begins
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Format = Literal["csv", "parquet", "vot", "ecsv", "fits", "ids"]
 
 
@@ -64,9 +65,18 @@ class HistogramBody(_Body):
 
 
 class DiagramBody(_Body):
-    """The largest number of points."""
+    """The largest number of points, the part of the diagram, and whether more points are counted in cells."""
 
     most: Annotated[int, Field(ge=1, le=50_000)] = 20_000
+    view: tuple[Finite, Finite, Finite, Finite] | None = None
+    cells: bool = False
+
+
+class CrosstabBody(_Body):
+    """Two columns whose values are counted together."""
+
+    x: Name = "class"
+    y: Name
 
 
 class ExportBody(_Body):
@@ -103,7 +113,11 @@ def table_routes(explorer: Explorer) -> APIRouter:
 
     def diagram(name: str, body: DiagramBody) -> dict[str, Any]:
         """Return points of a diagram."""
-        return explorer.diagrams.points(name, body.where, body.most)
+        return explorer.diagrams.points(name, body.where, body.most, body.view, body.cells)
+
+    def crosstab(body: CrosstabBody) -> dict[str, Any]:
+        """Return the number of matching rows with each pair of values of two columns: a confusion matrix."""
+        return table.crosstab(body.where, body.x, body.y)
 
     def export(body: ExportBody) -> Response:
         """Return the matching rows as a file."""
@@ -112,6 +126,7 @@ def table_routes(explorer: Explorer) -> APIRouter:
     columns = [*table.columns, "label", "comment"]
     for path, answer in (("/rows", rows), ("/position", position), ("/counts", counts), ("/histogram", histogram)):
         add_view(routes, path, answer, columns)
+    add_view(routes, "/crosstab", crosstab, columns)
     add_view(routes, "/diagrams/{name:path}", diagram, columns)
     add_view(routes, "/export", export, columns, response_class=Response)
 

@@ -7,6 +7,8 @@ and the Hertzsprung-Russell diagram.
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -483,18 +485,36 @@ def _diagram_axes(figure: Any, grid: Any, place: DiagramPlace, known: NDArray[np
 # ---- map of the embeddings (Fig. 11) ---------------------------------------------------------------------------------
 
 
-def flatten_embeddings(embedding: NDArray[np.float32], seed: int = 0) -> tuple[Float, str]:
-    """Return embeddings (m, d) in two dimensions (m, 2), and the method: UMAP, or principal components without it."""
+def flatten_embeddings(
+    embedding: NDArray[np.float32],
+    seed: int = 0,
+    fewest: int = 10,
+    progress: Callable[[int, int], object] | None = None,
+) -> tuple[Float, str]:
+    """Return embeddings (m, d) in two dimensions (m, 2), and the method.
+
+    Parameters
+    ----------
+    embedding : float32 (m, d)
+    seed : int
+    fewest : int
+        Below so many, or without the package, the method is principal components instead of UMAP.
+    progress : callable, optional
+        Called with the number of epochs done, and of all.
+    """
     try:
-        if len(embedding) < 10:
+        if len(embedding) < fewest:
             raise ImportError("too few for UMAP")
         import warnings
 
         from umap import UMAP
 
+        bar = (
+            {} if progress is None else {"verbose": True, "tqdm_kwds": {"file": _Epochs(progress), "mininterval": 0.5}}
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a seed costs it its threads
-            return np.asarray(UMAP(random_state=seed, n_jobs=1).fit_transform(embedding), np.float64), "UMAP"
+            return np.asarray(UMAP(random_state=seed, n_jobs=1, **bar).fit_transform(embedding), np.float64), "UMAP"
     except ImportError as error:
         few_points = "too few" in str(error)
         if not few_points:
@@ -504,6 +524,21 @@ def flatten_embeddings(embedding: NDArray[np.float32], seed: int = 0) -> tuple[F
         flat = np.zeros((len(embedding), 2))
         flat[:, : min(2, len(axes))] = centred @ axes[:2].T
         return flat, f"principal components ({'few stars' if few_points else NO_UMAP})"
+
+
+class _Epochs:
+    """A file that UMAP writes its progress bar to."""
+
+    def __init__(self, progress: Callable[[int, int], object]) -> None:
+        self._progress = progress
+
+    def write(self, text: str) -> None:
+        """Take the numbers of a bar such as ``35%|###  | 70/200``."""
+        if match := re.search(r"(\d+)/(\d+)", text):
+            self._progress(int(match[1]), int(match[2]))
+
+    def flush(self) -> None:
+        """Do nothing."""
 
 
 def rows_to_map(sample: CatalogSample) -> NDArray[np.int64]:
