@@ -29,9 +29,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _small_forests() -> Iterator[None]:
-    """Give forests few trees: they took most of the time of the tests that train and report."""
+def _quick_forests_and_figures() -> Iterator[None]:
+    """Give forests few trees and figures no layout: they took most of the time of the tests that train and report."""
     with pytest.MonkeyPatch.context() as patch:  # before the fixtures of modules, which are made before those of tests
+        patch.setattr("goodricke.evaluation.figures.style.LAYOUT", None)
         patch.setattr("goodricke.training.baselines.forest.TREES", 20)
         patch.setattr("goodricke.evaluation.data_checks.TREES", 20)
         yield

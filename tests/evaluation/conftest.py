@@ -119,8 +119,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 @pytest.fixture
 def loud() -> Iterator[None]:
-    """Turn matplotlib's warnings (clashing limits, squeezed layouts) into failures."""
-    with warnings.catch_warnings():
+    """Lay figures out, and turn matplotlib's warnings (clashing limits, squeezed layouts) into failures."""
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("goodricke.evaluation.figures.style.LAYOUT", "constrained")
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("error", RuntimeWarning)
         yield
