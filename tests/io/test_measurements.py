@@ -152,6 +152,8 @@ def test_a_brightness_with_gaps_never_beats_a_full_one(tmp_path, said):
         ("FLUX_PSF", "FLUX_ERR_PSF", "flux", "none"),
         ("rel_flux_T1", "rel_flux_err_T1", "flux", "none"),
         ("V-C", "s1", "mag", "none"),
+        ("V", "e_V", "mag", "V"),
+        ("norm_flux", "norm_flux_err", "relative", "none"),
     ],
 )
 def test_names_of_a_brightness_tell_error_kind_and_band(tmp_path, value, error, kind, band):
@@ -175,6 +177,14 @@ def test_the_only_name_that_speaks_of_a_brightness_is_taken_and_said(tmp_path, s
     path = write(tmp_path, "jd,flux_1,flux_2", "2457000.5,12,13")
     with pytest.raises(Unreadable, match=r"several columns that may be the brightness: flux_1, flux_2\. Fix: choose"):
         read(path)
+
+
+def test_the_only_name_that_speaks_of_a_julian_date_is_taken_and_said(tmp_path, said):
+    path = write(tmp_path, "JD_hel,jd_max,mag", "2457000.5,2457009.5,12")
+    assert (read(path).time.tolist(), read(path).time_scale) == ([2457000.5], "JD")
+    assert f"{path}: column JD_hel is taken for the times, by its name. Another: --column time=NAME" in said.messages
+    with pytest.raises(Unreadable, match="no time column"):
+        read(write(tmp_path, "mjd_a,mjd_b,mag", "57000,57001,12"))
 
 
 def test_surveys_write_bands_in_their_own_way(tmp_path):

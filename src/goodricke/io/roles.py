@@ -73,6 +73,7 @@ DATE_NAME = re.compile(r"(?<![a-z])(bjd|hjd|mjd|rjd|jd|btjd|bkjd|tbjd)(?![a-z]{4
 ZERO_POINT_OF_TIME = re.compile(r"(?<!\d)(2[34]\d{5})(?:[._](\d+))?(?!\d)|(?<=[-+( ])([3-6]\d{4}(?:\.\d+)?)(?!\d)")
 OFFSET = re.compile(r"^(hjd|bjd|jd|time|t)(tdb|utc|tt)?(24\d{5})[05]?$|^mjd[3-6]\d{4}[05]?$")
 
+RELATIVE = {"relflux", "relativeflux", "normflux", "normalizedflux", "normalisedflux", "fluxrel", "fluxnorm"}
 VALUE = (
     ("value",),
     ("pdcsapflux",),
@@ -95,6 +96,7 @@ VALUE = (
     ("psfmag",),
     ("fluxpsf", "fluxauto", "fluxaper"),
     ("apermag3",),  # the aperture of 1 arcsecond, which VISTA and UKIDSS recommend
+    tuple(sorted(RELATIVE)),
     ("relfluxt1",),  # AstroImageJ's target
     ("vc",),  # Muniwin: variable minus comparison star
 )
@@ -108,6 +110,10 @@ BAND_AS_WRITTEN = re.compile(
     r"|(?:[Mm]ag(?:nitude)?|[Ff]lux)[_ .-]?(?P<after>[ugrizyUBVRIJHKG]|Hp|BP|RP|BT|VT|Ks|Kp|[RI]c|W[1-4])"
     r"|(?P<capital>[UBVJHK])_?(?:MAG|FLUX)|(?:MAG|FLUX)_?(?P<last>[UBVJHK]))(?:\s*[\[(].*)?$"
 )
+# A magnitude called after its band alone, where nothing else can be the brightness.
+BARE_BAND = re.compile(r"^(U|B|V|R|I|J|H|K|Ks|Hp|BP|RP|[RI]c)$")
+# A date that isn't of the observation.
+OTHER_DATE = re.compile(r"ref|disc|max|min|peak|first|last|start|end|begin|err|unc|zero|trig|expl|rise|int|frac")
 # A name that speaks of a brightness, and one that speaks of something else as well.
 SPEAKS_OF_BRIGHTNESS = re.compile(r"flux|mag(?!e|n(?!itude))|^counts?$|^(count)?rate$|^intensity$|^brightness$")
 SPEAKS_OF_MORE = re.compile(
@@ -313,7 +319,7 @@ def match_columns(
     time = chosen.get("time") or _time_column(known, set(chosen.values()), names, path, load)
     refuse_phases(time, path)
     value = chosen.get("value") or _value_column(known, {*chosen.values(), time}, names, path, load)
-    kind = _kind(normal_name(value))
+    kind = "mag" if BARE_BAND.match(value) else _kind(normal_name(value))
     scale, offset = scale_and_offset(time)
     has_zero_point = kind != "mag" and normal_name(value) not in RUBIN_FLUX
     zero_point = find_column(known, ZERO_POINT) if has_zero_point else None
@@ -356,6 +362,8 @@ def band_as_written(value: str) -> str | None:
     >>> [band_as_written(name) for name in ("Vmag", "mag_g", "Hpmag", "VMAG", "GMAG", "vmag", "magnitude")]
     ['V', 'g', 'Hp', 'V', None, None, None]
     """
+    if BARE_BAND.match(value):
+        return value
     matched = BAND_AS_WRITTEN.match(value.strip())
     return next((band for band in matched.groups() if band), None) if matched else None
 
@@ -379,6 +387,11 @@ def _time_column(
     aliases = [*(alias for alias in TIME if alias in known), *(name for name in known if OFFSET.match(name))]
     columns = [known[alias] for alias in aliases if known[alias] not in used]
     columns = columns or [known[alias] for alias in DATES if alias in known and known[alias] not in used]
+    named = [name for name in names if DATE_NAME.search(name) and not OTHER_DATE.search(normal_name(name))]
+    named = [name for name in named if name not in used]
+    if not columns and len(named) == 1:
+        logger.warning("%s: column %s is taken for the times, by its name. Another: --column time=NAME", path, named[0])
+        columns = named
     if not columns:
         phases = next((name for name in names if PHASE.search(normal_name(name))), None)
         if phases:
@@ -456,6 +469,7 @@ def _value_by_its_name(known: Mapping[str, str], used: set[str], names: Sequence
     aliases = [alias for alias in known if SPEAKS_OF_BRIGHTNESS.search(alias) and not SPEAKS_OF_MORE.search(alias)]
     errors = {error for kind in ERROR.values() for error in kind}
     likely = [known[alias] for alias in aliases if known[alias] not in used and alias not in errors]
+    likely = likely or [name for name in names if BARE_BAND.match(name) and name not in used]
     if len(likely) == 1:
         logger.warning(
             "%s: column %s is taken for the brightness, by its name. Another: --column value=NAME", path, likely[0]
@@ -551,6 +565,8 @@ def _implied_unit(value: str, known: set[str]) -> str | None:
         return "mJy"
     if value == "fluxcal":
         return units.FLUXCAL
+    if value in RELATIVE:
+        return "relative"
     named = {"ujy": "uJy", "njy": "nJy", "fluxujy": "uJy", "fluxnjy": "nJy", "fluxmjy": "mJy", "fluxjy": "Jy"}
     return named.get(value)
 

@@ -12,6 +12,7 @@ with a severe one are left out. A text column that isn't used and seems to name 
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
@@ -155,7 +156,8 @@ def _warn_of_merged_stars(
         # a missing name is a name like others
         codes = pd.factorize(roles.as_series(values)[timed], use_na_sentinel=False)[0]
         n = len(np.unique(codes))
-        if 2 <= n <= len(codes) / 3 and _are_merged(codes, time[timed], bands[timed]):
+        least = 2 if re.search("(id|name)$", roles.normal_name(name)) else 3  # rows of each
+        if 2 <= n <= len(codes) / least and _are_merged(codes, time[timed], bands[timed]):
             n_values[name] = n
     if n_values:
         name = max(n_values, key=n_values.__getitem__)

@@ -26,6 +26,7 @@ WITH_BRACKETS = re.compile(r"[^\s,;\[(]+(?:\s*(?:\[[^\]]{0,99}\]|\([^)]{0,99}\))
 MISSING = ("nan", "inf", "null", "none", "indef", "na", "n/a", "untrusted")  # words for no number, in any case
 NUMBER = re.compile(rf"^[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?({'|'.join(MISSING)}|-+)$|^$", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"^[+-]?\d+,\d+([eE][+-]?\d+)?$")
+RDB_KIND = re.compile(r"^\d*[NSM]$")  # number, text or month: the second line of an RDB table
 DASHES = re.compile(r"^-*$")
 TIME_WORD = re.compile(r"(?<![a-z])[bhmrt]?jd(?![a-z]{3})|time|date(?!d)|epoch", re.IGNORECASE)
 MOST_PREAMBLE = 40  # lines about the star above the names
@@ -263,6 +264,8 @@ def _rows_under_names(rows: Rows, separator: str) -> tuple[int, list[str]]:
         return dashes + 2, below[0] if dashes else []
     if len(below) > 1 and _are_units(below[0]):
         return 2, below[0]
+    if len(below) > 1 and len(below[0]) > 1 and all(map(RDB_KIND.match, below[0])):
+        return 2, []
     return 1, []
 
 
