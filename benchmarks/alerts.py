@@ -66,7 +66,7 @@ def decoding(tiny: bool = False) -> Figures:
         kind = "slim" if previous is None else "rubin"
         stream = slim_packets(curves) if previous is None else rubin_packets(curves, previous)
         values = [value for _, value in itertools.islice(stream, 10 if tiny else 1300)][-(5 if tiny else 200) :]
-        plain = measure(partial(_plain, values, kind), 3).median()
+        plain = measure(partial(decode_plainly, values, kind), 3).median()
         this = measure(lambda v=values, k=kind: decode(v, k), 3).median()
         name = "slim records" if previous is None else f"Rubin packets of 54 kB of images, {previous} previous sources"
         figures[name] = {
@@ -78,7 +78,8 @@ def decoding(tiny: bool = False) -> Figures:
     return figures
 
 
-def _plain(values: Sequence[bytes], kind: str) -> None:
+def decode_plainly(values: Sequence[bytes], kind: str) -> None:
+    """Read whole packets by fastavro."""
     import json
 
     import fastavro
@@ -107,7 +108,7 @@ def engine(tiny: bool = False) -> Figures:
         config = _config(model)
         curves = night(n, visits, config.bands)
         if config.brightness != "magnitude":
-            curves = _as_flux(curves)
+            curves = _as_flux(curves, config.unit)
         values = [value for _, value in slim_packets(curves)]
         again = _whole_history_rate(model, curves)
         for kind in ("memory", "LMDB", "LMDB, float16 cells"):
@@ -129,11 +130,12 @@ def _config(model: Model) -> MultibandConfig:
     return model.preprocessing
 
 
-def _as_flux(curves: LightCurves) -> LightCurves:
+def _as_flux(curves: LightCurves, unit: str | None) -> LightCurves:
     from dataclasses import replace
 
-    flux = (10 ** (0.4 * (27.5 - curves.value))).astype(np.float32)
-    return replace(curves, value=flux, error=0.05 * flux, unit="unknown")
+    zero_point = 31.4 if unit == "nJy" else 27.5
+    flux = (10 ** (0.4 * (zero_point - curves.value))).astype(np.float32)
+    return replace(curves, value=flux, error=0.05 * flux, unit="nJy" if unit == "nJy" else "unknown")
 
 
 def _whole_history_rate(model: Model, curves: LightCurves) -> float:

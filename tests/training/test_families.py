@@ -14,6 +14,7 @@ from goodricke.preprocess.folded import FoldedConfig
 from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.training.families import (
     Examples,
+    _class_indices,
     adopt,
     build_network,
     check_unchanged_bands,
@@ -468,3 +469,11 @@ def test_a_completed_split_keeps_stars_apart(with_validation):
         assert 0.1 < len(sides[1]) / (len(sides[0]) + len(sides[1])) < 0.3
         assert (complete_split(official, star, star % 2, 0.2, 8) != part).any()
     np.testing.assert_array_equal(complete_split(official, star, star % 2, 0.2, 7), part)
+
+
+def test_names_become_indices_and_no_name_means_all() -> None:
+    assert _class_indices(("A", "B", "C"), ["C", "A"]) == [2, 0]
+    assert _class_indices(("A", "B", "C"), []) == [0, 1, 2]
+    with pytest.raises(ValueError, match="D of the classes A, B, C"):
+        _class_indices(("A", "B", "C"), ["A", "D"])
+    assert np.isin([0, 1, 2], _class_indices(("A", "B", "C"), ["B"])).tolist() == [False, True, False]

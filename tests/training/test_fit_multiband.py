@@ -21,6 +21,7 @@ from goodricke.training.fit_multiband import (
     parameter_groups,
 )
 from goodricke.training.loop import LoopConfig, _step
+from tests.io.packets.making_packets import many
 from tests.making import sky
 
 
@@ -535,3 +536,15 @@ def test_states_are_those_of_the_bands_as_they_are_now():
     for phase, created in (("bands", 0), ("central", 1), ("central", 1), ("bands", 1), ("central", 2)):
         _step(job, np.arange(8), phase, optimiser, LoopConfig())
         assert len(calls) == created
+
+
+def test_a_share_of_light_curves_has_one_flux_of_the_other_sign() -> None:
+    curves = many(400, 12, seed=5)
+    turned = augment(curves, 0.0, 0.0, np.random.default_rng(1), negative=0.3)
+    changed = np.add.reduceat(turned.value != curves.value, curves.offsets[:-1])
+    assert set(changed) == {0, 1}
+    assert 0.2 < changed.mean() < 0.4
+    np.testing.assert_array_equal(np.abs(turned.value), np.abs(curves.value))
+    magnitudes = many(40, 12, unit="mag")
+    same = augment(magnitudes, 0.0, 0.0, np.random.default_rng(1), negative=1.0)
+    np.testing.assert_array_equal(same.value, magnitudes.value)

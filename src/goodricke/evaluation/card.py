@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from goodricke import __version__
 from goodricke.data.predictions import Output
 from goodricke.evaluation.coverage_checks import CoverageCheck, coverage_checks
+from goodricke.evaluation.gate import ALL, COUNTS, gate_rows
 from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.page import markdown_table
 from goodricke.evaluation.period_scores import period_rows
@@ -66,6 +67,10 @@ LEAK = """Can the survey be guessed from the embedding? A linear classifier, cro
 to chance, the less the network depends on the survey:"""
 AGREEMENT = """The fraction of periods that agree with the catalog's: frequencies differ by less than half the width of
 a peak, or by less than 0.2 %. The baselines come from the same light curves in the same run. Catalogs err, too."""
+GATE_TEXT = """Errors by number of observations, the first ones in any band; an answer needs three in one band. The 95 %
+intervals hold for sources like the held-out ones: the share of transients in a stream, and how bright its stars are,
+differ from survey to survey."""
+CALLED = "A source is called a transient if the probability of the node TRANSIENT is at least {:g}:"
 VERDICTS = """Holds: *yes* where the 95 % interval reaches the nominal rate; *within chance* where it doesn't, and the
 finite number of validation objects explains it in more than 2.5 % of cases (of the worst class: shared among the
 classes), often because they are few; else *NO*."""
@@ -207,7 +212,8 @@ def describe_labels(recipe: Recipe) -> str:
     for name, survey in data.surveys.items():
         lines += [f"- Labels of {name}: {json.dumps(survey.leaves)}; dropped: {json.dumps(survey.drop)}."]
     if not data.surveys:
-        lines += [f"- Merged labels: {json.dumps(data.merge)}; dropped: {json.dumps(data.drop)}."]
+        meaning = f"Labels: {json.dumps(data.leaves)}" if data.leaves else f"Merged labels: {json.dumps(data.merge)}"
+        lines += [f"- {meaning}; dropped: {json.dumps(data.drop)}."]
     if data.background:
         lines += [
             "- **Simulated**: CONSTANT, AGN and TRANSIENT, at the times and with the errors of real stars, each as "
@@ -236,6 +242,8 @@ def render_card(model: Model) -> str:
         sections = {REAL_TITLE: render_real_stars(card[REAL_STARS])} | sections
     if card.get("regression"):
         sections["Physical parameters"] = _render_regression(model, card["regression"])
+    if card.get("taxonomy", {}).get("gate"):
+        sections["Is it a transient?"] = _render_gate(card["taxonomy"]["gate"])
     if card.get("taxonomy"):
         sections |= _render_surveys(card["taxonomy"])
         sections["By survey and label"] = _render_labels(card["taxonomy"])
@@ -326,6 +334,18 @@ def _render_scores(x: Mapping[str, Any]) -> str:
     for name, figures in x["per_class"].items():
         values = (str(Estimate.from_dict(figures[key])) for key in PER_CLASS)
         lines.append(f"| {name} | {figures['counts']} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def _render_gate(scores: Iterable[Mapping[str, Any]]) -> str:
+    """Return the errors of the first question to an alert in Markdown, beside the baselines' on whole light curves."""
+    scores = list(scores)
+    counts = {str(k): f"{k} observations" for k in COUNTS} | {ALL: "all"}
+    forests = {key: f"all: {BASELINES[key]}" for key in BASELINES if key in scores[0]["wrong"]}
+    lines = [GATE_TEXT]
+    for threshold in dict.fromkeys(x["threshold"] for x in scores):
+        rows = gate_rows([x for x in scores if x["threshold"] == threshold], counts | forests)
+        lines += ["", CALLED.format(threshold), "", *markdown_table(rows)]
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from goodricke.data.predictions import Output
 from goodricke.evaluation.calibration_scores import reliability
 from goodricke.evaluation.card import describe_training, render_card, score_records, training_card
 from goodricke.evaluation.figures.classes import plot_confusion, plot_history, plot_reliabilities
+from goodricke.evaluation.gate import gate_scores
 from goodricke.evaluation.papers import TABLES, comparison_table
 from goodricke.evaluation.period_scores import groups_of, period_scores, search_of
 from goodricke.evaluation.regression import RegressionScores, score_regression
@@ -145,6 +146,7 @@ def _taxonomy_scores(
         "by_node": score_nodes(tree, leaves, p, star),
         "by_survey": surveys,
         "survey_leak": survey_leaks(output.embedding, survey, leaves, tree, star),
+        "gate": gate_scores(experiment.model, tree, data.curves[rows], name, leaves, baselines),
         "periods": period_scores(data.curves[rows], held_out, output, period, groups, star, search),
     }
     records: dict[str, Any] = {key: [x.to_dict() for x in part] for key, part in parts.items()}

@@ -225,7 +225,12 @@ def to_magnitudes(curves: LightCurves, config: MultibandConfig) -> LightCurves:
 
 
 def _factor(unit: str, target: str | None) -> float:
-    """Return the factor from a unit of flux to the model's; 1 if either of them is unspecified ("flux")."""
+    """Return the factor from a unit of flux to the model's; 1 if either of them is unspecified.
+
+    A flux in no stated unit ("flux") is none of a model in nJy: it has no zero point.
+    """
+    if target == AB_FLUX and unit == "flux":
+        raise ValueError(f"light curves in {unit} have no zero point, and the model takes {target}. Fix: --unit")
     if target is None or unit == target or {unit, target} & {"flux", "unknown"}:
         return 1.0
     factor = factor_to(units.Unit(unit, parse_strict="silent"), target)

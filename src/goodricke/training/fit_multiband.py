@@ -47,6 +47,9 @@ class EnsembleConfig(BaseModel):
     fade: float = Field(
         0.0, ge=0, description="up to this many magnitudes fainter, with the added noise, anew each epoch"
     )
+    negative: float = Field(
+        0.0, ge=0, le=1, description="share of light curves of which one flux turns negative, anew each epoch"
+    )
     target_weight: float | tuple[float, ...] = Field(
         0.1, description="weight of the regressed parameters relative to the classification, one for all or one each"
     )
@@ -104,9 +107,9 @@ class StepTask:
     def begin(self, epoch: int) -> None:
         """Augment the light curves anew."""
         config = self.config
-        if config.thin or config.noise or config.fade:
+        if config.thin or config.noise or config.fade or config.negative:
             rng = np.random.default_rng([self.seed, epoch])
-            curves = augment(self.curves, config.thin, config.noise, rng, config.fade)
+            curves = augment(self.curves, config.thin, config.noise, rng, config.fade, config.negative)
             self.steps = prepare(curves, self.preprocessing)
 
     def prepare_ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
@@ -253,7 +256,14 @@ def _shares(weight: NDArray[np.float64], group: NDArray) -> NDArray[np.float64]:
     return np.divide(weight, total, out=np.zeros(len(weight)), where=total > 0)
 
 
-def augment(curves: LightCurves, thin: float, noise: float, rng: np.random.Generator, fade: float = 0.0) -> LightCurves:
+def augment(
+    curves: LightCurves,
+    thin: float,
+    noise: float,
+    rng: np.random.Generator,
+    fade: float = 0.0,
+    negative: float = 0.0,
+) -> LightCurves:
     """Return light curves as of a poorer survey, or of the same objects at larger distances.
 
     Parameters
@@ -266,6 +276,9 @@ def augment(curves: LightCurves, thin: float, noise: float, rng: np.random.Gener
     fade : float
         Each light curve becomes fainter by a random amount between 0 and this [mag]. Noise is added, as that of the
         sky stays: fluxes keep their errors, errors in magnitudes grow.
+    negative : float
+        This share of the light curves, if they are fluxes, have one observation with the other sign: a bad subtraction,
+        or an exposure against a reference image that contains the source.
     """
     fraction = ragged.spread(rng.uniform(0, thin, len(curves)), curves.offsets)
     error = np.where(np.isfinite(curves.error) & (curves.error > 0), curves.error, 0)
@@ -280,6 +293,9 @@ def augment(curves: LightCurves, thin: float, noise: float, rng: np.random.Gener
             value = value * factor + error * lost
         error = np.where(np.isfinite(curves.error) & (curves.error > 0), error, curves.error)
         curves = replace(curves, error=error.astype(np.float32))
+    if negative and not curves.in_magnitudes and len(value):
+        rows = np.flatnonzero((rng.random(len(curves)) < negative) & (curves.n_obs > 0))
+        value[curves.offsets[rows] + (rng.random(len(rows)) * curves.n_obs[rows]).astype(np.int64)] *= -1
     return replace(curves, value=value.astype(np.float32)).where(rng.random(len(fraction)) >= fraction)
 
 
