@@ -15,6 +15,7 @@ difference [nJy], negative where ``isdiffpos`` says so, as for packets.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ from goodricke.io import measurements, roles, table, table_files
 from goodricke.io.files import SourceFile
 from goodricke.io.observations import Observations, identify, light_curves
 from goodricke.io.options import ReadOptions, Unreadable
+
+logger = logging.getLogger("goodricke")
 
 NAME = "alerce"
 SOURCE_MAG, DIFFERENCE_MAG = "magpsf_corr", "magpsf"
@@ -140,4 +143,7 @@ def _representatives(
     """Return which rows (N,) count among those of one object, band and instant: a good one, the most real of these."""
     score = np.nan_to_num(roles.column_numbers(data, "rb", path)) if "rb" in data else np.zeros(len(codes))
     band = np.unique(np.asarray(data["fid"]).astype(str), return_inverse=True)[1]
-    return ragged.first_of_each(time, band, codes, best=score + 2.0 * good)  # scores are between 0 and 1
+    first = ragged.first_of_each(time, band, codes, best=score + 2.0 * good)  # scores are between 0 and 1
+    if repeated := int((np.isfinite(time) & ~first).sum()):
+        logger.info("%s: %d rows repeat an observation of the same star, band and instant: left out", path, repeated)
+    return first
