@@ -37,10 +37,11 @@ def test_light_curves_of_a_sector_are_answered_alike_in_every_way_and_the_card_b
     first, combined, whole = results.values()
     assert first.to_dict() == combined.to_dict() == whole.to_dict()
     assert whole.periods["period_multiple"].value == 1
-    scored = with_real_stars(MODEL, results, "two stars")
+    scored = with_real_stars(MODEL, results, "two stars", note="A rule is right for one.")
     text = render_card(scored)
     assert text.index("## Real stars") < text.index("## One pass without dropout")
     assert f"| CONTACT_ROT | {whole.to_dict()['per_class']['CONTACT_ROT']['counts']} |" in text
+    assert "\nA rule is right for one.\n" in text.split("## One pass")[0]
     assert type(scored.config).model_validate_json(scored.config.to_json()) == scored.config
 
 

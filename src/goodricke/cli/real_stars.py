@@ -27,6 +27,9 @@ def real_stars(
     out: Annotated[
         Path | None, typer.Option(help="Write the model with these scores first in its card", show_default=False)
     ] = None,
+    note: Annotated[
+        Path | None, typer.Option(help="Text (Markdown) that stands below the scores in the card", show_default=False)
+    ] = None,
     mc: Passes = 20,
     seed: Seed = 0,
     *,
@@ -41,7 +44,8 @@ def real_stars(
     options = reading | {"label": label, "object_id": object_id, "period": period}
 
     def run() -> int:
-        return score_files(model, light_curves, labels, options, name, out, mc, seed, workers)
+        text = "" if note is None else note.read_text().strip()
+        return score_files(model, light_curves, labels, options, name, out, mc, seed, workers, text)
 
     exit_with(run)
 
@@ -56,6 +60,7 @@ def score_files(
     passes: int = 20,
     seed: int = 0,
     workers: int = 1,
+    note: str = "",
 ) -> int:
     """Score a model on files of real stars; print the scores, and write the model with them in its card."""
     from rich.console import Console
@@ -73,7 +78,7 @@ def score_files(
     sample = read_sample(data, [loaded.config])
     with counting(console) as counts:
         results = score_real_stars(loaded, sample, passes, seed, workers, counts.of("light curves"))
-    scored = with_real_stars(loaded, results, name or labels.parent.name or labels.stem, passes)
+    scored = with_real_stars(loaded, results, name or labels.parent.name or labels.stem, passes, note)
     console.print(Markdown(render_real_stars(scored.config.metrics["card"][REAL_STARS])))
     if out is not None:
         written = scored.save(out, render_card(scored), same_weights=True)

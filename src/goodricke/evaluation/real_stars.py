@@ -157,9 +157,23 @@ def _period_agreement(answered: NDArray[np.floating], catalog: NDArray[np.float6
     return {"period": proportion(right[:, 0]), "period_multiple": proportion(right.any(1))}
 
 
-def with_real_stars(model: Model, results: Mapping[str, RealStarScores], source: str, passes: int = 0) -> Model:
-    """Return a model whose card has the scores on real stars; `Model.save` with `render_card` writes it."""
-    record: dict[str, Any] = {"source": source, "days": training_span(model), "passes": passes}
+def with_real_stars(
+    model: Model, results: Mapping[str, RealStarScores], source: str, passes: int = 0, note: str = ""
+) -> Model:
+    """Return a model whose card has the scores on real stars; `Model.save` with `render_card` writes it.
+
+    Parameters
+    ----------
+    model : Model
+    results : dict of RealStarScores
+        See `score_real_stars`.
+    source : str
+        What the stars are.
+    passes : int
+    note : str
+        Markdown below the scores: what they are to be compared with, whether the stars had a part in the training.
+    """
+    record: dict[str, Any] = {"source": source, "days": training_span(model), "passes": passes, "note": note}
     record |= {"ways": {k: x.to_dict() for k, x in results.items()}}
     card = stored_card(model) | {REAL_STARS: record}
     return replace(model, config=model.config.model_copy(update={"metrics": model.config.metrics | {"card": card}}))

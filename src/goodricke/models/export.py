@@ -10,6 +10,8 @@ standard attention and convolutions, which are slower than here and need memory 
 
     values (B, T, channels), time (B, T), mask (B, T)[, context (B, context)] -> logits (B, C), embedding (B, d)
 
+``context`` are the numbers of `goodricke.preprocess.dense_summary`, NaN where there is none.
+
 A model of the family ``variables`` becomes one file. Its inputs are those of `goodricke.preprocess.variables`: the
 folds at K candidate periods, and the numbers of star and candidates. ``pairs`` are the logits of each candidate period
 with each class, -1e9 for a candidate that a star doesn't have; the period that belongs to a class c is that of the
