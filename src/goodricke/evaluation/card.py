@@ -286,6 +286,7 @@ def render_real_stars(x: Mapping[str, Any]) -> str:
         *markdown_table(rows),
         "",
         *markdown_table(per_class),
+        *(["", x["note"]] if x.get("note") else []),
     ]
     return "\n".join(lines)
 
