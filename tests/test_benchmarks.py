@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
 from benchmarks import __main__ as program
-from benchmarks import astrafier, explorer, gpu, growth, multiband, onnx, reading, similar, simulate, variables
+from benchmarks import astrafier, explorer, gpu, growth, multiband, onnx, ratios, reading, similar, simulate, variables
 from benchmarks.plain.astrafier import plain_network
 from benchmarks.processes import run_in_processes
 from torch.utils.flop_counter import FlopCounterMode
@@ -205,3 +206,19 @@ def test_operations_are_those_that_pytorch_counts() -> None:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         plain(flux, time, mask)
     assert counter.get_total_flops() == pytest.approx(astrafier.operations(config, 100), rel=1e-3)
+
+
+@pytest.mark.parametrize(("recorded", "code", "message"), [(100.0, 1, "More than 20 %"), (0.01, 0, ""), (None, 0, "")])
+def test_a_ratio_that_has_fallen_is_an_error(recorded, code, message, tmp_path, monkeypatch):
+    pair = ratios.Pair(lambda: sum(range(200_000)), lambda: sum(range(100_000)))
+    monkeypatch.setattr(ratios, "pairs", lambda _: {"sums": pair})
+    monkeypatch.setattr(ratios, "RECORDS", tmp_path / "ratios.json")
+    if recorded is not None:
+        ratios.RECORDS.write_text(json.dumps({ratios.processor(): {"sums": recorded}}))
+    app = typer.Typer()
+    app.command()(ratios.main)
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == code
+    assert message in result.output
+    assert CliRunner().invoke(app, ["--record"]).exit_code == 0
+    assert 1 < json.loads(ratios.RECORDS.read_text())[ratios.processor()]["sums"] < 4
