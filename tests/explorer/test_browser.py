@@ -137,7 +137,7 @@ class Page:
         return self.browser.execute_script(script, *arguments)
 
     def until(self, true: Callable[[], Any], what: str = "") -> Any:
-        patient = WebDriverWait(self.browser, 20, 0.05, ignored_exceptions=[StaleElementReferenceException])
+        patient = WebDriverWait(self.browser, 60, 0.05, ignored_exceptions=[StaleElementReferenceException])
         return patient.until(lambda _: true(), what)
 
     def all(self, selector: str) -> list[Any]:
@@ -203,7 +203,7 @@ def test_shows_the_catalog(page: Page) -> None:
     assert page.text("#title") == "stars.parquet"
     assert len(page.all(".window .row")) < 60  # of 400: only those in view exist
     names = [figure.get_attribute("data-diagram") for figure in page.all("figure.diagram")]
-    assert names == ["embedding", "f1_a1", "sky"]
+    assert names == ["embedding", "f1_a1", "equatorial"]
     assert "Gaia" in page.text(".missing")
 
 
@@ -212,7 +212,7 @@ def test_filters_by_class_and_the_chip_takes_it_back(page: Page) -> None:
     page.until(lambda: set(page.column("class")) == {"MIRA"})
     assert page.text("#table-title").endswith("of 400 objects")
     assert "values" in page.js("return location.hash")
-    page.one("#chips .chip").click()
+    page.one("#chips .chip .remove").click()
     page.total("400 objects")
 
 
@@ -280,13 +280,13 @@ def test_chooses_columns(page: Page) -> None:
 
 
 def test_a_lasso_filters_the_table_and_stays_after_a_reload(page: Page) -> None:
-    canvas = page.one("figure[data-diagram='sky'] canvas")
+    canvas = page.one("figure[data-diagram='equatorial'] canvas")
     across = canvas.size["width"] // 3
     chain = ActionChains(page.browser, duration=20).move_to_element(canvas).click_and_hold()
     for step in ((across, 0), (0, 60), (-across, 0)):
         chain = chain.move_by_offset(*step)
     chain.release().perform()
-    page.until(lambda: page.text("#chips").startswith("lasso in sky"))
+    page.until(lambda: page.text("#chips").startswith("lasso in Sky, equatorial"))
     page.until(lambda: page.text("#table-title").endswith("of 400 objects"))
     total = page.text("#table-title")
     assert 0 < int(total.split()[0]) < 200
@@ -296,20 +296,67 @@ def test_a_lasso_filters_the_table_and_stays_after_a_reload(page: Page) -> None:
 
 def test_draws_any_columns_and_keeps_them_in_the_address(page: Page) -> None:
     page.one(".plot-form summary").click()
-    for name, text in (("x", "ra / 15"), ("y", "log10(A1)"), ("colour", "f1")):
+    for name, text in (("x", "ra / 15"), ("y", "log10(A1)"), ("colour", "f1"), ("size", "p_max"), ("x_to", "12")):
         page.one(f".plot-form input[name='{name}']").send_keys(text)
     page.one(".plot-form input[name='reversed_y']").click()
     page.one(".plot-form button").click()
     own = "figure[data-diagram^='plot:']"
     page.until(lambda: page.all(f"{own} canvas"))
     assert page.text(f"{own} strong") == "log10(A1) against ra / 15"
-    page.until(lambda: page.one(f"{own} .note").get_attribute("title").startswith("colour: f1 [1/d], "))
+    page.until(lambda: page.text(f"{own} .diagram-legend").startswith("f1 [1/d]"))
+    assert "of 400" in page.text(f"{own} .note")  # up to x = 12
+    page.one(f"{own} .steps button:last-child").click()  # a legend filters
+    page.until(lambda: "<= f1" in page.text("#chips"))
+    page.one("#chips .chip .remove").click()
     page.load(page.js("return location.hash"))
     page.until(lambda: page.all(f"{own} canvas"))
     assert page.all("figure.diagram")[-1].is_displayed()
     page.one(f"{own} [aria-label^='Remove']").click()
     page.until(lambda: not page.all(own))
     assert "plots" not in page.js("return location.hash")
+
+
+def test_chooses_diagrams_and_a_cell_of_the_confusion_filters(page: Page) -> None:
+    for name in ("Embeddings", "Confusion", "Sky, galactic"):
+        next(one for one in page.all("#diagrams-bar [aria-pressed]") if one.text == name).click()
+    matrix = "figure[data-diagram='confusion']"
+    page.until(lambda: page.all(f"{matrix} .empty, {matrix} td button"))
+    names = [figure.get_attribute("data-diagram") for figure in page.all("figure.diagram")]
+    assert names == ["f1_a1", "equatorial", "galactic", "confusion"]
+    page.js(f"const s = document.querySelector(\"{matrix} select\"); s.value = 'status'; s.onchange?.();")
+    page.js(f"document.querySelector(\"{matrix} select\").dispatchEvent(new Event('change'))")
+    page.until(lambda: page.all(f"{matrix} td button")).pop(0).click()
+    page.until(lambda: page.text("#chips").startswith("class = "))
+    assert "status = OK" in page.text("#chips")
+
+
+def test_filters_join_and_the_selection_is_labelled(page: Page, labels: Path) -> None:
+    page.one("[aria-label='Filter as text']").send_keys('matches(object_id, "^S000[78]$")', Keys.ENTER)
+    page.total("2 of 400 objects")
+    page.one("[aria-label='Position or object']").send_keys("S0010")
+    page.one("[aria-label='Radius']").send_keys("1", Keys.ENTER)
+    page.total("0 of 400 objects")
+    page.one("#chips [role='radio']:last-child").click()  # or
+    page.total("3 of 400 objects")
+    state = page.js("return location.hash")
+    page.one("#table-tools .menu summary").click()
+    page.one("[aria-label='Label for the whole selection']").send_keys("ODD", Keys.ENTER)
+    page.until(lambda: page.column("label")[:3] == ["ODD"] * 3)
+    assert [name for name, row in rows_of(labels).items() if row["label"] == "ODD"] == ["S0007", "S0008", "S0010"]
+    page.press("u")
+    page.until(lambda: "S0007" not in rows_of(labels))
+    page.one("#table-tools .menu summary").click()
+    page.one("[aria-label='Name of the subset']").send_keys("three", Keys.ENTER)
+    page.until(lambda: "subset three" in page.text("#messages"))
+    page.open()
+    page.one("#table-tools .menu summary").click()
+    page.one(".subsets button").click()
+    page.total("3 of 400 objects")
+    page.one("#chips [title^='Take the opposite']").click()
+    page.total("397 of 400 objects")
+    page.one(".chip .what").click()
+    page.open(state)
+    page.total("3 of 400 objects")
 
 
 def test_a_formula_that_is_none_says_so(page: Page) -> None:
@@ -325,7 +372,7 @@ def test_a_formula_that_is_none_says_so(page: Page) -> None:
 def test_exports_the_selection(page: Page) -> None:
     page.press("/", *"S0007")
     page.total("1 of 400 objects")
-    page.one("#table-tools summary").click()
+    page.all("#table-tools summary")[-1].click()
     next(one for one in page.all(".menu .items button") if one.text == "CSV").click()
     written = page.until(lambda: list(page.browser.downloads.glob("*.csv")))
     assert "S0007" in written[0].read_text()
@@ -472,7 +519,7 @@ def test_a_refusal_is_shown_in_the_server_s_words(page: Page, address: str) -> N
     page.open(f"#filters={json.dumps(refused)}")
     page.refused = "/api/"
     page.until(lambda: "no_such" in page.text("#messages .error"))
-    page.one("#chips .chip").click()
+    page.one("#chips .chip .remove").click()
     page.total("400 objects")
 
 

@@ -49,6 +49,8 @@ SAMPLE = 2000  # points that hover and click find where the others are drawn as 
 GRID = (180, 120)  # cells of these counts
 OUTLIERS = 0.0005  # share of the points that may lie outside the first view at either end of an axis
 MARGIN = 0.03  # of that view
+WIDE = 60.0  # degrees of declination
+UNBOUND = (-np.inf, np.inf, -np.inf, np.inf)
 SKY_BOX = (-166.0, 166.0, -84.0, 84.0)  # of the whole sky in a projection
 QUANTITIES = {  # of each diagram, see `goodricke.survey.examine.sample.NAMES`
     "hr": ("g", "parallax", "parallax_error", "bp_rp", "bp", "rp", "teff", "extinction", "reddening"),
@@ -79,6 +81,7 @@ class Diagram:
     ready: bool = True
     kind: Literal["plane", "sky"] = "plane"  # of the sky in a projection, whose axes have no ticks
     outlines: tuple[Outline, ...] = ()
+    is_default: bool = True  # whether the page shows it until the user chooses
 
 
 class PlotSpec(BaseModel):
@@ -166,7 +169,7 @@ class Diagrams:
         return diagrams, [d._asdict() for d in self._diagrams.values() if isinstance(d, MissingDiagram)]
 
     def points(
-        self, name: str, where: Where, most: int, view: Sequence[float] | None = None, cells: bool = False
+        self, name: str, where: Where, most: int, view: Sequence[float | None] | None = None, cells: bool = False
     ) -> dict[str, Any]:
         """Return points of a diagram in a random order, the same each time, with the class of each.
 
@@ -176,7 +179,7 @@ class Diagrams:
         where : Where
         most : int
             Number of points.
-        view : sequence of float (4,), optional
+        view : sequence of float or None (4,), optional
             The part of the diagram to draw: x from, to, y from, to; by default all of it.
         cells : bool
             Whether to count points in cells if there are more than ``most``; then `SAMPLE` points are returned.
@@ -191,7 +194,8 @@ class Diagrams:
         rows = rows[np.isfinite(places.x[rows]) & np.isfinite(places.y[rows])]
         total, box = len(rows), self._box(name, places)
         if view is not None:
-            x0, x1, y0, y1 = view
+            box = tuple(end if given is None else given for end, given in zip(box, view, strict=True))
+            x0, x1, y0, y1 = (bound if v is None else v for bound, v in zip(UNBOUND, view, strict=True))
             rows = rows[_between(places.x[rows], x0, x1) & _between(places.y[rows], y0, y1)]
         shown, is_dense = rows, cells and len(rows) > most
         most = min(SAMPLE, most) if is_dense else most
@@ -205,9 +209,9 @@ class Diagrams:
             if formula:
                 points[quantity] = json_values(_round(self.table.formula(formula)[shown]))
         if is_dense:
-            points["cells"] = self._cells(name, places, rows, box if view is None else tuple(view))
+            points["cells"] = self._cells(name, places, rows, box)
         counts = {"total": total, "inside": len(rows), "shown": len(shown)}
-        return points | counts | {"box": box, "ready": places.ready, "note": places.note}
+        return points | counts | {"box": self._box(name, places), "ready": places.ready, "note": places.note}
 
     def _box(self, name: str, places: Coordinates) -> tuple[float, ...]:
         """Return the part of a diagram that is drawn at first: all but a few outliers, and a margin."""
@@ -327,7 +331,7 @@ class Diagrams:
         if not self._has("ra", "dec"):
             return MissingDiagram("sky", "needs positions ra, dec [deg]", FIX)
         x, y = Axis("right ascension [deg]", reversed=True), Axis("declination [deg]")
-        return Diagram("sky", "Sky", x, y, outlines=(plane_on_axes(),))
+        return Diagram("sky", "Sky", x, y, outlines=(plane_on_axes(),), is_default=not self._is_wide)
 
     def _describe_skies(self) -> list[Diagram]:
         """Return the whole sky in equatorial and in galactic coordinates, if the catalog has positions."""
@@ -335,9 +339,20 @@ class Diagrams:
             return []
         x, y = Axis("x"), Axis("y")
         return [
-            Diagram("equatorial", "Sky, equatorial", x, y, kind="sky", outlines=sky_outlines(EQUATORIAL_SKY)),
-            Diagram("galactic", "Sky, galactic", x, y, kind="sky", outlines=sky_outlines(GALACTIC_SKY)),
+            Diagram(name, title, x, y, kind="sky", outlines=sky_outlines(sky), is_default=shown)
+            for name, title, sky, shown in (
+                ("equatorial", "Sky, equatorial", EQUATORIAL_SKY, self._is_wide),
+                ("galactic", "Sky, galactic", GALACTIC_SKY, False),
+            )
         ]
+
+    @cached_property
+    def _is_wide(self) -> bool:
+        """Whether the catalog covers more than a field of `WIDE` degrees: it is drawn on the sphere then."""
+        key = self.table.columns[self._columns.column_of("dec") or ""].key
+        sql = f"SELECT max({key}) - min({key}) FROM {self.table.store.rows}"
+        [extent] = self.table.store.execute(sql).fetchone()
+        return extent is not None and float(extent) > WIDE
 
     def _place(self, name: str) -> Coordinates:
         """Return the coordinates of the rows in a diagram, computed once."""

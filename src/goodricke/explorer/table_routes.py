@@ -26,7 +26,8 @@ from goodricke.explorer.session import Explorer
 from goodricke.explorer.views import add_view
 
 FORMULA = r"^[=+\-@\t\r]"  # how a formula begins
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)] | None
+View = tuple[Finite, Finite, Finite, Finite]  # x from, to, y from, to; null: as far as there are points
 Format = Literal["csv", "parquet", "vot", "ecsv", "fits", "ids"]
 
 
@@ -68,7 +69,7 @@ class DiagramBody(_Body):
     """The largest number of points, the part of the diagram, and whether more points are counted in cells."""
 
     most: Annotated[int, Field(ge=1, le=50_000)] = 20_000
-    view: tuple[Finite, Finite, Finite, Finite] | None = None
+    view: View | None = None
     cells: bool = False
 
 

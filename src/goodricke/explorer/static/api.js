@@ -44,6 +44,13 @@ const get = async (path, signal) => (await send(path, { signal })).json();
 /** @param {string} path @param {any} body @param {AbortSignal} [signal] */
 const post = async (path, body, signal) => (await send(path, { method: "POST", body, signal })).json();
 
+/** @param {string} path @param {any} [body] @returns {Promise<{name: string, blob: Blob}>} what the server sends to be saved */
+async function file(path, body) {
+  const response = await send(path, body === undefined ? {} : { method: "POST", body });
+  const name = /filename="?([^";]+)/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
+  return { name: name ?? "goodricke", blob: await response.blob() };
+}
+
 export const api = {
   about: () => get("about"),
   /** @param {object} query {where, sort, offset, limit, columns} @param {AbortSignal} [signal] */
@@ -54,8 +61,20 @@ export const api = {
   counts: (where, by, signal) => post("counts", { where, by }, signal),
   /** @param {object} where @param {string} column @param {number} bins @param {AbortSignal} [signal] */
   histogram: (where, column, bins, signal) => post("histogram", { where, column, bins }, signal),
-  /** @param {string} name @param {object} where @param {number} most @param {AbortSignal} [signal] */
-  diagram: (name, where, most, signal) => post(`diagrams/${encodeURIComponent(name)}`, { where, most }, signal),
+  /** @param {object} where @param {string} x @param {string} y @param {AbortSignal} [signal] */
+  crosstab: (where, x, y, signal) => post("crosstab", { where, x, y }, signal),
+  /** @param {string} name @param {object} body {where, most, view, cells} @param {AbortSignal} [signal] */
+  diagram: (name, body, signal) => post(`diagrams/${encodeURIComponent(name)}`, body, signal),
+  /** @param {object} where @param {string|null} label @returns {Promise<{changed: number, before: object[]}>} */
+  labelSelection: (where, label) => post("labels", { where, label }),
+  /** @param {object[]} entries {object_id, label} */
+  putLabels: async (entries) => (await send("labels", { method: "PUT", body: { entries } })).json(),
+  subsets: () => get("subsets"),
+  /** @param {string} name @param {object} where */
+  saveSubset: async (name, where) =>
+    (await send(`subsets/${encodeURIComponent(name)}`, { method: "PUT", body: { where } })).json(),
+  /** @param {string} name */
+  removeSubset: (name) => send(`subsets/${encodeURIComponent(name)}`, { method: "DELETE" }),
   /** @param {number} row @param {AbortSignal} [signal] */
   object: (row, signal) => get(`rows/${row}`, signal),
   /** @param {number} row @param {AbortSignal} [signal] */
@@ -73,11 +92,9 @@ export const api = {
   putLabel: async (row, change) => (await send(`rows/${row}/label`, { method: "PUT", body: change })).json(),
   live: () => get("live"),
   /** @param {object} where @param {string} format @returns {Promise<{name: string, blob: Blob}>} */
-  async export(where, format) {
-    const response = await send("export", { method: "POST", body: { where, format } });
-    const name = /filename="?([^";]+)/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
-    return { name: name ?? `selection.${format}`, blob: await response.blob() };
-  },
+  export: (where, format) => file("export", { where, format }),
+  /** @param {string} path below /api @param {object} [body] asked by POST; without one by GET */
+  figure: (path, body) => file(path, body),
 };
 
 /**

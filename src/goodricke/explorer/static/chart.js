@@ -12,7 +12,9 @@ import { Scale } from "./scales.js";
  * @property {Axis} x
  * @property {Axis} y
  * @property {string} name for screen readers
- * @property {"zoom"|"lasso"} [drag] what dragging does; with Shift it pans
+ * @property {"zoom"|"lasso"|"box"} [drag] what dragging does; with Shift it pans
+ * @property {boolean} [bare] without ticks, and with the same scale on both axes: a map
+ * @property {() => void} [onview] called when the user has zoomed or moved
  * @property {(i: number|null, at: {x: number, y: number}) => void} [onhover] index of the nearest point, or null
  * @property {(i: number|null, value: {x: number, y: number}) => void} [onclick]
  * @property {(polygon: number[][]) => void} [onlasso] corners in data units
@@ -38,6 +40,14 @@ function clipped(ctx, box, draw) {
   draw();
   ctx.restore();
 }
+
+/** @param {{x0: number, y0: number, x: number, y: number}} drag @returns {number[][]} of its box */
+const corners = ({ x0, y0, x, y }) => [
+  [x0, y0],
+  [x, y0],
+  [x, y],
+  [x0, y],
+];
 
 export class Chart {
   /** @param {Element} host @param {Options} options */
@@ -109,7 +119,7 @@ export class Chart {
     const ctx = sized(this.base, width, height, ratio);
     ctx.font = `11px ${token("--sans")}`;
     const box = this.place(ctx, width, height);
-    this.drawGrid(ctx, box);
+    if (!this.options.bare) this.drawGrid(ctx, box);
     clipped(ctx, box, () => {
       for (const mark of this.marks) mark({ ctx, sx: this.sx, sy: this.sy, box, ratio });
     });
@@ -120,12 +130,24 @@ export class Chart {
     const box = { left: 8, right: width - 8, top: 8, bottom: height - (this.options.x.label ? 34 : 20) };
     this.sy.pixels = [box.bottom, box.top];
     this.yTicks = this.sy.ticks((box.bottom - box.top) / 38);
+    if (this.options.bare) return this.placeMap(width, height);
     const widest = Math.max(...this.yTicks.map(({ label }) => ctx.measureText(label).width), 12);
     box.left = Math.ceil(widest) + (this.options.y.label ? 26 : 10);
     this.sx.pixels = [box.left, box.right];
     this.xTicks = this.roomyTicks(ctx, box.right - box.left);
     this.box = box;
     return box;
+  }
+
+  /** The same scale on both axes, in the middle. @param {number} width @param {number} height @returns {Box} */
+  placeMap(width, height) {
+    const [wide, tall] = [this.sx, this.sy].map(({ view }) => view[1] - view[0]);
+    const scale = Math.min((width - 8) / wide, (height - 8) / tall);
+    const [x, y] = [(width - wide * scale) / 2, (height - tall * scale) / 2];
+    const box = { left: x, right: width - x, top: y, bottom: height - y };
+    [this.sx.pixels, this.sy.pixels] = [[box.left, box.right], [box.bottom, box.top]];
+    [this.xTicks, this.yTicks] = [[], []];
+    return (this.box = box);
   }
 
   /** As many ticks below as their labels leave room for. @param {CanvasRenderingContext2D} ctx @param {number} width */
@@ -208,6 +230,32 @@ export class Chart {
   reset() {
     this.sx.view = [...this.sx.home];
     this.sy.view = [...this.sy.home];
+    this.viewed();
+  }
+
+  /** The user has zoomed or moved. */
+  viewed() {
+    this.redraw();
+    this.options.onview?.();
+  }
+
+  /** @returns {number[]|null} x from, to, y from, to in data units; null: as at first */
+  get view() {
+    const ends = [...this.sx.view, ...this.sy.view];
+    if ([...this.sx.home, ...this.sy.home].every((end, k) => end === ends[k])) return null;
+    return ends.map((end, k) => Number(((k < 2 ? this.sx : this.sy).log ? 10 ** end : end).toPrecision(7)));
+  }
+
+  /** @param {(number|null)[]|null} ends as `view` gives them; null: as at first */
+  set view(ends) {
+    const home = [...this.sx.home, ...this.sy.home];
+    const units = home.map((end, k) => {
+      const given = ends?.[k] ?? null;
+      const unit = given === null ? NaN : (k < 2 ? this.sx : this.sy).transform(given);
+      return Number.isFinite(unit) ? unit : end;
+    });
+    this.sx.view = units.slice(0, 2);
+    this.sy.view = units.slice(2);
     this.redraw();
   }
 
@@ -250,6 +298,7 @@ export class Chart {
   release({ offsetX, offsetY }) {
     const drag = this.dragging;
     this.drop();
+    if (drag?.pan) this.viewed();
     if (!drag || drag.pan) return;
     const far = Math.max(...drag.path.map(([x, y]) => Math.hypot(x - drag.x0, y - drag.y0)));
     if (far < 5)
@@ -258,6 +307,7 @@ export class Chart {
         y: this.sy.valueAt(offsetY),
       });
     else if (this.options.drag === "lasso") this.lasso(drag.path);
+    else if (this.options.drag === "box") this.lasso(corners(drag));
     else this.zoomTo(drag);
   }
 
@@ -282,7 +332,7 @@ export class Chart {
     ];
     if (Math.abs(x - x0) > 8) this.sx.view = newX;
     if (Math.abs(y - y0) > 8) this.sy.view = newY;
-    this.redraw();
+    this.viewed();
   }
 
   /** @param {WheelEvent} event */
@@ -296,7 +346,7 @@ export class Chart {
   zoom(factor, x = (this.box.left + this.box.right) / 2, y = (this.box.top + this.box.bottom) / 2) {
     this.sx.zoom(x, factor);
     this.sy.zoom(y, factor);
-    this.redraw();
+    this.viewed();
   }
 
   /** @param {KeyboardEvent} event */
@@ -317,6 +367,6 @@ export class Chart {
     event.preventDefault();
     event.stopPropagation();
     action();
-    this.redraw();
+    this.viewed();
   }
 }

@@ -3,19 +3,27 @@
 import { api, latestOnly } from "./api.js";
 import { Chart } from "./chart.js";
 import { classStyle, token } from "./colours.js";
+import { column } from "./columns.js";
+import { Confusion } from "./confusion.js";
 import { debounce, emptyState, fill, h } from "./dom.js";
-import { probability, short } from "./format.js";
+import { figureMenu } from "./exporting.js";
+import { position, probability, short } from "./format.js";
 import { classes } from "./glyph.js";
 import { onHover, setHover } from "./hover.js";
-import { outline, points, ring } from "./marks.js";
+import { classLegend, colourLegend } from "./legend.js";
+import { density, outline, path, points, ring } from "./marks.js";
 import { showError } from "./messages.js";
-import { aboutPlot, colourNote, colourScale, plotForm, removePlot } from "./plots.js";
-import { set, setFilter, state, watch, where } from "./state.js";
+import { aboutPlot, colourScale, plotForm, removePlot, sizeScale } from "./plots.js";
+import { FILTERS, set, setFilter, state, watch, where } from "./state.js";
 
 const MAX_POINTS = 20000; // points in a diagram
 const RETRY = 3000; // [ms] while the server computes a diagram
 
-/** @typedef {{x: number[], y: number[], row: number[], class: number[], colour?: (number|null)[], total: number, shown: number}} Cloud */
+/** @typedef {{shape: number[], box: number[], cell: number[], count: number[], class?: number[], colour?: (number|null)[]}} Cells */
+/** @typedef {{x: number[], y: number[], row: number[], class: number[], colour?: (number|null)[], size?: (number|null)[], cells?: Cells, box: number[], total: number, inside: number, shown: number}} Cloud */
+
+const DRAGS = { lasso: "Lasso", box: "Box", zoom: "Zoom" };
+let drag = /** @type {"lasso"|"box"|"zoom"} */ ("lasso"); // what dragging does in all diagrams
 
 const TITLES = { embedding: "Embeddings", hr: "Hertzsprung-Russell", f1_a1: "Dominant variability", sky: "Sky" };
 
@@ -24,6 +32,14 @@ const diagramTitle = (name) => TITLES[name] ?? name;
 
 /** @param {string} text @returns {string} */
 const asSentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replaceAll("`", "").replace(/\.?$/, ".")}`;
+
+/** @param {"edge"|"grid"|"plane"} style of a line on a map */
+const lineStyle = (style) => ({
+  colour: token(style === "grid" ? "--grid" : style === "plane" ? "--accent" : "--axis"),
+  width: style === "plane" ? 1.5 : 1,
+  dash: style === "plane" ? [6, 4] : [],
+  text: token("--dim"),
+});
 
 class Diagram {
   /** @param {any} about of the server */
@@ -36,7 +52,9 @@ class Diagram {
     this.backdrop = null;
     /** @type {Cloud|null} points that match the filters */
     this.cloud = null;
-    this.request = latestOnly((signal) => api.diagram(about.name, where(), MAX_POINTS, signal));
+    this.request = latestOnly((signal) => this.ask(where(), signal));
+    this.legend = h("div", { class: "diagram-legend" });
+    this.saveView = debounce(() => this.keepView(), 300);
     this.note = h("span", { class: "note" });
     const enlarge = h(
       "button",
@@ -56,26 +74,42 @@ class Diagram {
           "×",
         )
       : null;
+    const save = figureMenu((format) => [
+      `figures/diagrams/${encodeURIComponent(about.name)}`,
+      { where: where(), view: this.view, format },
+    ]);
     this.host = h("div", { class: "plot" });
     this.tip = h("div", { class: "tip", hidden: true });
     this.element = h(
       "figure",
       { class: "diagram", "data-diagram": about.name },
-      h("figcaption", {}, h("strong", { title: about.note }, about.title), this.note, enlarge, remove),
+      h("figcaption", {}, h("strong", { title: about.note }, about.title), this.note, save, enlarge, remove),
       this.host,
+      this.legend,
       this.tip,
     );
     this.scheduleTip = debounce((row, at) => this.showTip(row, at), 60);
     this.load();
   }
 
+  /** @returns {number[]|null} the part of the diagram in the address */
+  get view() {
+    return state.views[this.about.name] ?? null;
+  }
+
+  /** @param {object} filter @param {AbortSignal} [signal] */
+  ask(filter, signal) {
+    return api.diagram(this.about.name, { where: filter, most: MAX_POINTS, view: this.view, cells: true }, signal);
+  }
+
   async load() {
+    this.element.setAttribute("aria-busy", "true");
     try {
       const answer = await this.request();
       if (!answer) return;
       if (answer.ready === false) return await this.wait(answer.note);
       for (const empty of this.host.querySelectorAll(".empty")) empty.remove();
-      this.chart ??= this.makeChart();
+      this.chart ??= this.makeChart(answer.box);
       this.cloud = answer;
       if (!this.backdrop) await this.loadBackdrop(answer);
       this.drawNote();
@@ -83,12 +117,14 @@ class Diagram {
     } catch (error) {
       if (this.cloud) return showError(error);
       fill(this.host, emptyState("No diagram", /** @type {Error} */ (error).message));
+    } finally {
+      this.element.removeAttribute("aria-busy");
     }
   }
 
   /** The server computes it: try again later, once however often the filters change. @param {string} note */
   async wait(note) {
-    fill(this.host, emptyState("Computing…", note));
+    fill(this.host, emptyState("Computing the map…", note));
     const ticket = (this.waiting = Symbol("wait"));
     await new Promise((resolve) => setTimeout(resolve, RETRY));
     if (ticket !== this.waiting) return;
@@ -100,31 +136,56 @@ class Diagram {
   /** @param {Cloud} answer */
   async loadBackdrop(answer) {
     const filtered = Object.keys(state.filters).length > 0;
-    this.backdrop = filtered ? await api.diagram(this.about.name, { all: [] }, MAX_POINTS) : answer;
+    this.backdrop = filtered ? await this.ask({ all: [] }) : answer;
     if (!this.backdrop?.total) this.host.append(emptyState("", "No object has the values that it needs."));
-    this.chart?.sx.fit(this.backdrop?.x ?? [], 0.03, 0.0005);
-    this.chart?.sy.fit(this.backdrop?.y ?? [], 0.03, 0.0005);
   }
 
-  makeChart() {
-    const { x, y, title } = this.about;
+  /** @param {number[]} box x from, to, y from, to of the first view */
+  makeChart(box) {
+    const { x, y, title, kind } = this.about;
+    const axes = kind === "sky" ? "a map of the sky" : `${y.label} against ${x.label}`;
     const chart = new Chart(this.host, {
       x,
       y,
-      name: `${title}: ${y.label} against ${x.label}. Drag a lasso to filter; the table below has the same objects.`,
-      drag: "lasso",
+      name: `${title}: ${axes}. Drag to select; the table below has the same objects.`,
+      drag,
+      bare: kind === "sky",
       onhover: (i, at) => this.hover(i, at),
       onclick: (i) => i !== null && this.cloud && set({ open: this.cloud.row[i] }),
       onlasso: (polygon) => setFilter(this.key, [{ inside: { diagram: this.about.name, polygon } }]),
+      onview: () => this.saveView(),
     });
     chart.onthemechange = () => this.draw();
+    const units = box.map((end, k) => (k < 2 ? chart.sx : chart.sy).transform(end));
+    chart.sx.setHome(units[0], units[1]);
+    chart.sy.setHome(units[2], units[3]);
+    if (this.view) chart.view = this.view;
     return chart;
   }
 
+  /** Put the part on show into the address; where points had been counted, ask for those in it. */
+  keepView() {
+    const { [this.about.name]: _, ...views } = state.views;
+    const view = this.chart?.view ?? null;
+    set({ views: view ? { ...views, [this.about.name]: view } : views });
+  }
+
+  /** The address has another part of the diagram. */
+  showView() {
+    const { chart, view } = this;
+    if (!chart || JSON.stringify(view) === JSON.stringify(this.shownView ?? null)) return;
+    this.shownView = view;
+    chart.view = view;
+    if ([this.cloud, this.backdrop].some((cloud) => cloud && (cloud.cells || cloud.inside < cloud.total))) {
+      this.backdrop = null;
+      this.load();
+    }
+  }
+
   drawNote() {
-    const { shown, total } = /** @type {Cloud} */ (this.cloud);
-    this.note.textContent = shown < total ? `${short(shown)} of ${short(total)} drawn` : `${short(total)}`;
-    this.note.title = shown < total ? "A random sample is drawn; the lasso selects from all objects." : "";
+    const { shown, inside, total, cells } = /** @type {Cloud} */ (this.cloud);
+    this.note.textContent = cells ? `${short(inside)} as density` : inside < total ? `${short(inside)} of ${short(total)}` : short(total);
+    this.note.title = cells ? `All are counted in cells; ${short(shown)} of them react to the pointer. Zoom in for points.` : "";
     if (this.about.note) this.note.title += ` ${this.about.note}`;
   }
 
@@ -136,30 +197,37 @@ class Diagram {
     const room = (this.host.clientWidth * this.host.clientHeight) / Math.max(cloud.shown, 1); // [px²] for each point
     const size = Math.min(Math.max(0.75 * Math.sqrt(room), 3), 5.5);
     const filtered = cloud.total < backdrop.total;
-    const back = {
-      x: backdrop.x,
-      y: backdrop.y,
-      group: () => 0,
-      styles: [{ colour: token("--ghost"), shape: /** @type {const} */ ("circle") }],
-      size: 2.5,
-      alpha: 0.45,
-    };
-    const scale = cloud.colour && colourScale(cloud.colour);
+    const ghost = token("--ghost");
+    const back = backdrop.cells
+      ? density({ cells: backdrop.cells, colour: () => ghost, alpha: 0.7 })
+      : points({ ...backdrop, group: () => 0, styles: [{ colour: ghost, shape: "circle" }], size: 2.5, alpha: 0.45 });
+    const values = cloud.cells?.colour ?? cloud.colour;
+    const scale = values && colourScale(values);
     const shades = scale?.colours.map((colour) => ({ colour, shape: /** @type {const} */ ("circle") }));
-    const front = {
-      x: cloud.x,
-      y: cloud.y,
-      group: scale?.group ?? ((/** @type {number} */ i) => (cloud.class[i] < 0 ? none : cloud.class[i])),
-      styles: shades ? [...shades, styles[none]] : styles,
-      size,
-      alpha: size > 4 ? 0.85 : room > 15 ? 0.75 : 0.55,
-    };
-    if (scale) this.note.title = colourNote(this.about.colour, scale.low, scale.high);
+    const palette = shades ? [...shades, styles[none]] : styles;
+    const groupOf = (/** @type {number[]} */ all) => (/** @type {number} */ i) => (all[i] < 0 ? none : all[i]);
+    const shadeOf = scale?.group ?? groupOf(cloud.cells?.class ?? cloud.class);
+    const front = cloud.cells
+      ? density({ cells: cloud.cells, colour: (k) => palette[shadeOf(k)].colour })
+      : points({
+          x: cloud.x,
+          y: cloud.y,
+          group: shadeOf,
+          styles: palette,
+          size,
+          alpha: size > 4 ? 0.85 : room > 15 ? 0.75 : 0.55,
+          scale: cloud.size && sizeScale(cloud.size),
+        });
+    fill(
+      this.legend,
+      scale ? colourLegend(this.about, scale) : classLegend(cloud.cells?.class ?? cloud.class, cloud.cells?.count),
+    );
     const lasso = /** @type {any} */ (state.filters[this.key]?.[0])?.inside?.polygon;
     chart.points = cloud;
     chart.marks = [
-      ...(filtered ? [points(back)] : []),
-      points(front),
+      ...(this.about.outlines ?? []).map((/** @type {any} */ one) => path(one, lineStyle(one.style))),
+      ...(filtered ? [back] : []),
+      front,
       ...(lasso ? [outline({ polygon: lasso, colour: token("--accent") })] : []),
     ];
     this.ring(null);
@@ -215,7 +283,7 @@ async function objectSummary(row) {
     sort: [],
     offset: 0,
     limit: 1,
-    columns: ["object_id", "class", "p_max"],
+    columns: ["object_id", "class", "p_max", "ra", "dec"].filter(column),
   });
   const [item] = rows;
   const about = {
@@ -224,6 +292,7 @@ async function objectSummary(row) {
       item?.class ?? "no class",
       item?.p_max !== null && item?.p_max !== undefined && probability(item.p_max),
       item?.label && `label ${item.label}`,
+      typeof item?.ra === "number" && typeof item.dec === "number" && position(item.ra, item.dec),
     ]
       .filter(Boolean)
       .join(" · "),
@@ -234,11 +303,13 @@ async function objectSummary(row) {
 
 /** @param {HTMLElement} bar @param {HTMLElement} host @param {any} about */
 export function buildDiagrams(bar, host, about) {
-  const fixed = /** @type {Diagram[]} */ (about.diagrams.map((/** @type {any} */ item) => new Diagram(item)));
-  /** @type {Map<string, Diagram>} */
-  const own = new Map();
-  const all = () => [...fixed, ...own.values()];
+  const presets = about.diagrams.concat({ name: "confusion", title: "Confusion", is_default: false });
+  const defaults = presets.filter((/** @type {any} */ item) => item.is_default).map((/** @type {any} */ item) => item.name);
+  /** @type {Map<string, Diagram|Confusion>} those on show, by name */
+  const items = new Map();
+  const all = () => [...items.values()];
   const ringAll = (/** @type {number|null} */ row) => all().forEach((item) => item.ring(row));
+  const shown = () => state.shown ?? defaults;
   const none = h(
     "div",
     { class: "diagram none" },
@@ -246,46 +317,51 @@ export function buildDiagrams(bar, host, about) {
       emptyState(diagramTitle(item.name), `${asSentence(item.why)} ${asSentence(item.fix)}`),
     ),
   );
+  const make = (/** @type {string} */ name) => {
+    if (name === "confusion") return new Confusion();
+    return new Diagram(presets.find((/** @type {any} */ item) => item.name === name) ?? aboutPlot(name));
+  };
   const arrange = () => {
-    const isSingle = all().some((item) => item.about.name === state.diagram);
-    drawBar(bar, { ...about, diagrams: all().map((item) => item.about) }, isSingle ? state.diagram : "all");
-    for (const item of all()) item.element.hidden = isSingle && item.about.name !== state.diagram;
-    if (all().length) none.remove();
-    else host.append(none);
+    const known = presets.map((/** @type {any} */ item) => item.name).filter((/** @type {string} */ n) => shown().includes(n));
+    const names = [...known, ...state.plots];
+    for (const name of [...items.keys()].filter((name) => !names.includes(name))) items.delete(name);
+    for (const name of names) if (!items.has(name)) items.set(name, make(name));
+    const isSingle = names.includes(state.diagram);
+    const ordered = names.map((name) => /** @type {Diagram|Confusion} */ (items.get(name)));
+    fill(
+      host,
+      ordered.map((item) => item.element),
+      !names.length && (about.missing.length ? none : emptyState("No diagram", "Choose some above.")),
+    );
+    for (const item of ordered) item.element.hidden = isSingle && item.about.name !== state.diagram;
     host.classList.toggle("single", isSingle);
+    const toggle = (/** @type {string} */ name) =>
+      set({ diagram: "all", shown: shown().includes(name) ? shown().filter((n) => n !== name) : [...shown(), name] });
+    drawBar(bar, { ...about, diagrams: presets }, shown(), toggle, () => {
+      for (const item of all()) if (item instanceof Diagram && item.chart) item.chart.options.drag = drag;
+      arrange();
+    });
   };
-  const plot = () => {
-    for (const [name, item] of own) {
-      if (state.plots.includes(name)) continue;
-      item.element.remove();
-      own.delete(name);
-    }
-    for (const name of state.plots.filter((name) => !own.has(name))) {
-      const item = new Diagram(aboutPlot(name));
-      own.set(name, item);
-      host.append(item.element);
-    }
-    arrange();
-  };
-  fill(
-    host,
-    fixed.map((item) => item.element),
-  );
-  watch(["filters"], () => all().forEach((item) => item.load()));
+  watch(FILTERS, () => all().forEach((item) => item.load()));
   watch(["open"], () => ringAll(null));
-  watch(["diagram"], arrange);
-  watch(["plots"], plot);
+  watch(["diagram", "plots", "shown"], arrange);
+  watch(["views"], () => all().forEach((item) => item.showView()));
   onHover(ringAll);
-  plot();
+  arrange();
 }
 
-/** @param {HTMLElement} bar @param {any} about @param {string} now */
-function drawBar(bar, about, now) {
-  const choices = [["all", "All"], ...about.diagrams.map((/** @type {any} */ item) => [item.name, item.title])];
-  const tab = ([name, title]) =>
+/** @param {HTMLElement} bar @param {any} about @param {string[]} shown @param {(name: string) => void} toggle @param {() => void} ondrag */
+function drawBar(bar, about, shown, toggle, ondrag) {
+  const preset = (/** @type {any} */ { name, title }) =>
     h(
       "button",
-      { type: "button", role: "radio", "aria-checked": String(now === name), onclick: () => set({ diagram: name }) },
+      { type: "button", "aria-pressed": String(shown.includes(name)), onclick: () => toggle(name) },
+      TITLES[name] ?? title,
+    );
+  const mode = (/** @type {[any, string]} */ [name, title]) =>
+    h(
+      "button",
+      { type: "button", role: "radio", "aria-checked": String(drag === name), onclick: () => ((drag = name), ondrag()) },
       title,
     );
   const missing = about.missing.map((/** @type {any} */ item) =>
@@ -297,10 +373,11 @@ function drawBar(bar, about, now) {
       h("p", {}, asSentence(item.fix)),
     ),
   );
+  const form = bar.querySelector(".plot-form") ?? plotForm(); // what is typed there stays
   fill(
     bar,
-    choices.length > 2 &&
-      h("div", { class: "segments", role: "radiogroup", "aria-label": "Diagrams" }, choices.map(tab)),
+    h("div", { class: "segments", role: "group", "aria-label": "Diagrams" }, about.diagrams.map(preset)),
+    form,
     missing.length > 0 &&
       about.diagrams.length > 0 &&
       h(
@@ -309,7 +386,11 @@ function drawBar(bar, about, now) {
         h("summary", {}, `${missing.length} more ${missing.length === 1 ? "diagram" : "diagrams"} available`),
         h("ul", {}, missing),
       ),
-    plotForm(),
-    h("span", { class: "dim hint" }, "drag: lasso · click: open · Ctrl + wheel: zoom"),
+    h("span", { class: "dim hint" }, "click: open · Ctrl + wheel: zoom"),
+    h(
+      "div",
+      { class: "segments drag", role: "radiogroup", "aria-label": "Dragging in a diagram" },
+      Object.entries(DRAGS).map(mode),
+    ),
   );
 }

@@ -67,3 +67,36 @@ export const emptyState = (title, text = "", command = "") =>
     text && h("p", {}, text),
     command && h("code", {}, command),
   );
+
+/**
+ * A menu that opens below its button, and closes with Escape or a click elsewhere.
+ *
+ * @param {string} name
+ * @param {string} title
+ * @param {(close: () => void) => (Node|string|null|undefined|false|Array)[]} items made when it opens
+ * @returns {HTMLElement}
+ */
+export function menu(name, title, items) {
+  const host = h("div", { class: "items" });
+  const details = /** @type {HTMLDetailsElement} */ (
+    h("details", { class: "menu" }, h("summary", { title, "aria-label": `${name}: ${title}` }, name), host)
+  );
+  const close = () => {
+    details.open = false;
+  };
+  const outside = (/** @type {Event} */ event) => {
+    if (!details.contains(/** @type {Node} */ (event.target))) close();
+  };
+  details.addEventListener("toggle", () => {
+    if (details.open) fill(host, ...items(close));
+    if (details.open) addEventListener("pointerdown", outside);
+    else removeEventListener("pointerdown", outside);
+  });
+  details.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    close();
+    details.querySelector("summary")?.focus();
+  });
+  return details;
+}

@@ -1,7 +1,7 @@
-/** The selection as a file. */
+/** Selections and figures as files. */
 
 import { api } from "./api.js";
-import { fill, h } from "./dom.js";
+import { h, menu } from "./dom.js";
 import { reportErrors, showMessage } from "./messages.js";
 import { where } from "./state.js";
 
@@ -13,33 +13,45 @@ const FORMATS = {
   fits: "FITS table",
   ids: "Object ids only",
 };
+const FIGURES = ["png", "svg", "pdf"];
+
+/** @param {Promise<{name: string, blob: Blob}>} file put it where the browser saves files */
+async function save(file) {
+  const { name, blob } = await file;
+  const url = URL.createObjectURL(blob);
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60000);
+  showMessage(`Saved – ${name}, ${(blob.size / 1e6).toPrecision(2)} MB`);
+}
 
 /** @returns {HTMLElement} a menu that saves what matches the filters */
 export function exportMenu() {
-  const menu = /** @type {HTMLDetailsElement} */ (h("details", { class: "menu" }));
-  const save = (/** @type {string} */ format) =>
-    reportErrors(async () => {
-      menu.open = false;
-      showMessage("Writing the selection…");
-      const { name, blob } = await api.export(where(), format);
-      const url = URL.createObjectURL(blob);
-      h("a", { href: url, download: name }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 60000);
-      showMessage(`Saved – ${name}, ${(blob.size / 1e6).toPrecision(2)} MB`);
-    });
-  const item = ([format, name]) => h("button", { type: "button", onclick: () => save(format) }, name);
-  fill(
-    menu,
-    h("summary", { title: "Save the selection" }, "Export"),
-    h("div", { class: "items" }, Object.entries(FORMATS).map(item)),
+  return menu("Export", "Save the selection as a file", (close) =>
+    Object.entries(FORMATS).map(([format, name]) => {
+      const run = () => {
+        close();
+        showMessage("Writing the selection…");
+        reportErrors(() => save(api.export(where(), format)));
+      };
+      return h("button", { type: "button", onclick: run }, name);
+    }),
   );
-  menu.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    event.stopPropagation();
-    menu.open = false;
-  });
-  addEventListener("pointerdown", (event) => {
-    if (!menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
-  });
-  return menu;
+}
+
+/**
+ * A menu that saves a figure, drawn by the server.
+ *
+ * @param {(format: string) => [path: string, body?: object]} request
+ * @returns {HTMLElement}
+ */
+export function figureMenu(request) {
+  return menu("⤓", "Save the figure", (close) =>
+    FIGURES.map((format) => {
+      const run = () => {
+        close();
+        reportErrors(() => save(api.figure(...request(format))));
+      };
+      return h("button", { type: "button", onclick: run }, format.toUpperCase());
+    }),
+  );
 }

@@ -6,11 +6,11 @@ import { Facet } from "./facet.js";
 import { cell, number } from "./format.js";
 import { RangeFilter, shownRanges } from "./histogram.js";
 import { diagramName } from "./plots.js";
-import { set, setFilter, state, watch } from "./state.js";
+import { FILTERS, set, setFilter, state, watch } from "./state.js";
 
 const OPERATORS = {
   number: ["=", "!=", "<", "<=", ">", ">=", "is null", "not null"],
-  text: ["contains", "=", "!=", "is null", "not null"],
+  text: ["contains", "matches", "=", "!=", "is null", "not null"],
   boolean: ["=", "is null"],
   list: ["contains"],
 };
@@ -39,11 +39,13 @@ export function buildFilters(host) {
     addRange(),
     facets.slice(1).map(({ element }) => element),
     addCondition(),
+    column("ra") && column("dec") && addCone(),
+    addText(),
   );
   drawRanges();
   watch(["ranges"], drawRanges);
-  watch(["filters"], () => [...facets, ...ranges.values()].forEach((item) => item.refresh()));
-  watch(["filters"], drawChips);
+  watch(FILTERS, () => [...facets, ...ranges.values()].forEach((item) => item.refresh()));
+  watch(FILTERS, drawChips);
   drawChips();
 }
 
@@ -142,9 +144,76 @@ function addCondition() {
   return h("form", { class: "add condition", onsubmit: add }, name, operator, value, button);
 }
 
+/** Objects near a position, or near another object. */
+function addCone() {
+  const field = (/** @type {string} */ name, /** @type {string} */ hint) =>
+    /** @type {HTMLInputElement} */ (
+      h("input", { type: "text", "aria-label": name, placeholder: hint, autocomplete: "off", spellcheck: "false" })
+    );
+  const place = field("Position or object", "05 35 17 −05 23 28, or an id");
+  const radius = field("Radius", "60″");
+  const add = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!place.value.trim()) return place.focus();
+    const cone = { position: place.value.trim(), radius: (radius.value.trim() || "60").replace("″", '"').replace("′", "'") };
+    setFilter("cone", [{ cone }]);
+  };
+  const form = h("form", { class: "add cone", onsubmit: add }, place, radius, h("button", { type: "submit" }, "Add"));
+  return h("section", {}, h("h3", { title: "Radius in arcsec, or as 2' or 0.5 deg" }, "Near a position"), form);
+}
+
+/** Conditions in a text of one's own. */
+function addText() {
+  const field = /** @type {HTMLTextAreaElement} */ (
+    h("textarea", {
+      rows: 3,
+      "aria-label": "Filter as text",
+      placeholder: 'class in ("EA", "EB") and\nnot 0.2 < period < 1',
+      spellcheck: "false",
+      maxlength: 1000,
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        if (event.key === "Enter" && !event.shiftKey) add(event);
+      },
+    })
+  );
+  const add = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const text = field.value.trim();
+    if (!text) return field.focus();
+    setFilter(`text:${text}`, [{ filter: text }]);
+    field.value = "";
+  };
+  editText = (text) => {
+    field.value = text;
+    field.focus();
+  };
+  const functions = "contains(name, \"12\"), matches(name, \"^S\"), missing(period), cone(ra, dec, 60), subset(\"name\")";
+  const title = `Columns, numbers, = != < > <= >=, and or not, in, + - * / log10(...), ${functions}`;
+  return h(
+    "section",
+    {},
+    h("h3", { title }, "Filter as text"),
+    h("form", { class: "add text", title, onsubmit: add }, field, h("button", { type: "submit" }, "Add")),
+  );
+}
+
+let editText = (/** @type {string} */ _) => {};
+
+/** @param {any[]} conditions @returns {any[]} the opposite, or what was negated */
+function negated(conditions) {
+  const inner = conditions.length === 1 ? conditions[0].not : undefined;
+  if (inner) return inner.all ?? [inner];
+  return [{ not: conditions.length === 1 ? conditions[0] : { all: conditions } }];
+}
+
 /** @param {string} key @param {any[]} conditions @returns {string} a filter in words */
 function describeFilter(key, conditions) {
   const [first] = conditions;
+  if (first.not) return `not ${describeFilter(key, first.not.all ?? [first.not])}`;
+  if (first.filter !== undefined) return first.filter;
+  if (first.subset !== undefined) return `in ${first.subset}`;
+  if (first.cone) return `within ${first.cone.radius}${/^[\d.]+$/.test(first.cone.radius) ? "″" : ""} of ${first.cone.position}`;
+  if (key === "confusion") return conditions.map(({ column: name, value }) => `${name} = ${value}`).join(", ");
   if (first.search !== undefined) return `“${first.search}”`;
   if (first.inside) return `lasso in ${diagramName(first.inside.diagram)}`;
   if (first.labelled !== undefined) return first.labelled ? "labelled" : "unlabelled";
@@ -161,23 +230,40 @@ function describeFilter(key, conditions) {
 
 function drawChips() {
   const entries = Object.entries(state.filters);
+  const edit = (/** @type {string} */ key, /** @type {string} */ text) => {
+    setFilter(key);
+    editText(text);
+  };
   const chip = ([key, conditions]) => {
     const text = describeFilter(key, conditions);
+    const own = conditions[0].filter;
+    const button = (/** @type {string} */ label, /** @type {string} */ title, /** @type {() => void} */ run, name = "") =>
+      h("button", { type: "button", class: name, title, "aria-label": `${title} the filter ${text}`, onclick: run }, label);
+    const isOpposite = Boolean(conditions[0].not);
     return h(
-      "button",
-      {
-        type: "button",
-        class: "chip",
-        "aria-label": `Remove the filter ${text}`,
-        title: "Remove",
-        onclick: () => setFilter(key),
-      },
-      text,
-      h("span", { "aria-hidden": "true" }, "×"),
+      "span",
+      { class: "chip" },
+      h("span", { class: "what", title: text, onclick: own ? () => edit(key, own) : null }, text),
+      own && button("✎", "Edit", () => edit(key, own)),
+      button("¬", isOpposite ? "Undo the opposite of" : "Take the opposite of", () => setFilter(key, negated(conditions))),
+      button("×", "Remove", () => setFilter(key), "remove"),
     );
   };
+  const joint = (/** @type {"all"|"any"} */ match, /** @type {string} */ text, /** @type {string} */ title) =>
+    h(
+      "button",
+      { type: "button", role: "radio", "aria-checked": String(state.match === match), title, onclick: () => set({ match }) },
+      text,
+    );
   fill(
     byId("chips"),
+    entries.length > 1 &&
+      h(
+        "div",
+        { class: "segments", role: "radiogroup", "aria-label": "How filters are joined" },
+        joint("all", "and", "All filters hold"),
+        joint("any", "or", "At least one filter holds"),
+      ),
     entries.map(chip),
     entries.length > 1 &&
       h("button", { type: "button", class: "quiet small", onclick: () => set({ filters: {} }) }, "Clear all"),

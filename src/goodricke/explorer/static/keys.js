@@ -34,7 +34,7 @@ addEventListener("keydown", (event) => {
 });
 
 const MOUSE = [
-  ["Drag in a diagram", "lasso: the table and the other diagrams show only what is inside"],
+  ["Drag in a diagram", "lasso or box: the table and the other diagrams show only what is inside; or zoom"],
   ["Drag in a light curve", "zoom; double-click shows all again"],
   ["Shift + drag", "pan"],
   ["Ctrl + wheel, + − 0", "zoom a chart about the pointer; arrows pan, 0 shows all"],

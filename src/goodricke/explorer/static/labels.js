@@ -1,6 +1,7 @@
 /** The user's labels and comments: each change is saved at once and can be undone. */
 
 import { api } from "./api.js";
+import { objects } from "./format.js";
 import { showMessage } from "./messages.js";
 
 /** @typedef {{label: string|null, comment: string|null}} Entry */
@@ -9,8 +10,16 @@ import { showMessage } from "./messages.js";
 const listeners = new Set();
 /** @type {Map<number, Entry>} saved since the page was loaded; newer than a caller's copy */
 const saved = new Map();
-/** @type {{row: number, before: Partial<Entry>, name: string}[]} */
+/** @type {({row: number, before: Partial<Entry>, name: string}|{entries: object[], name: string})[]} */
 const history = [];
+/** @type {Set<() => void>} run when many labels have changed */
+const manyListeners = new Set();
+
+/** Many labels have changed: what was saved here before may be older. */
+function changedMany() {
+  saved.clear();
+  for (const run of manyListeners) run();
+}
 
 /**
  * Parts that aren't changed stay as the file has them: another window may have written them.
@@ -65,6 +74,25 @@ export const labels = {
       showMessage(`Saved – ${what}`);
     }),
 
+  /** @param {() => void} run when the labels of many objects have changed */
+  watchMany: (run) => manyListeners.add(run),
+
+  /**
+   * Give all objects that match one label.
+   *
+   * @param {object} where
+   * @param {string|null} label null: none
+   */
+  changeAll: (where, label) =>
+    enqueue(async () => {
+      showMessage("Saving…");
+      const { changed, before } = await api.labelSelection(where, label);
+      const name = objects(changed);
+      history.push({ entries: before, name });
+      changedMany();
+      showMessage(`Saved – ${name}: ${label ?? "label removed"}. Undo: u`);
+    }),
+
   /** Load label and comment of an object again: others may have changed the file. @param {number} row @param {string} name */
   refresh: (row, name) =>
     enqueue(async () => {
@@ -79,6 +107,12 @@ export const labels = {
       const last = history.pop();
       if (!last) {
         showMessage("Nothing to undo.");
+        return null;
+      }
+      if ("entries" in last) {
+        await api.putLabels(last.entries);
+        changedMany();
+        showMessage(`Undone – ${last.name}`);
         return null;
       }
       await save(last.row, last.before, last.name);

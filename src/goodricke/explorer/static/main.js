@@ -14,6 +14,8 @@ import { labels } from "./labels.js";
 import { buildLive } from "./live.js";
 import { reportErrors, showError, showMessage } from "./messages.js";
 import { ObjectView } from "./object.js";
+import { setTitles } from "./plots.js";
+import { selectionMenu } from "./selection.js";
 import { readHash, set, setFilter, state, watch } from "./state.js";
 import { Table, tally } from "./table.js";
 
@@ -99,6 +101,24 @@ function buildSearch() {
   draw();
 }
 
+/** On a narrow screen the filters lie over the page. */
+function buildFilterDrawer() {
+  const button = byId("filters-button");
+  const show = (/** @type {boolean} */ open) => {
+    document.body.classList.toggle("with-filters", open);
+    button.setAttribute("aria-expanded", String(open));
+    if (open) /** @type {HTMLElement|null} */ (byId("filters").querySelector("button, input"))?.focus();
+  };
+  button.onclick = () => show(!document.body.classList.contains("with-filters"));
+  byId("centre").addEventListener("pointerdown", () => show(false));
+  byId("filters").addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !document.body.classList.contains("with-filters")) return;
+    event.stopPropagation();
+    show(false);
+    button.focus();
+  });
+}
+
 /** The height of the diagrams, by pointer or arrow keys. */
 function buildSplitter() {
   const splitter = byId("splitter");
@@ -139,11 +159,13 @@ function buildTable(rows) {
             : emptyState("The catalog is empty"),
         );
   });
+  labels.watchMany(() => reportErrors(() => table.reload(true)));
   const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "columns", "aria-label": "Columns" }));
   document.body.append(dialog);
   fill(
     byId("table-tools"),
     h("button", { type: "button", onclick: () => chooseColumns(dialog) }, "Columns"),
+    selectionMenu(() => table.total),
     exportMenu(),
   );
   return table;
@@ -202,9 +224,11 @@ async function start() {
   labels.about = about.labels ?? labels.about;
   setClasses(about.classes);
   setColumns(about.columns, about.novel);
+  setTitles(about.diagrams);
   drawHeader(about);
   buildSearch();
   buildSplitter();
+  buildFilterDrawer();
   const table = buildTable(about.rows);
   const first = table.reload();
   buildFilters(byId("filters"));
@@ -222,6 +246,7 @@ async function start() {
     table.reload(true);
     if (object.object) reportErrors(() => labels.refresh(object.object.row, object.object.name));
   });
+  labels.watchMany(() => object.object && reportErrors(() => labels.refresh(object.object.row, object.object.name)));
   await first;
   await Promise.all([object.show(), table.locate()]);
   document.documentElement.dataset.ready = "yes";

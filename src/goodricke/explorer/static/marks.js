@@ -88,12 +88,17 @@ function mask({ colour, shape }, size, ratio) {
  * @param {number} data.size [px]
  * @param {number} data.alpha
  * @param {ArrayLike<number>} [data.error] standard deviations, drawn as bars up and down
+ * @param {(i: number) => number} [data.scale] factor of a point's size
  * @returns {(plane: Plane) => void}
  */
-export function points({ x, y, group, styles, size, alpha, error }) {
+export function points({ x, y, group, styles, size, alpha, error, scale }) {
   return ({ ctx, sx, sy, ratio, box }) => {
     const raster = new Raster(box, ratio);
     const shapes = styles.map((style) => style && mask(style, size, ratio));
+    const shapeOf = (/** @type {number} */ i) => {
+      const style = styles[group(i)];
+      return scale && style ? mask(style, size * scale(i), ratio) : shapes[group(i)];
+    };
     const [px, py] = [sx.pixelsOf(x), sy.pixelsOf(y)];
     const faint = x.length > 6000 ? 0.12 : x.length > 1000 ? 0.25 : 0.4;
     for (let i = 0; error && i < px.length; i++) {
@@ -101,7 +106,7 @@ export function points({ x, y, group, styles, size, alpha, error }) {
       if (item && error[i] > 0) raster.bar(item, px[i], sy.at(y[i] - error[i]), sy.at(y[i] + error[i]), faint);
     }
     for (let i = 0; i < px.length; i++) {
-      const item = shapes[group(i)];
+      const item = shapeOf(i);
       if (item) raster.stamp(item, px[i], py[i], alpha);
     }
     raster.paint(ctx);
@@ -136,6 +141,62 @@ export function line({ x, y, colour, width = 1.25, dash = [] }) {
     ctx.setLineDash(dash);
     ctx.stroke();
     ctx.setLineDash([]);
+  };
+}
+
+/**
+ * Numbers of points in the cells of a grid: the more, the less transparent; logarithmic.
+ *
+ * @param {{cells: {shape: number[], box: number[], cell: number[], count: number[]}, colour: (k: number) => string, alpha?: number}} data colour of a cell
+ * @returns {(plane: Plane) => void}
+ */
+export function density({ cells: { shape, box, cell, count }, colour, alpha = 1 }) {
+  const [nx, ny] = shape;
+  const most = Math.log1p(count.reduce((a, b) => Math.max(a, b), 1));
+  return ({ ctx, sx, sy }) => {
+    const [u0, u1, v0, v1] = [sx.transform(box[0]), sx.transform(box[1]), sy.transform(box[2]), sy.transform(box[3])];
+    const edges = (/** @type {any} */ scale, low, high, n) =>
+      Array.from({ length: n + 1 }, (_, k) => Math.round(scale.fromUnit(low + ((high - low) * k) / n)));
+    const [xs, ys] = [edges(sx, u0, u1, nx), edges(sy, v0, v1, ny)];
+    cell.forEach((at, k) => {
+      const [i, j] = [at % nx, Math.floor(at / nx)];
+      ctx.globalAlpha = alpha * (0.22 + (0.78 * Math.log1p(count[k])) / most);
+      ctx.fillStyle = colour(k);
+      const [left, top] = [Math.min(xs[i], xs[i + 1]), Math.min(ys[j], ys[j + 1])];
+      ctx.fillRect(left, top, Math.max(Math.abs(xs[i + 1] - xs[i]), 1), Math.max(Math.abs(ys[j + 1] - ys[j]), 1));
+    });
+    ctx.globalAlpha = 1;
+  };
+}
+
+/**
+ * Lines of a map with their labels.
+ *
+ * @param {{x: (number|null)[], y: (number|null)[], label: string, at: number[]|null}} data broken at null
+ * @param {{colour: string, width: number, dash?: number[], text: string}} style
+ * @returns {(plane: Plane) => void}
+ */
+export function path({ x, y, label, at }, { colour, width, dash = [], text }) {
+  return ({ ctx, sx, sy }) => {
+    ctx.beginPath();
+    let pen = false;
+    for (let i = 0; i < x.length; i++) {
+      const [px, py] = [sx.at(/** @type {number} */ (x[i])), sy.at(/** @type {number} */ (y[i]))];
+      if (x[i] === null) pen = false;
+      else if (pen) ctx.lineTo(px, py);
+      else (ctx.moveTo(px, py), (pen = true));
+    }
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = width;
+    ctx.setLineDash(dash);
+    ctx.stroke();
+    ctx.setLineDash([]);
+    if (!label || !at) return;
+    ctx.fillStyle = text;
+    ctx.font = "10px sans-serif";
+    ctx.textAlign = "left";
+    ctx.textBaseline = "bottom";
+    ctx.fillText(label, sx.at(at[0]) + 2, sy.at(at[1]) - 1);
   };
 }
 

@@ -3,15 +3,15 @@
 import { allColumns, column } from "./columns.js";
 import { isDark } from "./colours.js";
 import { h } from "./dom.js";
-import { number } from "./format.js";
 import { set, state } from "./state.js";
 
 const PREFIX = "plot:"; // begins the names; the server reads the rest
+const ENDS = ["x_from", "x_to", "y_from", "y_to"]; // fields of the form
 const STEPS = 12; // of the colours
 // viridis (Smith & van der Walt 2015), without its darkest part on a dark ground
 const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b"];
 
-/** @typedef {{x: string, y: string, colour?: string, log_x?: boolean, log_y?: boolean, reversed_x?: boolean, reversed_y?: boolean}} Plot */
+/** @typedef {{x: string, y: string, colour?: string, size?: string, log_x?: boolean, log_y?: boolean, reversed_x?: boolean, reversed_y?: boolean}} Plot */
 
 /** @param {string} formula @returns {string} with the unit of a column */
 const axisLabel = (formula) => {
@@ -28,20 +28,27 @@ export function aboutPlot(name) {
   } catch {
     plot = { x: "?", y: "?" }; // the server says what is wrong
   }
-  const { x, y, colour } = plot;
+  const { x, y, colour, size } = plot;
   return {
     name,
     title: `${y} against ${x}`,
     x: { label: axisLabel(String(x)), log: plot.log_x, reversed: plot.reversed_x },
     y: { label: axisLabel(String(y)), log: plot.log_y, reversed: plot.reversed_y },
-    note: colour ? `colour: ${axisLabel(colour)}` : "",
+    note: [colour && `colour: ${axisLabel(colour)}`, size && `size: ${axisLabel(size)}`].filter(Boolean).join("; "),
     colour: colour ? axisLabel(colour) : "",
+    formula: colour ?? "",
     own: true,
   };
 }
 
+/** @type {Record<string, string>} */
+const titles = {};
+
+/** @param {{name: string, title: string}[]} diagrams of the server */
+export const setTitles = (diagrams) => diagrams.forEach(({ name, title }) => (titles[name] = title));
+
 /** @param {string} name @returns {string} of a diagram, in words */
-export const diagramName = (name) => (name.startsWith(PREFIX) ? aboutPlot(name).title : name);
+export const diagramName = (name) => (name.startsWith(PREFIX) ? aboutPlot(name).title : (titles[name] ?? name));
 
 /** @param {string} name */
 export const removePlot = (name) =>
@@ -62,15 +69,20 @@ export function plotForm() {
     h("label", {}, label, h("input", { name, list: "plot-columns", placeholder: hint, required, maxlength: 300 }));
   const check = (/** @type {string} */ label, /** @type {string} */ name) =>
     h("label", { class: "check" }, h("input", { type: "checkbox", name }), label);
+  const end = (/** @type {string} */ name) =>
+    h("input", { name, inputmode: "decimal", pattern: "[-+0-9.eE]*", "aria-label": name.replace("_", " "), placeholder: "auto" });
   const form = h(
     "form",
     {
       onsubmit: (/** @type {Event} */ event) => {
         event.preventDefault();
         const data = new FormData(/** @type {HTMLFormElement} */ (event.target));
-        const entries = [...data].filter(([, value]) => value !== "").map(([key, value]) => [key, value === "on" || value]);
-        const name = PREFIX + JSON.stringify(Object.fromEntries(entries));
-        if (!state.plots.includes(name)) set({ plots: [...state.plots, name] });
+        const ends = ENDS.map((key) => (data.get(key) ? Number(data.get(key)) : null));
+        const entries = [...data].filter(([key, value]) => value !== "" && !ENDS.includes(key));
+        const name = PREFIX + JSON.stringify(Object.fromEntries(entries.map(([key, value]) => [key, value === "on" || value])));
+        const views = ends.some((end) => end !== null) ? { ...state.views, [name]: ends } : state.views;
+        set({ views, plots: state.plots.includes(name) ? state.plots : [...state.plots, name], diagram: "all" });
+        details.open = false;
       },
     },
     h("p", {}, "Columns, or formulas such as phot_g_mean_mag + 5*log10(parallax) - 10"),
@@ -81,10 +93,15 @@ export function plotForm() {
     check("logarithmic", "log_y"),
     check("reversed", "reversed_y"),
     text("colour", "colour", "by class", false),
+    text("size", "size", "equal", false),
+    h("span", { class: "ends" }, "from, to: x ", end("x_from"), end("x_to"), " y ", end("y_from"), end("y_to")),
     h("button", { type: "submit" }, "Draw"),
     options,
   );
-  return h("details", { class: "missing plot-form" }, h("summary", {}, "Other axes"), form);
+  const details = /** @type {HTMLDetailsElement} */ (
+    h("details", { class: "missing plot-form" }, h("summary", {}, "+ any axes"), form)
+  );
+  return details;
 }
 
 /**
@@ -107,5 +124,13 @@ export function colourScale(values) {
   return { group, colours, low, high };
 }
 
-/** @param {string} label @param {number} low @param {number} high @returns {string} */
-export const colourNote = (label, low, high) => `colour: ${label}, ${number(low, 3)} (dark) to ${number(high, 3)} (light)`;
+/**
+ * Sizes of points by a number: from half to three times the usual between its 2nd and its 98th percentile.
+ *
+ * @param {(number|null)[]} values
+ * @returns {(i: number) => number}
+ */
+export function sizeScale(values) {
+  const { group } = colourScale(values);
+  return (i) => (values[i] === null ? 0.5 : 0.5 + (2.5 * group(i)) / (STEPS - 1));
+}

@@ -9,16 +9,36 @@
  * @property {string[]|null} columns shown in the table; null: the defaults
  * @property {string[]|null} ranges columns with a histogram in the filters; null: the defaults
  * @property {string[]} plots names of the user's own diagrams
+ * @property {string[]|null} shown names of the other diagrams on show; null: the defaults
+ * @property {Record<string, number[]>} views the part of a diagram that is shown: x from, to, y from, to
+ * @property {"all"|"any"} match whether all filters must hold, or one
  * @property {string} diagram name of the one shown large, or "all"
  * @property {"catalog"|"live"} view
  * @property {number|null} open row number of the object on show
+ * @property {number|null} compare row number of an object whose light curve is drawn over that of the one on show
  */
 
 /** @type {State} */
-const defaults = { filters: {}, sort: [], columns: null, ranges: null, plots: [], diagram: "all", view: "catalog", open: null };
+const defaults = {
+  filters: {},
+  match: "all",
+  sort: [],
+  columns: null,
+  ranges: null,
+  plots: [],
+  shown: null,
+  views: {},
+  diagram: "all",
+  view: "catalog",
+  open: null,
+  compare: null,
+};
 
 /** @type {State} */
 export const state = { ...defaults };
+
+/** Parts that change what matches. */
+export const FILTERS = /** @type {(keyof State)[]} */ (["filters", "match"]);
 
 /** @type {Map<string, Set<() => void>>} */
 const listeners = new Map();
@@ -74,6 +94,7 @@ export function setFilter(key, conditions = []) {
  */
 export function where(without) {
   const filters = Object.entries(state.filters).filter(([key]) => key !== without);
+  if (state.match === "any" && filters.length > 1) return { all: [{ any: filters.map(([, all]) => ({ all })) }] };
   return { all: filters.flatMap(([, conditions]) => conditions) };
 }
 
@@ -87,6 +108,8 @@ function writeHash() {
   return hash.size ? `#${hash}` : "";
 }
 
+const isNames = (/** @type {any} */ value) => Array.isArray(value) && value.every((name) => typeof name === "string");
+const isRow = (/** @type {any} */ value) => value === null || Number.isSafeInteger(value);
 const isList = (/** @type {any} */ value) => value === null || Array.isArray(value);
 
 /** Checks of each part: a link can be mistyped. @type {Record<keyof State, (value: any) => boolean>} */
@@ -97,10 +120,16 @@ const validators = {
   sort: Array.isArray,
   columns: isList,
   ranges: isList,
-  plots: (value) => Array.isArray(value) && value.every((name) => typeof name === "string"),
+  plots: isNames,
+  match: (value) => value === "all" || value === "any",
+  shown: (value) => value === null || isNames(value),
+  views: (value) =>
+    value?.constructor === Object &&
+    Object.values(value).every((ends) => Array.isArray(ends) && ends.length === 4 && ends.every((end) => end === null || Number.isFinite(end))),
   diagram: (value) => typeof value === "string",
   view: (value) => value === "catalog" || value === "live",
-  open: (value) => value === null || Number.isSafeInteger(value),
+  open: isRow,
+  compare: isRow,
 };
 
 /** Take the state from the address; unreadable parts keep their defaults. */

@@ -8,7 +8,7 @@ import { classTag } from "./glyph.js";
 import { onHover, setHover } from "./hover.js";
 import { labels } from "./labels.js";
 import { showError } from "./messages.js";
-import { set, state, watch, where } from "./state.js";
+import { FILTERS, set, state, watch, where } from "./state.js";
 
 const ROW = 27; // height [px]
 const HEAD = 30;
@@ -55,7 +55,7 @@ export class Table {
     this.scroller.addEventListener("keydown", (event) => this.key(event));
     this.scroller.addEventListener("mouseleave", () => setHover(null));
     new ResizeObserver(() => this.layout()).observe(this.scroller);
-    watch(["filters", "sort"], () => this.reload());
+    watch([...FILTERS, "sort"], () => this.reload());
     watch(["columns"], () => this.reload(true));
     watch(["open"], () => this.locate().catch(showError));
     labels.watch((row, entry, name) => this.updateLabel(row, entry, name));
