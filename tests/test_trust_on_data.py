@@ -1,5 +1,6 @@
-"""What `ztf-bts` promises of its answers, held against the real transients that its training held out."""
+"""What `ztf-bts` promises of its answers, held against what its training held out: transients and variable stars."""
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 
 from goodricke import classify, load_model
 from goodricke.data.lightcurves import LightCurves
+from goodricke.evaluation.gate import first_observations
 from goodricke.inference import step_probabilities
+from goodricke.io import read
 from goodricke.preprocess import prepare
 from goodricke.training.experiment import split_objects
 from goodricke.training.labels import read_labelled
@@ -22,8 +25,9 @@ RECIPE = Path(__file__).parents[1] / "recipes" / "ztf-bts.toml"
 def held_out(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LightCurves, np.ndarray]:
     """Return the held-out light curves of the shipped model's recipe and their labels."""
     home = tmp_path_factory.mktemp("recipes")
-    (home / "data").symlink_to(shared / "data")
-    (home / RECIPE.name).write_text(RECIPE.read_text())
+    runpy.run_path(str(RECIPE.with_name("ztf_bts_data.py")))["make"](shared / "data", home / "data" / "ztf_bts_gate")
+    for name in (RECIPE.name, "transients.toml"):
+        (home / name).write_text(RECIPE.with_name(name).read_text())
     recipe = read_recipe(home / RECIPE.name)
     data, model = read_labelled(recipe.data), load_model("ztf-bts")
     rows = split_objects(recipe, data, prepare(data.curves, model.preprocessing))[TEST]
@@ -69,3 +73,22 @@ def test_calibrated_probabilities_are_nearer_the_truth_than_the_softmax(held_out
     raw = np.exp(logits - logits.max(1, keepdims=True))
     before = calibration_error(raw / raw.sum(1, keepdims=True), truth)
     assert calibration_error(model.calibration.one_pass.probabilities(logits), truth) < before
+
+
+def test_few_variable_stars_are_called_transients_and_few_transients_lost(held_out) -> None:
+    curves, label = held_out
+    transient = np.isin(label, ["IA", "II", "IIN", "SLSN", "STRIPPED"])
+    for count, called, lost in ((5, 0.1, 0.15), (10, 0.05, 0.05), (1000, 0.05, 0.02)):
+        table = classify(first_observations(curves, count), "ztf-bts").table
+        p = table["node_TRANSIENT"].to_numpy(zero_copy_only=False)
+        answered = np.isfinite(p)
+        assert (p[answered & ~transient] >= 0.5).mean() < called
+        assert (p[answered & transient] < 0.5).mean() < lost
+
+
+def test_known_variable_stars_of_an_alert_stream_are_no_transients(shared: Path) -> None:
+    """None of them, nor the survey's own photometry of any star, was in the training."""
+    stars = read(str(shared / "data" / "formats" / "alerce" / "detections_sample.parquet"), photometry="difference")
+    for count in (10, 30, 1000):
+        table = classify(first_observations(stars, count), "ztf-bts").table
+        assert (table["node_TRANSIENT"].to_numpy() < 0.5).all(), count

@@ -11,6 +11,7 @@ import numpy as np
 
 import goodricke as gr
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import nanojansky
 from goodricke.inference import step_probabilities
 from goodricke.models.bundle import Model
 from goodricke.preprocess import Frames, Steps, prepare
@@ -54,7 +55,7 @@ def test_plain_code_gives_what_goodricke_gives(
     model, curves = gr.load_model("ztf-bts"), sky(8, counts=(8, 30))[0]
     shutil.copytree(exported_transients[0].parent, tmp_path / "ztf-bts-onnx")
     names = np.array(curves.bands)[curves.band]
-    columns = [names, *(x.astype(float) for x in (curves.time, curves.value, curves.error))]
+    columns = [names, curves.time, *nanojansky(curves.value.astype(float), curves.error.astype(float))]
     points = [list(point) for point in zip(*(x.tolist() for x in columns), strict=True)]
     parts = [points[a:b] for a, b in zip(curves.offsets[:-1], curves.offsets[1:], strict=True)]
     (tmp_path / "curves.json").write_text(json.dumps(parts))
