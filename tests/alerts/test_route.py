@@ -15,6 +15,7 @@ from goodricke.alerts.engine import Engine
 from goodricke.alerts.object_record import ObjectRecord
 from goodricke.alerts.route import Route, Routed, open_route
 from goodricke.alerts.store import LmdbStore, MemoryStore
+from goodricke.alerts.worker_config import EXAMPLE, read_worker_config
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.photometry import Photometry
 from goodricke.io.packets import PacketOptions, decode
@@ -184,3 +185,22 @@ def test_a_route_needs_its_class_and_differences(first):
         engine(totals, Route(tiny_model()))
     with pytest.raises(ValueError, match="at least one"):
         open_route("variables", [])
+
+
+def test_a_worker_reads_its_route(tmp_path):
+    text = EXAMPLE.replace("# [route] ", "[route] ").replace('# model = "variables"', 'model = "variables"')
+    text = text.replace("# counts = [10, 30, 100, 300]", "counts = [30, 10]")
+    (tmp_path / "worker.toml").write_text(text)
+    config = read_worker_config(tmp_path / "worker.toml")
+    assert config.route is not None
+    route = open_route(**config.route.model_dump())
+    assert (route.model.name, route.counts, route.leaf) == ("variables", (10, 30), "VARIABLE")
+    assert [route.due(reached, n) for reached, n in ((0, 9), (0, 12), (10, 12), (0, 99), (10, 30))] == [
+        0,
+        10,
+        0,
+        30,
+        30,
+    ]
+    (tmp_path / "plain.toml").write_text(EXAMPLE)
+    assert read_worker_config(tmp_path / "plain.toml").route is None
