@@ -209,27 +209,32 @@ def to_magnitudes(curves: LightCurves, config: MultibandConfig) -> LightCurves:
     if config.brightness == "magnitude":
         plain = curves.in_magnitudes or curves.unit == "unknown"
         return curves if plain else flux_to_ab(significant_flux(curves))
+    twice = 2 * (config.softening or 1.0)
+    flux, error = _fluxes(curves, config)
+    value = (-MAGNITUDES_PER_E * np.arcsinh(flux / twice)).astype(np.float32)
+    error_in_magnitudes = (MAGNITUDES_PER_E * error / np.hypot(flux, twice)).astype(np.float32)
+    return replace(curves, value=value, error=error_in_magnitudes, unit="mag (asinh)")
+
+
+def _fluxes(curves: LightCurves, config: MultibandConfig) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Return fluxes and errors (N,) in the model's unit; see `to_magnitudes`."""
     if curves.in_magnitudes and config.unit == AB_FLUX:
-        value, error = nanojansky(curves.value, curves.error)
-        curves = replace(curves, value=value, error=error, unit=AB_FLUX)
+        return nanojansky(curves.value, curves.error)
     if curves.in_magnitudes:
         raise ValueError(
             f"the model takes fluxes, and the light curves are in {curves.unit}. Fix: give fluxes, use a model of "
             "magnitudes (`goodricke models list`), or give the --unit if they are fluxes"
         )
-    twice = 2 * (config.softening or 1.0)
-    flux, error = curves.value * _factor(curves.unit, config.unit), curves.error * _factor(curves.unit, config.unit)
-    value = (-MAGNITUDES_PER_E * np.arcsinh(flux / twice)).astype(np.float32)
-    error = (MAGNITUDES_PER_E * error / np.hypot(flux, twice)).astype(np.float32)
-    return replace(curves, value=value, error=error, unit="mag (asinh)")
+    factor = _factor(curves.unit, config.unit)
+    return curves.value * factor, curves.error * factor
 
 
 def _factor(unit: str, target: str | None) -> float:
     """Return the factor from a unit of flux to the model's; 1 if either of them is unspecified.
 
-    A flux in no stated unit ("flux") is none of a model in nJy: it has no zero point.
+    A number in no stated unit is nothing to a model in nJy: a flux has no zero point, and it may be a magnitude.
     """
-    if target == AB_FLUX and unit == "flux":
+    if target == AB_FLUX and unit in ("flux", "unknown"):
         raise ValueError(f"light curves in {unit} have no zero point, and the model takes {target}. Fix: --unit")
     if target is None or unit == target or {unit, target} & {"flux", "unknown"}:
         return 1.0
