@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.explorer import light_curves as drawing
+from goodricke.explorer import periodograms
 from goodricke.explorer.app import create_app
 from goodricke.explorer.light_curves import Sources, thin
 from goodricke.explorer.object_routes import links
@@ -90,8 +91,8 @@ def test_no_peak_is_lost_when_a_periodogram_is_thinned():
     rng = np.random.default_rng(0)
     frequency, power = np.linspace(0, 20, 100_003), rng.random(100_003)
     power[77_777] = 1.0
-    few_f, few_p = drawing._outline(frequency, power)
-    assert len(few_f) == drawing.MAX_FREQUENCIES
+    few_f, few_p = periodograms._outline(frequency, power)
+    assert len(few_f) == periodograms.MAX_FREQUENCIES
     assert (few_f[few_p.argmax()], few_p.max()) == (frequency[77_777], 1.0)
     assert (np.diff(few_f) > 0).all()
     assert set(few_p) <= set(power)
@@ -101,9 +102,9 @@ def test_peaks_are_apart():
     frequency = np.linspace(0.1, 5, 2000)
     power = np.exp(-(((frequency - 2) / 0.05) ** 2)) + 0.5 * np.exp(-(((frequency - 3) / 0.05) ** 2))
     power += 0.01 * np.sin(500 * frequency)
-    found = drawing.highest_peaks(frequency, power, span=10.0)
+    found = periodograms.highest_peaks(frequency, power, span=10.0)
     assert frequency[found[:2]] == pytest.approx([2, 3], abs=0.02)
-    assert min(np.diff(np.sort(frequency[found]))) > drawing.MIN_SEPARATION / 10
+    assert min(np.diff(np.sort(frequency[found]))) > periodograms.MIN_SEPARATION / 10
 
 
 def curve(n, **more):
@@ -113,7 +114,7 @@ def curve(n, **more):
 
 @pytest.mark.parametrize("n", [0, 1, 4, 50])
 def test_a_light_curve_without_a_period_gets_a_note(n):
-    got = drawing.periodogram_peaks(curve(n))
+    got = periodograms.periodogram_peaks(curve(n))
     assert got["peaks"] == []
     assert got["note"]
     ElementTree.fromstring(drawing.thumbnail(curve(n), 0.7))
@@ -238,3 +239,78 @@ def test_no_such_source(explorer):
 def test_answers_are_json(client):
     for path in ("", "/light_curve", "/periodogram"):
         json.loads(client.get(f"/api/rows/2{path}").text, parse_constant=pytest.fail)
+
+
+# ---- several light curves, prewhitening, conventions ----------------------------------------------------------------
+
+
+def sines(frequencies, n=400, days=60.0, nightly=False):
+    """Return a light curve of sines of amplitude 1, 1/2, ..., in two bands."""
+    rng = np.random.default_rng(4)
+    time = np.sort(rng.uniform(0, days, n))
+    if nightly:
+        time = np.floor(time) + 0.1 + 0.25 * (time % 1)
+    value = sum(np.sin(2 * np.pi * f * time + k) / (k + 1) for k, f in enumerate(frequencies))
+    band = rng.integers(0, 2, n)
+    return LightCurves.from_arrays(
+        ["a"], [0, n], time, value + 12 + band, np.full(n, 0.01), band, bands=("g", "r"), unit="mag"
+    )
+
+
+def test_a_frequency_is_subtracted():
+    both, second = sines((1.3, 3.7)), 0.5 * np.sin(2 * np.pi * 3.7 * sines((1.3,)).time + 1)
+    rest = drawing.subtract_frequency(both, 1.3)
+    level = rest.value - rest.band - 12
+    assert np.abs(level - second).max() < 0.1
+    assert drawing.subtract_frequency(rest, 3.7).value.std() < 0.55 < rest.value.std()  # the two levels are left
+    peaks = [periodograms.describe_periodogram(curve)["peaks"][0]["frequency"] for curve in (both, rest)]
+    assert peaks == pytest.approx([1.3, 3.7], abs=1e-3)
+
+
+def test_a_query_subtracts_and_joins(client, world):
+    f = max(1 / client.get("/api/rows/0/light_curve").json()["period"], 0.2)
+    before, after = (client.get(f"/api/rows/0/light_curve{q}").json()["value"] for q in ("", f"?subtract={f}"))
+    assert np.std(after) < np.std(before)
+    joined = client.get("/api/rows/0/light_curve?together=true").json()
+    assert (joined["total"], mean_of(joined)) == (160, 10)  # rows 0 and 1, at the level of the first
+    assert client.get("/api/rows/0").json()["light_curves"] == 2
+    assert client.get("/api/rows/0/periodogram?together=true&subtract=1.5&harmonics=2").json()["peaks"]
+    assert client.get("/api/rows/0/periodogram?subtract=-1").status_code == 422
+
+
+def test_fluxes_are_scaled_and_differences_shifted():
+    def two(level, other):
+        value = np.r_[level + np.sin(np.arange(50)), other * (1 + np.sin(np.arange(50)) / level)]
+        return LightCurves.from_arrays(["a", "a"], [0, 50, 100], np.arange(100.0), value, unit="e/s")
+
+    joined = drawing.join_light_curves(two(100.0, 300.0))
+    np.testing.assert_allclose(joined.value[:50], joined.value[50:], rtol=1e-4)
+    shifted = drawing.join_light_curves(two(0.5, 2.0))
+    assert np.median(shifted.value[:50]) == pytest.approx(np.median(shifted.value[50:]), abs=1e-5)
+
+
+def test_peaks_say_what_they_are():
+    nightly = periodograms.describe_periodogram(sines((2.3,), nightly=True))
+    assert nightly["peaks"][0]["relation"] == ""
+    assert "1-day alias" in [peak["relation"] for peak in nightly["peaks"][1:]]
+    assert nightly["best"] == pytest.approx(1 / 2.3, rel=1e-4)
+    orbital = periodograms.describe_periodogram(sines((2.3,), nightly=True), class_name="EW")
+    assert (orbital["best"], orbital["convention"]) == (pytest.approx(2 / 2.3, rel=1e-4), "orbital: 2 / f")
+    peaks = [{"frequency": f, "period": 1 / f} for f in (2.3, 1.001, 4.6)]
+    periodograms.mark_relations(peaks, sines((1,), nightly=True).time)
+    assert [peak["relation"] for peak in peaks] == ["", "1/d: the nights", "P/2"]
+    periodograms.mark_relations(peaks, sines((1,)).time)  # from space there are no nights
+    assert peaks[1]["relation"] != "1/d: the nights"
+
+
+def test_the_network_s_flux_has_its_own_spectrum():
+    from goodricke.preprocess.dense import DenseConfig
+
+    time = np.arange(0, 20, 1 / 48)
+    flux = 1e4 * (1 + 0.002 * np.sin(2 * np.pi * 2.5 * time) + 0.01 * (time / 20) ** 2)
+    curve = LightCurves.from_arrays(["a"], [0, len(time)], time, flux, np.full(len(time), 1.0), unit="e/s")
+    got = periodograms.describe_periodogram(curve, dense=DenseConfig())
+    assert got["quantity"] == "amplitude [ppm]"
+    assert got["peaks"][0]["frequency"] == pytest.approx(2.5, abs=0.01)
+    assert got["peaks"][0]["amplitude"] == pytest.approx(2000, rel=0.1)
+    assert len(got["noise"]) == len(got["power"])

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,10 @@ from goodricke.io import ReadOptions, Unreadable, nested, roles
 from goodricke.io.files import SourceFile
 from goodricke.io.reading import read_pieces
 from goodricke.io.roles import identifiers
-from goodricke.preprocess.cleaning import align_bands, clip_outliers, distinct_points, finite_points
-from goodricke.preprocess.periods import PeriodSearch, periodogram
+from goodricke.preprocess.cleaning import finite_points
 from goodricke.survey.examine.sample import match_light_curves
 from goodricke.survey.tasks import source_files
-from goodricke.survey.variability import PLACE, SearchLimits, highest_frequency, refine_peak, sine_amplitude
+from goodricke.survey.variability import PLACE
 
 log = logging.getLogger("goodricke")
 
@@ -42,9 +42,6 @@ Integers = NDArray[np.int64]
 CACHED_OBJECTS = 64  # whose light curves stay in memory
 CACHED_FILES = 4  # tables that do
 MAX_CACHED_POINTS = 20_000_000  # observations up to which a table does
-MAX_FREQUENCIES = 4000  # of a periodogram on the page
-PEAKS = 5
-MIN_SEPARATION = 1.5  # of two peaks, in natural widths 1 / span
 WIDTH, HEIGHT, MARGIN = 150, 84, 5  # of a thumbnail [px]
 THUMBNAIL_POINTS = 400
 BLUE_TO_RED = "uUBbgGVvrRiIzZyYJHK"  # last letters of bands' names
@@ -252,57 +249,61 @@ def points(curve: LightCurves, most: int, period: float | None) -> dict[str, Any
     }
 
 
-def periodogram_peaks(curve: LightCurves, band: str | None = None) -> dict[str, Any]:
-    """Return the Lomb-Scargle periodogram of a light curve and its highest peaks.
+def join_light_curves(curves: LightCurves) -> LightCurves:
+    """Return all light curves of a star as one, each brought to the level of the first.
+
+    Total fluxes are multiplied so that the medians agree; magnitudes, and fluxes of differences, are shifted.
+    """
+    if len(curves) < 2:
+        return curves
+    value, levels = curves.value.copy(), [_level(curve) for curve in curves]
+    first = next((level for level in levels if np.isfinite(level)), 0.0)
+    for (start, stop), level in zip(pairwise(curves.offsets.tolist()), levels, strict=True):
+        part = value[start:stop]
+        if not np.isfinite(level):
+            continue
+        if not curves.in_magnitudes and min(level, first) > 5 * float(np.nanstd(part)):
+            value[start:stop] = part * (first / level)
+        else:
+            value[start:stop] = part + (first - level)
+    joined = replace(curves[np.array([0])], object_id=curves.object_id.slice(0, 1))
+    points = {"time": curves.time, "value": value, "error": curves.error, "band": curves.band}
+    return replace(joined, offsets=np.array([0, len(value)]), **points).sorted()
+
+
+def _level(curve: LightCurves) -> float:
+    """Return the median brightness of a light curve, NaN without any."""
+    good = np.isfinite(curve.value)
+    return float(np.median(curve.value[good])) if good.any() else np.nan
+
+
+def subtract_frequency(curve: LightCurves, frequency: float, harmonics: int = 1) -> LightCurves:
+    """Return a light curve less the best-fitting sines of a frequency and of its harmonics: prewhitened.
 
     Parameters
     ----------
     curve : LightCurves
-        One light curve.
-    band : str, optional
-        The only band to use; by default all together, each less its median.
-
-    Returns
-    -------
-    dict
-        ``frequency`` [1/d] and ``power`` (0 to 1), the highest in each of `MAX_FREQUENCIES` steps; ``peaks``, at least
-        `MIN_SEPARATION` / span apart, with ``amplitude``, the semi-amplitude of the best-fitting sine in the unit of
-        the light curve.
-
-    Raises
-    ------
-    ValueError
-        If the light curve has no such band.
+        One. Each band with more than twice as many observations as the series has terms has a fit of its own.
+    frequency : float
+        [1/d]
+    harmonics : int
+        Number of sines, of 1, 2, ... times the frequency.
     """
-    note = "all bands together, each less its median" if len(curve.bands) > 1 else ""
-    if band:
-        if band not in curve.bands:
-            raise ValueError(f"no band {band!r} here: it has {', '.join(curve.bands)}")
-        curve, note = curve.where(curve.band == curve.bands.index(band)), f"only band {band}"
-    clean = clip_outliers(align_bands(distinct_points(finite_points(curve)).sorted()), sigma=10, rounds=5)
-    result: dict[str, Any] = {"frequency": [], "power": [], "peaks": [], "band": band, "note": note}
-    if len(clean.time) < 5:
-        return result | {"note": f"{len(clean.time)} usable observations: a periodogram needs 5"}
-    search = PeriodSearch(shortest=1 / highest_frequency(clean.time, SearchLimits()))
-    spectrum = periodogram(clean.time, clean.value, clean.error, search)
-    if spectrum is None:
-        return result | {"note": "no period can be searched: no spread in brightness, or too little or too much time"}
-    frequency, power = spectrum.frequency, spectrum.power
-    peaks = [_peak(clean, frequency, power, k) for k in highest_peaks(frequency, power, float(np.ptp(clean.time)))]
-    frequency, power = _outline(frequency, power)
-    return result | {"frequency": frequency.tolist(), "power": power.tolist(), "peaks": peaks}
-
-
-def highest_peaks(frequency: Float, power: Float, span: float, most: int = PEAKS) -> list[int]:
-    """Return the indices of a periodogram's highest peaks, highest first, at least `MIN_SEPARATION` / span apart."""
-    inner = np.flatnonzero((power[1:-1] >= power[:-2]) & (power[1:-1] > power[2:])) + 1
-    peaks = list[int]()
-    for k in inner[np.argsort(-power[inner], kind="stable")][:1000].tolist():
-        if all(abs(frequency[k] - frequency[other]) > MIN_SEPARATION / span for other in peaks):
-            peaks.append(k)
-        if len(peaks) == most:
-            break
-    return peaks
+    value = curve.value.astype(np.float64)
+    good = np.isfinite(curve.time) & np.isfinite(value)
+    cycles = frequency * (curve.time - curve.time[good].min(initial=0.0))
+    angle = 2 * np.pi * np.multiply.outer(cycles - np.floor(cycles), np.arange(1, harmonics + 1))
+    terms = np.concatenate([np.ones((len(value), 1)), np.cos(angle), np.sin(angle)], axis=1)
+    for band in range(len(curve.bands)):
+        here = good & (curve.band == band)
+        if here.sum() <= 2 * terms.shape[1]:
+            continue
+        known = here & (curve.error > 0)
+        weight = np.where(known, 1 / np.where(known, curve.error, 1), 1)[here] if known.sum() == here.sum() else 1.0
+        fit = terms[here] * np.reshape(weight, (-1, 1))
+        coefficients, *_ = np.linalg.lstsq(fit, value[here] * weight, rcond=None)
+        value[here] -= terms[here][:, 1:] @ coefficients[1:]
+    return replace(curve, value=value.astype(np.float32))
 
 
 def thumbnail(curve: LightCurves, period: float | None) -> str:
@@ -353,24 +354,6 @@ def _spread(values: Float, low: float, high: float) -> Float:
     if not len(values) or not np.ptp(values) > 0:
         return np.full(len(values), (low + high) / 2)
     return low + (values - values.min()) / np.ptp(values) * (high - low)
-
-
-def _peak(curve: LightCurves, frequency: Float, power: Float, k: int) -> dict[str, float]:
-    """Return the peak at index ``k`` of a periodogram."""
-    peak = refine_peak(frequency, power, k)
-    amplitude = sine_amplitude(curve.time, curve.value, curve.error, curve.band, peak)
-    return {"frequency": peak, "period": 1 / peak, "power": float(np.clip(power[k], 0, 1)), "amplitude": amplitude}
-
-
-def _outline(frequency: Float, power: Float) -> tuple[Float, Float]:
-    """Return the highest power in each of `MAX_FREQUENCIES` even steps and its frequency: no peak is lost."""
-    if len(power) <= MAX_FREQUENCIES:
-        return frequency, np.clip(power, 0, 1)
-    starts = np.linspace(0, len(power), MAX_FREQUENCIES + 1).astype(int)[:-1]
-    step = np.searchsorted(starts, np.arange(len(power)), side="right") - 1
-    order = np.lexsort((power, step))
-    highest = order[np.r_[starts[1:], len(power)] - 1]
-    return frequency[highest], np.clip(power[highest], 0, 1)
 
 
 def _json_floats(values: NDArray[np.floating]) -> list[float | None]:

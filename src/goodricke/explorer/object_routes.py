@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
@@ -25,10 +25,21 @@ from goodricke.data.period_answer import period_column
 from goodricke.data.predictions import NODE
 from goodricke.explorer import light_curves
 from goodricke.explorer.conditions import Text
+from goodricke.explorer.periodograms import describe_periodogram, is_orbital
 from goodricke.explorer.session import Explorer
 
 RADIUS = 2.0  # arcsec around a position, in links to other archives
 
+
+class CurveOptions(NamedTuple):
+    """What is asked of a light curve."""
+
+    together: bool = False  # all of the object's as one
+    subtract: float | None = None  # [1/d]
+    harmonics: int = 1
+
+
+ALONE = CurveOptions()
 Row = Annotated[int, Path(ge=0, le=1 << 40, description="Number of the row in the catalog, from 0")]
 
 
@@ -50,15 +61,8 @@ def object_routes(explorer: Explorer) -> APIRouter:
             raise HTTPException(404, f"no row {row}: the catalog has {len(explorer.table):,}, counted from 0")
         return values
 
-    def curve(row: int) -> LightCurves:
-        object_id = values(row)["object_id"]
-        if explorer.light_curves is None:
-            raise HTTPException(404, "no light curves are open: goodricke explore CATALOG --light-curves SRC")
-        curve = explorer.light_curves.find_row(row)
-        if curve is None:
-            fix = "give what the catalog was made from"
-            raise HTTPException(404, f"{object_id}: no light curve among those of --light-curves; {fix}")
-        return curve
+    def curve(row: int, asked: CurveOptions = ALONE) -> LightCurves:
+        return find_light_curve(explorer, row, values(row)["object_id"], asked)
 
     def period(row: int) -> float | None:
         return period_to_fold_on(values(row))
@@ -74,13 +78,18 @@ def object_routes(explorer: Explorer) -> APIRouter:
         return describe(explorer, values(row))
 
     @routes.get("/light_curve")
-    def light_curve(row: Row, most: Annotated[int, Query(ge=1, le=200_000)] = 20_000) -> dict[str, Any]:
-        return light_curves.points(curve(row), most, period(row))
+    def light_curve(row: Row, asked: Asked, most: Annotated[int, Query(ge=1, le=200_000)] = 20_000) -> dict[str, Any]:
+        return light_curves.points(curve(row, asked), most, period(row))
 
     @routes.get("/periodogram")
-    def periodogram(row: Row, band: Annotated[str | None, Query(max_length=100)] = None) -> dict[str, Any]:
+    def periodogram(
+        row: Row, asked: Asked, band: Annotated[str | None, Query(max_length=100)] = None
+    ) -> dict[str, Any]:
         return explorer.cache.get(
-            ("periodogram", row, band), lambda: light_curves.periodogram_peaks(curve(row), band or None)
+            ("periodogram", row, band, asked),
+            lambda: describe_periodogram(
+                curve(row, asked), band or None, values(row).get("class"), explorer.dense_preprocessing
+            ),
         )
 
     @routes.get("/history")
@@ -109,12 +118,49 @@ def object_routes(explorer: Explorer) -> APIRouter:
     return routes
 
 
+def read_options(
+    together: Annotated[bool, Query(description="all light curves of the object as one")] = False,
+    subtract: Annotated[float | None, Query(gt=0, le=1e5, description="a frequency [1/d] to prewhiten by")] = None,
+    harmonics: Annotated[int, Query(ge=1, le=8, description="number of its sines")] = 1,
+) -> CurveOptions:
+    """Return what a query asks of a light curve."""
+    return CurveOptions(together, subtract, harmonics)
+
+
+Asked = Annotated[CurveOptions, Depends(read_options)]
+
+
+def find_light_curve(explorer: Explorer, row: int, object_id: str, asked: CurveOptions) -> LightCurves:
+    """Return the light curve of a row, or all of its object as one, less a frequency where asked.
+
+    Raises
+    ------
+    HTTPException
+        404 if there is none.
+    """
+    source = explorer.light_curves
+    if source is None:
+        raise HTTPException(404, "no light curves are open: goodricke explore CATALOG --light-curves SRC")
+    curve = source.find(object_id) if asked.together else source.find_row(row)
+    if curve is None:
+        fix = "give what the catalog was made from"
+        raise HTTPException(404, f"{object_id}: no light curve among those of --light-curves; {fix}")
+    if asked.together:
+        curve = light_curves.join_light_curves(curve)
+    if asked.subtract is not None:
+        curve = light_curves.subtract_frequency(curve, asked.subtract, asked.harmonics)
+    return curve
+
+
 def period_to_fold_on(fields: Mapping[str, Any]) -> float | None:
-    """Return a row's period [d]: the answered one, else that of the dominant frequency, else of the network's fold."""
+    """Return a row's period [d]: the answered one, else that of the dominant frequency, else of the network's fold.
+
+    Of eclipsing and ellipsoidal stars the dominant frequency is twice that of the orbit.
+    """
     column, f1 = period_column(fields), fields.get("f1")
     period = None if column is None else fields[column]
     if column != "period" and isinstance(f1, float) and f1 > 0:
-        return 1 / f1
+        return (2 if is_orbital(fields.get("class")) else 1) / f1
     return period
 
 
@@ -141,6 +187,7 @@ def describe(explorer: Explorer, values: dict[str, Any]) -> dict[str, Any]:
         "comment": values["comment"],
         "links": links(fields.get("ra"), fields.get("dec")),
         "light_curve": explorer.light_curves is not None,
+        "light_curves": len(explorer.table.rows_of_object(values["object_id"], [])),
     }
 
 

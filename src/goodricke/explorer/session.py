@@ -24,6 +24,7 @@ from goodricke.explorer.live import EngineMonitor
 from goodricke.explorer.store import Progress, RowStore, open_row_store
 from goodricke.explorer.subsets import SubsetFile
 from goodricke.explorer.table import CatalogTable
+from goodricke.preprocess.dense import DenseConfig
 from goodricke.survey.crossmatch import read_object_table
 from goodricke.survey.embeddings import EMBEDDING
 from goodricke.survey.examine.sample import join_columns, match_light_curves
@@ -95,6 +96,12 @@ class Explorer:
         from goodricke.service.model_queue import ModelQueue
 
         return None if self.model is None else ModelQueue(self.model)
+
+    @property
+    def dense_preprocessing(self) -> DenseConfig | None:
+        """The preprocessing of a model of dense light curves, None of another model, or without one."""
+        config = None if self.model is None else self.model.preprocessing
+        return config if isinstance(config, DenseConfig) else None
 
     def close(self) -> None:
         """Close files and end processes."""
