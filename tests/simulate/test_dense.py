@@ -5,6 +5,7 @@ import pytest
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.preprocess.dense import DenseConfig, prepare
+from goodricke.preprocess.dense_summary import NUMBERS
 from goodricke.simulate.blocks import BLOCK, SIGNAL_TO_NOISE, VISIBLE, SourceBlock
 from goodricke.simulate.dense import QUIET, DenseBlockMaker, simulate_dense
 from goodricke.simulate.kinds import DENSE
@@ -136,3 +137,9 @@ def test_a_parameter_has_one_type_whatever_the_kind() -> None:
 def test_wrong_arguments_are_errors(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         simulate_dense(**arguments)
+
+
+def test_constant_stars_have_no_neighbour_that_varies_visibly() -> None:
+    prepared = prepare(simulate_dense({"CONSTANT": 64}, seed=3), DenseConfig(detrend=0.2, spectrum=8))
+    sine = prepared.context[:, 2 * 8 + NUMBERS.index("sine")]
+    assert (sine < 0.1).mean() > 0.9

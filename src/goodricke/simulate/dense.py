@@ -36,6 +36,7 @@ from goodricke.simulate.source import Float, Source, Truth, take_stars
 AT_ONCE = 2_000_000  # points whose flux is made at once
 QUIET = ("constant", "instrument")  # kinds whose stars need not vary visibly
 REDRAWS = 6
+UNSEEN = 0.1  # amplitude of a sine over the noise of half an hour that no sector shows
 BRIGHTEST = {"TESS": 6.0, "Kepler": 8.0, "K2": 8.0}
 DETRENDED = 61 / 48  # d, sigma of the filter that TESS light curves pass before they are classified
 
@@ -109,6 +110,9 @@ class DenseBlockMaker(BlockMaker):
         systematics = draw_systematics(PER_FIELD, cadence, systematics_rng)
         if block.kind == "instrument":
             systematics = strengthen_artefacts(systematics, cadence, systematics_rng)
+        if block.kind == "constant":  # with a neighbour that varies visibly it wouldn't be called constant
+            limit = UNSEEN * half_hour_noise(systematics_noise(systematics, cadence), cadence)
+            systematics["neighbour"] = np.minimum(systematics["neighbour"], limit)
         truth, flux, strength = draw_visible(source, observations, systematics, star_rng)
         columns = {
             "mission": cadence.mission,
