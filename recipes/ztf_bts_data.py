@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from goodricke.data.units import nanojansky
 from goodricke.preprocess import MultibandConfig, prepare
 from goodricke.simulate.kinds import MULTIBAND, divide
-from goodricke.simulate.surveys import Field, Visits, find_survey, ztf_visits
+from goodricke.simulate.surveys import Field, Visits, find_survey
 from goodricke.training.experiment import split_objects
 from goodricke.training.labels import read_labelled
 from goodricke.training.recipe import DataConfig, Recipe, resolve_recipe
@@ -36,9 +36,8 @@ from goodricke.training.splits import split_by_star
 Float = NDArray[np.float64]
 
 SEED = 42
-LONGEST = {True: 260, False: 110}  # detections of a source; where it varies slowly, they repeat themselves late
-SLOW = ("LPV", "MIRA", "AGN")
-VISITS = 900
+LONGEST = 160  # detections of a source
+VISITS = 700
 REFERENCE = 20  # exposures in a reference image
 # Colour g - r and its scatter, and amplitude in g and in r over that in V, of types as Catalina names them.
 COLOURS = {
@@ -53,12 +52,10 @@ COLOURS = {
     "Rotational": (0.9, 0.3, 1.12, 0.88),
 }
 BINARY = (0.55, 0.3, 1.04, 0.97)
-MOST = {"LPV": 450, "Mira": 450}  # stars of one type
-OTHERS = 150
+MOST = 200  # stars of one type
 STARS = {"crts_periodic": "Catalina star", "asas_acvs": "ASAS Mira", "s82_rrlyrae": "Stripe 82 RR Lyrae"}
-SIMULATED = {"AGN": 700, "CEPHEID": 100, "CONTACT": 60, "DSCT": 60, "EB": 130, "MIRA": 450, "RRL": 100}
-BOGUS = 350
-REGULAR = 0.4  # of the sources
+SIMULATED = {"AGN": 800, "CEPHEID": 120, "CONTACT": 100, "DSCT": 100, "EB": 160, "MIRA": 260, "RRL": 120}
+BOGUS = 400
 CLASSES = {
     "IA": ["SN Ia", "SN Ia-91T", "SN Ia-91bg", "SN Ia-pec", "SN Iax", "SN Ia-CSM"],
     "II": ["SN II", "SN IIP", "SN II-pec"],
@@ -105,15 +102,7 @@ def cadences(curves: pd.DataFrame) -> list[Times]:
 
 
 def draw_visits(pool: list[Times], rng: np.random.Generator) -> Times:
-    """Return visits over years: the times of transients one after the other, with gaps between seasons.
-
-    A part of them has the simulated survey's regular visits, of which some are left out, so that regularity is no
-    sign of a transient either.
-    """
-    if rng.random() < REGULAR:
-        regular = ztf_visits(rng)
-        used = (regular.band < 2) & (rng.random(len(regular.time)) < 10 ** rng.uniform(-1.2, 0.2))
-        return Times(regular.time[used] - regular.time[0], regular.band[used])
+    """Return visits over years: the times of transients one after the other, with gaps between seasons."""
     time, band, now, season, n = [], [], 0.0, rng.uniform(20, 240), 0
     while n < VISITS:
         part = pool[rng.integers(len(pool))]
@@ -146,14 +135,14 @@ def detect(visits: Times, flux: Float, reference: Float, longest: int, rng: np.r
 
 
 def reference_times(first: float, rng: np.random.Generator) -> Float:
-    """Return the times of the exposures of a reference image, taken before the survey or early in it."""
+    """Return the times of the exposures of a reference image, taken before the survey."""
     span = np.clip(rng.lognormal(np.log(60), 1.0), 5, 400)
-    return first - rng.uniform(-300, 500) - np.sort(rng.random(REFERENCE)) * span
+    return first - rng.uniform(20, 500) - np.sort(rng.random(REFERENCE)) * span
 
 
-def draw_length(rng: np.random.Generator, slow: bool = False) -> int:
+def draw_length(rng: np.random.Generator) -> int:
     """Return how many detections there are: from the first few to years of them."""
-    return round(np.exp(rng.uniform(np.log(5), np.log(LONGEST[slow]))))
+    return round(np.exp(rng.uniform(np.log(5), np.log(LONGEST))))
 
 
 class Shape:
@@ -192,7 +181,7 @@ def observe(shapes: tuple[Shape, Shape], kind: str, pool: list[Times], rng: np.r
     colour, scatter, in_g, in_r = COLOURS.get(kind, BINARY)
     same = shapes[0] is shapes[1]
     factor = np.array([in_g, in_r] if same else [1.0, 1.0]) * rng.normal(1, 0.05, 2)
-    visits, longest = draw_visits(pool, rng), draw_length(rng, kind in SLOW)
+    visits, longest = draw_visits(pool, rng), draw_length(rng)
     start = rng.random() * (1.0 if shapes[0].period else shapes[0].span)
     before = reference_times(0.0, rng)
     for _ in range(6):
@@ -214,8 +203,7 @@ def single_band(folder: Path, pool: list[Times], rng: np.random.Generator) -> It
     for survey, types in (("crts_periodic", None), ("asas_acvs", ["Mira"])):
         labels = pd.read_csv(folder / survey / "labels.csv", dtype={"id": str})
         labels = labels[labels["label"].isin(types) if types else labels["label"] != "Misc"]
-        shuffled = labels.sample(frac=1, random_state=SEED)
-        chosen = shuffled[shuffled.groupby("label").cumcount() < shuffled["label"].map(MOST).fillna(OTHERS)]
+        chosen = labels.sample(frac=1, random_state=SEED).groupby("label").head(MOST)
         curves = pd.read_parquet(folder / survey / "lightcurves.parquet")
         curves = curves.assign(id=curves["id"].astype(str)).rename(columns={"time": "mjd"})
         grouped = dict(iter(curves[curves["id"].isin(set(chosen["id"]))].groupby("id")))
@@ -253,7 +241,7 @@ def simulated(pool: list[Times], rng: np.random.Generator) -> Iterator[Source]:
                 order = np.argsort(time, kind="stable")
                 place = np.argsort(order)
                 field = Field(survey, Visits(time[order], band[order], np.full(len(time), 20.5)))
-                source, longest = MULTIBAND.sources[kind], draw_length(rng, label in SLOW)
+                source, longest = MULTIBAND.sources[kind], draw_length(rng)
                 for flux in source.flux(source.draw(8, field, rng), field)[:, place]:
                     reference = flux[: 2 * REFERENCE].reshape(2, -1).mean(1)
                     rows = detect(visits, flux[2 * REFERENCE :], reference, longest, rng)

@@ -34,10 +34,14 @@ def draw(folder: Path) -> None:
         despine(above).invert_yaxis()
         above.set(ylabel="magnitude of the difference")
         above.legend(loc="upper right")
-        for c in range(len(model.classes)):
-            despine(below).step(time, probabilities[:, c], where="post", color=COLOURS[c], lw=1.4)
+        shown = [
+            c for c in probabilities.max(0).argsort()[::-1].tolist()[: len(COLOURS)] if probabilities[:, c].max() > 0.05
+        ]
+        colours = dict(zip(shown, COLOURS, strict=False))
+        for c in shown:
+            despine(below).step(time, probabilities[:, c], where="post", color=colours[c], lw=1.4)
         below.set(xlabel="days since the first detection", ylabel="probability", ylim=(0, 1), xlim=(0, time[-1] + 1))
-        label_ends(below, [(probabilities[-1, c], n, COLOURS[c]) for c, n in enumerate(model.classes)])
+        label_ends(below, [(probabilities[-1, c], model.classes[c], colours[c]) for c in shown])
 
 
 def _times_of_steps(curve: LightCurves, count: int) -> np.ndarray:
