@@ -89,3 +89,11 @@ def test_without_object_and_with_chosen_columns(tmp_path):
     path.write_text("\n".join(line.split(",", 1)[1] for line in path.read_text().splitlines()))
     assert read(path).ids == ["ZTF3"]
     assert read(path, columns={"value": "magpsf"}).value.tolist() == [18]
+
+
+def test_the_plain_error_counts_where_the_extended_one_is_missing(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "oid,mjd,fid,isdiffpos,magpsf,sigmapsf,magpsf_corr,sigmapsf_corr,corrected\nZ,5,1,1,18,.1,16,.03,True\n"
+    )
+    assert read(path).error == pytest.approx([0.03])

@@ -38,7 +38,8 @@ ERRORS = {SOURCE_MAG: "sigmapsf_corr_ext", DIFFERENCE_MAG: "sigmapsf"}
 LIKELY_REAL = 0.55  # real-bogus score that ALeRCE's classifier asks for
 UNKNOWN = 50.0  # ALeRCE writes an error of 100 where it could compute none
 TIMES, IDS = ("mjd", "jd"), ("oid", "objectId")
-OTHERS = (*IDS, "fid", "corrected", "dubious", "isdiffpos", "rb", "ra", "dec")
+PLAIN_ERROR = "sigmapsf_corr"  # of the source, where the other isn't given
+OTHERS = (*IDS, PLAIN_ERROR, "fid", "corrected", "dubious", "isdiffpos", "rb", "ra", "dec")
 Numbers = NDArray[np.float64]
 
 
@@ -109,6 +110,8 @@ def _magnitudes(
 
 def _numbers(data: Mapping[str, Any], name: str, path: str) -> Numbers:
     """Return a column (N,), NaN where the table lacks it: brokers give fewer columns than ALeRCE's database."""
+    if name == ERRORS[SOURCE_MAG] and name not in data and PLAIN_ERROR in data:
+        name = PLAIN_ERROR
     if name not in data and name in (SOURCE_MAG, ERRORS[SOURCE_MAG]):
         return np.full(len(data[DIFFERENCE_MAG]), np.nan)
     return roles.column_numbers(data, name, path)
