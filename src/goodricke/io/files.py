@@ -30,6 +30,7 @@ LISTS = (".txt", ".lst", ".list", "")  # suffixes that a list of paths may have
 AVRO_MAGIC = b"Obj\x01"  # of an Avro object container file
 JSON_START = re.compile(rb"(\xef\xbb\xbf)?\s*(\{\s*[\"}]|\[\s*[\[{\]])")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how text in it begins: Excel's "Unicode text"
+NO_TEXT = bytes((*range(9), *range(14, 32)))  # control characters
 HEAD = 4096  # bytes that tell text from binary
 
 Source = str | Path | Sequence[str | Path]
@@ -234,7 +235,7 @@ class SourceFile:
             return "parquet"
         if head.startswith(AVRO_MAGIC):
             return "avro"
-        if b"\x00" in head or sum(byte < 9 or 13 < byte < 32 for byte in head) > 0:
+        if len(head.translate(None, NO_TEXT)) < len(head):
             return "binary"
         start = head[:1000].lstrip().lower()
         if start.startswith((b"<!doctype html", b"<html")):

@@ -611,7 +611,7 @@ def _dates(
 
 def _refuse_no_days(first: NDArray[np.float64], match: Match, options: ReadOptions, path: str) -> None:
     """Refuse times whose first ones (m,) are ages of the Earth: seconds, as a rule, without their unit."""
-    if len(first) and np.median(np.abs(first)) > MOST_DAYS and not options.time_scale:
+    if len(first) and first.max() > MOST_DAYS and np.median(first) > MOST_DAYS and not options.time_scale:
         reason = f"has times around {np.median(first):.6g} in column {match.time}, which are no days"
         fix = f'write their unit in the name of the column, "{match.time} [s]", or convert them to days'
         raise Unreadable(path, reason, fix)

@@ -312,9 +312,13 @@ def _wanted_columns(schema: pa.Schema, column: str) -> list[str]:
 
 
 def _points_per_row(file: SourceFile, names: list[str], groups: range) -> float:
-    """Return the mean length of the longest list in some row groups."""
-    sizes = row_group_sizes(file, names, groups)
-    return sum(values for _, values in sizes) / max(sum(rows for rows, _ in sizes), 1)
+    """Return the mean length of the longest list in row groups: that of the first, in proportion to their bytes."""
+    if not len(groups):
+        return 0.0
+    (rows, points), metadata = row_group_sizes(file, names, groups[:1])[0], file.parquet.metadata
+    n_rows, n_bytes = zip(*((g.num_rows, g.total_byte_size) for g in map(metadata.row_group, groups)), strict=True)
+    growth = (sum(n_bytes) / max(sum(n_rows), 1)) / max(n_bytes[0] / max(n_rows[0], 1), 1.0)
+    return points / max(rows, 1) * max(growth, 0.0)
 
 
 def row_group_sizes(file: SourceFile, names: Sequence[str], groups: range) -> list[tuple[int, int]]:

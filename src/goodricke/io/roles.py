@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -279,6 +280,7 @@ class Match:
         return list(dict.fromkeys(name for name in names if name is not None))
 
 
+@lru_cache(4096)
 def normal_name(name: str) -> str:
     """Return a column's name as aliases are written."""
     name = name.lower().removeprefix("i:").removeprefix("ant_")  # Fink and ANTARES mark the columns of alerts

@@ -282,19 +282,20 @@ def _places_of_cells(raw: bytes, form: TextLayout, last_wanted: bool, path: str)
 
 def _without_cut_line(raw: bytes, form: TextLayout, path: str) -> bytes:
     """Return the text without a last line that ends in the middle, which would give a wrong number."""
-    whole, _, line = raw.rpartition(b"\n")
+    end = raw.rfind(b"\n") + 1
+    line = raw[end:]
     n_cells = len(split_cells(line.decode("utf-8", "replace"), form.separator))
-    if not whole or not line.strip() or len(form.first) < len(form.names) or n_cells >= len(form.names):
+    if end < 2 or not line.strip() or len(form.first) < len(form.names) or n_cells >= len(form.names):
         return raw
     if line.lstrip().startswith(b"#"):
         return raw
     logger.warning("%s: the last line has %d of %d cells and is left out", path, n_cells, len(form.names))
-    return whole + b"\n"
+    return raw[:end]
 
 
 def _without_repeated_names(raw: bytes, form: TextLayout, path: str) -> bytes:
     """Return the text without the line of names further down, as in files that were written one after another."""
-    above = raw.split(b"\n", form.skip)[: form.skip]
+    above = raw[: 1 << 18].split(b"\n", form.skip)[: form.skip]
     names = above[-1].strip() if above and form.named else b""
     if len(names) < 3 or raw.count(names) < 2:
         return raw

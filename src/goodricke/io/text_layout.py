@@ -353,7 +353,7 @@ def _check_width(rows: Rows, separator: str, path: str) -> None:
     marks = f"{separator} \t\r\n"
     width = max(len(split_cells(line.rstrip(marks), separator)) for _, line in rows[:2])
     for number, line in rows[2:]:
-        if '"' not in line and len(split_cells(line.rstrip(marks), separator)) > width:
+        if line.count(separator) >= width and '"' not in line and line.rstrip(marks).count(separator) >= width:
             raise Unreadable(path, f"is no regular table (line {number + 1} has more than {width} cells)", NO_TABLE)
 
 
