@@ -1,6 +1,10 @@
-"""Promise 3: the same numbers give the same light curves, whatever container they come in."""
+"""Promise 3: the same numbers give the same light curves, whatever container they come in.
+
+A few random tables of each kind by default; ``GOODRICKE_RANDOM_TABLES=100`` tries more.
+"""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -23,6 +27,7 @@ from goodricke.io.reading import read_pieces
 # warnings of writers and of broken files: some of astropy's can't be sent between test processes
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+N_TABLES = int(os.environ.get("GOODRICKE_RANDOM_TABLES", "8"))
 DAYS = {"mjd": 1, "time [s]": 1 / 86400, "time [h]": 1 / 24, "MJD [d]": 1, "MJD-50000": 1}
 BRIGHTNESS = {"mag": "mag_err", "mag [mmag]": "mag_err [mmag]", "flux [mJy]": "flux_err [mJy]", "flux": "flux_err"}
 
@@ -181,7 +186,7 @@ def check_same(curves: LightCurves, expected: LightCurves, container: str) -> No
     assert curves.column("n_used").tolist() == expected.column("n_used").tolist(), container
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=N_TABLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=tables())
 def test_every_container_gives_the_same_light_curves(tmp_path: Path, table):
     expected = as_light_curves(pd.DataFrame(table))
@@ -197,7 +202,7 @@ def test_every_container_gives_the_same_light_curves(tmp_path: Path, table):
     check_same(read(as_hats(plain, tmp_path / "hats")), as_light_curves(pd.DataFrame(plain)), "HATS")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=N_TABLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1 << 32), unit=st.sampled_from([u.mag, u.mmag, u.mJy, u.nJy]), gaps=st.booleans())
 def test_time_series_in_memory_and_in_files_are_tables(tmp_path: Path, seed, unit, gaps):
     random = np.random.default_rng(seed)
@@ -281,7 +286,7 @@ def check_batches(path: Path, table: pa.Table) -> LightCurves:
     return curves
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=N_TABLES, deadline=None)
 @given(table=tables())
 def test_the_numbers_are_those_of_the_table(table):
     curves = as_light_curves(pd.DataFrame(table))
