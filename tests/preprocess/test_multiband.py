@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.units import nanojansky
 from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.preprocess.tensors import Steps
 
@@ -86,6 +87,20 @@ def test_negative_fluxes_become_asinh_magnitudes() -> None:
     assert np.allclose(
         prepare(bright, MultibandConfig(bands=("g",), brightness="asinh", softening=10)).window[0, 2:], [-2.5, 2.5]
     )
+
+
+def test_a_model_in_nanojansky_takes_magnitudes_as_their_fluxes() -> None:
+    config = MultibandConfig(bands=("g",), brightness="asinh", softening=3000, unit="nJy", level=True)
+    points = [(0.0, 18.0, "g"), (1.0, 17.5, "g"), (2.5, 19.0, "g"), (4.0, 18.2, "g")]
+    magnitudes = curves(points)
+    flux, error = nanojansky(magnitudes.value.astype(float), magnitudes.error.astype(float))
+    fluxes = replace(magnitudes, value=flux.astype(np.float32), error=error.astype(np.float32), unit="nJy")
+    np.testing.assert_allclose(prepare(magnitudes, config).window, prepare(fluxes, config).window, atol=1e-5)
+    below, expected = replace(fluxes, value=-fluxes.value), prepare(fluxes, config).window[:, 2:5]
+    np.testing.assert_allclose(prepare(below, config).window[:, 2:5], -expected, atol=1e-5)
+    for unit in ("flux", "unknown"):
+        with pytest.raises(ValueError, match="have no zero point"):
+            prepare(replace(fluxes, unit=unit), config)
 
 
 def test_magnitudes_and_fluxes_are_not_mixed_up() -> None:
