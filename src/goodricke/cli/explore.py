@@ -46,6 +46,9 @@ def explore(
     metrics: Annotated[
         str | None, typer.Option(help="Its worker's metrics, for lag and rates: http://HOST:PORT/metrics")
     ] = None,
+    samp: Annotated[
+        bool, typer.Option("--samp", help="Exchange tables and rows with TOPCAT, Aladin, ... on this machine")
+    ] = False,
     host: Annotated[str, typer.Option(help="Address to listen at; any but this machine's own needs a token")] = (
         "127.0.0.1"
     ),
@@ -65,7 +68,7 @@ def explore(
     The first start copies the table to the cache folder; later ones are quick.
     From another machine: ssh -L 8000:localhost:8000 HOST, and --port 8000 there.
     """
-    reading |= {"light_curves": light_curves or (), "extra": extra, "labels": labels, "model": model}
+    reading |= {"light_curves": light_curves or (), "extra": extra, "labels": labels, "model": model, "samp": samp}
     exit_with(run, catalog, host, port, token, browser, alerts=alerts, metrics=metrics, **reading)
 
 

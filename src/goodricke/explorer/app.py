@@ -13,7 +13,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 
 from goodricke.explorer.catalog_routes import catalog_routes
+from goodricke.explorer.figure_routes import figure_routes
 from goodricke.explorer.object_routes import object_routes
+from goodricke.explorer.samp_routes import samp_routes
 from goodricke.explorer.selection_routes import selection_routes
 from goodricke.explorer.session import Explorer
 from goodricke.explorer.table_routes import table_routes
@@ -48,6 +50,8 @@ def create_app(explorer: Explorer, access: Access | None = None) -> FastAPI:
     app.include_router(catalog_routes(explorer.store, explorer.find_light_curves))
     app.include_router(table_routes(explorer))
     app.include_router(selection_routes(explorer))
+    app.include_router(figure_routes(explorer))
+    app.include_router(samp_routes(explorer))
     app.include_router(object_routes(explorer))
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=GZIP_LEVEL)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -215,7 +215,7 @@ class Diagrams:
 
     def _box(self, name: str, places: Coordinates) -> tuple[float, ...]:
         """Return the part of a diagram that is drawn at first: all but a few outliers, and a margin."""
-        diagram = self._diagram(name)
+        diagram = self.diagram(name)
         if diagram.kind == "sky":
             return SKY_BOX
         ends: list[float] = []
@@ -228,7 +228,7 @@ class Diagrams:
 
         That is the most frequent class, or the mean of the colour.
         """
-        diagram, (nx, ny) = self._diagram(name), GRID
+        diagram, (nx, ny) = self.diagram(name), GRID
         ix, iy = (
             _bin(values[rows], low, high, axis.log, n)
             for values, low, high, axis, n in (
@@ -263,7 +263,7 @@ class Diagrams:
         """
         from matplotlib.path import Path as Polygon
 
-        places, diagram = self._place(lasso.diagram), self._diagram(lasso.diagram)
+        places, diagram = self._place(lasso.diagram), self.diagram(lasso.diagram)
         corners = np.array(lasso.polygon, np.float64).T.copy()
         low, high = corners.min(1), corners.max(1)
         near = np.flatnonzero(_between(places.x, low[0], high[0]) & _between(places.y, low[1], high[1]))
@@ -290,7 +290,14 @@ class Diagrams:
         )
         return Coordinates(x, y)
 
-    def _diagram(self, name: str) -> Diagram:
+    def diagram(self, name: str) -> Diagram:
+        """Return a diagram by its name.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
         if name.startswith(PLOT):
             return PlotSpec.from_name(name).diagram(name)
         diagram = self._diagrams.get(name)
@@ -358,7 +365,7 @@ class Diagrams:
         """Return the coordinates of the rows in a diagram, computed once."""
         if name.startswith(PLOT):
             return self._plots.get(name, lambda: self._plot(name))
-        self._diagram(name)
+        self.diagram(name)
         places = {
             **{"embedding": self._embedding, "hr": self._hr, "f1_a1": self._f1_a1, "sky": self._sky},
             **{"equatorial": self._equatorial, "galactic": self._galactic},
@@ -405,7 +412,7 @@ class Diagrams:
         note = f"{points.method} of {len(points.rows):,} light curves"
         if len(points.rows) < len(self.table):
             note += ", drawn at random; a lasso here selects among these only"
-        self._diagrams["embedding"] = replace(self._diagram("embedding"), ready=True, note=note)
+        self._diagrams["embedding"] = replace(self.diagram("embedding"), ready=True, note=note)
         places = self._no_coordinates(note)
         places.x[points.rows], places.y[points.rows] = points.xy.T
         return places

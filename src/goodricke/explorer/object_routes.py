@@ -56,10 +56,7 @@ def object_routes(explorer: Explorer) -> APIRouter:
     routes = APIRouter(prefix="/api/rows/{row}", tags=["explorer"])
 
     def values(row: int) -> dict[str, Any]:
-        values = explorer.table.row(row)
-        if values is None:
-            raise HTTPException(404, f"no row {row}: the catalog has {len(explorer.table):,}, counted from 0")
-        return values
+        return find_values(explorer, row)
 
     def curve(row: int, asked: CurveOptions = ALONE) -> LightCurves:
         return find_light_curve(explorer, row, values(row)["object_id"], asked)
@@ -128,6 +125,20 @@ def read_options(
 
 
 Asked = Annotated[CurveOptions, Depends(read_options)]
+
+
+def find_values(explorer: Explorer, row: int) -> dict[str, Any]:
+    """Return the values of a row.
+
+    Raises
+    ------
+    HTTPException
+        404 if there is no such row.
+    """
+    values = explorer.table.row(row)
+    if values is None:
+        raise HTTPException(404, f"no row {row}: the catalog has {len(explorer.table):,}, counted from 0")
+    return values
 
 
 def find_light_curve(explorer: Explorer, row: int, object_id: str, asked: CurveOptions) -> LightCurves:

@@ -21,6 +21,7 @@ from goodricke.explorer.cache import Cache
 from goodricke.explorer.diagrams import Diagrams
 from goodricke.explorer.light_curves import Sources
 from goodricke.explorer.live import EngineMonitor
+from goodricke.explorer.samp import SampLink
 from goodricke.explorer.store import Progress, RowStore, open_row_store
 from goodricke.explorer.subsets import SubsetFile
 from goodricke.explorer.table import CatalogTable
@@ -55,6 +56,7 @@ class Explorer:
     no_model: str = ""  # why there is no model
     light_curves: Sources | None = None
     engine: EngineMonitor | None = None
+    samp: SampLink | None = None
     cache: Cache = field(default_factory=lambda: Cache(CACHED_RESULTS))
 
     @property
@@ -105,6 +107,8 @@ class Explorer:
 
     def close(self) -> None:
         """Close files and end processes."""
+        if self.samp is not None:
+            self.samp.close()
         self.diagrams.close()
         self.store.close()
         if self.engine is not None:
@@ -120,6 +124,7 @@ def open_explorer(
     model: str | None = None,
     alerts: str | None = None,
     metrics: str | None = None,
+    samp: bool = False,
     progress: Progress = lambda rows: None,
     **options: Any,
 ) -> Explorer:
@@ -139,6 +144,8 @@ def open_explorer(
         The model that made the catalog; by default found by the name in the catalog.
     alerts, metrics : str, optional
         State store and address of the metrics of a running alert engine.
+    samp : bool
+        Whether to join the SAMP hub of this machine; see `goodricke.explorer.samp`.
     progress : callable
         See `goodricke.explorer.store.open_row_store`.
 
@@ -164,6 +171,12 @@ def open_explorer(
     if alerts or metrics:
         classes = () if explorer.model is None else explorer.model.classes
         explorer.engine = EngineMonitor(alerts, metrics, classes or opened.classes)
+    if samp:
+        try:
+            explorer.samp = SampLink(explorer)
+        except BaseException:
+            explorer.close()
+            raise
     return explorer
 
 

@@ -160,6 +160,7 @@ def describe(explorer: Explorer) -> dict[str, Any]:
         "missing": missing,
         "light_curves": explorer.light_curves is not None,
         "alerts": explorer.engine is not None,
+        "samp": explorer.samp is not None,
         "multiband": queue is not None and queue.is_multiband and explorer.light_curves is not None,
         "neighbours": explorer.has_embeddings,
         "labels": {"file": str(labels.path), "count": labels.count(), "names": label_names},

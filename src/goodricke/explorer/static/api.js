@@ -44,6 +44,12 @@ const get = async (path, signal) => (await send(path, { signal })).json();
 /** @param {string} path @param {any} body @param {AbortSignal} [signal] */
 const post = async (path, body, signal) => (await send(path, { method: "POST", body, signal })).json();
 
+/** @param {Record<string, any>} fields those that are null, false or "" are left out @returns {string} ?a=1&b=2 */
+export function query(fields) {
+  const given = Object.entries(fields).filter(([, value]) => value !== null && value !== false && value !== "");
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
 /** @param {string} path @param {any} [body] @returns {Promise<{name: string, blob: Blob}>} what the server sends to be saved */
 async function file(path, body) {
   const response = await send(path, body === undefined ? {} : { method: "POST", body });
@@ -77,11 +83,10 @@ export const api = {
   removeSubset: (name) => send(`subsets/${encodeURIComponent(name)}`, { method: "DELETE" }),
   /** @param {number} row @param {AbortSignal} [signal] */
   object: (row, signal) => get(`rows/${row}`, signal),
-  /** @param {number} row @param {AbortSignal} [signal] */
-  lightCurve: (row, signal) => get(`rows/${row}/light_curve?most=20000`, signal),
-  /** @param {number} row @param {string} band @param {AbortSignal} [signal] */
-  periodogram: (row, band, signal) =>
-    get(`rows/${row}/periodogram${band ? `?band=${encodeURIComponent(band)}` : ""}`, signal),
+  /** @param {number} row @param {Record<string, any>} options {together, subtract, harmonics} @param {AbortSignal} [signal] */
+  lightCurve: (row, options, signal) => get(`rows/${row}/light_curve${query({ most: 20000, ...options })}`, signal),
+  /** @param {number} row @param {Record<string, any>} options and the band @param {AbortSignal} [signal] */
+  periodogram: (row, options, signal) => get(`rows/${row}/periodogram${query(options)}`, signal),
   /** @param {number} row @param {AbortSignal} [signal] */
   history: (row, signal) => get(`rows/${row}/history`, signal),
   /** @param {number} row @param {AbortSignal} [signal] */
@@ -91,6 +96,10 @@ export const api = {
   /** @param {number} row @param {{label?: string|null, comment?: string|null}} change an absent part stays @returns {Promise<{label: string|null, comment: string|null}>} */
   putLabel: async (row, change) => (await send(`rows/${row}/label`, { method: "PUT", body: change })).json(),
   live: () => get("live"),
+  /** @param {number} after number of the last event that is known @returns {Promise<{events: any[]}>} */
+  sampEvents: (after) => get(`samp?after=${after}`),
+  /** @param {"table"|"rows"|"highlight"} what @param {object} body */
+  samp: (what, body) => post(`samp/${what}`, body),
   /** @param {object} where @param {string} format @returns {Promise<{name: string, blob: Blob}>} */
   export: (where, format) => file("export", { where, format }),
   /** @param {string} path below /api @param {object} [body] asked by POST; without one by GET */

@@ -119,8 +119,8 @@ export function classificationView(object, coverage) {
   return h("section", {}, h("h3", {}, "Probabilities", note), nodes.length > 0 && h("ul", { class: "probabilities nodes" }, nodes), list, button, h("p", { class: "facts" }, facts));
 }
 
-/** @param {any} answer of the server: {time, p: {CLASS: [...]}} @returns {HTMLElement} the probabilities observation by observation */
-export function historyView(answer) {
+/** @param {any} answer of the server: {time, p: {CLASS: [...]}} @param {Element|null} save menu of the figure @returns {HTMLElement} the probabilities observation by observation */
+export function historyView(answer, save = null) {
   const host = h("div", { class: "plot" });
   const last = (/** @type {string} */ name) => Math.max(...answer.p[name]);
   const names = Object.keys(answer.p)
@@ -150,5 +150,5 @@ export function historyView(answer) {
   };
   chart.onthemechange = draw;
   draw();
-  return h("section", {}, h("h3", { title: "Probabilities after each observation" }, "History", readout), host);
+  return h("section", {}, h("h3", { title: "Probabilities after each observation" }, "History", readout, save), host);
 }

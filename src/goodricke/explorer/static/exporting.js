@@ -3,6 +3,7 @@
 import { api } from "./api.js";
 import { h, menu } from "./dom.js";
 import { reportErrors, showMessage } from "./messages.js";
+import { sampItems } from "./samp.js";
 import { where } from "./state.js";
 
 const FORMATS = {
@@ -26,8 +27,8 @@ async function save(file) {
 
 /** @returns {HTMLElement} a menu that saves what matches the filters */
 export function exportMenu() {
-  return menu("Export", "Save the selection as a file", (close) =>
-    Object.entries(FORMATS).map(([format, name]) => {
+  return menu("Export", "Save the selection as a file", (close) => [
+    ...Object.entries(FORMATS).map(([format, name]) => {
       const run = () => {
         close();
         showMessage("Writing the selection…");
@@ -35,7 +36,8 @@ export function exportMenu() {
       };
       return h("button", { type: "button", onclick: run }, name);
     }),
-  );
+    ...sampItems(close),
+  ]);
 }
 
 /**

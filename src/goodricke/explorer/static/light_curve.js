@@ -27,6 +27,12 @@ const parseCurve = (answer) => ({
   error: toFloats(answer.error),
 });
 
+/** @param {Float64Array} values @returns {number} */
+function median(values) {
+  const known = values.filter(Number.isFinite).sort();
+  return known.length ? known[Math.floor(known.length / 2)] : 0;
+}
+
 /** Two cycles side by side. @param {Float64Array} values @param {number} [shift] of the second */
 function twoCycles(values, shift = 0) {
   const doubled = new Float64Array(2 * values.length);
@@ -39,6 +45,11 @@ export class LightCurveView {
   /** @param {(period: number|null) => void} onperiod */
   constructor(onperiod) {
     this.onperiod = onperiod;
+    /** @type {{name: string, time: Float64Array, value: Float64Array, period: number|null, t0: number}|null} */
+    this.other = null; // another light curve, drawn below, at the level of this one
+    this.tools = h("div", { class: "curve-tools" });
+    this.saveTime = h("span", {});
+    this.saveFold = h("span", {});
     this.hidden = new Set();
     /** @type {Curve|null} */
     this.curve = null;
@@ -52,13 +63,43 @@ export class LightCurveView {
     this.element = h(
       "div",
       { class: "curves" },
-      h("section", {}, h("h3", {}, "Light curve", this.legend, this.readout), this.timeHost),
-      h("section", { class: "folded" }, h("h3", {}, "Folded"), this.folder.element, this.foldHost),
+      h("section", {}, h("h3", {}, "Light curve", this.legend, this.readout, this.saveTime), this.tools, this.timeHost),
+      h("section", { class: "folded" }, h("h3", {}, "Folded", this.saveFold), this.folder.element, this.foldHost),
     );
   }
 
-  /** @param {any} answer */
-  show(answer) {
+  /** Draw another light curve below this one. @param {string|null} name @param {any} [answer] of the server */
+  compare(name, answer) {
+    const { curve } = this;
+    if (name === null || !curve || !answer) this.other = null;
+    else {
+      const { time, value, period, t0, magnitudes } = parseCurve(answer);
+      const [level, goal] = [median(value), median(curve.value)];
+      const scaled = !magnitudes && !curve.magnitudes && level > 0 && goal > 0;
+      this.other = {
+        name,
+        time,
+        value: value.map((v) => (scaled ? (v / level) * goal : (magnitudes === curve.magnitudes ? v - level : level - v) + goal)),
+        period,
+        t0: t0 ?? 0,
+      };
+    }
+    this.fit();
+    this.draw();
+  }
+
+  /** Show all points, of the other light curve too. */
+  fit() {
+    const { curve, other, timeChart, foldChart } = this;
+    if (!curve || !timeChart || !foldChart) return;
+    const both = (/** @type {"time"|"value"} */ name) => (other ? [...curve[name], ...other[name]] : curve[name]);
+    timeChart.sx.fit(both("time"), 0.02);
+    timeChart.sy.fit(both("value"));
+    foldChart.sy.setHome(.../** @type {[number, number]} */ (timeChart.sy.home));
+  }
+
+  /** @param {any} answer @param {number|null} [fold] the period that it stays folded at [d] */
+  show(answer, fold = null) {
     this.close();
     const curve = (this.curve = parseCurve(answer));
     this.hidden = new Set([...this.hidden].filter((band) => curve.bands.includes(band)));
@@ -67,7 +108,7 @@ export class LightCurveView {
     fill(this.foldHost);
     const label = valueLabel(curve);
     const onhover = (/** @type {number|null} */ i) => this.mark(i === null ? null : i % curve.time.length);
-    const x = { label: `time [d${curve.time_scale ? `, ${curve.time_scale}` : ""}]` };
+    const x = { label: `time [d${curve.time_scale && curve.time_scale !== "unknown" ? `, ${curve.time_scale}` : ""}]` };
     this.timeChart = new Chart(this.timeHost, {
       x,
       y: { label, reversed: curve.magnitudes },
@@ -77,16 +118,14 @@ export class LightCurveView {
     this.foldChart = foldedChart(this.foldHost, label, curve.magnitudes);
     this.foldChart.options.onhover = onhover;
     this.timeChart.onthemechange = () => this.draw();
-    this.timeChart.sx.fit(curve.time, 0.02);
-    this.timeChart.sy.fit(curve.value);
-    this.foldChart.sy.setHome(.../** @type {[number, number]} */ (this.timeChart.sy.home));
+    this.fit();
     const times = curve.time.filter(Number.isFinite);
     this.folder.span = times.length
       ? times.reduce((a, b) => Math.max(a, b)) - times.reduce((a, b) => Math.min(a, b))
       : 1;
     this.t0 = curve.t0 ?? times[0] ?? 0;
     this.drawLegend();
-    this.folder.setBase(curve.period);
+    this.folder.setBase(fold ?? curve.period);
   }
 
   /** @param {string} title @param {string} text @param {string} [command] */
@@ -102,7 +141,7 @@ export class LightCurveView {
   close() {
     this.timeChart?.close();
     this.foldChart?.close();
-    this.curve = this.timeChart = this.foldChart = null;
+    this.curve = this.timeChart = this.foldChart = this.other = null;
     this.marked = null;
   }
 
@@ -135,7 +174,7 @@ export class LightCurveView {
         band,
       );
     };
-    fill(this.legend, curve.bands.map(item));
+    fill(this.legend, curve.bands.length > 1 || curve.bands[0] !== "none" ? curve.bands.map(item) : []);
     this.drawReadout();
   }
 
@@ -194,16 +233,26 @@ export class LightCurveView {
     };
     const inTime = { x: curve.time, y: curve.value };
     timeChart.points = this.visible(inTime);
-    timeChart.marks = [points({ ...inTime, error: curve.error, ...style })];
+    timeChart.marks = [...this.ghost(false), points({ ...inTime, error: curve.error, ...style })];
     timeChart.redraw();
     if (!phase) return;
     const folded = { x: twoCycles(phase, 1), y: twoCycles(curve.value) };
     foldChart.points = this.visible(folded);
     foldChart.marks = [
       line({ x: [1, 1], y: foldChart.sy.home, colour: token("--axis"), width: 1 }),
+      ...this.ghost(true),
       points({ ...folded, error: twoCycles(curve.error), ...style }),
     ];
     foldChart.redraw();
+  }
+
+  /** The other light curve. @param {boolean} folded on its own period, or on that of this one */
+  ghost(folded) {
+    if (!this.other) return [];
+    const { time, value, period, t0 } = this.other;
+    const x = folded ? twoCycles(phases(time, period ?? this.folder.period ?? 1, t0), 1) : time;
+    const styles = [{ colour: token("--warn"), shape: /** @type {const} */ ("diamond") }];
+    return [points({ x, y: folded ? twoCycles(value) : value, group: () => 0, styles, size: 4, alpha: 0.6 })];
   }
 
   /** Ring the observation under the pointer in both charts. */

@@ -15,6 +15,7 @@ import { buildLive } from "./live.js";
 import { reportErrors, showError, showMessage } from "./messages.js";
 import { ObjectView } from "./object.js";
 import { setTitles } from "./plots.js";
+import { startSamp } from "./samp.js";
 import { selectionMenu } from "./selection.js";
 import { readHash, set, setFilter, state, watch } from "./state.js";
 import { Table, tally } from "./table.js";
@@ -236,6 +237,7 @@ async function start() {
   const object = new ObjectView(byId("object"), about, (step) => table.move(step));
   buildKeys(table, object);
   buildViews(about.alerts);
+  startSamp(about.samp);
   byId("help-button").onclick = openHelp;
   /** @type {HTMLElement} */ (document.querySelector(".skip")).onclick = (event) => {
     event.preventDefault(); // an address of its own would replace that of the view

@@ -1,13 +1,14 @@
 /** One object in full, at the right: light curves, periodogram, classification, neighbours, fields and label. */
 
-import { api } from "./api.js";
+import { api, query } from "./api.js";
 import { NEW } from "./columns.js";
 import { emptyState, fill, h } from "./dom.js";
+import { figureMenu } from "./exporting.js";
 import { cell, number, position, probability } from "./format.js";
 import { classTag } from "./glyph.js";
 import { labels } from "./labels.js";
 import { LightCurveView } from "./light_curve.js";
-import { showError } from "./messages.js";
+import { showError, showMessage } from "./messages.js";
 import { PeriodogramView } from "./periodogram.js";
 import { LabelBar } from "./label_bar.js";
 import { set, state, watch } from "./state.js";
@@ -21,6 +22,16 @@ const NO_CURVES = /** @type {[string, string, string]} */ ([
   "goodricke explore CATALOG --light-curves FOLDER",
 ]);
 
+/** @param {string} text put it on the clipboard */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    showMessage(`Copied – ${text}`);
+  } catch {
+    showMessage(`The browser doesn't allow to copy: ${text}`, { stay: 12000 });
+  }
+}
+
 export class ObjectView {
   /** @param {HTMLElement} host @param {any} about @param {(step: number) => void} move to the previous or next object */
   constructor(host, about, move) {
@@ -33,23 +44,44 @@ export class ObjectView {
     this.periodogram = new PeriodogramView(
       (period) => this.curves.folder.setBase(period),
       (band) => this.loadPeriodogram(band),
+      (frequency, harmonics) => this.reload({ subtract: frequency, harmonics }),
     );
+    /** @type {{together: boolean, subtract: number|null, harmonics: number}} what is asked of the light curve */
+    this.options = { together: false, subtract: null, harmonics: 1 };
+    const figure = (/** @type {string} */ what, /** @type {() => object} */ more = () => ({})) =>
+      figureMenu((format) => [`figures/rows/${this.object.row}/${what}${query({ ...this.options, ...more(), format })}`]);
+    fill(this.curves.saveTime, figure("light_curve"));
+    fill(this.curves.saveFold, figure("folded", () => ({ period: this.curves.folder.period })));
+    fill(this.periodogram.save, figure("periodogram", () => ({ band: this.periodogram.bands.value })));
+    this.saveHistory = figure("history");
     this.labelBar = new LabelBar(() => this.labelTarget());
     this.head = h("header", { class: "object-head" });
     this.classification = h("div", {});
     this.history = h("div", {});
     this.neighbours = h("div", {});
     this.fields = h("div", {});
-    // beside the classification: the history of a multi-band model, else the periodogram
-    const [left, below] = about.multiband
-      ? [this.history, this.periodogram.element]
-      : [this.periodogram.element, this.history];
-    const pair = h("div", { class: "pair" }, left, this.classification);
-    this.body = h("div", { class: "object-body" }, this.curves.element, pair, below, this.neighbours, this.fields);
+    const pair = (/** @type {Element} */ left) => h("div", { class: "pair" }, left, this.classification);
+    // a transient has no period: its history comes first, fold and periodogram when they are asked for
+    this.search = /** @type {HTMLDetailsElement} */ (
+      h("details", { class: "period-search", ontoggle: () => this.search.open && this.loadPeriodogram("") })
+    );
+    if (about.multiband) {
+      const folded = /** @type {Element} */ (this.curves.element.querySelector(".folded"));
+      fill(this.search, h("summary", {}, "Search for a period"), folded, this.periodogram.element);
+    }
+    this.body = h(
+      "div",
+      { class: "object-body" },
+      this.curves.element,
+      about.multiband ? [pair(this.history), this.search] : pair(this.periodogram.element),
+      this.neighbours,
+      this.fields,
+    );
     this.move = move;
     fill(host, this.head, this.labelBar.element, this.body);
     labels.watch((row, entry) => this.updateLabel(row, entry));
     watch(["open"], () => this.show());
+    watch(["compare"], () => this.object && (this.drawTools(), this.loadOther(this.stop.signal)));
   }
 
   /** The object that a label belongs to. */
@@ -67,6 +99,7 @@ export class ObjectView {
     const { signal } = (this.stop = new AbortController());
     this.host.setAttribute("aria-busy", "true");
     try {
+      this.options = { together: false, subtract: null, harmonics: 1 };
       const object = await api.object(row, signal);
       this.object = { ...object, name: String(object.fields.object_id ?? row) };
       this.draw();
@@ -113,6 +146,7 @@ export class ObjectView {
         "div",
         { class: "object-title" },
         h("h2", { title: name, tabindex: -1 }, name),
+        button("copy", "Copy the id", () => copy(name)),
         button("‹", "Previous object (k)", () => this.move(-1)),
         button("›", "Next object (j)", () => this.move(1)),
         button("×", "Close (Esc)", () => set({ open: null })),
@@ -128,7 +162,13 @@ export class ObjectView {
               this.object.is_new && h("span", { class: "badge", title: NEW }, "new?"),
             ]
           : h("span", { class: "badge" }, String(fields.status ?? "no class")),
-        placed && h("span", { class: "dim num", title: `${number(ra, 8)} ${number(dec, 8)} deg` }, position(ra, dec)),
+        placed &&
+          h(
+            "span",
+            { class: "dim num", title: `${number(ra, 8)} ${number(dec, 8)} deg` },
+            position(ra, dec),
+            button("copy", "Copy the position in degrees", () => copy(`${number(ra, 9)} ${number(dec, 9)}`)),
+          ),
         parts.length > 0 && h("span", { class: "dim" }, parts.join(", ")),
         h("span", { class: "links" }, outward),
       ),
@@ -145,10 +185,11 @@ export class ObjectView {
       return;
     }
     try {
-      const curve = await api.lightCurve(this.object.row, signal);
-      this.curves.show(curve);
+      const curve = await api.lightCurve(this.object.row, this.options, signal);
+      this.curves.show(curve, this.options.subtract && this.curves.folder.period);
+      this.drawTools();
       this.periodogram.setBands(curve.bands);
-      await this.loadPeriodogram("");
+      await Promise.all([this.loadOther(signal), this.about.multiband && !this.search.open ? null : this.loadPeriodogram("")]);
     } catch (error) {
       if (signal.aborted) throw error;
       this.curves.empty("No light curve", /** @type {Error} */ (error).message);
@@ -156,19 +197,70 @@ export class ObjectView {
     }
   }
 
+  /** Ask for the light curve in another way. @param {object} change of the options */
+  async reload(change) {
+    Object.assign(this.options, change);
+    await this.loadCurve(this.stop.signal).catch((error) => this.stop.signal.aborted || showError(error));
+  }
+
+  /** All light curves of the star as one; another star's light curve over this one. */
+  drawTools() {
+    const { object, options } = this;
+    const pinned = state.compare === object.row;
+    const name = state.compare === null ? "" : pinned ? "" : (this.curves.other?.name ?? "…");
+    fill(
+      this.curves.tools,
+      object.light_curves > 1 &&
+        h(
+          "button",
+          { type: "button", "aria-pressed": String(options.together), onclick: () => this.reload({ together: !options.together }) },
+          `all ${object.light_curves} light curves of the star`,
+        ),
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(pinned),
+          title: "Keep this light curve, to be drawn over that of the objects that you open next",
+          onclick: () => set({ compare: pinned ? null : object.row }),
+        },
+        pinned ? "kept to compare: open another" : "compare",
+      ),
+      name && h("button", { type: "button", title: "Remove it", onclick: () => set({ compare: null }) }, h("i", { class: "other-mark" }), `${name} ×`),
+    );
+  }
+
+  /** @param {AbortSignal} signal */
+  async loadOther(signal) {
+    const { compare: row } = state;
+    if (row === null || row === this.object.row) return this.curves.compare(null);
+    try {
+      const [curve, object] = await Promise.all([api.lightCurve(row, {}, signal), api.object(row, signal)]);
+      this.curves.compare(String(object.fields.object_id), curve);
+      this.drawTools();
+    } catch (error) {
+      if (signal.aborted) return;
+      showError(error);
+      set({ compare: null });
+    }
+  }
+
   /** @param {string} band */
   async loadPeriodogram(band) {
     const { signal } = this.stop;
+    this.periodogram.host.setAttribute("aria-busy", "true");
     try {
-      const answer = await api.periodogram(this.object.row, band, signal);
+      const answer = await api.periodogram(this.object.row, { ...this.options, band }, signal);
       if (signal.aborted) return;
-      this.periodogram.show(answer);
+      this.periodogram.show(answer, this.options.subtract);
       // transients have no period: their highest peak means nothing
       if (!this.about.multiband && this.curves.folder.base === null)
         this.curves.folder.setBase(this.periodogram.bestPeriod);
       this.periodogram.setPeriod(this.curves.folder.period);
     } catch (error) {
       if (!signal.aborted) this.periodogram.empty("No periodogram", /** @type {Error} */ (error).message);
+    } finally {
+      this.periodogram.host.removeAttribute("aria-busy");
     }
   }
 
@@ -235,7 +327,7 @@ export class ObjectView {
     if (!this.about.multiband || !this.object.light_curve) return;
     try {
       const answer = await api.history(this.object.row, signal);
-      fill(this.history, historyView(answer));
+      fill(this.history, historyView(answer, this.saveHistory));
     } catch (error) {
       if (signal.aborted) throw error;
       fill(

@@ -6,12 +6,18 @@ import { emptyState, fill, h } from "./dom.js";
 import { number, period as formatPeriod } from "./format.js";
 import { line, points } from "./marks.js";
 
-/** @typedef {{frequency: number, period: number, power: number, amplitude: number}} Peak */
+/** @typedef {{frequency: number, period: number, power: number, amplitude: number, relation: string}} Peak */
 
 export class PeriodogramView {
-  /** @param {(period: number) => void} onchoice @param {(band: string) => void} onband */
-  constructor(onchoice, onband) {
+  /**
+   * @param {(period: number) => void} onchoice
+   * @param {(band: string) => void} onband
+   * @param {(frequency: number|null, harmonics: number) => void} onsubtract null: as observed again
+   */
+  constructor(onchoice, onband, onsubtract) {
     this.onchoice = onchoice;
+    this.onsubtract = onsubtract;
+    this.save = h("span", {});
     this.period = /** @type {number|null} */ (null);
     this.host = h("div", { class: "plot" });
     this.peaks = h("div", { class: "peaks", role: "group", "aria-label": "Highest peaks" });
@@ -19,7 +25,7 @@ export class PeriodogramView {
       h("select", { "aria-label": "Band of the periodogram", hidden: true, onchange: () => onband(this.bands.value) })
     );
     this.note = h("span", { class: "dim readout" });
-    this.element = h("section", {}, h("h3", {}, "Periodogram", this.bands, this.note), this.host, this.peaks);
+    this.element = h("section", {}, h("h3", {}, "Periodogram", this.bands, this.note, this.save), this.host, this.peaks);
   }
 
   /** @param {string[]} bands of the light curve */
@@ -32,14 +38,17 @@ export class PeriodogramView {
     );
   }
 
-  /** @param {{frequency: number[], power: number[], peaks: Peak[], band: string, note: string}} answer */
-  show(answer) {
+  /**
+   * @param {{frequency: number[], power: number[], noise: number[]|null, quantity: string, peaks: Peak[], band: string, note: string, best: number|null, convention: string}} answer
+   * @param {number|null} [subtracted] a frequency that the light curve has lost [1/d]
+   */
+  show(answer, subtracted = null) {
     this.close();
     this.answer = answer;
     fill(this.host);
     this.chart = new Chart(this.host, {
       x: { label: "frequency [1/d]" },
-      y: { label: "power" },
+      y: { label: answer.quantity },
       name: "Periodogram; the buttons below fold at its highest peaks",
       onhover: (i) => this.hover(i),
       onclick: (_, { x }) => this.choose(x),
@@ -57,12 +66,41 @@ export class PeriodogramView {
         "button",
         {
           type: "button",
-          title: `f = ${number(item.frequency, 6)} /d, power ${number(item.power, 3)}`,
+          class: item.relation ? "related" : "",
+          title: `f = ${number(item.frequency, 6)} /d, ${answer.quantity} ${number(item.power, 3)}${item.relation ? `; ${item.relation}` : ""}`,
           onclick: () => this.onchoice(item.period),
         },
         formatPeriod(item.period),
+        item.relation && h("small", {}, item.relation),
       );
-    fill(this.peaks, h("span", { class: "dim" }, "Peaks:"), answer.peaks.map(peak));
+    // one sine is that of the highest peak; a series is of the period that shows in the fold
+    const frequencyOf = (/** @type {number} */ harmonics) =>
+      harmonics > 1 && this.period ? 1 / this.period : answer.peaks[0].frequency;
+    const less = (/** @type {number} */ harmonics, /** @type {string} */ text, /** @type {string} */ title) =>
+      h(
+        "button",
+        { type: "button", class: "quiet", title, onclick: () => this.onsubtract(frequencyOf(harmonics), harmonics) },
+        text,
+      );
+    fill(
+      this.peaks,
+      h("span", { class: "dim" }, answer.peaks.length ? "Peaks:" : "No significant peak"),
+      answer.convention &&
+        answer.best &&
+        h(
+          "button",
+          { type: "button", title: "The period in the convention of the class", onclick: () => this.onchoice(/** @type {number} */ (answer.best)) },
+          formatPeriod(answer.best),
+          h("small", {}, answer.convention),
+        ),
+      answer.peaks.map(peak),
+      subtracted !== null
+        ? h("button", { type: "button", onclick: () => this.onsubtract(null, 1) }, `× less ${number(subtracted, 6)} /d`)
+        : answer.peaks.length > 0 && [
+            less(1, "− sine", "Prewhiten: subtract the sine of the highest peak, show the residuals"),
+            less(4, "− 4 harmonics", "Prewhiten: subtract the period that it is folded on with its harmonics, show the residuals"),
+          ],
+    );
     this.hover(null);
     this.draw();
   }
@@ -110,9 +148,9 @@ export class PeriodogramView {
     return 1 / (best < 0 ? frequency : all[best]);
   }
 
-  /** @returns {number|null} period of the highest peak [d] */
+  /** @returns {number|null} period of the highest peak that isn't of the nights, in the convention of the class [d] */
   get bestPeriod() {
-    return this.answer?.peaks[0]?.period ?? null;
+    return this.answer?.best ?? null;
   }
 
   /** @param {number|null} period that the light curve is folded at */
@@ -130,6 +168,7 @@ export class PeriodogramView {
       : [];
     chart.marks = [
       line({ x: answer.frequency, y: answer.power, colour: token("--trace"), width: 1 }),
+      ...(answer.noise ? [line({ x: answer.frequency, y: answer.noise, colour: token("--dim"), width: 1, dash: [2, 3] })] : []),
       ...folded,
       points({
         ...tops,

@@ -70,7 +70,7 @@ export function plotForm() {
   const check = (/** @type {string} */ label, /** @type {string} */ name) =>
     h("label", { class: "check" }, h("input", { type: "checkbox", name }), label);
   const end = (/** @type {string} */ name) =>
-    h("input", { name, inputmode: "decimal", pattern: "[-+0-9.eE]*", "aria-label": name.replace("_", " "), placeholder: "auto" });
+    h("input", { name, inputmode: "decimal", "aria-label": name.replace("_", " "), placeholder: "auto" });
   const form = h(
     "form",
     {
