@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY, ACCENT, PALE = "#666666", COLOURS[0], "#B7C9D6"
 DPI = 120
-LAYOUT = "constrained"  # of matplotlib; nothing overlaps, for half of the time that a figure takes
+LAYOUT: Literal["constrained"] | None = "constrained"  # nothing overlaps, for half of the time that a figure takes
 LABEL = 8.5  # points, of labels at lines
 _LOCK = Lock()
 LONGEST_NAME = 120  # characters; file systems end at 255 bytes, and a suffix must fit
