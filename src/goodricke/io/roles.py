@@ -151,8 +151,10 @@ ZERO_POINT_SYSTEM = ("zpsys", "magsys", "zeropointsystem", "zpsystem", "photsys"
 RUBIN_FLUX = {"psfflux", "psflux", "apflux", "scienceflux", "psfdiffflux", "totflux", "forcedpsfflux"}
 RUBIN = {"diaobjectid", "diasourceid", "ccdvisitid", "midpointtai", "midpointmjdtai", "expmidptmjd", "psflux"}
 RUBIN |= {"psfdiffflux", "parentobjectid", "forcedsourceid", "ssobjectid"}
-ASAS_SN = ({"asassnid"}, {"camera", "fwhm", "limit"}, {"hjd", "camera", "mag", "magerr", "fluxerr"})
-ASAS_SN += ({"jd", "camera", "filter", "mag", "magerr", "fluxerr"},)
+ASAS_SN = (
+    *({"asassnid"}, {"camera", "fwhm", "limit"}, {"hjd", "camera", "mag", "magerr", "fluxerr"}),
+    {"jd", "camera", "filter", "mag", "magerr", "fluxerr"},
+)
 # Columns of text that repeats from row to row and names no star.
 NO_STARS = {
     *("camera", "cam", "ccd", "detector", "instrument", "inst", "telescope", "tel", "site", "observatory", "station"),
@@ -197,8 +199,10 @@ PLAIN_ERROR = ("error", "err", "uncertainty", "unc", "sigma", "valueerr", "value
 CALENDAR_DATE = r"\s*\d{4}-\d{2}-\d{2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?\s*(Z|UTC|[+-]00:?00)?\s*$"
 MJD_OF_1970 = 40587.0  # the day from which computers count
 # What files write for no number, in any case.
-MISSING = ("", "indef", "null", "none", "nan", "na", "n/a", "-", "--", "---", "----", "...", "*", "nodata", "untrusted")
-MISSING += ("\u2013", "\u2014")  # dashes of typesetters
+MISSING = (
+    *("", "indef", "null", "none", "nan", "na", "n/a", "-", "--", "---", "----", "...", "*", "nodata", "untrusted"),
+    *("\u2013", "\u2014"),  # dashes of typesetters
+)
 LIMIT = r"\s*[<>]\s*[-+]?\d+(?:\.\d*)?\s*$"  # >16.5, a star that was too faint to be seen
 # What to do about text where numbers should be.
 TEXT_FIXES = {
@@ -659,7 +663,7 @@ def calendar_days(values: Any) -> NDArray[np.float64] | None:
         return None
     series = as_series(values)
     if series.dtype.kind == "m":
-        return (series / pd.Timedelta(1, "D")).to_numpy(np.float64)
+        return np.asarray(pd.to_timedelta(series).dt.total_seconds(), np.float64) / 86400
     if series.dtype.kind != "M":
         first = next((str(cell) for cell in series if not pd.isna(cell) and str(cell).strip()), "")
         if not re.match(CALENDAR_DATE, first):
@@ -670,7 +674,7 @@ def calendar_days(values: Any) -> NDArray[np.float64] | None:
         series = series.str.strip().str.removesuffix("UTC").str.strip()
     dates = pd.to_datetime(series, format=None if series.dtype.kind == "M" else "ISO8601", utc=True, errors="coerce")
     days = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(1, "D")
-    return days.to_numpy(np.float64) + MJD_OF_1970
+    return np.asarray(days, np.float64) + MJD_OF_1970
 
 
 def day_numbers(values: Any, name: str, path: str) -> NDArray[np.float64]:

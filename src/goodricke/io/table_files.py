@@ -309,7 +309,7 @@ def _without_repeated_names(raw: bytes, form: TextLayout, path: str) -> bytes:
 def _snana(file: SourceFile, names: list[str]) -> Tabular:
     """Open SNANA's text format: keywords, the names after VARLIST, a row of numbers after each OBS."""
     text = file.raw.decode("utf-8", "replace")
-    header = dict(re.findall(r"(?m)^(SNID|RA|DECL|DEC):[ \t]+(\S+)", text))
+    header = dict(re.findall(r"(?m)^(SNID|RA|DECL):[ \t]+(\S+)", text))
     body = "\n".join(line.partition(":")[2] for line in text.splitlines() if line.startswith("OBS:"))
     if not body:
         raise Unreadable(file.path, "is text of SNANA without any row (OBS:)", "leave the file out")
@@ -317,16 +317,14 @@ def _snana(file: SourceFile, names: list[str]) -> Tabular:
         frame = pd.read_csv(io.StringIO(body), sep=BLANKS, names=names, index_col=False, na_values=[*NA_VALUES, "NULL"])
     except (pd.errors.ParserError, ValueError) as error:
         raise Unreadable(file.path, f"is no regular table ({error})", NO_TABLE) from error
-    ra, dec = (
-        pd.to_numeric(header.get(name), errors="coerce") for name in ("RA", "DECL" if "DECL" in header else "DEC")
-    )
+    ra, dec = (float(pd.to_numeric(header.get(name, ""), errors="coerce")) for name in ("RA", "DECL"))
     return Tabular(
         names,
         lambda wanted: {name: frame[name] for name in wanted},
         "SNANA text",
         object_id=header.get("SNID"),
-        ra=None if ra is None or np.isnan(ra) else float(ra),
-        dec=None if dec is None or np.isnan(dec) else float(dec),
+        ra=None if np.isnan(ra) else ra,
+        dec=None if np.isnan(dec) else dec,
     )
 
 

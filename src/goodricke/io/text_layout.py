@@ -120,7 +120,7 @@ def text_layout(text: str, path: str) -> TextLayout:
         If there is no row, or rows are wider than the names.
     """
     lines = re.split(r"\r\n|\r|\n", text)
-    rows = [(i, line) for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith(COMMENT)]
+    rows: Rows = [(i, s) for i, s in enumerate(lines) if s.strip() and not s.lstrip().startswith(COMMENT)]
     if not rows:
         raise Unreadable(path, "is a text file without any row", NO_TABLE)
     if (aavso := _aavso_format(lines[: rows[0][0]], rows, path)) is not None:
