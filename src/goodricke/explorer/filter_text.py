@@ -122,11 +122,11 @@ class _Parser:
         sign = COMPARISONS[type(op)]
         for one, other, word in ((left, right, sign), (right, left, FLIPPED[sign])):
             if (column := self.plain(one)) is not None and (value := self.value(column, other)) is not None:
-                return FilterTerm(column=column.name, op=word, value=value)  # type: ignore[arg-type]
+                return FilterTerm(column=column.name, op=word, value=value)
         if isinstance(right, ast.Constant) and isinstance(right.value, int | float):
-            return FormulaTerm(formula=self.formula(left), op=sign, value=right.value)  # type: ignore[arg-type]
+            return FormulaTerm(formula=self.formula(left), op=sign, value=right.value)
         difference = f"({self.formula(left)}) - ({self.formula(right)})"
-        return FormulaTerm(formula=difference, op=sign, value=0.0)  # type: ignore[arg-type]
+        return FormulaTerm(formula=difference, op=sign, value=0.0)
 
     def membership(self, left: ast.expr, right: ast.expr) -> FilterTerm:
         """Return the condition of a column among values."""
@@ -135,7 +135,7 @@ class _Parser:
         values = [None if column is None else self.value(column, item) for item in items]
         if column is None or None in values:
             raise ValueError(f'{_shown(left)} in ...: write as class in ("EA", "EB")')
-        return FilterTerm(column=column.name, op="in", value=values)  # type: ignore[arg-type]
+        return FilterTerm(column=column.name, op="in", value=values)
 
     def plain(self, node: ast.expr) -> Column | None:
         """Return the column that a part is, None if it is none."""

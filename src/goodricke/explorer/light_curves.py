@@ -266,9 +266,15 @@ def join_light_curves(curves: LightCurves) -> LightCurves:
             value[start:stop] = part * (first / level)
         else:
             value[start:stop] = part + (first - level)
-    joined = replace(curves[np.array([0])], object_id=curves.object_id.slice(0, 1))
-    points = {"time": curves.time, "value": value, "error": curves.error, "band": curves.band}
-    return replace(joined, offsets=np.array([0, len(value)]), **points).sorted()
+    joined = curves[np.array([0])]
+    return replace(
+        joined,
+        offsets=np.array([0, len(value)]),
+        time=curves.time,
+        value=value,
+        error=curves.error,
+        band=curves.band,
+    ).sorted()
 
 
 def _level(curve: LightCurves) -> float:

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import period_relation
 from goodricke.data.taxonomy import Taxonomy
-from goodricke.preprocess import prepare
 from goodricke.preprocess.cleaning import align_bands, clip_outliers, distinct_points, finite_points
-from goodricke.preprocess.dense import DenseConfig
+from goodricke.preprocess.dense import DenseConfig, prepare
 from goodricke.preprocess.dense_periods import amplitude_spectrum, period_kind
 from goodricke.preprocess.periods import PeriodSearch, periodogram
 from goodricke.survey.variability import SearchLimits, highest_frequency, refine_peak, sine_amplitude
