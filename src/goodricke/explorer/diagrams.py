@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -220,7 +220,7 @@ class Diagrams:
             return SKY_BOX
         ends: list[float] = []
         for axis, values in ((diagram.x, places.x), (diagram.y, places.y)):
-            ends += self._boxes.get((name, axis.label, places.ready), lambda a=axis, v=values: _limits(v, a.log))
+            ends += self._boxes.get((name, axis.label, places.ready), partial(_limits, values, axis.log))
         return tuple(ends)
 
     def _cells(self, name: str, places: Coordinates, rows: RowNumbers, box: tuple[float, ...]) -> dict[str, Any]:
