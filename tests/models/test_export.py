@@ -87,7 +87,7 @@ def test_any_length_and_batch(exported_stars: Path, calibrated_model: Model, tmp
     published = astrafier(compat="published", projection="published", kernels=(3,))  # each operation takes long
     (path,) = export(published, tmp_path)
     assert path == tmp_path / "tiny.onnx"
-    spectral = astrafier(context=45, spectrum=20, attention=False)
+    spectral = astrafier(context=45, spectrum=20, attention=False, bilstm=False, kernels=(3,))
     (spectral_path,) = export(spectral, tmp_path / "spectral.onnx")
     files = exported_stars, path, spectral_path
     for network, file in zip((calibrated_model.network, published.network, spectral.network), files, strict=True):

@@ -171,7 +171,8 @@ def test_a_busy_network_is_told(models):
 def client(models):
     from starlette.testclient import TestClient
 
-    return TestClient(create_test_app([*models.values()]))
+    with TestClient(create_test_app([*models.values()])) as client:  # one event loop for all requests
+        yield client
 
 
 def test_a_closed_connection_ends_the_computation(models, calls, monkeypatch):

@@ -45,7 +45,8 @@ def served(tmp_path_factory, folded_model):
 
 @pytest.fixture(scope="module")
 def client(served):
-    return TestClient(create_test_app(*served))
+    with TestClient(create_test_app(*served)) as client:  # one event loop for all requests, as a server has
+        yield client
 
 
 def post_json(client, query, content):
