@@ -229,3 +229,14 @@ def test_an_address_of_no_known_kind_is_no_folder(where, tmp_path, monkeypatch):
         open_store(where)
     assert "secret" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_is_about_to_be_created_is_said(tmp_path):
+    lmdb = pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
+    folder = LmdbStore(tmp_path).partition_folder(0)
+    folder.mkdir(parents=True)
+    lmdb.open(str(folder)).close()  # as a worker leaves it for a moment
+    with pytest.raises(ValueError, match="about to create it"):
+        LmdbStore(tmp_path, readonly=True).partition(0)
+    LmdbStore(tmp_path).partition(0).close()
+    LmdbStore(tmp_path, readonly=True).partition(0).close()

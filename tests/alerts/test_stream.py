@@ -122,9 +122,9 @@ def processed(where: str) -> int:
     """Return how many messages the partitions of a store have processed together."""
     try:
         store = open_for_reading(where)
+        parts = [store.partition(number) for number in store.partitions()]
     except ValueError:  # not there yet
         return 0
-    parts = [store.partition(number) for number in store.partitions()]
     total = sum(part.offset for part in parts)
     for part in parts:
         part.close()

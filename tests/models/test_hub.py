@@ -264,6 +264,7 @@ def test_errors_of_the_import_name_the_fix(tmp_path, monkeypatch):
     assert not (tmp_path / "trace").exists()
     assert not Path("astrafier-published").exists()
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # tries again for 23 s
     code, output = invoke("models", "import", "never/seen")
     assert code == 2
     assert "not in the hub's cache" in output

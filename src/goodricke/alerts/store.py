@@ -241,8 +241,12 @@ class LmdbPartition:
             readonly=readonly,
         )
         self._full, self._resized = lmdb.MapFullError, lmdb.MapResizedError
-        self._objects = self._env.open_db(b"objects", create=not readonly)
-        self._about = self._env.open_db(b"about", create=not readonly)
+        try:
+            self._objects = self._env.open_db(b"objects", create=not readonly)
+            self._about = self._env.open_db(b"about", create=not readonly)
+        except lmdb.NotFoundError as error:
+            self._env.close()
+            raise ValueError(f"{folder}: a worker is about to create it. Fix: try again in a second") from error
         with self._env.begin(write=not readonly) as transaction:
             if _is_new(transaction.get(ABOUT, db=self._about), settings, str(folder)) and not readonly:
                 transaction.put(ABOUT, settings, db=self._about)
