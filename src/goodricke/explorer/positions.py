@@ -36,8 +36,8 @@ def parse_position(text: str) -> tuple[float, float] | None:
 
     Examples
     --------
-    >>> parse_position("83.82208 -5.39111"), parse_position("05 35 17.3, -05 23 28")
-    ((83.82208, -5.39111), (83.82208333333332, -5.391111111111111))
+    >>> parse_position("83.82208 -5.39111"), parse_position("05 30 00, -05 30 00")
+    ((83.82208, -5.39111), (82.5, -5.5))
     >>> parse_position("beta Per") is None
     True
     """
