@@ -79,6 +79,12 @@ def test_sectors_and_bands_tell_the_light_curves_of_a_star_apart() -> None:
     assert list(table.columns[1].cells) == ["1", "27", ""]
     table = _prediction_table(star, "", 80, bands=["g", "r", "g/r"])
     assert list(table.columns[2].cells) == ["g", "r", "g/r"]
+    missions = pa.table({"sector": pa.array([1, None, None]), "quarter": pa.array([None, 5, None])})
+    mixed = predictions_of(["TIC 1"] * 3, ["OK"] * 3, ("EA", "EW"), p, [80, 60, 40], objects=missions)
+    table = _prediction_table(mixed, "", 80, bands=["TESS", "Kepler", "TESS"])
+    assert list(table.columns[1].cells) == ["sector 1", "quarter 5", ""]
+    narrow = _prediction_table(mixed, "", 40, bands=["TESS", "Kepler", "TESS"])
+    assert "band" not in [str(column.header) for column in narrow.columns]
 
 
 def test_what_is_below_the_table() -> None:

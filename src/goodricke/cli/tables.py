@@ -120,7 +120,8 @@ def _prediction_table(
 ) -> Table:
     """Return the first rows as a table. Names of objects and classes are whole: the widest other column gives way.
 
-    Where even that is too wide, the numbers of observations are left out, then the next class, which the set shows too.
+    Where even that is too wide, the numbers of observations are left out, then the next class, which the set shows too,
+    then the bands.
     """
     layout = [*after_class, *_layout(predictions, width), OBSERVATIONS]
     console = Console(width=10 * width)
@@ -129,7 +130,9 @@ def _prediction_table(
         if Measurement.get(console, console.options, table).minimum <= width:
             return table
         layout = [column for column in layout if column.title != dispensable]
-    return _table_of(predictions, title, width, layout, bands)
+    table = _table_of(predictions, title, width, layout, bands)
+    is_narrow = Measurement.get(console, console.options, table).minimum <= width
+    return table if is_narrow else _table_of(predictions, title, width, layout, ())
 
 
 def _table_of(
@@ -171,12 +174,17 @@ def _table_of(
 
 
 def _places(rows: Sequence[Row], bands: Sequence[str]) -> dict[str, list[str]]:
-    """Return what tells light curves of a star apart: sectors, where there are any, and bands, where they differ."""
+    """Return what tells light curves of a star apart: sectors, where there are any, and bands, where they differ.
+
+    Of several missions, sectors, quarters and campaigns share a column, which names them.
+    """
     result = {}
-    for name in PLACES:
-        values = [row.get(name) for row in rows]
-        if any(value is not None for value in values):
-            result[name] = ["" if value is None else str(value) for value in values]
+    present = [name for name in PLACES if any(row.get(name) is not None for row in rows)]
+    if len(present) == 1:
+        result[present[0]] = ["" if row[present[0]] is None else str(row[present[0]]) for row in rows]
+    elif present:
+        parts = [[f"{name} {row[name]}" for name in present if row[name] is not None] for row in rows]
+        result["part"] = [", ".join(part) for part in parts]
     padded = [*bands, *[""] * len(rows)][: len(rows)]
     if len({*padded} - {""}) > 1:
         result["band"] = padded
@@ -191,7 +199,7 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
     # a narrow terminal has no room for them beside nodes or sets
     with_errors = is_wide or not (has_nodes or "prediction_set" in names)
     with_spread = partial(_probability, classes if with_errors else ())
-    columns = [Layout("p" if has_nodes else "probability", with_spread, "", True)]
+    columns = [Layout("probability" if is_wide and not has_nodes else "p", with_spread, "", True)]
     if not period or (is_wide and not answers_period):
         columns.append(Layout("", lambda row: "█" * round(10 * class_probability(row)), ""))
     if has_nodes:
