@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_the_error_of_a_missing_model_names_its_fix(cache):
 )
 def test_each_refusal_names_its_fix(error, message, monkeypatch):
     if isinstance(error, str):
-        kind = getattr(hub.errors, error)
+        kind = getattr(import_module("huggingface_hub.errors"), error)
         error = kind.__new__(kind)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(hub, "snapshot_download", lambda *a, **k: (_ for _ in ()).throw(error))
