@@ -86,6 +86,11 @@ def pairs(folder: Path) -> dict[str, Pair]:
     }
 
 
+def kind_of_processor() -> str:
+    """Return the processor's name and instruction set: ratios differ between processors of one name, too."""
+    return f"{processor()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def fastest(pair: Pair) -> tuple[float, float]:
     """Return the CPU seconds of the fastest run of each, in turns after one to warm up."""
     seconds = []
@@ -116,8 +121,9 @@ def main(
     """Measure ratios against plain implementations; exit 1 if one has fallen by more than 20 %."""
     torch.set_num_threads(1)
     console, records = Console(), json.loads(RECORDS.read_text()) if RECORDS.exists() else {}
-    known = records.get(processor(), {})
-    table, ratios, fallen = Table("plain / goodricke, CPU time", "now", "recorded", title=processor()), {}, []
+    kind = kind_of_processor()
+    known = records.get(kind, {})
+    table, ratios, fallen = Table("plain / goodricke, CPU time", "now", "recorded", title=kind), {}, []
     with TemporaryDirectory() as name:
         for case, pair in pairs(Path(name)).items():
             floor = 0.0 if record else LOWEST * known.get(case, 0.0)
@@ -126,7 +132,7 @@ def main(
             table.add_row(case, f"{ratios[case]:.2f}", f"{known[case]:.2f}" if case in known else "-")
     console.print(table)
     if record:
-        atomic_write(RECORDS, json.dumps(records | {processor(): ratios}, indent=1) + "\n")
+        atomic_write(RECORDS, json.dumps(records | {kind: ratios}, indent=1) + "\n")
     if fallen:
         console.print(f"More than 20 % below the recorded ratio: {', '.join(fallen)}", style="bold red")
         raise typer.Exit(1)

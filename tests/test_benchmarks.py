@@ -214,11 +214,11 @@ def test_a_ratio_that_has_fallen_is_an_error(recorded, code, message, tmp_path, 
     monkeypatch.setattr(ratios, "pairs", lambda _: {"sums": pair})
     monkeypatch.setattr(ratios, "RECORDS", tmp_path / "ratios.json")
     if recorded is not None:
-        ratios.RECORDS.write_text(json.dumps({ratios.processor(): {"sums": recorded}}))
+        ratios.RECORDS.write_text(json.dumps({ratios.kind_of_processor(): {"sums": recorded}}))
     app = typer.Typer()
     app.command()(ratios.main)
     result = CliRunner().invoke(app, [])
     assert result.exit_code == code
     assert message in result.output
     assert CliRunner().invoke(app, ["--record"]).exit_code == 0
-    assert 1 < json.loads(ratios.RECORDS.read_text())[ratios.processor()]["sums"] < 4
+    assert 1 < json.loads(ratios.RECORDS.read_text())[ratios.kind_of_processor()]["sums"] < 4
