@@ -350,7 +350,7 @@ class Engine:
         """
         before = dict(vars(self.counts))
         try:
-            self._answer(number, messages, work)
+            self._answer_messages(number, messages, work)
         except Exception as error:
             if isinstance(error, NO_MESSAGES_FAULT) or is_store_error(error):
                 raise
@@ -365,7 +365,7 @@ class Engine:
             if work.n_failed > MAX_FAILED:  # then it is the model or this program, and messages are not to blame
                 raise
 
-    def _answer(self, number: int, messages: Sequence[Message], work: _Changes) -> None:
+    def _answer_messages(self, number: int, messages: Sequence[Message], work: _Changes) -> None:
         """Decode messages and add answers, records and dead letters to the work."""
         alerts = self.decode([message.value for message in messages])
         offsets = np.array([message.offset for message in messages], np.int64)

@@ -67,13 +67,13 @@ def add_view(
     parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
     by_query = [p.replace(default=Depends(read_query)) if p.name == "body" else p for p in parameters]
 
-    def ask(**arguments: Any) -> Any:
+    def answer_query(**arguments: Any) -> Any:
         return answer(**arguments)
 
-    ask.__signature__ = signature.replace(parameters=by_query, return_annotation=hints["return"])  # type: ignore[attr-defined]
-    ask.__doc__, name = answer.__doc__, answer.__name__
+    answer_query.__signature__ = signature.replace(parameters=by_query, return_annotation=hints["return"])  # type: ignore[attr-defined]
+    answer_query.__doc__, name = answer.__doc__, answer.__name__
     routes.post(path, name=name, **options)(answer)
-    routes.get(path, name=f"get_{name}", openapi_extra={"parameters": _described(body_type)}, **options)(ask)
+    routes.get(path, name=f"get_{name}", openapi_extra={"parameters": _described(body_type)}, **options)(answer_query)
 
 
 def body_of_query(body_type: type[Body], query: Collection[tuple[str, str]], columns: Collection[str]) -> Body:
