@@ -17,6 +17,7 @@ from goodricke.data.answer_text import (
 )
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Predictions
+from goodricke.evaluation.figures.files import PLACES
 from goodricke.evaluation.figures.style import ACCENT, COLOURS, GREY, PALE, despine, shorten, write_note
 from goodricke.models.bundle import is_simulated
 from goodricke.preprocess.dense import DenseConfig, prepare
@@ -29,7 +30,6 @@ SIGNIFICANT_RATIO = 4.0  # of an amplitude to the noise around it, drawn as a li
 PEAKS = 5
 FEW_PPM = 0.01  # relative flux below which the axis is in ppm
 POINT = {"ls": "", "marker": ".", "mew": 0}
-PLACES = ("sector", "quarter", "campaign")
 
 Float = NDArray[np.float64]
 
