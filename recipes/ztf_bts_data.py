@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -66,13 +66,23 @@ CLASSES = {
 TRANSIENTS = DataConfig(light_curves="", labels="", label="label", rename_bands={"R": "r"}, merge=CLASSES)
 
 
+class Detections(NamedTuple):
+    """Alerts of one source: times (n,) [d], bands (n,) of 0: g, 1: r, difference fluxes and errors (n,) [nJy]."""
+
+    time: Float
+    band: NDArray[np.uint8]
+    flux: Float
+    error: Float
+
+
 class Source(NamedTuple):
-    """Detections of one source."""
+    """One source and its detections."""
 
     label: str
     kind: str
     source: str
-    rows: pd.DataFrame  # mjd, band, flux, flux_error
+    id: str
+    rows: Detections
 
 
 class Times(NamedTuple):
@@ -116,7 +126,7 @@ def draw_visits(pool: list[Times], rng: np.random.Generator) -> Times:
     return Times(np.concatenate(time)[:VISITS], np.concatenate(band)[:VISITS])
 
 
-def detect(visits: Times, flux: Float, reference: Float, longest: int, rng: np.random.Generator) -> pd.DataFrame:
+def detect(visits: Times, flux: Float, reference: Float, longest: int, rng: np.random.Generator) -> Detections:
     """Return what alerts hold of a source of total flux (T,) and the flux (2,) of its reference image [nJy].
 
     Errors are those of the survey's transients of the same difference (sky, photons, 2 % of calibration), and the noise
@@ -130,8 +140,7 @@ def detect(visits: Times, flux: Float, reference: Float, longest: int, rng: np.r
     value = difference + error * rng.standard_normal(len(flux))
     keep = np.flatnonzero((np.abs(value) > rng.uniform(3.6, 5.0, len(flux)) * error) & (rng.random(len(flux)) > 0.05))
     keep = keep[:longest]
-    names = np.array(["g", "r"])[visits.band[keep]]
-    return pd.DataFrame({"mjd": visits.time[keep], "band": names, "flux": value[keep], "flux_error": error[keep]})
+    return Detections(visits.time[keep], visits.band[keep], value[keep], error[keep])
 
 
 def reference_times(first: float, rng: np.random.Generator) -> Float:
@@ -176,7 +185,15 @@ class Shape:
         return np.interp(np.minimum(back, 2 * self.span - back), self.grid, self.value)
 
 
-def observe(shapes: tuple[Shape, Shape], kind: str, pool: list[Times], rng: np.random.Generator) -> pd.DataFrame | None:
+def by_star(curves: pd.DataFrame) -> dict[Any, tuple[Float, Float]]:
+    """Return times and magnitudes in order of time, by id in its order."""
+    curves = curves.sort_values(["id", "mjd"])
+    ids, start = np.unique(curves["id"].to_numpy(), return_index=True)
+    time, magnitude = (np.split(curves[c].to_numpy(float), start[1:]) for c in ("mjd", "mag"))
+    return dict(zip(ids, zip(time, magnitude, strict=True), strict=True))
+
+
+def observe(shapes: tuple[Shape, Shape], kind: str, pool: list[Times], rng: np.random.Generator) -> Detections | None:
     """Return the alerts of a star whose deviations in g and r are known, None if it gives too few."""
     colour, scatter, in_g, in_r = COLOURS.get(kind, BINARY)
     same = shapes[0] is shapes[1]
@@ -193,9 +210,9 @@ def observe(shapes: tuple[Shape, Shape], kind: str, pool: list[Times], rng: np.r
             total[here] = base[b] + factor[b] * shape(visits.time[here] + 1000, start)
             reference[b] = nanojansky(base[b] + factor[b] * shape(before + 1000, start), before)[0].mean()
         rows = detect(visits, nanojansky(total, total)[0], reference, longest, rng)
-        if len(rows) >= min(longest, 12):
+        if len(rows.time) >= min(longest, 12):
             return rows
-    return rows if len(rows) >= 3 else None
+    return rows if len(rows.time) >= 3 else None
 
 
 def single_band(folder: Path, pool: list[Times], rng: np.random.Generator) -> Iterator[Source]:
@@ -205,28 +222,27 @@ def single_band(folder: Path, pool: list[Times], rng: np.random.Generator) -> It
         labels = labels[labels["label"].isin(types) if types else labels["label"] != "Misc"]
         chosen = labels.sample(frac=1, random_state=SEED).groupby("label").head(MOST)
         curves = pd.read_parquet(folder / survey / "lightcurves.parquet")
-        curves = curves.assign(id=curves["id"].astype(str)).rename(columns={"time": "mjd"})
-        grouped = dict(iter(curves[curves["id"].isin(set(chosen["id"]))].groupby("id")))
+        curves = curves.assign(id=curves["id"].astype(str)).rename(columns={"time": "mjd"}).dropna()
+        measured = by_star(curves[curves["id"].isin(set(chosen["id"]))])
         for row in chosen.itertuples():
-            points = grouped[row.id].sort_values("mjd").dropna()
             kind = "LPV" if row.label == "Mira" else row.label
             period = None if kind == "LPV" else row.period
-            shape = Shape(points["mjd"].to_numpy(float), points["mag"].to_numpy(float), period)
+            shape = Shape(*measured[row.id], period)
             if (rows := observe((shape, shape), kind, pool, rng)) is not None:
-                yield Source(STARS[survey], row.label, survey, rows.assign(id=f"{survey}-{row.id}"))
+                yield Source(STARS[survey], row.label, survey, f"{survey}-{row.id}", rows)
 
 
 def stripe82(folder: Path, pool: list[Times], rng: np.random.Generator) -> Iterator[Source]:
     """Yield the RR Lyrae stars of Stripe 82, with their own light curves in g and r."""
     curves = pd.read_parquet(folder / "s82_rrlyrae" / "lightcurves.parquet")
-    curves = curves[curves["band"].isin(["g", "r"]) & (curves["mag"] < 50)].sort_values("mjd")
+    curves = curves[curves["mag"] < 50]
+    in_g, in_r = (by_star(curves[curves["band"] == b]) for b in "gr")
     labels = pd.read_csv(folder / "s82_rrlyrae" / "labels.csv").set_index("id")
-    for name, points in curves.groupby("id"):
-        bands = [points[points["band"] == b] for b in "gr"]
-        shapes = [Shape(p["mjd"].to_numpy(float), p["mag"].to_numpy(float), labels["period"][name]) for p in bands]
+    for name in in_g:
+        shapes = [Shape(*star[name], labels["period"][name]) for star in (in_g, in_r)]
         kind = "RR" + labels["label"][name]
         if (rows := observe((shapes[0], shapes[1]), kind, pool, rng)) is not None:
-            yield Source(STARS["s82_rrlyrae"], kind, "s82_rrlyrae", rows.assign(id=f"s82-{name}"))
+            yield Source(STARS["s82_rrlyrae"], kind, "s82_rrlyrae", f"s82-{name}", rows)
 
 
 def simulated(pool: list[Times], rng: np.random.Generator) -> Iterator[Source]:
@@ -245,11 +261,11 @@ def simulated(pool: list[Times], rng: np.random.Generator) -> Iterator[Source]:
                 for flux in source.flux(source.draw(8, field, rng), field)[:, place]:
                     reference = flux[: 2 * REFERENCE].reshape(2, -1).mean(1)
                     rows = detect(visits, flux[2 * REFERENCE :], reference, longest, rng)
-                    if len(rows) >= min(longest, 12):
+                    if len(rows.time) >= min(longest, 12):
                         break
-                if len(rows) >= 3:
+                if len(rows.time) >= 3:
                     name = "simulated active nucleus" if label == "AGN" else "simulated star"
-                    yield Source(name, label, "simulated", rows.assign(id=f"simulated-{kind}-{k}"))
+                    yield Source(name, label, "simulated", f"simulated-{kind}-{k}", rows)
 
 
 def bogus(pool: list[Times], rng: np.random.Generator) -> Iterator[Source]:
@@ -262,8 +278,8 @@ def bogus(pool: list[Times], rng: np.random.Generator) -> Iterator[Source]:
         size = star * share * np.abs(rng.standard_normal(len(visits.time)))
         residual = np.where(rng.random(len(visits.time)) < often, sign * size, 0)
         rows = detect(visits, residual, np.zeros(2), longest, rng)
-        if len(rows) >= 3:
-            yield Source("simulated bad subtraction", "BOGUS", "simulated", rows.assign(id=f"bogus-{k}"))
+        if len(rows.time) >= 3:
+            yield Source("simulated bad subtraction", "BOGUS", "simulated", f"bogus-{k}", rows)
 
 
 def make(folder: Path, out: Path) -> None:
@@ -273,15 +289,18 @@ def make(folder: Path, out: Path) -> None:
     pool = cadences(curves)
     parts = (single_band(folder, pool, rng), stripe82(folder, pool, rng), simulated(pool, rng), bogus(pool, rng))
     sources = [source for part in parts for source in part]
-    others = pd.DataFrame({"id": [s.rows["id"].iloc[0] for s in sources]})
-    others["label"], others["kind"], others["source"] = zip(*[s[:3] for s in sources], strict=True)
+    others = pd.DataFrame([s[:4] for s in sources], columns=["label", "kind", "source", "id"])
     stratum = (others["source"] + others["kind"]).to_numpy(str)
     others["part"] = split_by_star(np.arange(len(others)), stratum, 0.2, 0.1, SEED)
     labels = labels.assign(kind=labels["label"], source="ztf_bts", part=labels["id"].map(former_split(folder)))
     out.mkdir(parents=True, exist_ok=True)
     table = pd.concat([labels[["id", "label", "kind", "source", "part", "RA", "Dec"]], others])
     table.to_csv(out / "labels.csv", index=False)
-    rows = pd.concat([curves, *(s.rows for s in sources)])
+    time, band, flux, error = (np.concatenate(part) for part in zip(*(s.rows for s in sources), strict=True))
+    ids = np.repeat(others["id"].to_numpy(), [len(s.rows.time) for s in sources])
+    names = np.array(["g", "r"], dtype=object)[band]
+    found = pd.DataFrame({"id": ids, "mjd": time, "band": names, "flux": flux, "flux_error": error})
+    rows = pd.concat([curves, found])
     rows.astype({"flux": "float32", "flux_error": "float32"}).to_parquet(out / "lightcurves.parquet", index=False)
     print(table.groupby(["label", "part"]).size().unstack(), others.groupby(["label", "source"]).size())
 
