@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 
 from goodricke.data.examples import example_files
 from goodricke.data.lightcurves import LightCurves
@@ -125,28 +124,19 @@ def calibrated_model(tmp_path_factory: pytest.TempPathFactory, stars: LightCurve
 @pytest.fixture(scope="session")
 def exported_stars(tmp_path_factory: pytest.TempPathFactory, calibrated_model: Model) -> Path:
     """Return the ONNX file of the calibrated model."""
-    (path,) = export_once(tmp_path_factory, calibrated_model, "stars.onnx")
-    return path
+    return exported(calibrated_model, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def exported_transients(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Return the ONNX files of the shipped model of transients."""
-    return export_once(tmp_path_factory, load_model("ztf-bts"), "transients")
+def exported_transients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the ONNX file of the shipped model of transients."""
+    return exported(load_model("ztf-bts"), tmp_path_factory)
 
 
-def export_once(factory: pytest.TempPathFactory, model: Model, name: str) -> list[Path]:
-    """Return a model's ONNX files in a folder that all processes of a test run share: an export takes long."""
+def exported(model: Model, factory: pytest.TempPathFactory) -> Path:
+    """Return a model's ONNX file."""
     from goodricke.models.export import export
 
-    pytest.importorskip("onnxscript", reason="export needs goodricke[onnx]")
+    pytest.importorskip("onnx", reason="export needs goodricke[onnx]")
     pytest.importorskip("onnxruntime", reason="exported models are run by onnxruntime")
-    base = factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "onnx" / name
-    folder.parent.mkdir(exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            partial = folder.with_name(f"partial-{name}")
-            export(model, partial / name if name.endswith(".onnx") else partial)
-            partial.rename(folder)
-    return sorted(folder.iterdir())
+    return export(model, factory.mktemp("onnx"))

@@ -17,7 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.bundle import load_model
 from goodricke.preprocess.tensors import Batch
 from tests.processes import process
 
@@ -79,28 +78,11 @@ def test_reading_benchmarks_run_and_agree() -> None:
     assert files["goodricke"]["largest difference"] == 0
 
 
-def test_the_benchmark_of_exported_models_runs_and_agrees(
-    exported_transients: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shipped, open_session, networks = load_model("ztf-bts"), onnx.session, {}
-
-    def export(model: Any, folder: Path) -> list[Path]:
-        networks[folder] = model.network
-        return exported_transients if model is shipped else [folder]
-
-    def session(path: Path) -> Any:
-        if path not in networks:
-            return open_session(path)
-        network = networks[path]  # in place of its file: an export takes ten seconds, and tests/models compares it
-        return lambda x: [network(*map(torch.from_numpy, x.values())).logits.detach().numpy()]
-
-    monkeypatch.setattr(multiband, "model", lambda: shipped)  # other tests have exported it
-    monkeypatch.setattr(onnx, "export", export)
-    monkeypatch.setattr(onnx, "session", session)
+def test_the_benchmark_of_exported_models_runs_and_agrees() -> None:
     results = onnx.run(tiny=True)
     assert finite(results)
     for name, figures in results.items():
-        assert figures["difference of a logit"] < (5e-2 if "bfloat16" in name else 1e-5)
+        assert figures["difference of a logit"] < (5e-2 if "bfloat16" in name else 1e-4)
 
 
 def test_the_benchmark_of_neighbours_runs_and_agrees() -> None:

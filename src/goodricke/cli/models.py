@@ -102,30 +102,31 @@ def import_published(
 @app.command()
 def export(
     model: ModelArgument,
-    out: Annotated[Path, typer.Option(help="Folder; for one file also its name, ending in .onnx", show_default=False)],
+    out: Annotated[Path, typer.Option(help="File ending in .onnx, or a folder", show_default=False)],
+    coverage: Annotated[
+        float, typer.Option(help="Fraction of objects whose prediction set holds the true class")
+    ] = 0.9,
 ) -> None:
-    """Write a model as ONNX, to be used without PyTorch; needs the package's extra onnx.
+    """Write a model as one ONNX file, to be used without PyTorch; needs the package's extra onnx.
 
-    A model of whole light curves makes one file, for any number of them. A multi-band model makes one per band, for
-    one new observation of any number of objects: new cells and the answer from the old cells.
-
-    Classes, calibration and preprocessing are in the file's metadata, as JSON:
+    Network, calibration, prediction sets, novelty and the taxonomy's answer are in the file; classes and preprocessing
+    in its metadata, as JSON. A multi-band model takes observations as they are, all at once or one after the other
+    with the state from before; other models take prepared light curves, any number of them:
 
     session = onnxruntime.InferenceSession("variables.onnx")
 
     about = session.get_modelmeta().custom_metadata_map
 
-    logits, embedding, pairs = session.run(None, {"values": values, "context": context})
+    logits, embedding, probabilities, *answer = session.run(None, {"values": values, "context": context})
 
-    How logits become probabilities, inputs and outputs: help("goodricke.models.export")
+    Inputs and outputs: help("goodricke.models.export")
     """
 
     def run() -> int:
         from goodricke.models.bundle import load_model
         from goodricke.models.export import export as write
 
-        for path in write(load_model(model), out):
-            console().print(f"written to {path}")
+        console().print(f"written to {write(load_model(model), out, coverage)}")
         return ExitCode.DONE
 
     exit_with(run)

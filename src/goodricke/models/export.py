@@ -1,231 +1,184 @@
 """Models as ONNX files, for use without PyTorch: in an alert broker, another language, a browser.
 
-A file holds a network with its weights, and as metadata ``model``, ``hash``, ``family``, ``classes``, ``calibration``,
-``preprocessing``, ``unit``, ``bands``, ``targets`` and ``taxonomy`` (null without one), each as JSON. All numbers are
-float32, ``mask`` is bool, B is any number of objects. A file computes one deterministic pass, without Monte-Carlo
-dropout.
+A model becomes one file, in which the network, the calibration, the prediction sets and the taxonomy's answer are. It
+computes one deterministic pass, without Monte-Carlo dropout. The metadata are ``model``, ``hash``, ``family``,
+``classes``, ``nodes`` (names of the taxonomy's nodes), ``answers`` (names that ``answer`` counts), ``threshold`` (least
+probability of an answer), ``coverage`` (of the prediction sets), ``calibration``, ``preprocessing``, ``photometry``,
+``unit``, ``bands``, ``targets`` and ``taxonomy`` (null without one), each as JSON. Numbers are float32 where nothing
+else is stated; weights are stored in float16 where a bundle has them so. B is any number of objects, C that of classes.
 
-ASTRAFier becomes one file, for any number of points T; see `goodricke.models.astrafier.Astrafier.forward`. It has
-standard attention and convolutions, which are slower than here and need memory proportional to T squared::
+Every file ends in the answer::
 
-    values (B, T, channels), time (B, T), mask (B, T)[, context (B, context)] -> logits (B, C), embedding (B, d)
+    logits (B, C), embedding (B, d)
+    probabilities (B, C)      calibrated, in the order of classes
+    nodes (B, K)              of a taxonomy's nodes
+    answer (B,), int64        index of the deepest node or class that is probable enough, -1: none
+    answer_probability (B,)
+    prediction_set (B, C)     bool: the classes in the set, if the model's sets are calibrated
+    novelty (B,)              if the model's novelty is calibrated: see `goodricke.uncertainty.novelty`
 
-``context`` are the numbers of `goodricke.preprocess.dense_summary`, NaN where there is none.
+ASTRAFier takes prepared light curves of any number of points T (`goodricke.models.astrafier.Astrafier.forward`), with
+memory proportional to T squared. ``context`` are the numbers of `goodricke.preprocess.dense_summary`, NaN if unknown::
 
-A model of the family ``variables`` becomes one file. Its inputs are those of `goodricke.preprocess.variables`: the
-folds at K candidate periods, and the numbers of star and candidates. ``pairs`` are the logits of each candidate period
-with each class, -1e9 for a candidate that a star doesn't have; the period that belongs to a class c is that of the
-largest ``pairs[:, :, c]``::
+    values (B, T, channels), time (B, T), mask (B, T), bool[, context (B, context)] -> the answer
 
-    values (B, K bins, channels), context (B, star + K candidate) -> logits (B, C), embedding (B, d), pairs (B, K, C)
+A model of the family ``variables`` takes the folds at K candidate periods and the numbers of star and candidates
+(`goodricke.preprocess.variables`). It also returns the logits ``pairs`` of each candidate period with each class, -1e9
+for a candidate that a star doesn't have; the period that belongs to class c is that of the largest ``pairs[:, :, c]``::
 
-A multi-band model becomes a file per band, ``band-0-g.onnx``, ``band-1-r.onnx``, ...: the update by one new observation
-in that band, a step of the band's network and one of the central network, whose weights are in each file. ``band`` in
-the metadata is the band's index. Cells are those of `models.recurrent_state`, zero before an object's first step. A
-band's cells are the input of that band's next step, the central cells that of the next step in any band. ``window`` and
-``extras`` (colours, wait, context columns) are those of `goodricke.preprocess.multiband`::
+    values (B, K bins, channels), context (B, star + K candidate) -> the answer, pairs (B, K, C)
 
-    window (B, width), extras (B, extras), band_cells (B, 2, L, h), central_cells (B, 2, K, h)
-        -> band_cells_after, central_cells_after, logits (B, C), embedding (B, d)[, targets (B, k)]
+Either takes ``n_points`` (B,), int64, too, if its references depend on the number of points.
+
+A multi-band model takes observations as they are, T of each object, in order of time and then of band, with a state::
+
+    time (B, T), float64 [d]     flux (B, T), of a model of magnitudes ``magnitude``     error (B, T)
+    band (B, T), int64           index into the bands; -1 where an object has fewer than T observations
+    last, bands, band_cells, central_cells   the state, zeros before an object's first observation
+    -> the answer, n_obs (B,), n_steps (B,), int64,
+       last_after, bands_after, band_cells_after, central_cells_after[, targets (B, k), standardised]
+
+The whole light curve at once from zeros, and one observation after the other with the state from before, give the
+same. Observations older than the state and repeated ones change nothing. ``context`` (B, columns) are the
+preprocessing's columns, if it has any. The answer is NaN (-1, no class in the set) before there are enough steps.
 
 Used without goodricke::
 
     import json, numpy as np, onnxruntime
     session = onnxruntime.InferenceSession("variables.onnx")
     about = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
-    logits, embedding, pairs = session.run(None, {"values": values, "context": context})
-    scores = logits - np.log(np.exp(logits).sum(1, keepdims=True))  # logarithms of uncalibrated probabilities
-    odds = np.exp(scores @ np.array(about["calibration"]["weight"]).T + about["calibration"]["offset"])
-    probabilities = odds / odds.sum(1, keepdims=True)  # (B, C), in the order of about["classes"]
+    names = [x.name for x in session.get_outputs()]
+    out = dict(zip(names, session.run(None, {"values": values, "context": context})))
+    print([about["answers"][k] for k in out["answer"]], out["answer_probability"])
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from goodricke.data.files import atomic_path
+from goodricke.data.predictions import THRESHOLD
 from goodricke.models.astrafier import Astrafier
 from goodricke.models.bundle import Model
 from goodricke.models.multiband import Multiband
+from goodricke.models.onnx.answer import answer_names, write_answer
+from goodricke.models.onnx.graph import Graph, Value
+from goodricke.models.onnx.networks import NetworkValues, astrafier, variables
+from goodricke.models.onnx.steps import multiband, shapes
 from goodricke.models.variables import Variables
 from goodricke.preprocess import MultibandConfig
-from goodricke.uncertainty.calibration import Scaling
+from goodricke.uncertainty.calibration import Mode, Scaling
+from goodricke.uncertainty.prediction_sets import COVERAGE, Coverage, as_coverage
 
-Axes = dict[int, str]  # names of the axes of any length
 
-
-def export(model: Model, out: str | Path) -> list[Path]:
-    """Write a model as ONNX files; see the module's text.
+def export(model: Model, out: str | Path, coverage: Coverage | float = COVERAGE) -> Path:
+    """Write a model as an ONNX file; see the module's text.
 
     Parameters
     ----------
     model : Model
     out : str or Path
-        Folder; for models that become one file also a file that ends in ``.onnx``.
+        File that ends in ``.onnx``, or a folder for a file with the model's name.
+    coverage : float or Coverage
+        Of the prediction sets.
 
     Returns
     -------
-    list of Path
-        The written files.
+    Path
+        The written file.
 
     Raises
     ------
     ValueError
-        If ``out`` is one file and the model becomes several.
+        If the coverage is none, or the model is an encoder without classes.
     ImportError
         If the extra ``goodricke[onnx]`` isn't installed.
     """
-    out, network = Path(out), plain_copy(model.network)
-    if isinstance(network, Astrafier | Variables):
-        path = out if out.suffix == ".onnx" else out / f"{model.name}.onnx"
-        module = LightCurveNetwork(network) if isinstance(network, Astrafier) else CandidatesNetwork(network)
-        return [_write(module, model, path)]
-    if out.suffix == ".onnx":
-        raise ValueError(f"--out {out}: a multi-band model becomes a file per band. Fix: give a folder")
-    network, bands = cast(Multiband, network), cast(MultibandConfig, model.preprocessing).bands
-    paths = [out / f"band-{b}-{quote(name, safe='')}.onnx" for b, name in enumerate(bands)]
-    return [_write(StepNetwork(network, b), model, path, b) for b, path in enumerate(paths)]
+    out, promised = Path(out), as_coverage(coverage)
+    if not model.classes:
+        raise ValueError(f"{model.name} is an encoder without classes. Fix: export a classifier")
+    _require_onnx()
+    graph = Graph()
+    if isinstance(model.network, Multiband):
+        _write_steps(graph, model, promised)
+    else:
+        _write_light_curves(graph, model, promised)
+    path = out if out.suffix == ".onnx" else out / f"{model.name}.onnx"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = graph.to_model(model.name, metadata(model, promised))
+    with atomic_path(path) as partial:
+        partial.write_bytes(content)
+    return path
 
 
-class LightCurveNetwork(nn.Module):
-    """ASTRAFier with tensors in and out."""
-
-    outputs = ("logits", "embedding")
-
-    def __init__(self, network: Astrafier) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(
-        self, values: Tensor, time: Tensor, mask: Tensor, context: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return logits (B, C) and embedding (B, d)."""
-        output = self.network(values, time, mask, context)
-        return output.logits, output.embedding
-
-    def inputs(self) -> dict[str, tuple[Tensor, Axes]]:
-        """Return an example of every input, and the names of its variable axes."""
-        B, T, c = 2, 5, self.network.config
-        axes = {0: "B", 1: "T"}
-        mask = torch.arange(T) < torch.tensor([[T], [T - 2]])
-        tensors = {"values": torch.randn(B, T, c.channels), "time": torch.rand(B, T).cumsum(1), "mask": mask}
-        examples = {name: (x, axes) for name, x in tensors.items()}
-        return examples | ({"context": (torch.randn(B, c.context), {0: "B"})} if c.context else {})
+def _write_light_curves(graph: Graph, model: Model, coverage: Coverage) -> None:
+    """Write a network of whole light curves and its answer."""
+    network: Any = model.network
+    out = variables(network, graph) if isinstance(network, Variables) else astrafier(cast(Astrafier, network), graph)
+    references = (model.calibration.sets.get("one_pass"), model.calibration.novelty.get("one_pass"))
+    if any(reference is not None and len(reference.edges) > 1 for reference in references):
+        n_points = graph.input("n_points", np.int64, ("B",))
+    else:  # any number: there is one stratum
+        n_points = graph.op("ArgMax", out.logits, axis=1, keepdims=0, dtype=np.int64) * 0
+    _outputs(graph, model, "one_pass", out, n_points, None, coverage)
+    if out.pairs is not None:
+        graph.output("pairs", out.pairs, ("B", *model.pairs))
 
 
-class CandidatesNetwork(nn.Module):
-    """The network of pairs of a candidate period and a class, with tensors in and out."""
-
-    outputs = ("logits", "embedding", "pairs")
-
-    def __init__(self, network: Variables) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, values: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (B, C), embedding (B, d) and pairs (B, K, C)."""
-        output = self.network(values, None, None, context)
-        return output.logits, output.embedding, output.pairs
-
-    def inputs(self) -> dict[str, tuple[Tensor, Axes]]:
-        """Return an example of every input, and the names of its variable axes."""
-        B, c = 2, self.network.config
-        shapes: dict[str, tuple[int, ...]] = {"values": (c.candidates * c.bins, c.channels), "context": (c.context,)}
-        return {name: (torch.randn(B, *shape), {0: "B"}) for name, shape in shapes.items()}
+def _write_steps(graph: Graph, model: Model, coverage: Coverage) -> None:
+    """Write a multi-band network with its preprocessing, state and answer."""
+    network, config = cast(Multiband, model.network), cast(MultibandConfig, model.preprocessing)
+    out, state, n_obs, n_steps = multiband(network, config, graph)
+    _outputs(graph, model, "stream", out, n_steps, n_steps >= config.fewest, coverage)
+    graph.output("n_obs", n_obs, ("B",))
+    graph.output("n_steps", n_steps, ("B",))
+    for (name, shape), value in zip(shapes(network).items(), state, strict=True):
+        graph.output(f"{name}_after", value, shape)
+    if out.targets is not None:
+        graph.output("targets", out.targets, ("B", network.config.targets))
 
 
-class StepNetwork(nn.Module):
-    """One step of a band's network, one of the central network, and the output, with tensors in and out."""
+def _outputs(
+    graph: Graph, model: Model, mode: Mode, out: NetworkValues, n: Value, usable: Value | None, coverage: Coverage
+) -> None:
+    """Write the outputs that all files have; the answer is none where an object isn't ``usable`` (B,)."""
+    answer = write_answer(graph, model, mode, out, n, coverage)
 
-    def __init__(self, network: Multiband, band: int) -> None:
-        super().__init__()
-        self.network, self.band = network, band
-        names = ("band_cells_after", "central_cells_after", "logits", "embedding", "targets")
-        self.outputs = names if network.config.targets else names[:4]
+    def masked(value: Value, otherwise: float, axis: bool = False) -> Value:
+        if usable is None:
+            return value
+        rows = usable.unsqueeze(1) if axis else usable
+        return value & rows if value.dtype == bool else value.where(rows, otherwise)
 
-    def forward(self, window: Tensor, extras: Tensor, band_cells: Tensor, central_cells: Tensor) -> tuple[Tensor, ...]:
-        """Return cells (B, 2, L, h) and (B, 2, K, h), and the output of `Multiband.read_out` for them."""
-        before = band_cells.unbind(1), central_cells.unbind(1)
-        band, central = self.network.step(self.band, window, *before)  # type: ignore[arg-type]
-        output = self.network.read_out(central[0].unbind(1), extras)
-        cells = torch.stack(band, 1), torch.stack(central, 1)
-        return (*cells, output.logits, output.embedding, output.targets)[: len(self.outputs)]
-
-    def inputs(self) -> dict[str, tuple[Tensor, Axes]]:
-        """Return an example of every input, with the names of its axes."""
-        B, c = 2, self.network.config
-        shapes: dict[str, tuple[int, ...]] = {
-            "window": (c.width,),
-            "extras": (c.extras,),
-            "band_cells": (2, c.band_layers, c.hidden),
-            "central_cells": (2, c.central_layers, c.hidden),
-        }
-        return {name: (torch.randn(B, *shape), {0: "B"}) for name, shape in shapes.items()}
+    C = len(model.classes)
+    graph.output("logits", out.logits, ("B", C))
+    graph.output("embedding", out.embedding, ("B", model.embedding_size))
+    graph.output("probabilities", masked(answer.probabilities, np.nan, True), ("B", C))
+    if answer.nodes is not None and model.config.taxonomy is not None:
+        graph.output("nodes", masked(answer.nodes, np.nan, True), ("B", len(model.config.taxonomy.nodes)))
+    graph.output("answer", masked(answer.answer, -1), ("B",))
+    graph.output("answer_probability", masked(answer.answer_probability, np.nan), ("B",))
+    if answer.sets is not None:
+        graph.output("prediction_set", masked(answer.sets, 0, True), ("B", C))
+    if answer.novelty is not None:
+        graph.output("novelty", masked(answer.novelty, np.nan), ("B",))
 
 
-class OnnxLSTM(nn.Module):
-    """ONNX's LSTM operator in place of `torch.nn.LSTM`, whose export fixes the number of steps."""
-
-    def __init__(self, lstm: nn.LSTM) -> None:
-        super().__init__()
-        weights = dict(lstm.named_parameters())
-        self.hidden, self.batch_first = lstm.hidden_size, lstm.batch_first
-        self.input = nn.Parameter(_onnx_gate_order(weights["weight_ih_l0"])[None])  # (1, 4h, size)
-        self.recurrent = nn.Parameter(_onnx_gate_order(weights["weight_hh_l0"])[None])  # (1, 4h, h)
-        biases = [_onnx_gate_order(weights[name]) for name in ("bias_ih_l0", "bias_hh_l0")]
-        self.bias = nn.Parameter(torch.cat(biases)[None])  # (1, 8h)
-
-    def forward(
-        self, x: Tensor, state: tuple[Tensor, ...] = (cast(Tensor, None),) * 2
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Read ``x`` (T, B, size), or (B, T, size) with ``batch_first``, as `torch.nn.LSTM` does."""
-        x = x.transpose(0, 1) if self.batch_first else x
-        T, B, _ = x.shape
-        state_shape = (1, B, self.hidden)
-        y, h, c = torch.onnx.ops.symbolic_multi_out(
-            "LSTM",
-            [x, self.input, self.recurrent, self.bias, None, *state],
-            {"hidden_size": self.hidden},
-            dtypes=[x.dtype] * 3,
-            shapes=[(T, *state_shape), state_shape, state_shape],
-        )
-        y = y.squeeze(1)  # (T, B, h)
-        return (y.transpose(0, 1) if self.batch_first else y), (h, c)
-
-
-def _onnx_gate_order(weight: Tensor) -> Tensor:
-    """Return weights (4h, ...) of the gates in ONNX's order: input, output, forget, cell."""
-    i, f, g, o = weight.detach().chunk(4)
-    return torch.cat([i, o, f, g])
-
-
-def plain_copy(network: nn.Module) -> nn.Module:
-    """Return a copy of a network in float32 on the CPU, with layers that can be exported."""
-    copy = deepcopy(network).cpu().float().eval()
-    for name, module in list(copy.named_modules()):
-        if isinstance(module, nn.LSTM):
-            copy.set_submodule(name, OnnxLSTM(module))
-    return copy
-
-
-def metadata(model: Model, band: int | None = None) -> dict[str, str]:
+def metadata(model: Model, coverage: Coverage = COVERAGE) -> dict[str, str]:
     """Return the metadata of a file, each value as JSON."""
     content: dict[str, Any] = model.config.model_dump(
-        mode="json", include={"family", "classes", "preprocessing", "unit", "bands", "targets", "taxonomy"}
+        mode="json",
+        include={"family", "classes", "preprocessing", "unit", "bands", "targets", "taxonomy", "photometry"},
     )
+    tree = model.config.taxonomy
     content |= {"model": model.name, "hash": model.hash, "calibration": _matrix(model.calibration.one_pass)}
-    return {name: json.dumps(value) for name, value in (content | ({} if band is None else {"band": band})).items()}
+    content |= {"nodes": [] if tree is None else list(tree.nodes), "answers": answer_names(model)}
+    content |= {"threshold": THRESHOLD, "coverage": coverage._asdict()}
+    return {name: json.dumps(value) for name, value in content.items()}
 
 
 def _matrix(scaling: Scaling) -> dict[str, Any]:
@@ -234,48 +187,8 @@ def _matrix(scaling: Scaling) -> dict[str, Any]:
     return scaling.to_dict() | {"weight": weight.tolist()}
 
 
-def _write(
-    module: LightCurveNetwork | CandidatesNetwork | StepNetwork, model: Model, path: Path, band: int | None = None
-) -> Path:
-    """Trace a module and write it."""
-    _require_onnx()
-    inputs = module.inputs()
-    dims = {name: torch.export.Dim(name) for _, axes in inputs.values() for name in axes.values()}
-    with torch.no_grad(), _silence_exporter():
-        program = torch.onnx.export(
-            module.eval(),
-            tuple(x for x, _ in inputs.values()),
-            input_names=list(inputs),
-            output_names=list(module.outputs),
-            dynamic_shapes=tuple({k: dims[name] for k, name in axes.items()} for _, axes in inputs.values()),
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    program.model.metadata_props.update(metadata(model, band))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    program.save(str(path), external_data=False)
-    return path
-
-
 def _require_onnx() -> None:
     try:
         import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-        import torch.onnx.ops  # noqa: F401
     except ImportError as error:
         raise ImportError(f"{error}: export to ONNX needs an extra. Fix: pip install 'goodricke[onnx]'") from error
-
-
-@contextmanager
-def _silence_exporter() -> Iterator[None]:
-    """Suppress the exporter's warnings about its future versions and optional packages."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
