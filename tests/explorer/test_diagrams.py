@@ -110,6 +110,29 @@ def test_missing_diagrams_have_a_reason_and_a_fix(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("columns", "labels"),
+    [
+        (("dominant_frequency", "dominant_amplitude"), ("dominant_frequency [1/d]", "dominant_amplitude")),
+        (("Period", "Amplitude"), ("1 / Period [1/d]", "Amplitude")),
+        (("frequency", "amp"), ("frequency", "amp")),
+    ],
+)
+def test_frequency_and_amplitude_need_no_examine(tmp_path, columns, labels):
+    few = T.head(30)[["object_id", "status", "class", "p_ECL", "p_PULS", "p_ROT"]]
+    frequency, amplitude = T["f1"].to_numpy()[:30], T["A1"].to_numpy()[:30].copy()
+    amplitude[3] = 0
+    few = few.assign(**{columns[0]: 1 / frequency if columns[0] == "Period" else frequency, columns[1]: amplitude})
+    made = open_explorer(folder_of(few.assign(embedding=T["embedding"]), tmp_path / "cat", 1))
+    diagram = made.diagrams.diagram("f1_a1")
+    assert (diagram.x.label, diagram.y.label) == labels
+    got = made.diagrams.points("f1_a1", Where(), 100)
+    assert sorted(got["row"]) == [row for row in range(30) if row != 3]
+    np.testing.assert_allclose(got["x"], frequency[got["row"]], rtol=1e-6)
+    np.testing.assert_allclose(got["y"], amplitude[got["row"]], rtol=1e-6)
+    made.close()
+
+
+@pytest.mark.parametrize(
     ("name", "polygon"),
     [
         ("nothing", [[0, 0], [1, 0], [1, 1]]),

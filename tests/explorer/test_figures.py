@@ -19,6 +19,11 @@ PLOT = "plot:" + json.dumps({"x": "f1", "y": "2*A1", "log_x": True, "colour": "r
         ("diagrams/equatorial?class=ROT", "svg"),
         ("diagrams/hr?view=[0,null,0,10]", "pdf"),
         ("diagrams/f1_a1?most=10", "svg"),
+        ("histogram?column=f1&f1__lt=3", "pdf"),
+        ("histogram?column=f1&class=nothing", "svg"),
+        ("crosstab?y=status", "svg"),
+        ("crosstab?x=status&y=class&search=00001", "png"),
+        ("crosstab?y=label&class=nothing", "pdf"),
         (f"diagrams/{quote(PLOT, safe='')}", "png"),
     ],
 )
@@ -38,6 +43,9 @@ def test_every_figure_is_a_file(client, path, kind):
         ("rows/99999/light_curve", 404),
         ("rows/3/history", 404),
         ("diagrams/nothing", 400),
+        ("histogram?column=class", 400),
+        ("histogram?column=nothing", 400),
+        ("crosstab?x=class", 422),
         ("diagrams/sky?format=../x", 422),
     ],
 )

@@ -54,9 +54,11 @@ UNBOUND = (-np.inf, np.inf, -np.inf, np.inf)
 SKY_BOX = (-166.0, 166.0, -84.0, 84.0)  # of the whole sky in a projection
 QUANTITIES = {  # of each diagram, see `goodricke.survey.examine.sample.NAMES`
     "hr": ("g", "parallax", "parallax_error", "bp_rp", "bp", "rp", "teff", "extinction", "reddening"),
-    "f1_a1": ("f1", "A1"),
     "sky": ("ra", "dec"),
 }
+# instead of f1 and A1 of `goodricke examine`: what the models of dense light curves measure, and what tables often have
+FREQUENCIES = ("dominant_frequency", "frequency", "freq", "period")
+AMPLITUDES = ("dominant_amplitude", "amplitude", "ampl", "amp")
 FIX = "give the table of `goodricke examine` by --with OUT/joined.parquet, or one of your own with these columns"
 
 
@@ -328,11 +330,32 @@ class Diagrams:
         return Diagram("hr", "Hertzsprung-Russell diagram", x, Axis("M_G [mag]", reversed=True))
 
     def _describe_f1_a1(self) -> Diagram | MissingDiagram:
-        if not self._has("f1", "A1"):
-            why = "needs the dominant frequency f1 and its amplitude A1 of each light curve"
+        columns = self._variability
+        if None in columns:
+            why = "needs a frequency or period and an amplitude of each light curve"
             examine = "`goodricke examine CATALOG --light-curves SRC --out OUT`"
-            return MissingDiagram("f1_a1", why, f"{examine} measures them; then --with OUT/joined.parquet")
-        return Diagram("f1_a1", "Dominant variability", Axis("f1 [1/d]", log=True), Axis("A1 [mag]", log=True))
+            return MissingDiagram("f1_a1", why, f"{examine} measures f1 and A1; then --with OUT/joined.parquet")
+        x, y = (self._variability_label(str(name)) for name in columns)
+        return Diagram("f1_a1", "Dominant variability", Axis(x, log=True), Axis(y, log=True))
+
+    @cached_property
+    def _variability(self) -> tuple[str | None, str | None]:
+        """The columns of a frequency, or of a period, and of an amplitude: those of `goodricke examine` first."""
+        numbers = {c.name.lower(): c.name for c in self.table.columns.values() if c.kind == "number" and not c.empty}
+        f1, amplitude = (
+            self._columns.column_of(quantity) or next((numbers[n] for n in others if n in numbers), None)
+            for quantity, others in (("f1", FREQUENCIES), ("A1", AMPLITUDES))
+        )
+        return f1, amplitude
+
+    def _variability_label(self, column: str) -> str:
+        examined = {self._columns.column_of("f1"): "f1 [1/d]", self._columns.column_of("A1"): "A1 [mag]"}
+        if column in examined:
+            return examined[column]
+        unit = self.table.columns[column].unit
+        if column.lower() == "period":
+            return f"1 / {column} [1/{unit or 'd'}]"
+        return f"{column} [{unit}]" if unit else column
 
     def _describe_sky(self) -> Diagram | MissingDiagram:
         if not self._has("ra", "dec"):
@@ -387,9 +410,10 @@ class Diagrams:
         return Coordinates(places.x, places.magnitude, places.notes)
 
     def _f1_a1(self) -> Coordinates:
-        sample = self._sample("f1_a1")
-        f1, amplitude = (np.where(v > 0, v, np.nan) for v in (sample.numbers("f1"), sample.numbers("A1")))
-        return Coordinates(f1, amplitude)
+        names = [str(name) for name in self._variability]
+        values = self.table.all_numbers(names)
+        frequency, amplitude = (np.where(values[n] > 0, values[n], np.nan) for n in names)
+        return Coordinates(1 / frequency if names[0].lower() == "period" else frequency, amplitude)
 
     def _sky(self) -> Coordinates:
         sample = self._sample("sky")

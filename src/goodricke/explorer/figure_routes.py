@@ -20,7 +20,7 @@ from goodricke.explorer.object_routes import (
 )
 from goodricke.explorer.periodograms import describe_periodogram
 from goodricke.explorer.session import Explorer
-from goodricke.explorer.table_routes import DiagramBody
+from goodricke.explorer.table_routes import CrosstabBody, DiagramBody, HistogramBody
 from goodricke.explorer.views import add_view
 
 MEDIA = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
@@ -34,9 +34,22 @@ class FigureBody(DiagramBody):
     format: FigureFormat = "png"
 
 
+class HistogramFigureBody(HistogramBody):
+    """A histogram as a figure."""
+
+    format: FigureFormat = "png"
+
+
+class CrosstabFigureBody(CrosstabBody):
+    """A confusion matrix as a figure."""
+
+    format: FigureFormat = "png"
+
+
 def figure_routes(explorer: Explorer) -> APIRouter:
     """Return the paths."""
     routes = APIRouter(prefix="/api/figures", tags=["explorer"])
+    columns = [*explorer.table.columns, "label", "comment"]
 
     def diagram(name: str, body: FigureBody) -> Response:
         """Return a diagram as a figure."""
@@ -52,9 +65,23 @@ def figure_routes(explorer: Explorer) -> APIRouter:
         size = "map" if about.kind == "sky" else "square"
         return _file(figure_bytes(draw, size, body.format), about.title, body.format)
 
-    add_view(
-        routes, "/diagrams/{name:path}", diagram, [*explorer.table.columns, "label", "comment"], response_class=Response
-    )
+    def histogram(body: HistogramFigureBody) -> Response:
+        """Return a histogram of a column as a figure."""
+        answer = explorer.table.histogram(body.where, body.column, body.bins)
+        unit = explorer.table.columns[body.column].unit
+        label = f"{body.column} [{unit}]" if unit else body.column
+        content = figure_bytes(lambda axes: figures.draw_histogram(axes, answer, label), "wide", body.format)
+        return _file(content, f"histogram of {body.column}", body.format)
+
+    def crosstab(body: CrosstabFigureBody) -> Response:
+        """Return the number of matching rows with each pair of values of two columns as a figure."""
+        answer = explorer.table.crosstab(body.where, body.x, body.y)
+        content = figure_bytes(lambda axes: figures.draw_crosstab(axes, answer, body.x, body.y), "matrix", body.format)
+        return _file(content, f"{body.x} against {body.y}", body.format)
+
+    add_view(routes, "/diagrams/{name:path}", diagram, columns, response_class=Response)
+    add_view(routes, "/histogram", histogram, columns, response_class=Response)
+    add_view(routes, "/crosstab", crosstab, columns, response_class=Response)
 
     @routes.get("/rows/{row}/{what}", response_class=Response)
     def row_figure(

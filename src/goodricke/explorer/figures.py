@@ -18,7 +18,7 @@ from goodricke.preprocess.cleaning import finite_points
 FigureFormat = Literal["png", "svg", "pdf"]
 Float = NDArray[np.float64]
 
-SIZES = {"wide": (7.0, 3.0), "square": (5.0, 4.2), "map": (7.0, 4.0)}  # inches
+SIZES = {"wide": (7.0, 3.0), "square": (5.0, 4.2), "map": (7.0, 4.0), "matrix": (8.0, 6.4)}  # inches
 MARKERS = "os^DP"  # of the classes, by eight colours each, as on the page
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#7F7F7F")
 BAND_COLOURS = {"u": 0, "B": 0, "g": 2, "V": 2, "G": 2, "r": 1, "R": 1, "i": 3, "I": 3, "z": 4, "y": 5}
@@ -111,6 +111,33 @@ def _draw_points(axes: Any, answer: Mapping[str, Any], classes: Sequence[str], c
         sizes = size[here] if isinstance(size, np.ndarray) else size
         axes.scatter(x[here], y[here], sizes, label=name, lw=0, alpha=0.85, rasterized=len(x) > 5000, **style)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, markerscale=1.5)
+
+
+def draw_histogram(axes: Any, answer: Mapping[str, Any], label: str) -> None:
+    """Draw a histogram of a column, of `goodricke.explorer.table.CatalogTable.histogram`."""
+    if answer["counts"]:
+        axes.stairs(answer["counts"], answer["edges"], fill=True, color=COLOURS[0], alpha=0.7)
+    axes.set(xlabel=label, ylabel="objects")
+    despine(axes)
+
+
+def draw_crosstab(axes: Any, answer: Mapping[str, Any], x_name: str, y_name: str) -> None:
+    """Draw a confusion matrix, of `goodricke.explorer.table.CatalogTable.crosstab`: numbers, and shares of each row."""
+    x, y, counts = answer["x"], answer["y"], np.array(answer["counts"])
+    if not counts.size:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "nothing to compare", ha="center")
+        return
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    small = {"size": 6 if max(counts.shape) > 12 else 8}
+    for j, i in zip(*np.nonzero(counts), strict=True):
+        axes.text(i, j, f"{counts[j, i]:,}", ha="center", va="center", color="w" if share[j, i] > 0.5 else "k", **small)
+    rotation = 90 if len(x) > 8 or max(len(str(name)) for name in x) > 8 else 0
+    axes.set_xticks(range(len(x)), map(str, x), rotation=rotation, parse_math=False, **small)
+    axes.set_yticks(range(len(y)), map(str, y), parse_math=False, **small)
+    axes.set_xlabel(x_name, parse_math=False)
+    axes.set_ylabel(y_name, parse_math=False)
 
 
 def _scaled(values: Float) -> Float:
