@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 
@@ -10,20 +11,21 @@ import pytest
 import torch
 
 from goodricke import classify, load_model
-from goodricke.alerts.answers import Message, answer_schema, avro_encoder
+from goodricke.alerts.answers import ROUTE_COLUMNS, Message, answer_schema, avro_encoder
 from goodricke.alerts.engine import Engine
+from goodricke.alerts.inspect_store import answer_tables, describe_record, find_record
 from goodricke.alerts.object_record import ObjectRecord
 from goodricke.alerts.route import Route, Routed, open_route
 from goodricke.alerts.store import LmdbStore, MemoryStore
 from goodricke.alerts.worker_config import EXAMPLE, read_worker_config
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.photometry import Photometry
-from goodricke.io.packets import PacketOptions, decode
+from goodricke.io.packets import PacketOptions, decode, rubin
 from goodricke.models.bundle import BundleConfig, Model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess.multiband import MultibandConfig
 from tests.alerts.streams import tiny_model
-from tests.io.packets.making_packets import source, ztf_packet
+from tests.io.packets.making_packets import encoded, source, ztf_packet
 
 pytest.importorskip("lmdb", reason="needs goodricke[alerts]")
 
@@ -129,6 +131,75 @@ def test_the_second_answer_is_that_of_the_light_curve_up_to_the_number_reached(f
             assert row["route_probability"] == pytest.approx(want["class_probability"], abs=1e-3)  # fluxes are float32
             assert row["route_period"] == pytest.approx(want["period"], rel=1e-4)
             assert row["n_obs"] == count
+
+
+def as_format(format: str, stars: LightCurves) -> list[bytes]:
+    """Return the alerts of the stars in another format than ZTF's packets."""
+    result = []
+    owner = np.repeat(stars.ids, N_OBS)
+    for k in np.argsort(stars.time).tolist():
+        fid, total, name = int(stars.band[k]) + 1, float(stars.value[k]), str(owner[k])
+        flux, reference = (3.631e12 * 10 ** (-0.4 * m) for m in (total, REFERENCE[fid]))
+        change, error = flux - reference, 0.01 * flux / 1.0857
+        if format.startswith("rubin"):
+            row = {"diaSourceId": k + 1, "diaObjectId": int(name.split()[1]) + 1, "ra": 10.0, "dec": -20.0}
+            row |= {
+                "midpointMjdTai": float(stars.time[k]),
+                "band": "gr"[fid - 1],
+                "psfFlux": change,
+                "psfFluxErr": error,
+            }
+            if format == "rubin-json":
+                result.append(json.dumps({"diaSource": row | {"templateFlux": reference}}).encode())
+            else:
+                whole = row | {"scienceFlux": flux, "reliability": 0.9}
+                record = {"diaSourceId": k + 1, "diaSource": whole, "prvDiaSources": [], "prvDiaForcedSources": []}
+                result.append(encoded(json.loads(rubin.schema()), [record]))
+            continue
+        magnitudes = {"magpsf": -2.5 * np.log10(abs(change) / 3.631e12), "sigmapsf": 1.0857 * error / abs(change)}
+        row = {"fid": fid, "candid": k + 1, "isdiffpos": "t" if change > 0 else "f", "distnr": 0.3, **magnitudes}
+        if format == "alerce":
+            row |= {"oid": name, "mjd": float(stars.time[k]), "corrected": True, "magpsf_corr": total}
+            row["isdiffpos"] = 1 if change > 0 else -1
+        else:
+            row |= {"objectId": name, "jd": stars.time[k] + 2400000.5, "magnr": REFERENCE[fid], "sigmagnr": 0.02}
+            row = {f"i:{key}": value for key, value in row.items()}
+        result.append(json.dumps(row).encode())
+    return result
+
+
+@pytest.mark.parametrize("format", ["fink", "alerce", "json", "rubin", "rubin-json"])
+def test_every_format_that_tells_the_reference_is_routed_alike(format, first, route, stars, packets):
+    one = Route(route.model, (10,), threshold=1e-9)
+    expected = feed(engine(first, one), packets, 1000)
+    worker = engine(first, one)
+    worker.decode = partial(decode, format=format, options=OPTIONS)
+    got = feed(worker, as_format("fink" if format == "json" else format, stars), 1000)
+    assert len(got) == len(expected) == STARS
+    for (_, row), (_, want) in zip(sorted(got.items()), sorted(expected.items()), strict=True):
+        assert row["route_n_obs"] == want["route_n_obs"] == 10
+        assert row["route_class"] == want["route_class"]
+        assert row["route_period"] == pytest.approx(want["route_period"], rel=1e-4)
+
+
+def test_the_export_of_a_store_has_the_second_answers(first, route, packets, tmp_path):
+    store = LmdbStore(tmp_path / "state")
+    worker = engine(first, route, store)
+    last = feed(worker, packets, 1000)
+    worker.close()
+    (table,) = answer_tables(str(tmp_path / "state"))
+    rows = {row["object_id"]: row for row in table.to_pylist()}
+    for name, row in last.items():
+        assert {key: rows[name][key] for key in ROUTE_COLUMNS} == {
+            key: pytest.approx(row[key]) if isinstance(row[key], float) else row[key] for key in ROUTE_COLUMNS
+        }
+    number, record = find_record(str(tmp_path / "state"), "star 0")
+    assert describe_record(number, record)["route_class"] == last["star 0"]["route_class"]
+    plain = engine(first, None, LmdbStore(tmp_path / "plain"))
+    feed(plain, packets[:5], 1000)
+    plain.close()
+    (table,) = answer_tables(str(tmp_path / "plain"))
+    assert not set(ROUTE_COLUMNS) & set(table.column_names)
 
 
 def test_batches_change_no_second_answer(first, route, packets):

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from goodricke.alerts.answers import (
+    ROUTE_COLUMNS,
     STATUSES,
     answer_class,
     answer_names,
@@ -22,7 +23,7 @@ from goodricke.alerts.answers import (
     packed_class_count,
     unpack_answers,
 )
-from goodricke.alerts.object_record import DamagedRecordError, ObjectRecord
+from goodricke.alerts.object_record import DamagedRecordError, ObjectRecord, is_routed
 from goodricke.alerts.store import LmdbStore, Partition, Store, open_store, without_password
 from goodricke.data.files import atomic_path
 from goodricke.data.taxonomy import Taxonomy
@@ -98,6 +99,10 @@ def describe_record(number: int, record: ObjectRecord) -> dict[str, Any]:
         description["status"] = STATUSES[answer["status"]]
         description["probabilities"] = [round(float(p), 4) for p in answer["p"]]
         description["novelty"] = round(float(answer["novelty"]), 4)
+    if record.route:
+        from goodricke.alerts.route import Routed
+
+        description |= Routed.frombytes(record.route, 0).answer
     return description
 
 
@@ -157,14 +162,15 @@ def answer_tables(where: str, model: str | None = None) -> Iterator[pa.Table]:
     store, batch = open_for_reading(where), list[tuple[str, int, ObjectRecord]]()
     config = _model_config(store, model)
     classes, taxonomy = ((), None) if config is None else (config.classes, config.taxonomy)
+    routed = any(is_routed(data) for _, part in open_partitions(store) for _, data in part.items())
     for number, part in open_partitions(store):
         for key, data in part.items():
             batch.append((key.decode(), number, ObjectRecord.frombytes(bytes(data))))
             if len(batch) == EXPORT_ROWS:
-                yield _answer_table(batch, classes, taxonomy)
+                yield _answer_table(batch, classes, taxonomy, routed)
                 batch = []
     if batch:
-        yield _answer_table(batch, classes, taxonomy)
+        yield _answer_table(batch, classes, taxonomy, routed)
 
 
 def class_names(store: Store, model: str | None = None) -> tuple[str, ...]:
@@ -193,8 +199,12 @@ def _model_config(store: Store, model: str | None) -> BundleConfig | None:
 
 
 def _answer_table(
-    batch: Sequence[tuple[str, int, ObjectRecord]], classes: tuple[str, ...], taxonomy: Taxonomy | None
+    batch: Sequence[tuple[str, int, ObjectRecord]],
+    classes: tuple[str, ...],
+    taxonomy: Taxonomy | None,
+    routed: bool = False,
 ) -> pa.Table:
+    """Return the last answers in records as a table, with those of a second model where the store has any."""
     records = [record for _, _, record in batch]
     answered = [i for i, record in enumerate(records) if record.answer]
     n = packed_class_count(records[answered[0]].answer) if answered else len(classes)
@@ -227,6 +237,11 @@ def _answer_table(
     columns["updated"] = [record.updated for record in records]
     columns["partition"] = [number for _, number, _ in batch]
     columns["offset"] = [record.offset for record in records]
+    if routed:
+        from goodricke.alerts.route import Routed  # with the networks
+
+        answers = [Routed.frombytes(record.route, 0).answer for record in records]
+        columns |= {name: pa.array([x.get(name) for x in answers], kind) for name, kind in ROUTE_COLUMNS.items()}
     return pa.table(columns)
 
 

@@ -167,6 +167,11 @@ class ObjectRecord:
         )
 
 
+def is_routed(data: bytes) -> bool:
+    """Return whether the bytes of a record hold something of `goodricke.alerts.route`."""
+    return len(data) >= HEADER.size and HEADER.unpack_from(data)[1] == ROUTED_VERSION
+
+
 def _check(data: bytes) -> int:
     """Return the version of a record; raise an error if bytes are no sound record of a version that can be read."""
     if len(data) < HEADER.size or data[:4] != MAGIC:

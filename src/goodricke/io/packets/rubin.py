@@ -39,6 +39,7 @@ MEASUREMENT = {"midpointMjdTai": REAL, "band": TEXT, "timeWithdrawnMjdTai": REAL
 NUMBER = 2  # of `schema`, in a Confluent header where no registry is given
 UNREAD = {"float": 62, "boolean": 22}  # fields of a source in version 11.0 beside those that are named in `schema`
 OBJECTS = {"diaObjectId": WHOLE, "ssObjectId": WHOLE}
+REFERENCE = {"templateFlux": REAL, "scienceFlux": REAL}
 
 
 def schema() -> str:
@@ -98,7 +99,8 @@ def layout(options: PacketOptions) -> Layout:
     flags = dict.fromkeys((*([FLAGS[flux]] if flux in FLAGS else []), *options.flags), YES_OR_NO)
     score = {"reliability": REAL} if options.reliability is not None else {}
     source = measurement | {"diaSourceId": WHOLE, "ra": REAL, "dec": REAL} | OBJECTS | flags | score
-    fields: dict[str, Any] = {"diaSource": source, "prvDiaSources": [source], "diaObject": {"diaObjectId": WHOLE}}
+    latest = source | (REFERENCE if _tells_reference(options) else {})
+    fields: dict[str, Any] = {"diaSource": latest, "prvDiaSources": [source], "diaObject": {"diaObjectId": WHOLE}}
     required: list[tuple[str, ...]]
     required = [(f"diaSource.{name}",) for name in ("midpointMjdTai", "band", flux, *options.flags, *score)]
     required.append(("diaSource.diaObjectId", "diaObject.diaObjectId"))
@@ -129,7 +131,22 @@ def parse(tables: dict[str, RecordTable], options: PacketOptions) -> ParsedPacke
         moving=moving,
         solar_system=options.solar_system,
         reasons=_without_brightness(fields, options),
+        reference=_reference_flux(fields) if _tells_reference(options) else None,
     )
+
+
+def _tells_reference(options: PacketOptions) -> bool:
+    """Return whether the flux that is wanted is a difference, to which that of the template can be added."""
+    return flux_name(options) == FLUX["difference"]
+
+
+def _reference_flux(fields: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the flux in the template at the new observations (n,) [nJy], NaN where the packet doesn't tell it.
+
+    It is ``templateFlux``, forced photometry of the template, or else ``scienceFlux`` less the difference.
+    """
+    template, total = (fields[f"diaSource.{name}"] for name in REFERENCE)
+    return np.where(np.isfinite(template), template, total - fields[f"diaSource.{FLUX['difference']}"])
 
 
 def _without_brightness(fields: dict[str, Any], options: PacketOptions) -> list[tuple[NDArray[np.bool_], str, str]]:
