@@ -162,6 +162,17 @@ class Page:
             return rows.map((row) => row.children[heads.indexOf(arguments[0])]?.textContent);"""
         return self.js(script, name)
 
+    def focused(self) -> str:
+        """Return what has the focus: its name, or its text."""
+        return self.js("const e = document.activeElement; return e.getAttribute('aria-label') ?? e.textContent.trim()")
+
+    def resize(self, width: int, height: int = 844) -> None:
+        """Give the page the size of a screen; below 900 pixels that of a phone, with a finger as its pointer."""
+        touch = width < 900
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": touch})
+
     def total(self, text: str) -> None:
         self.until(lambda: self.text("#table-title") == text, f"{text}, not {self.text('#table-title')}")
 
@@ -323,8 +334,7 @@ def test_chooses_diagrams_and_a_cell_of_the_confusion_filters(page: Page) -> Non
     page.until(lambda: page.all(f"{matrix} .empty, {matrix} td button"))
     names = [figure.get_attribute("data-diagram") for figure in page.all("figure.diagram")]
     assert names == ["f1_a1", "equatorial", "galactic", "confusion"]
-    page.js(f"const s = document.querySelector(\"{matrix} select\"); s.value = 'status'; s.onchange?.();")
-    page.js(f"document.querySelector(\"{matrix} select\").dispatchEvent(new Event('change'))")
+    page.js(AGAINST_STATUS)
     page.until(lambda: page.all(f"{matrix} td button")).pop(0).click()
     page.until(lambda: page.text("#chips").startswith("class = "))
     assert "status = OK" in page.text("#chips")
@@ -543,6 +553,308 @@ def test_everything_that_acts_has_a_name(page: Page) -> None:
         const acting = [...document.querySelectorAll('button, input, select, canvas, a')];
         return acting.filter((one) => !said(one).trim()).map((one) => one.outerHTML);"""
     assert page.js(script) == []
+
+
+@pytest.fixture
+def narrow(page: Page) -> Iterator[Page]:
+    """Return the page on the screen of a phone."""
+    page.resize(390)
+    page.load()
+    yield page
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    page.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    page.load()
+
+
+BOTH = {"values:class": [{"column": "class", "op": "in", "value": ["MIRA"]}], "search": [{"search": "S"}]}
+VIEWS = {
+    "table": f"#filters={quote(json.dumps(BOTH))}",
+    "object": "#open=0&compare=1",
+    "diagrams": f"#shown={quote(json.dumps(['confusion', 'galactic', 'embedding']))}",
+}
+NAMES = """
+    const words = (text) => text.toLowerCase().match(/[\\p{L}\\d]{2,}/gu) ?? [];
+    const read = (one) => {
+        const texts = document.createTreeWalker(one, NodeFilter.SHOW_TEXT);
+        return [...(function* () { while (texts.nextNode()) yield texts.currentNode.data; })()].join(' ');
+    };
+    const shown = [...document.querySelectorAll('button, summary, input, select, textarea, [role=separator]')]
+        .filter((one) => one.checkVisibility());
+    const faults = [];
+    for (const one of shown) {
+        const label = one.getAttribute('aria-label');
+        const fault = (what) => faults.push([what, one.outerHTML]);
+        if (one.matches('input, select, textarea') && !label && !one.labels.length) fault('no label');
+        if (label && !one.matches('select') && !words(read(one)).every((word) => words(label).includes(word)))
+            fault('another name than is read');
+        if (one.matches('[role=radio]') && !one.closest('[role=radiogroup]')) fault('no group');
+        if (one.matches('[role=separator]:not([aria-valuenow])')) fault('no value');
+    }
+    let level = 0;
+    for (const head of document.querySelectorAll('h1, h2, h3')) {
+        if (!head.checkVisibility() || head.closest('dialog')) continue;
+        const next = Number(head.tagName[1]);
+        if (next > level + 1) faults.push(['a level is missing', head.outerHTML]);
+        level = next;
+    }
+    return faults;"""
+CONTRAST = """
+    const ctx = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    const parse = (colour) => {
+        ctx.clearRect(0, 0, 1, 1);
+        ctx.fillStyle = colour;
+        ctx.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = ctx.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+    };
+    const over = (top, below) => [0, 1, 2].map((k) => top[k] * top[3] + below[k] * (1 - top[3]));
+    const ground = (one) => {
+        const layers = [];
+        for (let at = one; at; at = at.parentElement) layers.push(parse(getComputedStyle(at).backgroundColor));
+        return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
+    };
+    const light = (rgb) => {
+        const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const faults = [];
+    for (const one of document.querySelectorAll('body *')) {
+        const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+        if (!own || !one.checkVisibility() || one.disabled || one.closest('noscript')) continue;
+        let alpha = 1;
+        for (let at = one; at; at = at.parentElement) alpha *= Number(getComputedStyle(at).opacity);
+        const below = ground(one);
+        const text = parse(getComputedStyle(one).color);
+        text[3] *= alpha;
+        const [a, b] = [light(over(text, below)), light(below)].sort();
+        const ratio = (b + 0.05) / (a + 0.05);
+        if (ratio < 4.5) faults.push([ratio.toFixed(2), one.outerHTML.slice(0, 150)]);
+    }
+    return faults;"""
+OUTSIDE = """
+    const scrolls = (one) => {
+        for (let at = one.parentElement; at; at = at.parentElement)
+            if (getComputedStyle(at).overflowX !== 'visible' && at.clientWidth < at.scrollWidth) return true;
+        return false;
+    };
+    const wide = document.documentElement.scrollWidth > innerWidth ? ['the page'] : [];
+    const parts = document.querySelectorAll('button, input, select, textarea, summary, canvas, h2, h3');
+    const out = [...parts].filter((one) => {
+        const box = one.getBoundingClientRect();
+        return one.checkVisibility() && box.width && (box.right > innerWidth + 1 || box.left < -1) && !scrolls(one);
+    });
+    return [...wide, ...out.map((one) => one.outerHTML.slice(0, 150))];"""
+AGAINST_STATUS = """
+    const select = document.querySelector("figure[data-diagram='confusion'] select");
+    select.value = 'status';
+    select.dispatchEvent(new Event('change'));"""
+SMALL = """
+    return [...document.querySelectorAll('button, input:not([type=range], [type=checkbox]), select, summary')]
+        .filter((one) => one.checkVisibility() && one.getBoundingClientRect().width && !one.closest('.steps'))
+        .filter((one) => Math.min(one.getBoundingClientRect().width, one.getBoundingClientRect().height) < 24)
+        .map((one) => one.outerHTML.slice(0, 150));"""
+
+
+def settle(page: Page) -> None:
+    """Wait until nothing is being loaded."""
+    page.until(lambda: not page.all("[aria-busy]"), "all is there")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_names_and_contrast(page: Page, view: str) -> None:
+    for _ in range(2):
+        page.open(VIEWS[view])
+        settle(page)
+        if view == "diagrams":
+            page.until(lambda: page.all(".matrix td button, .matrix .empty"))
+            page.js(AGAINST_STATUS)
+            page.until(lambda: page.all(".matrix td button"))
+            settle(page)
+        assert page.js(NAMES) == []
+        assert page.js(CONTRAST) == []
+        page.one("#theme").click()  # dark, then light again
+
+
+@pytest.mark.parametrize("width", [390, 800, 1024, 1440])
+def test_nothing_sticks_out(page: Page, width: int) -> None:
+    try:
+        page.resize(width)
+        page.load()
+        for state in VIEWS.values():
+            page.open(state)
+            settle(page)
+            assert page.js(OUTSIDE) == []
+            assert width > 900 or page.js(SMALL) == []
+        page.open()
+        page.js("scrollTo(0, 0)")
+        page.one(".plot-form summary").click()
+        assert page.js(OUTSIDE) == []
+        page.press(Keys.ESCAPE)
+        page.one("#table-tools .menu summary").click()
+        assert page.js(OUTSIDE) == []
+        page.press(Keys.ESCAPE)
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        page.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+        page.load()
+
+
+def test_the_focus_follows_what_opens_and_goes_back(page: Page, stars: LightCurves) -> None:
+    grid = page.one(".scroller")
+    grid.send_keys(Keys.ARROW_DOWN, Keys.ENTER)
+    page.until(lambda: page.focused() == stars.ids[0], "the name of the object")
+    page.press("j")
+    page.until(lambda: page.focused() == stars.ids[1], "the next name")
+    page.press(Keys.TAB, Keys.TAB, Keys.TAB)
+    assert page.focused() == "Next object (j)"
+    page.press(Keys.ENTER)
+    page.until(lambda: page.text(".object-title h2") == stars.ids[2])
+    assert page.focused() == "Next object (j)"  # drawn anew, and still there
+    page.press("c", "x", Keys.ESCAPE)
+    assert page.focused() == stars.ids[2]
+    page.press(Keys.ESCAPE)
+    page.until(lambda: not page.one("#object").is_displayed())
+    assert page.focused() == "Objects"
+    for summary in (".plot-form summary", "#table-tools .menu summary"):
+        menu = page.one(summary)
+        menu.send_keys(Keys.ENTER)
+        page.press(Keys.TAB)
+        assert page.js("return document.activeElement.tagName") == "INPUT"
+        page.press(Keys.ESCAPE)
+        assert page.js("return document.activeElement === arguments[0] && !arguments[0].parentElement.open", menu)
+    page.one("#table-tools button").send_keys(Keys.ENTER)
+    page.until(lambda: page.focused() == "Find a column")
+    page.press(Keys.ESCAPE)
+    page.until(lambda: page.focused() == "Columns")
+
+
+def test_the_focus_stays_where_parts_are_drawn_anew(page: Page) -> None:
+    page.one("#filters [aria-label^='MIRA:']").send_keys(Keys.ENTER)
+    page.until(lambda: page.all("#chips .chip"))
+    settle(page)
+    assert page.focused().startswith("MIRA:")
+    page.one("#diagrams-bar [aria-pressed='false']").send_keys(Keys.ENTER)
+    assert page.js("return document.activeElement.getAttribute('aria-pressed')") == "true"
+    page.one("#chips .remove").send_keys(Keys.ENTER)
+    page.until(lambda: not page.all("#chips .chip"))
+    assert page.js("return document.activeElement.id") == "table-title"
+
+
+def test_tab_goes_through_the_page_with_a_ring(page: Page) -> None:
+    page.load()
+    script = """
+        const one = document.activeElement;
+        const ring = one.matches('.scroller')
+            ? getComputedStyle(one.parentElement, '::after').borderTopWidth
+            : getComputedStyle(one).outlineWidth;
+        return [one.closest('[id]')?.id ?? '', parseFloat(ring)];"""
+    places: list[str] = []
+    for _ in range(120):
+        page.press(Keys.TAB)
+        place, ring = page.js(script)
+        assert ring >= 1.5, page.js("return document.activeElement.outerHTML")
+        places += [place] if place not in places else []
+        if place == "table":
+            break
+    assert places[:2] == ["", "search"]
+    order = [
+        places.index(one)
+        for one in ("search", "theme", "filters", "diagrams-bar", "diagrams", "splitter", "table-tools", "table")
+    ]
+    assert order == sorted(order)
+
+
+def test_a_phone_has_the_filters_and_the_object_over_the_page(narrow: Page, stars: LightCurves) -> None:
+    page = narrow
+    page.one("#filters-button").click()
+    page.until(lambda: page.focused().endswith(("objects", "object")))
+    page.press(Keys.ESCAPE)
+    assert page.focused() == "Filters"
+    assert not page.one("#filters").is_displayed()
+    page.all(".window .row .cell")[0].click()
+    page.until(lambda: page.focused() == stars.ids[0])
+    assert page.js("return document.getElementById('centre').inert")  # what lies below can't be reached
+    page.one(".object-title [aria-label='Close (Esc)']").click()
+    page.until(lambda: page.focused() == "Objects")
+    assert not page.js("return document.getElementById('centre').inert")
+
+
+FETCH = """
+    window.asIs ??= window.fetch;
+    const [pattern, fails] = arguments;
+    const instead = () => (fails ? Promise.reject(new TypeError('no network')) : new Promise(() => {}));
+    window.fetch = (url, ...more) => (new RegExp(pattern).test(url) ? instead() : window.asIs(url, ...more));"""
+
+
+def test_each_panel_says_that_it_loads_or_failed(page: Page) -> None:
+    page.js(FETCH, "rows/0/", False)
+    page.open("#open=0")
+    for panel, words in ((".curves", "Loading the light curve"), ("#object", "Looking for the nearest")):
+        page.until(lambda p=panel, w=words: w in page.text(p))
+    page.open()
+    page.js(FETCH, "rows/0/", True)
+    page.open("#open=0")
+    page.until(lambda: "No light curve" in page.text(".curves"))
+    page.until(lambda: "No answer from the server" in page.text("#object .object-body"))
+    page.open()
+    page.js(FETCH, "api/(rows|counts|histogram|diagrams|crosstab)", True)
+    page.js("history.pushState(null, '', arguments[0]); dispatchEvent(new Event('popstate'))", VIEWS["table"])
+    page.until(lambda: "Query failed" in page.text("#table .empty"))
+    assert "Query failed" in page.text("#table-title") + page.text(".facet")
+    page.until(lambda: page.text(".range .ends") == "Query failed")
+    assert not page.one(".window").is_displayed()  # rows of an earlier query
+    page.js("window.fetch = window.asIs")
+    next(one for one in page.all("#table button") if one.text == "Try again").click()
+    page.until(lambda: page.text("#table-title").endswith("of 400 objects"))
+    assert not page.all("#table .empty")
+    filters = quote(json.dumps({"if:a": [{"column": "p_max", "op": ">", "value": 2}]}))
+    page.open(f"#filters={filters}&shown={quote(json.dumps(['confusion']))}")
+    page.until(lambda: "No object matches" in page.text("#table"))
+    page.until(lambda: page.text(".range .ends") == "no values")
+    page.until(lambda: "Nothing to compare" in page.text("figure"))
+    page.until(lambda: page.text(".facet") == "none")
+
+
+def test_saves_the_matrix_and_a_histogram(page: Page) -> None:
+    page.open(VIEWS["diagrams"])
+    for menu, name in (
+        ("figure[data-diagram='confusion'] .menu", "class_against_"),
+        (".range .menu", "histogram_of_p_max"),
+    ):
+        page.one(f"{menu} summary").click()
+        next(one for one in page.all(f"{menu} button") if one.text == "SVG").click()
+        [file] = page.until(lambda n=name: list(page.browser.downloads.glob(f"{n}*.svg")))
+        assert "<svg" in file.read_text()
+
+
+def test_light_curves_are_laid_over_each_other(page: Page) -> None:
+    """The same transient, later, fainter, and with another band first, comes back to its place."""
+    here = {
+        "time": [0.0, 1, 2, 3],
+        "value": [19.0, 18, 20, 17],
+        "band": [0, 0, 0, 1],
+        "bands": ["g", "r"],
+        "magnitudes": True,
+    }
+    there = {
+        "time": [50.0, 51, 52, 53],
+        "value": [20.0, 19, 21, 18],
+        "band": [1, 1, 1, 0],
+        "bands": ["r", "g"],
+        "magnitudes": True,
+    }
+    script = """
+        const [here, there, atMaximum] = arguments;
+        for (const one of [here, there]) for (const part of ['time', 'value']) one[part] = Float64Array.from(one[part]);
+        return import('./static/light_curve.js').then(({ alignment }) => {
+            const { days, value, text } = alignment(here, there, atMaximum);
+            return [[...there.time].map((t) => t + days), [...there.value].map(value), text];
+        });"""
+    assert page.js(script, here, there, True) == [here["time"], here["value"], "−50 d, −1 mag"]
+    assert page.js(script, here, there, False) == [there["time"], here["value"], "−1 mag"]
+    times = there | {"magnitudes": False, "value": [2.0, 1, 4, 3]}
+    flux = here | {"magnitudes": False, "value": [4.0, 2, 8, 6]}
+    assert page.js(script, flux, times, True) == [here["time"], flux["value"], "−50 d, × 2"]
 
 
 def test_nothing_in_the_page_names_another_host() -> None:

@@ -10,8 +10,8 @@ import { line } from "./marks.js";
 const SHOWN_CLASSES = 8;
 const SHOWN_NODE = 0.05; // probability from which a node of the taxonomy is shown
 
-/** @param {{class: string, p: number, spread?: number|null}} one @param {string[]} set prediction set; empty without one */
-function bar({ class: name, p, spread = null }, set) {
+/** @param {{class: string, p: number, spread?: number|null}} one @param {string[]} set prediction set; empty without one @param {string} [kind] its CSS class */
+function bar({ class: name, p, spread = null }, set, kind = "") {
   const inSet = set.includes(name);
   const faint = set.length > 0 && !inSet;
   const low = Math.max(p - (spread ?? 0), 0);
@@ -25,7 +25,7 @@ function bar({ class: name, p, spread = null }, set) {
   const title = `${name}: ${probability(p)}${spread ? ` ± ${number(spread, 2)}` : ""}${inSet ? ", in the prediction set" : ""}`;
   return h(
     "li",
-    { class: inSet ? "in-set" : faint ? "faint" : "", title },
+    { class: inSet ? "in-set" : faint ? "faint" : kind, title },
     h("span", { class: "name" }, glyph(name), name),
     h(
       "span",
@@ -75,16 +75,18 @@ export function periodView(answer, onchoice) {
 export function classificationView(object, coverage) {
   const sorted = [...object.probabilities].sort((a, b) => b.p - a.p);
   const set = object.prediction_set ?? [];
-  const nodes = object.nodes.filter((/** @type {any} */ item) => item.p >= SHOWN_NODE).map((item) => bar(item, []));
+  const nodes = object.nodes.filter((/** @type {any} */ item) => item.p >= SHOWN_NODE).map((item) => bar(item, [], "node"));
   const list = h(
     "ul",
     { class: "probabilities" },
+    nodes,
     sorted.slice(0, SHOWN_CLASSES).map((item) => bar(item, set)),
   );
   const more = sorted.length - SHOWN_CLASSES;
   const showAll = () =>
     fill(
       list,
+      nodes,
       sorted.map((item) => bar(item, set)),
     );
   const facts = [
@@ -116,7 +118,7 @@ export function classificationView(object, coverage) {
       { type: "button", class: "quiet more", onclick: (event) => (showAll(), event.target.remove()) },
       `${more} more`,
     );
-  return h("section", {}, h("h3", {}, "Probabilities", note), nodes.length > 0 && h("ul", { class: "probabilities nodes" }, nodes), list, button, h("p", { class: "facts" }, facts));
+  return h("section", {}, h("h3", {}, "Probabilities", note), list, button, h("p", { class: "facts" }, facts));
 }
 
 /** @param {any} answer of the server: {time, p: {CLASS: [...]}} @param {Element|null} save menu of the figure @returns {HTMLElement} the probabilities observation by observation */

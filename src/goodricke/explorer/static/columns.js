@@ -94,6 +94,7 @@ export function chooseColumns(dialog) {
     h("input", {
       type: "search",
       placeholder: "Find a column",
+      autofocus: true,
       "aria-label": "Find a column",
       oninput: (event) => filterChoices(event.target.value),
     }),

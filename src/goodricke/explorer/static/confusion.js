@@ -2,7 +2,8 @@
 
 import { api, latestOnly } from "./api.js";
 import { allColumns } from "./columns.js";
-import { emptyState, fill, h } from "./dom.js";
+import { emptyState, fill, h, pending } from "./dom.js";
+import { figureMenu } from "./exporting.js";
 import { count } from "./format.js";
 import { set, setFilter, state, where } from "./state.js";
 
@@ -36,22 +37,27 @@ export class Confusion {
       },
       "⤢",
     );
+    const save = figureMenu((format) => ["figures/crosstab", { where: where(KEY), x: "class", y: this.known, format }]);
     this.host = h("div", { class: "plot matrix" });
     this.element = h(
       "figure",
       { class: "diagram", "data-diagram": KEY },
-      h("figcaption", {}, h("strong", {}, "Class against"), this.select, this.note, enlarge),
+      h("figcaption", {}, h("strong", {}, "Class against"), this.select, this.note, save, enlarge),
       this.host,
     );
     this.load();
   }
 
   async load() {
+    this.element.setAttribute("aria-busy", "true");
+    if (!this.host.children.length) fill(this.host, pending("Loading…"));
     try {
       const answer = await this.request();
       if (answer) this.draw(answer);
     } catch (error) {
       fill(this.host, emptyState("No confusion matrix", /** @type {Error} */ (error).message));
+    } finally {
+      this.element.removeAttribute("aria-busy");
     }
   }
 

@@ -5,13 +5,13 @@ import { Chart } from "./chart.js";
 import { classStyle, token } from "./colours.js";
 import { column } from "./columns.js";
 import { Confusion } from "./confusion.js";
-import { debounce, emptyState, fill, h } from "./dom.js";
+import { debounce, emptyState, fill, h, pending, popover } from "./dom.js";
 import { figureMenu } from "./exporting.js";
 import { position, probability, short } from "./format.js";
 import { classes } from "./glyph.js";
 import { onHover, setHover } from "./hover.js";
 import { classLegend, colourLegend } from "./legend.js";
-import { density, outline, path, points, ring } from "./marks.js";
+import { density, lineLabels, outline, path, points, ring } from "./marks.js";
 import { showError } from "./messages.js";
 import { aboutPlot, colourScale, plotForm, removePlot, sizeScale } from "./plots.js";
 import { FILTERS, set, setFilter, state, watch, where } from "./state.js";
@@ -38,7 +38,6 @@ const lineStyle = (style) => ({
   colour: token(style === "grid" ? "--grid" : style === "plane" ? "--accent" : "--axis"),
   width: style === "plane" ? 1.5 : 1,
   dash: style === "plane" ? [6, 4] : [],
-  text: token("--dim"),
 });
 
 class Diagram {
@@ -104,6 +103,7 @@ class Diagram {
 
   async load() {
     this.element.setAttribute("aria-busy", "true");
+    if (!this.host.children.length) fill(this.host, pending("Loading…"));
     try {
       const answer = await this.request();
       if (!answer) return;
@@ -228,6 +228,7 @@ class Diagram {
       ...(this.about.outlines ?? []).map((/** @type {any} */ one) => path(one, lineStyle(one.style))),
       ...(filtered ? [back] : []),
       front,
+      lineLabels(this.about.outlines ?? [], { text: token("--dim"), halo: token("--panel") }),
       ...(lasso ? [outline({ polygon: lasso, colour: token("--accent") })] : []),
     ];
     this.ring(null);
@@ -374,18 +375,20 @@ function drawBar(bar, about, shown, toggle, ondrag) {
     ),
   );
   const form = bar.querySelector(".plot-form") ?? plotForm(); // what is typed there stays
+  const more = /** @type {HTMLDetailsElement} */ (
+    h(
+      "details",
+      { class: "missing" },
+      h("summary", {}, `${missing.length} more ${missing.length === 1 ? "diagram" : "diagrams"} available`),
+      h("ul", {}, missing),
+    )
+  );
+  popover(more);
   fill(
     bar,
     h("div", { class: "segments", role: "group", "aria-label": "Diagrams" }, about.diagrams.map(preset)),
     form,
-    missing.length > 0 &&
-      about.diagrams.length > 0 &&
-      h(
-        "details",
-        { class: "missing" },
-        h("summary", {}, `${missing.length} more ${missing.length === 1 ? "diagram" : "diagrams"} available`),
-        h("ul", {}, missing),
-      ),
+    missing.length > 0 && about.diagrams.length > 0 && more,
     h("span", { class: "dim hint" }, "click: open · Ctrl + wheel: zoom"),
     h(
       "div",

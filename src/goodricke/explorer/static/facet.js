@@ -2,7 +2,7 @@
 
 import { api, latestOnly } from "./api.js";
 import { fill, h } from "./dom.js";
-import { count, objects, short } from "./format.js";
+import { count, short } from "./format.js";
 import { classIndex, glyph, tint } from "./glyph.js";
 import { showError } from "./messages.js";
 import { setFilter, state, where } from "./state.js";
@@ -17,6 +17,7 @@ export class Facet {
     this.all = false;
     this.request = latestOnly((signal) => api.counts(where(this.key), column, signal));
     this.list = h("div", { class: "facet", role: "group", "aria-label": title });
+    this.list.append(h("p", { class: "dim" }, "Loading…"));
     this.element = h("section", {}, h("h3", {}, title), this.list);
     this.refresh();
   }
@@ -34,6 +35,7 @@ export class Facet {
       this.otherCount = answer.other ?? 0;
       this.draw();
     } catch (error) {
+      fill(this.list, h("p", { class: "dim" }, "Query failed"));
       showError(error);
     }
   }
@@ -76,7 +78,7 @@ export class Facet {
         class: `value ${on || !chosen.length ? "" : "out"}`,
         role: "checkbox",
         "aria-checked": String(on),
-        "aria-label": `${value}: ${objects(n)}`,
+        "aria-label": `${value}: ${short(n)} ${n === 1 ? "object" : "objects"}`,
         title: `${value}: ${count(n)}`,
         onclick: () => this.toggle(value),
       },

@@ -33,6 +33,7 @@ export function buildFilters(host) {
   };
   fill(
     host,
+    h("h2", { class: "hidden" }, "Filters"),
     facets[0].element,
     labelFilter(),
     rangeHost,
@@ -255,6 +256,7 @@ function drawChips() {
       { type: "button", role: "radio", "aria-checked": String(state.match === match), title, onclick: () => set({ match }) },
       text,
     );
+  const hadFocus = byId("chips").contains(document.activeElement);
   fill(
     byId("chips"),
     entries.length > 1 &&
@@ -268,4 +270,5 @@ function drawChips() {
     entries.length > 1 &&
       h("button", { type: "button", class: "quiet small", onclick: () => set({ filters: {} }) }, "Clear all"),
   );
+  if (hadFocus && !entries.length) byId("table-title").focus();
 }

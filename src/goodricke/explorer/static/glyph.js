@@ -57,4 +57,4 @@ export function glyph(name) {
 }
 
 /** @param {string|null|undefined} name @returns {HTMLElement} glyph and name */
-export const classTag = (name) => h("span", { class: "class-tag" }, name ? glyph(name) : null, name ?? "–");
+export const classTag = (name) => h("span", { class: "class-tag" }, name ? glyph(name) : null, h("span", {}, name ?? "–"));

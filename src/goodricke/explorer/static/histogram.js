@@ -3,6 +3,7 @@
 import { api, latestOnly } from "./api.js";
 import { column } from "./columns.js";
 import { fill, h } from "./dom.js";
+import { figureMenu } from "./exporting.js";
 import { number, short } from "./format.js";
 import { showError } from "./messages.js";
 import { set, setFilter, state, where } from "./state.js";
@@ -30,7 +31,7 @@ export class RangeFilter {
     );
     this.low = this.end("least");
     this.high = this.end("most");
-    this.note = h("span", { class: "dim" });
+    this.note = h("span", { class: "dim" }, "Loading…");
     const remove = h(
       "button",
       {
@@ -42,10 +43,14 @@ export class RangeFilter {
       },
       "×",
     );
+    const save = figureMenu((format) => [
+      "figures/histogram",
+      { where: where(this.key), column: column.name, bins: BINS, format },
+    ]);
     this.element = h(
       "section",
       { class: "range" },
-      h("h3", { title: column.about }, column.name, remove),
+      h("h3", { title: column.about }, column.name, save, remove),
       this.plot,
       h("div", { class: "ends" }, this.low, this.note, this.high),
     );
@@ -98,6 +103,8 @@ export class RangeFilter {
       const answer = await this.request();
       if (answer) this.draw(answer.edges, answer.counts);
     } catch (error) {
+      this.draw([], []);
+      this.note.textContent = "Query failed";
       showError(error);
     }
   }
@@ -105,6 +112,7 @@ export class RangeFilter {
   /** @param {number[]} edges @param {number[]} counts */
   draw(edges, counts) {
     this.edges = edges.length > 1 ? edges : [0, 1];
+    this.note.textContent = counts.length ? "" : "no values";
     const most = Math.max(...counts, 1);
     // square root: a bin of ten is visible beside one of a million
     const height = (/** @type {number} */ n) => (n ? Math.max(Math.sqrt(n / most) * 100, 3) : 0);
@@ -137,8 +145,8 @@ export class RangeFilter {
     );
     this.low.value = low === null ? "" : String(low);
     this.high.value = high === null ? "" : String(high);
-    this.low.placeholder = number(first, 4);
-    this.high.placeholder = number(last, 4);
+    this.low.placeholder = this.bars.children.length ? number(first, 4) : "";
+    this.high.placeholder = this.bars.children.length ? number(last, 4) : "";
   }
 
   /** @param {PointerEvent} event */

@@ -6,7 +6,7 @@ import { labels } from "./labels.js";
 import { showError } from "./messages.js";
 
 export class LabelBar {
-  /** @param {() => any} the object on show: {row, name, label, comment} */
+  /** @param {() => any} object the one on show, null if there is none: {row, name, label, comment} */
   constructor(object) {
     this.object = object;
     this.buttons = h("div", { class: "label-buttons", role: "radiogroup", "aria-label": "Your label" });
@@ -42,7 +42,7 @@ export class LabelBar {
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    if (event.key === "Enter" || event.key === "Escape") this.comment.blur();
+    if (event.key === "Enter") this.comment.blur();
   }
 
   /** @returns {string[]} labels of the buttons and digits */
@@ -86,10 +86,11 @@ export class LabelBar {
   /** @param {{label?: string|null, comment?: string|null}} change */
   async change(change) {
     const object = this.object();
+    if (!object) return; // it has been closed
     this.saved.textContent = "saving…";
     try {
       await labels.change(object, change);
-      if (this.object().row === object.row) this.show("✓ saved");
+      if (this.object()?.row === object.row) this.show("✓ saved");
     } catch (error) {
       this.saved.textContent = "not saved";
       showError(error);

@@ -33,6 +33,35 @@ function median(values) {
   return known.length ? known[Math.floor(known.length / 2)] : 0;
 }
 
+/**
+ * Where a light curve is laid over another: their medians together, or their brightest points, in a band that both have.
+ *
+ * @param {Curve} curve
+ * @param {Curve} other
+ * @param {boolean} atMaximum at the brightest points, of transients
+ * @returns {{days: number, value: (v: number) => number, text: string}} what the other one is shifted by, and in words
+ */
+export function alignment(curve, other, atMaximum) {
+  const band = curve.bands.find((name) => other.bands.includes(name));
+  const inBand = (/** @type {Curve} */ one) =>
+    band === undefined ? one.value : one.value.map((v, i) => (one.bands[one.band[i]] === band ? v : NaN));
+  const brightest = (/** @type {Curve} */ one) => {
+    const faintness = inBand(one).map((v) => (Number.isNaN(v) ? Infinity : one.magnitudes ? v : -v));
+    return faintness.reduce((best, v, i) => (v < faintness[best] ? i : best), 0);
+  };
+  const [here, there] = atMaximum ? [brightest(curve), brightest(other)] : [0, 0];
+  const level = (/** @type {Curve} */ one, /** @type {number} */ i) => (atMaximum ? one.value[i] : median(inBand(one)));
+  const [goal, start] = [level(curve, here), level(other, there)];
+  const days = atMaximum ? curve.time[here] - other.time[there] : 0;
+  const signed = (/** @type {number} */ n) => `${n < 0 ? "−" : "+"}${number(Math.abs(n), 3)}`;
+  const inTime = days ? `${signed(days)} d, ` : "";
+  if (!other.magnitudes && !curve.magnitudes && start > 0 && goal > 0)
+    return { days, value: (v) => (v / start) * goal, text: `${inTime}× ${number(goal / start, 3)}` };
+  const side = other.magnitudes === curve.magnitudes ? 1 : -1;
+  const text = side === 1 ? `${inTime}${signed(goal - start)}${curve.magnitudes ? " mag" : ""}` : `${inTime}upside down`;
+  return { days, value: (v) => side * (v - start) + goal, text };
+}
+
 /** Two cycles side by side. @param {Float64Array} values @param {number} [shift] of the second */
 function twoCycles(values, shift = 0) {
   const doubled = new Float64Array(2 * values.length);
@@ -45,7 +74,7 @@ export class LightCurveView {
   /** @param {(period: number|null) => void} onperiod */
   constructor(onperiod) {
     this.onperiod = onperiod;
-    /** @type {{name: string, time: Float64Array, value: Float64Array, period: number|null, t0: number}|null} */
+    /** @type {{name: string, shift: string, time: Float64Array, value: Float64Array, band: number[], bands: string[], period: number|null, t0: number}|null} */
     this.other = null; // another light curve, drawn below, at the level of this one
     this.tools = h("div", { class: "curve-tools" });
     this.saveTime = h("span", {});
@@ -68,21 +97,15 @@ export class LightCurveView {
     );
   }
 
-  /** Draw another light curve below this one. @param {string|null} name @param {any} [answer] of the server */
-  compare(name, answer) {
+  /** Draw another light curve below this one. @param {string|null} name @param {any} [answer] of the server @param {boolean} [atMaximum] with their brightest points together */
+  compare(name, answer, atMaximum = false) {
     const { curve } = this;
     if (name === null || !curve || !answer) this.other = null;
     else {
-      const { time, value, period, t0, magnitudes } = parseCurve(answer);
-      const [level, goal] = [median(value), median(curve.value)];
-      const scaled = !magnitudes && !curve.magnitudes && level > 0 && goal > 0;
-      this.other = {
-        name,
-        time,
-        value: value.map((v) => (scaled ? (v / level) * goal : (magnitudes === curve.magnitudes ? v - level : level - v) + goal)),
-        period,
-        t0: t0 ?? 0,
-      };
+      const other = parseCurve(answer);
+      const { days, value, text: shift } = alignment(curve, other, atMaximum);
+      const t0 = (other.t0 ?? 0) + days;
+      this.other = { ...other, name, shift, time: other.time.map((t) => t + days), value: other.value.map(value), t0 };
     }
     this.fit();
     this.draw();
@@ -249,10 +272,16 @@ export class LightCurveView {
   /** The other light curve. @param {boolean} folded on its own period, or on that of this one */
   ghost(folded) {
     if (!this.other) return [];
-    const { time, value, period, t0 } = this.other;
+    const { time, value, band, bands, period, t0 } = this.other;
     const x = folded ? twoCycles(phases(time, period ?? this.folder.period ?? 1, t0), 1) : time;
-    const styles = [{ colour: token("--warn"), shape: /** @type {const} */ ("diamond") }];
-    return [points({ x, y: folded ? twoCycles(value) : value, group: () => 0, styles, size: 4, alpha: 0.6 })];
+    const several = bands.length > 1 && /** @type {Curve} */ (this.curve).bands.length > 1;
+    const shape = /** @type {const} */ ("diamond");
+    const styles = bands.map((name, k) => {
+      if (!several) return { colour: token("--warn"), shape };
+      return this.hidden.has(name) ? /** @type {any} */ (null) : { colour: bandStyle(name, k).colour, shape };
+    });
+    const group = (/** @type {number} */ i) => band[i % band.length];
+    return [points({ x, y: folded ? twoCycles(value) : value, group, styles, size: 4, alpha: 0.6 })];
   }
 
   /** Ring the observation under the pointer in both charts. */

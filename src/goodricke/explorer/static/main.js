@@ -90,6 +90,7 @@ function buildViews(alerts) {
 
 function buildSearch() {
   const input = /** @type {HTMLInputElement} */ (byId("search"));
+  if (matchMedia("(max-width: 560px)").matches) input.placeholder = "Search";
   const find = debounce(() => setFilter("search", input.value.trim() ? [{ search: input.value.trim() }] : []), 250);
   const draw = () => {
     const text = /** @type {any} */ (state.filters.search?.[0])?.search ?? "";
@@ -127,10 +128,16 @@ function buildSplitter() {
     const limited = Math.min(Math.max(height, 90), innerHeight - 260);
     byId("centre").style.setProperty("--diagrams", `${limited}px`);
     localStorage.setItem("diagrams", String(limited));
+    tell(limited);
   };
   const height = () => byId("diagrams").clientHeight;
+  const tell = (/** @type {number} */ now) => {
+    const values = { now, min: 90, max: innerHeight - 260 };
+    for (const [name, value] of Object.entries(values)) splitter.setAttribute(`aria-value${name}`, String(Math.round(value)));
+  };
   const stored = Number(localStorage.getItem("diagrams"));
   if (stored) resize(stored);
+  else tell(height());
   splitter.addEventListener("pointerdown", (event) => {
     splitter.setPointerCapture(event.pointerId);
     const [start, from] = [event.clientY, height()];
@@ -146,19 +153,24 @@ function buildSplitter() {
 /** @param {number} rows of the catalog */
 function buildTable(rows) {
   const title = byId("table-title");
-  const table = new Table(byId("table"), (total, seconds) => {
-    if (total === null) return void (title.textContent = "Query failed");
-    title.textContent = tally(total, rows);
-    title.title = `query took ${Math.round(seconds * 1000)} ms`;
+  const show = (/** @type {Element|null} */ state) => {
     byId("table").querySelector(".scroller > .empty")?.remove();
-    if (!total)
-      byId("table")
-        .querySelector(".scroller")
-        ?.append(
-          rows
-            ? emptyState("No object matches the filters", "Remove a filter above, or clear them all.")
-            : emptyState("The catalog is empty"),
-        );
+    if (state) byId("table").querySelector(".scroller")?.append(state);
+  };
+  const failed = (/** @type {Error} */ error) => {
+    const again = h("button", { type: "button", onclick: () => reportErrors(() => table.reload()) }, "Try again");
+    const state = emptyState("Query failed", error.message);
+    state.append(again);
+    return state;
+  };
+  const table = new Table(byId("table"), (total, seconds, failure) => {
+    byId("table").classList.toggle("failed", total === null);
+    title.textContent = total === null ? "Query failed" : tally(total, rows);
+    title.title = `query took ${Math.round(seconds * 1000)} ms`;
+    if (total === null) show(failed(/** @type {Error} */ (failure)));
+    else if (total) show(null);
+    else if (rows) show(emptyState("No object matches the filters", "Remove a filter above, or clear them all."));
+    else show(emptyState("The catalog is empty"));
   });
   labels.watchMany(() => reportErrors(() => table.reload(true)));
   const dialog = /** @type {HTMLDialogElement} */ (h("dialog", { class: "columns", "aria-label": "Columns" }));
@@ -183,7 +195,14 @@ function buildKeys(table, object) {
   addKeys([
     { keys: ["j"], about: "next object", run: () => table.move(1) },
     { keys: ["k"], about: "previous object", run: () => table.move(-1) },
-    { keys: ["Enter"], about: "open the object", run: () => table.choose(Math.max(table.current, 0), true) },
+    {
+      keys: ["Enter"],
+      about: "open the object",
+      run: async () => {
+        await table.choose(Math.max(table.current, 0), true);
+        object.focus();
+      },
+    },
     { keys: ["Escape"], shown: "Esc", about: "close the object, leave a field", run: escape },
     { keys: ["/"], about: "search", run: () => byId("search").focus() },
     {
@@ -209,13 +228,12 @@ function focusTable() {
   /** @type {HTMLElement|null} */ (byId("table").querySelector("[role=grid]"))?.focus();
 }
 
+/** Leave a field for what it belongs to; else close the object. */
 function escape() {
   const focused = /** @type {HTMLElement} */ (document.activeElement);
-  if (focused instanceof HTMLInputElement) focused.blur();
-  else if (state.open !== null) {
-    set({ open: null });
-    focusTable();
-  }
+  if (!/^(INPUT|TEXTAREA|SELECT)$/.test(focused.tagName)) set({ open: null });
+  else if (byId("object").contains(focused)) byId("object").querySelector("h2")?.focus();
+  else focusTable();
 }
 
 async function start() {
@@ -234,7 +252,7 @@ async function start() {
   const first = table.reload();
   buildFilters(byId("filters"));
   buildDiagrams(byId("diagrams-bar"), byId("diagrams"), about);
-  const object = new ObjectView(byId("object"), about, (step) => table.move(step));
+  const object = new ObjectView(byId("object"), about, (step) => table.move(step), focusTable);
   buildKeys(table, object);
   buildViews(about.alerts);
   startSamp(about.samp);

@@ -170,13 +170,13 @@ export function density({ cells: { shape, box, cell, count }, colour, alpha = 1 
 }
 
 /**
- * Lines of a map with their labels.
+ * A line of a map.
  *
- * @param {{x: (number|null)[], y: (number|null)[], label: string, at: number[]|null}} data broken at null
- * @param {{colour: string, width: number, dash?: number[], text: string}} style
+ * @param {{x: (number|null)[], y: (number|null)[]}} data broken at null
+ * @param {{colour: string, width: number, dash?: number[]}} style
  * @returns {(plane: Plane) => void}
  */
-export function path({ x, y, label, at }, { colour, width, dash = [], text }) {
+export function path({ x, y }, { colour, width, dash = [] }) {
   return ({ ctx, sx, sy }) => {
     ctx.beginPath();
     let pen = false;
@@ -191,12 +191,28 @@ export function path({ x, y, label, at }, { colour, width, dash = [], text }) {
     ctx.setLineDash(dash);
     ctx.stroke();
     ctx.setLineDash([]);
-    if (!label || !at) return;
-    ctx.fillStyle = text;
+  };
+}
+
+/**
+ * The labels of a map's lines, legible over points.
+ *
+ * @param {{label: string, at: number[]|null}[]} lines
+ * @param {{text: string, halo: string}} colours
+ * @returns {(plane: Plane) => void}
+ */
+export function lineLabels(lines, { text, halo }) {
+  return ({ ctx, sx, sy, box }) => {
     ctx.font = "10px sans-serif";
     ctx.textAlign = "left";
     ctx.textBaseline = "bottom";
-    ctx.fillText(label, sx.at(at[0]) + 2, sy.at(at[1]) - 1);
+    [ctx.fillStyle, ctx.strokeStyle, ctx.lineWidth, ctx.lineJoin] = [text, halo, 3, "round"];
+    for (const { label, at } of lines) {
+      if (!label || !at) continue;
+      const x = Math.min(sx.at(at[0]) + 2, box.right - ctx.measureText(label).width - 2);
+      ctx.strokeText(label, x, sy.at(at[1]) - 1);
+      ctx.fillText(label, x, sy.at(at[1]) - 1);
+    }
   };
 }
 

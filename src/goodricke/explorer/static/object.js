@@ -2,7 +2,7 @@
 
 import { api, query } from "./api.js";
 import { NEW } from "./columns.js";
-import { emptyState, fill, h } from "./dom.js";
+import { byId, emptyState, fill, h, pending } from "./dom.js";
 import { figureMenu } from "./exporting.js";
 import { cell, number, position, probability } from "./format.js";
 import { classTag } from "./glyph.js";
@@ -14,6 +14,7 @@ import { LabelBar } from "./label_bar.js";
 import { set, state, watch } from "./state.js";
 import { classificationView, historyView, periodView } from "./classification.js";
 
+const COVERING = matchMedia("(max-width: 900px)"); // the object lies over the page
 const PARTS = ["quarter", "campaign", "sector"]; // columns that identify the light curves of a star
 
 const NO_CURVES = /** @type {[string, string, string]} */ ([
@@ -33,8 +34,8 @@ async function copy(text) {
 }
 
 export class ObjectView {
-  /** @param {HTMLElement} host @param {any} about @param {(step: number) => void} move to the previous or next object */
-  constructor(host, about, move) {
+  /** @param {HTMLElement} host @param {any} about @param {(step: number) => void} move to the previous or next object @param {() => void} focusTable */
+  constructor(host, about, move, focusTable) {
     this.host = host;
     this.about = about;
     /** @type {any} */
@@ -78,31 +79,70 @@ export class ObjectView {
       this.fields,
     );
     this.move = move;
+    this.focusTable = focusTable;
+    /** @type {Element|null} what had the focus when an object was opened */
+    this.opener = null;
+    this.wantsFocus = false;
+    COVERING.addEventListener("change", () => this.cover());
     fill(host, this.head, this.labelBar.element, this.body);
     labels.watch((row, entry) => this.updateLabel(row, entry));
     watch(["open"], () => this.show());
     watch(["compare"], () => this.object && (this.drawTools(), this.loadOther(this.stop.signal)));
   }
 
-  /** The object that a label belongs to. */
+  /** The object that a label belongs to, null if none is on show. */
   labelTarget() {
+    if (!this.object) return null;
     const { row, name, label, comment } = this.object;
     return { row, name, label, comment };
   }
 
+  /** What lies below an object can't be reached. */
+  cover() {
+    for (const id of ["top", "filters", "centre"]) byId(id).inert = COVERING.matches && state.open !== null;
+  }
+
+  /** Put the focus on the name of the object, as soon as it is there. */
+  focus() {
+    const title = this.head.querySelector("h2");
+    this.wantsFocus = this.object?.row !== state.open;
+    if (!this.wantsFocus) title?.focus({ preventScroll: true });
+  }
+
+  /** Put the focus back where it was when the first object was opened. */
+  returnFocus() {
+    const opener = /** @type {HTMLElement|null} */ (this.opener);
+    if (opener?.isConnected && opener !== document.body) opener.focus({ preventScroll: true });
+    else this.focusTable();
+  }
+
   async show() {
     const { open: row } = state;
+    const hadFocus = this.host.contains(document.activeElement) || document.activeElement === document.body;
+    const opens = this.host.hidden && row !== null;
+    if (opens) this.opener = document.activeElement;
+    const closes = !this.host.hidden && row === null;
     this.host.hidden = row === null;
     document.body.classList.toggle("with-object", row !== null);
+    this.cover();
+    if (closes && hadFocus) this.returnFocus();
     this.stop.abort();
-    if (row === null) return void (this.object = null);
+    if (row === null) {
+      this.host.removeAttribute("aria-busy");
+      this.curves.close();
+      this.periodogram.close();
+      fill(this.neighbours);
+      return void (this.object = null);
+    }
     const { signal } = (this.stop = new AbortController());
     this.host.setAttribute("aria-busy", "true");
     try {
       this.options = { together: false, subtract: null, harmonics: 1 };
+      if (!this.object) fill(this.head, pending("Loading…"));
       const object = await api.object(row, signal);
       this.object = { ...object, name: String(object.fields.object_id ?? row) };
       this.draw();
+      if (this.wantsFocus || (opens && COVERING.matches)) this.focus();
       await Promise.all([this.loadCurve(signal), this.loadNeighbours(signal), this.loadHistory(signal)]);
     } catch (error) {
       if (!signal.aborted) this.showFailure(/** @type {Error} */ (error));
@@ -185,6 +225,7 @@ export class ObjectView {
       return;
     }
     try {
+      if (!this.curves.curve) fill(this.curves.timeHost, pending("Loading the light curve…"));
       const curve = await api.lightCurve(this.object.row, this.options, signal);
       this.curves.show(curve, this.options.subtract && this.curves.folder.period);
       this.drawTools();
@@ -207,7 +248,7 @@ export class ObjectView {
   drawTools() {
     const { object, options } = this;
     const pinned = state.compare === object.row;
-    const name = state.compare === null ? "" : pinned ? "" : (this.curves.other?.name ?? "…");
+    const { name, shift } = state.compare === null || pinned ? { name: "", shift: "" } : (this.curves.other ?? { name: "…", shift: "" });
     fill(
       this.curves.tools,
       object.light_curves > 1 &&
@@ -226,7 +267,7 @@ export class ObjectView {
         },
         pinned ? "kept to compare: open another" : "compare",
       ),
-      name && h("button", { type: "button", title: "Remove it", onclick: () => set({ compare: null }) }, h("i", { class: "other-mark" }), `${name} ×`),
+      name && h("button", { type: "button", title: "Remove it", onclick: () => set({ compare: null }) }, h("i", { class: "other-mark" }), name, shift && h("small", {}, shift), " ×"),
     );
   }
 
@@ -236,7 +277,7 @@ export class ObjectView {
     if (row === null || row === this.object.row) return this.curves.compare(null);
     try {
       const [curve, object] = await Promise.all([api.lightCurve(row, {}, signal), api.object(row, signal)]);
-      this.curves.compare(String(object.fields.object_id), curve);
+      this.curves.compare(String(object.fields.object_id), curve, this.about.multiband);
       this.drawTools();
     } catch (error) {
       if (signal.aborted) return;
@@ -249,6 +290,7 @@ export class ObjectView {
   async loadPeriodogram(band) {
     const { signal } = this.stop;
     this.periodogram.host.setAttribute("aria-busy", "true");
+    if (!this.periodogram.chart) fill(this.periodogram.host, pending("Computing the periodogram…"));
     try {
       const answer = await api.periodogram(this.object.row, { ...this.options, band }, signal);
       if (signal.aborted) return;
@@ -283,6 +325,8 @@ export class ObjectView {
       return;
     }
     try {
+      if (!this.neighbours.children.length)
+        fill(this.neighbours, h("section", {}, h("h3", {}, "Neighbours"), pending("Looking for the nearest…")));
       const neighbours = await api.neighbours(this.object.row, signal);
       if (!neighbours.length) throw new Error("This object has no embedding, or no other object has one.");
       fill(
@@ -315,7 +359,7 @@ export class ObjectView {
     const title = `${object_id}: ${name ?? "no class"} ${probability(p)}, distance ${number(distance, 3)}${label ? `, label ${label}` : ""}`;
     return h(
       "button",
-      { type: "button", title, "aria-label": title, onclick: () => set({ open: row }) },
+      { type: "button", title, onclick: () => set({ open: row }) },
       h("span", { class: "thumb" }, picture),
       h("span", { class: "who" }, String(object_id)),
       h("span", { class: "what" }, classTag(label ?? name), h("small", {}, number(distance, 3))),
@@ -326,13 +370,14 @@ export class ObjectView {
   async loadHistory(signal) {
     if (!this.about.multiband || !this.object.light_curve) return;
     try {
+      fill(this.history, h("section", {}, h("h3", {}, "History"), pending("Computing the history…")));
       const answer = await api.history(this.object.row, signal);
       fill(this.history, historyView(answer, this.saveHistory));
     } catch (error) {
       if (signal.aborted) throw error;
       fill(
         this.history,
-        h("section", {}, h("h3", {}, "Probability history"), emptyState("None", /** @type {Error} */ (error).message)),
+        h("section", {}, h("h3", {}, "History"), emptyState("None", /** @type {Error} */ (error).message)),
       );
     }
   }

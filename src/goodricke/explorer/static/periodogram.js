@@ -126,6 +126,7 @@ export class PeriodogramView {
       i === null
         ? (answer.note ?? "")
         : `f ${number(answer.frequency[i], 6)} /d · P ${formatPeriod(1 / answer.frequency[i])}`;
+    this.note.title = this.note.textContent; // where it has no room
   }
 
   /** Fold at the peak within eight pixels of the click, or at the highest power near it. @param {number} frequency */

@@ -2,7 +2,7 @@
 
 import { allColumns, column } from "./columns.js";
 import { isDark } from "./colours.js";
-import { h } from "./dom.js";
+import { h, popover } from "./dom.js";
 import { set, state } from "./state.js";
 
 const PREFIX = "plot:"; // begins the names; the server reads the rest
@@ -82,7 +82,7 @@ export function plotForm() {
         const name = PREFIX + JSON.stringify(Object.fromEntries(entries.map(([key, value]) => [key, value === "on" || value])));
         const views = ends.some((end) => end !== null) ? { ...state.views, [name]: ends } : state.views;
         set({ views, plots: state.plots.includes(name) ? state.plots : [...state.plots, name], diagram: "all" });
-        details.open = false;
+        close();
       },
     },
     h("p", {}, "Columns, or formulas such as phot_g_mean_mag + 5*log10(parallax) - 10"),
@@ -101,6 +101,7 @@ export function plotForm() {
   const details = /** @type {HTMLDetailsElement} */ (
     h("details", { class: "missing plot-form" }, h("summary", {}, "+ any axes"), form)
   );
+  const close = popover(details);
   return details;
 }
 

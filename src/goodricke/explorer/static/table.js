@@ -4,22 +4,25 @@ import { api, latestOnly } from "./api.js";
 import { NEW, column, isNovel, shownColumns } from "./columns.js";
 import { debounce, fill, h } from "./dom.js";
 import { cell, count, number, objects, probability } from "./format.js";
-import { classTag } from "./glyph.js";
+import { classTag, classes } from "./glyph.js";
 import { onHover, setHover } from "./hover.js";
 import { labels } from "./labels.js";
 import { showError } from "./messages.js";
 import { FILTERS, set, state, watch, where } from "./state.js";
 
-const ROW = 27; // height [px]
-const HEAD = 30;
+const TOUCH = matchMedia("(pointer: coarse)").matches;
+const ROW = TOUCH ? 40 : 27; // height [px]
+const HEAD = TOUCH ? 40 : 30;
 const PAGE = 100;
 const TALLEST = 8_000_000; // [px]; browsers stop at about 17 (Firefox) to 33 million
-const WIDTHS = { object_id: 176, class: 112, label: 96, comment: 180, prediction_set: 150, status: 110 };
+const WIDTHS = { object_id: 176, class: 112, label: 96, comment: 180, prediction_set: 150, status: 124, novelty: 116 };
+const WIDEST = 170; // of a column whose heading is long
+const LETTER = 7.4; // of headings and classes, about
 
 /** @typedef {Record<string, any> & {row: number}} Row */
 
 export class Table {
-  /** @param {HTMLElement} host @param {(total: number|null, seconds: number) => void} ontotal null if the query failed */
+  /** @param {HTMLElement} host @param {(total: number|null, seconds: number, failure?: Error) => void} ontotal null if the query failed */
   constructor(host, ontotal) {
     this.ontotal = ontotal;
     this.total = 0;
@@ -38,7 +41,13 @@ export class Table {
     this.spacer = h("div", { class: "spacer" });
     this.scroller = h(
       "div",
-      { class: "scroller", role: "grid", tabindex: 0, "aria-label": "Objects" },
+      {
+        class: "scroller",
+        role: "grid",
+        tabindex: 0,
+        "aria-label": "Objects",
+        style: { "--row": `${ROW}px`, "--head": `${HEAD}px` },
+      },
       this.head,
       this.window,
       this.spacer,
@@ -91,7 +100,7 @@ export class Table {
       this.layout();
       this.ontotal(answer.total, answer.seconds);
     } catch (error) {
-      if (generation === this.generation) this.ontotal(null, 0);
+      if (generation === this.generation) this.ontotal(null, 0, /** @type {Error} */ (error));
       showError(error);
     } finally {
       if (generation === this.generation) this.scroller.removeAttribute("aria-busy");
@@ -100,7 +109,7 @@ export class Table {
 
   drawHead() {
     const names = shownColumns();
-    const widths = names.map((name) => `${WIDTHS[name] ?? (column(name)?.type === "number" ? 92 : 124)}px`);
+    const widths = names.map((name) => `${columnWidth(name)}px`);
     this.scroller.style.setProperty("--columns", `${widths.join(" ")} 1fr`);
     this.scroller.setAttribute("aria-colcount", String(names.length));
     fill(
@@ -318,6 +327,15 @@ export class Table {
     }
     return false;
   }
+}
+
+/** @param {string} name @returns {number} [px] room for the heading, and for the names of classes */
+function columnWidth(name) {
+  const usual = WIDTHS[name] ?? (column(name)?.type === "number" ? 92 : 124);
+  const letters = name.length + (column(name)?.unit.length ?? -3) + 3;
+  const longest = name === "class" || name === "leaf" ? Math.max(...classes().map(({ length }) => length + 3)) : 0;
+  if (name === "class" && column("class_probability")) return WIDEST; // nodes of a taxonomy have long names
+  return Math.max(usual, Math.min(Math.max(letters * LETTER + 14, longest * LETTER + 14), WIDEST));
 }
 
 /** Ascending, descending, as it was. @param {string} name @param {boolean} more keep the other columns' order */
