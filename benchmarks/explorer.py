@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -27,6 +29,10 @@ SHARD = 100_000
 CLASSES = ("DSCT", "ECL", "ROT", "RRL", "SOLARLIKE")
 CORNERS = 300
 HERE = "http://127.0.0.1"
+TEXT = 'class in ("ECL", "RRL") and f1 > 0.2 and not bp_rp >= 1'
+CONE = {"position": "65 -10", "radius": "1 deg"}
+CELLS = {"cells": True, "most": 20_000}
+PLOT = "plot:" + json.dumps({"x": "bp_rp", "y": "phot_g_mean_mag + 5*log10(parallax) - 10", "colour": "log10(f1)"})
 
 
 def run(tiny: bool = False) -> Figures:
@@ -102,6 +108,15 @@ def _measure_requests(app: Any, frame: pd.DataFrame) -> Figures:
     def inside() -> pd.DataFrame:
         return frame[Polygon(circle).contains_points(frame[["ra", "dec"]])]
 
+    def by_text() -> pd.Series:
+        return frame["class"].isin(["ECL", "RRL"]) & (frame["f1"] > 0.2) & (frame["bp_rp"] < 1)
+
+    def near() -> pd.Series:
+        return np.hypot((frame["ra"] - 65) * math.cos(math.radians(-10)), frame["dec"] + 10) < 1
+
+    def in_cells(x: pd.Series, y: pd.Series) -> Any:
+        return np.histogram2d(x, y, (180, 120))
+
     cases: dict[str, tuple[str, dict[str, Any], Callable[[], Any]]] = {
         "first page": ("rows", {}, lambda: frame.head(100)),
         "page of the most probable": ("rows", {"sort": best}, lambda: frame.nlargest(100, "p_max")),
@@ -117,6 +132,39 @@ def _measure_requests(app: Any, frame: pd.DataFrame) -> Figures:
         "Hertzsprung-Russell diagram": ("diagrams/hr", {}, lambda: frame.sample(min(20_000, len(frame)))),
         f"page of a lasso of {CORNERS} corners": ("rows", {"where": lasso}, lambda: inside().head(100)),
         "diagram of that lasso": ("diagrams/hr", {"where": lasso}, lambda: inside().head(20_000)),
+        "page of a filter as text": (
+            "rows",
+            {"where": {"all": [{"filter": TEXT}]}},
+            lambda: frame[by_text()].head(100),
+        ),
+        "page of a regular expression": (
+            "rows",
+            {"where": {"all": [{"column": "object_id", "op": "matches", "value": "^1.*77$"}]}},
+            lambda: frame[frame["object_id"].str.contains("^1.*77$")].head(100),
+        ),
+        "page of a cone": ("rows", {"where": {"all": [{"cone": CONE}]}}, lambda: frame[near()].head(100)),
+        "confusion of two columns": (
+            "crosstab",
+            {"x": "class", "y": "status"},
+            lambda: pd.crosstab(frame["status"], frame["class"]),
+        ),
+        "density of the whole sky": ("diagrams/equatorial", CELLS, lambda: in_cells(frame["ra"], frame["dec"])),
+        "density of f1-A1": ("diagrams/f1_a1", CELLS, lambda: in_cells(np.log10(frame["f1"]), np.log10(frame["A1"]))),
+        "density of any axes, coloured": (
+            f"diagrams/{quote(PLOT, safe='')}",
+            CELLS,
+            lambda: in_cells(frame["bp_rp"], frame["phot_g_mean_mag"] + 5 * np.log10(frame["parallax"]) - 10),
+        ),
+        "the same of a class": (
+            f"diagrams/{quote(PLOT, safe='')}",
+            CELLS | {"where": ecl},
+            lambda: frame[frame["class"] == "ECL"].head(20_000),
+        ),
+        "place of a row in an order": (
+            "position",
+            {"sort": best, "row": len(frame) // 3},
+            lambda: frame["p_max"].rank(ascending=False)[len(frame) // 3],
+        ),
     }
     figures = Figures()
     for name, (path, body, plain) in cases.items():
