@@ -3,9 +3,11 @@
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from goodricke.io import Unreadable, read
+from goodricke.io import Unreadable, read, table_files
+from goodricke.io.text_layout import TextLayout
 
 
 def write(path, text):
@@ -260,3 +262,46 @@ def test_days_of_tess_are_told_from_truncated_julian_dates(tmp_path):
     assert (curves.time.tolist(), curves.time_scale) == ([1500.5, 1501.5], "BTJD")
     curves = read(write(tmp_path / "a.csv", "TJD,flux\n18500.5,1\n18501.5,2\n"))
     assert (curves.time.tolist(), curves.time_scale) == ([2458501, 2458502], "JD")
+
+
+CELLS = (
+    *("1", "12.5", "-3e-5", "0012", "", "null", "NaN", "INDEF", "--", "+4", ">16.5", "T", "true", "r", "1e400", "inf"),
+    *("1.", ".5", "1d5", "9007199254740993", "18446744073709551615", "99999999999999999999", "2020-01-01", "7 ", "N/A"),
+)
+
+
+def test_text_is_the_same_by_arrow_and_by_pandas():
+    """Where the fast way takes a text, it has the numbers, words and missing cells that the plain one has."""
+    n_fast = 0
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        own = [list(rng.choice(CELLS, 3)) if rng.random() < 0.3 else ["1.5", "2", "nan"] for _ in range(4)]
+        rows = [[str(rng.choice(cells)) for cells in own] for _ in range(rng.integers(1, 6))]
+        raw = str(rng.choice(["\n", "\r\n"])).join(["a,b,id,d", *(",".join(row) for row in rows)]).encode()
+        form = TextLayout(["a", "b", "id", "d"], ",", 1, "CSV", rows[0])
+        fast = table_files._read_regular_text(raw, form, form.names, {"id"})
+        if fast is None:
+            continue
+        n_fast += 1
+        plain = table_files._read_text(raw, form, form.names, {"id"}, "a.csv")
+        for name in form.names:
+            values, expected = fast[name].to_pandas(), plain[name]
+            assert values.isna().tolist() == expected.isna().tolist(), (raw, name)
+            known = expected.notna()
+            if pd.api.types.is_numeric_dtype(expected):
+                assert np.allclose(values[known].astype(float), expected[known].astype(float), 1e-15, 0), (raw, name)
+            else:
+                assert values[known].tolist() == expected[known].tolist(), (raw, name)
+    assert n_fast > 300
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["58003.5,12.4 # clouds", "58003.5,12.4,", '"58003.5",12.4', "58003.5, 12.4", " 58003.5,12.4", "58003.5,12.4\r"],
+)
+def test_irregular_text_gives_the_same_numbers(tmp_path, line):
+    curves = read(write(tmp_path / "a.csv", f"mjd,mag\n58001.5,12.1\n58002.5,12.2\n{line}\n"))
+    assert (curves.time.tolist(), curves.value.tolist()) == (
+        [58001.5, 58002.5, 58003.5],
+        pytest.approx([12.1, 12.2, 12.4]),
+    )

@@ -268,14 +268,15 @@ class RowReasons:
 
     def mark(self, rows: Mask, reason: str) -> None:
         """Give rows (N,) a reason."""
-        new = rows & (self._number == 0)
-        if new.any():
+        if rows.any() and (new := rows & (self._number == 0)).any():
             self._names = self._names if reason in self._names else [*self._names, reason]
             self._number[new] = self._names.index(reason)
 
     @property
     def counts(self) -> Counter[str]:
         """The number of rows by reason."""
+        if len(self._names) == 1:
+            return Counter()
         counts = np.bincount(self._number, minlength=len(self._names)).tolist()
         return +Counter(dict(zip(self._names[1:], counts[1:], strict=True)))
 
@@ -760,9 +761,13 @@ def _judged_magnitudes(
         error, impossible = _judged_errors(error, evidence, remarks)
         reason = "limits of magnitude (their error is impossible, such as 99.99)"
         value = _masked(value, impossible, reason, reasons)
-    dummy = dummy_magnitudes(value, "mag")
-    value = _masked(value, dummy, f"dummy magnitudes ({NO_MAGNITUDE:g} or more either way)", reasons)
+    low, high = np.fmin.reduce(value, initial=np.inf), np.fmax.reduce(value, initial=-np.inf)
+    if not -NO_MAGNITUDE < low <= high < NO_MAGNITUDE:
+        dummy = dummy_magnitudes(value, "mag")
+        value = _masked(value, dummy, f"dummy magnitudes ({NO_MAGNITUDE:g} or more either way)", reasons)
     for suspect in SUSPECT:
+        if not low <= np.float32(suspect) <= high:
+            continue
         equal = value == np.float32(suspect)
         if np.count_nonzero(equal) and not _have_near_neighbours(value, equal, codes):
             far = _is_far(value, equal, codes, evidence().nearest[suspect])
@@ -775,7 +780,10 @@ def _judged_magnitudes(
 
 def _is_large(error: NDArray) -> Mask:
     """Tell which errors (N,) of magnitudes are those of a limit: 9.999, 99.99 and the like."""
-    return (error >= 9) & ((error >= NO_MAGNITUDE) | np.isin(error, np.array(SUSPECT_ERROR, error.dtype)))
+    large = error >= 9
+    if not large.any():
+        return large
+    return large & ((error >= NO_MAGNITUDE) | np.isin(error, np.array(SUSPECT_ERROR, error.dtype)))
 
 
 def _judged_errors(

@@ -224,7 +224,9 @@ def object_columns(n: int, **known: Any) -> pa.Table:
     columns = []
     for field in OBJECT_COLUMNS:
         value = known.pop(field.name, None)
-        if isinstance(value, pa.Array | pa.ChunkedArray | np.ndarray):
+        if value is None:
+            columns.append(pa.nulls(n, field.type))
+        elif isinstance(value, pa.Array | pa.ChunkedArray | np.ndarray):
             columns.append(pa.array(value, from_pandas=True).cast(field.type))
         else:
             columns.append(pa.array([value] * n, field.type) if n == 1 else pa.repeat(pa.scalar(value, field.type), n))

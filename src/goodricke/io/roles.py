@@ -631,6 +631,8 @@ def numbers(values: Any, name: str, path: str, dtype: type = np.float64) -> NDAr
         If the column holds text, naming the first.
     """
     if isinstance(values, pa.Array | pa.ChunkedArray):
+        if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
+            return floats(values, dtype)
         values = values.to_pandas() if pa.types.is_string(values.type) else values.to_numpy(zero_copy_only=False)
     try:
         return np.ascontiguousarray(pd.to_numeric(values), dtype)
@@ -831,7 +833,8 @@ def bands(
     if values is None or name is None:
         return (options.band or in_name or NO_BAND,), None
     numbered = NUMBERED.get(normal_name(name)) or NUMBERED.get(normal_name(name).removeprefix("rubin"))
-    encoded = strings(values).fill_null(NO_BAND).dictionary_encode()
+    text = strings(values)
+    encoded = (text.fill_null(NO_BAND) if text.null_count else text).dictionary_encode()
     names = _band_names(encoded.dictionary)
     if numbered and _are_of(numbered, names) and (whole is None or _are_of(numbered, _band_names(strings(whole())))):
         names = [numbered.get(int(band), band) if band.isdigit() else band for band in names]

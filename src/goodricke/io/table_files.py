@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 from astropy.table import Table
 from astropy.time import Time
 
 from goodricke.data import arrow
+from goodricke.data.identifiers import first_rounded
 from goodricke.data.units import days_in_unit
 from goodricke.io import ecsv, json_tables, roles
 from goodricke.io.files import SourceFile
@@ -37,6 +39,12 @@ logger = logging.getLogger("goodricke")
 
 KINDS = ("text", "json", "votable", "parquet", "fits")
 NA_VALUES = ["-", "--", "---", "null", "None", "none", "INDEF", "indef", "Indef", "na", "untrusted"]
+# What pandas takes for missing beside these, and Arrow is told to take for it too.
+NA_OF_PANDAS = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
+    *("NULL", "NaN", "n/a", "nan"),
+)
+SMALL_TEXT = 1 << 20  # bytes that one thread reads as soon as several
 
 # Text that astropy reads: ECSV, and IPAC tables, whose names and types stand between bars.
 SELF_DESCRIBING = {
@@ -203,7 +211,8 @@ def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
         as_text = {name for name in wanted if roles.normal_name(name) in roles.OBJECT_ID} | set(text_columns)
         try:
-            frame = _read_text(raw, form, wanted, as_text, file.path)
+            frame = _read_regular_text(raw, form, wanted, as_text)
+            frame = _read_text(raw, form, wanted, as_text, file.path) if frame is None else frame
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
             if isinstance(error, Unreadable):
                 raise
@@ -228,6 +237,50 @@ def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
 
 def _is_number(cell: str, form: TextLayout) -> bool:
     return bool(NUMBER.match(cell.replace(",", ".") if form.decimal == "," else cell))
+
+
+def _read_regular_text(
+    raw: bytes, form: TextLayout, wanted: Sequence[str], as_text: set[str]
+) -> Mapping[str, Any] | None:
+    """Read columns of text that is as regular as Arrow wants it, several times faster than `_read_text`.
+
+    None if it isn't: cells in quotation marks or with blanks before them, remarks, rows of another width, numbers in
+    another notation.
+    """
+    separator, begin = form.separator.encode(), 0
+    for _ in range(form.skip):
+        begin = raw.find(b"\n", begin) + 1
+    marks = (b'"', b"#", separator + b" ", b"\n ")
+    odd = any(raw.find(mark, begin) >= 0 for mark in marks) or raw.count(b"\r", begin) != raw.count(b"\r\n", begin)
+    if len(separator) != 1 or form.decimal != "." or odd or (form.skip and not begin) or not wanted:
+        return None
+    try:
+        table = pa_csv.read_csv(
+            pa.BufferReader(pa.py_buffer(raw).slice(begin)),
+            pa_csv.ReadOptions(use_threads=len(raw) > SMALL_TEXT, block_size=1 << 24, column_names=form.names),
+            pa_csv.ParseOptions(delimiter=form.separator),
+            pa_csv.ConvertOptions(
+                include_columns=list(dict.fromkeys(wanted)),
+                column_types=dict.fromkeys(as_text, pa.string()),
+                null_values=[*NA_OF_PANDAS, *NA_VALUES],
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    first = dict(zip(form.names, form.first, strict=False))
+    columns = {name: arrow.one_chunk(table[name]) for name in table.column_names}
+    regular = all(name in as_text or _is_regular(values, first.get(name, "")) for name, values in columns.items())
+    return columns if regular else None
+
+
+def _is_regular(values: pa.Array, first: str) -> bool:
+    """Tell whether Arrow took a column for what its first cell is, and lost no digit of whole numbers."""
+    if pa.types.is_floating(values.type):
+        return first_rounded(values) is None
+    if pa.types.is_string(values.type):
+        return not NUMBER.match(first)
+    return pa.types.is_integer(values.type)
 
 
 def _read_text(raw: bytes, form: TextLayout, wanted: Sequence[str], as_text: set[str], path: str) -> pd.DataFrame:
