@@ -30,8 +30,8 @@ def fail_at_two(task):
 
 @pytest.fixture(scope="module")
 def cluster():
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
-        yield running
+    with open_client("local", 2) as client:
+        yield client.cluster
 
 
 def test_every_task_is_done_once_and_failures_are_told(cluster):

@@ -57,6 +57,23 @@ def test_a_task_that_raises_is_returned_and_the_others_run(workers):
     assert results == {x: x for x in tasks if x != 3}
 
 
+def state_of_the_process(_):
+    imported = "goodricke.inference" in sys.modules
+    import torch
+
+    return os.getppid(), imported, torch.get_num_threads(), os.environ["OPENBLAS_NUM_THREADS"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process imports for itself")
+def test_processes_share_the_imports_of_one_server_and_have_one_thread_each(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    first, second = (dict(jobs.run_in_processes(state_of_the_process, [1, 2, 3], 2)) for _ in range(2))
+    assert len({*first.values(), *second.values()}) == 1
+    assert first[1][0] != os.getpid()
+    assert first[1][1:] == (True, 1, "1")
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "7"
+
+
 def test_a_task_that_kills_its_process_is_returned_and_the_others_run():
     results = dict(jobs.run_in_processes(die_at_three, list(range(8)), 2))
     assert "process died" in str(results.pop(3))
@@ -95,7 +112,7 @@ def test_no_process_is_left_when_the_parent_is_killed(tmp_path, work):
     workers = set()
     while len(workers) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)
-        workers = {pid for pid in descendants(parent.pid) if "spawn_main" in command_line(pid)}
+        workers = {pid for pid in descendants(parent.pid) if is_worker(pid)}
     assert len(workers) >= 2
     everything = descendants(parent.pid)
     parent.kill()
@@ -145,6 +162,11 @@ def command_line(pid):
         return Path(f"/proc/{pid}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def is_worker(pid):
+    """Tell whether a process neither starts others nor clears up after them."""
+    return not descendants(pid) and "resource_tracker" not in command_line(pid)
 
 
 def is_running(pid):

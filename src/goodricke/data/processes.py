@@ -9,13 +9,16 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, forkserver, get_context, parent_process
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
+
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
 
 
 @contextmanager
 def process_pool(
-    workers: int, initializer: Callable[..., None] | None = None, arguments: tuple = (), method: str | None = None
+    workers: int, initializer: Callable[..., None] | None = None, arguments: tuple = (), threads: bool = True
 ) -> Iterator[ProcessPoolExecutor]:
     """Start processes of one thread each, and kill them if the work is broken off.
 
@@ -25,11 +28,13 @@ def process_pool(
     initializer : callable, optional
         Run with ``arguments`` in each process before its first task.
     arguments : tuple
-    method : {"spawn", "fork", "forkserver"}, optional
-        How processes start; Python's default without. Only spawned ones may use threaded libraries such as PyTorch.
+    threads : bool
+        Whether the work may use PyTorch and Arrow, whose threads don't survive a fork of this process; without, the
+        processes start as Python's default is.
     """
     others = set(active_children())
-    with ProcessPoolExecutor(workers, get_context(method), _start_worker, (method, initializer, arguments)) as pool:
+    context = worker_context() if threads else get_context()
+    with ProcessPoolExecutor(workers, context, _start_worker, (threads, initializer, arguments)) as pool:
         try:
             yield pool
         except BaseException:
@@ -38,8 +43,31 @@ def process_pool(
             raise
 
 
-def _start_worker(method: str | None, initializer: Callable[..., None] | None, arguments: tuple) -> None:
-    if method == "spawn":
+def worker_context() -> BaseContext:
+    """Return how processes with threads of their own start.
+
+    On Linux they are forks of a server process that has imported PyTorch and done nothing else: the seconds and the
+    memory of the imports are spent once for all of them. Elsewhere, each is a fresh process.
+    """
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["goodricke.inference"])
+    former = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)  # the server starts with them, and libraries read them when they are imported
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    return context
+
+
+def _start_worker(threads: bool, initializer: Callable[..., None] | None, arguments: tuple) -> None:
+    if threads:
         limit_worker()
     else:
         watch_parent()  # in a forked process PyTorch's threads must not be touched
@@ -49,8 +77,7 @@ def _start_worker(method: str | None, initializer: Callable[..., None] | None, a
 
 def limit_worker() -> None:
     """Give this process one thread, and end it when its parent is gone."""
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"  # read by libraries that are imported from here on
+    os.environ.update(ONE_THREAD)  # read by libraries that are imported from here on
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     watch_parent()

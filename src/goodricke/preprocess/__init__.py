@@ -61,7 +61,7 @@ def prepare(curves: LightCurves, config: Preprocessing, workers: int = 1, chunk:
     chunks = [curves[i : i + chunk] for i in range(0, max(len(curves), 1), chunk)]
     if workers <= 1 or len(chunks) == 1:
         return Frames.concat([step(part) for part in chunks])
-    with process_pool(workers) as pool:
+    with process_pool(workers, threads=False) as pool:
         return Frames.concat(list(pool.map(step, chunks)))
 
 

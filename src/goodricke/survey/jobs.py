@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from goodricke.data.processes import limit_worker, process_pool
+from goodricke.data.processes import limit_worker, process_pool, worker_context
 from goodricke.models.runtime.memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -166,8 +166,7 @@ def _run_in_own_pool(function: Callable[[T], R], task: T, counter: Any) -> R | E
 
 
 def _pool(workers: int, counter: Any) -> AbstractContextManager[ProcessPoolExecutor]:
-    """Start processes; spawned, not forked: the threads of PyTorch and Arrow don't survive a fork."""
-    return process_pool(workers, _initialize, (counter,), "spawn")
+    return process_pool(workers, _initialize, (counter,))
 
 
 def _initialize(counter: Any) -> None:
@@ -240,6 +239,7 @@ def open_client(cluster: str, workers: int) -> Iterator[Client]:
     # a task that kills its worker (out of memory) is given up after as many attempts as in local processes
     dask.config.set({"distributed.scheduler.allowed-failures": ATTEMPTS})
     if cluster == "local":
+        dask.config.set({"distributed.worker.multiprocessing-method": worker_context().get_start_method()})
         with (
             LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as local,
             Client(local) as client,
