@@ -96,7 +96,8 @@ class EngineCounts:
     faint: int = 0  # fluxes not above their errors, which have no magnitude for a model of magnitudes
     filled: int = 0  # accepted observations that came only as another alert's history
     known: int = 0  # duplicate observations
-    corrected: int = 0  # those of them with another brightness than the first time, which stays
+    corrected: int = 0  # those of them with another brightness or time than at first, which stay
+    retimed: int = 0  # those of them with another time, recognised by the survey's identifier of the observation
     refused: int = 0  # observations older than all that is kept
     rebuilt: int = 0  # objects
     born: int = 0  # new objects
@@ -390,8 +391,7 @@ class Engine:
         stored = part.get(keys)
         self._check_strays(number, [key for key, data in zip(keys, stored, strict=True) if data is None])
         records = [self._load(name, data) for name, data in zip(names, stored, strict=True)]
-        new, history = self._points(alerts.new, count=True), self._points(alerts.history)
-        points = list(map(AlertPoints, new, history, unrecorded_history(records, rows, history)))
+        points = self._alert_points(alerts, records, rows)
         updates = [
             merge_alerts(record, [points[i] for i in indices], self.keep)
             for record, indices in zip(records, alert_rows, strict=True)
@@ -413,11 +413,27 @@ class Engine:
             filled=sum(u.n_filled for u in updates),
             known=sum(u.n_duplicates for u in updates),
             corrected=sum(u.n_corrected for u in updates),
+            retimed=sum(u.n_retimed for u in updates),
             refused=sum(u.n_rejected for u in updates),
             rebuilt=sum(u.rebuild_state for u in updates),
         )
         answers = self._step(number, names, records, updates, alerts.new)
         return answers, {key: record.tobytes() for key, record in zip(keys, records, strict=True)}
+
+    def _alert_points(
+        self, alerts: Alerts, records: Sequence[ObjectRecord], rows: NDArray[np.int64]
+    ) -> list[AlertPoints]:
+        """Return the observations in each alert, with the survey's identifiers where it gives any."""
+        new, new_kept = self._points(alerts.new, count=True)
+        history, history_kept = self._points(alerts.history)
+        is_new = unrecorded_history(records, rows, history)
+        unrecorded = [points[piece] for points, piece in zip(history, is_new, strict=True)]
+        if not alerts.own_identifiers:
+            return list(map(AlertPoints, new, history, unrecorded))
+        new_id = _pieces(alerts.alert_id, alerts.new.offsets, new_kept)
+        history_id = _pieces(alerts.history_id, alerts.history.offsets, history_kept)
+        unrecorded_id = [numbers[piece] for numbers, piece in zip(history_id, is_new, strict=True)]
+        return list(map(AlertPoints, new, history, unrecorded, new_id, history_id, unrecorded_id))
 
     def _check_strays(self, number: int, keys: list[bytes]) -> None:
         """Count new objects that another partition of this worker has, too, and log the first."""
@@ -444,8 +460,8 @@ class Engine:
             self.counts.add(damaged=1)
             return ObjectRecord()
 
-    def _points(self, curves: LightCurves, count: bool = False) -> list[NDArray[np.void]]:
-        """Return each light curve's observations in the model's bands as `POINT`."""
+    def _points(self, curves: LightCurves, count: bool = False) -> tuple[list[NDArray[np.void]], NDArray[np.bool_]]:
+        """Return each light curve's usable observations in the model's bands as `POINT`, and which (N,) these are."""
         codes = np.array(
             [self._bands.index(b) if b in self._bands else NO_CLASS for b in curves.bands] or [0], np.uint8
         )
@@ -459,8 +475,7 @@ class Engine:
             self.counts.add(faint=int((good & ~bright).sum()) if count else 0)
             good &= bright
         self.counts.add(other_bands=int((~known).sum()) if count else 0)
-        slices = [slice(a, b) for a, b in pairwise(curves.offsets.tolist())]
-        return [points[s] for s in slices] if good.all() else [points[s][good[s]] for s in slices]
+        return _pieces(points, curves.offsets, good), good
 
     def _step(
         self,
@@ -474,6 +489,7 @@ class Engine:
         for record, u in zip(records, updates, strict=True):
             record.points, record.n_obs = u.points, u.n_obs
             record.base_hashes, record.missing_hashes = u.base_hashes, u.missing_hashes
+            record.identifiers = u.identifiers
             record.base = b"" if u.rebuild_base else record.base
         changed = np.flatnonzero([len(u.base_points) > 0 for u in updates])
         if len(changed):
@@ -538,6 +554,12 @@ class Engine:
             template.time_scale,
         )
         return self.model.update_arrays(state, curves)
+
+
+def _pieces(values: NDArray, offsets: NDArray[np.int64], kept: NDArray[np.bool_]) -> list[NDArray]:
+    """Return the values of each light curve, those that are ``kept`` (N,)."""
+    slices = [slice(a, b) for a, b in pairwise(offsets.tolist())]
+    return [values[s] for s in slices] if kept.all() else [values[s][kept[s]] for s in slices]
 
 
 def create_engine(

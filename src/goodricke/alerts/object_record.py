@@ -7,11 +7,15 @@ is sent again is recognised.
 The bytes of a record, little-endian, are a header (`HEADER`, `REST`), the observations (`POINT`), the hashes of those
 in the base and of those that are missing, the state and the base as `State.tobytes` writes them, and the last answer
 (`goodricke.alerts.answers`). Only where a stream routes objects to a second model (`goodricke.alerts.route`), the
-version is 3, and the bytes of the route and their number come before the observations. The checksum in the header, a
-CRC-32, covers all other bytes.
+version is 3, and the bytes of the route and their number come before the observations. Where observations have
+identifiers of the survey's, the version is 4, and the numbers and bytes of route and hashes of identifiers come there.
+The checksum in the header, a CRC-32, covers all other bytes.
 
 Two observations are the same if they have the same band and their times differ by at most `SAME_EXPOSURE`: surveys
-tell the time of one exposure in several ways, and no exposure is as short. What was told first counts. A late one that
+tell the time of one exposure in several ways, and no exposure is as short. They are also the same if they have the same
+band and the survey's own identifier (ZTF's ``candid``, Rubin's ``diaSourceId``) and their times are in the same cell of
+`IDENTIFIER_CELL` days or in cells next to each other: a time may be corrected, by minutes at most. An identifier that
+is given to observations further apart says nothing. What was told first counts. A late one that
 is not older than the base is inserted, and the state is built again from the base. An observation older than the base
 
 - is a duplicate if its hash is in the record: nothing changes;
@@ -37,20 +41,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.data.splitmix import STEP, splitmix64
+from goodricke.io.packets.skip_program import MISSING
 
 MAGIC, VERSION = b"gkal", 2
 ROUTED_VERSION = 3  # of records with something of `goodricke.alerts.route`
+IDENTIFIED_VERSION = 4  # of records with identifiers of observations
 
 HEADER = struct.Struct("<4sHI")  # magic, version, checksum
 # numbers of points and of both kinds of hashes; bytes of state, base and answer; observations in all; partition,
 # offset, updated, ra, dec
 REST = struct.Struct("<7Iiqddd")
 ROUTE = struct.Struct("<I")  # bytes of the route
+ROUTE_AND_IDENTIFIERS = struct.Struct("<II")  # bytes of the route, number of hashes of identifiers
 POINT = np.dtype([("time", "<f8"), ("value", "<f4"), ("error", "<f4"), ("band", "u1")])
 HASH = np.dtype("<u4")
 
 SAME_EXPOSURE = 1e-5  # days, 0.86 s
 ROUNDING = 1e-9  # days: of differences of times as Julian dates
+IDENTIFIER_CELL = 0.05  # days, 72 minutes
 CELL = 1.1 * SAME_EXPOSURE  # times closer than `SAME_EXPOSURE` are in one cell, or in two next to each other
 
 KEEP = 32  # observations kept at least; twice as many at most
@@ -101,6 +109,8 @@ class ObjectRecord:
         Degrees, NaN if unknown.
     route : bytes
         Of `goodricke.alerts.route.Routed`; empty where nothing is routed.
+    identifiers : uint32 array
+        `identifier_hashes` of observations that have an identifier of the survey's, the last `MAX_HASHES` of them.
     """
 
     points: NDArray[np.void] = field(default_factory=no_points)
@@ -116,6 +126,7 @@ class ObjectRecord:
     ra: float = float("nan")
     dec: float = float("nan")
     route: bytes = b""
+    identifiers: NDArray[np.uint32] = field(default_factory=no_hashes)
 
     def tobytes(self) -> bytes:
         """Return the bytes; see the module."""
@@ -123,9 +134,13 @@ class ObjectRecord:
         parts = self.state, self.base, self.answer
         numbers = self.n_obs, self.partition, self.offset, self.updated, self.ra, self.dec
         rest = REST.pack(*map(len, arrays), *map(len, parts), *numbers)
-        route = ROUTE.pack(len(self.route)) + self.route if self.route else b""
-        body = b"".join([rest, route, *(array.tobytes() for array in arrays), *parts])
-        version = ROUTED_VERSION if self.route else VERSION
+        version, more = VERSION, b""
+        if len(self.identifiers):
+            sizes = ROUTE_AND_IDENTIFIERS.pack(len(self.route), len(self.identifiers))
+            version, more = IDENTIFIED_VERSION, sizes + self.route + self.identifiers.tobytes()
+        elif self.route:
+            version, more = ROUTED_VERSION, ROUTE.pack(len(self.route)) + self.route
+        body = b"".join([rest, more, *(array.tobytes() for array in arrays), *parts])
         return HEADER.pack(MAGIC, version, zlib.crc32(body, _CHECKSUM_STARTS[version])) + body
 
     @classmethod
@@ -141,11 +156,13 @@ class ObjectRecord:
         """
         version = _check(data)
         n, n_base, n_missing, *sizes, n_obs, partition, offset, updated, ra, dec = REST.unpack_from(data, HEADER.size)
-        points_at, route = HEADER.size + REST.size, b""
-        if version == ROUTED_VERSION:
-            (length,) = ROUTE.unpack_from(data, points_at)
-            route = data[points_at + ROUTE.size : points_at + ROUTE.size + length]
-            points_at += ROUTE.size + length
+        points_at, route, identifiers = HEADER.size + REST.size, b"", _NO_HASHES
+        if version != VERSION:
+            points_at, length, count = _sizes_of_more(data, version)
+            route = data[points_at : points_at + length]
+            points_at += length
+            identifiers = np.frombuffer(data, HASH, count, points_at) if count else identifiers
+            points_at += count * HASH.itemsize
         base_at = points_at + n * POINT.itemsize
         missing_at = base_at + n_base * HASH.itemsize
         state_at = missing_at + n_missing * HASH.itemsize
@@ -156,6 +173,7 @@ class ObjectRecord:
             base=data[state_end:base_end],
             answer=data[base_end:],
             route=route,
+            identifiers=identifiers,
             n_obs=n_obs,
             base_hashes=np.frombuffer(data, HASH, n_base, base_at) if n_base else _NO_HASHES,
             missing_hashes=np.frombuffer(data, HASH, n_missing, missing_at) if n_missing else _NO_HASHES,
@@ -167,9 +185,18 @@ class ObjectRecord:
         )
 
 
+def _sizes_of_more(data: bytes, version: int) -> tuple[int, int, int]:
+    """Return where the route begins, its bytes, and the number of identifiers."""
+    at = HEADER.size + REST.size
+    if version == ROUTED_VERSION:
+        return at + ROUTE.size, *ROUTE.unpack_from(data, at), 0
+    return at + ROUTE_AND_IDENTIFIERS.size, *ROUTE_AND_IDENTIFIERS.unpack_from(data, at)
+
+
 def is_routed(data: bytes) -> bool:
-    """Return whether the bytes of a record hold something of `goodricke.alerts.route`."""
-    return len(data) >= HEADER.size and HEADER.unpack_from(data)[1] == ROUTED_VERSION
+    """Return whether the bytes of a sound record hold something of `goodricke.alerts.route`."""
+    version = _check(data)
+    return version != VERSION and _sizes_of_more(data, version)[1] > 0
 
 
 def _check(data: bytes) -> int:
@@ -194,8 +221,9 @@ def _checksum_start(version: int) -> int:
     return zlib.crc32(struct.pack("<4sH", MAGIC, version))
 
 
-_CHECKSUM_STARTS = {version: _checksum_start(version) for version in (VERSION, ROUTED_VERSION)}
-_NO_POINTS, _NO_HASHES = no_points(), no_hashes()
+_CHECKSUM_STARTS = {version: _checksum_start(version) for version in (VERSION, ROUTED_VERSION, IDENTIFIED_VERSION)}
+_NO_POINTS, _NO_HASHES, _NO_IDENTIFIERS = no_points(), no_hashes(), np.zeros(0, np.int64)
+NO_IDENTIFIER = MISSING
 
 
 def concatenate_points(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
@@ -221,6 +249,15 @@ def possible_hashes(points: NDArray[np.void]) -> NDArray[np.uint32]:
     return np.stack([*(observation_hashes(points, shift) for shift in (0, -1, 1)), exact])
 
 
+def identifier_hashes(points: NDArray[np.void], identifier: NDArray[np.int64], shift: int = 0) -> NDArray[np.uint32]:
+    """Return a hash of each observation (k,): of its identifier, its band, and the cell that its time is in.
+
+    With ``shift`` it is the hash of a cell so many later, see `observation_hashes`.
+    """
+    cells = np.floor(points["time"] / IDENTIFIER_CELL).astype(np.int64) + shift
+    return _hash(splitmix64(identifier.view(np.uint64)) ^ splitmix64(cells.view(np.uint64)), points["band"])
+
+
 def _hash(place: NDArray[np.uint64], band: NDArray[np.uint8]) -> NDArray[np.uint32]:
     x = splitmix64(place + (band.astype(np.uint64) + np.uint64(1)) * np.uint64(STEP))
     return (x >> np.uint64(32)).astype(HASH)
@@ -237,11 +274,16 @@ class AlertPoints(NamedTuple):
         Earlier observations in the packet.
     unrecorded : structured array
         Those of ``history`` that the object's record does not have.
+    new_identifier, history_identifier, unrecorded_identifier : int64 array
+        The survey's identifiers of the observations, `NO_IDENTIFIER` where there is none; empty if no one has any.
     """
 
     new: NDArray[np.void]
     history: NDArray[np.void]
     unrecorded: NDArray[np.void]
+    new_identifier: NDArray[np.int64] = _NO_IDENTIFIERS
+    history_identifier: NDArray[np.int64] = _NO_IDENTIFIERS
+    unrecorded_identifier: NDArray[np.int64] = _NO_IDENTIFIERS
 
 
 @dataclass(frozen=True)
@@ -264,9 +306,12 @@ class RecordUpdate:
         Build the base again, too, from nothing but ``base_points``.
     status : str
         ``REBUILT`` or ``OUT_OF_ORDER`` if the last alert led to it, else empty.
-    n_accepted, n_filled, n_duplicates, n_corrected, n_rejected : int
+    n_accepted, n_filled, n_duplicates, n_corrected, n_retimed, n_rejected : int
         Numbers of observations: accepted; those of them that came only as another alert's history; new ones that the
-        record had; those of them with another brightness than the record's, which stays; new ones that came too late.
+        record had; those of them with another brightness or time than the record's, which stay; those with another
+        time, which the survey's identifier gave away; new ones that came too late.
+    identifiers : uint32 array
+        Of the new record.
     """
 
     points: NDArray[np.void]
@@ -282,13 +327,15 @@ class RecordUpdate:
     n_filled: int = 0
     n_duplicates: int = 0
     n_corrected: int = 0
+    n_retimed: int = 0
     n_rejected: int = 0
+    identifiers: NDArray[np.uint32] = field(default_factory=no_hashes)
 
 
 def unrecorded_history(
     records: Sequence[ObjectRecord], rows: NDArray[np.int64], histories: Sequence[NDArray[np.void]]
-) -> list[NDArray[np.void]]:
-    """Return the observations in alerts' histories that the records of their objects do not have.
+) -> list[NDArray[np.bool_]]:
+    """Return which observations in alerts' histories the records of their objects do not have.
 
     Parameters
     ----------
@@ -300,7 +347,7 @@ def unrecorded_history(
     """
     lengths = np.array([len(points) for points in histories], np.int64)
     if not lengths.any():
-        return list(histories)
+        return [np.zeros(0, bool)] * len(histories)
     objects = np.unique(rows[lengths > 0]).tolist()
     points = [records[k].points for k in objects]
     hashes = [records[k].base_hashes for k in objects]
@@ -310,8 +357,7 @@ def unrecorded_history(
     ]
     history = _object_hashes(rows, lengths, observation_hashes(concatenate_points(histories)))
     is_new, ends = ~np.isin(history, np.concatenate(recorded)), np.cumsum(lengths)
-    pieces = [is_new[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-    return [points[piece] for points, piece in zip(histories, pieces, strict=True)]
+    return [is_new[end - length : end] for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]
 
 
 def _object_hashes(rows: NDArray[np.int64], lengths: Any, hashes: NDArray[np.uint32]) -> NDArray[np.uint64]:
@@ -330,27 +376,42 @@ def merge_alerts(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int 
     keep : int
         See `KEEP`.
     """
-    if _is_append(record.points, alerts, keep):
+    if _is_append(record, alerts, keep):
         n = len(alerts)
         new = alerts[0].new if n == 1 else concatenate_points([alert.new for alert in alerts])
         points, hashes = concatenate_points([record.points, new]), (record.base_hashes, record.missing_hashes)
-        return RecordUpdate(points, *hashes, record.n_obs + n, new, n_accepted=n)
+        identifiers = record.identifiers
+        if len(alerts[0].new_identifier):
+            given = alerts[0].new_identifier if n == 1 else np.concatenate([alert.new_identifier for alert in alerts])
+            identifiers = _with_identifiers(identifiers, new, given)
+        return RecordUpdate(points, *hashes, record.n_obs + n, new, n_accepted=n, identifiers=identifiers)
     merger = _Merger(record, keep)
     for alert in alerts:
         merger.merge(alert)
     return merger.update()
 
 
-def _is_append(points: NDArray[np.void], alerts: Sequence[AlertPoints], keep: int) -> bool:
+def _is_append(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int) -> bool:
     """Return whether all alerts only append an observation: the usual case, much faster than the general one."""
-    if len(points) + len(alerts) > 2 * keep:
+    if len(record.points) + len(alerts) > 2 * keep:
         return False
-    last = points["time"][-1] if len(points) else -np.inf
+    last = record.points["time"][-1] if len(record.points) else -np.inf
     for alert in alerts:
         if len(alert.new) != 1 or len(alert.unrecorded) or not alert.new["time"][0] > last + CELL:
             return False
+        if len(alert.new_identifier) and not alert.new["time"][0] > last + 2 * IDENTIFIER_CELL:
+            return False  # it may be a known one with another time
         last = alert.new["time"][0]
     return True
+
+
+def _with_identifiers(
+    identifiers: NDArray[np.uint32], points: NDArray[np.void], given: NDArray[np.int64]
+) -> NDArray[np.uint32]:
+    """Return a record's hashes of identifiers with those of more observations."""
+    known = given != NO_IDENTIFIER
+    more = identifier_hashes(points, given) if known.all() else identifier_hashes(points[known], given[known])
+    return np.concatenate([identifiers, more])[-MAX_HASHES:]
 
 
 Verdict = Literal["accept", "duplicate", "late", "unclear"]
@@ -368,33 +429,67 @@ class _Merger:
         self.missing: dict[int, None] = dict.fromkeys(record.missing_hashes.tolist())  # an ordered set
         self.base_points, self.appended = list[tuple](), list[tuple]()
         self.rebuild_state = self.rebuild_base = False
+        self.identifiers: dict[int, None] = dict.fromkeys(record.identifiers.tolist())  # an ordered set
         self.status, self.n_accepted, self.n_filled = "", 0, 0
-        self.n_duplicates, self.n_corrected, self.n_rejected = 0, 0, 0
+        self.n_duplicates, self.n_corrected, self.n_retimed, self.n_rejected = 0, 0, 0, 0
 
     def merge(self, alert: AlertPoints) -> None:
         """Merge an alert: the unrecorded part of its history, and its observation."""
         self.status = ""
-        observations = [(point, False) for point in alert.unrecorded.tolist()]
-        observations += [(point, True) for point in alert.new.tolist()]
+        unrecorded = self._without_retimed(alert.unrecorded, alert.unrecorded_identifier)
+        new_points = self._without_retimed(alert.new, alert.new_identifier)
+        n_retimed = len(alert.new) - len(new_points)
+        observations = [(point, False) for point in unrecorded.tolist()]
+        observations += [(point, True) for point in new_points.tolist()]
         observations.sort(key=lambda item: _key(item[0]))
         verdicts = [(point, self._verdict(point), new) for point, new in observations]
         late = [point for point, verdict, _ in verdicts if verdict == "late"]
         if late and self._is_complete(alert):
             self._start_again(alert, sum(new and verdict != "duplicate" for _, verdict, new in verdicts))
+            self._remember(alert.history, alert.history_identifier)
+            self._remember(alert.new, alert.new_identifier)
             return
         for point, verdict, new in verdicts:
             if verdict == "accept" and self._recorded(point) is None:
                 self._insert(point)
                 self.n_filled += not new
         self._move_into_base()
+        self._remember(alert.unrecorded, alert.unrecorded_identifier)
+        self._remember(alert.new, alert.new_identifier)
         new_verdicts = [verdict for _, verdict, new in verdicts if new]
-        self.n_duplicates += new_verdicts.count("duplicate")
-        self.n_corrected += sum(new and self._is_corrected(point) for point, _, new in verdicts)
+        self.n_retimed += n_retimed
+        self.n_duplicates += new_verdicts.count("duplicate") + n_retimed
+        self.n_corrected += sum(new and self._is_corrected(point) for point, _, new in verdicts) + n_retimed
         if late:
             self.missing |= dict.fromkeys(_hashes(late))
         if "late" in new_verdicts or "unclear" in new_verdicts:
             self.status = "OUT_OF_ORDER"
             self.n_rejected += 1
+
+    def _without_retimed(self, points: NDArray[np.void], given: NDArray[np.int64]) -> NDArray[np.void]:
+        """Return observations without those that the record has, by their identifiers, at another time."""
+        if not len(given) or not self.identifiers:
+            return points
+        hashes = np.stack([identifier_hashes(points, given, shift) for shift in (0, -1, 1)], 1).tolist()
+        is_known = [not self.identifiers.keys().isdisjoint(row) for row in hashes]
+        items = zip(points.tolist(), given.tolist(), is_known, strict=True)
+        return points[[not known or number == NO_IDENTIFIER or self._has(point) for point, number, known in items]]
+
+    def _remember(self, points: NDArray[np.void], given: NDArray[np.int64]) -> None:
+        """Keep the identifiers of those of an alert's observations that the record has now."""
+        if len(given):
+            is_kept = [
+                n != NO_IDENTIFIER and self._has(p) for p, n in zip(points.tolist(), given.tolist(), strict=True)
+            ]
+            self.identifiers |= dict.fromkeys(identifier_hashes(points[is_kept], given[is_kept]).tolist())
+
+    def _has(self, point: tuple) -> bool:
+        """Return whether the record has an observation of the same exposure."""
+        return self._recorded(point) is not None or self._in_base(point)
+
+    def _in_base(self, point: tuple) -> bool:
+        """Return whether the base has an observation of the same exposure."""
+        return not self.in_base.isdisjoint(possible_hashes(_array([point])).ravel().tolist())
 
     def _verdict(self, point: tuple) -> Verdict:
         """Return what to do with an observation."""
@@ -403,7 +498,7 @@ class _Merger:
         first = self.points[0] if self.has_base else None
         if first is None or point[0] > first[0] + CELL:
             return "accept"
-        if not self.in_base.isdisjoint(possible_hashes(_array([point])).ravel().tolist()):
+        if self._in_base(point):
             return "duplicate"
         if _key(point) > _key(first):
             return "accept"
@@ -459,8 +554,10 @@ class _Merger:
     def _start_again(self, alert: AlertPoints, n_new: int) -> None:
         """Build the object from an alert with its whole history and the kept observations; ``n_new`` are unheard of."""
         points = list[tuple]()
+        new = self._without_retimed(alert.new, alert.new_identifier)
+        history = self._without_retimed(alert.history, alert.history_identifier)
         kept, self.exposures = self.points, {}
-        for point in [*kept, *alert.new.tolist(), *alert.history.tolist()]:  # what was told first counts
+        for point in [*kept, *new.tolist(), *history.tolist()]:  # what was told first counts
             if self._recorded(point) is None:
                 self.exposures[_cell(point)] = point
                 points.append(point)
@@ -492,7 +589,9 @@ class _Merger:
             self.n_filled,
             self.n_duplicates,
             self.n_corrected,
+            self.n_retimed,
             self.n_rejected,
+            np.array(list(self.identifiers)[-MAX_HASHES:], HASH),
         )
 
 

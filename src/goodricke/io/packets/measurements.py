@@ -172,6 +172,10 @@ class Alerts:
         n light curves: earlier observations by the packets, in order of time, each exposure once, without the new one.
     failures : list of Failure
         The other messages.
+    history_id : int64 (N,)
+        Identity of each observation of the history, `MISSING` where it has none.
+    own_identifiers : bool
+        The identifiers are the survey's own, and the same in all its packets; not those of slim records.
     """
 
     object_id: pa.Array
@@ -180,6 +184,8 @@ class Alerts:
     new: LightCurves
     history: LightCurves
     failures: list[Failure]
+    history_id: NDArray[np.int64]
+    own_identifiers: bool = True
 
     def __len__(self) -> int:
         return len(self.object_id)
@@ -194,6 +200,8 @@ class Alerts:
             LightCurves.concat([part.new for part in parts]),
             LightCurves.concat([part.history for part in parts]),
             [failure for part in parts for failure in part.failures],
+            np.concatenate([part.history_id for part in parts]),
+            parts[0].own_identifiers,
         )
 
 
@@ -248,6 +256,8 @@ class ParsedPackets:
         Moving objects are used, too.
     reference : float64 (n,), optional
         Flux of the source in the reference image [nJy], NaN where there is none.
+    own_identifiers : bool
+        See `Alerts`.
     """
 
     object_id: pa.Array
@@ -264,6 +274,7 @@ class ParsedPackets:
     reasons: list[tuple[Mask, str, str]] = field(default_factory=list)
     solar_system: bool = False
     reference: Float | None = None
+    own_identifiers: bool = True
 
 
 def assemble(packets: ParsedPackets, index: NDArray[np.int64], failures: list[Failure]) -> Alerts:
@@ -290,13 +301,16 @@ def assemble(packets: ParsedPackets, index: NDArray[np.int64], failures: list[Fa
     columns |= {} if packets.reference is None else {"reference": packets.reference[keep]}
     about = pa.table(columns)
     points = [part[keep] for part in (new.time, new.value, _errors(new.error), new.band)]
+    history, history_id = _history(packets, usable, ids, fields)
     return Alerts(
         ids,
         new.key[keep],
         index[keep],
         LightCurves.from_arrays(ids, np.arange(len(keep) + 1), *points, objects=about, **fields),
-        _history(packets, usable, ids, fields),
+        history,
         sorted(failures),
+        history_id,
+        packets.own_identifiers,
     )
 
 
@@ -332,8 +346,10 @@ def _position(angle: Float, most: float) -> Float:
     return np.where(np.abs(angle) <= most, angle, np.nan)
 
 
-def _history(packets: ParsedPackets, usable: Mask, ids: pa.Array, fields: dict[str, Any]) -> LightCurves:
-    """Return the earlier observations of the usable packets."""
+def _history(
+    packets: ParsedPackets, usable: Mask, ids: pa.Array, fields: dict[str, Any]
+) -> tuple[LightCurves, NDArray[np.int64]]:
+    """Return the earlier observations of the usable packets, and their identifiers."""
     parts = [_earlier(part, packets, usable) for part in packets.history]
     joined = [np.concatenate([part[i] for part in parts]) for i in range(len(Measurements._fields))]
     rank = np.repeat(np.arange(len(parts)), [len(part.owner) for part in parts])
@@ -342,7 +358,7 @@ def _history(packets: ParsedPackets, usable: Mask, ids: pa.Array, fields: dict[s
     order = rows[np.lexsort((before.band[rows], before.time[rows], before.owner[rows]))]
     counts = np.bincount(before.owner[order], minlength=len(usable))[usable]
     columns = [part[order] for part in (before.time, before.value, _errors(before.error), before.band)]
-    return LightCurves.from_arrays(ids, ragged.offsets_from_counts(counts), *columns, **fields)
+    return LightCurves.from_arrays(ids, ragged.offsets_from_counts(counts), *columns, **fields), before.key[order]
 
 
 def _earlier(part: Measurements, packets: ParsedPackets, usable: Mask) -> Measurements:

@@ -55,6 +55,7 @@ def parse(tables: dict[str, RecordTable], options: PacketOptions) -> ParsedPacke
         same_exposure=SAME_EXPOSURE,
         time_range=TIME_RANGE,
         moving=np.zeros(n, bool),
+        own_identifiers=False,  # they count the observations of a replay
     )
 
 
