@@ -29,7 +29,7 @@ def test_one_light_curve(tmp_path, console):
         "brightness in  mag (by name of mag)",
         "time in        MJD [d] (by name of mjd and the numbers; days by default)",
         "rows           102 read, 100 used; not used: 1 without a time, 1 missing brightnesses",
-        "102 read, 0 flagged, 2 no measurements, 100 kept",
+        "102 read, 0 flagged, 2 without a measurement, 100 kept",
         "median cadence  30 min",
         "g 50, r 50",
         "faults          none",
@@ -239,3 +239,28 @@ def test_packets_of_alerts(shared, console):
     assert "rows           22 read, 22 used" in text
     assert report_files(paths, flux="difference", console=console) == 0
     assert "brightness in  nJy" in console.export_text()
+
+
+def test_each_band_has_its_brightness(tmp_path, console):
+    """Bands differ in brightness: each has its numbers, and one is drawn; the same time in two bands is no cadence."""
+    rows = [(59000 + i // 2, (12.0, 14.0)[i % 2] + i / 100, 0.01, "gr"[i % 2]) for i in range(20)]
+    rows += [(59030, 14.2, 0.01, "r")]
+    assert report_files(csv(tmp_path / "star.csv", rows), console=console) == 0
+    text = console.export_text()
+    assert "brightness      g 12.09 (12.009 to 12.171), r 14.11 (14.02 to 14.195) mag: median (5 % to 95 %)" in text
+    assert "median cadence  1 d" in text
+    assert " band r " in text
+
+
+def test_what_the_file_does_not_hold_is_not_shown(tmp_path, console):
+    """No origin that there isn't, no flags that count for nothing without a word, no plot of one point."""
+    csv(tmp_path / "a.csv", [(59000, 12, 0, 7), (59001, 12, 1, 8)], "mjd,mag,quality,x")
+    (tmp_path / "b.txt").write_text("2457000.5 12.1 0.1\n2457001.5 12.2 0.1\n")
+    csv(tmp_path / "c.csv", [(59000, 12)], "mjd,mag")
+    shown = []
+    for name in ("a.csv", "b.txt", "c.csv"):
+        assert report_files(tmp_path / name, console=console) == 0
+        shown.append(console.export_text())
+    assert "column quality isn't applied: what its flags mean isn't known (--quality hard)" in shown[0]
+    assert "mag (by the numbers, column value)" in shown[1]
+    assert not any(0x2800 <= ord(c) <= 0x28FF for c in shown[2])

@@ -52,7 +52,7 @@ class Statistics:
     span: NDArray[np.float64]
     cadence: NDArray[np.float64]
     median: NDArray[np.float64]
-    steps: NDArray[np.float64]  # differences of consecutive times within the light curves, (N',)
+    steps: NDArray[np.float64]  # differences of consecutive distinct times within the light curves, (N',)
     step_offsets: NDArray[np.int64]
 
 
@@ -60,7 +60,7 @@ def compute_statistics(curves: LightCurves) -> Statistics:
     """Compute the statistics of n light curves, whose observations may be in any order of time."""
     offsets = curves.offsets
     steps = ragged.differences(curves.sorted().time, offsets)
-    following = np.isfinite(steps)  # all but the first observations
+    following = steps > 0  # all but the first observations, and those in other bands at the same time
     step_offsets = ragged.select(following, offsets)
     finite = np.isfinite(curves.value)
     start = ragged.extreme(curves.time, offsets, np.minimum)
@@ -127,7 +127,7 @@ def _parts(
         parts += [_summary(curves, stats), Text(f"\nThe first {shown}:", style="bold")]
     for i in range(shown):
         parts += [Text(f"\n{curves.ids[i]}", style="bold cyan"), _detail(curves, stats, i)]
-        if plot is None:
+        if plot is None and stats.n_obs[i] > 1:
             parts.append(Text("\n".join(sketch(curves[i], min(PLOT_WIDTH, width - PLOT_MARGIN))), no_wrap=True))
     if plot is not None:
         count = min(len(curves), MAX_FIGURES)
@@ -155,10 +155,11 @@ def _header(curves: LightCurves, stats: Statistics, file: SourceFile, reader: st
     recognised = ", ".join(str(v) for v in first.values() if v) or "nothing"
     rows = [
         ("recognised as", f"{recognised} (reader {reader})"),
-        ("columns used", ", ".join(file.used_columns)),
+        *([("columns used", ", ".join(used))] if (used := file.used_columns) else []),
         *([("not used", list_names(unused, MAX_UNUSED))] if (unused := file.unused_columns) else []),
         ("brightness in", _with_origin(curves.unit, file.origins.get("unit"))),
         ("time in", _with_origin(f"{curves.time_scale} [d]", _origin_of_times(file))),
+        *([("quality", quality)] if (quality := file.origins.get("quality")) else []),
         ("rows", _rows(curves, file)),
         ("objects", f"{len(curves):,} with {len(curves.time):,} observations"),
         ("bands", _bands(curves) + (f" (by {origin})" if (origin := file.origins.get("band")) else "")),
@@ -193,9 +194,28 @@ def _rows(curves: LightCurves, file: SourceFile) -> str:
 
 
 def _bands(curves: LightCurves) -> str:
-    counts = np.bincount(curves.band, minlength=len(curves.bands))
-    names = ["unnamed" if name == NO_BAND else name for name in curves.bands]
-    return ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
+    """Return the number of observations in each band that has some."""
+    return ", ".join(f"{name} {len(value):,}" for name, value in _values_by_band(curves).items())
+
+
+def _brightness(curves: LightCurves) -> str:
+    """Return the median of the brightness, and the range without the outermost twentieth at both ends, by band."""
+    parts = []
+    for name, value in _values_by_band(curves).items():
+        value = value[np.isfinite(value)].astype(np.float64)
+        if not len(value):
+            continue
+        low, middle, high = np.quantile(value, (0.05, 0.5, 0.95))
+        spread = f" ({low:.5g} to {high:.5g})" if len(value) > 1 else ""
+        parts.append(f"{middle:.5g}{spread}" if curves.bands == (NO_BAND,) else f"{name} {middle:.5g}{spread}")
+    several = any("(" in part for part in parts)
+    return ", ".join(parts) + f" {curves.unit}" + (": median (5 % to 95 %)" if several else "")
+
+
+def _values_by_band(curves: LightCurves) -> dict[str, NDArray[np.float32]]:
+    """Return the brightnesses in each band that has any."""
+    values = {name: curves.value[curves.band == i] for i, name in enumerate(curves.bands)}
+    return {"unnamed" if name == NO_BAND else name: value for name, value in values.items() if len(value)}
 
 
 def _summary(curves: LightCurves, stats: Statistics) -> Table:
@@ -236,14 +256,16 @@ def _detail(curves: LightCurves, stats: Statistics, i: int) -> Table:
     row = one.table_of_objects.to_pylist()[0]
     n_read, n_flagged = row["n_read"] or int(stats.n_obs[i]), row["n_flagged"] or 0  # null where a file doesn't tell
     left, n_nan = n_read - n_flagged - int(stats.n_obs[i]), int(stats.n_nan[i])
-    points = f"{n_read:,} read, {n_flagged:,} flagged, {left:,} no measurements, {stats.n_obs[i]:,} kept"
+    points = f"{n_read:,} read, {n_flagged:,} flagged, {left:,} without a measurement, {stats.n_obs[i]:,} kept"
     rows = [("points", points + (f", {n_nan:,} of them NaN or infinite" if n_nan else ""))]
     if stats.n_obs[i]:
         rows.append(("span", f"{duration(stats.span[i])}, from {stats.start[i]:.5f}"))
-    if stats.n_obs[i] > 1:
+    if stats.step_offsets[i + 1] > stats.step_offsets[i]:
         rows += [("median cadence", duration(stats.cadence[i])), ("largest gaps", _gaps(stats, i))]
     if len(curves.bands) > 1:
         rows.append(("bands", _bands(one)))
+    if np.isfinite(one.value).any():
+        rows.append(("brightness", _brightness(one)))
     columns = ("sector", "quarter", "campaign", "camera", "ccd")
     where = [f"{name} {row[name]}" for name in columns if row[name] is not None]
     if row["ra"] is not None and row["dec"] is not None:
@@ -279,6 +301,8 @@ def duration(days: float) -> str:
 def sketch(curve: LightCurves, width: int = PLOT_WIDTH, height: int = PLOT_HEIGHT) -> list[str]:
     """Draw one light curve in braille characters, bright upwards; return the lines of text.
 
+    Of several bands the one with the most observations is drawn, and named below: their brightnesses differ.
+
     Parameters
     ----------
     curve : LightCurves
@@ -289,6 +313,9 @@ def sketch(curve: LightCurves, width: int = PLOT_WIDTH, height: int = PLOT_HEIGH
     valid = np.isfinite(curve.value) & np.isfinite(curve.time) & ~dummy_magnitudes(curve.value, curve.unit)
     if not valid.any():
         return ["(no finite value to draw)"]
+    counts = np.bincount(curve.band[valid])
+    fullest = int(counts.argmax())
+    valid &= curve.band == fullest
     time, value = curve.time[valid], curve.value[valid].astype(np.float64)
     low, high = np.quantile(value, (0.002, 0.998))  # one outlier must not flatten the rest
     top, bottom = (low, high) if curve.in_magnitudes else (high, low)
@@ -302,7 +329,8 @@ def sketch(curve: LightCurves, width: int = PLOT_WIDTH, height: int = PLOT_HEIGH
         f"{s:>{margin}} {''.join(chr(BRAILLE + c) for c in r)}" for s, r in zip(scale, canvas.tolist(), strict=True)
     ]
     begin, end = f"{time.min():.2f}", f"{time.max():.2f}"
-    return [*lines, " " * (margin + 1) + begin + end.rjust(width - len(begin))]
+    band = f"band {curve.bands[fullest]}" if np.count_nonzero(counts) > 1 else ""
+    return [*lines, " " * (margin + 1) + begin + band.center(width - len(begin) - len(end)) + end]
 
 
 def _cells(values: NDArray[np.float64], first: float, last: float, n: int) -> NDArray[np.int64]:

@@ -946,6 +946,9 @@ def passes_quality(
         return by_letters
     severe = SEVERE.get(normal_name(match.quality), 0)
     if not (severe or options.quality == "hard"):
+        remarks.origins["quality"] = (
+            f"column {match.quality} isn't applied: what its flags mean isn't known (--quality hard)"
+        )
         return np.ones(n, bool), reason
     return unflagged(numbers(values, match.quality, path), severe, options.quality), reason
 

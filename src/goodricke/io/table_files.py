@@ -182,6 +182,7 @@ def load_columns(file: SourceFile, *wanted: str) -> dict[str, Any]:
     names = {name: known[roles.normal_name(name)] for name in wanted if roles.normal_name(name) in known}
     data = source.load(list(names.values()))
     file.columns_read = list(names.values())
+    file.columns_ignored = [name for name in (*source.names, *source.lists) if name not in file.columns_read]
     return {name: data[written] for name, written in names.items()}
 
 
@@ -231,7 +232,7 @@ def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
         whole=[name for name, cell in zip(form.names, form.first, strict=False) if cell.isdecimal()],
         roles=form.roles,
         named=form.named,
-        stated_in="line of units" if form.units else "comment",
+        stated_in=("line of units" if form.named else "the numbers") if form.units else "comment",
     )
 
 

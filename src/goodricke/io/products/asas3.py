@@ -70,7 +70,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     shown = ", ".join(sorted(used))
     counts = int((missing & good).sum()), int((~good).sum())
     logger.info("%s: %s are read; %d rows not measured and %d by their grade left out", file.path, shown, *counts)
-    file.left_out.update({"missing": counts[0], "flags": counts[1]})
+    file.left_out.update({"missing brightnesses": counts[0], "flagged by their grade": counts[1]})
     file.columns_read = ["HJD", *sorted(used), "GRADE"]
     file.columns_ignored = [name for name in frame.columns if name not in (*file.columns_read, "star")]
     time = roles.numbers(frame["HJD"], "HJD", file.path)

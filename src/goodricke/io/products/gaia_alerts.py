@@ -57,7 +57,7 @@ def read(file: SourceFile, options: ReadOptions) -> LightCurves:
     missing = mag.isna() | mag.str.lower().isin(NO_MEASUREMENT)
     if missing.any():
         logger.info("%s: %d rows are untrusted or null, and left out", file.path, missing.sum())
-        file.left_out["missing"] += int(missing.sum())
+        file.left_out["missing brightnesses"] += int(missing.sum())
     time = roles.numbers(frame["jd"], "JD(TCB)", file.path)
     value = roles.numbers(mag.mask(missing), "averagemag", file.path)
     file.columns_read, file.columns_ignored = ["JD(TCB)", "averagemag"], ["Date"]
