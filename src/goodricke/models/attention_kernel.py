@@ -95,15 +95,17 @@ def attend(queries: Any, keys: Any, values: Any, n: Any, out: Any, places: Any) 
                 query = queries[row, min(start + i, T - 1)]
                 top[i] = np.sqrt((query * query).sum() * longest)
                 q[:, i] = query
-            _weigh(q, k, v, top, total, sums, places)
-            if total.min() < SMALLEST_TOTAL:
-                top[:] = LOWEST
-                for j in range(len(k)):
-                    for i in range(QUERIES):
-                        score = q[0, i] * k[j, 0]
-                        for d in range(1, width):
-                            score += q[d, i] * k[j, d]
-                        top[i] = max(top[i], score)
+            for attempt in range(2):  # one call, not two: it is compiled in place, which takes seconds
+                if attempt == 1:
+                    if total.min() >= SMALLEST_TOTAL:
+                        break
+                    top[:] = LOWEST
+                    for j in range(len(k)):
+                        for i in range(QUERIES):
+                            score = q[0, i] * k[j, 0]
+                            for d in range(1, width):
+                                score += q[d, i] * k[j, d]
+                            top[i] = max(top[i], score)
                 _weigh(q, k, v, top, total, sums, places)
             for i in range(min(QUERIES, T - start)):
                 for d in range(width):
