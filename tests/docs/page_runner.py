@@ -39,7 +39,7 @@ PARSED_ONLY = (
     (r"models import", "the published checkpoint; tests/models/test_published.py"),
     (r"novelty ", "a training for each class; tests/evaluation/test_unseen_class.py"),
     (r"examine ", "a minute for its figures; tests/survey/test_examine.py"),
-    (r"evaluate (MODEL|variables|.*--out )", "ten seconds each; one report is made, and tests/evaluation"),
+    (r"evaluate (MODEL|variables|.*--(out|report) )", "ten seconds each; tests/evaluation/test_report.py"),
     (r"classify FILES .*--plot", "a figure per object; the quick start does one"),
     (r"demo .*--plot", "a figure of each of twelve stars; tests/test_shipped.py"),
     (r"simulate .*--(figure|sectors|cadence|class)", "seconds each; tests/simulate/test_command.py"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from goodricke.simulate.cadence import HALF_HOUR, Cadence, ObservedTimes
 from goodricke.simulate.parameters import table
@@ -139,6 +138,8 @@ def _white_noise(s: Truth, points: int, rng: np.random.Generator) -> Float32:
 
 def _red_noise(samples: Float, points: int, rng: np.random.Generator) -> Float32:
     """Return unit noise of an autoregressive process of order 1, correlated over so many samples (n,)."""
+    from scipy.signal import lfilter  # a second to import
+
     memory = np.exp(-1 / samples)
     kicks = _normal((len(samples), points), rng)
     kicks[:, 1:] *= np.sqrt(1 - memory**2)[:, None]
