@@ -17,7 +17,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from goodricke.data.json import json_values
 from goodricke.explorer.cache import Cache
 from goodricke.explorer.conditions import Lasso, Where
 from goodricke.explorer.embedding_map import EmbeddingMap
@@ -43,7 +42,7 @@ Float = NDArray[np.float64]
 RowNumbers = NDArray[np.int64]
 
 PLOT = "plot:"  # begins the name of a diagram of the user's own
-CACHED_PLOTS = 12  # coordinates of such, 16 bytes a row
+CACHED_PLOTS = 12  # coordinates of such, 16 bytes a row; cells of any diagram, 4 bytes a row
 MAP_SIZE = 20_000  # embeddings in a map
 SAMPLE = 2000  # points that hover and click find where the others are drawn as counts
 GRID = (180, 120)  # cells of these counts
@@ -162,7 +161,7 @@ class Diagrams:
         )
         self._diagrams = {d.name: d for d in diagrams}
         self._coordinates: dict[str, Coordinates] = {}
-        self._plots, self._boxes = Cache(CACHED_PLOTS), Cache(10 * CACHED_PLOTS)
+        self._plots, self._boxes, self._grids = Cache(CACHED_PLOTS), Cache(10 * CACHED_PLOTS), Cache(CACHED_PLOTS)
         self._lock = threading.RLock()
 
     def about(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -209,7 +208,7 @@ class Diagrams:
         spec = PlotSpec.from_name(name) if name.startswith(PLOT) else None
         for quantity, formula in (("colour", spec.colour), ("size", spec.size)) if spec else ():
             if formula:
-                points[quantity] = json_values(_round(self.table.formula(formula)[shown]))
+                points[quantity] = _nullable(_round(self.table.formula(formula)[shown]))
         if is_dense:
             points["cells"] = self._cells(name, places, rows, box)
         counts = {"total": total, "inside": len(rows), "shown": len(shown)}
@@ -230,16 +229,13 @@ class Diagrams:
 
         That is the most frequent class, or the mean of the colour.
         """
-        diagram, (nx, ny) = self.diagram(name), GRID
-        ix, iy = (
-            _bin(values[rows], low, high, axis.log, n)
-            for values, low, high, axis, n in (
-                (places.x, box[0], box[1], diagram.x, nx),
-                (places.y, box[2], box[3], diagram.y, ny),
-            )
-        )
-        inside = (ix >= 0) & (iy >= 0)
-        rows, cell = rows[inside], (iy * nx + ix)[inside]
+        (nx, ny), whole = GRID, self._box(name, places)
+        if box == whole:  # the cells of all rows, once
+            key = (name, places.ready)
+            cell = self._grids.get(key, lambda: self._cell_numbers(name, places.x, places.y, whole))[rows]
+        else:
+            cell = self._cell_numbers(name, places.x[rows], places.y[rows], box)
+        rows, cell = rows[cell >= 0], cell[cell >= 0]
         count = np.bincount(cell, minlength=nx * ny)
         filled = np.flatnonzero(count)
         answer: dict[str, Any] = {"shape": GRID, "box": box, "cell": filled.tolist(), "count": count[filled].tolist()}
@@ -250,10 +246,16 @@ class Diagrams:
             sums = np.bincount(cell[good], values[good], nx * ny)
             with np.errstate(invalid="ignore", divide="ignore"):
                 means = sums / np.bincount(cell[good], minlength=nx * ny)
-            return answer | {"colour": json_values(_round(means[filled]))}
+            return answer | {"colour": _nullable(_round(means[filled]))}
         k = len(self.classes) + 1
         votes = np.bincount(cell * k + self._class[rows] + 1, minlength=nx * ny * k).reshape(-1, k)[filled]
         return answer | {"class": (votes.argmax(1) - 1).tolist()}
+
+    def _cell_numbers(self, name: str, x: Float, y: Float, box: tuple[float, ...]) -> NDArray[np.int32]:
+        """Return the number of each point's cell in a grid over a box, -1 outside it."""
+        diagram, (nx, ny) = self.diagram(name), GRID
+        ix, iy = _bin(x, box[0], box[1], diagram.x.log, nx), _bin(y, box[2], box[3], diagram.y.log, ny)
+        return np.where((ix >= 0) & (iy >= 0), iy * nx + ix, -1)
 
     def rows_inside(self, lasso: Lasso) -> RowNumbers:
         """Return all rows inside a polygon, whose edges are straight as drawn, on logarithmic axes too.
@@ -472,24 +474,33 @@ def _limits(values: Float, is_log: bool) -> list[float]:
     """Return the ends of an axis for values (n,): all but a few outliers, with a margin."""
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.log10(values) if is_log else values
-    values = np.sort(values[np.isfinite(values)])
+    values = values[np.isfinite(values)]
     if not len(values):
         return [1.0, 10.0] if is_log else [0.0, 1.0]
-    low, high = (float(values[round(q * (len(values) - 1))]) for q in (OUTLIERS, 1 - OUTLIERS))
+    ends = [round(q * (len(values) - 1)) for q in (OUTLIERS, 1 - OUTLIERS)]
+    low, high = (float(value) for value in np.partition(values, ends)[ends])
     pad = (high - low) * MARGIN or abs(high) * 0.01 or 0.5
-    ends = [low - pad, high + pad]
-    return [float(10.0**end) for end in ends] if is_log else ends
+    limits = [low - pad, high + pad]
+    return [float(10.0**end) for end in limits] if is_log else limits
 
 
-def _bin(values: Float, low: float, high: float, is_log: bool, n: int) -> RowNumbers:
+def _bin(values: Float, low: float, high: float, is_log: bool, n: int) -> NDArray[np.int32]:
     """Return the number of the cell of each value among n from low to high, -1 outside."""
     if is_log:
         with np.errstate(invalid="ignore", divide="ignore"):
             values, low, high = np.log10(values), float(np.log10(low)), float(np.log10(high))
     if not high > low:
-        return np.full(len(values), -1)
-    index = np.floor((values - low) / (high - low) * n)
-    return np.where((index >= 0) & (index < n), index, -1).astype(np.int64)
+        return np.full(len(values), -1, np.int32)
+    index = (values - low) * (n / (high - low))
+    with np.errstate(invalid="ignore"):  # no number is no cell
+        return np.where((index >= 0) & (index < n), index, -1.0).astype(np.int32)
+
+
+def _nullable(values: Float) -> list[float | None]:
+    """Return numbers as a list, None for those that aren't finite."""
+    if (good := np.isfinite(values)).all():
+        return list(values.tolist())
+    return [value if is_good else None for value, is_good in zip(values.tolist(), good.tolist(), strict=True)]
 
 
 def _round(values: Float) -> Float:
