@@ -1,10 +1,6 @@
 """Downloads from beginning to end: files in the folder, requests to the server, messages."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -21,6 +17,7 @@ from goodricke.io import read
 from goodricke.survey.jobs import lock_folder
 from goodricke.survey.shards import read_manifest
 from tests.download.server import BUSY, KEPLER, NONE, PAGE, Answer, kepler_file, kepler_path
+from tests.processes import start_command
 
 STARS = (757076, 1026895, 10002792, 2013502, 3733346)
 LIST = "".join(f"{kic},{label}\n" for kic, label in zip(STARS, "ABABA", strict=True))
@@ -221,7 +218,7 @@ def test_quality_and_flux_are_options_of_the_reader(filled, make):
 def command(server, out, listed):
     words = ["download", "kepler", "--quarter", "9", "--targets", listed, "--out", out, "--base-url", server.url]
     words += ["--per-shard", "4", "--rate", "1000", "--connections", "3"]
-    return [sys.executable, "-m", "goodricke", *map(str, words)]
+    return [str(word) for word in words]
 
 
 def test_killed_at_any_moment_nothing_is_lost_or_twice(server, tmp_path, real_kepler):
@@ -232,22 +229,22 @@ def test_killed_at_any_moment_nothing_is_lost_or_twice(server, tmp_path, real_ke
     server[kepler_path(stars[4])] = NONE
     listed = tmp_path / "list.txt"
     listed.write_text("".join(f"{kic},{'AB'[kic % 2]}\n" for kic in stars))
-    env = os.environ | {"no_proxy": "127.0.0.1"}
-    undisturbed = CliRunner().invoke(app, command(server, tmp_path / "undisturbed", listed)[3:])
+    undisturbed = CliRunner().invoke(app, command(server, tmp_path / "undisturbed", listed))
     assert undisturbed.exit_code == 3, undisturbed.output  # one isn't there
     server.asked.clear()
     rng, kills = np.random.default_rng(1), 0
     for _ in range(25):
         last = sum(server.asked.values()) + rng.integers(3, 12)
-        process = subprocess.Popen(command(server, tmp_path / "killed", listed), env=env, stdout=subprocess.DEVNULL)
-        while process.poll() is None and sum(server.asked.values()) < last:
+        process = start_command(*command(server, tmp_path / "killed", listed))
+        while process.is_alive() and sum(server.asked.values()) < last:
             time.sleep(0.005)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+        if process.is_alive():
+            process.kill()
             kills += 1
-        if process.wait() == 3:
+        process.join()
+        if process.exitcode == 3:
             break
-    assert process.returncode == 3
+    assert process.exitcode == 3
     assert kills >= 2
     assert max(server.asked.values()) <= 1 + kills
     assert sum(server.asked.values()) <= len(stars) + 3 * kills  # what was on its way, by three connections

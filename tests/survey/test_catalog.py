@@ -31,6 +31,7 @@ from goodricke.survey.catalog import (
 )
 from goodricke.survey.shards import LOG, Folder, completed_shards, read_log, read_manifest
 from goodricke.survey.tasks import SurveyTask
+from tests.processes import start_command
 from tests.survey.prediction_tables import assert_same_shards
 
 EXAMPLES = str(files("goodricke").joinpath("data", "examples", "asas"))
@@ -104,14 +105,14 @@ def test_killed_with_its_workers_at_work_and_continued_by_others_it_has_the_same
     tmp_path, uninterrupted, pack, folded_model
 ):
     out = tmp_path / "c"
-    command = [sys.executable, "-m", "goodricke", "catalog", pack, "--model", str(folded_model.folder)]
-    command += ["--out", str(out), "--mc", "2", "--points", "1000", "--workers", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    options = ["--out", out, "--mc", 2, "--points", 1000, "--workers", 2]
+    process = start_command("catalog", pack, "--model", folded_model.folder, *options)
     deadline = time.monotonic() + 120
-    while len(list(read_log(out))) < 4 and process.poll() is None and time.monotonic() < deadline:
+    while len(list(read_log(out))) < 4 and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert "finished" not in read_manifest(out)
     assert run.catalog([pack], str(folded_model.folder), out, workers=2, passes=2, points=1000) == 0
     assert_same_shards(uninterrupted, out)

@@ -1,10 +1,7 @@
 """The training loop: resumption, microbatches, several processes, the best epoch."""
 
 import json
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from goodricke.data.processes import worker_context
 from goodricke.training import loop
 from goodricke.training.loop import LoopConfig, _rate_factor, train
 
@@ -234,14 +232,8 @@ def fit_as_one_of_two(rank, meeting, folder):
         dist.destroy_process_group()
 
 
-WORKER = """
-import sys, torch
-from pathlib import Path
-meeting, folder, root = sys.argv[1:]
-sys.path.insert(0, root)
-from tests.training.test_loop import fit_as_one_of_two
-torch.save(fit_as_one_of_two(1, meeting, Path(folder)), f"{meeting}.1")
-"""
+def save_second(meeting, folder):
+    torch.save(fit_as_one_of_two(1, meeting, folder), f"{meeting}.1")
 
 
 def test_two_processes_end_with_the_weights_of_one(tmp_path):
@@ -249,10 +241,12 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path):
     single = Regression(dropout=0, n=33, scores=[0.1, 0.2, 0.9])
     run = single.fit(tmp_path / "one", epochs=3, batch=8)
     meeting, folder = tmp_path / "meeting", tmp_path / "two"
-    worker = subprocess.Popen([sys.executable, "-c", WORKER, meeting, folder, Path(__file__).parents[2]])
+    worker = worker_context().Process(target=save_second, args=(meeting, folder))
+    worker.start()
     try:
         here = fit_as_one_of_two(0, meeting, folder)
-        assert worker.wait(300) == 0
+        worker.join(300)
+        assert worker.exitcode == 0
     finally:
         worker.kill()
     for weights, losses in (here, torch.load(f"{meeting}.1", weights_only=True)):
