@@ -305,3 +305,44 @@ def test_irregular_text_gives_the_same_numbers(tmp_path, line):
         [58001.5, 58002.5, 58003.5],
         pytest.approx([12.1, 12.2, 12.4]),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hjd,mmag,e_mmag\n2457000.5,12100,10\n2457001.5,12200,20\n", ("mag", "HJD", 2457000.5, 12.1, 0.01)),
+        ("hjd,d_mag_mmag,err\n2457000.5,-100,10\n2457001.5,20,20\n", ("mag", "HJD", 2457000.5, -0.1, 0.01)),
+        ("mjd,flux_mJy,flux_mJy_err\n57000.5,2.5,0.1\n57001.5,2.6,0.1\n", ("mJy", "MJD", 57000.5, 2.5, 0.1)),
+        ("btjd,flux_ppm,err\n1000.5,-25,1\n1001.5,30,1\n", ("ppm", "BTJD", 1000.5, -25, 1)),
+        ("# JD flux err\n2457000.5 1.5D+00 1.0d-1\n2457001.5 1.6D+00 1.0D-1\n", ("flux", "JD", 2457000.5, 1.5, 0.1)),
+        ("# time: BJD - 2454833\ntime,flux,err\n100.5,1.5,0.1\n101.5,1.6,0.1\n", ("flux", "BKJD", 100.5, 1.5, 0.1)),
+        (
+            "# BJD_TDB-2450000, not detrended\ntime,mag,err\n7000.5,9.1,0.1\n7001.5,9.2,0.1\n",
+            ("mag", "BJD", 2457000.5, 9.1, 0.1),
+        ),
+        (
+            "HJD\tVmag\te_Vmag\n2457000.5\t12.1\t0.1\n2457001.5\t?\t?\n2457002.5\t12.1\t?\n",
+            ("mag", "HJD", 2457000.5, 12.1, 0.1),
+        ),
+    ],
+)
+def test_units_zero_points_and_numbers_as_programs_write_them(tmp_path, text, expected):
+    unit, scale, *first = expected
+    curves = read(write(tmp_path / "a.txt", text))
+    assert (curves.unit, curves.time_scale, len(curves.time)) == (unit, scale, 2)
+    assert [curves.time[0], curves.value[0], curves.error[0]] == pytest.approx(first)
+
+
+@pytest.mark.parametrize("comment", ["# BJD - 2454833 and HJD - 2450000", "# written at JD 2459000", "# no zero point"])
+def test_comments_that_tell_no_zero_point(tmp_path, comment):
+    curves = read(write(tmp_path / "a.csv", f"{comment}\ntime,mag\n7000.5,9.1\n7001.5,9.2\n"))
+    assert (curves.time[0], curves.time_scale) == (7000.5, "unknown")
+
+
+def test_a_file_without_any_measurement_is_said_aloud(tmp_path, caplog):
+    """Dummies are usual among measurements; where there is nothing else, the user has to know."""
+    for text, level in (("57001.5,12.1\n", logging.INFO), ("57001.5,99.9\n", logging.WARNING)):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "goodricke"):
+            read(write(tmp_path / "a.csv", f"mjd,mag\n57000.5,99.9\n{text}"))
+        assert [record.levelno for record in caplog.records if "dummy" in record.message] == [level]

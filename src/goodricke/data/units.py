@@ -24,6 +24,9 @@ STANDARDISED = "standardised"  # unit of flux that is detrended, with median 0 a
 UNIT_NAMES = {"e-/s": "electron / s", "electron/s": "electron / s", "": "relative", "dimensionless": "relative"}
 TIME_UNITS = {"sec": "s", "secs": "s", "mins": "min", "hrs": "h", "yrs": "yr"}  # beyond those that astropy knows
 BRACKET = re.compile(r"\[([^\[\]]+)\]\s*$|\(((?:[^()]|\([^()]*\))+)\)\s*$")
+# Units of brightness after the name, as where no brackets can be: flux_mJy, d_mag_mmag, or nothing else (mmag, e_mmag).
+AFTER_NAME = re.compile(r"(?:^|[_ ])(mmag|ppm|ppt|percent|[mun]?jy)$", re.IGNORECASE)
+IN_LETTERS = {"mjy": "mJy", "ujy": "uJy", "njy": "nJy", "jy": "Jy"}
 # Physical types of a brightness; "unknown" are counts, magnitudes and the like. Of others astropy has many that mean
 # something else in the name of a column: V is a band and no volt, TT a time scale and no teratesla.
 BRIGHTNESS = {"spectral flux density", "spectral flux density wav", "photon flux density", "photon flux density wav"}
@@ -108,11 +111,15 @@ def nanojansky_per_unit(zero_point: NDArray[np.floating]) -> NDArray[np.float64]
 
 
 def unit_in_name(column: str) -> str | None:
-    """Return the unit in brackets at the end of a column's name, of time or brightness; None if there is none.
+    """Return the unit at the end of a column's name, of time or brightness; None if there is none.
 
-    >>> [unit_in_name(column) for column in ("flux(mJy)", "time [s]", "time (BJD - 2457000)", "mag (V)")]
-    ['mJy', 's', None, None]
+    One of time is in brackets; one of brightness may be the last word, too.
+
+    >>> [unit_in_name(column) for column in ("flux(mJy)", "time [s]", "time (BJD - 2457000)", "mag (V)", "e_mmag")]
+    ['mJy', 's', None, None, 'mmag']
     """
+    if after := AFTER_NAME.search(column):
+        return IN_LETTERS.get(after[1].lower(), after[1].lower())
     bracket = BRACKET.search(column)
     text = (bracket[1] or bracket[2]).strip() if bracket else ""
     if text in UNIT_NAMES or text in UNIT_NAMES.values():

@@ -88,6 +88,8 @@ class Remarks:
         Number of rows that are no measurement, by the reason; each row has one reason.
     origins : dict of str
         Where the unit and the time scale were found.
+    any_used : bool
+        Whether any row is a measurement.
     """
 
     path: str
@@ -95,6 +97,7 @@ class Remarks:
     origins: dict[str, str] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     said: set[str] = field(default_factory=set)
+    any_used: bool = False
 
     def say(self, level: int, message: str, *values: Any) -> None:
         """Log a message about the file, unless one of its kind was logged before."""
@@ -105,7 +108,7 @@ class Remarks:
     def say_left_out(self) -> None:
         """Log how many rows are no measurements, by reason, and what was made of errors."""
         for reason, count in self.left_out.items():
-            undoubted = reason.startswith(UNDOUBTED)
+            undoubted = reason.startswith(UNDOUBTED) and self.any_used
             logger.log(logging.INFO if undoubted else logging.WARNING, "%s: %d %s left out", self.path, count, reason)
         for reason, count in self.errors.items():
             logger.warning("%s: %d %s made NaN", self.path, count, reason)
@@ -352,6 +355,7 @@ def measure(
         )
     reasons.mark(~np.isfinite(value), "missing brightnesses")
     remarks.left_out.update(reasons.counts)
+    remarks.any_used |= bool(np.any(np.isfinite(time) & good & np.isfinite(value)))
     scale = _agreed_scale(stated_scale, parsed.time_scale, parsed.first_times)
     remarks.origins |= _origins(match, options, stated, stated_in, stated_scale, scale, unit)
     scale = options.time_scale or scale or check_time_scale(match, parsed.first_times, remarks)

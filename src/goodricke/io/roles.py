@@ -65,7 +65,19 @@ TIME = {
     **dict.fromkeys(("timemin", "timeminutes"), ""),
 }
 # Times only where no other column has any: dates of the calendar, as a rule.
-DATES = ("dateobs", "obsdate", "datetime", "timestamp", "dateutc", "utc", "utdate", "obsdateutc", "isotime", "isodate")
+DATES = (
+    "dateobs",
+    "obsdate",
+    "dateobserved",
+    "datetime",
+    "timestamp",
+    "dateutc",
+    "utc",
+    "utdate",
+    "obsdateutc",
+    "isotime",
+    "isodate",
+)
 SHORT_DATES = {"rjd": 2400000.0, "tjd": 2440000.5}  # reduced and truncated Julian dates, by their zero point [JD]
 PHASE = re.compile(r"phase|^folded|^phi$")
 FOLDED = ("phase", "cycle", "cyclenumber", "epochtime", "timeoriginal", "timefolded")
@@ -201,11 +213,13 @@ MJD_OF_1970 = 40587.0  # the day from which computers count
 # What files write for no number, in any case.
 MISSING = (
     *("", "indef", "null", "none", "nan", "na", "n/a", "-", "--", "---", "----", "...", "*", "nodata", "untrusted"),
-    *("\u2013", "\u2014"),  # dashes of typesetters
+    *("?", "\u2013", "\u2014"),  # and dashes of typesetters
 )
+FORTRAN = r"^\s*([-+]?(?:\d+\.?\d*|\.\d+))[dD]([-+]?\d+)\s*$"  # 1.5D+00, a double of Fortran
 LIMIT = r"\s*[<>]\s*[-+]?\d+(?:\.\d*)?\s*$"  # >16.5, a star that was too faint to be seen
 # What to do about text where numbers should be.
 TEXT_FIXES = {
+    r"\d{1,2}:\d{2}": "join date and time in one column, 2026-01-31T06:30:00, or give the days as numbers",
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}": "turn dates into days, as astropy.time.Time(dates).mjd does",
     r"[-+]?\d*[,;\t] *[-+]?\d+$": "write numbers with decimal points, not commas",
     LIMIT: "leave limits out, or, if the column is in magnitudes, say --unit mag",
@@ -640,6 +654,8 @@ def numbers(values: Any, name: str, path: str, dtype: type = np.float64) -> NDAr
         series = without_missing_words(as_series(values))
         with suppress(ValueError, TypeError):
             return np.ascontiguousarray(pd.to_numeric(series), dtype)
+        with suppress(ValueError, TypeError, AttributeError):
+            return np.ascontiguousarray(pd.to_numeric(series.str.replace(FORTRAN, r"\1e\2", regex=True)), dtype)
         bad = series[pd.to_numeric(series, errors="coerce").isna() & series.notna()]
         text = str(bad.iloc[0]).strip()
         reason = f"holds text in column {name}: {text!r} in row {bad.index[0] + 1}"

@@ -38,7 +38,7 @@ from goodricke.io.text_layout import (
 logger = logging.getLogger("goodricke")
 
 KINDS = ("text", "json", "votable", "parquet", "fits")
-NA_VALUES = ["-", "--", "---", "null", "None", "none", "INDEF", "indef", "Indef", "na", "untrusted"]
+NA_VALUES = ["-", "--", "---", "null", "None", "none", "INDEF", "indef", "Indef", "na", "untrusted", "?"]
 # What pandas takes for missing beside these, and Arrow is told to take for it too.
 NA_OF_PANDAS = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
@@ -65,6 +65,7 @@ PRODUCTS = {
 
 # The zero point of dates in the description of their column: Julian date - 2450000, HJD-2400000.5
 ZERO_POINT = re.compile(r"-\s*2[34]\d{5}(\.\d+)?(?!\d)")
+ZERO_POINT_IN_COMMENT = re.compile(r"(?<![A-Za-z])[BH]?JD(?:[ _](?:TDB|UTC|TT))?\s*-\s*2[34]\d{5}(?:\.\d+)?(?!\d)")
 # A VOTable's IDs are made of its names, without the units in them.
 READ_BY_ASTROPY: dict[str, dict[str, Any]] = {"votable": {"use_names_over_ids": True}}
 
@@ -221,7 +222,7 @@ def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
         return {name: frame[name] for name in wanted}
 
     texts = [name for name, cell in zip(form.names, form.first, strict=False) if not _is_number(cell, form)]
-    units = units_in_names(form.names) | dict(form.units)
+    units = _zero_point_in_comments(raw, form) | units_in_names(form.names) | dict(form.units)
     return Tabular(
         form.names,
         load,
@@ -234,6 +235,15 @@ def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
         named=form.named,
         stated_in=("line of units" if form.named else "the numbers") if form.units else "comment",
     )
+
+
+def _zero_point_in_comments(raw: bytes, form: TextLayout) -> dict[str, str]:
+    """Return the zero point of times as their unit, where comments tell one: "# time is BJD - 2454833"."""
+    names = [name for name in form.names if roles.TIME.get(roles.normal_name(name)) == ""]
+    above = raw[: 1 << 18].split(b"\n", form.skip)[: form.skip]
+    text = b"\n".join(line for line in above if line.lstrip().startswith(b"#")).decode("utf-8", "replace")
+    told = {re.sub(r"[\s_]+", " ", zero[0]) for zero in ZERO_POINT_IN_COMMENT.finditer(text)} if names else set()
+    return dict.fromkeys(names, told.pop()) if len(names) == len(told) == 1 else {}
 
 
 def _is_number(cell: str, form: TextLayout) -> bool:

@@ -24,7 +24,9 @@ SEPARATORS = (",", ";", "\t", "|")
 BLANKS = r"\s+"
 WITH_BRACKETS = re.compile(r"[^\s,;\[(]+(?:\s*(?:\[[^\]]{0,99}\]|\([^)]{0,99}\)))*")  # "time [s] flux" are two names
 MISSING = ("nan", "inf", "null", "none", "indef", "na", "n/a", "untrusted")  # words for no number, in any case
-NUMBER = re.compile(rf"^[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?({'|'.join(MISSING)}|-+)$|^$", re.IGNORECASE)
+NUMBER = re.compile(
+    rf"^[+-]?(\d+(\.\d*)?|\.\d+)([eEdD][+-]?\d+)?$|^[+-]?({'|'.join(MISSING)}|-+|\?)$|^$", re.IGNORECASE
+)
 DECIMAL_COMMA = re.compile(r"^[+-]?\d+,\d+([eE][+-]?\d+)?$")
 RDB_KIND = re.compile(r"^\d*[NSM]$")  # number, text or month: the second line of an RDB table
 DASHES = re.compile(r"^-*$")
