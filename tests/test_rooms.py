@@ -1,6 +1,7 @@
 """The rooms: each imports only from rooms above it in the list, and no module imports itself through others."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,11 @@ def test_a_room_imports_only_from_rooms_above_it():
         if room(name) in place and room(other) and place[room(other)] > place[room(name)]
     ]
     assert upward == []
+
+
+def test_no_file_name_stands_in_three_places():
+    names = Counter(path.name for path in MODULES.values() if path.name != "__init__.py")
+    assert [name for name, number in names.items() if number > 2] == []
 
 
 def test_no_module_waits_for_itself():

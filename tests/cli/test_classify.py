@@ -11,7 +11,7 @@ from rich.console import Console
 from goodricke.cli.classify import classify_files
 from goodricke.cli.file_report import report_files
 from goodricke.data import progress
-from goodricke.evaluation.figures.files import figure_files
+from goodricke.evaluation.figures.figure_files import figure_files
 from tests.making import predictions_of, sky
 
 
@@ -68,7 +68,7 @@ def test_a_figure_that_fails_stops_no_other(tmp_path, monkeypatch, caplog):
         if len(drawn) == 1:
             raise RuntimeError("no ink")
 
-    monkeypatch.setattr("goodricke.evaluation.figures.files.plot_object", fail_first)
+    monkeypatch.setattr("goodricke.evaluation.figures.figure_files.plot_object", fail_first)
     with figure_files(tmp_path, None) as draw:
         draw(curves, p, lambda done: None)
     assert len(drawn) == 2

@@ -69,7 +69,7 @@ def _small_reports() -> Iterator[None]:
     """Draw few panels in the report's figures with a panel for each object or feature, which take half of its time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("goodricke.evaluation.report.classes.MISTAKES", 2)
-        patch.setattr("goodricke.evaluation.report.conditions.DRAWN", 2)
+        patch.setattr("goodricke.evaluation.report.properties.DRAWN", 2)
         yield
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import ModelId, Output, Predictions
-from goodricke.evaluation.figures.dense import draw_dense
 from goodricke.evaluation.figures.objects import compute_periodogram, draw_object
+from goodricke.evaluation.figures.space_photometry import draw_dense
 from goodricke.evaluation.figures.style import drawing_settings, new_figure
 from goodricke.preprocess.dense import DenseConfig, prepare
 from goodricke.preprocess.dense_periods import answer_periods

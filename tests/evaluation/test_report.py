@@ -22,7 +22,7 @@ from goodricke.evaluation.calibration_scores import expected_calibration_error
 from goodricke.evaluation.data_checks import forest_accuracy, single_feature_accuracies, two_sample_area
 from goodricke.evaluation.early import score_by_number
 from goodricke.evaluation.evaluate import evaluate
-from goodricke.evaluation.report import build, calibration, classes, conditions, leakage
+from goodricke.evaluation.report import build, calibration, classes, leakage, properties
 from goodricke.evaluation.sample import TrainingObjects
 from goodricke.evaluation.scores import score, threshold_curve
 from goodricke.training.recipe import DataConfig, read_recipe
@@ -181,7 +181,7 @@ def test_prediction_sets_are_scored_where_there_are_any(
 
 
 def test_conditions_count_every_object_once(result: Assessment, tmp_path: Path) -> None:
-    section = conditions.conditions_section(result, tmp_path)
+    section = properties.conditions_section(result, tmp_path)
     right = result.probabilities["bands"].argmax(1) == result.label
     for caption in ("Accuracy by number of points", "Accuracy by median magnitude"):
         rows = table(section, caption)
@@ -197,7 +197,7 @@ def test_periods_are_found_and_noise_and_trends_have_none() -> None:
     value = np.concatenate([15 + s[:10] + 0.02 * rng.normal(size=s[:10].shape) for s in shapes])
     times = np.concatenate([time[:10]] * 3)
     curves = LightCurves.from_arrays(np.arange(30).astype(str), 80 * np.arange(31), times.ravel(), value.ravel())
-    period = conditions.quantities(curves)[-1].value
+    period = properties.quantities(curves)[-1].value
     np.testing.assert_allclose(period[:10], 0.617, rtol=0.01)
     assert np.isnan(period[10:]).sum() >= 19
 
@@ -209,10 +209,10 @@ def test_periods_beside_one_day_are_counted_and_one_day_is_not(result: Assessmen
     waves = np.sin(2 * np.pi * time * np.array([[1.0], [1.1]]))  # a day itself; where ten days alias
     value = 15 + waves + 0.02 * rng.normal(size=time.shape)
     curves = LightCurves.from_arrays(["day", "alias"], [0, 150, 300], time.ravel(), value.ravel())
-    found = conditions.quantities(curves)[-1].value
+    found = properties.quantities(curves)[-1].value
     assert np.isnan(found[0])
     assert found[1] == pytest.approx(1 / 1.1, rel=0.01)
-    changed = conditions.conditions_section(result, tmp_path).suspicious
+    changed = properties.conditions_section(result, tmp_path).suspicious
     assert "a little off one day" in changed
     assert "at one day itself and its whole fractions no period is counted" in changed
 
@@ -342,11 +342,11 @@ def test_classes_observed_alike_are_none(result: Assessment) -> None:
 
 def test_shift_is_seen_where_there_is_one(result: Assessment, tmp_path: Path) -> None:
     curves = result.sample.curves[result.rows]
-    twin = conditions.shift_section(result, curves, "itself", tmp_path, workers=1)
+    twin = properties.shift_section(result, curves, "itself", tmp_path, workers=1)
     assert not twin.warnings
     assert table(twin, "Each feature by itself, the most shifted first")["distance"].max() == 0
     faint = replace(curves, value=20 + 5 * (curves.value - 20), time=curves.time + 5000)
-    other = conditions.shift_section(result, faint, "faint", tmp_path, workers=1)
+    other = properties.shift_section(result, faint, "faint", tmp_path, workers=1)
     assert "faint is unlike the scored objects" in other.warnings[0]
     areas = table(other).set_index("by")["area under the ROC curve"]
     assert areas["observing conditions"].value > 0.95
@@ -367,12 +367,12 @@ def repeated(result: Assessment, ids: list[str], seed: int) -> tuple[LightCurves
 def test_few_stars_with_many_light_curves_are_no_shift(result: Assessment, tmp_path: Path) -> None:
     _, changed = repeated(result, [f"a{k // 10}" for k in range(200)], seed=0)
     other, _ = repeated(result, [f"b{k // 10}" for k in range(200)], seed=1)
-    found = conditions.shift_section(changed, other, "b", tmp_path, workers=1)
+    found = properties.shift_section(changed, other, "b", tmp_path, workers=1)
     assert not found.warnings
     assert any(note.startswith("They are of 20 and 20 stars") for note in found.notes)
     assert all(area.low < 0.6 for area in table(found)["area under the ROC curve"])
     one, _ = repeated(result, ["b"] * 10, seed=1)
-    alone = conditions.shift_section(changed, one, "b", tmp_path, workers=1)
+    alone = properties.shift_section(changed, one, "b", tmp_path, workers=1)
     assert alone.table == []
     assert any(note.startswith("No forest") for note in alone.notes)
 
@@ -380,7 +380,7 @@ def test_few_stars_with_many_light_curves_are_no_shift(result: Assessment, tmp_p
 def test_stars_of_the_other_set_are_told_by_id_and_position() -> None:
     curves = LightCurves.from_arrays(["x", "y", "z", "s1"], [0] * 5, [], [])
     curves = curves.with_columns(ra=[10.0, 10.0, 20.0, 30.0], dec=[5.0, 5.0, 5.0, 5.0])
-    found = conditions.number_stars(["s0", "s1"], np.array([4, 7]), curves)
+    found = properties.number_stars(["s0", "s1"], np.array([4, 7]), curves)
     assert found[0] == found[1]
     assert len({4, *found.tolist()}) == 4
     assert found[3] == 7

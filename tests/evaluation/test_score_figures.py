@@ -17,7 +17,6 @@ from goodricke.evaluation.figures.classes import (
     plot_purity_completeness,
     plot_reliabilities,
 )
-from goodricke.evaluation.figures.conditions import plot_conditions, plot_shifts
 from goodricke.evaluation.figures.early import (
     MOST_CLASSES,
     highlighted_classes,
@@ -25,6 +24,7 @@ from goodricke.evaluation.figures.early import (
     plot_early,
     plot_probability_history,
 )
+from goodricke.evaluation.figures.properties import plot_conditions, plot_shifts
 from goodricke.evaluation.figures.regression import plot_regression
 from goodricke.evaluation.figures.style import label_ends, move_apart
 from goodricke.evaluation.folds import summarise_folds

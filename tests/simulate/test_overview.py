@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from goodricke.simulate.figures import _multiband_panel, select_event
+from goodricke.simulate.overview import _multiband_panel, select_event
 from goodricke.simulate.sparse import simulate_multiband
 
 pytest.importorskip("batman", reason="batman isn't installed")

@@ -13,7 +13,7 @@ from goodricke.cli import app
 from goodricke.io import read_labels
 from goodricke.simulate.blocks import labels_path, write
 from goodricke.simulate.dense import simulate_dense
-from goodricke.simulate.figures import draw_dense
+from goodricke.simulate.overview import draw_dense
 
 SMALL = ["--per-class", "3", "--class", "RRLYR_CEPHEID", "--class", "INSTRUMENT", "--seed", "7"]
 

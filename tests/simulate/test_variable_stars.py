@@ -7,7 +7,7 @@ from goodricke.simulate.binaries import WAVELENGTH, brightness_ratio
 from goodricke.simulate.colours import magnitudes, temperature_of_brightness
 from goodricke.simulate.kinds import DENSE, MULTIBAND
 from goodricke.simulate.surveys import survey_field
-from goodricke.simulate.variables import ActiveNucleus, LongPeriod, time_since_start
+from goodricke.simulate.variable_stars import ActiveNucleus, LongPeriod, time_since_start
 from tests.simulate.nightly import nightly
 
 pytest.importorskip("batman", reason="batman isn't installed")

@@ -164,7 +164,7 @@ def classify_files(
     from goodricke.cli.tables import PER_STAR, SHOWN, bands_of, print_predictions
     from goodricke.data import formats
     from goodricke.data.progress import counting
-    from goodricke.evaluation.figures.files import figure_files
+    from goodricke.evaluation.figures.figure_files import figure_files
     from goodricke.io import read_batches
     from goodricke.models.bundle import load_model, read_config
     from goodricke.uncertainty.prediction_sets import COVERAGE

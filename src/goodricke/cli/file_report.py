@@ -345,9 +345,9 @@ def write_png(curve: LightCurves, folder: Path, written: set[Path]) -> None:
 
     A file in ``written`` is not overwritten: if the same star comes twice, the second file gets a number.
     """
-    from goodricke.evaluation.figures.dense import draw_dense
-    from goodricke.evaluation.figures.files import figure_path
+    from goodricke.evaluation.figures.figure_files import figure_path
     from goodricke.evaluation.figures.objects import draw_light_curve
+    from goodricke.evaluation.figures.space_photometry import draw_dense
     from goodricke.evaluation.figures.style import canvas, shorten
     from goodricke.inference import is_dense
 

@@ -77,7 +77,7 @@ def _simulate(out: Path | None, figure: Path | None, per_class: int, settings: d
     from goodricke.data.lightcurves import LightCurves
     from goodricke.simulate.blocks import Simulation, labels_path, write
     from goodricke.simulate.dense import dense_simulation
-    from goodricke.simulate.figures import draw_dense, draw_multiband
+    from goodricke.simulate.overview import draw_dense, draw_multiband
     from goodricke.simulate.sparse import multiband_simulation
 
     simulation: Callable[..., Simulation] = multiband_simulation if "survey" in settings else dense_simulation

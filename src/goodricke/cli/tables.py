@@ -32,7 +32,7 @@ from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import PERIOD_PROBABILITY, period_column
 from goodricke.data.predictions import MEANING, NEW, Predictions, Status
-from goodricke.evaluation.figures.files import PLACES
+from goodricke.evaluation.figures.figure_files import PLACES
 from goodricke.models.bundle import is_simulated, read_config
 from goodricke.models.hub import shipped_models
 

@@ -44,7 +44,7 @@ from goodricke.simulate.transients import (
     SupernovaII,
     TidalDisruption,
 )
-from goodricke.simulate.variables import (
+from goodricke.simulate.variable_stars import (
     ActiveNucleus,
     LongPeriod,
     MultibandBinary,

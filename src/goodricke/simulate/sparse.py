@@ -30,7 +30,7 @@ from goodricke.simulate.colours import magnitudes
 from goodricke.simulate.kinds import MULTIBAND, survey_kinds
 from goodricke.simulate.source import Float, Truth, take_stars
 from goodricke.simulate.surveys import Field, find_survey, survey_field
-from goodricke.simulate.variables import MultibandSource
+from goodricke.simulate.variable_stars import MultibandSource
 
 TRIES = {True: 40, False: 8}  # events, variables drawn for each that is wanted; the first that is visible is taken
 FEWEST_DETECTIONS, FEWEST_OF_BRIEF = 5, 3  # of an event

@@ -26,7 +26,7 @@ from goodricke.simulate.parameters import ParameterTable, table
 from goodricke.simulate.rotation import flare
 from goodricke.simulate.source import Float, Truth
 from goodricke.simulate.surveys import Field
-from goodricke.simulate.variables import draw_star, star_fluxes
+from goodricke.simulate.variable_stars import draw_star, star_fluxes
 
 NEAREST = 0.002  # redshift
 INVISIBLE = 50.0  # mag below the peak: before the explosion

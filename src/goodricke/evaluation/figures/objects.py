@@ -46,8 +46,8 @@ def plot_object(curve: LightCurves, predictions: Predictions, path: str | Path) 
     """Draw one object: light curve, periodogram, folded light curve, class probabilities.
 
     The fold is on the answered period, that of the network's fold, or else the highest peak of the periodogram. Dense
-    light curves are drawn by `goodricke.evaluation.figures.dense`; of others nothing is detrended or clipped, and
-    observations that are not finite are left out. A panel without data has a note, so that an object without
+    light curves are drawn by `goodricke.evaluation.figures.space_photometry`; others are neither detrended nor clipped,
+    and observations that are not finite are left out. A panel without data has a note, so that an object without
     observations has a figure, too.
 
     Parameters
@@ -73,7 +73,7 @@ def draw_object(figure: Any, curve: LightCurves, predictions: Predictions) -> No
     if len(curve) != 1 or len(predictions) != 1:
         raise ValueError(f"one light curve and one prediction make a figure, not {len(curve)} and {len(predictions)}")
     if "dominant_frequency" in predictions.table.column_names:
-        from goodricke.evaluation.figures.dense import draw_dense
+        from goodricke.evaluation.figures.space_photometry import draw_dense
 
         draw_dense(figure, curve, predictions, f"{shorten(curve.ids[0])}:  {_classification(predictions, 0)}")
         return

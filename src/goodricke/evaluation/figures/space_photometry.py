@@ -17,7 +17,7 @@ from goodricke.data.answer_text import (
 )
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Predictions
-from goodricke.evaluation.figures.files import PLACES
+from goodricke.evaluation.figures.figure_files import PLACES
 from goodricke.evaluation.figures.style import ACCENT, COLOURS, GREY, PALE, despine, shorten, write_note
 from goodricke.models.bundle import is_simulated
 from goodricke.preprocess.dense import DenseConfig, prepare

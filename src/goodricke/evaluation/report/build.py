@@ -17,7 +17,7 @@ from goodricke.evaluation.assessment import Assessment
 from goodricke.evaluation.figures.style import shorten
 from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.page import Page, Section, write_page
-from goodricke.evaluation.report import classes, conditions
+from goodricke.evaluation.report import classes, properties
 from goodricke.evaluation.report.calibration import calibration_section
 from goodricke.evaluation.report.leakage import leakage_section
 from goodricke.evaluation.report.surveys import has_surveys, surveys_section
@@ -116,11 +116,11 @@ def _steps(
     if has_surveys(result):
         yield "surveys", partial(surveys_section, result)
     yield "calibration", partial(calibration_section, result, figures)
-    yield "conditions", partial(conditions.conditions_section, result, figures)
+    yield "conditions", partial(properties.conditions_section, result, figures)
     yield "mistakes", partial(classes.mistakes_section, result, figures)
     yield "leaks", partial(leakage_section, result)
     if other is not None:
-        yield "shift", partial(conditions.shift_section, result, other.curves, other.name, figures, workers)
+        yield "shift", partial(properties.shift_section, result, other.curves, other.name, figures, workers)
 
 
 def _page(result: Assessment, sections: list[Section], path: Path) -> Page:
