@@ -113,7 +113,7 @@ def test_a_packet_cut_anywhere_is_a_failure(format):
 
 @pytest.mark.parametrize("format", FORMATS_IN_BYTES)
 @pytest.mark.parametrize("compiled", [True, False])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_damaged_bytes_are_failures_never_errors(format, compiled, data):
     good = messages_of(format)
@@ -138,7 +138,7 @@ def test_damaged_bytes_are_failures_never_errors(format, compiled, data):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(messages=st.lists(st.binary(max_size=200), max_size=4))
 def test_any_bytes_are_failures_or_alerts(format, messages):
     alerts = decode(messages, format)
