@@ -26,8 +26,9 @@ import torch
 import typer
 from numpy.typing import NDArray
 from rich.console import Console
+from scipy.stats import t
 
-from goodricke.evaluation.intervals import Estimate, Z, bootstrap_sums, star_sums, student_half_width
+from goodricke.evaluation.intervals import Estimate, Z, bootstrap_sums, star_sums
 from goodricke.models.bundle import Model
 from goodricke.preprocess import Prepared, Steps
 from goodricke.preprocess.tensors import length_buckets
@@ -193,7 +194,7 @@ def estimates(found: NDArray) -> list[Estimate]:
     seeds = len(found)
     half = Z * found[:, 1:].mean(0).std(0, ddof=1)
     if seeds > 1:
-        half = np.hypot(half, student_half_width(found[:, 0]))
+        half = np.hypot(half, t.ppf(0.975, seeds - 1) * found[:, 0].std(0, ddof=1) / np.sqrt(seeds))
     value = found[:, 0].mean(0)
     return [Estimate(*map(float, x)) for x in zip(value, value - half, value + half, strict=True)]
 

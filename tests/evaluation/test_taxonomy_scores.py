@@ -19,7 +19,6 @@ from goodricke.evaluation.sample import Sample
 from goodricke.evaluation.scores import check_truth, compare, score
 from goodricke.evaluation.taxonomy_scores import (
     allowed_leaves,
-    group_confusion,
     is_right,
     physics_check,
     score_labels,
@@ -96,12 +95,6 @@ def test_scores_by_label_and_node() -> None:
     assert nodes["EA"].completeness.value == 1
     assert "VARIABLE_STAR" not in nodes
     assert all(np.isfinite(x.to_dict()["n"]) for x in nodes.values())
-
-
-def test_confusion_of_groups() -> None:
-    names, confusion = group_confusion(TREE, allowed_leaves(LABELS[:6], TREE), P)
-    assert names == ("ECLIPSING", "RR_LYRAE", "ROT")
-    assert confusion.tolist() == [[3, 0, 0], [0, 2, 0], [1, 0, 0]]
 
 
 def test_periods_that_contradict_the_class_are_counted() -> None:

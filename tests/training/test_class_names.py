@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from goodricke.training.class_names import labels_by_class, match_classes, parse_renaming, spell_as_classes
+from goodricke.training.class_names import match_classes, parse_renaming, spell_as_classes
 
 CLASSES = ("DSCT_BCEP", "RR Lyrae", "EB")
 
@@ -41,7 +41,6 @@ def test_renamed_labels_match_under_their_new_name(renaming):
 
 def test_both_syntaxes_give_classes_by_label():
     assert parse_renaming(["A = B=C"], ["EC=W UMa, EW"]) == {"A = B": "C", "W UMa": "EC", "EW": "EC"}
-    assert labels_by_class({"W UMa": "EC", "EW": "EC", "R": "ROT"}) == {"EC": ["W UMa", "EW"], "ROT": ["R"]}
 
 
 @pytest.mark.parametrize(("option", "text"), [("rename", "ROT"), ("rename", "=ROT"), ("merge", "EC="), ("merge", "EC")])

@@ -157,14 +157,6 @@ def exact_lower_bound(k: ArrayLike, n: ArrayLike, confidence: float) -> Float:
     return np.where(k > 0, beta.ppf(1 - confidence, np.maximum(k, 1), n - k + 1), 0.0)
 
 
-def student_half_width(values: NDArray[np.floating]) -> Float:
-    """Return half the width (...) of Student's 95 % interval of the mean of n independent repetitions (n, ...)."""
-    from scipy.stats import t
-
-    n = len(values)
-    return np.asarray(t.ppf((1 + LEVEL) / 2, n - 1) * values.std(0, ddof=1) / np.sqrt(n))
-
-
 def mean_estimate(amount: NDArray, star: Any = None, resamples: int = 1000, seed: int = 0) -> Estimate:
     """Return the mean of numbers (n,) with its interval from drawing stars; of truth values it is a proportion."""
     zero = np.zeros(len(amount), np.int64)

@@ -201,28 +201,3 @@ def _rate(right: Mask, rows: Mask, star: Any) -> Estimate:
     if not rows.any():
         return Estimate(np.nan, np.nan, np.nan)
     return mean_estimate(right[rows], None if star is None else np.asarray(star)[rows])
-
-
-def group_confusion(
-    taxonomy: Taxonomy, allowed: Mask, probabilities: Float
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return names (G,) and the confusion matrix (G, G) of the groups that light curves are told apart by first.
-
-    A group is a node that no other node is below, or a leaf that is in none of these. The answer is the most probable
-    group; a label that is in no group as a whole is not counted.
-    """
-    groups = _groups(taxonomy)
-    members = np.stack([taxonomy.mask(list(taxonomy.leaves)[k] for k in taxonomy.members(name)) for name in groups])
-    inside = allowed.astype(int) @ members.T == allowed.sum(1)[:, None]  # (n, G)
-    rows = inside.any(1)
-    answer = (probabilities @ members.T).argmax(1)
-    confusion = np.zeros((len(groups), len(groups)), np.int64)
-    np.add.at(confusion, (inside[rows].argmax(1), answer[rows]), 1)
-    return groups, confusion
-
-
-def _groups(taxonomy: Taxonomy) -> tuple[str, ...]:
-    """Return the lowest nodes and the leaves that are in none of them."""
-    lowest = [name for name, children in taxonomy.nodes.items() if all(x in taxonomy.leaves for x in children)]
-    below = {leaf for name in lowest for leaf in taxonomy.nodes[name]}
-    return (*lowest, *(leaf for leaf in taxonomy.leaves if leaf not in below))

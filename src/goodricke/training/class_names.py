@@ -102,14 +102,6 @@ def parse_renaming(rename: Iterable[str] = (), merge: Iterable[str] = ()) -> dic
     return renaming
 
 
-def labels_by_class(renaming: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the labels of each class, in the form of ``[data] merge`` of a recipe."""
-    merge: dict[str, list[str]] = {}
-    for label, name in renaming.items():
-        merge.setdefault(name, []).append(label)
-    return merge
-
-
 def _class_index(label: str, classes: Sequence[str], renaming: Mapping[str, str]) -> int:
     """Return the index of a label's class, -1 if there is none."""
     name = renaming.get(label, label)
