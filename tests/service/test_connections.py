@@ -4,24 +4,27 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import uvicorn
 from fastapi import Request
 from fastapi.responses import PlainTextResponse
 
-from goodricke.service import connections
+from goodricke.service import connections, model_queue
 from goodricke.service.rest import create_rest_app
+from goodricke.service.schemas import MAX_COST, MAX_CURVES
 from goodricke.service.server import Server
 
 
 @contextmanager
-def running(limit=20, access=None):
-    """Run a server without models; give its port."""
-    server, app = Server("127.0.0.1", 0), create_rest_app([], access)
+def running(limit=20, access=None, models=()):
+    """Run a server, without models if none are given; give its port."""
+    server, app = Server("127.0.0.1", 0), create_rest_app([*models], access)
 
     @app.get("/large")
     def large() -> PlainTextResponse:
@@ -151,3 +154,53 @@ def test_one_that_reads_gets_all_of_a_large_answer():
         connection = HTTPConnection("127.0.0.1", port, timeout=20)
         connection.request("GET", "/large")
         assert len(connection.getresponse().read()) == 16 << 20
+
+
+# ---- with a model ----------------------------------------------------------------------------------------------------
+
+
+def curves_json(number, points):
+    """Return light curves as the body of a request."""
+    time = np.linspace(58000, 58400, points).round(4).tolist()
+    one = {"time": time, "value": (15 + np.arange(points) % 7 / 10).tolist(), "error": [0.05] * points, "unit": "mag"}
+    return json.dumps([{"object_id": str(k), "band": "V", **one} for k in range(number)]).encode()
+
+
+def ask_ten(port, body):
+    """Return the CPU time [s] of the server until ten clients at once have their answers."""
+
+    def ask(_):
+        connection = HTTPConnection("127.0.0.1", port, timeout=300)
+        connection.request("POST", "/classify", body, {"Content-Type": "application/json"})
+        return connection.getresponse().status
+
+    start = time.process_time()  # other programs take wall time, but none of this
+    with ThreadPoolExecutor(10) as pool:
+        assert list(pool.map(ask, range(10))) == [200] * 10
+    return time.process_time() - start
+
+
+def test_one_asks_for_the_most_and_leaves_and_ten_wait_at_most_twice_as_long(folded_model, monkeypatch):
+    calls, recorded = list[int](), model_queue.classify
+
+    def classify(curves, *args, **more):
+        calls.append(len(curves))
+        return recorded(curves, *args, **more)
+
+    monkeypatch.setattr(model_queue, "classify", classify)
+    most = curves_json(MAX_CURVES, MAX_COST // MAX_CURVES // 20)
+    head = "POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(most)}\r\n\r\n"
+    with running(200, models=[folded_model]) as (port, _):
+        number = 1
+        while (usual := min(ask_ten(port, curves_json(number, 200)) for _ in range(2))) < 0.6:
+            number *= 2  # several slices' worth, whatever the machine
+        calls.clear()
+        leaving = open_connection(port, head.encode() + most)
+        wait_until(lambda: calls)
+        leaving.close()
+        assert ask_ten(port, curves_json(number, 200)) < 2 * usual
+        assert sum(calls) < MAX_CURVES  # the rest of what nobody waits for isn't computed
+        calls.clear()
+        time.sleep(0.5)
+        assert not calls
