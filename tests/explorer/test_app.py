@@ -1,6 +1,7 @@
 from starlette.testclient import TestClient
 
 from goodricke.explorer.app import create_app
+from goodricke.explorer.session import open_explorer
 from goodricke.service.security import Access, new_token
 from tests.explorer.conftest import HERE
 
@@ -20,6 +21,15 @@ def test_the_page_and_its_files(client):
     assert client.get("/").headers["content-type"].startswith("text/html")
     assert client.get("/static/index.html").headers["cache-control"] == "no-cache"
     assert "unsafe-eval" not in client.get("/docs").headers["content-security-policy"]
+
+
+def test_diagrams_are_prepared_at_the_start_but_no_map(world, tmp_path):
+    explorer = open_explorer(world.catalog, labels=tmp_path / "labels.csv")
+    with TestClient(create_app(explorer), base_url=HERE) as client:
+        assert client.get("/api/about").status_code == 200
+    diagrams, _ = explorer.diagrams.about()
+    first = {d["name"] for d in diagrams if d["is_default"]}
+    assert set(explorer.diagrams._coordinates) == first - {"embedding"} | {"sky"}  # which the projection needs
 
 
 def test_no_file_outside_the_static_ones(client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,9 +41,18 @@ def create_app(explorer: Explorer, access: Access | None = None) -> FastAPI:
         Who may connect; by default this machine's own browser.
     """
 
+    def prepare() -> None:
+        try:
+            explorer.diagrams.prepare()
+        except Exception:  # the page gets the reason when it asks
+            log.debug("no diagrams were prepared", exc_info=True)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        preparing = threading.Thread(target=prepare, daemon=True)
+        preparing.start()
         yield
+        preparing.join()
         explorer.close()
 
     models = [] if explorer.model is None else [explorer.model]

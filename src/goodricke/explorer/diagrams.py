@@ -214,6 +214,12 @@ class Diagrams:
         counts = {"total": total, "inside": len(rows), "shown": len(shown)}
         return points | counts | {"box": self._box(name, places), "ready": places.ready, "note": places.note}
 
+    def prepare(self) -> None:
+        """Compute what the diagrams need that are shown at first, before they are asked for; not the map."""
+        for diagram in self._diagrams.values():
+            if isinstance(diagram, Diagram) and diagram.is_default and diagram.name != "embedding":
+                self.points(diagram.name, Where(), 1, cells=True)
+
     def _box(self, name: str, places: Coordinates) -> tuple[float, ...]:
         """Return the part of a diagram that is drawn at first: all but a few outliers, and a margin."""
         diagram = self.diagram(name)
