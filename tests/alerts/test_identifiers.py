@@ -193,4 +193,6 @@ def test_identifiers_are_kept_of_the_last_observations_only():
 def alert_points(record: ObjectRecord, time: float, identifier: int) -> AlertPoints:
     none = points()
     (is_new,) = unrecorded_history([record], np.array([0]), [none])
-    return AlertPoints(points(time), none, none[is_new], np.array([identifier], np.int64))
+    given = np.array([identifier], np.int64)
+    hashes = identifier_hashes(points(time), given) if identifier != NO_IDENTIFIER else none["band"][:0].astype("u4")
+    return AlertPoints(points(time), none, none[is_new], given, given[:0], given[:0], hashes)

@@ -33,6 +33,7 @@ from goodricke.alerts.answers import (
 from goodricke.alerts.events import log_event
 from goodricke.alerts.object_record import (
     KEEP,
+    NO_IDENTIFIER,
     POINT,
     VERSION,
     AlertPoints,
@@ -41,6 +42,7 @@ from goodricke.alerts.object_record import (
     RecordUpdate,
     RecordVersionError,
     concatenate_points,
+    identifier_hashes,
     merge_alerts,
     unrecorded_history,
 )
@@ -424,16 +426,20 @@ class Engine:
         self, alerts: Alerts, records: Sequence[ObjectRecord], rows: NDArray[np.int64]
     ) -> list[AlertPoints]:
         """Return the observations in each alert, with the survey's identifiers where it gives any."""
-        new, new_kept = self._points(alerts.new, count=True)
-        history, history_kept = self._points(alerts.history)
-        is_new = unrecorded_history(records, rows, history)
-        unrecorded = [points[piece] for points, piece in zip(history, is_new, strict=True)]
+        (new, is_new), (earlier, is_earlier) = self._points(alerts.new, count=True), self._points(alerts.history)
+        new_points, history = _pieces(new, alerts.new, is_new), _pieces(earlier, alerts.history, is_earlier)
+        missing = unrecorded_history(records, rows, history)
+        unrecorded = [points[piece] for points, piece in zip(history, missing, strict=True)]
         if not alerts.own_identifiers:
-            return list(map(AlertPoints, new, history, unrecorded))
-        new_id = _pieces(alerts.alert_id, alerts.new.offsets, new_kept)
-        history_id = _pieces(alerts.history_id, alerts.history.offsets, history_kept)
-        unrecorded_id = [numbers[piece] for numbers, piece in zip(history_id, is_new, strict=True)]
-        return list(map(AlertPoints, new, history, unrecorded, new_id, history_id, unrecorded_id))
+            return list(map(AlertPoints, new_points, history, unrecorded))
+        has_one = is_new & (alerts.alert_id != NO_IDENTIFIER)
+        hashes = _pieces(identifier_hashes(new, alerts.alert_id), alerts.new, has_one)
+        given, before = (
+            _pieces(alerts.alert_id, alerts.new, is_new),
+            _pieces(alerts.history_id, alerts.history, is_earlier),
+        )
+        chosen = [numbers[piece] for numbers, piece in zip(before, missing, strict=True)]
+        return list(map(AlertPoints, new_points, history, unrecorded, given, before, chosen, hashes))
 
     def _check_strays(self, number: int, keys: list[bytes]) -> None:
         """Count new objects that another partition of this worker has, too, and log the first."""
@@ -460,8 +466,8 @@ class Engine:
             self.counts.add(damaged=1)
             return ObjectRecord()
 
-    def _points(self, curves: LightCurves, count: bool = False) -> tuple[list[NDArray[np.void]], NDArray[np.bool_]]:
-        """Return each light curve's usable observations in the model's bands as `POINT`, and which (N,) these are."""
+    def _points(self, curves: LightCurves, count: bool = False) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
+        """Return observations as `POINT`, and which of them (N,) are usable and in the model's bands."""
         codes = np.array(
             [self._bands.index(b) if b in self._bands else NO_CLASS for b in curves.bands] or [0], np.uint8
         )
@@ -475,7 +481,7 @@ class Engine:
             self.counts.add(faint=int((good & ~bright).sum()) if count else 0)
             good &= bright
         self.counts.add(other_bands=int((~known).sum()) if count else 0)
-        return _pieces(points, curves.offsets, good), good
+        return points, good
 
     def _step(
         self,
@@ -556,9 +562,9 @@ class Engine:
         return self.model.update_arrays(state, curves)
 
 
-def _pieces(values: NDArray, offsets: NDArray[np.int64], kept: NDArray[np.bool_]) -> list[NDArray]:
-    """Return the values of each light curve, those that are ``kept`` (N,)."""
-    slices = [slice(a, b) for a, b in pairwise(offsets.tolist())]
+def _pieces(values: NDArray, curves: LightCurves, kept: NDArray[np.bool_]) -> list[NDArray]:
+    """Return the values (N,) of each light curve, those that are ``kept`` (N,)."""
+    slices = [slice(a, b) for a, b in pairwise(curves.offsets.tolist())]
     return [values[s] for s in slices] if kept.all() else [values[s][kept[s]] for s in slices]
 
 

@@ -231,6 +231,10 @@ def concatenate_points(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     return np.frombuffer(b"".join([part.tobytes() for part in parts]), POINT)
 
 
+def _concatenate_hashes(parts: Sequence[NDArray[np.uint32]]) -> NDArray[np.uint32]:
+    return np.frombuffer(b"".join([part.tobytes() for part in parts]), HASH)
+
+
 def observation_hashes(points: NDArray[np.void], shift: int = 0) -> NDArray[np.uint32]:
     """Return a hash of 32 bits for each observation (k,), of its band and the cell of `CELL` days that its time is in.
 
@@ -276,6 +280,8 @@ class AlertPoints(NamedTuple):
         Those of ``history`` that the object's record does not have.
     new_identifier, history_identifier, unrecorded_identifier : int64 array
         The survey's identifiers of the observations, `NO_IDENTIFIER` where there is none; empty if no one has any.
+    new_hash : uint32 array
+        `identifier_hashes` of ``new``, for all alerts at once; empty if it has no identifier.
     """
 
     new: NDArray[np.void]
@@ -284,6 +290,7 @@ class AlertPoints(NamedTuple):
     new_identifier: NDArray[np.int64] = _NO_IDENTIFIERS
     history_identifier: NDArray[np.int64] = _NO_IDENTIFIERS
     unrecorded_identifier: NDArray[np.int64] = _NO_IDENTIFIERS
+    new_hash: NDArray[np.uint32] = _NO_HASHES
 
 
 @dataclass(frozen=True)
@@ -319,7 +326,7 @@ class RecordUpdate:
     missing_hashes: NDArray[np.uint32]
     n_obs: int
     appended: NDArray[np.void]
-    base_points: NDArray[np.void] = field(default_factory=no_points)
+    base_points: NDArray[np.void] = field(default_factory=lambda: _NO_POINTS)
     rebuild_state: bool = False
     rebuild_base: bool = False
     status: str = ""
@@ -329,7 +336,7 @@ class RecordUpdate:
     n_corrected: int = 0
     n_retimed: int = 0
     n_rejected: int = 0
-    identifiers: NDArray[np.uint32] = field(default_factory=no_hashes)
+    identifiers: NDArray[np.uint32] = field(default_factory=lambda: _NO_HASHES)
 
 
 def unrecorded_history(
@@ -380,10 +387,8 @@ def merge_alerts(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int 
         n = len(alerts)
         new = alerts[0].new if n == 1 else concatenate_points([alert.new for alert in alerts])
         points, hashes = concatenate_points([record.points, new]), (record.base_hashes, record.missing_hashes)
-        identifiers = record.identifiers
-        if len(alerts[0].new_identifier):
-            given = alerts[0].new_identifier if n == 1 else np.concatenate([alert.new_identifier for alert in alerts])
-            identifiers = _with_identifiers(identifiers, new, given)
+        parts = [record.identifiers, *(alert.new_hash for alert in alerts if len(alert.new_hash))]
+        identifiers = parts[0] if len(parts) == 1 else _concatenate_hashes(parts)[-MAX_HASHES:]
         return RecordUpdate(points, *hashes, record.n_obs + n, new, n_accepted=n, identifiers=identifiers)
     merger = _Merger(record, keep)
     for alert in alerts:
@@ -399,19 +404,10 @@ def _is_append(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int) -
     for alert in alerts:
         if len(alert.new) != 1 or len(alert.unrecorded) or not alert.new["time"][0] > last + CELL:
             return False
-        if len(alert.new_identifier) and not alert.new["time"][0] > last + 2 * IDENTIFIER_CELL:
+        if len(alert.new_hash) and not alert.new["time"][0] > last + 2 * IDENTIFIER_CELL:
             return False  # it may be a known one with another time
         last = alert.new["time"][0]
     return True
-
-
-def _with_identifiers(
-    identifiers: NDArray[np.uint32], points: NDArray[np.void], given: NDArray[np.int64]
-) -> NDArray[np.uint32]:
-    """Return a record's hashes of identifiers with those of more observations."""
-    known = given != NO_IDENTIFIER
-    more = identifier_hashes(points, given) if known.all() else identifier_hashes(points[known], given[known])
-    return np.concatenate([identifiers, more])[-MAX_HASHES:]
 
 
 Verdict = Literal["accept", "duplicate", "late", "unclear"]
