@@ -591,3 +591,15 @@ def test_negative_differences_of_any_broker_are_no_magnitudes(tmp_path, names, d
     assert read(path).value.tolist() == pytest.approx([18.1])
     difference = read(path, flux="difference")
     assert (np.sign(difference.value).tolist(), difference.unit) == ([1, -1], "nJy")
+
+
+def test_a_flux_of_nothing_with_an_error_of_nothing_is_none(tmp_path):
+    """Rows of 0, 0 fill a table up; a flux of 0 with an error is one, and so are simulations without errors."""
+    for rows, expected in (
+        ("1,5\n0,0\n2,5\n", [1, 2]),
+        ("1,5\n0,5\n2,5\n", [1, 0, 2]),
+        ("1,0\n0,0\n2,0\n", [1, 0, 2]),
+    ):
+        lines = [f"{57000.5 + i},{row}" for i, row in enumerate(rows.split())]
+        (tmp_path / "a.csv").write_text("\n".join(["mjd,flux,fluxerr", *lines]))
+        assert read(tmp_path / "a.csv").value.tolist() == expected

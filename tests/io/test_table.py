@@ -315,3 +315,19 @@ def test_flux_option_names_the_brightness_of_a_table(tmp_path):
 def test_blank_separated_rows_may_end_in_a_remark(tmp_path):
     path = write(tmp_path / "a.dat", "mjd mag\n59000 12\n59001 13 clouds?\n")
     assert read(path).value.tolist() == [12, 13]
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "scale"),
+    [
+        ("time", "Barycentric JD in TCB - 2455197.5", "BJD"),
+        ("obs_time", "Heliocentric Julian date - 2455197.5", "HJD"),
+        ("HJD", "date of mid-exposure - 2455197.5", "HJD"),
+        ("time", "Julian date - 2455197.5", "JD"),
+    ],
+)
+def test_a_description_tells_zero_point_and_scale(tmp_path, name, description, scale):
+    table = Table({name: [100.5, 101.5], "mag": [12.1, 12.2]}, units={name: "d"}, descriptions={name: description})
+    table.write(tmp_path / "a.vot", format="votable")
+    curves = read(tmp_path / "a.vot")
+    assert (curves.time.tolist(), curves.time_scale) == ([2455298.0, 2455299.0], scale)

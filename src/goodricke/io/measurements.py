@@ -862,6 +862,10 @@ def _judged_fluxes(
         float(np.min(value, where=finite, initial=np.inf)),
         float(np.max(value, where=finite, initial=-np.inf)),
     )
+    if error is not None and least <= 0 <= most and (empty := (value == 0) & (error == 0)).any():
+        empty &= evidence().has_positive_errors
+        value = _masked(value, empty, "fluxes of 0 with an error of 0", reasons)
+        error = _masked(error, empty, "fluxes of 0 with an error of 0", reasons)
     if least > -99 and (most < 99 or 9999 < least <= most < 99999):
         return value, error
     if max(-least, most) >= NO_FLUX:

@@ -113,6 +113,7 @@ VALUE = (
     ("relfluxt1",),  # AstroImageJ's target
     ("vc",),  # Muniwin: variable minus comparison star
 )
+UNIT_AT_END = re.compile(r"(mmag|ppm|ppt|percent|[mun]?jy)$")
 # Brightnesses of one meaning: a fuller one among them takes the place of one with gaps.
 SAME_MEANING = {"value", "flux", "fluxcal", "mag", "magnitude"}
 BANDS_IN_NAMES = r"[a-cf-z]|hp|bp|rp|bt|vt|ks|kp|ic|rc|w[1-4]"  # e and d are errors
@@ -126,7 +127,7 @@ BAND_AS_WRITTEN = re.compile(
 # A magnitude called after its band alone, where nothing else can be the brightness.
 BARE_BAND = re.compile(r"^(U|B|V|R|I|J|H|K|Ks|Hp|BP|RP|[RI]c)$")
 # A date that isn't of the observation.
-OTHER_DATE = re.compile(r"ref|disc|max|min|peak|first|last|start|end|begin|err|unc|zero|trig|expl|rise|int|frac")
+OTHER_DATE = re.compile(r"ref|disc|max|min(?!us)|peak|first|last|start|end|begin|err|unc|zero|trig|expl|rise|int|frac")
 # A name that speaks of a brightness, and one that speaks of something else as well.
 SPEAKS_OF_BRIGHTNESS = re.compile(r"flux|mag(?!e|n(?!itude))|^counts?$|^(count)?rate$|^intensity$|^brightness$")
 SPEAKS_OF_MORE = re.compile(
@@ -550,6 +551,8 @@ def _own_errors(value: str) -> list[str]:
     aliases += [prefix + value for prefix in ("e", "err", "error", "sigma", "d")]
     aliases += [value.replace("mag", "sigma"), value.replace("mag", "sigmamag"), value.replace("flux", "fluxerr")]
     aliases += [value.replace("mag", "magerr"), *(["s1"] if value == "vc" else [])]
+    if unit := UNIT_AT_END.search(value):  # flux_err_mJy and flux_err of flux_mJy
+        aliases += [value[: unit.start()] + error + end for end in (unit[0], "") for error in ("err", "error", "unc")]
     return [alias for alias in aliases if alias != value]
 
 
@@ -613,7 +616,8 @@ def scale_and_offset(text: str) -> tuple[str, float]:
     alias = normal_name(text)
     if alias in SHORT_DATES:
         return "JD", SHORT_DATES[alias]
-    date, zero = DATE_NAME.search(text.replace("_", " ")), ZERO_POINT_OF_TIME.search(text)
+    plain = re.sub(r"(?<=\d),(?=\d{3})", "", text.replace("_", " ").replace("minus", "-"))  # JD-2,450,000
+    date, zero = DATE_NAME.search(plain), ZERO_POINT_OF_TIME.search(plain)
     base = (date[1].lower() if date else TIME.get(alias, "").lower()) or ""
     base = {"tbjd": "btjd"}.get(base, base)
     if zero is None or (zero[3] and base != "mjd") or base in ("btjd", "bkjd"):

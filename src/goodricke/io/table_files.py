@@ -460,13 +460,23 @@ def _counts_from_zero(column: Time) -> bool:
 
 
 def _zero_points_described(table: Table, names: Sequence[str]) -> dict[str, str]:
-    """Return the descriptions of dates that name their zero point: "Heliocentric Julian Date - 2450000"."""
+    """Return the scale and the zero point of dates whose description tells it: "Heliocentric Julian Date - 2450000"."""
     described = {name: str(getattr(table[name], "description", "") or "") for name in names}
     return {
-        name: f"{name} {zero[0]}"
+        name: f"{_julian_date(name, text)} {zero[0]}"
         for name, text in described.items()
         if roles.normal_name(name) in roles.TIME and (zero := ZERO_POINT.search(text))
     }
+
+
+def _julian_date(name: str, description: str) -> str:
+    """Return which Julian date a column holds, by its name or else its description."""
+    if roles.TIME[roles.normal_name(name)]:
+        return name
+    for date, words in (("BJD", "barycent|(?<![a-z])bjd"), ("HJD", "heliocent|(?<![a-z])hjd")):
+        if re.search(words, description, re.IGNORECASE):
+            return date
+    return "JD"
 
 
 def _parquet(file: SourceFile) -> Tabular:

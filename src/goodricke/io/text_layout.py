@@ -6,10 +6,12 @@ format (with or without its line of names), AAVSO's downloads without a line of 
 
 from __future__ import annotations
 
+import csv
 import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from goodricke.data.units import brightness_unit, days_in_unit, unit_in_name
@@ -177,6 +179,9 @@ def _without_preamble(rows: Rows, path: str) -> Rows:
 
 def split_cells(line: str, separator: str) -> list[str]:
     """Return the cells of a line without blanks and quotation marks around them."""
+    if '"' in line and separator != BLANKS:  # separators within quotation marks are none
+        with suppress(csv.Error, StopIteration):
+            return [cell.strip().strip("\"'") for cell in next(csv.reader([line], delimiter=separator))]
     parts = line.split() if separator == BLANKS else line.split(separator)
     return [part.strip().strip("\"'") for part in parts]
 
