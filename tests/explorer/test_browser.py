@@ -64,6 +64,15 @@ def catalog(path: Path, stars: LightCurves) -> Path:
     return path
 
 
+def sexagesimal(ra: float, dec: float) -> str:
+    """Return a position as `05 35 17.3 -05 23 28`."""
+    parts = []
+    for value, digits in ((ra / 15, 1), (abs(dec), 0)):
+        seconds = round(value * 3600, digits)
+        parts.append(f"{seconds // 3600:02.0f} {seconds // 60 % 60:02.0f} {seconds % 60:0{3 * (digits > 0)}.{digits}f}")
+    return f"{parts[0]} {'-' if dec < 0 else '+'}{parts[1]}"
+
+
 def flat_map(self: embedding_map.EmbeddingMap) -> embedding_map.MapPoints:
     """Return two of the embedding's dimensions at once, where the real map takes a minute."""
     rows = self._rows()
@@ -252,6 +261,18 @@ def test_searches(page: Page) -> None:
     page.press("/", *"S0007")
     page.total("1 of 400 objects")
     assert page.column("object_id") == ["S0007"]
+
+
+@pytest.mark.parametrize("write", [lambda ra, dec: f"{ra:.5f} {dec:+.5f}", lambda ra, dec: sexagesimal(ra, dec)])
+def test_searches_a_position(page: Page, write: Callable[[float, float], str]) -> None:
+    row = page.js("return fetch('api/rows/20').then((answer) => answer.json())")["fields"]
+    page.press("/", *write(row["ra"], row["dec"]))
+    page.total("1 of 400 objects")
+    assert page.column("object_id") == [row["object_id"]]
+    assert page.text("#chips").startswith("within 60″ of")
+    page.load(page.js("return location.hash"))
+    page.total("1 of 400 objects")
+    assert page.one("#search").get_attribute("value") == write(row["ra"], row["dec"])
 
 
 def test_the_skip_link_keeps_the_filters(page: Page) -> None:

@@ -176,6 +176,7 @@ def _describe_model(explorer: Explorer) -> dict[str, Any] | None:
     return {
         "name": explorer.about["model"],
         "hash": explorer.about.get("model_hash", ""),
+        "found": config is not None,
         "simulated": config is not None and config.simulated,
         "photometry": None if config is None else config.flux_kind,
         "trained_on": "" if config is None else config.trained_on,

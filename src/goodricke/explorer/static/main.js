@@ -1,7 +1,7 @@
 /** The page: loads what the catalog is, then builds the parts. */
 
 import { api } from "./api.js";
-import { chooseColumns, setColumns } from "./columns.js";
+import { chooseColumns, column, setColumns } from "./columns.js";
 import { isDark, setTheme } from "./colours.js";
 import { buildDiagrams } from "./diagrams.js";
 import { byId, debounce, emptyState, fill, h } from "./dom.js";
@@ -20,6 +20,9 @@ import { selectionMenu } from "./selection.js";
 import { readHash, set, setFilter, state, watch } from "./state.js";
 import { Table, tally } from "./table.js";
 
+// in degrees with decimals, or sexagesimal: what is searched within an arcminute, and not in ids
+const POSITION = /^(\d+\.\d+|\d+[\s:h]+\d+[\s:m]+[\d.]+s?)[\s,]+[+−-]?(\d+\.\d+|\d+[\s:d°]+\d+[\s:m'′]+[\d.]+[s"″]?)$/;
+
 /** @param {any} about */
 function drawHeader(about) {
   document.title = `${about.title} – goodricke explorer`;
@@ -34,6 +37,7 @@ function drawHeader(about) {
         { title: [model.summary, model.trained_on && `trained on ${model.trained_on}`].filter(Boolean).join("; ") },
         `model ${model.name}${model.photometry ? `, ${model.photometry} photometry` : ""}`,
       ),
+      !model.found && h("span", { class: "badge warn", title: model.summary }, "model not found"),
       model.simulated &&
         h(
           "span",
@@ -91,9 +95,15 @@ function buildViews(alerts) {
 function buildSearch() {
   const input = /** @type {HTMLInputElement} */ (byId("search"));
   if (matchMedia("(max-width: 560px)").matches) input.placeholder = "Search";
-  const find = debounce(() => setFilter("search", input.value.trim() ? [{ search: input.value.trim() }] : []), 250);
+  const find = debounce(() => {
+    const text = input.value.trim();
+    const isPlace = column("ra") && POSITION.test(text);
+    const filter = isPlace ? { cone: { position: text, radius: "60" } } : { search: text };
+    setFilter("search", text ? [filter] : []);
+  }, 250);
   const draw = () => {
-    const text = /** @type {any} */ (state.filters.search?.[0])?.search ?? "";
+    const filter = /** @type {any} */ (state.filters.search?.[0]);
+    const text = filter?.search ?? filter?.cone?.position ?? "";
     if (input.value.trim() !== text && document.activeElement !== input) input.value = text;
     if (!text && !state.filters.search && document.activeElement !== input) input.value = "";
   };
