@@ -123,7 +123,7 @@ def replay(
         float | None, typer.Option(help="Days of the stream per second  [default: as fast as possible]")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Messages at once")] = 1000,
-    unit: Annotated[str | None, typer.Option(help="Unit of the brightness, where the files don't tell")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the brightness, if the files don't give it")] = None,
     band: Band = None,
     packets: Annotated[
         bool, typer.Option("--packets", help="The sources are .avro files of alerts: send these as they are")

@@ -80,13 +80,13 @@ def classify(
     workers: Workers = 1,
     precision: Precision = "auto",
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at bands that the model doesn't know instead of leaving them out")
+        bool, typer.Option("--strict", help="Stop at bands that the model doesn't have instead of leaving them out")
     ] = False,
 ) -> None:
     """Classify light curves: a table on the terminal, one row per light curve in --out, figures with --plot or --pdf.
 
     Without --model, dense space photometry goes to tess-sim and sparse light curves to variables.
-    A file that can't be read costs its row (status UNREADABLE) and a line in the log, never the run.
+    A file that can't be read gets a row with the status UNREADABLE and a line in the log; the run continues.
     Exit code: 0 all classified, 3 some were not, 2 wrong usage.
     """
     from goodricke.uncertainty.prediction_sets import Coverage

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Get light curves from archives, straight into packed shards. Broken off, the same command goes on.\n\n"
+    help="Get light curves from archives, straight into packed shards. If interrupted, run the same command again.\n\n"
     "[bold]goodricke download kepler --quarter 9 --targets LIST --out FOLDER[/], then "
     "[bold]goodricke train[/], [bold]classify[/] or [bold]catalog[/] on the folder.",
 )
@@ -41,7 +41,7 @@ class DownloadOptions(NamedTuple):
 
 def parse_options(
     targets: Annotated[Path, typer.Option(help="Text with an id per line, or CSV", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder: new, or of a download to go on with", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder: new, or of a download to continue", show_default=False)],
     id_column: Annotated[
         str | None, typer.Option(help="Column with the ids, if not recognised", show_default=False)
     ] = None,
@@ -51,9 +51,9 @@ def parse_options(
         float | None, typer.Option(help="Requests per second  [default: 0.5 to 5]", show_default=False)
     ] = None,
     connections: Annotated[
-        int | None, typer.Option(min=1, max=16, help="At once  [default: 2 to 4]", show_default=False)
+        int | None, typer.Option(min=1, max=16, help="Connections at a time  [default: 2 to 4]", show_default=False)
     ] = None,
-    attempts: Annotated[int, typer.Option(min=1, help="Per file")] = 5,
+    attempts: Annotated[int, typer.Option(min=1, help="Attempts per file")] = 5,
     timeout: Annotated[
         float | None,
         typer.Option(help="Seconds without an answer before another attempt  [default: 60 to 300]", show_default=False),
@@ -61,7 +61,7 @@ def parse_options(
     per_shard: Annotated[int | None, typer.Option(min=1, help="Targets in a shard", show_default=False)] = None,
     keep_files: Annotated[Path | None, typer.Option(help="Keep the archive's files in this folder")] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Of a mirror with the archive's own paths", show_default=False)
+        str | None, typer.Option(help="Address of a mirror that has the archive's own paths", show_default=False)
     ] = None,
 ) -> DownloadOptions:
     """Return the options that all archives share."""

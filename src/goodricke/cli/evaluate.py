@@ -26,7 +26,7 @@ def evaluate(
     model: Annotated[
         list[str],
         typer.Argument(
-            help="Models: folders or shipped names; several: folds or rivals",
+            help="Models: folders or shipped names; several: folds, or models to compare",
             show_default=False,
             autocompletion=completions,
         ),
@@ -47,7 +47,7 @@ def evaluate(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="With --light-curves: table with a row per object; tensors (.safetensors) have their own",
+            help="With --light-curves: table of classes, a row per object; tensors (.safetensors) contain theirs",
             show_default=False,
         ),
     ] = None,
@@ -111,19 +111,24 @@ def calibrate(
     model: ModelArgument,
     out: Annotated[Path, typer.Option(help="Folder for the calibrated model", show_default=False)],
     recipe: Annotated[
-        Path | None, typer.Option(help="The recipe that the model was trained by", show_default=False)
+        Path | None, typer.Option(help="The recipe that the model was trained with", show_default=False)
     ] = None,
     light_curves: Annotated[
-        list[str] | None, typer.Option(help="Or: your survey's files, folders or globs; repeatable", show_default=False)
+        list[str] | None,
+        typer.Option(help="Without --recipe: your survey's files, folders or globs; repeatable", show_default=False),
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="And the table of their classes", show_default=False)] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="With --light-curves: the table of their classes", show_default=False)
+    ] = None,
     merge: Annotated[
         list[str] | None,
-        typer.Option(help='Your labels by the model\'s names: "EC=W UMa,EW"; repeatable', show_default=False),
+        typer.Option(
+            help='Labels of yours that mean a class of the model: "EW=W UMa,EC"; repeatable', show_default=False
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column of --labels with the class", show_default=False)] = None,
     object_id: Annotated[str | None, typer.Option(help="Column of --labels with the id", show_default=False)] = None,
-    unit: Annotated[str | None, typer.Option(help="Of the brightness, where the files don't tell")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the brightness, if the files don't give it")] = None,
     kind: Annotated[
         str, typer.Option(help="auto (chosen on left-out objects), temperature, vector or dirichlet")
     ] = "auto",
@@ -134,20 +139,20 @@ def calibrate(
         bool,
         typer.Option(
             "--novelty-only",
-            help="With --recipe: measure novelty alone anew; what --kind, --mc and --seed decide stays",
+            help="With --recipe: calibrate novelty again and nothing else",
         ),
     ] = False,
     mc: Passes = 20,
-    seed: Annotated[int, typer.Option(help="Of the split of --light-curves and of the passes")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split of --light-curves and of the passes")] = 0,
     workers: Workers = 1,
 ) -> None:
-    """Make a model's probabilities, prediction sets and novelty mean what they say, without training it anew.
+    """Calibrate a model's probabilities, prediction sets and novelty without training it again.
 
     By its recipe:      goodricke calibrate MODEL --recipe R.toml --out DIR
     For your survey:    goodricke calibrate MODEL --light-curves F --labels L.csv --out DIR
     Then:               goodricke classify FILES --model DIR --coverage 0.95
 
-    With your own labels, 70 % of the stars calibrate and 30 % tell how well it went.
+    With your own labels, 70 % of the stars calibrate the model and 30 % test the result.
     A few hundred labels are enough for a temperature; classes with fewer than 20
     each on average don't get more.
     """
@@ -195,11 +200,11 @@ def novelty(
     ] = None,
     device: Device = "cpu",
 ) -> None:
-    """Would a class that nobody has labelled be noticed? Train without each class in turn, then show its objects.
+    """Test how well novelty detects unknown classes: train without each class in turn, then classify its objects.
 
     Prints and writes (RUN/novelty.json, novelty.md), for each class left out and each score of novelty, the area under
-    the ROC curve and the part that is caught at 1 % false alarms, beside an isolation forest. Broken off, the same
-    command goes on. It trains as many networks as there are classes: a recipe with few epochs does.
+    the ROC curve and the fraction detected at 1 % false alarms, beside an isolation forest. If interrupted, run
+    the same command again. It trains one network per class: a recipe with few epochs is enough.
     """
 
     def run() -> int:

@@ -19,7 +19,7 @@ def explore(
     ],
     light_curves: Annotated[
         list[str] | None,
-        typer.Option(help="What the catalog was made from: pack, nested Parquet, files, folders; repeatable"),
+        typer.Option(help="Light curves of the catalog: pack, nested Parquet, files, folders; repeatable"),
     ] = None,
     extra: Annotated[
         list[Path] | None,
@@ -31,12 +31,12 @@ def explore(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="CSV that labels given here are kept in  [default: NAME-labels.csv beside the catalog]"),
+        typer.Option(help="CSV for the labels that you give  [default: NAME-labels.csv beside the catalog]"),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="The one that made the catalog, if it isn't found by the name in the catalog",
+            help="Model that made the catalog, if its name in the catalog doesn't lead to it",
             autocompletion=completions,
         ),
     ] = None,
@@ -44,7 +44,7 @@ def explore(
         str | None, typer.Option(help="State store of a running alert engine: a folder or redis://...")
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Its worker's metrics, for lag and rates: http://HOST:PORT/metrics")
+        str | None, typer.Option(help="Metrics of the engine's worker, for lag and rates: http://HOST:PORT/metrics")
     ] = None,
     samp: Annotated[
         bool, typer.Option("--samp", help="Exchange tables and rows with TOPCAT, Aladin, ... on this machine")
@@ -52,9 +52,10 @@ def explore(
     host: Annotated[str, typer.Option(help="Address to listen at; any but this machine's own needs a token")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one")] = 0,
     token: Annotated[
-        str | None, typer.Option(envvar="GOODRICKE_TOKEN", help="What visitors must show  [default: made if needed]")
+        str | None,
+        typer.Option(envvar="GOODRICKE_TOKEN", help="Token that a visitor must give  [default: made if needed]"),
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser")] = True,
     *,

@@ -104,7 +104,7 @@ def export(
     model: ModelArgument,
     out: Annotated[Path, typer.Option(help="File ending in .onnx, or a folder", show_default=False)],
     coverage: Annotated[
-        float, typer.Option(help="Fraction of objects whose prediction set holds the true class")
+        float, typer.Option(help="Fraction of objects whose prediction set contains the true class")
     ] = 0.9,
 ) -> None:
     """Write a model as one ONNX file, to be used without PyTorch; needs the package's extra onnx.

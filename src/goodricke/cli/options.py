@@ -43,15 +43,15 @@ Quality = Annotated[
 Flux = Annotated[str | None, typer.Option(help="Flux column, e.g. PDCSAP_FLUX", show_default=False)]
 Band = Annotated[
     str | None,
-    typer.Option(help="g keeps only that band, or names it where the files don't; R=r,I=i renames bands"),
+    typer.Option(help="g: keep only band g, or name the band if the files don't; R=r,I=i: rename bands"),
 ]
 Unit = Annotated[
     str | None,
-    typer.Option(help="Unit of the brightness, where the files don't give it: mag, nJy, ...", show_default=False),
+    typer.Option(help="Unit of the brightness, if the files don't give it: mag, nJy, ...", show_default=False),
 ]
 TimeScale = Annotated[
     str | None,
-    typer.Option(help="Time scale, where the files don't give it: MJD, BTJD, HJD, ...", show_default=False),
+    typer.Option(help="Time scale, if the files don't give it: MJD, BTJD, HJD, ...", show_default=False),
 ]
 LightCurveColumn = Annotated[
     str | None,
@@ -59,21 +59,21 @@ LightCurveColumn = Annotated[
 ]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search folders with all their subfolders")]
 Passes = Annotated[int, typer.Option(min=0, help="Monte-Carlo passes with dropout on; 0: one pass without")]
-Seed = Annotated[int, typer.Option(help="Of the dropout masks: same seed, same answer, whatever the batch")]
+Seed = Annotated[int, typer.Option(help="Seed of the dropout masks: the same seed gives the same answer in any batch")]
 Level = Annotated[
     float,
     typer.Option(
-        "--coverage", min=0.01, max=0.999, help="Fraction of objects whose prediction_set is to hold the true class"
+        "--coverage", min=0.01, max=0.999, help="Fraction of objects whose prediction_set contains the true class"
     ),
 ]
 PerClass = Annotated[
-    bool, typer.Option("--per-class", help="Reach that fraction in each class, rare ones too: larger sets")
+    bool, typer.Option("--per-class", help="Reach the coverage in each class, rare ones included: larger sets")
 ]
 Precision = Annotated[
     str, typer.Option(help="float32, bfloat16 (ASTRAFier), or auto: float32 on a CPU, bfloat16 on a GPU")
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes for preprocessing")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto; an absent GPU is an error")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ... or auto; a missing GPU is an error")]
 
 
 def option_group(parameter: str, options: Callable[..., Any]) -> Callable[[Command], Command]:

@@ -23,12 +23,14 @@ def real_stars(
     period: Annotated[
         str | None, typer.Option("--period-column", help="Column with the catalog's period [d], to score periods")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Of the stars, for the card  [default: the file's name]")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the sample, for the card  [default: the file's name]")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the model with these scores first in its card", show_default=False)
     ] = None,
     note: Annotated[
-        Path | None, typer.Option(help="Text (Markdown) that stands below the scores in the card", show_default=False)
+        Path | None, typer.Option(help="Text (Markdown) to add below the scores in the card", show_default=False)
     ] = None,
     mc: Passes = 20,
     seed: Seed = 0,

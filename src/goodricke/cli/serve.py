@@ -24,14 +24,15 @@ def serve(
         Path | None, typer.Option(help="Catalog folder or .parquet of classify --out, for /objects")
     ] = None,
     light_curves: Annotated[
-        list[str] | None, typer.Option(help="What the catalog was made from, for /objects/ID/light_curve; repeatable")
+        list[str] | None, typer.Option(help="Light curves of the catalog, for /objects/ID/light_curve; repeatable")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; any but this machine's own needs a token")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one")] = 8000,
     token: Annotated[
-        str | None, typer.Option(envvar="GOODRICKE_TOKEN", help="What clients must show  [default: made if needed]")
+        str | None,
+        typer.Option(envvar="GOODRICKE_TOKEN", help="Token that a client must give  [default: made if needed]"),
     ] = None,
     recursive: Recursive = False,
     device: Device = "cpu",

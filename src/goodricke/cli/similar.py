@@ -20,14 +20,14 @@ def similar(
     object_id: Annotated[
         list[str] | None, typer.Argument(help="Objects to find neighbours of", metavar="ID...")
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="Neighbours of each")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of neighbours of each object")] = 10,
     light_curves: Annotated[
         list[str] | None, typer.Option(help="Files, as for classify: for --plot, and for --model; repeatable")
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(
-            help="The catalog's: with it, objects of --light-curves that the catalog doesn't have are found",
+            help="Model of the catalog, to compare objects of --light-curves that are not in the catalog",
             autocompletion=completions,
         ),
     ] = None,
@@ -65,15 +65,15 @@ def suggest(
         typer.Argument(help="Folder of `goodricke catalog`, or .parquet of classify or evaluate", show_default=False),
     ],
     out: Annotated[Path, typer.Option(help="Table to fill the column label in: .csv", show_default=False)],
-    n: Annotated[int, typer.Option("-n", min=1, help="Objects")] = 50,
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of objects")] = 50,
     labelled: Annotated[
-        list[Path] | None, typer.Option(help="Tables of labels there are already, such as filled OUT files; repeatable")
+        list[Path] | None, typer.Option(help="Tables of earlier labels, such as filled OUT files; repeatable")
     ] = None,
     strategy: Annotated[
         str | None,
         typer.Option(help="mixed, cover, margin, entropy, information, novelty or random  [default: see docs]"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draws")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random draws")] = 0,
     label: Annotated[str | None, typer.Option(help="Column of the labels with the class, if not recognised")] = None,
     object_id: Annotated[
         str | None, typer.Option(help="Column of the labels with the object's id, if not recognised")

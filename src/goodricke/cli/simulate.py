@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def simulate(
-    out: Annotated[Path | None, typer.Option(help="Parquet file; its labels go beside it", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Parquet file; the table of labels is written beside it", show_default=False)
+    ] = None,
     cadence: Annotated[
         str, typer.Option(help="tess-30min, tess-10min, tess-200s, tess-2min, kepler or k2")
     ] = "tess-30min",
@@ -25,8 +27,8 @@ def simulate(
         str, typer.Option(help="Sectors, quarters or campaigns: how many in a row, or which: 14,15,26")
     ] = "1",
     per_class: Annotated[int, typer.Option(min=1, help="Light curves of each class")] = 100,
-    only: Annotated[list[str] | None, typer.Option("--class", help="Of this class only; repeatable")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same stars")] = 0,
+    only: Annotated[list[str] | None, typer.Option("--class", help="Only this class; repeatable")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed: the same seed gives the same stars")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes")] = 1,
     figure: Annotated[
         Path | None,

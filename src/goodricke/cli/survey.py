@@ -24,22 +24,20 @@ from goodricke.cli.options import (
 from goodricke.data.exit_codes import ExitCode
 
 Rename = Annotated[list[str] | None, typer.Option(help="Class of a label: Rotational=ROT; repeatable")]
-Merge = Annotated[list[str] | None, typer.Option(help='Labels of a class: "EC=W UMa,EW"; repeatable')]
+Merge = Annotated[list[str] | None, typer.Option(help='Labels of a class: "EW=W UMa,EC"; repeatable')]
 
 
 @reading_options
 def pack(
     sources: Sources,
-    out: Annotated[
-        Path, typer.Option(help="Folder for the shards: new, or of a run to go on with", show_default=False)
-    ],
+    out: Annotated[Path, typer.Option(help="Folder for the shards: new, or of a run to continue", show_default=False)],
     *,
     reading: Reading,
     workers: Annotated[int, typer.Option(min=1, help="Processes")] = 1,
 ) -> None:
     """Read many small files once and keep their light curves in a few nested Parquet files.
 
-    Broken off, the same command goes on. What can't be read is in unreadable.csv; the rest is packed.
+    If interrupted, run the same command again to continue. unreadable.csv lists what can't be read; the rest is packed.
     Next: goodricke catalog OUT --model MODEL --out CATALOG
     Exit code: 0 all read, 3 some were not, 2 wrong usage.
     """
@@ -55,14 +53,14 @@ def catalog(
         typer.Argument(help="Packs, nested Parquet, HATS catalogs, or files as for classify", show_default=False),
     ],
     model: ModelOption,
-    out: Annotated[Path, typer.Option(help="Folder for the catalog: new, or of a run to go on with")],
+    out: Annotated[Path, typer.Option(help="Folder for the catalog: new, or of a run to continue")],
     mc: Passes = 20,
     coverage: Level = 0.9,
     per_class: PerClass = False,
     seed: Seed = 0,
     *,
     reading: Reading,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each (on a GPU: that share it)")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each; they share a GPU")] = 1,
     device: Device = "cpu",
     precision: Precision = "auto",
     dask: Annotated[
@@ -74,9 +72,9 @@ def catalog(
         typer.Option(min=1, help="Observations per shard  [default: ten minutes of a core]", show_default=False),
     ] = None,
 ) -> None:
-    """Classify a survey: one row per light curve, in Parquet shards that are written as they are done.
+    """Classify a survey: one row per light curve, in Parquet shards, each written when complete.
 
-    Killed at any moment, the same command goes on where it stopped and gives the same rows.
+    If interrupted, run the same command again: it continues where it stopped and gives the same rows.
     Next: goodricke convert, goodricke examine, goodricke thresholds.
     Exit code: 0 all shards made, 3 some tasks failed (the same command tries them again) or nothing could be read,
     2 wrong usage.
@@ -96,7 +94,7 @@ def examine(
     out: Annotated[Path, typer.Option(help="Folder for the report, its figures and numbers", show_default=False)],
     light_curves: Annotated[
         list[str] | None,
-        typer.Option(help="What the catalog was made from, for frequencies and amplitudes", show_default=False),
+        typer.Option(help="Light curves of the catalog, to measure frequencies and amplitudes", show_default=False),
     ] = None,
     gaia: Annotated[
         Path | None, typer.Option(help="Local table of Gaia DR3 or TIC stars for these objects", show_default=False)
@@ -105,12 +103,15 @@ def examine(
         Path | None, typer.Option(help="Table of known classes, a row per object", show_default=False)
     ] = None,
     cuts: Annotated[
-        str, typer.Option(help="Probabilities from which on a star counts as one of its class")
+        str, typer.Option(help="Lowest probabilities at which a star counts as a member of its class")
     ] = "0.5,0.8",
-    radius: Annotated[float, typer.Option(min=0, help="Of the match by position [arcsec]")] = 2.0,
+    radius: Annotated[float, typer.Option(min=0, help="Radius of the match by position [arcsec]")] = 2.0,
     by: Annotated[str, typer.Option("--match", help="With --gaia: by key, by position, or auto")] = "auto",
     pair: Annotated[
-        str | None, typer.Option(help="Two classes to look for hybrids between: DSCT_BCEP,GDOR_SPB", show_default=False)
+        str | None,
+        typer.Option(
+            help="Two classes, to list candidates for hybrids of both: DSCT_BCEP,GDOR_SPB", show_default=False
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column of --labels with the class, if not recognised")] = None,
     object_id: Annotated[str | None, typer.Option(help="Column of --labels with the id, if not recognised")] = None,
@@ -122,7 +123,7 @@ def examine(
 ) -> None:
     """Compare a catalog with frequencies, amplitudes, temperatures and labels: a report with figures to judge it by.
 
-    Interrupted while it measures frequencies, the same command goes on.
+    If interrupted while it measures frequencies, run the same command again to continue.
 
     goodricke examine CATALOG --light-curves SRC --gaia gaia.fits --out DIR
     """
@@ -185,20 +186,20 @@ def thresholds(
         Path, typer.Argument(help="Catalog or .parquet with the predictions of labelled objects", show_default=False)
     ],
     labels: Annotated[Path, typer.Option(help="Table with a row per object", show_default=False)],
-    purity: Annotated[float, typer.Option(help="Wanted of each class, as a fraction")] = 0.95,
-    confidence: Annotated[float, typer.Option(help="That the purity is reached")] = 0.95,
+    purity: Annotated[float, typer.Option(help="Purity to reach in each class, as a fraction")] = 0.95,
+    confidence: Annotated[float, typer.Option(help="Confidence that the purity is reached, as a fraction")] = 0.95,
     label: Annotated[str | None, typer.Option(help="Column with the class, if not recognised")] = None,
     object_id: Annotated[str | None, typer.Option(help="Column with the object's id, if not recognised")] = None,
     rename: Rename = None,
     merge: Merge = None,
-    split: Annotated[
-        Path | None, typer.Option(help="A run's split.csv: only its test objects, which were not trained on")
-    ] = None,
+    split: Annotated[Path | None, typer.Option(help="split.csv of a training run: use its test objects only")] = None,
     per_star: Annotated[
         str | None, typer.Option(help="Merge the light curves of each star first, as in convert", metavar="best|mean")
     ] = None,
     star_column: Annotated[str, typer.Option(help="With --per-star: the column that names the star")] = "object_id",
-    out: Annotated[Path | None, typer.Option(help="File for the statement, or the catalog's folder it is for")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the statement, or the folder of the catalog to which it applies")
+    ] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Keep the statement in CATALOG, where convert finds it")
     ] = False,

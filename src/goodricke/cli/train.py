@@ -31,11 +31,12 @@ def train(
         typer.Option(help="Train ASTRAFier without one module: bilstm, attention or cnn (RUN-without-...)"),
     ] = None,
     folds: Annotated[
-        int, typer.Option(min=1, help="Train so many models, each with another part for validation (RUN/fold-1, ...)")
+        int,
+        typer.Option(min=1, help="Number of models to train, each with another part for validation (RUN/fold-1, ...)"),
     ] = 1,
     device: Device = "cpu",
 ) -> None:
-    """Train a model on your own labels. Interrupted, the same command goes on from the last finished epoch.
+    """Train a model on your own labels. If interrupted, run the same command again: it continues after the last epoch.
 
     Sparse light curves of variable stars, any bands: goodricke train --example > my.toml
     Kepler, TESS:                                     goodricke train --example --dense > my.toml
@@ -82,7 +83,7 @@ def pretrain(
     starts from the result with   \[training] init = "RUN/pretraining/encoder"
 
     Settings are in \[pretraining]: epochs, batch, rate, hidden, run, ...
-    Interrupted, the same command goes on from the last finished epoch.
+    If interrupted, run the same command again: it continues after the last finished epoch.
     """
 
     def run() -> int:

@@ -122,9 +122,9 @@ class ModelParameters(BaseModel):
     passes: int = Field(20, ge=0, le=100, description="Monte-Carlo passes with dropout on; 0: one pass without")
     seed: int = Field(0, ge=0, lt=2**53, description="Of the dropout masks: same seed, same answer")
     coverage: float = Field(
-        0.9, ge=0.01, le=0.999, description="Fraction of objects whose prediction_set is to hold the true class"
+        0.9, ge=0.01, le=0.999, description="Fraction of objects whose prediction_set contains the true class"
     )
-    per_class: bool = Field(False, description="Reach that fraction in each class, rare ones too: larger sets")
+    per_class: bool = Field(False, description="Reach the coverage in each class, rare ones included: larger sets")
     embedding: bool = Field(False, description="Whether answers have the embedding, a list of numbers")
     history: bool = Field(False, description="Multi-band models: the probabilities after every observation, too")
 
