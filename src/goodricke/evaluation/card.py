@@ -71,6 +71,8 @@ GATE_TEXT = """Errors by number of observations, the first ones in any band; an 
 intervals hold for sources like the held-out ones: the share of transients in a stream, and how bright its stars are,
 differ from survey to survey."""
 CALLED = "A source is called a transient if the probability of the node TRANSIENT is at least {:g}:"
+BY_SET = """A source may be a transient if its prediction set, that of a stream of alerts, has a class of transients. A
+transient without one in its set is lost even to who follows all that may be one:"""
 VERDICTS = """Holds: *yes* where the 95 % interval reaches the nominal rate; *within chance* where it doesn't, and the
 finite number of validation objects explains it in more than 2.5 % of cases (of the worst class: shared among the
 classes), often because they are few; else *NO*."""
@@ -346,7 +348,7 @@ def _render_gate(scores: Iterable[Mapping[str, Any]]) -> str:
     lines = [GATE_TEXT]
     for threshold in dict.fromkeys(x["threshold"] for x in scores):
         rows = gate_rows([x for x in scores if x["threshold"] == threshold], counts | forests)
-        lines += ["", CALLED.format(threshold), "", *markdown_table(rows)]
+        lines += ["", BY_SET if threshold is None else CALLED.format(threshold), "", *markdown_table(rows)]
     return "\n".join(lines)
 
 

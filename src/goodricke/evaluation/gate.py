@@ -1,7 +1,9 @@
 """Is it a transient at all? The first question to an alert, scored after the first few observations and late.
 
 A model whose taxonomy has the node `GATE` answers it by the node's probability, the sum over the transients it knows.
-Both errors are measured: transients that aren't called so, and other sources that are, by their label.
+Both errors are measured: transients that aren't called so, and other sources that are, by their label. So they are by
+the prediction set, which says less in doubt: a source may be a transient if the set has a class of transients. A
+transient is lost to an operator who follows all such sources if its set has none.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +40,8 @@ class GateScore:
         A leaf, "transients" for all of them, or a label of other sources.
     transient : bool
         Whether they are transients: the error is then that they aren't called so.
-    threshold : float
-        Of the node's probability, from which on a source is called a transient.
+    threshold : float, optional
+        Of the node's probability, from which on a source is called a transient; None: by the prediction set.
     wrong : dict of Estimate
         Fraction of errors by number of observations, and with `ALL`, each with its `clopper_pearson` interval.
     n : dict of int
@@ -48,7 +50,7 @@ class GateScore:
 
     group: str
     transient: bool
-    threshold: float
+    threshold: float | None
     wrong: Mapping[str, Estimate]
     n: Mapping[str, int]
 
@@ -77,7 +79,7 @@ def gate_scores(
     baselines: Mapping[str, NDArray] | None = None,
     counts: Sequence[int] = COUNTS,
 ) -> tuple[GateScore, ...]:
-    """Return the errors of the gate at each of `THRESHOLDS`; none for a model without one.
+    """Return the errors of the gate at each of `THRESHOLDS`, and by prediction sets; none for a model without one.
 
     Parameters
     ----------
@@ -102,34 +104,53 @@ def gate_scores(
     groups = {"transients": (True, transient)}
     groups |= {x: (True, leaves[:, k]) for k, x in enumerate(taxonomy.leaves) if k in members}
     groups |= {str(x): (False, ~transient & (label == x)) for x in sorted(set(label[~transient].tolist()))}
-    answers = {str(k): _probability(model, first_observations(curves, k), members, k) for k in counts}
-    answers[ALL] = _probability(model, curves, members, 0)
-    answers |= {name: p[:, members].sum(1) for name, p in (baselines or {}).items()}
+    answers = {str(k): _answers(model, first_observations(curves, k), members, k) for k in counts}
+    answers[ALL] = _answers(model, curves, members, 0)
+    answers |= {name: _GateAnswers(p[:, members].sum(1), None) for name, p in (baselines or {}).items()}
+    criteria = (*THRESHOLDS, *([] if answers[ALL].in_set is None else [None]))
     scores = []
-    for threshold, (name, (is_transient, rows)) in product(THRESHOLDS, groups.items()):
+    for threshold, (name, (is_transient, rows)) in product(criteria, groups.items()):
         wrong, n = {}, {}
-        for key, p in answers.items():
-            answered = rows & np.isfinite(p)
+        for key, answer in answers.items():
+            called, answered = answer.called(threshold), rows & np.isfinite(answer.p)
+            if called is None:
+                continue
             n[key] = int(answered.sum())
             if n[key]:
-                errors = (p[answered] < threshold) == is_transient
+                errors = called[answered] != is_transient
                 wrong[key] = clopper_pearson(int(errors.sum()), n[key])
         scores.append(GateScore(name, is_transient, threshold, wrong, n))
     return tuple(scores)
 
 
-def _probability(model: Model, curves: LightCurves, members: list[int], count: int) -> NDArray[np.float64]:
-    """Return the probability of a transient (n,), NaN without an answer or with fewer than ``count`` observations."""
+class _GateAnswers(NamedTuple):
+    """Answers about n light curves: probabilities of a transient, and whether their sets have a class of transients."""
+
+    p: NDArray[np.float64]  # (n,) NaN where there is no answer
+    in_set: NDArray[np.bool_] | None  # (n,) None without calibrated sets
+
+    def called(self, threshold: float | None) -> NDArray[np.bool_] | None:
+        """Return which light curves (n,) are called transients."""
+        return self.in_set if threshold is None else self.p >= threshold
+
+
+def _answers(model: Model, curves: LightCurves, members: list[int], count: int) -> _GateAnswers:
+    """Return the answers about light curves, none with fewer than ``count`` observations."""
     prepared = prepare(curves, model.preprocessing)
-    p = np.asarray(compute_output(model, prepared, 0).probabilities, np.float64)[:, members].sum(1)
-    return np.where(prepared.usable & (curves.n_obs >= count), p, np.nan)
+    p = np.asarray(compute_output(model, prepared, 0).probabilities, np.float64)
+    sets = model.prediction_sets("stream", p, prepared.n_points)
+    probability = np.where(prepared.usable & (curves.n_obs >= count), p[:, members].sum(1), np.nan)
+    return _GateAnswers(probability, None if sets is None else np.asarray(sets[:, members].any(1)))
 
 
 def gate_rows(scores: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> list[dict[str, str]]:
     """Return the rows of a table from `GateScore.to_dict`; ``titles`` name the columns, others are left out."""
     rows = []
     for score in scores:
-        row = {"group": score["group"], "error": "not called a transient" if score["transient"] else "called one"}
+        by_set = score["threshold"] is None
+        lost = "no transient in the set" if by_set else "not called a transient"
+        called = "a transient in the set" if by_set else "called one"
+        row = {"group": score["group"], "error": lost if score["transient"] else called}
         for key, title in titles.items():
             estimate = score["wrong"].get(key)
             row[title] = "-" if estimate is None else f"{_percent(Estimate.from_dict(estimate))} of {score['n'][key]:,}"
