@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from goodricke.data.processes import worker_context
 from tests.docs.blocks import ROOT
 
 LOADED = re.compile(
@@ -24,11 +26,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("sphinx", reason="needs the extra docs")
     pytest.importorskip("pydata_sphinx_theme", reason="needs the extra docs")
     pytest.importorskip("myst_parser", reason="needs the extra docs")
-    out = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "docs", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    out, messages = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("log") / "messages"
+    process = worker_context().Process(target=_build, args=(out, messages))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, messages.read_text()
     return out
+
+
+def _build(out: Path, messages: Path) -> None:
+    """Run ``python -m sphinx -W -n -q docs OUT`` in this process, which ends with its exit code."""
+    from sphinx.cmd.build import build_main
+
+    os.chdir(ROOT)
+    with open(messages, "w") as file, redirect_stdout(file), redirect_stderr(file):
+        sys.exit(build_main(["-W", "-n", "-q", "docs", str(out)]))
 
 
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
