@@ -38,6 +38,7 @@ PERIOD = 0.7  # [d] of the period that a test types
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run", "--disable-dev-shm-usage", "--window-size=1440,900"),
+    "--force-prefers-reduced-motion",  # colours on the way from one to another are neither
 )
 
 
@@ -171,6 +172,10 @@ class Page:
             return rows.map((row) => row.children[heads.indexOf(arguments[0])]?.textContent);"""
         return self.js(script, name)
 
+    def click(self, selector: str) -> None:
+        """Click on something that may just be drawn anew."""
+        self.until(lambda: self.one(selector).click() or True, selector)
+
     def focused(self) -> str:
         """Return what has the focus: its name, or its text."""
         return self.js("const e = document.activeElement; return e.getAttribute('aria-label') ?? e.textContent.trim()")
@@ -228,7 +233,7 @@ def test_shows_the_catalog(page: Page) -> None:
 
 
 def test_filters_by_class_and_the_chip_takes_it_back(page: Page) -> None:
-    page.one("#filters [aria-label^='MIRA:']").click()
+    page.click("#filters [aria-label^='MIRA:']")
     page.until(lambda: set(page.column("class")) == {"MIRA"})
     assert page.text("#table-title").endswith("of 400 objects")
     assert "values" in page.js("return location.hash")
@@ -276,7 +281,7 @@ def test_searches_a_position(page: Page, write: Callable[[float, float], str]) -
 
 
 def test_the_skip_link_keeps_the_filters(page: Page) -> None:
-    page.one("#filters [aria-label^='MIRA:']").click()
+    page.click("#filters [aria-label^='MIRA:']")
     page.until(lambda: set(page.column("class")) == {"MIRA"})
     state, total = page.js("return location.hash"), page.text("#table-title")
     page.one("a.skip").send_keys(Keys.ENTER)
@@ -750,6 +755,7 @@ def test_the_focus_follows_what_opens_and_goes_back(page: Page, stars: LightCurv
 
 
 def test_the_focus_stays_where_parts_are_drawn_anew(page: Page) -> None:
+    settle(page)
     page.one("#filters [aria-label^='MIRA:']").send_keys(Keys.ENTER)
     page.until(lambda: page.all("#chips .chip"))
     settle(page)
