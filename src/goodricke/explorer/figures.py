@@ -117,7 +117,9 @@ def draw_histogram(axes: Any, answer: Mapping[str, Any], label: str) -> None:
     """Draw a histogram of a column, of `goodricke.explorer.table.CatalogTable.histogram`."""
     if answer["counts"]:
         axes.stairs(answer["counts"], answer["edges"], fill=True, color=COLOURS[0], alpha=0.7)
-    axes.set(xlabel=label, ylabel="objects")
+    axes.set(ylabel="objects")
+    axes.set_xlabel(label, parse_math=False)
+    axes.yaxis.get_major_locator().set_params(integer=True)
     despine(axes)
 
 
