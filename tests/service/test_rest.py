@@ -1,5 +1,6 @@
 import gzip
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 import anyio
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +22,7 @@ from goodricke.data.examples import example_files
 from goodricke.data.json import json_values
 from goodricke.explorer.app import create_service
 from goodricke.inference import classify
-from goodricke.io import ReadOptions, read
+from goodricke.io import ReadOptions, as_light_curves, read
 from goodricke.service import model_queue, requests, rest
 from goodricke.service.answers import as_parameters
 from goodricke.service.model_queue import ClassifyRequest, ModelQueue
@@ -497,3 +499,54 @@ def test_options_become_parameters():
     text = "say --column object_id=NAME, --column time=NAME, --unit mag or --time-scale MJD (see --quality)"
     expected = "say ?id_column=NAME, ?time_column=NAME, ?unit=mag or ?time_scale=MJD (see ?quality=)"
     assert as_parameters(text).replace("= ", "=") == expected
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_table_is_the_same_in_every_container(seed, tmp_path):
+    """Sentinels, limits, gaps, units and interleaved stars are judged in JSON as they are in files and in Python."""
+    rng = np.random.default_rng(seed)
+    n, mag = 60, bool(seed % 2)
+    frame = pd.DataFrame({"id": rng.choice(["a", "b", "c"], n), "mjd": rng.uniform(58000, 59000, n).round(5)})
+    frame["band"] = rng.choice(["g", "r"], n)
+    value, error = rng.normal(15.0, 0.3, n).round(3), rng.uniform(0.01, 0.1, n).round(3)
+    sentinels = (99.9, 29.999, -999.0, np.nan) if mag else (-999.0, 1e30, np.nan, 0.0)
+    for cells, sentinel in zip(np.split(rng.permutation(n)[:20], 4), sentinels, strict=True):
+        value[cells] = sentinel
+        error[cells] = 0.0 if sentinel == 0 else rng.choice([99.99, -1.0, np.nan])
+    name, unit, factor = ("mag [mmag]", "mmag", 1e3) if mag else ("flux [mJy]", "mJy", 1)
+    error_name = name.replace("mag", "magerr", 1) if mag else name.replace("flux", "fluxerr")
+    value, error = ((cells * factor).astype(np.float32) for cells in (value, error))
+    frame[name], frame[error_name] = value, error
+    frame.loc[rng.integers(0, n, 3), "mjd"] = np.nan
+    stars = [frame[frame["id"] == star] for star in dict.fromkeys(frame["id"])]
+
+    def cells(column):
+        return [None if math.isnan(x) else float(x) for x in column]
+
+    items = [
+        {
+            **{"object_id": star["id"].iloc[0], "time": cells(star["mjd"]), "value": cells(star[name])},
+            **{"error": cells(star[error_name]), "band": star["band"].tolist(), "unit": unit},
+        }
+        for star in stars
+    ]
+    ((_, of_json),) = light_curves_from_json([LightCurve.model_validate(item) for item in items])
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    files = [light_curves_from_file(f.name, f.read_bytes(), ReadOptions())[0] for f in sorted(tmp_path.iterdir())]
+    assert 20 < len(of_json.time) < n
+    for other in (*(batch for (batch,) in files), as_light_curves(frame)):
+        assert (other.unit, other.time_scale) == (of_json.unit, of_json.time_scale) == ("mag" if mag else "mJy", "MJD")
+        for star in "abc":
+            one, two = other[other.ids.index(star)], of_json[of_json.ids.index(star)]
+            assert one.time.tolist() == two.time.tolist()
+            assert one.value.tolist() == two.value.tolist()
+            np.testing.assert_array_equal(one.error, two.error)
+            assert [one.bands[i] for i in one.band] == [two.bands[i] for i in two.band]
+
+
+def test_seconds_are_no_days(client):
+    answer = client.post(
+        "/classify?model=bands", json={"time": [1.4e9, 1.5e9], "value": [1, 2], "unit": "mag", "band": "g"}
+    )
+    assert (answer.status_code, "which are no days. Fix: convert them" in answer.json()["detail"]) == (422, True)

@@ -627,7 +627,8 @@ def first_times(time: NDArray[np.float64]) -> NDArray[np.float64]:
     parts, n = list[NDArray[np.float64]](), 0
     for start in range(0, len(time), N_FIRST):
         part = time[start : start + N_FIRST]
-        parts.append(part[np.isfinite(part) & ~np.isin(part, PADDING)])
+        part = part[np.isfinite(part)]
+        parts.append(part[~np.isin(part, PADDING)] if np.any(part < 100) else part)
         if (n := n + len(parts[-1])) >= N_FIRST:
             break
     return np.concatenate(parts)[:N_FIRST] if n else time[np.isfinite(time)][:N_FIRST]
@@ -900,6 +901,8 @@ def _without_limits(values: Any, unit: str, limits: dict[str, Mask]) -> Any:
     if not unit.lower().startswith("mag") or (
         kind is not None and (pa.types.is_floating(kind) or pa.types.is_integer(kind))
     ):
+        return values
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
         return values
     series = as_series(values)
     if pd.api.types.is_numeric_dtype(series):

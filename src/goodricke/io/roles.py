@@ -648,6 +648,8 @@ def numbers(values: Any, name: str, path: str, dtype: type = np.float64) -> NDAr
     Unreadable
         If the column holds text, naming the first.
     """
+    if type(values) is np.ndarray and values.dtype.kind in "fiu":  # no subclass that masks numbers
+        return np.ascontiguousarray(values, dtype)
     if isinstance(values, pa.Array | pa.ChunkedArray):
         if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
             return floats(values, dtype)

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goodricke.data import photometry, ragged, units
+from goodricke.data import photometry, ragged
 from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
 from goodricke.io import ReadOptions, Unreadable, measurements, roles
@@ -34,6 +34,9 @@ MAX_UNPACKED = 256 << 20  # bytes of a file after decompression
 
 # A VOTable may have its data in another place, even in a file of this machine, from where astropy would read them.
 EXTERNAL_DATA = re.compile(rb"<\s*[\w:]*STREAM[^>]*(href|gzip)|<!ENTITY", re.IGNORECASE)
+
+
+WHERE = "The light curves"  # what messages call those in JSON
 
 
 class TooLargeError(ValueError):
@@ -65,40 +68,66 @@ def light_curves_from_json(
                 f"light curve {number} ({item.object_id}) lacks {', '.join(missing)}, which the model needs for each "
                 'object. Add it: {"columns": {"' + missing[0] + '": 0.1}}, null where unknown'
             )
-    scales = [item.time_scale or measurements.infer_time_scale("", _floats(item.time)) for item in items]
-    kinds = [(item.unit, scale) for item, scale in zip(items, scales, strict=True)]
-    groups = [(np.array([i for i, k in enumerate(kinds) if k == kind]), kind) for kind in dict.fromkeys(kinds)]
-    return [(rows, _batch([items[i] for i in rows], scale, columns)) for rows, (_, scale) in groups]
+    scales = [_time_scale(item, number) for number, item in enumerate(items)]
+    kinds = [(item.unit, scale, item.time_scale) for item, scale in zip(items, scales, strict=True)]
+    groups = [np.array([i for i, k in enumerate(kinds) if k == kind]) for kind in dict.fromkeys(kinds)]
+    return [(rows, _batch([items[i] for i in rows], columns)) for rows in groups]
 
 
-def _batch(items: Sequence[LightCurve], time_scale: str, columns: Sequence[str]) -> LightCurves:
-    """Return light curves of one unit, converted as those of plain tables are."""
-    unit, factor = units.brightness_unit("", items[0].unit)
-    blank = [np.full(len(item.time), np.nan) for item in items]
-    values = [_floats(item.value) for item in items]
-    errors = [nan if item.error is None else _floats(item.error) for item, nan in zip(items, blank, strict=True)]
+def _batch(items: Sequence[LightCurve], columns: Sequence[str]) -> LightCurves:
+    """Return light curves of one unit and scale, judged by `measurements` as those of any table are."""
+    bands, band = roles.bands(
+        pa.array([name for item in items for name in _band_names(item)], pa.string()), "band", ReadOptions(), WHERE
+    )
+    data = {"time": np.concatenate([_floats(item.time) for item in items])}
     with np.errstate(over="ignore"):  # an infinite number is no measurement
-        value, error = (units.scale(np.concatenate(x).astype(np.float32), factor) for x in (values, errors))
-    names = [name for item in items for name in _band_names(item)]
-    bands, band = roles.bands(pa.array(names, pa.string()), "band", ReadOptions(), "The light curves")
-    time = np.concatenate([_floats(item.time) for item in items])
+        data["value"] = np.concatenate([_floats(item.value) for item in items]).astype(np.float32)
+        if any(item.error is not None for item in items):
+            errors = [[np.nan] * len(item.time) if item.error is None else item.error for item in items]
+            data["error"] = np.concatenate([_floats(error) for error in errors]).astype(np.float32)
+        match = roles.Match("time", "value", error="error" if "error" in data else None)
+        options, stated = ReadOptions(time_scale=items[0].time_scale), dict.fromkeys(("value", "error"), items[0].unit)
+        offsets = ragged.offsets_from_counts(np.array([len(item.time) for item in items]))
+        codes, remarks = ragged.owner(offsets), measurements.Remarks(WHERE)
+        measured = measurements.measure(data, match, options, WHERE, stated, codes=codes, remarks=remarks)
+    remarks.say_left_out()
     objects = {name: pa.array([item.columns[name] for item in items], pa.float64()) for name in columns}
     if any(item.photometry for item in items):
         objects[photometry.COLUMN] = pa.array([item.photometry for item in items], pa.string())
     curves = LightCurves.from_arrays(
         [item.object_id for item in items],
-        ragged.offsets_from_counts(np.array([len(item.time) for item in items])),
-        time,
-        measurements.mask_dummies(value, unit, "JSON"),
-        error,
+        offsets,
+        measured.time,
+        measured.value,
+        measured.error,
         band,
         bands=bands,
-        unit=unit,
-        time_scale=time_scale,
+        unit=measured.unit,
+        time_scale=measured.time_scale,
         objects=pa.table(objects) if objects else None,
     )
-    has_time = np.isfinite(time)
-    return curves if has_time.all() else curves.where(has_time)
+    used = np.isfinite(measured.time) & np.isfinite(measured.value)
+    return curves if used.all() else curves.where(used)
+
+
+def _time_scale(item: LightCurve, number: int) -> str:
+    """Return the time scale of a light curve, as it says or as its times do.
+
+    Raises
+    ------
+    ValueError
+        If they are ages of the Earth: seconds, as a rule.
+    """
+    if item.time_scale is not None:
+        return item.time_scale
+    time = _floats(item.time[: measurements.N_FIRST])
+    scale, known = measurements.infer_time_scale("", time), time[np.isfinite(time)]
+    if scale == "unknown" and len(known) and (middle := float(np.median(known))) > measurements.MOST_DAYS:
+        raise ValueError(
+            f"light curve {number} ({item.object_id}) has times around {middle:.6g}, which are no days. "
+            'Fix: convert them to days, or say their scale, "time_scale"'
+        )
+    return scale
 
 
 def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
