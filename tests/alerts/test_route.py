@@ -14,7 +14,7 @@ from goodricke import classify, load_model
 from goodricke.alerts.answers import ROUTE_COLUMNS, Message, answer_schema, avro_encoder
 from goodricke.alerts.engine import Engine
 from goodricke.alerts.inspect_store import answer_tables, describe_record, find_record
-from goodricke.alerts.object_record import ObjectRecord
+from goodricke.alerts.object_record import ObjectRecord, is_routed
 from goodricke.alerts.route import Route, Routed, open_route
 from goodricke.alerts.store import LmdbStore, MemoryStore
 from goodricke.alerts.worker_config import EXAMPLE, read_worker_config
@@ -231,9 +231,12 @@ def test_without_a_route_records_and_answers_are_as_before(first, packets):
     assert not any(name.startswith("route_") for row in last.values() for name in row)
     record = ObjectRecord.frombytes(plain._partitions[0].get([b"star 0"])[0])
     assert record.route == b""
-    assert record.tobytes()[4] == 2
-    routed = replace(record, route=route.tobytes())
+    assert not is_routed(record.tobytes())
+    assert record.tobytes()[4] == 4  # with the identifiers of ZTF's observations
+    assert replace(record, identifiers=record.identifiers[:0]).tobytes()[4] == 2
+    routed = replace(record, route=route.tobytes(), identifiers=record.identifiers[:0])
     assert routed.tobytes()[4] == 3
+    assert is_routed(routed.tobytes())
     back = ObjectRecord.frombytes(routed.tobytes())
     assert (back.answer, back.state, back.n_obs) == (record.answer, record.state, record.n_obs)
     restored = Routed.frombytes(back.route, 2)
