@@ -115,7 +115,7 @@ def _measure_requests(app: Any, frame: pd.DataFrame) -> Figures:
     def by_text() -> pd.Series:
         return frame["class"].isin(["ECL", "RRL"]) & (frame["f1"] > 0.2) & (frame["bp_rp"] < 1)
 
-    def near() -> pd.Series:
+    def near() -> Any:
         return np.hypot((frame["ra"] - 65) * math.cos(math.radians(-10)), frame["dec"] + 10) < 1
 
     def in_cells(x: pd.Series, y: pd.Series) -> Any:
