@@ -73,7 +73,7 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         those in one band, folded on the highest peak of their periodogram; dense space photometry; or sparse light
         curves in several bands, step by step, as of transients.
     size : {"tiny", "small", "paper"}
-        Of the network.
+        Size of the network.
     epochs : int, optional
         Passes over the training light curves; by default enough for 1,500 gradient steps, at least ten.
     batch : int, optional
@@ -98,9 +98,9 @@ class GoodrickeClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, Tran
         Result of `predict` for a light curve that can't be classified: by default ``""`` if labels are text, -1 if they
         are numbers. It must not be a label.
     seed : int
-        Of the split, the weights and the dropout masks: the same seed and data give the same result.
+        Seed of the split, the weights and the dropout masks: the same seed and data give the same result.
     name : str
-        Of the resulting model.
+        Name of the resulting model.
     run : path, optional
         Folder of the run, as of `goodricke train`, from which the same ``fit`` resumes after an interruption. By
         default only the model remains.

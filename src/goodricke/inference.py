@@ -61,19 +61,19 @@ def classify(
         `LightCurves`; a path or a list of paths; whatever else `as_light_curves` takes: a lightkurve ``LightCurve``, an
         astropy ``TimeSeries`` or ``Table``, a frame, an Arrow table, a list of these. Left out for arrays.
     model : Model, str or Path, optional
-        A name or folder as in `goodricke.load_model`. By default `default_model` chooses by the light curves, and a
+        A name or folder as in `goodricke.load_model`. By default `default_model` chooses one by the sampling, and a
         message says which and why.
     passes : int
         Monte-Carlo passes with dropout on (section 3.6: 20), whose mean is the probability; 0 for one pass without
         dropout. Multi-band models always have one pass.
     seed : int
-        Of the dropout masks. The output depends on the seed, not on the batch.
+        Seed of the dropout masks. The output depends on the seed, not on the batch.
     workers : int
         Processes for preprocessing.
     tick : callable
         Called with the number of objects after each batch, for a progress bar.
     coverage : float or Coverage
-        Of the prediction sets: 0.95 for 95 % of all objects, ``(0.95, True)`` for 95 % in each class.
+        Coverage of the prediction sets: 0.95 for 95 % of all objects, ``(0.95, True)`` for 95 % in each class.
     checks : InputChecks, optional
         Shared by batches of the same light curves, so that each warning appears once.
     **data

@@ -79,7 +79,7 @@ def suggest(
         str | None, typer.Option(help="Column of the labels with the object's id, if not recognised")
     ] = None,
 ) -> None:
-    """Choose the objects of a catalog that are most worth a label, and say why.
+    """Choose the objects of a catalog whose labels would help most, and give the reason.
 
     goodricke suggest CATALOG -n 50 --out to_label.csv
     ... fill the column label, leave empty what you can't tell, and go on with:

@@ -65,7 +65,7 @@ class LightCurves:
         Identifiers, kept as text: survey ids overflow and lose leading zeros as numbers.
     offsets : int64 (n + 1,)
     time : float64 (N,)
-        Days, in ``time_scale``. 64 bits until they are differenced.
+        Days, in ``time_scale``. Kept in 64 bits until differences are taken.
     value, error : float32 (N,)
         Brightness and its one-sigma uncertainty in ``unit``. An unknown uncertainty is NaN.
     band : uint8 (N,)
@@ -76,7 +76,7 @@ class LightCurves:
     time_scale : str
         ``"MJD"``, ``"BTJD"`` (BJD - 2457000), ``"BKJD"`` (BJD - 2454833), ``"HJD"``, ``"JD"``, ``"unknown"``.
     objects : pyarrow.Table (n rows)
-        Whatever belongs to an object and not to an observation: labels, positions, parameters, source file.
+        Columns with one value per object: labels, positions, parameters, source file.
 
     Raises
     ------
@@ -642,8 +642,8 @@ class LightCurves:
     def faults(self) -> list[Fault]:
         """List everything wrong with the light curves, object by object; empty if all is well.
 
-        Looked for: no observation, unsorted and duplicate times (within a band), times, values and errors that are not
-        finite, errors that are not positive, and object ids that come twice.
+        The faults are: no observation; unsorted or duplicate times (within a band); times, values and errors that are
+        not finite; errors that are not positive; object ids that occur twice.
         """
         known = np.isfinite(self.error)
         per_point = {

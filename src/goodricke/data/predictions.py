@@ -42,7 +42,7 @@ OPTIONAL = (
 
 
 class Status(StrEnum):
-    """The reason why an object was, or was not, classified."""
+    """Whether an object was classified, and if not, the reason."""
 
     OK = "OK"
     EMPTY = "EMPTY"
@@ -163,7 +163,7 @@ class Predictions:
         probabilities of the nodes below the root, and ``prediction_set_node`` the node that has just the leaves of the
         set.
     classes : tuple of str
-        Of models with a taxonomy the leaves.
+        Names of the classes; for models with a taxonomy, of the leaves.
     curves : tuple of LightCurves
         Batches of the light curves of the first rows, in order, for `plot`, `fold` and `periodogram`; `classify` keeps
         what it was given.

@@ -52,7 +52,7 @@ class CandidateSearch(BaseModel):
     shortest: float = Field(
         0.04,
         gt=0,
-        description="shortest period [d] of the strongest harmonic: binaries with two like minima from its double on",
+        description="shortest period [d] of the strongest harmonic; half the period of binaries with equal minima",
     )
     oversampling: float = Field(2.0, ge=1, description="frequencies per natural width 1 / span, at least")
     number: int = Field(4, ge=1, description="most candidates per light curve")

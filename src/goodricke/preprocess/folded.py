@@ -57,7 +57,7 @@ class FoldedConfig(PreprocessingConfig):
     clip_rounds: int = Field(5, ge=0)
     search: PeriodSearch = PeriodSearch()
     bands: tuple[str, ...] | None = Field(
-        None, description="colours and amplitude ratios of these bands are context; of the data's bands if several"
+        None, description="bands whose colours and amplitude ratios are context; by default all, if several"
     )
     level: bool = Field(False, description="the median magnitude in each of the bands is context too")
 

@@ -57,7 +57,7 @@ def similar(object_id: str | Sequence[str], catalog: str | Path | Neighbours, k:
         Folder of ``goodricke catalog``, or a .parquet with the column ``embedding``. For several searches open it once
         with `Neighbours.open`.
     k : int
-        Neighbours of each.
+        Number of neighbours of each object.
 
     Returns
     -------

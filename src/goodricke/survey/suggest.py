@@ -1,4 +1,4 @@
-"""``goodricke suggest``: which objects of a catalog are most worth a label, and why.
+"""``goodricke suggest``: choose the objects of a catalog whose labels help most, and give the reason.
 
 Objects are ranked by a score, such as how close their two most probable classes are. A batch is spread over the space
 of the embeddings, so that it isn't one object many times. With labels, the probabilities are those of a logistic
@@ -150,7 +150,7 @@ def suggest(
     catalog : path or str
         Folder of ``goodricke catalog``, or a .parquet with the column ``embedding``.
     n : int
-        How many.
+        Number of objects.
     labelled : mapping, optional
         Classes of objects by id. These objects aren't suggested. With two classes or more, the probabilities are
         those of a `LabelHead` instead of the catalog's.

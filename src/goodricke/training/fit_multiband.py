@@ -55,7 +55,7 @@ class EnsembleConfig(BaseModel):
     )
     frozen_bands: tuple[str, ...] = Field((), description="bands whose networks are not trained")
     scale_by: tuple[str, ...] = Field(
-        (), description="classes whose steps set mean and scale of the input, the others' reach beyond; all if empty"
+        (), description="classes whose steps determine mean and scale of the input; empty: all classes"
     )
 
 

@@ -186,7 +186,7 @@ class TrainingConfig(LoopConfig):
     """The ``[training]`` section: the loop's settings and the loss."""
 
     least_steps: int = Field(
-        0, ge=0, description="gradient steps: a small set gets more epochs, as many as make so many steps"
+        0, ge=0, description="least number of gradient steps: a small set gets more epochs to reach it"
     )
     weight_power: float = Field(1.0, ge=0)
     score: Literal["accuracy", "macro_recall", "macro_f1"] = "accuracy"
