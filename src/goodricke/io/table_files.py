@@ -213,7 +213,7 @@ def _text(file: SourceFile, text_columns: Sequence[str]) -> Tabular:
     def load(wanted: Sequence[str]) -> Mapping[str, Any]:
         as_text = {name for name in wanted if roles.normal_name(name) in roles.OBJECT_ID} | set(text_columns)
         try:
-            frame = _read_regular_text(raw, form, wanted, as_text)
+            frame: Mapping[str, Any] | pd.DataFrame | None = _read_regular_text(raw, form, wanted, as_text)
             frame = _read_text(raw, form, wanted, as_text, file.path) if frame is None else frame
         except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
             if isinstance(error, Unreadable):
