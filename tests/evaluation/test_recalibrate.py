@@ -131,7 +131,7 @@ def test_labels_that_the_model_does_not_know(home: Path, tmp_path: Path):
         *("--out", tmp_path / "m"),
     )
     assert code == 2
-    assert 'give its names to yours, e.g. --merge "EC=W UMa,EW"' in text
+    assert 'translate your labels, e.g. --merge "EW=W UMa,EC"' in text
     assert not (tmp_path / "m").exists()
 
 

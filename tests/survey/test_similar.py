@@ -103,5 +103,5 @@ def test_what_was_not_classified_is_no_neighbour(tmp_path: Path) -> None:
     failed = next(iter(set(made.table["object_id"].to_pylist()) - set(ok)))
     with pytest.raises(ValueError, match="without embedding"):
         goodricke.similar(failed, tmp_path / "p.parquet")
-    with pytest.raises(ValueError, match="ask for one at least"):
+    with pytest.raises(ValueError, match="ask for at least one"):
         goodricke.similar(ok[0], tmp_path / "p.parquet", k=0)

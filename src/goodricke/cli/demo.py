@@ -94,7 +94,7 @@ def print_with_literature(predictions: Predictions, title: str, console: Console
             is_held = holds(sets[name] or (), literature[name].leaves)
             place = "in its set" if is_held else "not in its set"
             parts.append(f"{name}: {answers[name]} is {words} {literature[name].name}, which is {place}")
-    console.print(f"Of {len(predictions)} stars the literature has a class of {len(verdicts)}: {'; '.join(parts)}")
+    console.print(f"{len(verdicts)} of {len(predictions)} stars have a class in the literature: {'; '.join(parts)}")
 
 
 def holds(prediction_set: Sequence[str], literature: str) -> bool:

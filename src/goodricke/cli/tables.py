@@ -96,8 +96,8 @@ def print_predictions(
             console.print(f"[yellow]{long:,} {FEW_CYCLES}[/]: their periods are longer than half the time span")
     if new := _count_novel(predictions):
         console.print(
-            f"[yellow]{new:,} {NEW}[/]: less like the training set than {NOVEL:.0%} of the objects that the model was "
-            "checked with; its probabilities say nothing of classes that it doesn't know"
+            f"[yellow]{new:,} {NEW}[/]: less like the training set than {NOVEL:.0%} of the objects that "
+            "calibrated the novelty; they may belong to a class that the model doesn't have"
         )
     for model in filter(is_simulated, _counts(predictions.column("model"))):
         console.print(f"[red]{model} was trained on simulations[/]: its probabilities hold for these")

@@ -198,7 +198,7 @@ class Download:
             if failures >= MAX_FAILURES + 2 * self.connections:
                 raise ServerDownError(
                     f"{failures} requests in a row failed. The last: {fetched.failure}\nThe server, or the network, "
-                    "seems to be down. The files so far are kept: the same command goes on from there"
+                    "seems to be down. Fix: run the same command again later; it continues with the files so far"
                 )
 
     def _join(self, parts: TargetCurves) -> LightCurves:

@@ -134,14 +134,14 @@ def data_source(
 def _by_name(models: Sequence[Model]) -> dict[str, Model]:
     """Return models by name; those of one name, such as folds, are numbered."""
     if not models:
-        raise ValueError("no model to evaluate: name one at least")
+        raise ValueError("no model to evaluate: name at least one")
     count, number = Counter(model.name for model in models), Counter[str]()
     result = {}
     for model in models:
         number[model.name] += 1
         result[f"{model.name}-{number[model.name]}" if count[model.name] > 1 else model.name] = model
     if len(result) < len(models):
-        raise ValueError(f"models with names that can't be told apart: {', '.join(count)}")
+        raise ValueError(f"the names of these models collide: {', '.join(count)}. Fix: evaluate them apart")
     return result
 
 

@@ -231,8 +231,8 @@ def _with_classes_of(model: Model, data: Labelled) -> Labelled:
     rows = np.flatnonzero((data.label >= 0) & (place[data.label] >= 0))  # -1: the label allows several classes
     if not len(rows):
         raise ValueError(
-            f"the labels are {', '.join(data.classes)}, and {model.name} knows {', '.join(model.classes)}: "
-            'give its names to yours, e.g. --merge "EC=W UMa,EW"'
+            f"the labels are {', '.join(data.classes)}; the classes of {model.name} are {', '.join(model.classes)}. "
+            'Fix: translate your labels, e.g. --merge "EW=W UMa,EC"'
         )
     if unknown := [c for c, k in zip(data.classes, place, strict=True) if k < 0]:
         log.warning("%s has no class for %s: left out", model.name, ", ".join(unknown))

@@ -123,7 +123,7 @@ def _check_classes(wanted: Sequence[str], classes: Sequence[str]) -> None:
     if unknown := sorted(set(wanted) - set(classes)):
         raise ValueError(f"no class {unknown[0]}; there are {', '.join(classes)}")
     if len(classes) < 3:
-        raise ValueError(f"{len(classes)} classes: without one of them there is nothing to tell apart")
+        raise ValueError(f"{len(classes)} classes: without one of them, at least two must be left")
 
 
 def _read_finished(file: Path, key: str) -> dict[str, Any] | None:

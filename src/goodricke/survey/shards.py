@@ -102,7 +102,7 @@ class Folder:
         if changes:
             raise ValueError(
                 f"{self.path} was begun with other settings: {', '.join(changes)}. "
-                "Run with the same to go on, choose a new folder, or delete this one"
+                "Fix: use the same settings to continue, choose a new folder, or delete this one"
             )
         for stale in self.path.glob(".*.partial*"):
             stale.unlink()

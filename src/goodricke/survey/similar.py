@@ -195,7 +195,7 @@ class Neighbours:
     def _table(self, names: list[str], owner: NDArray[np.int64], vectors: NDArray[np.float32], k: int) -> pa.Table:
         """Return the neighbours of the objects ``names``; vector i is one of object ``owner[i]``."""
         if k < 1:
-            raise ValueError(f"{k} neighbours: ask for one at least")
+            raise ValueError(f"{k} neighbours: ask for at least one")
         searching, rows_wanted = list(range(len(names))), k + 1
         neighbours: dict[int, list[dict]] = {}
         while searching:

@@ -179,7 +179,7 @@ def suggest(
     if strategy not in STRATEGIES:
         raise ValueError(f"no strategy {strategy}; there are {', '.join(STRATEGIES)}")
     if n < 1:
-        raise ValueError(f"{n} objects: ask for one at least")
+        raise ValueError(f"{n} objects: ask for at least one")
     embedded, chosen, labels = open_embedded(catalog), STRATEGIES[strategy], dict(labelled or {})
     _check_columns(embedded, chosen)
     space, head = _fit_head(embedded, labels) if labels else (None, None)

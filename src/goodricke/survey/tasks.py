@@ -321,7 +321,7 @@ def run_tasks(
     console : Console
     """
     if folder.entries():
-        console.print(f"{folder.path}: going on, {len(tasks):,} tasks left")
+        console.print(f"{folder.path}: continuing, {len(tasks):,} tasks left")
     if tasks:
         (folder.path / COMMON).unlink(missing_ok=True)  # until all is done again, the schema is that of the shards
     counter = get_context("spawn").Value("q", 0)
@@ -339,7 +339,7 @@ def run_tasks(
 def print_failures(manifest: Mapping[str, Any], unreadable: int, out: Path, console: Console) -> bool:
     """Print how many files can't be read and which tasks have failed; return whether a task has failed."""
     if unreadable:
-        console.print(f"[red]{unreadable:,} files can't be read[/]: {out / UNREADABLE} says which and why")
+        console.print(f"[red]{unreadable:,} files can't be read[/]: {out / UNREADABLE} lists the files and the reasons")
     failed: dict[str, str] = manifest["failed"]
     for task, error in list(failed.items())[:10]:
         console.print(f"[red]task {task} failed[/]: {error}")

@@ -147,7 +147,7 @@ def highlighted_classes(probabilities: NDArray[np.floating], truth: int | None =
 def _two_panels(curves: Mapping[str, Any], path: str | Path) -> Iterator[tuple[Any, Any]]:
     """Give a panel for scores and a low one below it; at the end fit the axis of the scores and name the models."""
     if not curves or len(curves) > len(COLOURS):
-        raise ValueError(f"{len(curves)} curves: one to {len(COLOURS)} can be told apart in a figure")
+        raise ValueError(f"{len(curves)} curves: a figure shows one to {len(COLOURS)}")
     scores = [curve.macro_f1 for curve in curves.values()]
     with canvas(path, WIDTH, 4.8) as figure:
         upper, lower = (despine(a) for a in figure.subplots(2, 1, sharex=True, height_ratios=(4, 1)))
