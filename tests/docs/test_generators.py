@@ -75,7 +75,13 @@ def test_every_public_name_is_in_the_reference_and_has_a_docstring() -> None:
 
     assert {f"goodricke.{name}" for name in goodricke.__all__ if name[0] != "_"} <= set(api.names())
     for name in api.names():
-        assert (api.import_object(name).__doc__ or "").strip(), name
+        documented = api.import_object(name)
+        assert (documented.__doc__ or "").strip(), name
+        for key, member in vars(documented).items() if isinstance(documented, type) else ():
+            first_line = (member.__doc__ or "").split("\n")[0] if isinstance(member, property) else ""
+            assert ": " not in re.sub(r"`+[^`]*`+", "", first_line), (
+                f"{name}.{key}: Sphinx takes the words before a colon for a type"
+            )
 
 
 def test_pages_use_every_generator_and_an_unknown_one_is_an_error() -> None:

@@ -427,7 +427,7 @@ class LightCurves:
 
     @property
     def shape(self) -> tuple[int]:
-        """As an array of light curves would have it, (n,): scikit-learn splits them by it."""
+        """Shape (n,) of the batch as an array of light curves, by which scikit-learn splits it."""
         return (len(self),)
 
     @property

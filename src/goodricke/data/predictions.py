@@ -425,7 +425,7 @@ class Predictions:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The metadata of a file: version, classes, model."""
+        """Metadata of a file (version, classes, model)."""
         from goodricke import __version__
 
         first = self.table.slice(0, 1).select([n for n in ("model", "model_hash") if n in self.table.column_names])

@@ -42,7 +42,7 @@ class MultibandNetworkConfig(BaseModel):
 
     @property
     def extras(self) -> int:
-        """Numbers appended to the central state: colours, the time since the previous observation, context."""
+        """Numbers appended to the central state (colours, the time since the previous observation, context)."""
         return self.bands * (self.bands - 1) // 2 + 1 + self.context
 
 

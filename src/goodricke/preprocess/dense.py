@@ -64,7 +64,7 @@ class DenseConfig(PreprocessingConfig):
 
     @property
     def channels(self) -> int:
-        """Numbers per point: standardised flux."""
+        """Numbers per point (standardised flux)."""
         return 1
 
     @property

@@ -73,12 +73,12 @@ class FoldedConfig(PreprocessingConfig):
 
     @property
     def channels(self) -> int:
-        """Numbers per point: standardised brightness and its error."""
+        """Numbers per point (standardised brightness and its error)."""
         return 2
 
     @property
     def context(self) -> int:
-        """Numbers per object: `CONTEXT`, a colour and an amplitude ratio per pair of bands, the bands' levels."""
+        """Numbers per object (`CONTEXT`, a colour and an amplitude ratio per pair of bands, the bands' levels)."""
         return len(CONTEXT) + 2 * len(self.pairs) + self.level * max(len(self.bands or ()), 1)
 
 

@@ -64,7 +64,7 @@ class MultibandConfig(PreprocessingConfig):
 
     @property
     def extras(self) -> int:
-        """Numbers per step that only the central network sees: colours, wait, columns."""
+        """Numbers per step that only the central network gets (colours, wait, columns)."""
         return len(self.pairs) + 1 + len(self.columns)
 
     def resolved(self, curves: LightCurves) -> MultibandConfig:

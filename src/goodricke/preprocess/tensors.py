@@ -180,7 +180,7 @@ class Frames(Prepared):
 
     @property
     def padded(self) -> NDArray[np.int64]:
-        """Number of points of each object in a batch, (n,): ``frames``, or its own."""
+        """Number of points of each object in a batch, (n,), ``frames`` or the object's own."""
         return self.n_points if self.frames is None else np.full(len(self), self.frames)
 
     @property

@@ -94,7 +94,7 @@ class VariablesConfig(PreprocessingConfig):
 
     @property
     def channels(self) -> int:
-        """Numbers per phase bin: mean brightness, scatter, whether there are observations."""
+        """Numbers per phase bin (mean brightness, scatter, whether there are observations)."""
         return 3
 
     @property
@@ -109,7 +109,7 @@ class VariablesConfig(PreprocessingConfig):
 
     @property
     def context(self) -> int:
-        """Numbers per object: of the star, then of each candidate."""
+        """Numbers per object, of the star and then of each candidate."""
         return self.star + self.search.number * self.candidate
 
 
