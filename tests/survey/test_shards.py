@@ -160,7 +160,7 @@ def test_of_a_group_of_settings_only_what_differs_is_told(tmp_path):
     other = {"seed": 0, "reading": {"quality": "hard", "unit": None, "more": {"a": 2, "b": "x" * 100}}}
     with pytest.raises(ValueError, match="other settings") as caught:
         Folder(tmp_path / "c", "catalog", other).begin()
-    assert 'reading.more.a = 1 (now 2), reading.quality = "default" (now "hard"). Run' in str(caught.value)
+    assert 'reading.more.a = 1 (now 2), reading.quality = "default" (now "hard"). Fix: ' in str(caught.value)
 
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path):

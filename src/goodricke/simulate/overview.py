@@ -11,7 +11,7 @@ import numpy as np
 from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.figures.style import ACCENT, COLOURS, canvas, despine
 
-DENSE_PANEL, MULTIBAND_PANEL = (1.9, 0.95), (2.3, 1.25)  # inches
+DENSE_PANEL, MULTIBAND_PANEL = (1.9, 1.05), (2.3, 1.25)  # inches
 HUES = {"u": 3, "g": 2, "r": 1, "i": 4, "z": 0, "y": 6, "G": 6, "BP": 0, "RP": 1}  # of COLOURS
 DETECTED = 5.0  # flux over error
 
@@ -71,13 +71,14 @@ def _draw_page(
 
 
 def _dense_panel(axes: Any, curve: LightCurves, columns: dict[str, Any]) -> None:
-    """Draw one light curve; the title has kind, magnitude and range."""
+    """Draw one light curve; the title has kind, magnitude and range of the relative flux."""
     value = curve.value / np.nanmedian(curve.value) - 1
     spread = float(np.nanpercentile(value, 99.5) - np.nanpercentile(value, 0.5))
     marker = max(0.15, 1.2 - len(value) / 2500)
     axes.plot(curve.time - curve.time[0], value, ".", ms=marker, color=ACCENT, rasterized=True)
-    magnitude = f"{columns['magnitude']:.1f}  " if columns.get("magnitude") else ""
-    axes.set_title(f"{str(columns.get('kind', curve.ids[0]))[:22]}  {magnitude}{spread:.1e}", fontsize=5, pad=1)
+    magnitude = f"{columns['magnitude']:.1f} mag, " if columns.get("magnitude") else ""
+    size = f"{100 * spread:.2g} %" if spread >= 0.001 else f"{1e6 * spread:,.0f} ppm"
+    axes.set_title(f"{_in_words(columns.get('kind', curve.ids[0]))}\n{magnitude}{size}", fontsize=5, pad=1)
     axes.set(xticks=[], yticks=[])
 
 
@@ -91,12 +92,17 @@ def _multiband_panel(axes: Any, curve: LightCurves, columns: dict[str, Any]) -> 
         axes.errorbar(curve.time[points], curve.value[points], curve.error[points], **style)
     if curve.in_magnitudes:
         axes.invert_yaxis()
-    title = [columns["kind"]]
+    title = [_in_words(columns["kind"])]
     title += [f"P {period:.3g} d"] if period is not None else []
     title += [f"z {redshift:.3f}"] if redshift is not None else []
     axes.set_title("  ".join(title), fontsize=5.5, pad=1)
     axes.locator_params(axis="x", nbins=4)
     axes.tick_params(labelsize=4.5, length=1.5, pad=1)
+
+
+def _in_words(kind: str) -> str:
+    """Return the name of a kind of source without underscores, ``high_amplitude_delta_scuti``."""
+    return kind.replace("_", " ")
 
 
 def select_event(curve: LightCurves) -> LightCurves:
