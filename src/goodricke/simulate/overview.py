@@ -77,7 +77,7 @@ def _dense_panel(axes: Any, curve: LightCurves, columns: dict[str, Any]) -> None
     marker = max(0.15, 1.2 - len(value) / 2500)
     axes.plot(curve.time - curve.time[0], value, ".", ms=marker, color=ACCENT, rasterized=True)
     magnitude = f"{columns['magnitude']:.1f} mag, " if columns.get("magnitude") else ""
-    size = f"{100 * spread:.2g} %" if spread >= 0.001 else f"{1e6 * spread:,.0f} ppm"
+    size = f"{100 * spread:.{0 if spread >= 0.1 else 1}f} %" if spread >= 0.01 else f"{1e6 * spread:,.0f} ppm"
     axes.set_title(f"{_in_words(columns.get('kind', curve.ids[0]))}\n{magnitude}{size}", fontsize=5, pad=1)
     axes.set(xticks=[], yticks=[])
 
