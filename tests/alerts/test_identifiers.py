@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from dataclasses import replace
 from functools import partial
 
 import fastavro
 import numpy as np
 import pytest
 
+from goodricke.alerts import object_record
 from goodricke.alerts.answers import Message
 from goodricke.alerts.engine import Engine
 from goodricke.alerts.object_record import (
@@ -20,9 +22,11 @@ from goodricke.alerts.object_record import (
     NO_IDENTIFIER,
     AlertPoints,
     ObjectRecord,
+    RecordUpdate,
     identifier_hashes,
     is_routed,
     merge_alerts,
+    nearby_hashes,
     unrecorded_history,
 )
 from goodricke.alerts.store import MemoryStore
@@ -190,9 +194,35 @@ def test_identifiers_are_kept_of_the_last_observations_only():
     assert plain.n_obs == n + 1
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_quick_way_to_append_gives_what_merging_gives(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Visits minutes to days apart, some told again with another time."""
+    rng = np.random.default_rng(seed)
+    times, given = np.cumsum(rng.choice([0.003, 0.02, 0.06, 0.4], 60)), np.arange(60)
+    again = rng.choice(np.arange(1, 60), 12, replace=False)
+    given[again] = given[again - 1]
+
+    def run(quick: bool) -> list[RecordUpdate]:
+        if not quick:
+            monkeypatch.setattr(object_record, "_is_append", lambda *_: False)
+        record, updates = ObjectRecord(), []
+        for start in range(0, 60, 3):
+            batch = range(start, start + 3)
+            update = merge_alerts(record, [alert_points(record, times[k], int(given[k])) for k in batch], 200)
+            record = replace(record, points=update.points, n_obs=update.n_obs, identifiers=update.identifiers)
+            updates.append(update)
+        return updates
+
+    for one, other in zip(run(True), run(False), strict=True):
+        assert one.points.tolist() == other.points.tolist()
+        assert one.identifiers.tolist() == other.identifiers.tolist()
+        counts = ("n_obs", "n_accepted", "n_duplicates", "n_retimed", "status")
+        assert [getattr(one, name) for name in counts] == [getattr(other, name) for name in counts]
+
+
 def alert_points(record: ObjectRecord, time: float, identifier: int) -> AlertPoints:
     none = points()
     (is_new,) = unrecorded_history([record], np.array([0]), [none])
     given = np.array([identifier], np.int64)
-    hashes = identifier_hashes(points(time), given) if identifier != NO_IDENTIFIER else none["band"][:0].astype("u4")
+    hashes = nearby_hashes(points(time), given)[: identifier != NO_IDENTIFIER]
     return AlertPoints(points(time), none, none[is_new], given, given[:0], given[:0], hashes)

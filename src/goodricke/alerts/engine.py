@@ -42,8 +42,8 @@ from goodricke.alerts.object_record import (
     RecordUpdate,
     RecordVersionError,
     concatenate_points,
-    identifier_hashes,
     merge_alerts,
+    nearby_hashes,
     unrecorded_history,
 )
 from goodricke.alerts.route import Route, Routed, keep_references
@@ -433,7 +433,7 @@ class Engine:
         if not alerts.own_identifiers:
             return list(map(AlertPoints, new_points, history, unrecorded))
         has_one = is_new & (alerts.alert_id != NO_IDENTIFIER)
-        hashes = _pieces(identifier_hashes(new, alerts.alert_id), alerts.new, has_one)
+        hashes = _pieces(nearby_hashes(new, alerts.alert_id), alerts.new, has_one)
         given, before = (
             _pieces(alerts.alert_id, alerts.new, is_new),
             _pieces(alerts.history_id, alerts.history, is_earlier),

@@ -262,6 +262,11 @@ def identifier_hashes(points: NDArray[np.void], identifier: NDArray[np.int64], s
     return _hash(splitmix64(identifier.view(np.uint64)) ^ splitmix64(cells.view(np.uint64)), points["band"])
 
 
+def nearby_hashes(points: NDArray[np.void], identifier: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Return the `identifier_hashes` of observations (k,): for their cell of time, and for those beside it, (k, 3)."""
+    return np.stack([identifier_hashes(points, identifier, shift) for shift in (0, -1, 1)], 1)
+
+
 def _hash(place: NDArray[np.uint64], band: NDArray[np.uint8]) -> NDArray[np.uint32]:
     x = splitmix64(place + (band.astype(np.uint64) + np.uint64(1)) * np.uint64(STEP))
     return (x >> np.uint64(32)).astype(HASH)
@@ -280,8 +285,8 @@ class AlertPoints(NamedTuple):
         Those of ``history`` that the object's record does not have.
     new_identifier, history_identifier, unrecorded_identifier : int64 array
         The survey's identifiers of the observations, `NO_IDENTIFIER` where there is none; empty if no one has any.
-    new_hash : uint32 array
-        `identifier_hashes` of ``new``, for all alerts at once; empty if it has no identifier.
+    new_hash : uint32 array (0 or 1, 3)
+        `nearby_hashes` of ``new``, computed for all alerts at once; none if it has no identifier.
     """
 
     new: NDArray[np.void]
@@ -387,7 +392,7 @@ def merge_alerts(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int 
         n = len(alerts)
         new = alerts[0].new if n == 1 else concatenate_points([alert.new for alert in alerts])
         points, hashes = concatenate_points([record.points, new]), (record.base_hashes, record.missing_hashes)
-        parts = [record.identifiers, *(alert.new_hash for alert in alerts if len(alert.new_hash))]
+        parts = [record.identifiers, *(alert.new_hash[:, 0] for alert in alerts if len(alert.new_hash))]
         identifiers = parts[0] if len(parts) == 1 else _concatenate_hashes(parts)[-MAX_HASHES:]
         return RecordUpdate(points, *hashes, record.n_obs + n, new, n_accepted=n, identifiers=identifiers)
     merger = _Merger(record, keep)
@@ -401,11 +406,18 @@ def _is_append(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int) -
     if len(record.points) + len(alerts) > 2 * keep:
         return False
     last = record.points["time"][-1] if len(record.points) else -np.inf
-    for alert in alerts:
+    known: set[int] | None = None
+    for number, alert in enumerate(alerts):
         if len(alert.new) != 1 or len(alert.unrecorded) or not alert.new["time"][0] > last + CELL:
             return False
         if len(alert.new_hash) and not alert.new["time"][0] > last + 2 * IDENTIFIER_CELL:
-            return False  # it may be a known one with another time
+            if known is None:  # it may be a known one with another time
+                known = set(record.identifiers.tolist())
+                known.update(int(a.new_hash[0, 0]) for a in alerts[:number] if len(a.new_hash))
+            if not known.isdisjoint(alert.new_hash[0].tolist()):
+                return False
+        if known is not None and len(alert.new_hash):
+            known.add(int(alert.new_hash[0, 0]))
         last = alert.new["time"][0]
     return True
 
@@ -466,8 +478,7 @@ class _Merger:
         """Return observations without those that the record has, by their identifiers, at another time."""
         if not len(given) or not self.identifiers:
             return points
-        hashes = np.stack([identifier_hashes(points, given, shift) for shift in (0, -1, 1)], 1).tolist()
-        is_known = [not self.identifiers.keys().isdisjoint(row) for row in hashes]
+        is_known = [not self.identifiers.keys().isdisjoint(row) for row in nearby_hashes(points, given).tolist()]
         items = zip(points.tolist(), given.tolist(), is_known, strict=True)
         return points[[not known or number == NO_IDENTIFIER or self._has(point) for point, number, known in items]]
 
