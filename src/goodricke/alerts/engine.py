@@ -439,7 +439,9 @@ class Engine:
             _pieces(alerts.history_id, alerts.history, is_earlier),
         )
         chosen = [numbers[piece] for numbers, piece in zip(before, missing, strict=True)]
-        return list(map(AlertPoints, new_points, history, unrecorded, given, before, chosen, hashes))
+        ends = np.cumsum(list(map(len, unrecorded)))
+        others = np.split(nearby_hashes(concatenate_points(unrecorded), np.concatenate(chosen)), ends[:-1])
+        return list(map(AlertPoints, new_points, history, unrecorded, given, before, chosen, hashes, others))
 
     def _check_strays(self, number: int, keys: list[bytes]) -> None:
         """Count new objects that another partition of this worker has, too, and log the first."""

@@ -287,6 +287,8 @@ class AlertPoints(NamedTuple):
         The survey's identifiers of the observations, `NO_IDENTIFIER` where there is none; empty if no one has any.
     new_hash : uint32 array (0 or 1, 3)
         `nearby_hashes` of ``new``, computed for all alerts at once; none if it has no identifier.
+    unrecorded_hash : uint32 array (u, 3)
+        The same of ``unrecorded``; none if no observation has an identifier.
     """
 
     new: NDArray[np.void]
@@ -296,6 +298,7 @@ class AlertPoints(NamedTuple):
     history_identifier: NDArray[np.int64] = _NO_IDENTIFIERS
     unrecorded_identifier: NDArray[np.int64] = _NO_IDENTIFIERS
     new_hash: NDArray[np.uint32] = _NO_HASHES
+    unrecorded_hash: NDArray[np.uint32] = _NO_HASHES
 
 
 @dataclass(frozen=True)
@@ -444,8 +447,8 @@ class _Merger:
     def merge(self, alert: AlertPoints) -> None:
         """Merge an alert: the unrecorded part of its history, and its observation."""
         self.status = ""
-        unrecorded = self._without_retimed(alert.unrecorded, alert.unrecorded_identifier)
-        new_points = self._without_retimed(alert.new, alert.new_identifier)
+        unrecorded = self._without_retimed(alert.unrecorded, alert.unrecorded_identifier, alert.unrecorded_hash)
+        new_points = self._without_retimed(alert.new, alert.new_identifier, alert.new_hash)
         n_retimed = len(alert.new) - len(new_points)
         observations = [(point, False) for point in unrecorded.tolist()]
         observations += [(point, True) for point in new_points.tolist()]
@@ -454,16 +457,16 @@ class _Merger:
         late = [point for point, verdict, _ in verdicts if verdict == "late"]
         if late and self._is_complete(alert):
             self._start_again(alert, sum(new and verdict != "duplicate" for _, verdict, new in verdicts))
-            self._remember(alert.history, alert.history_identifier)
-            self._remember(alert.new, alert.new_identifier)
+            self._remember(alert.history, alert.history_identifier, _history_hashes(alert))
+            self._remember(alert.new, alert.new_identifier, alert.new_hash)
             return
         for point, verdict, new in verdicts:
             if verdict == "accept" and self._recorded(point) is None:
                 self._insert(point)
                 self.n_filled += not new
         self._move_into_base()
-        self._remember(alert.unrecorded, alert.unrecorded_identifier)
-        self._remember(alert.new, alert.new_identifier)
+        self._remember(alert.unrecorded, alert.unrecorded_identifier, alert.unrecorded_hash)
+        self._remember(alert.new, alert.new_identifier, alert.new_hash)
         new_verdicts = [verdict for _, verdict, new in verdicts if new]
         self.n_retimed += n_retimed
         self.n_duplicates += new_verdicts.count("duplicate") + n_retimed
@@ -474,21 +477,23 @@ class _Merger:
             self.status = "OUT_OF_ORDER"
             self.n_rejected += 1
 
-    def _without_retimed(self, points: NDArray[np.void], given: NDArray[np.int64]) -> NDArray[np.void]:
+    def _without_retimed(
+        self, points: NDArray[np.void], given: NDArray[np.int64], hashes: NDArray[np.uint32]
+    ) -> NDArray[np.void]:
         """Return observations without those that the record has, by their identifiers, at another time."""
-        if not len(given) or not self.identifiers:
+        if not len(hashes) or not self.identifiers:
             return points
-        is_known = [not self.identifiers.keys().isdisjoint(row) for row in nearby_hashes(points, given).tolist()]
+        is_known = [not self.identifiers.keys().isdisjoint(row) for row in hashes.tolist()]
+        if not any(is_known):
+            return points
         items = zip(points.tolist(), given.tolist(), is_known, strict=True)
         return points[[not known or number == NO_IDENTIFIER or self._has(point) for point, number, known in items]]
 
-    def _remember(self, points: NDArray[np.void], given: NDArray[np.int64]) -> None:
+    def _remember(self, points: NDArray[np.void], given: NDArray[np.int64], hashes: NDArray[np.uint32]) -> None:
         """Keep the identifiers of those of an alert's observations that the record has now."""
-        if len(given):
-            is_kept = [
-                n != NO_IDENTIFIER and self._has(p) for p, n in zip(points.tolist(), given.tolist(), strict=True)
-            ]
-            self.identifiers |= dict.fromkeys(identifier_hashes(points[is_kept], given[is_kept]).tolist())
+        if len(hashes):
+            items = zip(points.tolist(), given.tolist(), hashes[:, 0].tolist(), strict=True)
+            self.identifiers |= {value: None for p, n, value in items if n != NO_IDENTIFIER and self._has(p)}
 
     def _has(self, point: tuple) -> bool:
         """Return whether the record has an observation of the same exposure."""
@@ -561,8 +566,8 @@ class _Merger:
     def _start_again(self, alert: AlertPoints, n_new: int) -> None:
         """Build the object from an alert with its whole history and the kept observations; ``n_new`` are unheard of."""
         points = list[tuple]()
-        new = self._without_retimed(alert.new, alert.new_identifier)
-        history = self._without_retimed(alert.history, alert.history_identifier)
+        new = self._without_retimed(alert.new, alert.new_identifier, alert.new_hash)
+        history = self._without_retimed(alert.history, alert.history_identifier, _history_hashes(alert))
         kept, self.exposures = self.points, {}
         for point in [*kept, *new.tolist(), *history.tolist()]:  # what was told first counts
             if self._recorded(point) is None:
@@ -600,6 +605,11 @@ class _Merger:
             self.n_rejected,
             np.array(list(self.identifiers)[-MAX_HASHES:], HASH),
         )
+
+
+def _history_hashes(alert: AlertPoints) -> NDArray[np.uint32]:
+    given = alert.history_identifier
+    return nearby_hashes(alert.history, given) if len(given) else _NO_HASHES
 
 
 def _key(point: tuple) -> tuple[float, int]:
