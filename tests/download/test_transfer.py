@@ -155,7 +155,9 @@ def test_a_server_that_is_down_stops_the_download(server, make):
     server["*"] = BUSY
     many = "".join(f"{kic}\n" for kic in range(1, 301))
     download = make(Kepler(9, base_url=server.url), many, RequestPolicy(1000, 1, 5, 0.0), connections=2)
-    with pytest.raises(ServerDownError, match=r"8 requests in a row .*503(.|\n)*same command again later; it continues"):
+    with pytest.raises(
+        ServerDownError, match=r"8 requests in a row .*503(.|\n)*same command again later; it continues"
+    ):
         download.run()
     assert len(server.asked) < 30
     assert not (download.out / "shards.jsonl").exists()

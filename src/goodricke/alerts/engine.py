@@ -430,7 +430,7 @@ class Engine:
         new_points, history = _pieces(new, alerts.new, is_new), _pieces(earlier, alerts.history, is_earlier)
         missing = unrecorded_history(records, rows, history)
         unrecorded = [points[piece] for points, piece in zip(history, missing, strict=True)]
-        if not alerts.own_identifiers:
+        if not alerts.own_identifiers or not unrecorded:
             return list(map(AlertPoints, new_points, history, unrecorded))
         has_one = is_new & (alerts.alert_id != NO_IDENTIFIER)
         hashes = _pieces(nearby_hashes(new, alerts.alert_id), alerts.new, has_one)
