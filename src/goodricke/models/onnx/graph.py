@@ -30,7 +30,7 @@ class Value:
         self.graph, self.name, self.dtype = graph, name, dtype
 
     def _with(self, op: str, other: Value | ArrayLike, dtype: DTypeLike | None = None) -> Value:
-        return self.graph.op(op, self, self.graph.like(other, self), dtype=dtype or self.dtype)
+        return self.graph.op(op, self, self.graph.as_value(other, self), dtype=dtype or self.dtype)
 
     def __add__(self, other: Value | ArrayLike) -> Value:
         return self._with("Add", other)
@@ -115,7 +115,7 @@ class Value:
 
     def where(self, condition: Value, otherwise: Value | ArrayLike) -> Value:
         """Return the values where a condition holds, others elsewhere."""
-        return self.graph.op("Where", condition, self, self.graph.like(otherwise, self), dtype=self.dtype)
+        return self.graph.op("Where", condition, self, self.graph.as_value(otherwise, self), dtype=self.dtype)
 
     def split(self, parts: int, axis: int = -1) -> list[Value]:
         """Return equal parts along an axis."""
@@ -190,7 +190,7 @@ class Graph:
         known = main._constants[key]
         return Value(self, known.name, known.dtype)
 
-    def like(self, other: Value | ArrayLike, value: Value) -> Value:
+    def as_value(self, other: Value | ArrayLike, value: Value) -> Value:
         """Return a value, or a constant in the type of ``value``."""
         return other if isinstance(other, Value) else self.constant(np.asarray(other, value.dtype))
 
