@@ -20,6 +20,13 @@ def test_thinned_light_curves_are_parts_of_the_original(stars: LightCurves) -> N
     assert len(thin(stars, seed=2).time) != len(thinned.time)
 
 
+def test_thinned_light_curves_are_of_all_lengths() -> None:
+    curves, _ = sky(n=400, counts=(300, 301))
+    counts = thin(curves, seed=3).n_obs
+    assert ((counts >= FEWEST) & (counts < 40)).sum() > 20
+    assert (counts > 250).sum() > 20
+
+
 def test_short_light_curves_are_not_thinned() -> None:
     curves, _ = sky(n=10, counts=(5, FEWEST))
     np.testing.assert_array_equal(thin(curves, seed=0).n_obs, curves.n_obs)

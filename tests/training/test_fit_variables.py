@@ -13,7 +13,15 @@ from goodricke.models.variables import Variables, VariablesNetworkConfig
 from goodricke.preprocess import VariablesConfig, prepare
 from goodricke.preprocess.candidates import CandidateSearch
 from goodricke.preprocess.tensors import CandidatePeriods
-from goodricke.training.fit_variables import Targets, agreeing_candidates, allowed_pairs, fit, pair_loss, star_weights
+from goodricke.training.fit_variables import (
+    Targets,
+    agreeing_candidates,
+    allowed_pairs,
+    fit,
+    pair_loss,
+    second_to_first_harmonic,
+    star_weights,
+)
 from goodricke.training.loop import LoopConfig
 
 CONFIG = VariablesConfig(bins=32, search=CandidateSearch(shortest=0.2))
@@ -60,6 +68,31 @@ def test_without_a_catalog_period_a_class_has_the_candidates_that_it_can_have() 
     assert allowed[3] == {("AGN", 0.6), ("AGN", 1.2), ("AGN", 300.0)}
     assert allowed[4] == {("RRAB", 0.01), ("RRAB", 0.02)}  # none is plausible: the label still holds
     assert allowed[5] == {("RRAB", 300.0)}  # the catalog decides
+
+
+def test_without_a_catalog_period_a_pulsation_is_not_at_twice_its_period() -> None:
+    taxonomy = Taxonomy.shipped().restricted(["EW", "RRAB", "DSCT"])
+    period = np.array([[0.1, 0.2, 0.05, np.nan]] * 3)
+    harmonics = np.array([[0.3, 9.0, 0.8, np.nan]] * 2 + [[2.0, 9.0, 5.0, np.nan]])
+    candidates = CandidatePeriods(period, period / 1e4, np.zeros(3), np.full(3, 1000.0))
+    leaves = list(taxonomy.leaves)
+    classes = np.array([[leaf in names for leaf in leaves] for names in ({"DSCT"}, {"EW", "DSCT"}, {"DSCT"})])
+    pairs = allowed_pairs(candidates, classes, np.full(3, np.nan), taxonomy, harmonics)
+    allowed = [{(leaves[c], float(period[i, k])) for k, c in np.argwhere(pairs[i])} for i in range(3)]
+    assert allowed[0] == {("DSCT", 0.1), ("DSCT", 0.05)}
+    assert allowed[1] == {("DSCT", 0.1), ("DSCT", 0.05), ("EW", 0.2)}
+    assert allowed[2] == {("DSCT", 0.1), ("DSCT", 0.2), ("DSCT", 0.05)}  # none is plausible: the label still holds
+
+
+def test_the_second_harmonic_is_the_strongest_at_twice_the_period() -> None:
+    curves, label, period = binaries_and_pulsators(40)
+    prepared = prepare(curves, CONFIG)
+    ratio = second_to_first_harmonic(prepared)
+    doubles = agreeing_candidates(prepared.candidates, 2 * period) & (label == 1)[:, None]
+    singles = agreeing_candidates(prepared.candidates, period) & (label == 1)[:, None]
+    for found, is_second_stronger in ((doubles, True), (singles, False)):
+        assert found.sum() > 5
+        assert ((ratio[found] > 1) == is_second_stronger).all()
 
 
 def test_rare_groups_weigh_more() -> None:

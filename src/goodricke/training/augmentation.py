@@ -18,6 +18,7 @@ from goodricke.data.lightcurves import LightCurves
 from goodricke.training.labels import Labelled
 
 FEWEST = 15  # observations that a thinned light curve keeps at least
+SPARSEST = 20  # observations that are expected to remain of the most thinned
 FREQUENCIES = 256  # sines in a simulated quasar
 SOURCES = ("CONSTANT", "AGN", "TRANSIENT")
 SIMULATED = "simulated"
@@ -28,13 +29,13 @@ Float = NDArray[np.float64]
 def thin(curves: LightCurves, seed: int) -> LightCurves:
     """Return the light curves with fewer observations.
 
-    Of half of them, observations chosen at random remain (a quarter to all); of the others, those of a part of the time
-    (30 % to all). Light curves that would keep fewer than `FEWEST` stay as they are. What remains depends on the seed
-    and on the light curve's place.
+    Of half of them, observations chosen at random remain: `SPARSEST` to all, uniform in the logarithm, as surveys have
+    all numbers; of the others, those of a part of the time (30 % to all). Light curves that would keep fewer than
+    `FEWEST` stay as they are. What remains depends on the seed and on the light curve's place.
     """
     rng = np.random.default_rng(seed)
     n, owner, count = len(curves), ragged.owner(curves.offsets), ragged.lengths(curves.offsets)
-    random, part = rng.uniform(0.25, 1, n), rng.uniform(0.3, 1, n)
+    random, part = np.minimum(SPARSEST / np.maximum(count, 1), 1) ** rng.random(n), rng.uniform(0.3, 1, n)
     at_random = rng.random(n) < 0.5
     first = np.floor(rng.random(n) * (1 - part) * count)
     place = np.arange(len(owner)) - curves.offsets[owner]

@@ -2,7 +2,8 @@
 
 The loss of a star is -log of the summed probability of the pairs (candidate period, class) that its label and its
 catalog period allow: the classes of the label's set, with the candidates that agree with the catalog period, or, where
-there is none or none agrees, with those that the class can have (no RR Lyrae of 80 d). Catalog periods are targets
+there is none or none agrees, with those that the class can have (no RR Lyrae of 80 d, no pulsation at twice its
+period). Catalog periods are targets
 only, and noisy ones; they are no inputs.
 """
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from goodricke.data.taxonomy import Taxonomy
 from goodricke.models.variables import IMPOSSIBLE, Variables
 from goodricke.preprocess.tensors import CandidatePeriods, Frames
+from goodricke.preprocess.variables import CANDIDATE, STAR
 from goodricke.training.labels import Labelled
 from goodricke.training.loop import LoopConfig, Run, train
 
@@ -57,7 +59,7 @@ def pair_targets(prepared: Frames, data: Labelled, rows: NDArray[np.int64] | Non
         return Targets(classes, allowed_pairs(candidates, classes, np.full(len(label), np.nan)), label)
     _, group = np.unique(sets.levels()[1], return_inverse=True)  # survey and leaves
     classes = sets.leaves[rows]
-    pairs = allowed_pairs(candidates, classes, sets.period[rows], sets.taxonomy)
+    pairs = allowed_pairs(candidates, classes, sets.period[rows], sets.taxonomy, second_to_first_harmonic(prepared))
     return Targets(classes, pairs, group[rows])
 
 
@@ -66,6 +68,7 @@ def allowed_pairs(
     classes: NDArray[np.bool_],
     period: NDArray[np.float64],
     taxonomy: Taxonomy | None = None,
+    harmonics: NDArray[np.floating] | None = None,
 ) -> NDArray[np.bool_]:
     """Return the pairs (n, K, C) that labels and catalog periods allow.
 
@@ -79,12 +82,15 @@ def allowed_pairs(
         Of the catalog [d], NaN where unknown.
     taxonomy : Taxonomy, optional
         Its leaves are the classes.
+    harmonics : (n, K), optional
+        Amplitude of a candidate's second harmonic over that of its first.
 
     Returns
     -------
     bool (n, K, C)
         The candidates that agree with the catalog period. Where there is none or none agrees, those that the class can
-        have by the taxonomy; if there are none of these either, all that exist.
+        have by the taxonomy, and of a pulsating class those whose first harmonic is the strongest, as at its double
+        period it isn't; if there are none of these either, all that exist.
     """
     exists = np.isfinite(candidates.period)
     agree = agreeing_candidates(candidates, period)
@@ -95,8 +101,19 @@ def allowed_pairs(
         return allowed
     contradictions = [taxonomy.contradicts(leaf, candidates.period) for leaf in taxonomy.leaves]
     plausible = allowed & ~np.stack(contradictions, 2)
+    if harmonics is not None:
+        pulsating = np.array([leaf.period == "pulsation" for leaf in taxonomy.leaves.values()])
+        single = plausible & ~((harmonics > 1)[:, :, None] & pulsating)
+        plausible = np.where(single.any((1, 2), keepdims=True), single, plausible)
     is_free = ~has_agreeing[:, :, None] & plausible.any((1, 2), keepdims=True)
     return np.where(is_free, plausible, allowed)
+
+
+def second_to_first_harmonic(prepared: Frames) -> NDArray[np.float32]:
+    """Return the amplitude of the second harmonic over that of the first at each candidate, (n, K)."""
+    candidates = cast(CandidatePeriods, prepared.candidates)
+    numbers = prepared.context[:, len(STAR) :].reshape(*candidates.period.shape, len(CANDIDATE))
+    return numbers[..., CANDIDATE.index("amplitude ratio 21")]
 
 
 def agreeing_candidates(candidates: CandidatePeriods, period: NDArray[np.float64]) -> NDArray[np.bool_]:
