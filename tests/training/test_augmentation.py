@@ -5,7 +5,7 @@ import pytest
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.ragged import lengths, mean, std
-from goodricke.training.augmentation import FEWEST, SOURCES, simulated_sources, thin
+from goodricke.training.augmentation import FEWEST, SOURCES, degraded, simulated_sources, thin
 from tests.making import sky
 
 
@@ -30,6 +30,22 @@ def test_thinned_light_curves_are_of_all_lengths() -> None:
 def test_short_light_curves_are_not_thinned() -> None:
     curves, _ = sky(n=10, counts=(5, FEWEST))
     np.testing.assert_array_equal(thin(curves, seed=0).n_obs, curves.n_obs)
+
+
+def test_degraded_light_curves_have_more_noise_and_other_errors_or_none() -> None:
+    curves, _ = sky(n=400, counts=(300, 301))
+    worse = degraded(curves, seed=3)
+    thinned = thin(curves, seed=3)
+    np.testing.assert_array_equal(worse.time, thinned.time)
+    noise = std(worse.value.astype(np.float64) - thinned.value, worse.offsets) / mean(thinned.error, thinned.offsets)
+    assert 0.4 < (noise < 1e-3).mean() < 0.6
+    assert 1.0 < noise.max() < 2.5
+    lost = np.isnan(mean(worse.error, worse.offsets))
+    assert 0.1 < lost.mean() < 0.2
+    ratio = mean(worse.error, worse.offsets)[~lost] / mean(thinned.error, thinned.offsets)[~lost]
+    assert (ratio < 0.8).sum() > 20
+    assert (ratio > 1.5).sum() > 20
+    np.testing.assert_array_equal(degraded(curves, seed=3).value, worse.value)
 
 
 @pytest.mark.parametrize("kind", SOURCES)

@@ -221,8 +221,11 @@ def describe_labels(recipe: Recipe) -> str:
             "- **Simulated**: CONSTANT, AGN and TRANSIENT, at the times and with the errors of real stars, each as "
             f"many as {data.background:.0%} of these. What is said of these classes holds for simulations."
         ]
-    if recipe.training.thinned:
-        lines += [f"- Each training light curve also with fewer observations, {recipe.training.thinned} time(s)."]
+    if recipe.training.degraded:
+        copies = recipe.training.degraded
+        lines += [
+            f"- Each training light curve also with fewer observations, more noise and other errors: {copies} time(s)."
+        ]
     return "\n".join(lines)
 
 

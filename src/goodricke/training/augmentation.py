@@ -1,4 +1,7 @@
-"""Light curves made from those of a training set: with fewer observations, or of sources that are no periodic stars.
+"""Light curves made from those of a training set: worse ones, or of sources that are no periodic stars.
+
+A survey has one cadence, one noise and one idea of its errors; the light curves of another have others, or no errors at
+all. Copies with fewer observations, more noise and other errors teach a network not to depend on them.
 
 A survey of variable stars has neither constant stars nor quasars nor supernovae, but the files that people classify do.
 Their light curves are simulated at the times, with the errors, of real ones, so that sampling and noise are those of a
@@ -20,6 +23,9 @@ from goodricke.training.labels import Labelled
 FEWEST = 15  # observations that a thinned light curve keeps at least
 SPARSEST = 20  # observations that are expected to remain of the most thinned
 FREQUENCIES = 256  # sines in a simulated quasar
+NOISIEST = 1.5  # noise added at most, in units of the errors
+ERROR_FACTOR = 0.3  # standard deviation of the logarithm of the factor by which errors are wrong
+WITHOUT_ERRORS = 0.15  # fraction of light curves that lose their errors
 SOURCES = ("CONSTANT", "AGN", "TRANSIENT")
 SIMULATED = "simulated"
 
@@ -43,6 +49,23 @@ def thin(curves: LightCurves, seed: int) -> LightCurves:
     keep = np.where(at_random[owner], rng.random(len(owner)) < random[owner], inside)
     enough = np.bincount(owner[keep], minlength=n) >= FEWEST
     return curves.where(keep | ~enough[owner])
+
+
+def degraded(curves: LightCurves, seed: int) -> LightCurves:
+    """Return light curves with fewer observations (`thin`), more noise and other errors.
+
+    Half of them get white noise of up to `NOISIEST` times the errors, which grow with it. Then all errors of a light
+    curve are wrong by a factor exp(N(0, `ERROR_FACTOR`)); a fraction `WITHOUT_ERRORS` of the light curves have none.
+    """
+    curves = thin(curves, seed)
+    rng = np.random.default_rng([seed, 1])
+    n, owner = len(curves), ragged.owner(curves.offsets)
+    error = curves.error.astype(np.float64)
+    more = np.where(rng.random(n) < 0.5, rng.uniform(0, NOISIEST, n), 0)[owner]
+    noise = np.nan_to_num(error * more) * rng.standard_normal(len(owner))
+    factor = np.where(rng.random(n) < WITHOUT_ERRORS, np.nan, np.exp(rng.normal(0, ERROR_FACTOR, n)))[owner]
+    error = error * np.hypot(1, more) * factor
+    return replace(curves, value=(curves.value + noise).astype(np.float32), error=error.astype(np.float32))
 
 
 def with_background(data: Labelled, fraction: float, seed: int) -> Labelled:

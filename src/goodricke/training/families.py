@@ -23,7 +23,7 @@ from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig
 from goodricke.models.variables import Variables, VariablesNetworkConfig
 from goodricke.preprocess import Frames, MultibandConfig, Prepared, Preprocessing, VariablesConfig
 from goodricke.training import fit_astrafier, fit_multiband, fit_variables
-from goodricke.training.augmentation import thin
+from goodricke.training.augmentation import degraded
 from goodricke.training.labels import Labelled
 from goodricke.training.loop import Run
 from goodricke.training.prepared_files import prepare_cached
@@ -145,15 +145,15 @@ class VariablesFamily(Family):
         report: Callable[[dict[str, float]], None],
         tick: Callable[[int], None],
     ) -> Run:
-        """Train a network in place, also on thinned copies; see `goodricke.training.fit_variables`."""
+        """Train a network in place, also on degraded copies; see `goodricke.training.fit_variables`."""
         settings, data, rows = recipe.training, examples.data, examples.training
         prepared = cast(Frames, examples.prepared)
         targets = fit_variables.pair_targets(prepared, data)
         parts, training = [prepared], [rows]
-        for copy in range(settings.thinned):
-            thinned = thin(data.curves[rows], seed=settings.seed + copy)
-            file = recipe.run / f"thinned-{copy}.npz"
-            prepared_copy = cast(Frames, prepare_cached(file, thinned, recipe.preprocessing, settings.workers))
+        for copy in range(settings.degraded):
+            curves = degraded(data.curves[rows], seed=settings.seed + copy)
+            file = recipe.run / f"degraded-{copy}.npz"
+            prepared_copy = cast(Frames, prepare_cached(file, curves, recipe.preprocessing, settings.workers))
             training.append(np.flatnonzero(prepared_copy.usable) + sum(map(len, parts)))
             parts.append(prepared_copy)
             targets = targets.joined(fit_variables.pair_targets(prepared_copy, data, rows))

@@ -197,8 +197,11 @@ class TrainingConfig(LoopConfig):
     )
     novelty: NoveltyKind = "combined"
     workers: int = Field(1, ge=1, description="processes for preprocessing")
-    thinned: int = Field(
-        0, ge=0, description="copies of each training light curve with fewer observations (kind variables)"
+    degraded: int = Field(
+        0,
+        ge=0,
+        description="copies of each training light curve with fewer observations, more noise and other errors "
+        "(kind variables)",
     )
     init: str | None = Field(None, description="initial model, name or folder; by default random weights")
     ensemble: EnsembleConfig = Field(EnsembleConfig(), description="settings of multi-band models")
