@@ -338,13 +338,20 @@ def test_a_position_that_is_none_costs_no_light_curve():
 
 REFUSED = {
     "nothing": (None, {}, TypeError, "nothing was given; time= and mag= or flux= missing"),
-    "no brightness": (None, {"time": TIME}, TypeError, "only time= was given; mag= or flux= missing"),
+    "no brightness": (
+        None,
+        {"time": TIME},
+        TypeError,
+        r"only time= was given; mag= or flux= missing\. Fix: give time= and mag=",
+    ),
     "no times": (None, {"mag": MAG, "error": ERROR}, TypeError, "only mag= and error= was given; time= missing"),
     "two brightnesses": (None, {"time": TIME, "mag": MAG, "flux": MAG}, TypeError, "both mag= and flux="),
     "lengths": (None, {"time": TIME, "mag": MAG[1:]}, ValueError, "time has 12, mag has 11"),
     "table and arrays": (pd.DataFrame(COLUMNS), {"mag": MAG}, TypeError, "both a DataFrame and mag="),
     "option": (pd.DataFrame(COLUMNS), {"units": "mag"}, TypeError, "'units'; did you mean unit"),
     "matrix": (np.zeros((3, 2)), {}, TypeError, r"3x2 numbers.*time=a\[:, 0\]"),
+    "arrays without names": ((TIME, MAG), {}, TypeError, r"12 numbers.*time=t, mag=m"),
+    "a whole number": (5, {}, TypeError, "in an int"),
     "empty": ([], {}, TypeError, "an empty list"),
     "numbers": ([1, 2], {}, TypeError, "whose member 0 is 1"),
     "a number": (3.5, {}, TypeError, "a float"),

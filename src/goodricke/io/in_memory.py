@@ -110,7 +110,7 @@ def as_light_curves(
     texts = {name: arrays.pop(name) for name in ("flux", "band") if isinstance(arrays.get(name), str)}
     if arrays:
         raise TypeError(
-            f"both a {type(source).__name__} and {_list(arrays)} were given. Fix: give a table or arrays; "
+            f"both {_with_article(source)} and {_list(arrays)} were given. Fix: give a table or arrays; "
             'columns of a table are named by columns={"time": NAME, ...}'
         )
     with _errors_in_python():
@@ -186,10 +186,7 @@ def _convert(source: Any, options: dict[str, Any], stem: str | None) -> LightCur
     if isinstance(source, Mapping):
         return _from_mapping(source, settings, stem)
     if isinstance(source, np.ndarray) and source.dtype.kind in "biufc" and source.ndim:
-        shape = "x".join(map(str, source.shape))
-        raise _no_light_curves(
-            f"an array of {shape} numbers", "say what they are: time=a[:, 0], mag=a[:, 1] (or flux=), error=a[:, 2]"
-        )
+        raise _numbers_without_names(source)
     if (table := _arrow_table(source)) is not None:
         return _from_arrow(table, settings, name, stem)
     return _from_members(source, options)
@@ -197,6 +194,19 @@ def _convert(source: Any, options: dict[str, Any], stem: str | None) -> LightCur
 
 def _no_light_curves(what: str, fix: str = "") -> TypeError:
     return TypeError(f"no light curves in {what}. Fix: {fix or 'give ' + TAKEN}")
+
+
+def _numbers_without_names(array: np.ndarray) -> TypeError:
+    """Return the error for numbers that may be times, brightnesses or anything else."""
+    names = "time=t, mag=m (or flux=f), error=e" if array.ndim == 1 else "time=a[:, 0], mag=a[:, 1] (or flux=)"
+    shape = "x".join(map(str, array.shape))
+    return _no_light_curves(f"an array of {shape} numbers", f"say what they are: {names}")
+
+
+def _with_article(source: Any) -> str:
+    """Return the name of a source's type after "a" or "an"."""
+    name = type(source).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _from_pandas(frame: pd.DataFrame, options: ReadOptions, name: str, stem: str | None) -> LightCurves:
@@ -347,7 +357,8 @@ def _from_arrays(arrays: dict[str, Any], object_id: Any, options: dict[str, Any]
         given = f"only {_list(arrays)}" if arrays else "nothing"
         if len(brightness) == 2:
             raise TypeError("both mag= and flux= were given. Fix: give the one that was measured")
-        raise TypeError(f"{given} was given; {' and '.join(filter(None, missing))} missing. Fix: give {TAKEN}")
+        fix = "give time= and mag= or flux=" if arrays else f"give {TAKEN}"
+        raise TypeError(f"{given} was given; {' and '.join(filter(None, missing))} missing. Fix: {fix}")
     value, band = brightness[0], arrays.pop("band", None)
     columns = {"time": arrays["time"], value: arrays[value]}
     if "error" in arrays:  # one for all, or one each
@@ -389,7 +400,7 @@ def _from_members(source: Any, options: dict[str, Any]) -> LightCurves:
     """
     members = _members(source)
     if not members:
-        what = f"an empty {type(source).__name__}" if members is not None else f"a {type(source).__name__}"
+        what = f"an empty {type(source).__name__}" if members is not None else _with_article(source)
         raise _no_light_curves("nothing (None)" if source is None else what)
     if all(isinstance(member, LightCurves) for member in members):
         return LightCurves.concat(members)
