@@ -11,6 +11,7 @@ from rich.console import Console
 from goodricke.cli.classify import classify_files
 from goodricke.cli.file_report import report_files
 from goodricke.data import progress
+from goodricke.data.predictions import Predictions
 from goodricke.evaluation.figures.figure_files import figure_files
 from tests.making import predictions_of, sky
 
@@ -46,6 +47,23 @@ def test_a_folder_and_a_pdf_of_figures_a_chosen_model_and_progress(folder, monke
     assert any(line.startswith("2 light curves, ") for line in lines)
     report_files(paths[:2], plot=folder / "looks", console=console)
     assert sorted(path.name for path in (folder / "looks").iterdir()) == ["a.png", "b.png"]
+
+
+def test_the_first_light_curves_only_are_drawn_and_how_many_is_said(folder):
+    console = Console(file=StringIO(), width=80)
+    paths = [str(folder / f"{name}.csv") for name in ("a", "b")]
+    figures = folder / "figures"
+    classify_files(paths, "variables", plot=figures, pdf=folder / "first.pdf", passes=0, console=console, plot_first=1)
+    text = " ".join(console.file.getvalue().split())
+    assert "1 of 2 light curves drawn, the first ones; all of them: --plot-first 0" in text
+    assert [path.name for path in figures.iterdir()] == ["a.png"]
+    assert b"/Count 1" in (folder / "first.pdf").read_bytes()
+    curves = sky(5)[0]
+    p = predictions_of(curves.ids, ["EMPTY"] * 5, ("A", "B"), np.full((5, 2), 0.5), curves.n_obs)
+    with figure_files(folder / "batches", None, 3) as draw:
+        for k in (slice(0, 2), slice(2, 4), slice(4, 5)):
+            draw(curves[k], Predictions(p.table[k], p.classes), lambda done: None)
+    assert len(list((folder / "batches").iterdir())) == 3
 
 
 def test_figures_of_one_star_have_the_names_of_inspect(tmp_path):

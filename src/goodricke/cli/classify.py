@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("goodricke")
 
+MOST_FIGURES = 1000  # by default: a survey's would fill a disk
+
 OptionalModel = Annotated[
     str | None,
     typer.Option(
@@ -58,6 +60,9 @@ def classify(
     out: Annotated[Path | None, typer.Option(help="Results: .parquet, .csv, .ecsv, .fits or .vot")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a figure per object into this folder")] = None,
     pdf: Annotated[Path | None, typer.Option(help="Write all figures into one file, a page each")] = None,
+    plot_first: Annotated[
+        int, typer.Option(help="Draw the first light curves only, at most so many, about a second each; 0: all", min=0)
+    ] = MOST_FIGURES,
     per_star: Annotated[
         bool,
         typer.Option("--per-star", help="One row per star: its sectors, quarters and long light curves combined"),
@@ -99,6 +104,7 @@ def classify(
         "reading": reading,
     }
     options |= {"pdf": pdf, "coverage": Coverage(coverage, per_class), "per_star": per_star, "pieces": pieces}
+    options["plot_first"] = plot_first
     exit_with(classify_files, sources, model, out, plot, mc, seed, **options)
 
 
@@ -120,6 +126,7 @@ def classify_files(
     pdf: Path | None = None,
     per_star: bool = False,
     pieces: float | None = None,
+    plot_first: int = MOST_FIGURES,
 ) -> int:
     """Classify all light curves in files, batch by batch; print a table, write predictions and figures.
 
@@ -152,6 +159,8 @@ def classify_files(
     pieces : float, optional
         Length [d] of the pieces of long dense light curves, see `goodricke.models.pieces`; 0 for whole ones. By default
         that of the training light curves with ``per_star``, else whole ones.
+    plot_first : int
+        Number of light curves that are drawn, the first ones; 0 for all.
 
     Returns
     -------
@@ -180,10 +189,12 @@ def classify_files(
         model, reason = inference.default_model(first)
         console.print(f"Model {model}: {inference.as_options(reason)}", highlight=False, markup=False)
     loaded = load_model(model, device, precision=precision)
-    bands = list[str]()
-    with counting(console) as counts, figure_files(plot, pdf) as draw:
+    bands, n_curves = list[str](), 0
+    with counting(console) as counts, figure_files(plot, pdf, plot_first or None) as draw:
 
         def finished(curves: LightCurves, predictions: Predictions) -> None:
+            nonlocal n_curves
+            n_curves += len(curves)
             bands.extend(bands_of(curves[: max(SHOWN - len(bands), 0)]))
             if draw is not None:
                 draw(curves, predictions, counts.of("figures"))
@@ -209,9 +220,10 @@ def classify_files(
     if out is not None:
         result.write(out)
         console.print(f"{len(result):,} rows written to {out}")
-    for name, place in {"a figure per object": plot, "all figures": pdf}.items():
-        if place is not None:
-            console.print(f"{name} in {place}", highlight=False)
+    for place in (place for place in (plot, pdf) if place is not None):
+        console.print(f"figures in {place}", highlight=False)
+    if draw is not None and 0 < plot_first < n_curves:
+        console.print(f"{plot_first:,} of {n_curves:,} light curves drawn, the first ones; all of them: --plot-first 0")
     return ExitCode.DONE if result.ok.all() else ExitCode.SOME_FAILED
 
 

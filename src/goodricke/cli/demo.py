@@ -69,7 +69,7 @@ def classify_examples(out: Path | None, plot: Path | None, console: Console) -> 
 
         literature = {name: known.name for name, known in literature_classes().items()}
         plot_overview(read(example_files()), answers[0], plot / "overview.png", literature)
-        console.print(f"Figures written to {plot}")
+        console.print(f"all stars together in {plot / 'overview.png'}", highlight=False)
     return code
 
 
@@ -87,14 +87,14 @@ def print_with_literature(predictions: Predictions, title: str, console: Console
     print_predictions(predictions, title, console, [Layout("known", cell, "", no_wrap=True)])
     answers = dict(zip(predictions.column("object_id"), predictions.column("class"), strict=True))
     verdicts = {name: comparison(answers[name], known.leaves) for name, known in literature.items() if name in answers}
-    parts = [f"{list(verdicts.values()).count('right')} of {len(verdicts)} answers are right"]
+    right = f"{list(verdicts.values()).count('right')} of {len(verdicts)} answers are right"
+    console.print(f"{len(verdicts)} of {len(predictions)} stars have a class in the literature: {right}")
     sets = dict(zip(predictions.column("object_id"), predictions.table["prediction_set"].to_pylist(), strict=True))
     for verdict, words in (("wider", "wider than"), ("another", "another class than")):
         for name in [name for name, one in verdicts.items() if one == verdict]:
             is_held = holds(sets[name] or (), literature[name].leaves)
             place = "in its set" if is_held else "not in its set"
-            parts.append(f"{name}: {answers[name]} is {words} {literature[name].name}, which is {place}")
-    console.print(f"{len(verdicts)} of {len(predictions)} stars have a class in the literature: {'; '.join(parts)}")
+            console.print(f"  {name}: {answers[name]} is {words} {literature[name].name}, which is {place}")
 
 
 def holds(prediction_set: Sequence[str], literature: str) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
@@ -22,7 +23,7 @@ from goodricke.data.answer_text import (
     false_alarm_text,
     is_doubtful,
     is_novel,
-    leaves_text,
+    leaves_of,
     period_text,
     relative_text,
     set_text,
@@ -41,7 +42,7 @@ SHOWN = 25  # rows of the table
 PERIOD_LEGEND = "P: period, the orbital one of binaries"
 WIDE_PERIOD_LEGEND = f"{PERIOD_LEGEND}, with its uncertainty in the last digits; or P: other periods"
 FEW_CYCLES = "< 2 cycles"
-NEXT = "next"  # most probable class
+NEXT, LEAVES = "next", "leaves"  # most probable classes
 
 
 class Layout(NamedTuple):
@@ -120,12 +121,12 @@ def _prediction_table(
 ) -> Table:
     """Return the first rows as a table. Names of objects and classes are whole: the widest other column gives way.
 
-    Where even that is too wide, the numbers of observations are left out, then the next class, which the set shows too,
-    then the bands.
+    Where even that is too wide, the numbers of observations are left out, then the next class or the leaves, which the
+    set shows too, then the bands.
     """
     layout = [*after_class, *_layout(predictions, width), OBSERVATIONS]
     console = Console(width=10 * width)
-    for dispensable in (OBSERVATIONS.title, NEXT):
+    for dispensable in (OBSERVATIONS.title, NEXT, LEAVES):
         table = _table_of(predictions, title, width, layout, bands)
         if Measurement.get(console, console.options, table).minimum <= width:
             return table
@@ -141,7 +142,13 @@ def _table_of(
     """Return the first rows as a table with these columns after object, place and class."""
     first = predictions.table.slice(0, SHOWN).to_pylist()
     places = _places(first, bands)
-    table = Table(title=title, title_justify="left")
+    # without lines between the columns a narrow terminal has room for most cells in one line
+    lines = (
+        {}
+        if width >= WIDE
+        else {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}
+    )
+    table = Table(title=title, title_justify="left", **lines)
     longest = max((len(row["object_id"]) for row in first), default=0)
     fits = longest <= width // 2
     table.add_column(
@@ -153,7 +160,7 @@ def _table_of(
     for column in layout:
         is_whole = column.right or column.no_wrap
         texts = [Text.from_markup(column.cell(row)) for row in first if row["status"] == Status.OK]
-        whole = max((text.cell_len for text in texts), default=0)
+        whole = max((line.cell_len for text in texts for line in text.split()), default=0)
         table.add_column(
             column.title,
             style=column.style or None,
@@ -203,7 +210,7 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
     if not period or (is_wide and not answers_period):
         columns.append(Layout("", lambda row: "█" * round(10 * class_probability(row)), ""))
     if has_nodes:
-        columns.append(Layout("leaves", lambda row: escape(leaves_text(row, classes))))
+        columns.append(Layout(LEAVES, partial(_leaves, classes, " / " if is_wide else "\n"), no_wrap=True))
     else:
         columns.append(Layout(NEXT, partial(_second, classes)))
     if "prediction_set" in names:
@@ -215,8 +222,8 @@ def _layout(predictions: Predictions, width: int) -> list[Layout]:
         title, cell = ("A, S/N", _measured) if measured else ("p", _period_probability)
         columns.append(Layout(title, cell, right=True))
         columns.append(Layout("or P", alternatives_text))
-    if answers_period and any(map(_doubts, predictions.table.slice(0, SHOWN).to_pylist())):
-        columns.append(Layout("doubt", _doubts, "yellow"))
+    if answers_period and any(_doubts("", row) for row in predictions.table.slice(0, SHOWN).to_pylist()):
+        columns.append(Layout("doubt", partial(_doubts, ", " if is_wide else "\n"), "yellow", no_wrap=True))
     return columns
 
 
@@ -224,6 +231,14 @@ def _probability(classes: Sequence[str], row: Row) -> str:
     """Return the probability of the class, with its spread over Monte-Carlo passes if it is one of the classes."""
     spread = row.get(f"std_{row['class']}") if row["class"] in classes else None
     return class_probability_text(row) + ("" if spread is None else f" ± {spread:.2f}")
+
+
+def _leaves(classes: Sequence[str], separator: str, row: Row) -> str:
+    """Return the most probable leaves of a row; none where the class is the only one, and stands there already."""
+    leaves = leaves_of(row, classes)
+    if [name for name, _ in leaves] == [row["class"]]:
+        return ""
+    return separator.join(f"{escape(name)} {p:.2f}" for name, p in leaves)
 
 
 def _second(classes: Sequence[str], row: Row) -> str:
@@ -248,9 +263,9 @@ def _measured(row: Row) -> str:
     return ", ".join(filter(None, [amplitude and relative_text(amplitude), ratio and f"{ratio:.0f}"]))
 
 
-def _doubts(row: Row) -> str:
+def _doubts(separator: str, row: Row) -> str:
     """Return the reasons to doubt the period in a few letters."""
-    return ", ".join([FEW_CYCLES] * bool(row["period_note"]) + [false_alarm_text(row)] * is_doubtful(row))
+    return separator.join([FEW_CYCLES] * bool(row["period_note"]) + [false_alarm_text(row)] * is_doubtful(row))
 
 
 def _count_novel(predictions: Predictions) -> int:

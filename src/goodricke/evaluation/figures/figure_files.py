@@ -37,22 +37,27 @@ def figure_path(curve: LightCurves, folder: Path, written: set[Path]) -> Path:
 
 
 @contextmanager
-def figure_files(folder: Path | None, pdf: Path | None) -> Iterator[Draw | None]:
+def figure_files(folder: Path | None, pdf: Path | None, most: int | None = None) -> Iterator[Draw | None]:
     """Give a function that draws light curves with their predictions, into a folder, a PDF, or both; None for neither.
 
-    No failure of a figure stops the others. The PDF appears at the end, completely or not at all.
+    At most ``most`` light curves are drawn, the first ones; None for all. No failure of a figure stops the others. The
+    PDF appears at the end, completely or not at all.
     """
     if folder is None and pdf is None:
         yield None
         return
-    written = set[Path]()
+    written, tried = set[Path](), 0
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         pages = None if pdf is None else stack.enter_context(_pages(pdf))
 
         def draw(curves: LightCurves, predictions: Predictions, tick: Callable[[int], None]) -> None:
-            for i, name in enumerate(curves.ids):
+            nonlocal tried
+            number = len(curves) if most is None else min(len(curves), most - tried)
+            tried += number
+            tick(0)  # the first figure takes longest
+            for i, name in enumerate(curves.ids[:number]):
                 row = Predictions(predictions.table.slice(i, 1), predictions.classes)
                 try:
                     if folder is not None:
