@@ -61,6 +61,16 @@ def test_missing_extras_are_no_fault_and_name_their_pip_line(installed):
     assert not Report((more,)).broken
 
 
+def test_lines_to_copy_are_whole_in_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    fix = "pip install 'goodricke[baselines]'"
+    print_report(Report((Check("extras", "baselines", "missing", "without imbalanced-learn, light-curve", fix),)))
+    text = capsys.readouterr().out
+    assert f"-> {fix}" in text
+    assert "Missing extras are optional" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_nothing_is_broken_here():
     broken = [check for check in make_report().checks if check.state == "broken"]
     assert broken == []
@@ -72,7 +82,7 @@ def test_nothing_is_broken_here():
 def test_models_show_their_hashes_and_are_verified_on_request():
     checks = by_name(doctor.models(verify=False))
     assert list(checks) == shipped_models()
-    assert checks["ztf-bts"].value.startswith(load_model("ztf-bts").hash)
+    assert checks["ztf-bts"].value.startswith(f"loads; {load_model('ztf-bts').hash}")
     assert "reproduced" not in checks["ztf-bts"].value
     assert "reproduced to" in doctor._model("ztf-bts", verify=True).value
 

@@ -136,22 +136,26 @@ def print_report(report: Report, as_json: bool = False) -> None:
 
 
 def _print_table(report: Report) -> None:
+    """Print the lines of each section: name, state, value, and what to do in the next line."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title="goodricke doctor", title_justify="left")
-    for name in ("", "check", "", "result", "fix, or when it matters"):
-        table.add_column(name, overflow="fold")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for section, checks in groupby(report.checks, lambda check: check.section):
-        for k, check in enumerate(checks):
-            title = section if k == 0 else ""
-            table.add_row(title, escape(check.name), SIGN[check.state], escape(check.value), escape(check.fix))
-        table.add_section()
+        table.add_row(f"[bold]{section}[/]")
+        for check in checks:
+            value = escape(check.value) + (f"\n[dim]->[/] {escape(check.fix)}" if check.fix else "")
+            table.add_row(f"  {escape(check.name)}", SIGN[check.state], value)
     console = Console()
     console.print(table)
     counts = {state: sum(check.state == state for check in report.checks) for state in SIGN}
     console.print(", ".join(f"{n} {state}" for state, n in counts.items() if n))
+    if any((check.section, check.state) == ("extras", "missing") for check in report.checks):
+        console.print("Missing extras are optional: install one when a command asks for it.")
 
 
 # ---- what is installed --------------------------------------------------------------------------------------------
@@ -301,11 +305,11 @@ def _model(name: str, verify: bool) -> Check:
 
     try:
         model = load_model(name)
-        value = f"{model.hash}, {len(model.classes)} classes, {model.config.family}"
+        value = f"loads; {model.hash}, {len(model.classes)} classes, {model.config.family}"
         value += f", recorded logits reproduced to {verify_model(model):.1e}" if verify else ""
     except (ValueError, OSError) as error:
         return Check("models", name, "broken", str(error), REINSTALL)
-    return Check("models", name, "ok", value, "" if verify else "loads; --verify also recomputes its outputs")
+    return Check("models", name, "ok", value)
 
 
 def disk() -> Iterator[Check]:
