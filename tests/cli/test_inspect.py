@@ -103,9 +103,17 @@ def test_figures_of_a_star_in_two_sectors(tmp_path):
     written = set()
     for sector in (1, 2, 2):
         write_png(curve.with_columns(sector=[sector]), tmp_path, written)
-    stem = figure_name("TIC 1").removesuffix(".png")
-    assert written == {tmp_path / f"{stem}_{end}.png" for end in ("sector1", "sector2", "sector2-2")}
+    assert written == {tmp_path / f"TIC_1_{end}.png" for end in ("sector1", "sector2", "sector2-2")}
     assert all(path.stat().st_size > 1000 for path in written)
+
+
+def test_names_of_figures_are_those_of_the_stars(tmp_path):
+    names = ["TIC 1", "TIC_1", "../1"]
+    curves = LightCurves.from_arrays(names, [0, 3, 6, 9], [1, 2, 3] * 3, [1, 2, 3] * 3)
+    written = set()
+    for curve in curves:
+        write_png(curve, tmp_path, written)
+    assert written == {tmp_path / name for name in ("TIC_1.png", "TIC_1-2.png", figure_name("../1"))}
 
 
 def test_a_pattern_without_a_file_does_not_stop_the_others(tmp_path, console):

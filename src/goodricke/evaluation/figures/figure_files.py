@@ -25,12 +25,14 @@ Draw = Callable[[LightCurves, Predictions, Callable[[int], None]], None]
 def figure_path(curve: LightCurves, folder: Path, written: set[Path]) -> Path:
     """Return the file for a light curve's figure, named after its star and sector, and add it to those ``written``.
 
-    If the same star comes twice, the second file gets a number.
+    If the same name comes twice, the second file gets a number.
     """
     row = curve.table_of_objects.to_pylist()[0] if curve.objects is not None else {}
     place = next((f"_{name}{row[name]}" for name in PLACES if row.get(name) is not None), "")
-    stem = figure_name(curve.ids[0]).removesuffix(".png") + place
-    names = (folder / f"{stem}{f'-{again}' if again > 1 else ''}.png" for again in itertools.count(1))
+    stem = curve.ids[0].replace(" ", "_")  # TIC 1 is TIC_1; other changed ids have digits of their hash
+    if figure_name(stem) != f"{stem}.png":
+        stem = figure_name(curve.ids[0]).removesuffix(".png")
+    names = (folder / f"{stem}{place}{f'-{again}' if again > 1 else ''}.png" for again in itertools.count(1))
     path = next(name for name in names if name not in written)
     written.add(path)
     return path
