@@ -1,6 +1,7 @@
 """A recipe of several surveys, one of them left out of the training: its scores, from the training and again."""
 
 import json
+import re
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from goodricke.evaluation import held_out, survey_scores
 from goodricke.evaluation.evaluate import evaluate
+from goodricke.training import experiment
 from goodricke.training.recipe import DataConfig, read_recipe
 from tests.quick import leave_out_forests
 
@@ -48,6 +50,7 @@ hidden = 8
 epochs = 1
 batch = 16
 passes = 0
+degraded = 1
 """
 LABELS = {"east": ("contact", "detached", "pulsating"), "west": ("EW", "EA", "RRAB"), "south": ("binary", "any", "RR")}
 
@@ -78,6 +81,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         leave_out_forests(patch)
         patch.setattr(survey_scores, "FEWEST", 5)
+        patch.setattr(experiment, "MINUTE", 0.0)
         console = Console(file=StringIO(), width=200)
         held_out.run_recipe(read_recipe(home / "recipe.toml"), console=console)
         (home / "printed.txt").write_text(console.file.getvalue())  # type: ignore[attr-defined]
@@ -115,6 +119,15 @@ def test_card_and_terminal_say_the_same(home: Path) -> None:
     assert "## By survey\n" in card
     assert "labels that overlap others are not scored: any (6)" in card
     assert "chance" in card
+
+
+def test_degraded_copies_are_trained_on_and_counted(home: Path) -> None:
+    card, printed = (home / "run" / "model" / "README.md").read_text(), (home / "printed.txt").read_text()
+    assert "fewer observations, more noise and other errors: 1 time(s)" in card
+    parts = re.search(r"3 classes, ([\d,]+) to train", printed)
+    progress = re.findall(r"([\d,]+) of ([\d,]+) light curves", printed)
+    assert parts is not None
+    assert progress[-1] == (str(2 * int(parts[1])),) * 2
 
 
 def test_with_the_recipe_evaluate_finds_the_same(home: Path, tmp_path: Path) -> None:

@@ -278,7 +278,8 @@ def fit_network(
 ) -> loop.Run:
     """Train the network in ``run/checkpoints``."""
     training = recipe.training
-    steps = training.epochs * math.ceil(len(parts[TRAIN]) / training.batch)
+    objects = len(parts[TRAIN]) * (1 + training.degraded)
+    steps = training.epochs * math.ceil(objects / training.batch)
     if steps < FEWEST_STEPS and init is None:
         console.print(
             f"[yellow]Only {steps:,} gradient steps: from random weights about {FEWEST_STEPS:,} are needed. Raise "
@@ -291,7 +292,7 @@ def fit_network(
         family = family_of(recipe.preprocessing)
         return family.fit(recipe, network, init, examples, recipe.run / "checkpoints", report, tick)
 
-    return run_with_progress(fit, len(parts[TRAIN]), training.epochs, console)
+    return run_with_progress(fit, objects, training.epochs, console)
 
 
 def _mixture(
