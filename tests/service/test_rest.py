@@ -217,12 +217,6 @@ CURVE = {"time": [1, 2], "value": [1, 2], "unit": "mag"}
         ("model=tiny&passes=101", CURVE, "passes"),
         ("model=tiny&pases=1", CURVE, "pases: not known here"),
         ("model=tiny&history=true", CURVE, "has no history"),
-        ("model=context", [{**CURVE, "columns": {"redshift": 1}}, CURVE], "light curve 1 (unnamed) lacks redshift"),
-        (
-            "model=tiny",
-            {**CURVE, "time": [1] * 300, "value": [1] * 300, "band": list(map(str, range(300)))},
-            "300 diff",
-        ),
     ],
 )
 def test_malformed_requests_get_a_detail(client, query, body, detail):
@@ -446,7 +440,9 @@ def test_light_curves_of_the_catalog_can_be_classified(client):
 
 
 def test_as_json_and_back():
-    ((rows, back),) = light_curves_from_json([LightCurve.model_validate(each) for each in json_values(as_json(CURVES))])
+    (((rows, back),), _) = light_curves_from_json(
+        [LightCurve.model_validate(each) for each in json_values(as_json(CURVES))]
+    )
     assert rows.tolist() == list(range(len(CURVES)))
     for name in ("time", "value", "error", "offsets"):
         np.testing.assert_array_equal(getattr(back, name), getattr(CURVES, name))
@@ -530,7 +526,7 @@ def test_a_table_is_the_same_in_every_container(seed, tmp_path):
         }
         for star in stars
     ]
-    ((_, of_json),) = light_curves_from_json([LightCurve.model_validate(item) for item in items])
+    (((_, of_json),), _) = light_curves_from_json([LightCurve.model_validate(item) for item in items])
     frame.to_csv(tmp_path / "a.csv", index=False)
     frame.to_parquet(tmp_path / "a.parquet")
     files = [light_curves_from_file(f.name, f.read_bytes(), ReadOptions())[0] for f in sorted(tmp_path.iterdir())]
@@ -545,8 +541,50 @@ def test_a_table_is_the_same_in_every_container(seed, tmp_path):
             assert [one.bands[i] for i in one.band] == [two.bands[i] for i in two.band]
 
 
-def test_seconds_are_no_days(client):
-    answer = client.post(
-        "/classify?model=bands", json={"time": [1.4e9, 1.5e9], "value": [1, 2], "unit": "mag", "band": "g"}
-    )
-    assert (answer.status_code, "which are no days. Fix: convert them" in answer.json()["detail"]) == (422, True)
+SECONDS = {"object_id": "seconds", "time": [1.4e9, 1.5e9], "value": [1, 2], "unit": "mag", "band": "g"}
+PADDED = {**SECONDS, "object_id": "padded", "time": [0, 0, 1.5e9], "value": [1, 2, 3]}  # zeros fill tables up
+MANY_BANDS = {
+    "object_id": "bands",
+    "time": [1.0] * 300,
+    "value": [1] * 300,
+    "unit": "mag",
+    "band": [*map(str, range(300))],
+}
+ARRAYS = ("embedding", "history")
+LACKING = {**CURVE, "object_id": "lacking", "band": "g"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "model", "reason"),
+    [
+        (SECONDS, "bands", "has times around 1.45e+09, which are no days: seconds, as a rule. Fix: convert"),
+        (PADDED, "tiny", "has times around 1.5e+09, which are no days"),
+        (MANY_BANDS, "tiny", "has 300 different bands"),
+        (LACKING, "context", 'lacks redshift, which the model needs for each object. Fix: add it, {"columns": {"redsh'),
+    ],
+)
+def test_an_unreadable_light_curve_costs_its_own_answer_only(client, bad, model, reason):
+    extra = {"history": True, "embedding": True} if model != "tiny" else {"embedding": True}
+    good = [{**one, "columns": {"redshift": 0.1}} for one in as_json(CURVES)]
+    expected = classify_json(client, good, model, **extra)
+    assert any(answer["status"] == "OK" for answer in expected)
+    for place in (0, 1, len(good)):
+        answers = classify_json(client, [*good[:place], bad, *good[place:]], model, **extra)
+        row = answers.pop(place)
+        assert (row["object_id"], row["status"], row["class"], row["n_obs"]) == (
+            bad["object_id"],
+            "UNREADABLE",
+            None,
+            0,
+        )
+        assert reason in row["reason"]
+        assert row.keys() == expected[0].keys()
+        for answer, alone in zip(answers, expected, strict=True):
+            assert equal(*({k: v for k, v in each.items() if k not in ARRAYS} for each in (answer, alone)))
+    (row,) = classify_json(client, bad, model, **extra)
+    assert (row["status"], reason in row["reason"]) == ("UNREADABLE", True)
+
+
+def test_a_stated_time_scale_is_believed(client):
+    (answer,) = classify_json(client, {**SECONDS, "time_scale": "unknown"}, "bands")
+    assert answer["status"] == "TOO_FEW_POINTS"

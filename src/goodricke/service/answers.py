@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,14 @@ class Work:
     Parameters
     ----------
     count : int
-        Light curves in the request.
+        Answers to give: light curves in the request, and an unreadable rest of a file.
     batches : list of (int (n,), LightCurves)
         Light curves of one unit and time scale, with their positions in the request.
     notes : list of str
         Warnings of the readers.
-    failure : (str, str), optional
-        Name of a file with an unreadable rest, and the reason.
+    unreadable : dict of (str, str)
+        By position in the request, the identifier of a light curve that can't be read, and the reason; the last
+        may be the name of a file with an unreadable rest.
     """
 
     queue: ModelQueue
@@ -47,7 +48,7 @@ class Work:
     count: int
     batches: list[tuple[NDArray[np.int64], LightCurves]]
     notes: list[str]
-    failure: tuple[str, str] | None = None
+    unreadable: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         curves = [batch for _, batch in self.batches]
@@ -74,8 +75,9 @@ def read_json(queue: ModelQueue, parameters: ClassifyParameters, body: bytes) ->
     with requests.collect_warnings() as notes:
         if parameters.present:
             notes.append(f"{', '.join(parameters.present)}: ignored, these parameters are for files")
-        batches = requests.light_curves_from_json(items, context_columns(queue))
-    return Work(queue, parameters, len(items), batches, notes)
+        batches, faults = requests.light_curves_from_json(items, context_columns(queue))
+    unreadable = {number: (items[number].object_id, f"the light curve {fault}") for number, fault in faults.items()}
+    return Work(queue, parameters, len(items), batches, notes, unreadable)
 
 
 def read_file(queue: ModelQueue, parameters: ClassifyParameters, name: str, content: bytes) -> Work:
@@ -91,11 +93,12 @@ def read_file(queue: ModelQueue, parameters: ClassifyParameters, name: str, cont
         batches, failure = requests.light_curves_from_file(name, content, read_options, context_columns(queue))
     starts = np.cumsum([0, *map(len, batches)])
     rows = [np.arange(len(batch)) + start for start, batch in zip(starts, batches, strict=False)]
-    return Work(queue, parameters, int(starts[-1]), list(zip(rows, batches, strict=True)), notes, failure)
+    count, unreadable = int(starts[-1]), {} if failure is None else {int(starts[-1]): failure}
+    return Work(queue, parameters, count + len(unreadable), list(zip(rows, batches, strict=True)), notes, unreadable)
 
 
 def answer_request(work: Work, is_gone: Callable[[], bool] = lambda: False) -> Answer:
-    """Return a model's answers about the light curves of a request; an unreadable rest is one more answer, the last.
+    """Return a model's answers about the light curves of a request, in order; an unreadable rest of a file is the last.
 
     Parameters
     ----------
@@ -111,20 +114,28 @@ def answer_request(work: Work, is_gone: Callable[[], bool] = lambda: False) -> A
         If nobody waits for the answer any more.
     """
     queue, answers = work.queue, list[Answer]([{}] * work.count)
+    if work.parameters.history and not queue.is_multiband:
+        fix = "ask without history, or a multi-band model (see /models)"
+        raise ValueError(f"{queue.model.name} classifies whole light curves and has no history: {fix}")
     with requests.collect_warnings() as notes:
         for rows, curves in work.batches:
             for row, answer in zip(rows, _answers(queue, work.parameters, curves, is_gone), strict=True):
                 answers[row] = answer
-    if work.failure is not None:
-        answers.append(_unreadable(queue, *work.failure))
+    for row, (name, reason) in work.unreadable.items():
+        answers[row] = _unreadable(queue, work.parameters, name, reason)
     return _body(queue, [*work.notes, *notes], answers)
 
 
-def _unreadable(queue: ModelQueue, file: str, reason: str) -> Answer:
-    """Return the answer about a file that can't be read."""
-    answer: Answer = dict.fromkeys(answer_fields(queue.model))
-    answer |= {"object_id": file, "status": str(Status.UNREADABLE), "reason": as_parameters(reason), "n_obs": 0}
+def _unreadable(queue: ModelQueue, parameters: ClassifyParameters, name: str, reason: str) -> Answer:
+    """Return the answer about a light curve or file that can't be read."""
+    answer: Answer = dict.fromkeys(_names(queue, parameters) + ["history"] * parameters.history)
+    answer |= {"object_id": name, "status": str(Status.UNREADABLE), "reason": as_parameters(reason), "n_obs": 0}
     return answer | {"model": queue.model.name, "model_hash": queue.model.hash}
+
+
+def _names(queue: ModelQueue, parameters: ClassifyParameters) -> list[str]:
+    """Return the names of an answer's fields without the history."""
+    return answer_fields(queue.model) + ["embedding"] * parameters.embedding
 
 
 def check_lengths(batches: Sequence[LightCurves], most: int) -> None:
@@ -174,12 +185,9 @@ def _answers(
         checks.check(curves)
     except ValueError as error:
         checks.warn("%s", error)
-    if parameters.history and not queue.is_multiband:
-        fix = "ask without history, or a multi-band model (see /models)"
-        raise ValueError(f"{queue.model.name} classifies whole light curves and has no history: {fix}")
     request = ClassifyRequest(curves, parameters.passes, parameters.seed, parameters.set_coverage, is_gone)
     table = queue.classify(request).table
-    names = answer_fields(queue.model) + (["embedding"] if parameters.embedding else [])
+    names = _names(queue, parameters)
     rows = table.select([name for name in names if name in table.column_names]).to_pylist()
     answers = [{**dict.fromkeys(names), **row} for row in rows]
     if "period_relations" in names:

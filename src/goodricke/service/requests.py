@@ -43,10 +43,11 @@ class TooLargeError(ValueError):
     """A request holds more than the service takes."""
 
 
-def light_curves_from_json(
-    items: Sequence[LightCurve], columns: Sequence[str] = ()
-) -> list[tuple[NDArray[np.int64], LightCurves]]:
-    """Return light curves in batches of one unit and time scale, each with their positions among the items.
+Batches = list[tuple[NDArray[np.int64], LightCurves]]  # light curves, with their positions in the request
+
+
+def light_curves_from_json(items: Sequence[LightCurve], columns: Sequence[str] = ()) -> tuple[Batches, dict[int, str]]:
+    """Return light curves in batches of one unit and time scale, and why others can't be read.
 
     Parameters
     ----------
@@ -54,28 +55,71 @@ def light_curves_from_json(
     columns : sequence of str
         Context columns of the model, which each item must have.
 
+    Returns
+    -------
+    list of (int (n,), LightCurves)
+        The light curves that can be read, each with its position among the items. They are those of a request without
+        the others.
+    dict of str
+        By position, what is wrong with each of the others and the fix.
+
     Raises
     ------
-    ValueError
-        If a light curve lacks such a column, or there are more than 256 bands.
     TooLargeError
         If there are too many light curves or observations.
     """
     _check_size(len(items), sum(len(item.time) for item in items))
+    kinds, faults = dict[tuple[str, str, str | None], list[int]](), dict[int, str]()
     for number, item in enumerate(items):
-        if missing := [name for name in columns if name not in item.columns]:
-            raise ValueError(
-                f"light curve {number} ({item.object_id}) lacks {', '.join(missing)}, which the model needs for each "
-                'object. Add it: {"columns": {"' + missing[0] + '": 0.1}}, null where unknown'
-            )
-    scales = [_time_scale(item, number) for number, item in enumerate(items)]
-    kinds = [(item.unit, scale, item.time_scale) for item, scale in zip(items, scales, strict=True)]
-    groups = [np.array([i for i, k in enumerate(kinds) if k == kind]) for kind in dict.fromkeys(kinds)]
-    return [(rows, _batch([items[i] for i in rows], columns)) for rows in groups]
+        first = measurements.first_times(_floats(item.time))
+        scale = item.time_scale or measurements.infer_time_scale("", first)
+        if fault := _fault(item, first, columns):
+            faults[number] = fault
+        else:
+            kinds.setdefault((item.unit, scale, item.time_scale), []).append(number)
+    batches: Batches = []
+    for (_, scale, _), rows in kinds.items():
+        batches += _batches(items, rows, columns, scale, faults)
+    return batches, faults
 
 
-def _batch(items: Sequence[LightCurve], columns: Sequence[str]) -> LightCurves:
-    """Return light curves of one unit and scale, judged by `measurements` as those of any table are."""
+def _fault(item: LightCurve, first: NDArray[np.float64], columns: Sequence[str]) -> str | None:
+    """Return what is wrong with a light curve, by its first times (m,), and the fix; None if nothing is."""
+    if missing := [name for name in columns if name not in item.columns]:
+        return (
+            f"lacks {', '.join(missing)}, which the model needs for each object. "
+            f'Fix: add it, {{"columns": {{"{missing[0]}": 0.1}}}}, null where unknown'
+        )
+    if item.time_scale is None and len(first) and (middle := float(np.median(first))) > measurements.MOST_DAYS:
+        return (
+            f"has times around {middle:.6g}, which are no days: seconds, as a rule. "
+            'Fix: convert them to days, or state the scale, "time_scale"'
+        )
+    return None
+
+
+def _batches(
+    items: Sequence[LightCurve], rows: list[int], columns: Sequence[str], scale: str, faults: dict[int, str]
+) -> Batches:
+    """Return some items of one kind as batches: one, unless they can't be read together; add their faults."""
+    try:
+        return [(np.array(rows), _batch([items[row] for row in rows], columns, scale))]
+    except ValueError as error:
+        if len(rows) > 1:
+            return [batch for row in rows for batch in _batches(items, [row], columns, scale, faults)]
+        is_known = isinstance(error, Unreadable)
+        faults[rows[0]] = f"{error.reason}. Fix: {error.fix}" if is_known else str(error)  # type: ignore[attr-defined]
+        return []
+
+
+def _batch(items: Sequence[LightCurve], columns: Sequence[str], scale: str) -> LightCurves:
+    """Return light curves of one unit and scale, judged by `measurements` as those of any table are.
+
+    Raises
+    ------
+    ValueError
+        If they can't be read, or not together: of more than 256 bands.
+    """
     bands, band = roles.bands(
         pa.array([name for item in items for name in _band_names(item)], pa.string()), "band", ReadOptions(), WHERE
     )
@@ -86,7 +130,7 @@ def _batch(items: Sequence[LightCurve], columns: Sequence[str]) -> LightCurves:
             errors = [[np.nan] * len(item.time) if item.error is None else item.error for item in items]
             data["error"] = np.concatenate([_floats(error) for error in errors]).astype(np.float32)
         match = roles.Match("time", "value", error="error" if "error" in data else None)
-        options, stated = ReadOptions(time_scale=items[0].time_scale), dict.fromkeys(("value", "error"), items[0].unit)
+        options, stated = ReadOptions(time_scale=scale), dict.fromkeys(("value", "error"), items[0].unit)
         offsets = ragged.offsets_from_counts(np.array([len(item.time) for item in items]))
         codes, remarks = ragged.owner(offsets), measurements.Remarks(WHERE)
         measured = measurements.measure(data, match, options, WHERE, stated, codes=codes, remarks=remarks)
@@ -108,26 +152,6 @@ def _batch(items: Sequence[LightCurve], columns: Sequence[str]) -> LightCurves:
     )
     used = np.isfinite(measured.time) & np.isfinite(measured.value)
     return curves if used.all() else curves.where(used)
-
-
-def _time_scale(item: LightCurve, number: int) -> str:
-    """Return the time scale of a light curve, as it says or as its times do.
-
-    Raises
-    ------
-    ValueError
-        If they are ages of the Earth: seconds, as a rule.
-    """
-    if item.time_scale is not None:
-        return item.time_scale
-    time = _floats(item.time[: measurements.N_FIRST])
-    scale, known = measurements.infer_time_scale("", time), time[np.isfinite(time)]
-    if scale == "unknown" and len(known) and (middle := float(np.median(known))) > measurements.MOST_DAYS:
-        raise ValueError(
-            f"light curve {number} ({item.object_id}) has times around {middle:.6g}, which are no days. "
-            'Fix: convert them to days, or say their scale, "time_scale"'
-        )
-    return scale
 
 
 def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
