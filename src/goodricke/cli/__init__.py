@@ -1,45 +1,62 @@
 """The command ``goodricke``: every command, by the module that defines it.
 
-The modules named here parse arguments and print; they import only what ``--help`` needs. Everything heavy is imported
-by the command that runs.
+A module is imported when its command is asked for. It parses arguments and prints; at its top it imports only what
+``--help`` needs, and everything heavy in the function that runs.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from goodricke.cli import (
-    alerts,
-    classify,
-    demo,
-    doctor,
-    download,
-    evaluate,
-    explore,
-    inspect,
-    models,
-    real_stars,
-    serve,
-    similar,
-    simulate,
-    survey,
-    train,
-)
 from goodricke.models.runtime.memory import keep_freed_memory
 
-COMMANDS = (
-    *(inspect.inspect, classify.classify, train.train, train.pretrain, evaluate.evaluate, doctor.doctor),
-    *(simulate.simulate, evaluate.calibrate, evaluate.novelty, real_stars.real_stars),
-    *(survey.pack, survey.catalog, survey.examine, survey.convert, survey.thresholds),
-    *(similar.similar, similar.suggest, explore.explore, serve.serve),
-)
-GROUPS = {"models": models.app, "demo": demo.app, "download": download.app, "alerts": alerts.app}
+# The module of each command, in the order of the help; a module with an ``app`` is a group of commands.
+COMMANDS = {
+    **{"inspect": "inspect", "classify": "classify", "train": "train", "pretrain": "train", "evaluate": "evaluate"},
+    **{"doctor": "doctor", "simulate": "simulate", "calibrate": "evaluate", "novelty": "evaluate"},
+    **{"real-stars": "real_stars", "pack": "survey", "catalog": "survey", "examine": "survey", "convert": "survey"},
+    **{"thresholds": "survey", "similar": "similar", "suggest": "similar", "explore": "explore", "serve": "serve"},
+    **{"models": "models", "demo": "demo", "download": "download", "alerts": "alerts"},
+}
+
+
+class _CommandsByName(Mapping[str, Any]):
+    """The commands; each is imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        module = import_module(f"goodricke.cli.{COMMANDS[name]}")
+        holder = typer.Typer(rich_markup_mode="rich")
+        if hasattr(module, "app"):
+            holder.add_typer(module.app, name=name)
+        else:
+            holder.command()(getattr(module, name.replace("-", "_")))
+        return get_group(holder).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Program(TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _CommandsByName()  # type: ignore[assignment]
+
 
 app = typer.Typer(
     name="goodricke",
+    cls=_Program,
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="rich",
@@ -48,10 +65,6 @@ app = typer.Typer(
     "Start with [bold]goodricke demo[/], then [bold]goodricke inspect YOUR_FILES[/] and "
     "[bold]goodricke classify YOUR_FILES[/].",
 )
-for command in COMMANDS:
-    app.command()(command)
-for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
 
 
 def _print_version(wanted: bool) -> None:
