@@ -390,6 +390,16 @@ def test_the_chosen_model_is_named_once(caplog):
     assert "sparse" in messages[0]
 
 
+def test_simulations_are_said_where_a_model_is_named(caplog):
+    time = np.arange(0, 60, 2.1) + 60000
+    few = {"time": time, "flux": 100 + np.sin(time), "error": 1.0, "unit": "nJy", "band": "g", "passes": 0}
+    classify(**few, model="plasticc")
+    assert caplog.text.count("plasticc was trained on simulations: its probabilities hold for these") == 1
+    caplog.clear()
+    classify(**few, model="variables")
+    assert "simulations" not in caplog.text
+
+
 def test_a_mixture_is_of_the_kind_of_most():
     dense = LightCurves.from_arrays(["d"], [0, 1296], np.arange(1296) / 48, np.ones(1296))
     sparse = LightCurves.from_arrays(["s"], [0, 100], np.arange(100) * 3.0, np.ones(100))

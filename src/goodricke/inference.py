@@ -118,7 +118,12 @@ def _loaded(model: Model | str | Path | None, curves: LightCurves) -> Model:
     if model is None:
         model, reason = default_model(curves)
         log.warning("model %s: %s", model, reason)
-    return model if isinstance(model, Model) else load_model(model)
+    if isinstance(model, Model):
+        return model
+    loaded = load_model(model)
+    if loaded.config.simulated:
+        log.warning("%s was trained on simulations: its probabilities hold for these", loaded.name)
+    return loaded
 
 
 def _classify_paths(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy.table import Table
 
@@ -51,6 +52,13 @@ def test_predictions_are_a_table_and_say_what_statuses_mean(predictions):
     empty = predictions_of([], np.array([], str), ("X",), np.zeros((0, 1)), np.zeros(0, int))
     assert repr(empty) == "Predictions(0 rows, 0 classified, 1 classes)"
     assert "<table>" in empty._repr_html_()
+
+
+def test_probabilities_of_periods_have_a_column_where_there_are_any(predictions):
+    assert "p of P" in repr(predictions)
+    bare = predictions.table.drop_columns(["period_probability"])
+    bare = bare.append_column("period_probability", pa.nulls(4, pa.float32()))
+    assert "p of P" not in repr(Predictions(bare, predictions.classes))
 
 
 def test_columns_and_rows(predictions, curves):

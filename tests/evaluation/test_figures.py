@@ -11,6 +11,7 @@ from goodricke.data.predictions import Predictions, Status
 from goodricke.evaluation.figures.objects import (
     compute_periodogram,
     draw_light_curve,
+    draw_phases,
     draw_probabilities,
     format_period,
     plot_mistakes,
@@ -223,6 +224,22 @@ def test_overview_grows_by_rows_up_to_twelve(drawn, tmp_path):
     assert titles[0].startswith(f"s0, P = {format_period(compute_periodogram(many[0]).best)}\n")
     assert " d\n" in titles[11]  # too slow to fold: its time span
     assert "P =" not in titles[11]
+
+
+def test_a_few_flares_do_not_flatten_a_fold_and_an_eclipse_stays():
+    rng = np.random.default_rng(0)
+    time, phase = np.arange(9000) / 700, np.arange(9000) / 700 / 0.5 % 1
+    flux = 1 + 0.01 * np.sin(2 * np.pi * phase) + rng.normal(0, 0.002, 9000)
+    flux[(time > 6) & (time < 6.06)] -= 0.5  # an eclipse of 42 points
+    flux[[100, 101, 102]] = (4, 3, 2)
+    axes = Figure().add_subplot()
+    draw_phases(axes, points(time, flux, unit="relative").fold(0.5))
+    low, high = axes.get_ylim()
+    assert low < 0.5 - 0.02
+    assert high < 2
+    assert axes.get_xlabel() == "phase (3 points are outside)"
+    draw_phases(axes, points(time[:500], flux[:500], unit="relative").fold(0.5))
+    assert axes.get_ylim()[1] > 4
 
 
 def test_settings_of_the_user_stay_as_they_were(tmp_path):

@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from goodricke.data.answer_text import (
+    NEW_MEANING,
     NOVEL,
+    PLACES,
     Row,
     alternatives_text,
     class_probability,
@@ -33,7 +35,6 @@ from goodricke.data.arrow import NO_BAND
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.period_answer import PERIOD_PROBABILITY, period_column
 from goodricke.data.predictions import MEANING, NEW, Predictions, Status
-from goodricke.evaluation.figures.figure_files import PLACES
 from goodricke.models.bundle import is_simulated, read_config
 from goodricke.models.hub import shipped_models
 
@@ -96,10 +97,7 @@ def print_predictions(
         if long := len(predictions) - predictions.table["period_note"].null_count:
             console.print(f"[yellow]{long:,} {FEW_CYCLES}[/]: their periods are longer than half the time span")
     if new := _count_novel(predictions):
-        console.print(
-            f"[yellow]{new:,} {NEW}[/]: less like the training set than {NOVEL:.0%} of the objects that "
-            "calibrated the novelty; they may belong to a class that the model doesn't have"
-        )
+        console.print(f"[yellow]{new:,} {NEW}[/]: {NEW_MEANING}")
     for model in filter(is_simulated, _counts(predictions.column("model"))):
         console.print(f"[red]{model} was trained on simulations[/]: its probabilities hold for these")
     for status, count in statuses.items():

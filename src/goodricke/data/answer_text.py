@@ -20,10 +20,15 @@ LEAST_PROBABLE = 0.01  # of the other periods that are named
 Row = Mapping[str, Any]
 
 NOVEL = 0.99  # novelty above which an object is pointed out: one in a hundred objects of known classes
+NEW_MEANING = (
+    f"less like the training set than {NOVEL:.0%} of the objects that calibrated the novelty; they may belong to a "
+    "class that the model doesn't have"
+)
 LEAST = 0.05  # probability from which a leaf is named beside the class
 MOST = 3  # leaves named
 DOUBTFUL = 0.01  # false-alarm probability from which it is pointed out
 CERTAIN = 1e-6  # below which it is no more than that
+PLACES = ("sector", "quarter", "campaign")  # columns that tell the light curves of a star apart
 
 
 def answer_columns(names: Collection[str]) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from goodricke.data.answer_text import (
+    NEW_MEANING,
     alternatives_text,
     class_probability_text,
     is_novel,
@@ -104,11 +105,19 @@ def prediction_cells(predictions: Predictions) -> tuple[list[str], Rows]:
             p = row[PERIOD_PROBABILITY]
             cells += ["" if p is None else f"{p:.2f}", alternatives_text(row)]
         rows.append([*cells, str(row["n_obs"])])
-    return [*titles, "obs"], rows
+    return _without_empty("p of P", [*titles, "obs"], rows)
+
+
+def _without_empty(title: str, titles: list[str], rows: Rows) -> tuple[list[str], Rows]:
+    """Return a table without the column of this title if all its cells are empty."""
+    if title not in titles or any(row[titles.index(title)] for row in rows):
+        return titles, rows
+    k = titles.index(title)
+    return titles[:k] + titles[k + 1 :], [row[:k] + row[k + 1 :] for row in rows]
 
 
 def prediction_notes(predictions: Predictions) -> list[str]:
-    """Return what the statuses of all rows mean, with their counts, and how many objects are like nothing known."""
+    """Return what the statuses of all rows mean, with their counts, and how many objects are unusual."""
     names, counts = np.unique(predictions.column("status").astype(str), return_counts=True)
     notes = [
         f"{count:,} {name}: {re.sub(OPTION, _keyword, MEANING.get(Status(name), ''))}"
@@ -119,9 +128,7 @@ def prediction_notes(predictions: Predictions) -> list[str]:
     ]
     if "novelty" in predictions.table.column_names:
         new = sum(map(is_novel, predictions.table.select(["novelty"]).to_pylist()))
-        notes += [f"{new:,} {NEW}: hardly any object that the model was checked with is as unlike the training set"] * (
-            new > 0
-        )
+        notes += [f"{new:,} {NEW}: {NEW_MEANING}"] if new else []
     return notes
 
 

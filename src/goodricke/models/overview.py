@@ -58,13 +58,15 @@ def card(config: BundleConfig, digits: str = "") -> str:
     about = overview(config)
     scores = [f"{name} {about[key]:.3f}" for key, name in SCORES.items() if about[key] == about[key]]
     trained = f"{'simulations: ' if config.simulated else ''}{config.trained_on}"
+    data = f"{config.unit}{', ' if config.bands else ''}{'/'.join(config.bands)}"
     lines = {
         "for": about["for"],
-        "classes": fill(f"{len(config.classes)}: {about['classes']}", 100, subsequent_indent=" " * 14),
-        "trained on": f"{trained} ({config.unit}{', ' if config.bands else ''}{'/'.join(config.bands)})",
+        "classes": f"{len(config.classes)}: {about['classes']}",
+        "trained on": f"{trained} ({data})",
         "scores": ", ".join(scores) and f"{', '.join(scores)} on held-out stars",
     }
-    body = "\n".join(f"  {name:<12}{text}" for name, text in lines.items() if text)
+    wrapped = {name: fill(text, 86, subsequent_indent=" " * 14) for name, text in lines.items() if text}
+    body = "\n".join(f"  {name:<12}{text}" for name, text in wrapped.items())
     return f"Model {config.name}{f' ({digits})' if digits else ''}\n{body}"
 
 

@@ -35,6 +35,7 @@ LONGEST_FOLDED = 20.0  # days; slower variables are recognised unfolded
 MOST_SHOWN, ACROSS = 12, 4  # light curves of an overview
 PANEL_WIDTH = 36  # letters of a title in it
 MARKERS = "osD^v"
+MANY = 2000  # observations from which a fold isn't scaled to a few outliers
 MOST_ERROR_BARS = 2000  # observations above which error bars only hide the points
 MOST_CLASSES = 12  # shown, the most probable ones
 COLUMNS = 1500  # steps of a drawn periodogram
@@ -204,10 +205,28 @@ def draw_folded(axes: Any, curve: LightCurves, period: float | None) -> None:
 def draw_phases(axes: Any, folded: LightCurves) -> None:
     """Draw two cycles of a folded light curve."""
     despine(axes)
-    if not _points(axes, finite_points(folded), cycles=2):
+    points = finite_points(folded)
+    if not _points(axes, points, cycles=2):
         write_note(axes, "no observation")
         return
-    axes.set(xlabel="phase", xlim=(0, 2))
+    outside = _leave_out_flares(axes, points) if len(points.time) >= MANY else 0
+    axes.set(xlabel=f"phase ({outside:,} points are outside)" if outside else "phase", xlim=(0, 2))
+
+
+def _leave_out_flares(axes: Any, curve: LightCurves) -> int:
+    """Fit the axis to all but one point in a thousand at either end; return how many points are outside.
+
+    Half the range of the others stays free on both sides: a few flares or artefacts of space photometry are cut off,
+    and no eclipse, which lasts longer.
+    """
+    low, high = np.quantile(curve.value.astype(np.float64), (0.001, 0.999))
+    room = 0.5 * (high - low)
+    outside = int(np.count_nonzero((curve.value < low - room) | (curve.value > high + room)))
+    if outside and room > 0:
+        ends = (low - room, high + room)
+        axes.set_ylim(ends[::-1] if curve.in_magnitudes else ends)
+        return outside
+    return 0
 
 
 def draw_periodogram(axes: Any, spectrum: Periodogram | None, period: float | None = None) -> None:
