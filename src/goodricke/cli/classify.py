@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from goodricke.data.lightcurves import LightCurves
     from goodricke.data.predictions import Predictions
+    from goodricke.evaluation.figures.figure_files import Draw
     from goodricke.io import Unreadable
     from goodricke.models.bundle import Model
     from goodricke.models.bundle import Precision as PrecisionName
@@ -171,15 +173,15 @@ def classify_files(
 
     from goodricke import inference
     from goodricke.cli.tables import PER_STAR, SHOWN, bands_of, print_predictions
-    from goodricke.data import formats
     from goodricke.data.progress import counting
-    from goodricke.evaluation.figures.figure_files import figure_files
     from goodricke.io import read_batches
     from goodricke.models.bundle import load_model, read_config
     from goodricke.uncertainty.prediction_sets import COVERAGE
 
     console = console or Console()
     if out is not None:
+        from goodricke.data import formats
+
         formats.check(out)
     if model is not None:  # what it was trained on, unless --flux names another
         reading = {"photometry": read_config(model).flux_kind, **(reading or {})}
@@ -190,7 +192,7 @@ def classify_files(
         console.print(f"Model {model}: {inference.as_options(reason)}", highlight=False, markup=False)
     loaded = load_model(model, device, precision=precision)
     bands, n_curves = list[str](), 0
-    with counting(console) as counts, figure_files(plot, pdf, plot_first or None) as draw:
+    with counting(console) as counts, _figures(plot, pdf, plot_first) as draw:
 
         def finished(curves: LightCurves, predictions: Predictions) -> None:
             nonlocal n_curves
@@ -225,6 +227,15 @@ def classify_files(
     if draw is not None and 0 < plot_first < n_curves:
         console.print(f"{plot_first:,} of {n_curves:,} light curves drawn, the first ones; all of them: --plot-first 0")
     return ExitCode.DONE if result.ok.all() else ExitCode.SOME_FAILED
+
+
+def _figures(folder: Path | None, pdf: Path | None, most: int) -> AbstractContextManager[Draw | None]:
+    """Return what gives the function that draws; see `goodricke.evaluation.figures.figure_files`."""
+    if folder is None and pdf is None:
+        return nullcontext()
+    from goodricke.evaluation.figures.figure_files import figure_files
+
+    return figure_files(folder, pdf, most or None)
 
 
 def _piece_length(model: Model, pieces: float | None, per_star: bool) -> float | None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from goodricke.data.answer_text import PLACES
 from goodricke.data.files import atomic_path
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Predictions
@@ -16,8 +17,6 @@ from goodricke.evaluation.figures.objects import WIDTH, draw_object, plot_object
 from goodricke.evaluation.figures.style import DPI, drawing_settings, figure_name, new_figure
 
 log = logging.getLogger("goodricke")
-
-PLACES = ("sector", "quarter", "campaign")  # what tells the light curves of a star apart
 
 Draw = Callable[[LightCurves, Predictions, Callable[[int], None]], None]
 
@@ -39,15 +38,12 @@ def figure_path(curve: LightCurves, folder: Path, written: set[Path]) -> Path:
 
 
 @contextmanager
-def figure_files(folder: Path | None, pdf: Path | None, most: int | None = None) -> Iterator[Draw | None]:
-    """Give a function that draws light curves with their predictions, into a folder, a PDF, or both; None for neither.
+def figure_files(folder: Path | None, pdf: Path | None, most: int | None = None) -> Iterator[Draw]:
+    """Give a function that draws light curves with their predictions, into a folder, a PDF, or both.
 
     At most ``most`` light curves are drawn, the first ones; None for all. No failure of a figure stops the others. The
     PDF appears at the end, completely or not at all.
     """
-    if folder is None and pdf is None:
-        yield None
-        return
     written, tried = set[Path](), 0
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goodricke.data.answer_text import (
+    PLACES,
     Row,
     alternatives_text,
     false_alarm_text,
@@ -17,7 +18,6 @@ from goodricke.data.answer_text import (
 )
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.predictions import Predictions
-from goodricke.evaluation.figures.figure_files import PLACES
 from goodricke.evaluation.figures.style import ACCENT, COLOURS, GREY, PALE, despine, shorten, write_note
 from goodricke.models.bundle import is_simulated
 from goodricke.preprocess.dense import DenseConfig, prepare
