@@ -85,7 +85,7 @@ def train(home: Path, epochs: int) -> None:
     assert result.exit_code == 0, result.output
 
 
-def test_recipe_to_model_to_answers(home: Path) -> None:
+def test_recipe_to_model_to_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train(home, 2)
     run = home / "run"
     split = pd.read_csv(run / "split.csv")
@@ -107,6 +107,11 @@ def test_recipe_to_model_to_answers(home: Path) -> None:
     same = answers.loc[held_out.index]
     # in the test set's company and in everybody's: the same probabilities (up to the weights' rounding to 16 bits)
     assert np.allclose(same["p_ECL"], held_out["p_ECL"], atol=5e-4)
+    monkeypatch.setattr("goodricke.evaluation.held_out.forest_probabilities", None)  # it isn't called again
+    train(home, 2)
+    again = json.loads((run / "metrics.json").read_text())
+    assert again["forest"] == metrics["forest"]
+    assert again["forest_period"] == metrics["forest_period"]
 
 
 @pytest.mark.usefixtures("network_only")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.console import Console
 
+from goodricke import __version__
 from goodricke.data.files import atomic_write
 from goodricke.data.predictions import Output
 from goodricke.evaluation.calibration_scores import reliability
@@ -32,6 +34,7 @@ from goodricke.preprocess import Prepared, Steps
 from goodricke.training.baselines.forest import BASELINES, forest_probabilities, forest_regressions
 from goodricke.training.experiment import Experiment, fit_recipe
 from goodricke.training.families import standardised
+from goodricke.training.kept_files import digest, kept_arrays
 from goodricke.training.labels import Labelled, LabelSets
 from goodricke.training.recipe import Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
@@ -115,7 +118,7 @@ def _score(experiment: Experiment) -> Result:
     fitted = np.concatenate([parts[TRAIN], parts[VALIDATION]])
     sets = data.label_sets
     leaves = None if sets is None else sets.leaves
-    probabilities |= forest_probabilities(data.curves, prepared, data.label, data.classes, fitted, rows, leaves)
+    probabilities |= _forests(experiment, fitted)
     probabilities |= experiment.baselines
     star = data.star[rows]
     truth: NDArray[Any] = data.label[rows] if leaves is None else leaves[rows]
@@ -125,6 +128,16 @@ def _score(experiment: Experiment) -> Result:
     regression = _regressions(experiment, outputs["deterministic"])
     taxonomy = {} if sets is None else _taxonomy_scores(experiment, sets, held_out, best, probabilities)
     return Result(label, outputs, probabilities, scores, regression, truth, taxonomy)
+
+
+def _forests(experiment: Experiment, fitted: NDArray[np.int64]) -> dict[str, NDArray]:
+    """Return the forests' probabilities of the held-out stars, kept in the run: they take longer than the network."""
+    recipe, data, rows = experiment.recipe, experiment.data, experiment.parts[TEST]
+    leaves = None if data.label_sets is None else data.label_sets.leaves
+    split = hashlib.sha256(b"".join(x.tobytes() for x in (data.label if leaves is None else leaves, fitted, rows)))
+    key = f"{__version__} {digest(data.curves)} {split.hexdigest()} {data.classes} {recipe.preprocessing}"
+    inputs = (data.curves, experiment.prepared, data.label, data.classes, fitted, rows, leaves)
+    return kept_arrays(recipe.run / "forests.npz", key, lambda: forest_probabilities(*inputs))
 
 
 def _taxonomy_scores(

@@ -43,8 +43,8 @@ from goodricke.training.families import (
     family_of,
     learned_targets,
 )
+from goodricke.training.kept_files import digest, prepare_cached
 from goodricke.training.labels import Labelled, limit_labels, read_everything, read_labelled, split_unlabelled
-from goodricke.training.prepared_files import digest, prepare_cached
 from goodricke.training.pretraining import load_initial, pretrain, save_encoder
 from goodricke.training.recipe import Recipe, TrainingConfig, resolve_recipe, with_enough_epochs
 from goodricke.training.splits import TEST, TRAIN, VALIDATION, complete_split, split_by_star

@@ -24,9 +24,9 @@ from goodricke.models.variables import Variables, VariablesNetworkConfig
 from goodricke.preprocess import Frames, MultibandConfig, Prepared, Preprocessing, VariablesConfig
 from goodricke.training import fit_astrafier, fit_multiband, fit_variables
 from goodricke.training.augmentation import degraded
+from goodricke.training.kept_files import prepare_cached
 from goodricke.training.labels import Labelled
 from goodricke.training.loop import Run
-from goodricke.training.prepared_files import prepare_cached
 from goodricke.training.recipe import Recipe
 
 log = logging.getLogger("goodricke")

@@ -6,7 +6,7 @@ import math
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -495,3 +495,40 @@ def _check_network(path: str | Path, recipe: Recipe) -> None:
     except ValidationError as error:
         problems = "\n".join(f"  {fault}" for fault in faults(error, kind, section="network"))
         raise ValueError(f"{path}:\n{problems}") from error
+
+
+Module = Literal["bilstm", "attention", "cnn"]
+MODULES: tuple[Module, ...] = get_args(Module)
+
+
+def ablated_recipe(recipe: Recipe, module: str) -> Recipe:
+    """Return the recipe of a network without a module, everything else the same, in a run folder of its own.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of the kind dense or folded, whose network is ASTRAFier.
+    module : {"bilstm", "attention", "cnn"}
+        Without the BiLSTM its CNN projection goes too, as in the paper.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module, or the network is another one.
+    """
+    if module not in MODULES:
+        raise ValueError(f"--ablation {module}: it is one of {', '.join(MODULES)}")
+    if recipe.preprocessing.family != "astrafier":
+        raise ValueError(
+            f'--ablation leaves out a module of ASTRAFier, and the recipe\'s kind "{recipe.preprocessing.kind}" has '
+            'another network. Fix: use a recipe of the kind "dense" or "folded"'
+        )
+    if recipe.training.init is not None:
+        raise ValueError("--ablation starts from random weights. Fix: leave out [training] init")
+    changes = {
+        "name": f"{recipe.name}-without-{module}",
+        "run": recipe.run.with_name(f"{recipe.run.name}-without-{module}"),
+        "network": recipe.network | {module: False},
+        "paper": f"astrafier-without-{module}" if recipe.paper == "astrafier-both" else "",
+    }
+    return recipe.model_copy(update=changes)

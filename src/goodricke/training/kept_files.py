@@ -1,11 +1,13 @@
-"""Preprocessed light curves kept in a run's folder: an interrupted run doesn't prepare them again."""
+"""What takes long, kept in the folder of a run: an interrupted one neither preprocesses nor fits forests again."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from goodricke import __version__
 from goodricke.data.files import atomic_path
@@ -16,12 +18,16 @@ from goodricke.preprocess import Prepared, Preprocessing, prepare, restore
 def prepare_cached(file: Path, curves: LightCurves, config: Preprocessing, workers: int = 1) -> Prepared:
     """Preprocess light curves, or read the result of a former run on the same ones from ``file``; write it there."""
     key = f"{__version__} {digest(curves)} {config.model_dump_json()}"
+    return restore(kept_arrays(file, key, lambda: prepare(curves, config, workers).to_arrays()), config)
+
+
+def kept_arrays(file: Path, key: str, make: Callable[[], Mapping[str, NDArray]]) -> dict[str, NDArray]:
+    """Return arrays by name, read from a file that was made with the same key, or made and written there."""
     if not has_key(file, key):
-        prepared = prepare(curves, config, workers)
         with atomic_path(file) as partial:
-            np.savez(partial, allow_pickle=False, key=np.array(key), **prepared.to_arrays())
+            np.savez(partial, allow_pickle=False, key=np.array(key), **make())
     with np.load(file) as arrays:
-        return restore(arrays, config)
+        return {name: arrays[name] for name in arrays.files if name != "key"}
 
 
 def digest(curves: LightCurves) -> str:
