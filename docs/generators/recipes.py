@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pydantic import BaseModel
@@ -54,20 +53,20 @@ def keys() -> str:
     return "\n".join(f"### {title}\n\n{_keys(config)}" for title, config in SECTIONS.values())
 
 
-def _comments() -> dict[str, str]:
-    """Return the comments on keys in the examples, for keys without a description of their own."""
-    examples = "".join(recipe.example(kind) for kind in ("multiband", "folded", "variables"))
-    return {key: text.strip() for key, text in re.findall(r"^#? ?(\w+) = .*? # (.*)$", examples, re.MULTILINE)}
+def meaning(config: type[BaseModel], name: str) -> str:
+    """Return what a key means: its description in the section's class, or else in a class that this one extends."""
+    fields = (cls.model_fields.get(name) for cls in config.__mro__ if issubclass(cls, BaseModel))
+    return next((field.description for field in fields if field is not None and field.description), "")
 
 
 def _keys(config: type[BaseModel]) -> str:
-    rows, comments = [], _comments()
+    rows = []
     for name, field in config.model_fields.items():
         if name in DERIVED.get(config, ()):
             continue
         if isinstance(field.default, BaseModel) or (name == "kind" and isinstance(field.default, str)):
             continue
-        rows.append([code(name), _default(field), _escaped(field.description or comments.get(name, ""))])
+        rows.append([code(name), _default(field), _escaped(meaning(config, name))])
     return table(["key", "default", "meaning"], rows)
 
 

@@ -67,7 +67,10 @@ def test_recipes_are_those_of_the_package_and_every_key_is_explained() -> None:
     text = recipes.keys()
     for config in (DataConfig, TrainingConfig):
         assert all(f"| `{name}` |" in text for name in config.model_fields if name != "ensemble")
-    assert "| `fewest` | `30` | classes with fewer objects are left out (and named) |" in text
+    assert "| `fewest` | `30` | classes with fewer objects are left out; the log names them |" in text
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert not [row for row in rows if row.endswith("|  |")]
+    assert "| `rate` | `0.001` | learning rate of the network |" in text  # of the section that [pretraining] extends
 
 
 def test_every_public_name_is_in_the_reference_and_has_a_docstring() -> None:

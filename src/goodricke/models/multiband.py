@@ -29,9 +29,9 @@ class MultibandNetworkConfig(BaseModel):
 
     bands: int = Field(ge=1)
     classes: int = Field(ge=2)
-    hidden: int = 128
-    band_layers: int = Field(3, ge=1)
-    central_layers: int = Field(2, ge=1)
+    hidden: int = Field(128, description="width of each recurrent layer")
+    band_layers: int = Field(3, ge=1, description="recurrent layers of the network of each band")
+    central_layers: int = Field(2, ge=1, description="recurrent layers of the central network")
     head: tuple[int, ...] = Field((128, 128, 128), description="widths of the classification heads")
     dropout: float = Field(0.3, ge=0, lt=1, description="in the heads of the bands")
     central_dropout: float = Field(0.0, ge=0, lt=1, description="in the central head, none in the paper")

@@ -48,7 +48,7 @@ class VariablesNetworkConfig(BaseModel):
     filters: tuple[int, int, int, int] = Field((32, 48, 64, 96), description="of the four convolutions")
     width: int = Field(128, description="of the encoders' output")
     hidden: int = Field(256, description="of the head; also the length of an embedding")
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.2, ge=0, lt=1, description="in the head; also on in Monte-Carlo passes")
 
     @property
     def context(self) -> int:

@@ -53,8 +53,10 @@ class FoldedConfig(PreprocessingConfig):
     kind: Literal["folded"] = "folded"
     bins: int = Field(128, ge=8, description="phase bins over two cycles")
     fewest: int = Field(10, ge=5, description="observations below which an object is TOO_FEW_POINTS")
-    clip_sigma: float = Field(10.0, gt=0)
-    clip_rounds: int = Field(5, ge=0)
+    clip_sigma: float = Field(
+        10.0, gt=0, description="observations more standard deviations than this from the median are left out"
+    )
+    clip_rounds: int = Field(5, ge=0, description="number of times that outliers are searched for")
     search: PeriodSearch = PeriodSearch()
     bands: tuple[str, ...] | None = Field(
         None, description="bands whose colours and amplitude ratios are context; by default all, if several"

@@ -30,7 +30,7 @@ class LoopConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(250, ge=1)
+    epochs: int = Field(250, ge=1, description="passes through the training light curves, at most")
     batch: int = Field(128, ge=1, description="light curves per gradient step")
     points: int = Field(
         16384,
@@ -39,15 +39,19 @@ class LoopConfig(BaseModel):
     )
     rate: float = Field(1e-4, gt=0, description="learning rate of the network")
     head_rate: float = Field(1e-3, gt=0, description="learning rate of the head")
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = Field(1e-5, ge=0)
+    betas: tuple[float, float] = Field((0.9, 0.95), description="decay rates of the two moments of AdamW")
+    weight_decay: float = Field(1e-5, ge=0, description="of AdamW")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     warmup: float = Field(5.0, ge=0, description="epochs of rising learning rate")
-    schedule: Literal["constant", "cosine", "exponential"] = "constant"
+    schedule: Literal["constant", "cosine", "exponential"] = Field(
+        "constant", description="of the learning rate after the warm-up: constant, cosine or exponential"
+    )
     decay: float = Field(0.95, gt=0, le=1, description="factor on the rate every 60 steps of an exponential schedule")
     patience: int = Field(250, ge=1, description="epochs without a better validation score before stopping")
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int = 42
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the training: float32, or bfloat16 on GPUs and CPUs with AVX512-BF16 or AMX"
+    )
+    seed: int = Field(42, description="of the initial weights, the order of the light curves and the dropout")
 
 
 class Task(Protocol):

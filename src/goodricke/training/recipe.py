@@ -33,7 +33,7 @@ class TargetConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     column: str = Field(description="in the table of labels; empty or NaN where unknown")
-    unit: str = ""
+    unit: str = Field("", description="of the parameter, for tables and figures")
     log: bool = Field(False, description="learn the decimal logarithm")
     lowest: float = Field(-np.inf, description="values below it count as unknown")
     highest: float = Field(np.inf, description="values above it count as unknown")
@@ -45,21 +45,29 @@ class SourceConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field("own data", description="of the data set, for the model's card")
-    light_curves: str | list[str]
-    labels: str
+    light_curves: str | list[str] = Field(
+        description="a file, folder, glob or list file, or several: whatever `goodricke inspect` recognises"
+    )
+    labels: str = Field(
+        description="table with one row per object: an id and a label; other columns only if named below"
+    )
     test_labels: str | None = Field(None, description="labels of the test objects, if in a separate file")
-    label: str | None = None
-    object_id: str | None = None
-    unit: str | None = None
-    time_scale: str | None = None
-    band: str | None = None
+    label: str | None = Field(None, description="column with the label, if it isn't recognised")
+    object_id: str | None = Field(None, description="column with the id in the table of labels, if it isn't recognised")
+    unit: str | None = Field(None, description='of the brightness, e.g. "mag" or "nJy", if it isn\'t recognised')
+    time_scale: str | None = Field(None, description='of the times, e.g. "HJD" or "BTJD", if it isn\'t recognised')
+    band: str | None = Field(None, description="band to keep, or its name where the light curves name none")
     rename_bands: dict[str, str] = Field({}, description='new names of bands, e.g. R = "r"')
     id_prefix: str = Field("", description='put before the labels\' ids, e.g. "KIC "')
-    columns: dict[str, str] = {}
-    quality: str = "default"
-    flux: str | None = None
-    recursive: bool = False
-    drop: list[str] = []
+    columns: dict[str, str] = Field(
+        {}, description='columns of the light curves that aren\'t recognised, by role, e.g. time = "when"'
+    )
+    quality: str = Field(
+        "default", description="which flagged observations are left out: as `goodricke classify --quality`"
+    )
+    flux: str | None = Field(None, description="column of a FITS product with the flux; by default the corrected one")
+    recursive: bool = Field(False, description="whether folders are searched with their subfolders")
+    drop: list[str] = Field([], description="labels to leave out")
     exclude: list[str] = Field([], description="ids of objects to leave out")
     most: int | None = Field(
         None, ge=1, description="largest number of objects per class, drawn at random; all if unset"
@@ -123,25 +131,27 @@ class TaxonomyConfig(BaseModel):
 class DataConfig(SourceConfig):
     """The ``[data]`` section."""
 
-    merge: dict[str, list[str]] = {}
-    fewest: int = Field(30, ge=3)
+    merge: dict[str, list[str]] = Field({}, description='old labels that become a class, e.g. CEP = ["DCEP", "CEP_II"]')
+    fewest: int = Field(30, ge=3, description="classes with fewer objects are left out; the log names them")
     per_class: int | None = Field(
         None, ge=2, description="number of labels per class, validation included, drawn by [training] seed"
     )
     targets: dict[str, TargetConfig] = Field({}, description="physical parameters to regress (multi-band models)")
     test: float = Field(0.2, ge=0, lt=1, description="fraction of the stars for test; 0: no test set, no scores")
-    validation: float = Field(0.1, gt=0, lt=1)
+    validation: float = Field(
+        0.1, gt=0, lt=1, description="fraction of the other stars that choose the best epoch and calibrate the model"
+    )
     fraction: float = Field(
         1.0,
         gt=0,
         le=1,
         description="of the training stars that are used, for a learning curve: a smaller one is part of a larger",
     )
-    seed: int = 42
+    seed: int = Field(42, description="of the random split")
     folds: int | None = Field(
-        None, ge=2, description="the objects outside the test set are divided into this many folds, and"
+        None, ge=2, description="number of folds of the stars outside the test set, one of which is for validation"
     )
-    fold: int = Field(1, ge=1, description="this one is for validation; see `goodricke train --folds`")
+    fold: int = Field(1, ge=1, description="which of the folds is for validation; `goodricke train --folds` trains all")
     same_star: float = Field(5.0, gt=0, description="positions within this many arcsec are of one star")
     guard: float = Field(0.0, ge=0, description="test stars within this many arcsec of a training star are not scored")
     background: float = Field(
@@ -188,14 +198,21 @@ class TrainingConfig(LoopConfig):
     least_steps: int = Field(
         0, ge=0, description="least number of gradient steps: a small set gets more epochs to reach it"
     )
-    weight_power: float = Field(1.0, ge=0)
-    score: Literal["accuracy", "macro_recall", "macro_f1"] = "accuracy"
+    weight_power: float = Field(
+        1.0, ge=0, description="p of the class weights (N / N_c)^p in the loss; 0: all objects count the same"
+    )
+    score: Literal["accuracy", "macro_recall", "macro_f1"] = Field(
+        "accuracy", description="of the validation objects, which chooses the best epoch; or macro_recall, macro_f1"
+    )
     passes: int = Field(20, ge=0, description="Monte-Carlo passes for the scores on held-out objects")
     calibration: Literal["auto", "temperature", "vector", "dirichlet"] = Field(
         "auto",
-        description="of probabilities; auto: the freest that is clearly better in cross-validation",
+        description="of the probabilities: temperature, vector or dirichlet scaling; auto: that with most parameters "
+        "which is clearly better in cross-validation",
     )
-    novelty: NoveltyKind = "combined"
+    novelty: NoveltyKind = Field(
+        "combined", description="score of the novelty: combined, energy, mahalanobis or neighbours"
+    )
     workers: int = Field(1, ge=1, description="processes for preprocessing")
     degraded: int = Field(
         0,
@@ -263,9 +280,9 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
-    run: Path
-    summary: str = ""
+    name: str = Field(description="of the resulting model")
+    run: Path = Field(description="folder for the log, checkpoints, metrics and, in `run/model`, the model itself")
+    summary: str = Field("", description="what the model classifies, in one line, for the card")
     simulated: bool = Field(False, description="whether the light curves are simulations, for the card")
     paper: Literal[
         "",
@@ -279,9 +296,9 @@ class Recipe(BaseModel):
         "becker-ps1",
         "becker-ztf",
     ] = Field("", description="printed scores that stand beside those of the held-out objects")
-    data: DataConfig
+    data: DataConfig = Field(description="section: light curves, labels, split")
     preprocessing: Preprocessing = FoldedConfig()
-    network: dict[str, Any] = {}
+    network: dict[str, Any] = Field({}, description="section: sizes of the network; its keys depend on the kind")
     training: TrainingConfig = TrainingConfig()
     pretraining: PretrainingConfig = PretrainingConfig()
 
