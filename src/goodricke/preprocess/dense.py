@@ -12,7 +12,7 @@ from pydantic import Field
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import MAGNITUDES_PER_E, STANDARDISED
-from goodricke.preprocess import dense_summary
+from goodricke.preprocess import dense_summary, slow_variability
 from goodricke.preprocess.cleaning import (
     align_bands,
     bin_average,
@@ -41,7 +41,7 @@ class DenseConfig(PreprocessingConfig):
     fewest: int = Field(10, ge=1, description="points below which an object is TOO_FEW_POINTS")
     distinct: bool = Field(True, description="drop observations that repeat another one")
     clip_sigma: float | None = Field(10.0, gt=0, description="standard deviations from the median; null: no clipping")
-    clip_rounds: int = Field(5, ge=1)
+    clip_rounds: int = Field(5, ge=1, description="number of times that outliers are searched for")
     keep_dips: bool = Field(False, description="clip no faint observations beside other faint ones: eclipses")
     detrend: float | None = Field(
         PAPER_SIGMA, gt=0, description="sigma of the Gaussian filter [d]; null: no detrending"
@@ -57,6 +57,9 @@ class DenseConfig(PreprocessingConfig):
         description="bins of the amplitude spectrum that the network reads besides the flux, with amplitude, noise and "
         "other numbers; none in the paper",
     )
+    slow_numbers: bool = Field(
+        False, description="with a spectrum: also numbers of the light curve before detrending, for changes in weeks"
+    )
 
     def resolved(self, curves: LightCurves) -> DenseConfig:
         """Return the configuration: nothing in it depends on the training light curves."""
@@ -69,8 +72,9 @@ class DenseConfig(PreprocessingConfig):
 
     @property
     def context(self) -> int:
-        """Numbers per object besides the flux, see `goodricke.preprocess.dense_summary`; none in the paper."""
-        return dense_summary.width(self.spectrum)
+        """Numbers per object besides the flux, see `dense_summary` and `slow_variability`; none in the paper."""
+        slow = len(slow_variability.NUMBERS) if self.spectrum and self.slow_numbers else 0
+        return dense_summary.width(self.spectrum) + slow
 
 
 def kepler() -> DenseConfig:
@@ -147,7 +151,11 @@ def prepare(curves: LightCurves, config: DenseConfig) -> Frames:
     if not config.spectrum:
         return frames
     raw_scale = np.full(len(curves), np.nan) if is_standardised else _relative_scale(cleaned, raw)
-    return replace(frames, context=dense_summary.summaries(frames, raw_scale, config.spectrum))
+    context = dense_summary.summaries(frames, raw_scale, config.spectrum)
+    if config.slow_numbers:
+        before = replace(frames, values=(raw if is_standardised else standardise(raw, cleaned.offsets))[:, None])
+        context = np.concatenate([context, slow_variability.slow_numbers(before, raw_scale)], 1)
+    return replace(frames, context=context)
 
 
 def to_cadence(curves: LightCurves, cadence: float) -> LightCurves:
