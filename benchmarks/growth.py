@@ -19,7 +19,7 @@ from benchmarks.astrafier import KEEP_MEMORY, Case, Figures
 from benchmarks.processes import peak_memory, run_in_process
 from benchmarks.timing import default_clock, measure
 from goodricke.inference import POINTS, classify, compute_output
-from goodricke.models.attention import LONG, attend
+from goodricke.models.astrafier import LONG, attend
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -194,21 +195,30 @@ def test_identifiers_are_kept_of_the_last_observations_only():
     assert plain.n_obs == n + 1
 
 
+@pytest.mark.parametrize("history", [0, 2, 5])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_quick_way_to_append_gives_what_merging_gives(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """Visits minutes to days apart, some told again with another time."""
+def test_the_quick_way_to_append_gives_what_merging_gives(
+    monkeypatch: pytest.MonkeyPatch, seed: int, history: int
+) -> None:
+    """Visits minutes to days apart, some told again with another time; alerts with so many observations before."""
     rng = np.random.default_rng(seed)
     times, given = np.cumsum(rng.choice([0.003, 0.02, 0.06, 0.4], 60)), np.arange(60)
     again = rng.choice(np.arange(1, 60), 12, replace=False)
     given[again] = given[again - 1]
 
+    n_quick = 0
+
     def run(quick: bool) -> list[RecordUpdate]:
         if not quick:
             monkeypatch.setattr(object_record, "_is_append", lambda *_: False)
+        nonlocal n_quick
         record, updates = ObjectRecord(), []
         for start in range(0, 60, 3):
             batch = range(start, start + 3)
-            update = merge_alerts(record, [alert_points(record, times[k], int(given[k])) for k in batch], 200)
+            before = [[(times[i], int(given[i])) for i in range(max(k - history, 0), k)] for k in batch]
+            alerts = [alert_points(record, times[k], int(given[k]), b) for k, b in zip(batch, before, strict=True)]
+            n_quick += object_record._is_append(record, alerts, 200)
+            update = merge_alerts(record, alerts, 200)
             record = replace(record, points=update.points, n_obs=update.n_obs, identifiers=update.identifiers)
             updates.append(update)
         return updates
@@ -218,11 +228,17 @@ def test_the_quick_way_to_append_gives_what_merging_gives(monkeypatch: pytest.Mo
         assert one.identifiers.tolist() == other.identifiers.tolist()
         counts = ("n_obs", "n_accepted", "n_duplicates", "n_retimed", "status")
         assert [getattr(one, name) for name in counts] == [getattr(other, name) for name in counts]
+    assert n_quick > 3
 
 
-def alert_points(record: ObjectRecord, time: float, identifier: int) -> AlertPoints:
-    none = points()
-    (is_new,) = unrecorded_history([record], np.array([0]), [none])
+def alert_points(
+    record: ObjectRecord, time: float, identifier: int, before: Sequence[tuple[float, int]] = ()
+) -> AlertPoints:
+    """Return an alert with the observations ``before`` in its history."""
+    history, earlier = points(*(t for t, _ in before)), np.array([number for _, number in before], np.int64)
+    history["value"] = 0.0  # as in their own alerts
+    (is_new,) = unrecorded_history([record], np.array([0]), [history])
     given = np.array([identifier], np.int64)
     hashes = nearby_hashes(points(time), given)[: identifier != NO_IDENTIFIER]
-    return AlertPoints(points(time), none, none[is_new], given, given[:0], given[:0], hashes)
+    others = nearby_hashes(history[is_new], earlier[is_new])
+    return AlertPoints(points(time), history, history[is_new], given, earlier, earlier[is_new], hashes, others)

@@ -8,8 +8,7 @@ from astropy.io import fits
 from typer.testing import CliRunner
 
 from goodricke.cli import app
-from goodricke.download.sectors import read_sector_targets
-from goodricke.download.tess import Tess
+from goodricke.download.tess import Tess, read_sector_targets
 from goodricke.io import read
 
 NAME = "hlsp_qlp_tess_ffi_s{sector:04d}-{tic:016d}_tess_v01_llc"

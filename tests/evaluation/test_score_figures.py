@@ -15,17 +15,18 @@ from goodricke.evaluation.figures.classes import (
     plot_history,
     plot_precision_recall,
     plot_purity_completeness,
+    plot_regression,
     plot_reliabilities,
 )
 from goodricke.evaluation.figures.early import (
     MOST_CLASSES,
     highlighted_classes,
     plot_by_number,
+    plot_conditions,
     plot_early,
     plot_probability_history,
+    plot_shifts,
 )
-from goodricke.evaluation.figures.properties import plot_conditions, plot_shifts
-from goodricke.evaluation.figures.regression import plot_regression
 from goodricke.evaluation.figures.style import label_ends, move_apart
 from goodricke.evaluation.folds import summarise_folds
 from goodricke.evaluation.scores import score, threshold_curve

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from goodricke.explorer.conditions import InSubset, Where
-from goodricke.explorer.filter_text import parse_filter
 from goodricke.explorer.positions import hammer, parse_position, parse_radius, to_equatorial, to_galactic
+from goodricke.explorer.query import parse_filter
 from goodricke.explorer.subsets import SubsetFile
 from tests.explorer.conftest import EVIL, N, rows
 

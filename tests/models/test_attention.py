@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from goodricke.models import attention
-from goodricke.models.attention import LONG, attend, attend_compiled
+from goodricke.models import astrafier
+from goodricke.models.astrafier import LONG, attend, attend_compiled
 
 numba = pytest.importorskip("numba", reason="the compiled attention needs numba: pip install goodricke[fast]")
 
@@ -65,7 +65,7 @@ def test_no_mask_is_a_mask_that_leaves_nothing_out(T: int) -> None:
 
 def test_long_light_curves_take_it_at_inference_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     selected = []
-    monkeypatch.setattr(attention, "attend_compiled", lambda q, k, v, keys: selected.append(keys.tolist()) or v)
+    monkeypatch.setattr(astrafier, "attend_compiled", lambda q, k, v, keys: selected.append(keys.tolist()) or v)
     inputs, mask = heads(2, 1, LONG, 8), torch.arange(LONG) < torch.tensor([[LONG - 7], [0]])
     attend(*inputs, mask)
     assert not selected  # gradients may be asked for
@@ -78,6 +78,6 @@ def test_long_light_curves_take_it_at_inference_alone(monkeypatch: pytest.Monkey
         assert len(selected) == 1
         assert attend(*(x.bfloat16() for x in inputs), mask).dtype == torch.bfloat16
         assert len(selected) == 2
-        monkeypatch.setattr(attention, "has_kernel", lambda: False)
+        monkeypatch.setattr(astrafier, "has_kernel", lambda: False)
         attend(*inputs, mask)
     assert len(selected) == 2

@@ -16,8 +16,7 @@ from goodricke.cli import app
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import nanojansky
 from goodricke.inference import compute_output, to_predictions
-from goodricke.models.astrafier import Astrafier, AstrafierConfig
-from goodricke.models.attention import LONG
+from goodricke.models.astrafier import LONG, Astrafier, AstrafierConfig
 from goodricke.models.bundle import BundleConfig, Model, load_model
 from goodricke.models.export import export
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig

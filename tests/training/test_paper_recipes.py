@@ -14,8 +14,7 @@ from goodricke.evaluation.papers import TABLES
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import load_model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
-from goodricke.training.ablation import MODULES, ablated_recipe
-from goodricke.training.recipe import Recipe, fold_recipe, read_recipe, recipe_from_content
+from goodricke.training.recipe import MODULES, Recipe, ablated_recipe, fold_recipe, read_recipe, recipe_from_content
 from tests.hub_server import write_tensors
 from tests.quick import leave_out_forests
 

@@ -33,7 +33,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -410,9 +410,14 @@ def _is_append(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int) -
         return False
     last = record.points["time"][-1] if len(record.points) else -np.inf
     known: set[int] | None = None
+    appended = set[tuple[tuple, int | None]]()  # observations, and the hashes of their identifiers
     for number, alert in enumerate(alerts):
-        if len(alert.new) != 1 or len(alert.unrecorded) or not alert.new["time"][0] > last + CELL:
+        if len(alert.new) != 1 or not alert.new["time"][0] > last + CELL:
             return False
+        if len(alert.unrecorded) and not appended.issuperset(_hashed(alert.unrecorded, alert.unrecorded_hash)):
+            return False
+        if len(alerts) > 1:
+            appended.update(_hashed(alert.new, alert.new_hash))
         if len(alert.new_hash) and not alert.new["time"][0] > last + 2 * IDENTIFIER_CELL:
             if known is None:  # it may be a known one with another time
                 known = set(record.identifiers.tolist())
@@ -423,6 +428,12 @@ def _is_append(record: ObjectRecord, alerts: Sequence[AlertPoints], keep: int) -
             known.add(int(alert.new_hash[0, 0]))
         last = alert.new["time"][0]
     return True
+
+
+def _hashed(points: NDArray[np.void], hashes: NDArray[np.uint32]) -> Iterable[tuple[tuple, int | None]]:
+    """Return observations, each with the hash of its identifier, None where there is none."""
+    of_identifiers = hashes[:, 0].tolist() if len(hashes) else [None] * len(points)
+    return zip(points.tolist(), of_identifiers, strict=True)
 
 
 Verdict = Literal["accept", "duplicate", "late", "unclear"]

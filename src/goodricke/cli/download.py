@@ -101,8 +101,7 @@ def tess(
 
 def _download_sectors(options: DownloadOptions, product: str) -> int:
     """Download every sector of a table of targets; return the exit code."""
-    from goodricke.download.sectors import read_sector_targets
-    from goodricke.download.tess import Tess
+    from goodricke.download.tess import Tess, read_sector_targets
 
     targets = read_sector_targets(options.targets, options.id_column)
     if targets.unrecognised:

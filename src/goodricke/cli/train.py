@@ -57,8 +57,7 @@ def train(
 
     def run() -> int:
         from goodricke.evaluation.held_out import run_recipe
-        from goodricke.training.ablation import ablated_recipe
-        from goodricke.training.recipe import fold_recipe, new_band_recipe, read_recipe
+        from goodricke.training.recipe import ablated_recipe, fold_recipe, new_band_recipe, read_recipe
 
         base = read_recipe(recipe)
         if add_band is not None:

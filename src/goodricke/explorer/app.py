@@ -16,8 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from goodricke.explorer.catalog_routes import catalog_routes
 from goodricke.explorer.figure_routes import figure_routes
 from goodricke.explorer.object_routes import object_routes
-from goodricke.explorer.samp_routes import samp_routes
-from goodricke.explorer.selection_routes import selection_routes
+from goodricke.explorer.selection_routes import samp_routes, selection_routes
 from goodricke.explorer.session import Explorer
 from goodricke.explorer.table_routes import table_routes
 from goodricke.models.bundle import Model

@@ -88,7 +88,7 @@ class InCone(_Model):
 
 
 class FilterText(_Model):
-    """Conditions as a user writes them; see `goodricke.explorer.filter_text`."""
+    """Conditions as a user writes them; see `goodricke.explorer.query`."""
 
     filter: Text
 

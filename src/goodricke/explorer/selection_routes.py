@@ -1,14 +1,15 @@
-"""Paths of selections, below ``/api``: labels of all objects that match, and subsets with names."""
+"""Paths of selections, below ``/api``: labels of all objects that match, subsets with names, and rows sent by SAMP."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Path
+from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from goodricke.explorer.conditions import InSubset, Name, Text, Where
+from goodricke.explorer.samp import SampLink
 from goodricke.explorer.session import Explorer
 
 MOST_LABELS = 200_000  # objects that are labelled at once
@@ -109,3 +110,44 @@ def _count(explorer: Explorer, name: Name) -> int | None:
         return explorer.table.total(Where(all=[InSubset(subset=name)]))
     except ValueError:
         return None
+
+
+class SampSelection(_Body):
+    """Rows to send."""
+
+    where: Where = Where()
+
+
+class SampRow(_Body):
+    """A row to point others at."""
+
+    row: int
+
+
+def samp_routes(explorer: Explorer) -> APIRouter:
+    """Return the paths."""
+    routes = APIRouter(prefix="/api/samp", tags=["explorer"])
+
+    def link() -> SampLink:
+        if explorer.samp is None:
+            raise HTTPException(404, "SAMP is off: goodricke explore CATALOG --samp")
+        return explorer.samp
+
+    @routes.get("")
+    def events(after: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
+        return {"events": link().events(after)}
+
+    @routes.post("/table")
+    def send_table(body: SampSelection) -> dict[str, int]:
+        return {"rows": link().send_table(body.where)}
+
+    @routes.post("/rows")
+    def send_rows(body: SampSelection) -> dict[str, int]:
+        return {"rows": link().send_rows(body.where)}
+
+    @routes.post("/highlight")
+    def highlight(body: SampRow) -> dict[str, int]:
+        link().highlight(body.row)
+        return {"row": body.row}
+
+    return routes

@@ -8,7 +8,7 @@
 `where` and `sort` are the JSON of the page. A parameter that is called as a column is a condition on it, with the
 operator behind two underscores: ``eq`` (which may be left out), ``ne``, ``gt``, ``gte``, ``lt``, ``lte``, ``contains``,
 ``matches`` (a regular expression), ``in`` (values with commas between them), ``isnull`` and ``notnull``. `filter` is a
-text as in `goodricke.explorer.filter_text`; `cone` has a position and a radius.
+text as in `goodricke.explorer.query`; `cone` has a position and a radius.
 """
 
 from __future__ import annotations

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-from astropy.table import Table
+from astropy.table import Table, meta
 from astropy.time import Time
 
 from goodricke.data import arrow
 from goodricke.data.identifiers import first_rounded
 from goodricke.data.units import days_in_unit
-from goodricke.io import ecsv, json_tables, roles
+from goodricke.io import json_tables, roles
 from goodricke.io.files import SourceFile
 from goodricke.io.fits import BARYCENTRIC, CUT_SHORT, FitsTable
 from goodricke.io.options import ReadOptions, Unreadable
@@ -420,7 +420,7 @@ def _json(file: SourceFile) -> Tabular:
 
 def _astropy(file: SourceFile, form: str) -> Tabular:
     """Open an ECSV, IPAC table or VOTable file by astropy."""
-    raw, scale = ecsv.with_known_times(file.raw) if form == "ascii.ecsv" else (file.raw, None)
+    raw, scale = with_known_times(file.raw) if form == "ascii.ecsv" else (file.raw, None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -559,3 +559,31 @@ def _fits_time_scale(stated: str, reference: Any) -> str | None:
     if stated.upper() in ("BTJD", "BKJD", "MJD", "JD"):
         return stated.upper()
     return BARYCENTRIC.get(float(reference)) if isinstance(reference, int | float) else None
+
+
+ECSV_COMMENTS = re.compile(rb"(?:#[^\n]*(?:\n|\Z))*")
+# In ECSV: days from a zero point of their own, which lightkurve adds to the formats of `astropy.time`.
+OWN_TIME_FORMAT = re.compile(rb"(\bformat: *)(btjd|bkjd)\b")
+
+
+def ecsv_header(raw: bytes) -> Mapping[str, Any]:
+    """Return the metadata of an ECSV file, the names in upper case; none if its header can't be parsed."""
+    lines = ECSV_COMMENTS.match(raw)[0].decode("utf-8", "replace").splitlines()  # type: ignore[index]  # matches anything
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            parsed = meta.get_header_from_yaml(line[2:] for line in lines if not line.startswith("# %"))
+        return {str(name).upper(): value for name, value in parsed.get("meta", {}).items()}
+    except Exception:  # a YAML parser raises what it likes; the reader of the table tells what is wrong
+        return {}
+
+
+def with_known_times(raw: bytes) -> tuple[bytes, str | None]:
+    """Return an ECSV file that astropy opens without lightkurve, and the scale of its times if they needed that.
+
+    The numbers stay what they are: days that astropy takes as MJD.
+    """
+    end = ECSV_COMMENTS.match(raw).end()  # type: ignore[union-attr]  # matches anything
+    own = OWN_TIME_FORMAT.search(raw, 0, end)
+    if own is None:
+        return raw, None
+    return OWN_TIME_FORMAT.sub(rb"\1mjd", raw[:end]) + raw[end:], own[2].decode().upper()

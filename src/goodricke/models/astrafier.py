@@ -3,27 +3,94 @@
 From the top: configuration, the modules of a block in their order, the block, the network. Equation and section numbers
 are the paper's. The default follows the paper; ``compat="published"`` follows the published code where the two differ
 (positional encoding, normalisation over padding, mixed heads).
+
+PyTorch's attention multiplies small matrices, with more overhead than arithmetic for heads of only 8 numbers. On a CPU
+the compiled kernel of `goodricke.models.attention_kernel` replaces it at inference over long light curves, if numba is
+installed (the extra ``goodricke[fast]``).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
-from typing import Literal
+from math import e, log2, sqrt
+from typing import Literal, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from einops import rearrange
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from goodricke.models.attention import attend
 from goodricke.models.dropout import Dropout
 from goodricke.models.layers import BiLSTM, Conv, MaskedGroupNorm, at_least_float32, masked_mean, repeat
 from goodricke.models.output import NetworkOutput
 from goodricke.models.runtime.gpu import begin_pass, fused
 from goodricke.preprocess.dense_summary import SPECTRA
 from goodricke.preprocess.tensors import Batch
+
+LONG = 512  # frames from which on the kernel is worth its compilation
+WIDEST = 16  # numbers per head up to which it is faster
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Return softmax(q k^T / sqrt(c)) v of every head (Eq. 1), (B, h, T, c).
+
+    Parameters
+    ----------
+    q, k, v : Tensor (B, h, T, c)
+    mask : Tensor (B, T), bool, optional
+        True for points, a prefix of each row: the keys. A light curve without points attends to all frames. None where
+        every frame is a point: PyTorch's fastest attention on a GPU takes no mask.
+    """
+    if mask is None:
+        if not (_suits(q) and has_kernel()):
+            return F.scaled_dot_product_attention(q, k, v)
+        mask = q.new_ones(q.shape[0], q.shape[2], dtype=torch.bool)
+    keys = mask | ~mask.any(1, keepdim=True)  # (B, T): all frames without a point, else NaN
+    if _suits(q) and has_kernel():
+        return attend_compiled(q.float(), k.float(), v.float(), keys.sum(1)).to(q.dtype)
+    # one row of keys for all heads and queries, expanded without a copy where T is a multiple of 8
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=keys[:, None, None])
+
+
+def _suits(q: Tensor) -> bool:
+    plain = q.device.type == "cpu" and q.dtype in (torch.float32, torch.bfloat16) and not torch.is_grad_enabled()
+    if not plain or torch.compiler.is_compiling():  # an exported network has only standard operations, for any length
+        return False
+    return q.shape[2] >= LONG and q.shape[3] <= WIDEST
+
+
+@cache
+def has_kernel() -> bool:
+    """Return whether numba is installed."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def attend_compiled(q: Tensor, k: Tensor, v: Tensor, keys: Tensor) -> Tensor:
+    """Return the result of `attend`, with the first ``keys`` (B,) frames of each light curve as keys."""
+    from goodricke.models import attention_kernel
+
+    kernel = cast(Callable[..., None], attention_kernel.attend)
+    B, h, T, c = q.shape
+    result = torch.empty(B * h, T, c)
+    scaled = q * (log2(e) / sqrt(c))  # the kernel works with powers of two
+    rows = [x.reshape(B * h, T, c).contiguous().numpy() for x in (scaled, k, v)]
+    rows += [keys.repeat_interleave(h).numpy(), result.numpy()]
+    threads = min(torch.get_num_threads(), B * h)
+    parts = zip(*(np.array_split(x, threads) for x in rows), strict=True)
+    if threads == 1:
+        kernel(*next(parts), tuple(range(c)))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda part: kernel(*part, tuple(range(c))), parts))
+    return result.view(B, h, T, c)
+
 
 SPECTRUM_WIDTH = 64  # numbers that the spectra become
 
@@ -35,11 +102,11 @@ class AstrafierConfig(BaseModel):
 
     classes: int = Field(8, ge=2)
     embed: int = Field(64, description="embedding width d_emb")
-    heads: int = 8
-    blocks: int = 3
+    heads: int = Field(8, description="of the attention in each block")
+    blocks: int = Field(3, description="number of blocks of BiLSTM, Transformer layer and CNN module")
     hidden: int = Field(256, description="width of the convolutional feed-forward module")
     kernels: tuple[int, ...] = Field((3, 7, 15, 111), description="of the CNN module, odd")
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.2, ge=0, lt=1, description="in blocks and head; also on in Monte-Carlo passes")
     channels: int = Field(1, description="numbers per observation: flux alone in the paper")
     context: int = Field(0, description="numbers per object for the head besides the embedding; none in the paper")
     spectrum: int = Field(
@@ -54,7 +121,9 @@ class AstrafierConfig(BaseModel):
     projection: Literal["paper", "published"] = Field(
         "paper", description="norm and ReLU after the first two convolutions, or ReLU; norm, SiLU"
     )
-    compat: Literal["paper", "published"] = "paper"
+    compat: Literal["paper", "published"] = Field(
+        "paper", description="published: repeat the published code where it departs from the paper, for its weights"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> AstrafierConfig:

@@ -21,7 +21,7 @@ from rich.console import Console
 from goodricke.data import formats
 from goodricke.data.files import atomic_folder
 from goodricke.data.formats import Rows
-from goodricke.data.formats.parquet import documented_schema
+from goodricke.data.formats.votable import documented_schema
 from goodricke.survey.crossmatch import join_table
 from goodricke.survey.per_star import How, per_star
 from goodricke.survey.shards import Catalog, catalog_rows

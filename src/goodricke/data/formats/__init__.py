@@ -10,9 +10,8 @@ from pathlib import Path
 from goodricke.data.files import atomic_path
 from goodricke.data.formats.fits import write_fits
 from goodricke.data.formats.metadata import Meaning, Rows, describe
-from goodricke.data.formats.parquet import write_parquet
 from goodricke.data.formats.text import write_csv, write_ecsv
-from goodricke.data.formats.votable import write_votable
+from goodricke.data.formats.votable import write_parquet, write_votable
 
 __all__ = ["WRITERS", "Meaning", "Rows", "check", "describe", "find_writer", "write"]
 

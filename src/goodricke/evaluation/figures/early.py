@@ -1,4 +1,7 @@
-"""Figures of scores with few observations: after k steps, by their number; and the probability history of an object."""
+"""Figures of scores by what was observed: few observations, other properties; and one object's probability history.
+
+The shift of features between two sets of objects is drawn here too.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,11 @@ from goodricke.evaluation.figures.style import (
     GREY,
     PALE,
     canvas,
+    canvas_legend,
     count_axis,
     despine,
     label_ends,
+    panels,
     shorten,
     write_note,
 )
@@ -230,3 +235,54 @@ def _number_axis(axes: Any, low: float, high: float) -> None:
     else:
         margin = 0.02 * (high - low) or 0.5
         axes.set_xlim(low - margin, high + margin)
+
+
+Float = NDArray[np.float64]
+BINS = 40
+
+
+def plot_conditions(quantities: Mapping[str, Mapping[str, ScoresByNumber]], path: Path) -> None:
+    """Draw accuracy against each quantity, a panel each: a bar spans a bin, its mark the median object, 95 % intervals.
+
+    Parameters
+    ----------
+    quantities : dict of dict of ScoresByNumber
+        By the quantity's name with its unit, then by model.
+    path : Path
+    """
+    with panels(path, list(quantities), 2.7, across=2) as grid:
+        for axes, models in zip(grid, quantities.values(), strict=True):
+            for colour, curve in zip(COLOURS, models.values(), strict=False):
+                _plot_scores(axes, curve, colour)
+            first = next(iter(models.values()))
+            if first.fewest[0] > 0 and first.most[-1] > WIDE * first.fewest[0]:
+                axes.set_xscale("log")
+                if first.most[-1] / first.fewest[0] < 1e4:
+                    count_axis(axes.xaxis)
+        grid[0].set_ylabel("accuracy")
+        if len(next(iter(quantities.values()))) > 1:
+            canvas_legend(grid[0], list(next(iter(quantities.values()))))
+
+
+def _plot_scores(axes: Any, curve: ScoresByNumber, colour: str) -> None:
+    value, low, high = np.array(curve.accuracy).T
+    axes.hlines(value, curve.fewest, curve.most, color=colour, lw=1.2)
+    spread = np.maximum([value - low, high - value], 0)
+    axes.errorbar(curve.median, value, spread, fmt="o", ms=3.5, lw=0.9, color=colour)
+
+
+def plot_shifts(pairs: Mapping[str, tuple[Float, Float]], names: tuple[str, str], path: Path) -> None:
+    """Draw the distribution of each feature in both sets, a panel each, without the outermost half percent."""
+    with panels(path, list(pairs), 2.2, across=3) as grid:
+        for axes, both in zip(grid, pairs.values(), strict=True):
+            finite = [x[np.isfinite(x)] for x in both]
+            low, high = np.quantile(np.concatenate(finite), (0.005, 0.995))
+            low, high = (low, high) if high > low else (low - 0.5, low + 0.5)
+            edges = np.linspace(low, high, BINS + 1)
+            for colour, x in zip(COLOURS, finite, strict=False):
+                inside = np.histogram(x, edges)[0] / max(len(x), 1)
+                axes.stairs(100 * inside, edges, color=colour, fill=True, alpha=0.25)
+                axes.stairs(100 * inside, edges, color=colour, lw=1)
+            axes.locator_params(axis="x", nbins=4)
+        grid[0].set_ylabel("% of objects")
+        canvas_legend(grid[0], list(names))

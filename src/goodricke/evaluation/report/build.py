@@ -19,8 +19,8 @@ from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.page import Page, Section, write_page
 from goodricke.evaluation.report import classes, properties
 from goodricke.evaluation.report.calibration import calibration_section
+from goodricke.evaluation.report.classes import has_surveys, surveys_section
 from goodricke.evaluation.report.leakage import leakage_section
-from goodricke.evaluation.report.surveys import has_surveys, surveys_section
 from goodricke.evaluation.scores import HEADLINE
 from goodricke.io import read
 from goodricke.models.bundle import SHIPPED, Model

@@ -1,4 +1,7 @@
-"""Sections on the classes: comparison of models, confusion matrix, purity and completeness, and the worst mistakes."""
+"""Sections on the classes: comparison of models, confusion matrix, purity and completeness, the worst mistakes.
+
+And the one on surveys: scores in their own labels, periods beside catalogs, what embeddings know of the survey.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ from goodricke.evaluation.figures.classes import plot_confusion, plot_precision_
 from goodricke.evaluation.figures.objects import compute_periodogram, plot_mistakes
 from goodricke.evaluation.figures.style import figure_name
 from goodricke.evaluation.intervals import holm
-from goodricke.evaluation.page import Section
+from goodricke.evaluation.page import Rows, Section
+from goodricke.evaluation.period_scores import period_rows
 from goodricke.evaluation.scores import Comparison, ThresholdCurve, compare, threshold_curve
+from goodricke.evaluation.survey_scores import leak_rows, survey_notes, survey_rows
 
 PURITIES = (0.9, 0.95, 0.99)
 FEW = 20  # members of a class below which its scores say little
@@ -244,3 +249,33 @@ def _comparison_sentence(first: str, second: str, c: Comparison, differ: bool) -
         return f"{first} and {second}: no difference in accuracy that these objects could show."
     better, other = (second, first) if c.accuracy.value > 0 else (first, second)
     return f"{better} is right more often than {other}, by {abs(100 * c.accuracy.value):.1f} percentage points."
+
+
+OWN, PERIODS, LEAK = "each survey in its own labels", "periods that agree with the catalog's", "the survey guessed"
+
+
+def has_surveys(result: Assessment) -> bool:
+    """Return whether there is anything to say of surveys or periods."""
+    return any(result.survey_records(name) for name in result.models)
+
+
+def surveys_section(result: Assessment) -> Section:
+    """Return the scores of each survey and of periods, for each model."""
+    tables: dict[str, Rows] = {}
+    notes: list[str] = []
+    for name in result.models:
+        records = result.survey_records(name)
+        if "by_survey" in records:
+            tables[f"{name}: {OWN}"] = survey_rows(records["by_survey"])
+            notes += [note for note in survey_notes(records["by_survey"]) if note not in notes]
+        if "periods" in records:
+            tables[f"{name}: {PERIODS}"] = period_rows(records["periods"])
+        if "survey_leak" in records:
+            tables[f"{name}: {LEAK}, from the embedding of stars of one leaf"] = leak_rows(records["survey_leak"])
+    return Section(
+        "Surveys and periods",
+        "surveys that score worse than the others, and labels whose periods are no better than the highest peak.",
+        "a survey that is guessed from the embedding much more often than by chance: the network may use it.",
+        tables=tables,
+        notes=notes,
+    )

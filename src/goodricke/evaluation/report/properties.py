@@ -22,7 +22,7 @@ from goodricke.evaluation.data_checks import (
     variability_features,
 )
 from goodricke.evaluation.early import ScoresByNumber, score_by_number
-from goodricke.evaluation.figures.properties import plot_conditions, plot_shifts
+from goodricke.evaluation.figures.early import plot_conditions, plot_shifts
 from goodricke.evaluation.intervals import Estimate
 from goodricke.evaluation.page import Section
 from goodricke.inference import compute_output

@@ -17,9 +17,13 @@ from goodricke.data.files import atomic_write
 from goodricke.data.json import dumps
 from goodricke.evaluation.assessment import Assessment, ModelResult
 from goodricke.evaluation.calibration_scores import reliability
-from goodricke.evaluation.figures.classes import plot_confusion, plot_fold_confusion, plot_reliabilities
+from goodricke.evaluation.figures.classes import (
+    plot_confusion,
+    plot_fold_confusion,
+    plot_regression,
+    plot_reliabilities,
+)
 from goodricke.evaluation.figures.early import plot_by_number, plot_early, plot_probability_history
-from goodricke.evaluation.figures.regression import plot_regression
 from goodricke.evaluation.figures.style import COLOURS, figure_name
 from goodricke.evaluation.page import Rows
 from goodricke.evaluation.period_scores import period_rows

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from goodricke.data.lightcurves import LightCurves
 from goodricke.data.units import UNIT_NAMES, ZERO_POINTS
-from goodricke.io import ecsv, measurements, roles, table_files
+from goodricke.io import measurements, roles, table_files
 from goodricke.io.files import SourceFile
 from goodricke.io.fits import FitsTable
 from goodricke.io.observations import one_light_curve
@@ -107,7 +107,7 @@ def _header(file: SourceFile) -> Mapping[str, Any]:
             values = {name: file.fits.get(name) for name in KEYWORDS}
             file.cache["lightkurve"] = {name: value for name, value in values.items() if value is not None}
         else:
-            file.cache["lightkurve"] = ecsv.header(file.raw)
+            file.cache["lightkurve"] = table_files.ecsv_header(file.raw)
     return file.cache["lightkurve"]
 
 
