@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from goodricke.data.progress import RunProgress
 from goodricke.models.bundle import BundleConfig, Model, Target
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig, Standard
 from goodricke.preprocess.folded import FoldedConfig
@@ -355,7 +356,7 @@ def test_bands_that_have_changed_are_noticed():
 
 def fit(recipe, network, init, prepared, data, targets, training, validation, folder) -> None:
     examples = Examples(prepared, data, targets, training, validation)
-    family_of(recipe.preprocessing).fit(recipe, network, init, examples, folder, lambda _: None, lambda _: None)
+    family_of(recipe.preprocessing).fit(recipe, network, init, examples, RunProgress(folder))
 
 
 def labelled(n=24, targets=0, bands=("g", "r")) -> Labelled:

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from goodricke.data.progress import RunProgress
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.runtime import gpu
 from goodricke.models.runtime import gpu as prefetch
@@ -97,7 +98,7 @@ def test_the_context_is_standardised_by_the_training_objects_alone(tmp_path):
     training, validation = np.arange(0, 20), np.arange(20, 40)
     prepared.context[validation] += 1e6
     net = network(3)
-    fit(net, prepared, label, training, validation, LoopConfig(epochs=1, batch=16), tmp_path)
+    fit(net, prepared, label, training, validation, LoopConfig(epochs=1, batch=16), RunProgress(tmp_path))
     valid = prepared.context[training]
     np.testing.assert_allclose(net.context_mean, valid.mean(0), rtol=1e-5)
     np.testing.assert_allclose(net.context_std, valid.std(0), rtol=1e-4)
@@ -110,7 +111,7 @@ def test_unknown_context_is_left_out_of_the_statistics_and_counts_as_average(tmp
     prepared.context[::3, 0] = np.nan
     net = network(2)
     training = np.arange(20)
-    run = fit(net, prepared, label, training, np.arange(20, 40), LoopConfig(epochs=1), tmp_path)
+    run = fit(net, prepared, label, training, np.arange(20, 40), LoopConfig(epochs=1), RunProgress(tmp_path))
     valid = prepared.context[training]
     np.testing.assert_allclose(net.context_mean, np.nanmean(valid, 0), rtol=1e-5)
     np.testing.assert_allclose(net.context_std, np.nanstd(valid, 0), rtol=1e-4)
@@ -128,7 +129,7 @@ def test_a_context_that_never_changes_is_not_divided_by_zero(tmp_path):
     prepared, label = toy(20, context=2)
     prepared.context[:, 1] = 4
     net = network(2)
-    run = fit(net, prepared, label, np.arange(10), np.arange(10, 20), LoopConfig(epochs=1), tmp_path)
+    run = fit(net, prepared, label, np.arange(10), np.arange(10, 20), LoopConfig(epochs=1), RunProgress(tmp_path))
     assert np.isfinite(run.history[0]["loss"])
 
 
@@ -137,11 +138,11 @@ def test_validation_and_test_objects_are_never_trained_on(tmp_path):
     training, validation = np.arange(0, 20), np.arange(20, 30)
     nets = [network(), network()]
     config = LoopConfig(epochs=2, batch=8)
-    fit(nets[0], prepared, label, training, validation, config, tmp_path / "a")
+    fit(nets[0], prepared, label, training, validation, config, RunProgress(tmp_path / "a"))
     first, second = (prepared.offsets[k] for k in (20, 40))
     prepared.values[first:second] = 9
     label[30:] = 0
-    fit(nets[1], prepared, label, training, validation, config, tmp_path / "b")
+    fit(nets[1], prepared, label, training, validation, config, RunProgress(tmp_path / "b"))
     a, b = (torch.load(tmp_path / k / "checkpoint.pt", weights_only=True)["network"] for k in "ab")
     assert all(torch.equal(a[k], b[k]) for k in a)
 
@@ -151,7 +152,7 @@ def test_a_tiny_network_learns_what_anyone_can_tell_apart(tmp_path):
     training, validation, test = np.arange(100), np.arange(100, 120), np.arange(120, 200)
     net = network()
     config = LoopConfig(epochs=8, batch=10, rate=5e-3, head_rate=5e-3, warmup=1)
-    run = fit(net, prepared, label, training, validation, config, tmp_path)
+    run = fit(net, prepared, label, training, validation, config, RunProgress(tmp_path))
     assert run.best > 0.95
     net.eval()
     with torch.inference_mode():
@@ -163,9 +164,9 @@ def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path):
     prepared, label = toy(40, context=2)
     rows = np.arange(30), np.arange(30, 40)
     complete, half, remaining = network(2), network(2), network(2, seed=5)
-    fit(complete, prepared, label, *rows, LoopConfig(epochs=4, batch=8), tmp_path / "whole")
-    fit(half, prepared, label, *rows, LoopConfig(epochs=2, batch=8), tmp_path / "cut")
-    fit(remaining, prepared, label, *rows, LoopConfig(epochs=4, batch=8), tmp_path / "cut")
+    fit(complete, prepared, label, *rows, LoopConfig(epochs=4, batch=8), RunProgress(tmp_path / "whole"))
+    fit(half, prepared, label, *rows, LoopConfig(epochs=2, batch=8), RunProgress(tmp_path / "cut"))
+    fit(remaining, prepared, label, *rows, LoopConfig(epochs=4, batch=8), RunProgress(tmp_path / "cut"))
     a, b = complete.state_dict(), remaining.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
 
@@ -175,7 +176,7 @@ def test_points_only_bound_the_memory(tmp_path):
     nets = [network(dropout=0), network(dropout=0)]
     for k, (net, points) in enumerate(zip(nets, (10**6, 50), strict=True)):
         config = LoopConfig(epochs=2, batch=16, points=points)
-        fit(net, prepared, label, np.arange(30), np.arange(30, 40), config, tmp_path / str(k))
+        fit(net, prepared, label, np.arange(30), np.arange(30, 40), config, RunProgress(tmp_path / str(k)))
     a, b = (torch.load(tmp_path / str(k) / "checkpoint.pt", weights_only=True)["network"] for k in range(2))
     assert all(torch.allclose(a[k], b[k], atol=1e-5) for k in a)
 
@@ -187,7 +188,7 @@ def test_batches_made_ahead_and_rounded_lengths_end_in_the_same_weights(tmp_path
     created = []
     for k, net in enumerate(nets):
         config = LoopConfig(epochs=2, batch=16, points=100)
-        fit(net, prepared, label, np.arange(30), np.arange(30, 40), config, tmp_path / str(k))
+        fit(net, prepared, label, np.arange(30), np.arange(30, 40), config, RunProgress(tmp_path / str(k)))
         monkeypatch.setattr(training, "prefetch", lambda *a: created.append(a) or prefetch.prefetch_in_thread(*a[:2]))
         monkeypatch.setattr(gpu, "frame_multiple", lambda device: 16)
     a, b = (torch.load(tmp_path / str(k) / "checkpoint.pt", weights_only=True)["network"] for k in range(2))
@@ -203,7 +204,7 @@ def test_the_points_computed_at_once_are_those_asked_for_or_the_device_s(tmp_pat
     monkeypatch.setattr(gpu, "points_at_once", lambda device, work, cpu: 7 * cpu)
     for k, inputs in enumerate(({}, {"points": 50})):
         config = LoopConfig(epochs=1, **inputs)
-        fit(network(), prepared, label, np.arange(10), np.arange(10, 20), config, tmp_path / str(k))
+        fit(network(), prepared, label, np.arange(10), np.arange(10, 20), config, RunProgress(tmp_path / str(k)))
     assert calls == [7 * 16384, 50]
 
 
@@ -211,6 +212,6 @@ def test_training_in_bfloat16_ends_in_float32_weights(tmp_path):
     prepared, label = toy(20)
     net = network()
     config = LoopConfig(epochs=1, batch=8, precision="bfloat16")
-    run = fit(net, prepared, label, np.arange(10), np.arange(10, 20), config, tmp_path)
+    run = fit(net, prepared, label, np.arange(10), np.arange(10, 20), config, RunProgress(tmp_path))
     assert np.isfinite(run.history[0]["loss"])
     assert {p.dtype for p in net.parameters()} == {torch.float32}

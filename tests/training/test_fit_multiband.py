@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.progress import RunProgress
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.training.fit_multiband import (
@@ -307,7 +308,7 @@ def test_frozen_bands_never_change(tmp_path):
     curves, label = sky(24)
     job = task(curves, label, warmup_batches=2, thin=0.3, frozen_bands=("r",))
     before = copied(job.network.bands[1]), copied(job.network.bands[0])
-    fit(job, np.arange(24), config(), tmp_path, learn=[0])
+    fit(job, np.arange(24), config(), RunProgress(tmp_path), learn=[0])
     selected = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["network"]
     for name, weight in before[0].items():
         assert torch.equal(selected[f"bands.1.{name}"], weight)
@@ -324,7 +325,7 @@ def test_a_band_learns_the_same_whatever_other_bands_there_are(tmp_path):
         job = task(curves, label, bands=bands, sizes={"dropout": 0}, warmup_batches=2, thin=0.3, noise=1.0)
         assert job.network.bands[0].head.layers[3].p == 0
         folder = tmp_path / "".join(bands)
-        fit(job, np.arange(24), config(clip=0.05), folder)
+        fit(job, np.arange(24), config(clip=0.05), RunProgress(folder))
         selected = torch.load(folder / "checkpoint.pt", weights_only=True)["network"]
         result.append({k: v for k, v in selected.items() if k.startswith("bands.0.")})
     assert same(result[0], result[1])
@@ -349,10 +350,10 @@ def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path, frozen):
     settings = {"warmup_batches": 3, "thin": 0.4, "noise": 1.0, "frozen_bands": frozen}
     complete, half, remaining = (task(curves, label, targets, sizes={"seed": s}, **settings) for s in (0, 0, 5))
     loop = {"batch": 12 if not frozen else 16}  # one batch of all objects, the same ones in every epoch
-    fit(complete, np.arange(16), config(epochs=4, **loop), tmp_path / "whole")
+    fit(complete, np.arange(16), config(epochs=4, **loop), RunProgress(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        fit(half, np.arange(16), config(epochs=4, **loop), tmp_path / "cut", report=killed_after(2))
-    fit(remaining, np.arange(16), config(epochs=4, **loop), tmp_path / "cut")
+        fit(half, np.arange(16), config(epochs=4, **loop), RunProgress(tmp_path / "cut", killed_after(2)))
+    fit(remaining, np.arange(16), config(epochs=4, **loop), RunProgress(tmp_path / "cut"))
     assert same(copied(complete.network), copied(remaining.network))
     a, b = (torch.load(tmp_path / k / "checkpoint.pt", weights_only=True)["network"] for k in ("whole", "cut"))
     assert same(a, b)
@@ -362,7 +363,7 @@ def test_it_learns_what_anyone_can_tell_apart(tmp_path):
     curves, label = sky(120)
     job = task(curves, label, warmup_batches=10, thin=0.2, noise=1.0, last=0.3)
     job.validation = np.arange(100, 120)
-    run = fit(job, np.arange(100), config(epochs=6), tmp_path)
+    run = fit(job, np.arange(100), config(epochs=6), RunProgress(tmp_path))
     assert run.best > 0.9
 
 
@@ -405,7 +406,7 @@ def test_statistics_are_of_the_training_objects_and_of_what_is_asked_for(tmp_pat
     assert central.mean[0] == 0
     assert central.mean[1] == pytest.approx(expected[:, 1].mean(), rel=1e-4)
     assert central.std[1] == pytest.approx(expected[:, 1].std(), rel=1e-4)
-    fit(job, np.arange(10), config(epochs=1), tmp_path)
+    fit(job, np.arange(10), config(epochs=1), RunProgress(tmp_path))
     np.testing.assert_allclose(job.network.bands[0].standard.mean, steps.window[steps.band == 0].mean(0), atol=1e-5)
     np.testing.assert_allclose(central.mean, np.nanmean(expected, 0), rtol=1e-4)
 

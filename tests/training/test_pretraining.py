@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from goodricke.cli import app
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.progress import RunProgress
 from goodricke.models.bundle import BundleConfig, Target, load_model
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess import FoldedConfig
@@ -139,7 +140,9 @@ def test_a_tiny_network_learns_to_fill_gaps(tmp_path: Path):
     prepared, _ = toy(120)
     net = astrafier(dropout=0.0)
     config = PretrainingConfig(epochs=8, batch=10, rate=1e-2)
-    finished = pretrain(net, None, FoldedConfig(), prepared, np.arange(100), np.arange(100, 120), config, tmp_path)
+    finished = pretrain(
+        net, None, FoldedConfig(), prepared, np.arange(100), np.arange(100, 120), config, RunProgress(tmp_path)
+    )
     assert finished.history[0]["explained"] < finished.history[-1]["explained"]
     assert finished.history[-1]["explained"] > 0.2
     assert finished.best == -finished.history[finished.best_epoch]["validation_loss"]
@@ -225,7 +228,7 @@ def test_a_small_ensemble_learns_what_comes_next(tmp_path: Path):
     settings = MultibandConfig(bands=curves.bands, brightness="magnitude")
     config = PretrainingConfig(epochs=15, batch=8, rate=2e-2)
     rows = np.arange(40), np.arange(40, 50)
-    finished = pretrain(multiband(), curves, settings, prepare(curves, settings), *rows, config, tmp_path)
+    finished = pretrain(multiband(), curves, settings, prepare(curves, settings), *rows, config, RunProgress(tmp_path))
     assert finished.history[-1]["explained"] > max(finished.history[0]["explained"], 0.15)
 
 
@@ -239,14 +242,23 @@ def test_a_resumed_pretraining_ends_as_one_without_interruption(tmp_path: Path, 
         torch.manual_seed(0)
         config = PretrainingConfig(epochs=epochs, batch=8, schedule="constant")
         disturb = EnsembleConfig(thin=0.3, noise=0.5)
-        where = tmp_path / folder
+        where = RunProgress(tmp_path / folder)
         pretrain(net, curves, settings, prepared, np.arange(16), np.arange(16, 20), config, where, disturb)
     a, b = nets[0].state_dict(), nets[2].state_dict()
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_a_network_of_another_kind_is_refused(tmp_path: Path):
-    inputs = multiband(), None, FoldedConfig(), toy(4)[0], np.arange(2), np.arange(2), PretrainingConfig(), tmp_path
+    inputs = (
+        multiband(),
+        None,
+        FoldedConfig(),
+        toy(4)[0],
+        np.arange(2),
+        np.arange(2),
+        PretrainingConfig(),
+        RunProgress(tmp_path),
+    )
     with pytest.raises(TypeError, match="doesn't fit folded"):
         pretrain(*inputs)
 

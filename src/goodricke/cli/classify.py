@@ -199,7 +199,7 @@ def classify_files(
             n_curves += len(curves)
             bands.extend(bands_of(curves[: max(SHOWN - len(bands), 0)]))
             if draw is not None:
-                draw(curves, predictions, counts.of("figures"))
+                draw(curves, predictions, counts.counter("figures"))
 
         result, _ = inference.classify_batches(
             batches,
@@ -209,7 +209,7 @@ def classify_files(
             passes=passes,
             seed=seed,
             workers=workers,
-            tick=counts.of("light curves"),
+            tick=counts.counter("light curves"),
             coverage=coverage or COVERAGE,
             pieces=_piece_length(loaded, pieces, per_star),
         )

@@ -79,7 +79,7 @@ def score_files(
     data = data_source(None, light_curves, labels, None, reading)
     sample = read_sample(data, [loaded.config])
     with counting(console) as counts:
-        results = score_real_stars(loaded, sample, passes, seed, workers, counts.of("light curves"))
+        results = score_real_stars(loaded, sample, passes, seed, workers, counts.counter("light curves"))
     scored = with_real_stars(loaded, results, name or labels.parent.name or labels.stem, passes, note)
     console.print(Markdown(render_real_stars(scored.config.metrics["card"][REAL_STARS])))
     if out is not None:

@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 EVERY = 10.0  # seconds between plain lines
 
 Advance = Callable[[int], None]
+
+
+class RunProgress(NamedTuple):
+    """Where a training keeps its state, and whom it tells how far it is; see `goodricke.training.loop.train`."""
+
+    folder: Path  # of checkpoints and log
+    report: Callable[[dict[str, float]], None] = lambda figures: None  # the figures of an epoch
+    tick: Advance = lambda objects: None  # light curves done since the last call
 
 
 class Counters:
@@ -33,7 +42,7 @@ class Counters:
         self.counts[name] = self.counts.get(name, 0) + done
         self._show(name, self.counts[name])
 
-    def of(self, name: str) -> Advance:
+    def counter(self, name: str) -> Advance:
         """Return what adds to one count."""
         return lambda done: self.advance(name, done)
 

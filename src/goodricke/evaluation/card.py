@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from goodricke.evaluation.scores import HEADLINE, PER_CLASS, Scores, compare, sc
 from goodricke.evaluation.survey_scores import leak_rows, survey_notes, survey_rows
 from goodricke.models.bundle import Model
 from goodricke.training.baselines.forest import BASELINES
+from goodricke.training.experiment import Experiment
 from goodricke.training.loop import Run
 from goodricke.training.recipe import Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
@@ -81,51 +82,33 @@ classes), often because they are few; else *NO*."""
 # ---- contents in config.json ----------------------------------------------------------------------------------------
 
 
-def training_card(
-    recipe: Recipe,
-    model: Model,
-    parts: Mapping[str, NDArray[np.int64]],
-    run: Run,
-    label: NDArray[np.int64],
-    star: NDArray[np.int64],
-    probabilities: Mapping[str, NDArray],
-    regression: Mapping[str, Mapping[str, RegressionScores]],
-    outputs: Mapping[str, Output],
-    truth: NDArray | None = None,
-    taxonomy: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return the contents of the card of a newly trained model, without its scores, as data.
+class HeldOutScores(NamedTuple):
+    """The scores of a model on held-out stars."""
 
-    Parameters
-    ----------
-    recipe, model, parts, run
-        The training.
-    label, star : int64 (n,)
-        Of the held-out light curves.
-    probabilities : dict of (n, C)
-        Of one pass, of Monte-Carlo passes and of the baselines.
-    regression : dict of dict of RegressionScores
-        Of each physical parameter, by the network and by a forest.
-    outputs : dict of Output
-        Of one pass and of Monte-Carlo passes.
-    truth : bool (n, C), optional
-        The classes that each label allows; by default the label alone.
-    taxonomy : dict, optional
-        Scores by label, node and survey, of periods, and of class and period together, as data.
-    """
+    label: NDArray[np.int64]
+    outputs: dict[str, Output]  # one deterministic pass, and Monte-Carlo passes
+    probabilities: dict[str, NDArray]  # of these and of the baselines, each (n, C)
+    scores: dict[str, Scores]
+    regression: dict[str, dict[str, RegressionScores]]  # by parameter, of the network and of a forest
+    truth: NDArray  # label, or the leaves that each label allows (n, C)
+    taxonomy: dict[str, Any]  # scores by label, node and survey, of periods, and of class and period, as data
+
+
+def training_card(experiment: Experiment, scores: HeldOutScores) -> dict[str, Any]:
+    """Return the contents of the card of a newly trained model, without its scores, as data."""
+    model, parts, probabilities = experiment.model, experiment.parts, scores.probabilities
+    star = experiment.data.star[parts[TEST]]
     default = "monte_carlo" if "monte_carlo" in probabilities else "deterministic"
     return {
-        "training": describe_training(recipe, model, parts, run),
+        "training": describe_training(experiment.recipe, model, parts, experiment.run),
         "baselines": {
-            name: compare(
-                label if truth is None else truth, probabilities[name], probabilities[default], star
-            ).to_dict()
+            name: compare(scores.truth, probabilities[name], probabilities[default], star).to_dict()
             for name in BASELINES
             if name in probabilities
         },
-        "regression": {name: {k: s.to_dict() for k, s in kinds.items()} for name, kinds in regression.items()},
-        "calibration": calibration_record(model, label, star, outputs),
-    } | ({"taxonomy": dict(taxonomy)} if taxonomy else {})
+        "regression": {name: {k: s.to_dict() for k, s in kinds.items()} for name, kinds in scores.regression.items()},
+        "calibration": calibration_record(model, scores.label, star, scores.outputs),
+    } | ({"taxonomy": scores.taxonomy} if scores.taxonomy else {})
 
 
 def score_records(scores: Mapping[str, Scores]) -> dict[str, Any]:

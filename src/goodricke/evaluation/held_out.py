@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from goodricke import __version__
 from goodricke.data.files import atomic_write
 from goodricke.data.predictions import Output
 from goodricke.evaluation.calibration_scores import reliability
-from goodricke.evaluation.card import describe_training, render_card, score_records, training_card
+from goodricke.evaluation.card import HeldOutScores, describe_training, render_card, score_records, training_card
 from goodricke.evaluation.figures.classes import plot_confusion, plot_history, plot_reliabilities
 from goodricke.evaluation.gate import gate_scores
 from goodricke.evaluation.papers import TABLES, comparison_table
@@ -25,7 +25,7 @@ from goodricke.evaluation.period_scores import groups_of, period_scores, search_
 from goodricke.evaluation.regression import RegressionScores, score_regression
 from goodricke.evaluation.report.terminal import print_by_survey
 from goodricke.evaluation.sample import unseen_surveys
-from goodricke.evaluation.scores import Scores, likely_labels, score
+from goodricke.evaluation.scores import likely_labels, score
 from goodricke.evaluation.survey_scores import survey_leaks, survey_scores
 from goodricke.evaluation.taxonomy_scores import check_periods, score_labels, score_nodes, set_names
 from goodricke.inference import compute_output, to_predictions
@@ -40,18 +40,6 @@ from goodricke.training.recipe import Recipe
 from goodricke.training.splits import TEST, TRAIN, VALIDATION
 
 GOLDEN = 8  # objects whose outputs are recorded in the bundle
-
-
-class Result(NamedTuple):
-    """The scores of a model on held-out stars."""
-
-    label: NDArray[np.int64]
-    outputs: dict[str, Output]  # one deterministic pass, and Monte-Carlo passes
-    probabilities: dict[str, NDArray]  # of these and of the baselines, each (n, C)
-    scores: dict[str, Scores]
-    regression: dict[str, dict[str, RegressionScores]]  # by parameter, of the network and of a forest
-    truth: NDArray  # label, or the leaves that each label allows (n, C)
-    taxonomy: dict[str, Any]  # scores by label, node and survey, of periods, and of class and period, as data
 
 
 def run_recipe(
@@ -81,19 +69,7 @@ def publish(experiment: Experiment, console: Console) -> Model:
         return model
     with console.status("Scoring the held-out stars"):
         result = _score(experiment)
-    card = training_card(
-        recipe,
-        model,
-        parts,
-        experiment.run,
-        result.label,
-        experiment.data.star[parts[TEST]],
-        result.probabilities,
-        result.regression,
-        result.outputs,
-        result.truth,
-        result.taxonomy,
-    )
+    card = training_card(experiment, result)
     model.config = model.config.model_copy(update={"metrics": score_records(result.scores) | {"card": card}})
     model = model.save(folder, render_card(model), _golden(experiment, parts[TEST]))
     _write(experiment, model, result)
@@ -106,7 +82,7 @@ def _golden(experiment: Experiment, rows: NDArray[np.int64]) -> Prepared:
     return experiment.prepared.take(rows[np.linspace(0, len(rows) - 1, min(GOLDEN, len(rows))).astype(int)])
 
 
-def _score(experiment: Experiment) -> Result:
+def _score(experiment: Experiment) -> HeldOutScores:
     """Score held-out stars: one deterministic pass, Monte-Carlo passes, the forests and other baselines."""
     model, data, prepared, parts = experiment.model, experiment.data, experiment.prepared, experiment.parts
     rows, passes = parts[TEST], experiment.recipe.training.passes
@@ -127,7 +103,7 @@ def _score(experiment: Experiment) -> Result:
     label = data.label[rows] if leaves is None else likely_labels(best.probabilities, leaves[rows])
     regression = _regressions(experiment, outputs["deterministic"])
     taxonomy = {} if sets is None else _taxonomy_scores(experiment, sets, held_out, best, probabilities)
-    return Result(label, outputs, probabilities, scores, regression, truth, taxonomy)
+    return HeldOutScores(label, outputs, probabilities, scores, regression, truth, taxonomy)
 
 
 def _forests(experiment: Experiment, fitted: NDArray[np.int64]) -> dict[str, NDArray]:
@@ -183,7 +159,7 @@ def _regressions(experiment: Experiment, output: Output) -> dict[str, dict[str, 
     }
 
 
-def _write(experiment: Experiment, model: Model, result: Result) -> None:
+def _write(experiment: Experiment, model: Model, result: HeldOutScores) -> None:
     """Write metrics, figures and held-out predictions into the run folder."""
     folder, best = experiment.recipe.run, list(result.outputs)[-1]
     metrics = {name: scores.to_dict() for name, scores in result.scores.items()}
@@ -201,7 +177,7 @@ def _write(experiment: Experiment, model: Model, result: Result) -> None:
     predictions.write(folder / "test_predictions.parquet")
 
 
-def _print(model: Model, result: Result, folder: Path, console: Console, paper: str = "") -> None:
+def _print(model: Model, result: HeldOutScores, folder: Path, console: Console, paper: str = "") -> None:
     console.print(result.scores[list(result.outputs)[-1]].table())
     if paper:
         console.print(comparison_table(result.scores[list(result.outputs)[-1]], TABLES[paper], model.name))

@@ -26,7 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from goodricke import __version__
 from goodricke.data.files import atomic_write
 from goodricke.data.lightcurves import LightCurves
-from goodricke.data.progress import Counters, PlainLines
+from goodricke.data.progress import Counters, PlainLines, RunProgress
 from goodricke.models.astrafier import Astrafier
 from goodricke.models.bundle import BundleConfig, Model, Target, resolve_device
 from goodricke.models.multiband import Multiband
@@ -180,7 +180,7 @@ def run_with_progress(
         if console.is_terminal:
             return fit(report, lambda objects: progress.advance(bar, objects))
         lines = Counters(PlainLines(console.print, MINUTE).show)
-        return fit(report, lines.of(f"of {objects * epochs:,} light curves"))
+        return fit(report, lines.counter(f"of {objects * epochs:,} light curves"))
 
 
 # ---- fit and calibrate ----------------------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ def fit_network(
 
     def fit(report: Callable, tick: Callable) -> loop.Run:
         family = family_of(recipe.preprocessing)
-        return family.fit(recipe, network, init, examples, recipe.run / "checkpoints", report, tick)
+        return family.fit(recipe, network, init, examples, RunProgress(recipe.run / "checkpoints", report, tick))
 
     return run_with_progress(fit, objects, training.epochs, console)
 
@@ -305,7 +305,7 @@ def _mixture(
     folder = recipe.run / "mixture"
 
     def fit(report: Callable, tick: Callable) -> MixtureOfExperts:
-        return fit_mixture(recipe, data, parts[TRAIN], parts[VALIDATION], folder, device, report, tick)
+        return fit_mixture(recipe, data, parts[TRAIN], parts[VALIDATION], RunProgress(folder, report, tick), device)
 
     network = run_with_progress(fit, len(parts[TRAIN]), recipe.training.epochs, console)
     return {"mixture": mixture_probabilities(network, prepared, data.label, parts[VALIDATION], parts[TEST])}
@@ -394,10 +394,8 @@ def pretrain_recipe(recipe: Recipe, device: str = "cpu", console: Console | None
             prepared,
             *rows,
             config,
-            recipe.run / "checkpoints",
+            RunProgress(recipe.run / "checkpoints", report, tick),
             ensemble,
-            report,
-            tick,
         ),
         len(rows[0]),
         config.epochs,

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor
 
+from goodricke.data.progress import RunProgress
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.models.bundle import Model, Target
 from goodricke.models.multiband import Head, Multiband, MultibandNetworkConfig
@@ -73,9 +73,7 @@ class Family(ABC):
         network: Any,
         init: Model | None,
         examples: Examples,
-        folder: Path,
-        report: Callable[[dict[str, float]], None],
-        tick: Callable[[int], None],
+        progress: RunProgress,
     ) -> Run:
         """Train a network in place; see `goodricke.training.loop.train`."""
 
@@ -100,9 +98,7 @@ class AstrafierFamily(Family):
         network: Astrafier,
         init: Model | None,
         examples: Examples,
-        folder: Path,
-        report: Callable[[dict[str, float]], None],
-        tick: Callable[[int], None],
+        progress: RunProgress,
     ) -> Run:
         """Train a network in place; see `goodricke.training.fit_astrafier`."""
         settings = recipe.training
@@ -113,11 +109,9 @@ class AstrafierFamily(Family):
             examples.training,
             examples.validation,
             settings,
-            folder,
+            progress,
             settings.weight_power,
             settings.score,
-            report,
-            tick,
         )
 
 
@@ -141,9 +135,7 @@ class VariablesFamily(Family):
         network: Variables,
         init: Model | None,
         examples: Examples,
-        folder: Path,
-        report: Callable[[dict[str, float]], None],
-        tick: Callable[[int], None],
+        progress: RunProgress,
     ) -> Run:
         """Train a network in place, also on degraded copies; see `goodricke.training.fit_variables`."""
         settings, data, rows = recipe.training, examples.data, examples.training
@@ -164,11 +156,11 @@ class VariablesFamily(Family):
             np.concatenate(training),
             examples.validation,
             settings,
-            folder,
+            progress.folder,
             settings.weight_power,
             settings.score,
-            report,
-            tick,
+            progress.report,
+            progress.tick,
             is_standardised=init is not None,
         )
 
@@ -208,9 +200,7 @@ class MultibandFamily(Family):
         network: Multiband,
         init: Model | None,
         examples: Examples,
-        folder: Path,
-        report: Callable[[dict[str, float]], None],
-        tick: Callable[[int], None],
+        progress: RunProgress,
     ) -> Run:
         """Train a network in place; see `goodricke.training.fit_multiband`."""
         settings, config = recipe.training, cast(MultibandConfig, recipe.preprocessing)
@@ -231,7 +221,7 @@ class MultibandFamily(Family):
         )
         bands, extras = to_standardise(config, init)
         scale_by = training[np.isin(data.label[training], _class_indices(data.classes, settings.ensemble.scale_by))]
-        return fit_multiband.fit(task, training, settings, folder, bands, extras, report, tick, scale_by)
+        return fit_multiband.fit(task, training, settings, progress, bands, extras, scale_by)
 
 
 def _class_indices(classes: Sequence[str], names: Sequence[str]) -> list[int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from goodricke.data.progress import RunProgress
 from goodricke.models.astrafier import Astrafier
 from goodricke.models.runtime import gpu
 from goodricke.models.runtime.gpu import prefetch
@@ -141,11 +141,9 @@ def fit(
     training: NDArray[np.int64],
     validation: NDArray[np.int64],
     config: LoopConfig,
-    folder: Path,
+    progress: RunProgress,
     weight_power: float = 1.0,
     score: str = "accuracy",
-    report: Callable[[dict[str, float]], None] = lambda figures: None,
-    tick: Callable[[int], None] = lambda objects: None,
 ) -> Run:
     """Train a network in place; see `Classification` and `goodricke.training.loop.train` for the parameters."""
     classes = network.config.classes
@@ -156,7 +154,7 @@ def fit(
     if "points" not in config.model_fields_set:
         points = gpu.points_at_once(next(network.parameters()).device, "training", points)
     task = Classification(network, prepared, label, validation, weights, points, score)
-    return train(task, training, parameter_groups(network, config), config, folder, report, tick)
+    return train(task, training, parameter_groups(network, config), config, *progress)
 
 
 def _standardise_context(network: Astrafier, context: NDArray[np.float32]) -> None:

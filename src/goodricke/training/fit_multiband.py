@@ -8,9 +8,8 @@ of the bands and two of the central network at half their rate.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from goodricke.data import ragged
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.progress import RunProgress
 from goodricke.models.multiband import Multiband, Standard
 from goodricke.preprocess.multiband import MultibandConfig, prepare
 from goodricke.preprocess.tensors import StepBatch, Steps, length_buckets
@@ -325,11 +325,9 @@ def fit(
     task: Ensemble,
     training: NDArray[np.int64],
     config: LoopConfig,
-    folder: Path,
+    progress: RunProgress,
     learn: Sequence[int] | None = None,
     extras: Sequence[int] | None = None,
-    report: Callable[[dict[str, float]], None] = lambda figures: None,
-    tick: Callable[[int], None] = lambda objects: None,
     scale_by: NDArray[np.int64] | None = None,
 ) -> Run:
     """Train a network in place.
@@ -339,7 +337,7 @@ def fit(
     task : Ensemble
     training : int64 (t,)
         Rows of the training objects.
-    config, folder, report, tick
+    config, progress
         See `goodricke.training.loop.train`.
     learn : list of int, optional
         Bands whose standardisation is set from the training objects, all by default.
@@ -354,4 +352,4 @@ def fit(
     scaled = training if scale_by is None else scale_by
     learn_statistics(network, task.complete_steps.take(scaled), bands, places)
     task.batches = config.epochs * math.ceil(len(training) / config.batch)
-    return train(task, training, parameter_groups(task, config.rate), config, folder, report, tick)
+    return train(task, training, parameter_groups(task, config.rate), config, *progress)

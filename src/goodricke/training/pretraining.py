@@ -7,7 +7,7 @@ network without its decoders, the encoder, is the start of a training with few l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from goodricke.data import ragged
 from goodricke.data.files import atomic_folder
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.progress import RunProgress
 from goodricke.models.astrafier import Astrafier
 from goodricke.models.bundle import FAMILIES, BundleConfig, Model, load_model
 from goodricke.models.multiband import BandNetwork, Multiband
@@ -340,10 +341,8 @@ def pretrain(
     training: NDArray[np.int64],
     validation: NDArray[np.int64],
     config: PretrainingConfig,
-    folder: Path,
+    progress: RunProgress,
     ensemble: EnsembleConfig | None = None,
-    report: Callable[[dict[str, float]], None] = lambda figures: None,
-    tick: Callable[[int], None] = lambda objects: None,
 ) -> Run:
     """Pre-train a network in place.
 
@@ -355,8 +354,7 @@ def pretrain(
     training, validation : int64
         Rows, usable ones.
     config : PretrainingConfig
-    folder, report, tick
-        See `goodricke.training.loop.train`.
+    progress : RunProgress
     ensemble : EnsembleConfig, optional
         Of the augmentation of a multi-band network; none by default.
     """
@@ -372,7 +370,7 @@ def pretrain(
         raise TypeError(f"a {type(network).__name__} network doesn't fit {preprocessing.kind} preprocessing")
     parameters = [p for group in task.clip_groups("all") for p in group]
     groups = [{"params": parameters, "lr": config.rate}]
-    return train(task, training, groups, config, folder, report, tick)
+    return train(task, training, groups, config, *progress)
 
 
 def remove_heads(network: nn.Module) -> nn.Module:

@@ -13,6 +13,7 @@ from rich.console import Console
 from scipy.special import softmax
 
 from goodricke.data.lightcurves import LightCurves
+from goodricke.data.progress import RunProgress
 from goodricke.evaluation import held_out
 from goodricke.models.multiband import Multiband, MultibandNetworkConfig
 from goodricke.preprocess.multiband import MultibandConfig, prepare
@@ -203,7 +204,7 @@ def test_it_learns_what_anyone_can_tell_apart_and_says_how_sure_it_is(tmp_path):
     training, validation, test = np.arange(80), np.arange(80, 120), np.arange(120, 160)
     lines, counted = [], []
     created = fit_mixture(
-        *(recipe(epochs=6), data, training, validation, tmp_path), report=lines.append, tick=counted.append
+        *(recipe(epochs=6), data, training, validation), RunProgress(tmp_path, lines.append, counted.append)
     )
     assert len(lines) == 6
     assert sum(counted) == 480
@@ -218,10 +219,10 @@ def test_it_learns_what_anyone_can_tell_apart_and_says_how_sure_it_is(tmp_path):
 
 def test_a_resumed_fit_ends_as_one_without_interruption(tmp_path):
     data, rows = labelled(24), (np.arange(16), np.arange(16, 24))
-    complete = fit_mixture(recipe(epochs=4), data, *rows, tmp_path / "whole")
-    fit_mixture(recipe(epochs=2), data, *rows, tmp_path / "cut")
+    complete = fit_mixture(recipe(epochs=4), data, *rows, RunProgress(tmp_path / "whole"))
+    fit_mixture(recipe(epochs=2), data, *rows, RunProgress(tmp_path / "cut"))
     torch.manual_seed(99)
-    remaining = fit_mixture(recipe(epochs=4), data, *rows, tmp_path / "cut")
+    remaining = fit_mixture(recipe(epochs=4), data, *rows, RunProgress(tmp_path / "cut"))
     a, b = complete.state_dict(), remaining.state_dict()
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert len((tmp_path / "cut" / "log.jsonl").read_text().splitlines()) == 4
@@ -232,7 +233,7 @@ def test_settings_of_the_recipe_reach_the_loop(tmp_path, monkeypatch):
     monkeypatch.setattr("goodricke.training.baselines.mixture.train", lambda *args: calls.extend(args))
     training = np.array([0, 1, 2, 4, 6])
     settings = recipe(points=999, weight_power=1.0, init="no-such-model")
-    created = fit_mixture(settings, data, training, np.arange(8, 12), tmp_path)
+    created = fit_mixture(settings, data, training, np.arange(8, 12), RunProgress(tmp_path))
     job, rows, groups, config, folder, *_ = calls
     assert (rows is training, config is settings.training, folder) == (True, True, tmp_path)
     assert (job.points, job.score, job.seed) == (999, "macro_f1", 3)

@@ -8,8 +8,6 @@ optimiser and early stopping.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 
+from goodricke.data.progress import RunProgress
 from goodricke.models.multiband import Head, Mixture, MultibandNetworkConfig, Recurrent, Standard
 from goodricke.models.output import NetworkOutput
 from goodricke.preprocess.multiband import MultibandConfig
@@ -141,10 +140,8 @@ def fit_mixture(
     data: Labelled,
     training: NDArray[np.int64],
     validation: NDArray[np.int64],
-    folder: Path,
+    progress: RunProgress,
     device: torch.device | str = "cpu",
-    report: Callable[[dict[str, float]], None] = lambda figures: None,
-    tick: Callable[[int], None] = lambda objects: None,
 ) -> MixtureOfExperts:
     """Train a mixture of experts from random weights, with the recipe's settings of the ensemble.
 
@@ -155,11 +152,9 @@ def fit_mixture(
     data : Labelled (n objects)
     training, validation : int64
         Rows.
-    folder : Path
-        Folder of the run; an interrupted run in it is resumed.
+    progress : RunProgress
+        An interrupted run in its folder is resumed.
     device : torch.device
-    report, tick
-        See `goodricke.training.loop.train`.
 
     Returns
     -------
@@ -185,7 +180,7 @@ def fit_mixture(
     )
     learn_statistics(network, task.complete_steps.take(training))
     groups = [{"params": task.clip_groups("all")[0], "lr": settings.rate}]
-    train(task, training, groups, settings, folder, report, tick)
+    train(task, training, groups, settings, *progress)
     return network
 
 
