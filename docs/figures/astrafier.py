@@ -31,9 +31,9 @@ def draw(folder: Path) -> None:
         box(axes, 9.6, 3, 1.3, 0.9, "mean", COLOURS[4], "of all points")
         arrow(axes, (9.6, 2.55), (9.6, 1.75))
         box(axes, 9.6, 1.3, 1.3, 0.9, "head", COLOURS[3], f"{c.classes} classes")
-        arrow(axes, (10.25, 3), (10.85, 3))
-        axes.text(11.2, 3, "embedding\nof the\nlight curve", ha="center", va="center", fontsize=7.5)
-        arrow(axes, (10.25, 1.3), (10.85, 1.3))
+        arrow(axes, (10.25, 3), (10.6, 3))
+        axes.text(11.15, 3, "embedding\nof the\nlight curve", ha="center", va="center", fontsize=7.5)
+        arrow(axes, (10.25, 1.3), (10.7, 1.3))
         axes.text(11.2, 1.3, "logits", ha="center", va="center", fontsize=7.5)
         axes.text(
             6.2, 0.75, "Each part adds to what came in, then normalises", ha="center", fontsize=8, color="#444444"

@@ -20,13 +20,13 @@ def draw(folder: Path) -> None:
     curve = stars[stars.ids.index(STAR)]
     config = FoldedConfig()
     prepared = prepare(curve, config)
-    with canvas(folder / "folding.svg", 8, 2.6) as figure:
+    with canvas(folder / "folding.svg", 8, 2.8) as figure:
         observed, searched, folded = figure.subplots(1, 3)
         draw_light_curve(observed, curve)
         observed.locator_params(axis="x", nbins=3)  # Julian dates are wide
         draw_periodogram(searched, compute_periodogram(curve))
         despine(folded).plot(prepared.time / CADENCE, prepared.values[:, 0], ".-", color=ACCENT, lw=0.6, ms=4)
-        folded.set(xlabel=f"phase bin, two cycles in {config.bins}", ylabel="brightness [standard deviations]")
+        folded.set(xlabel=f"phase bin, two cycles in {config.bins}", ylabel="brightness [std. dev.]")
         for axes, title in (
             (observed, "as observed"),
             (searched, "period search"),

@@ -32,7 +32,7 @@ def draw(folder: Path) -> None:
             style = {"color": colour, "fmt": ".", "ms": 5, "lw": 0.7, "label": band}
             above.errorbar(curve.time[points] - curve.time.min(), curve.value[points], curve.error[points], **style)
         despine(above).invert_yaxis()
-        above.set(ylabel="magnitude of the difference")
+        above.set(ylabel="difference [mag]")
         above.legend(loc="upper right")
         shown = [
             c for c in probabilities.max(0).argsort()[::-1].tolist()[: len(COLOURS)] if probabilities[:, c].max() > 0.05
@@ -40,7 +40,7 @@ def draw(folder: Path) -> None:
         colours = dict(zip(shown, COLOURS, strict=False))
         for c in shown:
             despine(below).step(time, probabilities[:, c], where="post", color=colours[c], lw=1.4)
-        below.set(xlabel="days since the first detection", ylabel="probability", ylim=(0, 1), xlim=(0, time[-1] + 1))
+        below.set(xlabel="days since the first detection", ylabel="probability", ylim=(0, 1), xlim=(-1, time[-1] + 1))
         label_ends(below, [(probabilities[-1, c], model.classes[c], colours[c]) for c in shown])
 
 

@@ -219,7 +219,7 @@ def test_overview_grows_by_rows_up_to_twelve(drawn, tmp_path):
     for n, rows in ((1, 1), (4, 1), (5, 2), (14, 3)):
         plot_overview(many[:n], predicted(many[:n]), tmp_path / "x.png")
         assert len(drawn[-1].axes) == min(n, 12)
-        assert drawn[-1].get_figheight() == pytest.approx(2.3 * rows)
+        assert drawn[-1].get_figheight() == pytest.approx(2.5 * rows)
     titles = [axes.get_title() for axes in drawn[-1].axes]
     assert titles[0].startswith(f"s0, P = {format_period(compute_periodogram(many[0]).best)}\n")
     assert " d\n" in titles[11]  # too slow to fold: its time span

@@ -16,7 +16,7 @@ def test_panels_fold_periodic_light_curves_and_have_bright_magnitudes_at_the_top
     _multiband_panel(axes, curve, {"kind": "rr_lyrae_ab", "true_period": period})
     assert axes.yaxis_inverted()
     assert axes.dataLim.width < max(period, 1.0) + 1e-6
-    assert axes.get_title() == f"rr lyrae ab  P {period:.3g} d"
+    assert axes.get_title() == f"RR Lyrae ab, P = {period:.3g} d"
 
 
 def test_pages_show_events_around_their_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,22 @@ import numpy as np
 from goodricke.data.lightcurves import LightCurves
 from goodricke.evaluation.figures.style import ACCENT, COLOURS, canvas, despine
 
-DENSE_PANEL, MULTIBAND_PANEL = (1.9, 1.05), (2.3, 1.25)  # inches
+DENSE_PANEL, MULTIBAND_PANEL = (1.9, 1.05), (2.3, 1.3)  # inches
+NAMES = {  # of kinds, as astronomers write them
+    "rr lyrae": "RR Lyrae",
+    "delta scuti": "delta Scuti",
+    "gamma doradus": "gamma Doradus",
+    "beta cephei": "beta Cephei",
+    "cepheid": "Cepheid",
+    "type2": "type II",
+    "supernova ia": "supernova Ia",
+    "supernova ibc": "supernova Ib/c",
+    "supernova ii": "supernova II",
+    "m dwarf": "M dwarf",
+    "slowly pulsating b": "slowly pulsating B",
+    "be star": "Be star",
+    "semidetached": "semi-detached",
+}
 HUES = {"u": 3, "g": 2, "r": 1, "i": 4, "z": 0, "y": 6, "G": 6, "BP": 0, "RP": 1}  # of COLOURS
 DETECTED = 5.0  # flux over error
 
@@ -26,7 +42,8 @@ def draw_dense(curves: LightCurves, path: str | Path, per_class: int = 20, colum
     path : path or str
     per_class, columns : int
     """
-    _draw_page(curves, path, per_class, columns, DENSE_PANEL, _dense_panel)
+    below = "time, each panel over all of its observations; flux from the lowest to the highest, range in the title"
+    _draw_page(curves, path, per_class, columns, DENSE_PANEL, _dense_panel, below)
 
 
 def draw_multiband(curves: LightCurves, path: str | Path, per_class: int = 5) -> None:
@@ -39,7 +56,9 @@ def draw_multiband(curves: LightCurves, path: str | Path, per_class: int = 5) ->
     path : path or str
     per_class : int
     """
-    _draw_page(curves, path, per_class, per_class, MULTIBAND_PANEL, _multiband_panel, legend=True)
+    kind = "magnitude" if curves.in_magnitudes else f"flux [{curves.unit}]"
+    below = f"{kind} against time [d] ({curves.time_scale}), or against phase where the title has a period"
+    _draw_page(curves, path, per_class, per_class, MULTIBAND_PANEL, _multiband_panel, below, legend=True)
 
 
 def _draw_page(
@@ -49,6 +68,7 @@ def _draw_page(
     columns: int,
     size: tuple[float, float],
     draw_panel: Callable[[Any, LightCurves, dict[str, Any]], None],
+    below: str,
     legend: bool = False,
 ) -> None:
     table = curves.table_of_objects
@@ -65,9 +85,16 @@ def _draw_page(
                 draw_panel(panel, curves[int(row)], table.slice(int(row), 1).to_pylist()[0])
             if some[0] == rows[label][0]:
                 line[0].set_ylabel(label, fontsize=6)
+        figure.supxlabel(below, fontsize=7)
         if legend:
             handles = [axes[0, 0].plot([], [], ".", color=COLOURS[HUES[b]])[0] for b in curves.bands]
-            figure.legend(handles, curves.bands, loc="outside upper right", ncols=len(curves.bands), fontsize=7)
+            place = {
+                "loc": "outside upper left",
+                "ncols": len(curves.bands),
+                "columnspacing": 0.8,
+                "handletextpad": 0.1,
+            }
+            figure.legend(handles, curves.bands, fontsize=7, **place)
 
 
 def _dense_panel(axes: Any, curve: LightCurves, columns: dict[str, Any]) -> None:
@@ -93,16 +120,22 @@ def _multiband_panel(axes: Any, curve: LightCurves, columns: dict[str, Any]) -> 
     if curve.in_magnitudes:
         axes.invert_yaxis()
     title = [_in_words(columns["kind"])]
-    title += [f"P {period:.3g} d"] if period is not None else []
-    title += [f"z {redshift:.3f}"] if redshift is not None else []
-    axes.set_title("  ".join(title), fontsize=5.5, pad=1)
+    title += [f"P = {period:.3g} d"] if period is not None else []
+    title += [f"z = {redshift:.2f}"] if redshift is not None else []
+    axes.set_title(", ".join(title), fontsize=6, pad=1)
     axes.locator_params(axis="x", nbins=4)
     axes.tick_params(labelsize=4.5, length=1.5, pad=1)
 
 
 def _in_words(kind: str) -> str:
-    """Return the name of a kind of source without underscores, ``high_amplitude_delta_scuti``."""
-    return kind.replace("_", " ")
+    """Return the name of a kind of source as astronomers write it.
+
+    Examples
+    --------
+    >>> [_in_words(kind) for kind in ("rr_lyrae_ab", "high_amplitude_delta_scuti", "supernova_ia", "type2_cepheid")]
+    ['RR Lyrae ab', 'high amplitude delta Scuti', 'supernova Ia', 'type II Cepheid']
+    """
+    return re.sub(r"\b(?:" + "|".join(NAMES) + r")\b", lambda name: NAMES[name[0]], kind.replace("_", " "))
 
 
 def select_event(curve: LightCurves) -> LightCurves:

@@ -33,7 +33,7 @@ WIDTH = 10.0  # inches: 1200 pixels
 ROW_HEIGHT = 1.9  # inches, of a mistake
 LONGEST_FOLDED = 20.0  # days; slower variables are recognised unfolded
 MOST_SHOWN, ACROSS = 12, 4  # light curves of an overview
-PANEL_WIDTH = 36  # letters of a title in it
+PANEL_WIDTH, OVERVIEW_WIDTH = 36, 33  # letters in a line of a title
 MARKERS = "osD^v"
 MANY = 2000  # observations from which a fold isn't scaled to a few outliers
 MOST_ERROR_BARS = 2000  # observations above which error bars only hide the points
@@ -116,17 +116,18 @@ def plot_overview(
         raise ValueError(f"{len(curves)} light curves and {len(predictions)} predictions: need as many, at least one")
     shown = min(len(curves), MOST_SHOWN)
     rows = -(-shown // ACROSS)
-    with canvas(path, WIDTH, 2.3 * rows) as figure:
+    with canvas(path, WIDTH, 2.5 * rows) as figure:
         for i in range(shown):
             axes = figure.add_subplot(rows, ACROSS, i + 1)
             row = predictions.table.slice(i, 1).to_pylist()[0]
             caption = _overview_panel(axes, curves[i], answered_period(row))
-            answer = fill(_classification(predictions, i), PANEL_WIDTH)
+            answer = fill(_classification(predictions, i), OVERVIEW_WIDTH)
             title = f"{shorten(curves.ids[i], 22)}, {caption}\n{answer}"
             if literature is not None:
                 title += f"\nliterature: {literature.get(curves.ids[i], 'no class')}"
-            axes.set_title(title, parse_math=False, fontsize=8.5)
-            axes.set(xlabel="", ylabel="")
+            axes.set_title(title, parse_math=False, fontsize=8)
+            axes.set_xlabel(axes.get_xlabel(), fontsize=7)
+            axes.set_ylabel("" if i % ACROSS else axes.get_ylabel(), fontsize=7)
             if legend := axes.get_legend():
                 legend.remove()
             axes.tick_params(labelsize=7)
