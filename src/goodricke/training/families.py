@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from torch import Tensor
@@ -91,6 +92,18 @@ class AstrafierFamily(Family):
     def last_layers(self, network: Astrafier) -> str:
         """Return a substring of the names of the weights that belong to particular classes."""
         return "head.7."
+
+    def named_weights(
+        self, network: Any, config: Any, model: Model, targets: Sequence[Target], initial: Weights
+    ) -> tuple[Weights, Weights]:
+        """Return both weights; numbers of a light curve that only the network has, the last ones, weigh nothing."""
+        own, first = dict(network.state_dict()), "head.0.weight"
+        known = getattr(model.config.preprocessing, "slow_numbers", None) is False
+        if known and getattr(config, "slow_numbers", False) and first in initial:
+            more = own[first].shape[1] - initial[first].shape[1]
+            if more > 0 and own[first].shape[0] == initial[first].shape[0]:
+                initial = initial | {first: F.pad(initial[first], (0, more))}
+        return own, initial
 
     def fit(
         self,
