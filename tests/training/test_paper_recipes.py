@@ -34,6 +34,8 @@ def shrunk(name: str, folder: Path, **data: Any) -> Recipe:
         small = {"hidden": 8, "head": [8], **{k: v for k, v in content["network"].items() if k == "raw_input"}}
         content["training"]["ensemble"]["warmup_batches"] = 1
         content["training"]["mixture"] = False
+    else:
+        content["preprocessing"]["frames"] = 160
     content["network"] = small
     return recipe_from_content(content | {"run": str(folder / "run")}, name)
 
