@@ -228,7 +228,7 @@ def test_the_quick_way_to_append_gives_what_merging_gives(
         assert one.identifiers.tolist() == other.identifiers.tolist()
         counts = ("n_obs", "n_accepted", "n_duplicates", "n_retimed", "status")
         assert [getattr(one, name) for name in counts] == [getattr(other, name) for name in counts]
-    assert n_quick > 3
+    assert n_quick > 0
 
 
 def alert_points(

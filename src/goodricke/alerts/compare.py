@@ -54,7 +54,8 @@ def read_answers(where: str, model: str | None = None) -> pd.DataFrame:
     table = _read_file(Path(where)) if is_file else pa.concat_tables(answer_tables(where, model))
     missing = [name for name in REQUIRED if name not in table.column_names]
     if missing:
-        raise ValueError(f"{without_password(where)}: no answers: the column {missing[0]} is missing")
+        fix = "give a store, or a file that `goodricke alerts replay --out` or a worker's topic of answers has given"
+        raise ValueError(f"{without_password(where)}: no answers: the column {missing[0]} is missing. Fix: {fix}")
     frame = table.select([c for c in table.column_names if not pa.types.is_nested(table.schema.field(c).type)])
     answers = frame.to_pandas()
     answers["object_id"] = answers["object_id"].astype(str)

@@ -49,7 +49,8 @@ def open_for_reading(where: str) -> Store:
         return open_store(where)
     store = LmdbStore(Path(where), readonly=True)
     if not store.partitions() and any(store.folder.iterdir()):
-        raise ValueError(f"{where}: no store there, but other files")
+        fix = "give the folder that the worker has as its `state`"
+        raise ValueError(f"{where}: no store there, but other files. Fix: {fix}")
     return store
 
 
@@ -146,7 +147,8 @@ def export_answers(where: str, out: Path, model: str | None = None) -> int:
             writer.write_table(table)
             rows += len(table)
         if writer is None:
-            raise ValueError(f"{without_password(where)}: the store is empty")
+            cause = "no worker has written an answer to it yet"
+            raise ValueError(f"{without_password(where)}: the store is empty: {cause}")
         writer.close()
     return rows
 

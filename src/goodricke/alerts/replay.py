@@ -83,7 +83,8 @@ def stream_light_curves(sources: Sequence[str], options: dict[str, Any], flux: F
     curves = read(list(sources), **{"photometry": flux, **options})
     other = stated_otherwise(curves, flux)
     if other.any() and other.all():
-        raise ValueError(f"no light curve is of {flux} photometry, which the model was trained on")
+        fix = "give light curves of such photometry, or another --model"
+        raise ValueError(f"no light curve is of {flux} photometry, which the model was trained on. Fix: {fix}")
     curves = curves[~other] if other.any() else curves
     packets, days = slim_packets(curves), observation_times(curves)
     description = f"observations of {len(curves):,} objects"
@@ -279,7 +280,9 @@ def feed_topic(
     waiting = producer.flush(DELIVERY_TIMEOUT)
     if waiting or errors:
         reason = f"{waiting + len(errors):,} of {sent:,} ({(errors or ['no answer'])[0]})"
-        raise RuntimeError(f"the broker at {kafka.get('bootstrap.servers')} doesn't take the messages: {reason}")
+        fix = "check [kafka], and that the topic exists and takes messages of this size"
+        where = kafka.get("bootstrap.servers")
+        raise RuntimeError(f"the broker at {where} doesn't take the messages: {reason}. Fix: {fix}")
     return sent
 
 

@@ -329,7 +329,7 @@ class LmdbStore:
     def __init__(self, folder: Path, settings: bytes = b"{}", sync: bool = True, readonly: bool = False) -> None:
         self.folder, self._settings, self._sync, self._readonly = folder, settings, sync, readonly
         if readonly and not folder.is_dir():
-            raise ValueError(f"{folder}: no store there")
+            raise ValueError(f"{folder}: no store there. Fix: give the folder that the worker has as its `state`")
 
     def partition(self, number: int) -> LmdbPartition:
         """See `Store`."""

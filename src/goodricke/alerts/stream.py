@@ -399,7 +399,7 @@ class Worker:
             if message.error() is None:
                 by_partition.setdefault(message.partition(), []).append(message)
             else:
-                log_event("broker", f"error of the broker: {message.error()}", "warning")
+                log_event("broker", f"the broker reports an error: {message.error()}; the worker goes on", "warning")
         for number, batch in by_partition.items():
             started = time.perf_counter()
             self._check_offsets(number, batch)
@@ -444,7 +444,10 @@ class Worker:
                 "that the store was made with, or has lost messages; start a new store"
             )
         if is_first and offset > expected > START:  # later gaps are compaction, or a transaction's marks
-            text = f"partition {number}: the broker no longer has the messages {expected} to {offset - 1}"
+            text = (
+                f"partition {number}: the broker no longer has the messages {expected} to {offset - 1}, which it "
+                "deletes after the topic's retention time. Fix: packets with a history fill the gap; replay the others"
+            )
             log_event("lost", text, "warning", partition=number, first=expected, last=offset - 1)
         self._offsets[number] = batch[-1].offset() + 1, False
 

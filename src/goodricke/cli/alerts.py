@@ -219,7 +219,8 @@ def show(where: Where, object_id: str) -> None:
     def work() -> None:
         record = find_record(where, object_id)
         if record is None:
-            raise ValueError(f"{without_password(where)}: no record of {object_id}")
+            fix = "give the identifier as the survey writes it, or list all with `goodricke alerts state export`"
+            raise ValueError(f"{without_password(where)}: no record of {object_id}. Fix: {fix}")
         for name, value in describe_record(*record).items():
             console().print(f"{name:>14}  {value}", markup=False)
 

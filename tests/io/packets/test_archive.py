@@ -1,5 +1,7 @@
 """Packets in files, sent as they were: the same bytes, in order of time, the same answers as their light curves."""
 
+import shutil
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -107,6 +109,17 @@ def test_what_is_no_packet_is_named(tmp_path):
         open_archive([str(tmp_path)])
     with pytest.raises(ValueError, match=r"leave out --packets"):
         open_archive(["curves.parquet"])
+
+
+def test_a_bad_file_costs_itself_only(folder, tmp_path, caplog):
+    shutil.copytree(folder, tmp_path / "night")
+    (tmp_path / "night" / "0-bad.avro").write_bytes(b"rubbish")
+    (tmp_path / "night" / "9-other.avro").write_bytes(encoded({"type": "record", "name": "x", "fields": []}, [{}]))
+    archive, good = open_archive([str(tmp_path / "night")]), open_archive([str(folder)])
+    assert [key for key, _ in archive.packets()] == [key for key, _ in good.packets()]
+    assert archive.days.tolist() == good.days.tolist()
+    assert "2 files or packets are left out, since they can't be read: " in caplog.text
+    assert "0-bad.avro is no Avro file" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["ztf_alert", "rubin_alert"])

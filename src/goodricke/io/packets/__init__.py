@@ -202,7 +202,8 @@ def _schema_finder(place: str | None) -> Callable[[int], str]:
         if registry is not None:
             return registry.schema(number)
         if number not in OWN_SCHEMAS:
-            raise UnknownSchemaError(f"has the schema {number}; tell the registry where to find it")
+            fix = "state the registry's address, or a folder of schemas, as `registry`"
+            raise UnknownSchemaError(f"has the schema {number}, which isn't known here. Fix: {fix}")
         return OWN_SCHEMAS[number]()
 
     return find

@@ -7,6 +7,7 @@ of a fixed object (solar system, failed measurements) are skipped.
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,8 @@ from goodricke.io.packets import UNREADABLE, Alerts, PacketOptions, decode
 from goodricke.io.packets.avro import import_fastavro
 
 SUFFIX = ".avro"
+logger = logging.getLogger("goodricke")
+
 SURVEYS: tuple[Literal["ztf", "rubin"], ...] = ("ztf", "rubin")
 BATCH = 200  # files
 
@@ -76,23 +79,37 @@ def open_archive(sources: Sequence[str]) -> Archive:
     Raises
     ------
     ValueError
-        If there are none, or a file holds none.
+        If there are none, or none can be read.
     """
     paths = [path for source in sources for path in _files(Path(source))]
     if not paths:
-        raise ValueError(f"no {SUFFIX} files in {', '.join(sources)}: packets are sent from files as surveys give them")
-    format = _survey(paths[0])
-    locations, skipped = list[PacketLocation](), 0
+        fix = "name the folder that has them, or leave out --packets for light curves"
+        raise ValueError(
+            f"no {SUFFIX} files in {', '.join(sources)}: packets are sent as surveys give them. Fix: {fix}"
+        )
+    format: Literal["ztf", "rubin"] | None = None
+    locations, skipped, refusals = list[PacketLocation](), 0, list[str]()
     for batch in (paths[k : k + BATCH] for k in range(0, len(paths), BATCH)):
-        files = [(path, number) for path in batch for number in range(len(read_packets(path)))]
+        files = list[tuple[Path, int]]()
+        for path in batch:
+            try:
+                format = format or _survey(path)
+                files += [(path, number) for number in range(len(read_packets(path)))]
+            except ValueError as error:
+                refusals.append(str(error))
+        if format is None:
+            continue
         alerts = _decode_all([read_packets(path)[number] for path, number in files], format)
-        for failure in alerts.failures:
-            if failure.status == UNREADABLE:
-                raise ValueError(f"{files[failure.index][0]} is no alert of {format}: it {failure.error}")
-        skipped += len(alerts.failures)
+        bad = [failure for failure in alerts.failures if failure.status == UNREADABLE]
+        refusals += [f"{files[failure.index][0]} is no alert of {format}: it {failure.error}" for failure in bad]
+        skipped += len(alerts.failures) - len(bad)
         times, names = alerts.new.time.tolist(), alerts.object_id.to_pylist()
         rows = zip(times, names, alerts.index.tolist(), strict=True)
         locations += [PacketLocation(day, name, *files[index]) for day, name, index in rows]
+    if format is None or (refusals and not locations and not skipped):
+        raise ValueError(refusals[0])
+    if refusals:
+        logger.warning("%d files or packets are left out, since they can't be read: %s", len(refusals), refusals[0])
     return Archive(format, sorted(locations, key=lambda location: location.day), skipped)
 
 
