@@ -21,7 +21,7 @@ from goodricke.models.runtime.memory import keep_freed_memory
 COMMANDS = {
     **{"inspect": "inspect", "classify": "classify", "train": "train", "pretrain": "train", "evaluate": "evaluate"},
     **{"doctor": "doctor", "simulate": "simulate", "calibrate": "evaluate", "novelty": "evaluate"},
-    **{"real-stars": "real_stars", "pack": "survey", "catalog": "survey", "examine": "survey", "convert": "survey"},
+    **{"real-stars": "evaluate", "pack": "survey", "catalog": "survey", "examine": "survey", "convert": "survey"},
     **{"thresholds": "survey", "similar": "similar", "suggest": "similar", "explore": "explore", "serve": "serve"},
     **{"models": "models", "demo": "demo", "download": "download", "alerts": "alerts"},
 }
