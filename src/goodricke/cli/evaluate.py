@@ -1,4 +1,4 @@
-"""The commands ``goodricke evaluate``, ``calibrate``, ``novelty`` and ``real-stars``: how far a model can be trusted."""
+"""``goodricke evaluate``, ``calibrate``, ``novelty`` and ``real-stars``: how far a model can be trusted."""
 
 from __future__ import annotations
 
