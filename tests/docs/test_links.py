@@ -46,6 +46,7 @@ def test_every_page_is_in_the_tree() -> None:
     for page in (ROOT / "docs").rglob("*.md"):
         for tree in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(), re.DOTALL):
             names = [line.strip() for line in tree.splitlines() if line.strip() and not line.startswith(":")]
+            names = [re.sub(r"^.*<(.+)>$", r"\1", name) for name in names]  # title <name>
             listed |= {(page.parent / f"{name}.md").resolve() for name in names}
     assert set((ROOT / "docs").rglob("*.md")) - listed == set()
 
