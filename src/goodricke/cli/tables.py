@@ -141,7 +141,7 @@ def _table_of(
     first = predictions.table.slice(0, SHOWN).to_pylist()
     places = _places(first, bands)
     # without lines between the columns a narrow terminal has room for most cells in one line
-    lines = (
+    lines: dict[str, Any] = (
         {}
         if width >= WIDE
         else {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False, "show_edge": False}

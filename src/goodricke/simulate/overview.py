@@ -88,7 +88,7 @@ def _draw_page(
         figure.supxlabel(below, fontsize=7)
         if legend:
             handles = [axes[0, 0].plot([], [], ".", color=COLOURS[HUES[b]])[0] for b in curves.bands]
-            place = {
+            place: dict[str, Any] = {
                 "loc": "outside upper left",
                 "ncols": len(curves.bands),
                 "columnspacing": 0.8,
