@@ -10,7 +10,20 @@ import pytest
 import torch
 import typer
 from benchmarks import __main__ as program
-from benchmarks import astrafier, explorer, gpu, growth, multiband, onnx, ratios, reading, similar, simulate, variables
+from benchmarks import (
+    astrafier,
+    explorer,
+    gpu,
+    growth,
+    multiband,
+    onnx,
+    ratios,
+    reading,
+    robustness,
+    similar,
+    simulate,
+    variables,
+)
 from benchmarks.plain.astrafier import plain_network
 from benchmarks.processes import run_in_processes
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,6 +31,7 @@ from typer.testing import CliRunner
 
 from goodricke.models.astrafier import Astrafier, AstrafierConfig
 from goodricke.preprocess.tensors import Batch
+from tests.making import sky
 from tests.processes import process
 
 
@@ -32,6 +46,19 @@ def _toy_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
 def finite(figures: dict[str, dict[str, Any]]) -> bool:
     numbers = [x for case in figures.values() for x in case.values() if isinstance(x, float)]
     return bool(numbers) and bool(np.isfinite(numbers).all()) and min(numbers) >= 0
+
+
+def test_worse_light_curves_are_worse_in_one_way_each() -> None:
+    curves, _ = sky(n=50, counts=(200, 201))
+    worse = {name: change(curves) for name, change in robustness.KINDS.items()}
+    np.testing.assert_array_equal(worse["as observed"].value, curves.value)
+    assert abs(worse["40 observations"].n_obs.mean() - 40) < 3
+    assert np.isnan(worse["no errors"].error).all()
+    np.testing.assert_array_equal(worse["errors twice as large"].error, 2 * curves.error)
+    added = worse["noise 1.4 times"].value.astype(np.float64) - curves.value
+    assert np.std(added / curves.error) == pytest.approx(1, abs=0.05)
+    for name in ("no errors", "errors twice as large"):
+        np.testing.assert_array_equal(worse[name].value, curves.value)
 
 
 def test_multiband_benchmarks_run() -> None:
