@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 import goodricke
@@ -73,11 +74,12 @@ def main(
     leaves, curves = data.label_sets.leaves[rows], data.curves[rows]
     loaded = [goodricke.load_model(name) for name in models]
     table = Table("light curves", *[f"{model.name} {model.hash}" for model in loaded], title=f"{len(rows):,} held out")
-    for name, change in KINDS.items():
-        changed = change(curves)
+    for name, change in track(KINDS.items(), "kinds of light curves"):
+        inputs = {str(model.preprocessing): model.preprocessing for model in loaded}
+        prepared_for = {key: prepare(change(curves), config) for key, config in inputs.items()}
         cells = []
         for model in loaded:
-            prepared = prepare(changed, model.preprocessing)
+            prepared = prepared_for[str(model.preprocessing)]
             answer = compute_output(model, prepared, 0).probabilities[prepared.usable].argmax(1)
             right = leaves[prepared.usable][np.arange(len(answer)), answer]
             cells.append(str(mean_estimate(right, data.star[rows][prepared.usable])))
