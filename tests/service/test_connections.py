@@ -78,6 +78,19 @@ def is_closed(connection):
     return True
 
 
+def has_ended(connection):
+    """Return whether the server has closed a connection."""
+    connection.setblocking(False)
+    try:
+        while data := connection.recv(1 << 16):
+            assert not data.startswith(b"HTTP/1.1 200")
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        pass
+    return True
+
+
 SLOW = {
     "idle": b"",
     "slow headers": b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ",
@@ -91,7 +104,7 @@ def test_a_hundred_that_send_nothing_keep_nobody_out(data):
         slow = [open_connection(port, data) for _ in range(100)]
         assert [health(port) for _ in range(5)] == ["ok"] * 5
         assert len(server.server_state.connections) <= 20
-        assert is_closed(slow[0])
+        wait_until(lambda: sum(map(has_ended, slow)) >= 80)  # which ones depends on what the server has read of each
 
 
 def test_idle_ones_go_before_those_whose_request_arrives():
