@@ -1,7 +1,7 @@
 """Light curves made from those of a training set: worse ones, or of sources that are no periodic stars.
 
-A survey has one cadence, one noise and one idea of its errors; the light curves of another have others, or no errors at
-all. Copies with fewer observations, more noise and other errors teach a network not to depend on them.
+A survey has one cadence and noise, and estimates its errors in one way; the light curves of another differ, or have no
+errors. Copies with fewer observations, more noise and other errors teach a network not to depend on them.
 
 A survey of variable stars has neither constant stars nor quasars nor supernovae, but the files that people classify do.
 Their light curves are simulated at the times, with the errors, of real ones, so that sampling and noise are those of a
